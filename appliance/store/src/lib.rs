@@ -1,1 +1,36 @@
-//! The mail store.
+//! The mail store: one LMDB environment, content files beside it, one writing thread.
+//!
+//! A message is in the store when [`Store`] says so and not before: every write is answered after the
+//! commit that made it durable. Reads happen in closures on the caller's thread and never block the
+//! writer. The crate knows mailboxes and messages as octets; it knows no protocol, no socket and no clock.
+
+mod blob;
+pub mod codec;
+mod content;
+mod directory;
+mod env;
+mod error;
+mod key;
+mod ledger;
+mod mailbox;
+mod maildrop;
+mod migrate;
+mod reader;
+mod tables;
+mod write;
+mod writer;
+
+pub use blob::{Spool, Spooled};
+pub use content::{INLINE_OCTETS, Location};
+pub use directory::{Account, AddressTarget, Credential, MailboxPolicy};
+pub use env::{Access, Options, Space};
+pub use error::{Error, Result};
+pub use key::{AccountId, BlobId, DeviceId, FolderId, LedgerId, MessageId};
+pub use ledger::{Fate, LedgerRecord, ShortCode, TEXT_LIMIT, term, words};
+pub use mailbox::{Entry, Flags, FolderState};
+pub use maildrop::{Maildrop, MaildropEntry};
+pub use reader::{Content, Reader, Resolution};
+pub use write::{
+    Change, Changed, Collection, Delivered, Delivery, Maintained, Placement, Retention, Updated,
+};
+pub use writer::Store;

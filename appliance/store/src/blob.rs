@@ -1,0 +1,168 @@
+//! Content on its way in: memory while it is small, a file once it is large.
+//!
+//! A large message is written as `NAME.part`, synced, renamed to `NAME`, and its folder synced, all before
+//! the commit that refers to it. A file nobody refers to is an orphan and swept at the next start.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::content::INLINE_OCTETS;
+use crate::error::{Error, Result};
+use crate::key::BlobId;
+
+/// Collects the content of one message. Dropping it discards everything.
+pub struct Spool {
+    folder: PathBuf,
+    memory: Vec<u8>,
+    file: Option<Part>,
+    octets: u64,
+    crc: crc32fast::Hasher,
+}
+
+/// A file being written; removed when dropped.
+struct Part {
+    blob: BlobId,
+    file: File,
+    path: PathBuf,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Best effort: what stays behind is swept at the next start.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Spool {
+    pub(crate) fn new(folder: &Path) -> Spool {
+        Spool { folder: folder.to_path_buf(), memory: Vec::new(), file: None, octets: 0, crc: crc32fast::Hasher::new() }
+    }
+
+    /// Octets collected so far.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// True when appending `more` octets will touch the disk and thus may block.
+    pub fn blocks(&self, more: usize) -> bool {
+        self.file.is_some() || self.memory.len() + more > INLINE_OCTETS
+    }
+
+    /// Appends content. Blocks when [`Spool::blocks`] says so.
+    pub fn append(&mut self, octets: &[u8]) -> Result<()> {
+        if self.file.is_none() && self.blocks(octets.len()) {
+            let mut part = Part::create(&self.folder)?;
+            part.file.write_all(&self.memory).map_err(Error::io("writing", &part.path))?;
+            self.memory = Vec::new();
+            self.file = Some(part);
+        }
+        match &mut self.file {
+            Some(part) => part.file.write_all(octets).map_err(Error::io("writing", &part.path))?,
+            None => self.memory.extend_from_slice(octets),
+        }
+        self.crc.update(octets);
+        self.octets += octets.len() as u64;
+        Ok(())
+    }
+
+    /// Makes large content durable. Blocks when there is a file.
+    pub fn finish(mut self) -> Result<Spooled> {
+        let place = match self.file.take() {
+            None => Place::Memory(std::mem::take(&mut self.memory)),
+            Some(part) => Place::File(part.settle(&self.folder)?),
+        };
+        Ok(Spooled { place, octets: self.octets, crc32: self.crc.finalize() })
+    }
+}
+
+impl Part {
+    fn create(folder: &Path) -> Result<Part> {
+        let blob = BlobId(getrandom::u64().map_err(|e| Error::Invalid { why: format!("no random numbers: {e}") })?);
+        let path = folder.join(format!("{:016x}.part", blob.0));
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("creating", &path))?;
+        Ok(Part { blob, file, path })
+    }
+
+    fn settle(mut self, folder: &Path) -> Result<Settled> {
+        self.file.sync_all().map_err(Error::io("syncing", &self.path))?;
+        let settled = path(folder, self.blob);
+        fs::rename(&self.path, &settled).map_err(Error::io("renaming", &self.path))?;
+        self.path = settled;
+        File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io("syncing", folder))?;
+        Ok(Settled { part: Some(self) })
+    }
+}
+
+/// A durable file that no commit refers to yet: it goes unless it is kept.
+pub(crate) struct Settled {
+    part: Option<Part>,
+}
+
+impl Settled {
+    pub(crate) fn blob(&self) -> BlobId {
+        self.part.as_ref().map_or(BlobId(0), |p| p.blob)
+    }
+
+    /// The commit is done: the file stays.
+    pub(crate) fn keep(mut self) {
+        if let Some(mut part) = self.part.take() {
+            // An empty path names no file: dropping the part only closes it.
+            part.path = PathBuf::new();
+        }
+    }
+}
+
+/// Content ready to be committed.
+pub struct Spooled {
+    pub(crate) place: Place,
+    pub(crate) octets: u64,
+    pub(crate) crc32: u32,
+}
+
+pub(crate) enum Place {
+    Memory(Vec<u8>),
+    File(Settled),
+}
+
+impl Spooled {
+    /// Size of the whole content.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Octets that the commit itself has to write.
+    pub(crate) fn inline_octets(&self) -> usize {
+        match &self.place {
+            Place::Memory(content) => content.len(),
+            Place::File(_) => 0,
+        }
+    }
+}
+
+/// Where a content file lies.
+pub(crate) fn path(folder: &Path, blob: BlobId) -> PathBuf {
+    folder.join(format!("{:016x}", blob.0))
+}
+
+/// Removes files that no message refers to: left by a crash between their rename and the commit, or by
+/// one between a commit and the removal. To be called by the server only, before it accepts anything.
+/// Returns how many were removed.
+pub(crate) fn sweep(folder: &Path, mut is_referred: impl FnMut(BlobId) -> Result<bool>) -> Result<usize> {
+    let mut removed = 0;
+    for item in fs::read_dir(folder).map_err(Error::io("listing", folder))? {
+        let item = item.map_err(Error::io("listing", folder))?;
+        let name = item.file_name();
+        let name = name.to_str().unwrap_or_default();
+        let blob = u64::from_str_radix(name, 16).ok().filter(|_| name.len() == 16).map(BlobId);
+        let orphan = match blob {
+            Some(blob) => !is_referred(blob)?,
+            None => name.ends_with(".part"),
+        };
+        if orphan {
+            fs::remove_file(item.path()).map_err(Error::io("removing", &item.path()))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}

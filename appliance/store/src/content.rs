@@ -1,0 +1,99 @@
+//! Content of messages: how it is cut into rows, and the head that describes it.
+
+use crate::codec::{Cursor, FixedKey, Record};
+use crate::key::BlobId;
+
+/// Octets of content in one full part. A value of this size fills exactly one LMDB overflow page
+/// (4,096 less the page header), so no content ever needs neighbouring free pages: a long free list
+/// is never searched for a run, and nothing is wasted on half-used pages.
+pub const PART_OCTETS: usize = 4096 - PAGE_HEADER;
+/// LMDB's page header in octets; on 32-bit machines it is shorter.
+const PAGE_HEADER: usize = 16;
+/// A remainder up to this long rides in the head's row instead of taking a page of its own.
+pub const TAIL_OCTETS: usize = 1024;
+/// Content up to this long is kept in LMDB; longer content in a file.
+pub const INLINE_OCTETS: usize = 256 * 1024;
+
+/// Where the content is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In parts 1 to `parts`, and then this tail.
+    Inline { parts: u16, tail: Vec<u8> },
+    /// In a file.
+    File(BlobId),
+}
+
+/// The head row of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentHead {
+    /// When the box took responsibility, seconds since 1970.
+    pub received_at: u64,
+    /// Whole size with CRLF line ends.
+    pub octets: u64,
+    /// CRC-32 of the whole content, so that a bad card is noticed and not served.
+    pub crc32: u32,
+    /// Octets at the front (Return-Path) that belong to final delivery and not to a relayed copy.
+    pub delivery_octets: u16,
+    pub location: Location,
+}
+
+impl Record for ContentHead {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.received_at.to_be_bytes());
+        out.extend_from_slice(&self.octets.to_be_bytes());
+        out.extend_from_slice(&self.crc32.to_be_bytes());
+        out.extend_from_slice(&self.delivery_octets.to_be_bytes());
+        match &self.location {
+            Location::Inline { parts, tail } => {
+                out.push(0);
+                out.extend_from_slice(&parts.to_be_bytes());
+                out.extend_from_slice(tail);
+            }
+            Location::File(blob) => {
+                out.push(1);
+                blob.write(out);
+            }
+        }
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(ContentHead {
+            received_at: octets.u64()?,
+            octets: octets.u64()?,
+            crc32: octets.u32()?,
+            delivery_octets: octets.u16()?,
+            location: match octets.u8()? {
+                0 => Location::Inline { parts: octets.u16()?, tail: octets.rest().to_vec() },
+                1 => Location::File(BlobId::read(octets)?),
+                _ => return None,
+            },
+        })
+    }
+}
+
+/// Cuts inline content into full parts and a tail; the tail is short enough for the head's row,
+/// or empty when the remainder became a part of its own.
+pub(crate) fn cut(content: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let remainder = content.len() % PART_OCTETS;
+    let (body, tail) = match remainder <= TAIL_OCTETS {
+        true => content.split_at(content.len() - remainder),
+        false => (content, &[][..]),
+    };
+    (body.chunks(PART_OCTETS).collect(), tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cut_pieces_make_the_whole_and_fit_their_places() {
+        for length in [0, 1, 1024, 1025, PART_OCTETS, PART_OCTETS + 1, PART_OCTETS + 1024, PART_OCTETS + 1025, 262_144] {
+            let content: Vec<u8> = (0..length).map(|i| i as u8).collect();
+            let (parts, tail) = cut(&content);
+            assert!(tail.len() <= TAIL_OCTETS);
+            assert!(parts.iter().all(|p| !p.is_empty() && p.len() <= PART_OCTETS));
+            assert_eq!([parts.concat(), tail.to_vec()].concat(), content);
+        }
+    }
+}

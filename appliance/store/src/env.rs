@@ -1,0 +1,277 @@
+//! Opening the environment: checks before anything is touched, and all tuning in one place.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use heed::{Env, EnvFlags, EnvOpenOptions};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::error::{Error, Result};
+use crate::migrate;
+use crate::tables::{MAX_TABLES, Tables};
+
+/// Who opens the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The one server of this data directory.
+    Server,
+    /// A command-line tool; any number, also while the server runs.
+    Tool,
+}
+
+/// Limits of the store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Most octets the LMDB file may take; `None`: as much as the disk has.
+    pub max_octets: Option<u64>,
+    /// Octets of the disk that stay free: below this, mail is refused for now (452).
+    pub reserve_octets: u64,
+    /// Most writes gathered into one commit.
+    pub batch_writes: usize,
+    /// Most octets of content gathered into one commit.
+    pub batch_octets: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { max_octets: None, reserve_octets: 64 << 20, batch_writes: 256, batch_octets: 4 << 20 }
+    }
+}
+
+/// LMDB can address at most this much on 32-bit machines beside everything else.
+const MAP_LIMIT: u64 = if cfg!(target_pointer_width = "32") { 1 << 30 } else { 1 << 40 };
+/// LMDB needs some pages to work at all.
+const MAP_MINIMUM: u64 = 1 << 20;
+/// One slot per thread that ever reads, over all processes.
+const READERS: u32 = 256;
+pub(crate) const PAGE: u64 = 4096;
+
+/// Zeros written ahead of the used part of the file at a time. Pages that are allocated on disk need no
+/// file-system journal commit when they are filled: one flush less for each small commit.
+const AHEAD_OCTETS: usize = 256 * 1024;
+/// A commit with more new content than this gains less from that flush than the zeros cost.
+const AHEAD_WORTHWHILE: usize = 64 * 1024;
+
+/// LMDB may count pages at the end of the file that it took and gave back without writing them.
+const UNWRITTEN_PAGES: u64 = 64;
+
+/// Room left in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// Mail can be accepted.
+    Enough,
+    /// Mail must wait outside.
+    Short,
+}
+
+/// What the writer and all readers share.
+pub(crate) struct Shared {
+    pub env: Env,
+    pub tables: Tables<'static>,
+    pub blobs: PathBuf,
+    data: PathBuf,
+    file: File,
+    map_octets: u64,
+    reserve_octets: u64,
+    /// Held while the process is the server.
+    _server: Option<Flock<File>>,
+}
+
+/// Opens or creates the store below `dir`.
+pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shared> {
+    let blobs = dir.join("blobs");
+    let lmdb = dir.join("store");
+    for folder in [dir, &blobs, &lmdb] {
+        private_folder(folder)?;
+    }
+    let server = match access {
+        Access::Server => Some(lock(dir)?),
+        Access::Tool => None,
+    };
+    let data = lmdb.join("data.mdb");
+    check_file(&data)?;
+    let map_octets = map_octets(&lmdb, options);
+    // SAFETY: the file is ours alone (private directory, LMDB's own lock file) and is not on a network
+    // file system; its head was checked above. `NO_READ_AHEAD`: with mail, neighbours are rarely wanted,
+    // and on a small board read-ahead pushes out pages that are. `READERS`: see there.
+    let env = unsafe {
+        EnvOpenOptions::new()
+            .map_size(map_octets as usize)
+            .max_dbs(MAX_TABLES)
+            .max_readers(READERS)
+            .flags(EnvFlags::NO_READ_AHEAD)
+            .open(&lmdb)
+    };
+    let env = env.map_err(Error::lmdb("opening the store"))?;
+    env.clear_stale_readers().map_err(Error::lmdb("clearing readers of ended processes"))?;
+    let tables = Tables::create(&env)?;
+    migrate::run(&env, &tables)?;
+    let file = OpenOptions::new().write(true).open(&data).map_err(Error::io("opening", &data))?;
+    Ok(Shared { env, tables, blobs, data, file, map_octets, reserve_octets: options.reserve_octets, _server: server })
+}
+
+fn private_folder(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::io("creating", path))
+}
+
+fn lock(dir: &Path) -> Result<Flock<File>> {
+    let path = dir.join("server.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(Error::io("opening", &path))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Error::InUse { path: dir.to_path_buf() })
+}
+
+fn map_octets(dir: &Path, options: &Options) -> u64 {
+    let disk = nix::sys::statvfs::statvfs(dir)
+        .map(|s| s.blocks() as u64 * s.fragment_size() as u64)
+        .unwrap_or(MAP_LIMIT);
+    let wanted = options.max_octets.unwrap_or(disk).clamp(MAP_MINIMUM, MAP_LIMIT);
+    wanted.next_multiple_of(PAGE)
+}
+
+/// Looks at an existing data file before LMDB maps it: LMDB trusts what it maps.
+fn check_file(path: &Path) -> Result<()> {
+    let not = |why: &str| Error::NotAStore { path: path.to_path_buf(), why: why.to_string() };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io("opening", path)(e)),
+    };
+    let length = file.metadata().map_err(Error::io("measuring", path))?.len();
+    if length == 0 {
+        return Ok(());
+    }
+    let mut head = [0u8; 2 * PAGE as usize];
+    file.read_exact_at(&mut head, 0).map_err(|_| not("data.mdb is cut off"))?;
+    let metas: Vec<Meta> = head.chunks(PAGE as usize).filter_map(Meta::read).collect();
+    let newest = metas.iter().max_by_key(|m| m.txn).ok_or_else(|| not("data.mdb has no valid head"))?;
+    let used = (newest.last_page + 1) * PAGE;
+    if length + UNWRITTEN_PAGES * PAGE < used {
+        return Err(not("data.mdb is shorter than its contents"));
+    }
+    if length < used {
+        // Never written means never used; but LMDB must be able to look at them.
+        let file = OpenOptions::new().write(true).open(path).map_err(Error::io("opening", path))?;
+        file.set_len(used).map_err(Error::io("extending", path))?;
+    }
+    Ok(())
+}
+
+/// The few fields of LMDB's meta page that tell whether the file is whole.
+struct Meta {
+    txn: u64,
+    last_page: u64,
+}
+
+impl Meta {
+    /// Offsets for LMDB as heed 0.23 builds it; a test compares them with a real file.
+    fn read(page: &[u8]) -> Option<Meta> {
+        let word = size_of::<usize>();
+        let header = 8 + word;
+        let native = |at: usize| -> Option<u64> {
+            let octets = page.get(at..at + word)?;
+            Some(match word {
+                8 => u64::from_ne_bytes(octets.try_into().ok()?),
+                _ => u64::from(u32::from_ne_bytes(octets.try_into().ok()?)),
+            })
+        };
+        let magic = u32::from_ne_bytes(page.get(header..header + 4)?.try_into().ok()?);
+        let databases = header + 8 + 2 * word;
+        let last_page = databases + 2 * (8 + 5 * word);
+        (magic == 0xBEEF_C0DE).then_some(Meta { txn: native(last_page + word)?, last_page: native(last_page)? })
+    }
+}
+
+impl Shared {
+    /// Octets of the LMDB file in use, free pages inside it not counted.
+    fn used_octets(&self) -> u64 {
+        (self.env.info().last_page_number as u64 + 1) * PAGE
+    }
+
+    /// Whether a message of `octets` may be taken on now. The disk is asked first; when the map is nearly
+    /// used up, free pages inside it count too.
+    pub(crate) fn space(&self, octets: u64) -> Space {
+        let disk = nix::sys::statvfs::statvfs(&self.blobs);
+        let free = disk.map(|s| s.blocks_available() as u64 * s.fragment_size() as u64).unwrap_or(u64::MAX);
+        if free < octets.saturating_add(self.reserve_octets) {
+            return Space::Short;
+        }
+        // A commit rewrites paths of pages before it frees the old ones: leave it a twentieth.
+        let inline = octets.min(crate::content::INLINE_OCTETS as u64) + self.map_octets / 20;
+        let room = |used: u64| used.saturating_add(inline) <= self.map_octets;
+        let enough = room(self.used_octets()) || self.row_octets().is_ok_and(room);
+        if enough { Space::Enough } else { Space::Short }
+    }
+
+    /// Octets of the pages that hold rows.
+    fn row_octets(&self) -> Result<u64> {
+        let txn = self.env.read_txn().map_err(Error::lmdb("measuring the tables"))?;
+        Ok(self.tables.pages(&txn)? * PAGE)
+    }
+
+    /// Writes zeros ahead of the used part of the data file. To be called inside a write transaction and
+    /// before its first change: then no page behind the last used one holds anything.
+    pub(crate) fn allocate_ahead(&self, new_octets: usize) {
+        let used = self.used_octets();
+        let length = self.file.metadata().map(|m| m.len()).unwrap_or(u64::MAX);
+        let wanted = used + new_octets as u64 + AHEAD_OCTETS as u64 / 4;
+        let end = length + AHEAD_OCTETS as u64;
+        if new_octets > AHEAD_WORTHWHILE || length >= wanted || end > self.map_octets {
+            return;
+        }
+        // Only an optimisation: a full disk shows itself at the commit.
+        let _ = self.file.write_all_at(&[0; AHEAD_OCTETS], length.max(used));
+    }
+
+    /// The LMDB data file, for checks.
+    pub(crate) fn data_file(&self) -> &Path {
+        &self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meta_pages_are_read_as_lmdb_writes_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = open(dir.path(), Access::Server, &Options::default()).unwrap();
+        let head = fs::read(shared.data_file()).unwrap();
+        let metas: Vec<Meta> = head.chunks(PAGE as usize).take(2).filter_map(Meta::read).collect();
+        let newest = metas.iter().max_by_key(|m| m.txn).unwrap();
+        assert_eq!(newest.txn, shared.env.info().last_txn_id as u64);
+        assert_eq!(newest.last_page, shared.env.info().last_page_number as u64);
+    }
+
+    #[test]
+    fn a_second_server_is_told_and_a_tool_is_not_hindered() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = open(dir.path(), Access::Server, &Options::default()).unwrap();
+        assert!(matches!(lock(dir.path()), Err(Error::InUse { .. })));
+    }
+
+    #[test]
+    fn foreign_and_cut_files_are_refused_untouched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store/data.mdb");
+        drop(open(dir.path(), Access::Server, &Options::default()).unwrap());
+        let whole = fs::read(&path).unwrap();
+        let mut claims_more = whole.clone();
+        for page in claims_more.chunks_mut(PAGE as usize).take(2) {
+            // The last page number of both heads.
+            page[16 + 24 + 96..][..8].copy_from_slice(&1_000_000u64.to_ne_bytes());
+        }
+        for damaged in [b"not a store".to_vec(), vec![7; 20_000], whole[..5000].to_vec(), claims_more] {
+            fs::write(&path, &damaged).unwrap();
+            assert!(matches!(open(dir.path(), Access::Server, &Options::default()), Err(Error::NotAStore { .. })));
+            assert_eq!(fs::read(&path).unwrap(), damaged);
+        }
+    }
+}

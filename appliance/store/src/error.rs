@@ -1,0 +1,104 @@
+//! What can go wrong in the store, in words an operator can act on.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The store's one error type.
+#[derive(Debug)]
+pub enum Error {
+    /// The operating system refused an operation on a file.
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    /// LMDB refused an operation.
+    Lmdb { doing: &'static str, source: heed::Error },
+    /// The configured size or the disk is used up. Nothing was changed.
+    Full,
+    /// Another server already uses this data directory.
+    InUse { path: PathBuf },
+    /// The directory holds no Pillarbox store and may not be made into one.
+    NotAStore { path: PathBuf, why: String },
+    /// The store was written by a newer Pillarbox.
+    TooNew { found: u32, known: u32 },
+    /// Bytes on disk are not what was written.
+    Damaged { what: String },
+    /// A named thing does not exist.
+    NotFound { what: &'static str, name: String },
+    /// A named thing exists already.
+    Exists { what: &'static str, name: String },
+    /// A request that can't be carried out as it stands.
+    Invalid { why: String },
+    /// The writer has stopped; the store is closing.
+    Closed,
+}
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Attaches the operation and the file to an I/O error.
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_path_buf();
+        move |source| match source.raw_os_error() {
+            Some(code) if code == nix::errno::Errno::ENOSPC as i32 => Error::Full,
+            _ => Error::Io { doing, path, source },
+        }
+    }
+
+    /// Attaches the operation to an LMDB error; a full map or disk becomes [`Error::Full`].
+    pub(crate) fn lmdb(doing: &'static str) -> impl FnOnce(heed::Error) -> Error {
+        move |source| match source {
+            heed::Error::Mdb(heed::MdbError::MapFull) => Error::Full,
+            heed::Error::Io(ref e) if e.raw_os_error() == Some(nix::errno::Errno::ENOSPC as i32) => Error::Full,
+            heed::Error::Decoding(what) => Error::Damaged { what: format!("{doing}: {what}") },
+            source => Error::Lmdb { doing, source },
+        }
+    }
+
+    pub(crate) fn damaged(what: impl Into<String>) -> Error {
+        Error::Damaged { what: what.into() }
+    }
+
+    /// True when the fault lies in the request and other writes of the same commit are unharmed.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Error::NotFound { .. } | Error::Exists { .. } | Error::Invalid { .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
+            Error::Lmdb { doing, source } => write!(f, "{doing}: {source}"),
+            Error::Full => write!(f, "the store is full: free disk space or raise store.max_size, then try again; nothing was lost"),
+            Error::InUse { path } => write!(
+                f,
+                "another Pillarbox server is running on {}: stop it first, or give this one its own data directory",
+                path.display()
+            ),
+            Error::NotAStore { path, why } => {
+                write!(f, "{} is not a usable Pillarbox store ({why}); nothing was changed. Restore it from a backup, or choose another data directory", path.display())
+            }
+            Error::TooNew { found, known } => write!(
+                f,
+                "the store has format {found}, this Pillarbox knows formats up to {known}: install the newer Pillarbox that wrote it; nothing was changed"
+            ),
+            Error::Damaged { what } => {
+                write!(f, "the store is damaged ({what}); run `pillarbox check`, and restore the data directory from a backup if it confirms this")
+            }
+            Error::NotFound { what, name } => write!(f, "there is no {what} {name}"),
+            Error::Exists { what, name } => write!(f, "the {what} {name} exists already"),
+            Error::Invalid { why } => f.write_str(why),
+            Error::Closed => f.write_str("the store is closing"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source),
+            Error::Lmdb { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

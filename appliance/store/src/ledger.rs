@@ -1,0 +1,218 @@
+//! The ledger's records: the one fate of every message and every refused attempt.
+
+use std::net::IpAddr;
+
+use crate::codec::{Cursor, Record, put_bytes, put_strings, put_varint, stable_hash};
+
+/// What became of a message or of an attempt to hand one over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fate {
+    Delivered = 1,
+    Quarantined = 2,
+    Queued = 3,
+    Relayed = 4,
+    Bounced = 5,
+    Refused = 6,
+    Expired = 7,
+    Collected = 8,
+    Deleted = 9,
+}
+
+impl Fate {
+    const ALL: [Fate; 9] = [
+        Fate::Delivered,
+        Fate::Quarantined,
+        Fate::Queued,
+        Fate::Relayed,
+        Fate::Bounced,
+        Fate::Refused,
+        Fate::Expired,
+        Fate::Collected,
+        Fate::Deleted,
+    ];
+
+    /// The word people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Fate::Delivered => "delivered",
+            Fate::Quarantined => "quarantined",
+            Fate::Queued => "queued",
+            Fate::Relayed => "relayed",
+            Fate::Bounced => "bounced",
+            Fate::Refused => "refused",
+            Fate::Expired => "expired",
+            Fate::Collected => "collected",
+            Fate::Deleted => "deleted",
+        }
+    }
+}
+
+/// A code of 32 bits that stands in replies and in `Received` fields, printed as seven letters
+/// and digits that can be read over the telephone (Crockford base 32: no I, L, O, U).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ShortCode(pub u32);
+
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+impl std::fmt::Display for ShortCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for shift in (0..7).rev() {
+            let digit = (self.0 as u64 >> (5 * shift)) & 31;
+            write!(f, "{}", ALPHABET[digit as usize] as char)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for ShortCode {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut value = 0u64;
+        let mut digits = 0;
+        for letter in text.bytes().filter(|&b| b != b'-') {
+            let letter = match letter.to_ascii_uppercase() {
+                b'O' => b'0',
+                b'I' | b'L' => b'1',
+                other => other,
+            };
+            let digit = ALPHABET.iter().position(|&a| a == letter).ok_or(())?;
+            value = value << 5 | digit as u64;
+            digits += 1;
+            if digits > 7 {
+                return Err(());
+            }
+        }
+        match (digits, u32::try_from(value)) {
+            (7, Ok(code)) => Ok(ShortCode(code)),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Longest text kept of a subject or a reply, in octets; longer ones are cut at a character.
+pub const TEXT_LIMIT: usize = 400;
+/// Most recipients or messages named in one record.
+pub const LIST_LIMIT: usize = 256;
+
+/// One line of the story of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerRecord {
+    /// Seconds since 1970 by the box's clock.
+    pub at: u64,
+    pub fate: Fate,
+    pub code: ShortCode,
+    pub peer: Option<IpAddr>,
+    /// Reverse-path; empty for the null path.
+    pub sender: String,
+    pub recipients: Vec<String>,
+    pub subject: String,
+    /// The reply given or received, or the device's name.
+    pub detail: String,
+    /// Ids of the messages it is about; empty on the record of an acceptance, whose own place is the id.
+    pub messages: Vec<u64>,
+}
+
+impl LedgerRecord {
+    /// A record with nothing but time, fate and code.
+    pub fn new(at: u64, fate: Fate, code: ShortCode) -> Self {
+        LedgerRecord {
+            at,
+            fate,
+            code,
+            peer: None,
+            sender: String::new(),
+            recipients: Vec::new(),
+            subject: String::new(),
+            detail: String::new(),
+            messages: Vec::new(),
+        }
+    }
+
+    /// Hashes of everything the record can be found by.
+    pub fn terms(&self) -> Vec<u64> {
+        let mut terms = vec![term("code", &self.code.to_string())];
+        for address in self.recipients.iter().chain([&self.sender]).filter(|a| !a.is_empty()) {
+            let address = address.to_lowercase();
+            if let Some((_, domain)) = address.rsplit_once('@') {
+                terms.push(term("domain", domain));
+            }
+            terms.push(term("address", &address));
+        }
+        terms.extend(words(&self.subject).map(|word| term("word", &word)));
+        terms.extend(self.messages.iter().map(|id| term("message", &id.to_string())));
+        terms.sort_unstable();
+        terms.dedup();
+        terms
+    }
+}
+
+/// The hash under which a search term of a kind is indexed.
+pub fn term(kind: &str, text: &str) -> u64 {
+    stable_hash(&[kind.as_bytes(), b":", text.as_bytes()])
+}
+
+/// Words of a text, lowercased, of two characters and more.
+pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|w| w.chars().nth(1).is_some()).map(str::to_lowercase)
+}
+
+fn clipped(text: &str) -> &[u8] {
+    &text.as_bytes()[..text.floor_char_boundary(TEXT_LIMIT)]
+}
+
+impl Record for LedgerRecord {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.at.to_be_bytes());
+        out.push(self.fate as u8);
+        out.extend_from_slice(&self.code.0.to_be_bytes());
+        match self.peer {
+            None => out.push(0),
+            Some(IpAddr::V4(ip)) => {
+                out.push(4);
+                out.extend_from_slice(&ip.octets());
+            }
+            Some(IpAddr::V6(ip)) => {
+                out.push(6);
+                out.extend_from_slice(&ip.octets());
+            }
+        }
+        put_bytes(out, clipped(&self.sender));
+        put_strings(out, &self.recipients[..self.recipients.len().min(LIST_LIMIT)]);
+        put_bytes(out, clipped(&self.subject));
+        put_bytes(out, clipped(&self.detail));
+        let messages = &self.messages[..self.messages.len().min(LIST_LIMIT)];
+        put_varint(out, messages.len() as u64);
+        let mut previous = 0u64;
+        for &message in messages {
+            put_varint(out, message.wrapping_sub(previous));
+            previous = message;
+        }
+    }
+
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        let at = octets.u64()?;
+        let fate = octets.u8()?;
+        let fate = Fate::ALL.into_iter().find(|f| *f as u8 == fate)?;
+        let code = ShortCode(octets.u32()?);
+        let peer = match octets.u8()? {
+            0 => None,
+            4 => Some(IpAddr::from(<[u8; 4]>::try_from(octets.take(4)?).ok()?)),
+            6 => Some(IpAddr::from(<[u8; 16]>::try_from(octets.take(16)?).ok()?)),
+            _ => return None,
+        };
+        let sender = octets.string()?;
+        let recipients = octets.strings()?;
+        let subject = octets.string()?;
+        let detail = octets.string()?;
+        let count = octets.varint()?;
+        let mut previous = 0u64;
+        let mut messages = Vec::new();
+        for _ in 0..count {
+            previous = previous.wrapping_add(octets.varint()?);
+            messages.push(previous);
+        }
+        Some(LedgerRecord { at, fate, code, peer, sender, recipients, subject, detail, messages })
+    }
+}

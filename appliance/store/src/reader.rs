@@ -1,0 +1,285 @@
+//! Reading. A [`Reader`] lives inside a closure: one consistent view, never held across an await.
+
+use roaring::RoaringBitmap;
+
+use crate::codec::Value;
+use crate::content::{ContentHead, Location};
+use crate::directory::{Account, AddressTarget, Credential};
+use crate::env::Shared;
+use crate::error::{Error, Result};
+use crate::key::{AccountId, BlobId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, LedgerId, MailKey, MessageId, TermKey};
+use crate::ledger::LedgerRecord;
+use crate::mailbox::{Entry, FolderState};
+use crate::maildrop::{Maildrop, MaildropEntry};
+
+/// Ledger records per block of its index.
+pub(crate) const LEDGER_BLOCK: u64 = 256;
+/// Aliases may point to aliases this deep.
+const ALIAS_DEPTH: usize = 8;
+
+/// One consistent view of the store.
+pub struct Reader<'a> {
+    shared: &'a Shared,
+    txn: heed::RoTxn<'a, heed::WithTls>,
+}
+
+/// What an address leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// These local mailboxes, each once.
+    Accounts(Vec<AccountId>),
+    /// The domain is ours, the address is nobody's.
+    NoSuchAddress,
+    /// The domain is not ours.
+    OtherDomain,
+}
+
+/// A message's content, ready to be read in pieces.
+#[derive(Clone, Debug)]
+pub struct Content {
+    pub message: MessageId,
+    pub octets: u64,
+    /// Seconds since 1970.
+    pub received_at: u64,
+    pub(crate) head: ContentHead,
+}
+
+impl Content {
+    /// The file it lies in, if it is large.
+    pub fn blob(&self) -> Option<BlobId> {
+        match self.head.location {
+            Location::File(blob) => Some(blob),
+            Location::Inline { .. } => None,
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Result<Reader<'a>> {
+        let txn = shared.env.read_txn().map_err(Error::lmdb("beginning to read"))?;
+        Ok(Reader { shared, txn })
+    }
+
+    /// All domains, sorted.
+    pub fn domains(&self) -> Result<Vec<String>> {
+        let doing = "reading domains";
+        let rows = self.shared.tables.domains.iter(&self.txn).map_err(Error::lmdb(doing))?;
+        rows.map(|row| row.map(|(name, _)| name.to_string()).map_err(Error::lmdb(doing))).collect()
+    }
+
+    /// True when mail for the domain is ours to judge.
+    pub fn is_local(&self, domain: &str) -> Result<bool> {
+        let row = self.shared.tables.domains.get(&self.txn, domain).map_err(Error::lmdb("reading domains"))?;
+        Ok(row.is_some())
+    }
+
+    /// All accounts with their ids, in order of creation.
+    pub fn accounts(&self) -> Result<Vec<(AccountId, Account)>> {
+        let doing = "reading accounts";
+        let rows = self.shared.tables.accounts.iter(&self.txn).map_err(Error::lmdb(doing))?;
+        rows.collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
+    }
+
+    /// All addresses and what they stand for, sorted.
+    pub fn addresses(&self) -> Result<Vec<(String, AddressTarget)>> {
+        let doing = "reading addresses";
+        let rows = self.shared.tables.addresses.iter(&self.txn).map_err(Error::lmdb(doing))?;
+        rows.map(|row| row.map(|(a, t)| (a.to_string(), t)).map_err(Error::lmdb(doing))).collect()
+    }
+
+    /// The account whose own address (user name) this is.
+    pub fn account(&self, address: &str) -> Result<Option<(AccountId, Account)>> {
+        let Some(AddressTarget::Account(id)) = self.target(address)? else { return Ok(None) };
+        let account = self.shared.tables.accounts.get(&self.txn, &id).map_err(Error::lmdb("reading an account"))?;
+        Ok(account.filter(|a| a.address == address).map(|a| (id, a)))
+    }
+
+    /// The account's ways to log in; device 0 is its own password.
+    pub fn credentials(&self, account: AccountId) -> Result<Vec<(DeviceId, Credential)>> {
+        let doing = "reading credentials";
+        let range = DeviceKey { account, device: DeviceId(0) }..=DeviceKey { account, device: DeviceId(u16::MAX) };
+        let rows = self.shared.tables.credentials.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        rows.map(|row| row.map(|(k, c)| (k.device, c)).map_err(Error::lmdb(doing))).collect()
+    }
+
+    fn target(&self, address: &str) -> Result<Option<AddressTarget>> {
+        self.shared.tables.addresses.get(&self.txn, address).map_err(Error::lmdb("reading addresses"))
+    }
+
+    /// Follows a canonical address through aliases, and to the domain's catch-all where it is nobody's.
+    pub fn resolve(&self, address: &str) -> Result<Resolution> {
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        if !self.is_local(domain)? {
+            return Ok(Resolution::OtherDomain);
+        }
+        let mut accounts = Vec::new();
+        self.follow(address, ALIAS_DEPTH, &mut accounts)?;
+        if accounts.is_empty() {
+            self.follow(&format!("@{domain}"), ALIAS_DEPTH, &mut accounts)?;
+        }
+        accounts.sort_unstable();
+        accounts.dedup();
+        Ok(match accounts.is_empty() {
+            true => Resolution::NoSuchAddress,
+            false => Resolution::Accounts(accounts),
+        })
+    }
+
+    fn follow(&self, address: &str, depth: usize, accounts: &mut Vec<AccountId>) -> Result<()> {
+        match self.target(address)? {
+            Some(AddressTarget::Account(id)) => accounts.push(id),
+            Some(AddressTarget::Alias(targets)) if depth > 0 => {
+                for target in targets {
+                    self.follow(&target, depth - 1, accounts)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A folder's counters.
+    pub fn folder(&self, account: AccountId, folder: FolderId) -> Result<Option<FolderState>> {
+        self.shared.tables.folder(&self.txn, FolderKey { account, folder })
+    }
+
+    /// The snapshot of an inbox for one device. Costs the same for any number of messages, but for the
+    /// compressed bitmap and a scan over at most a few hundred of the newest.
+    pub fn maildrop(&self, account: AccountId, device: DeviceId) -> Result<Maildrop> {
+        let doing = "opening a maildrop";
+        let folder = FolderKey { account, folder: FolderId::INBOX };
+        let state = self.shared.tables.folder(&self.txn, folder)?;
+        let state = state.ok_or_else(|| Error::NotFound { what: "mailbox", name: account.0.to_string() })?;
+        let mut uids = self.live(folder, &state)?;
+        let mut octets = state.octets;
+        let key = DeviceKey { account, device };
+        if let Some(view) = self.shared.tables.views.get(&self.txn, &key).map_err(Error::lmdb(doing))? {
+            uids -= &view.hidden;
+            octets = octets.saturating_sub(view.hidden_octets);
+        }
+        Ok(Maildrop { account, device, uids, octets })
+    }
+
+    fn live(&self, folder: FolderKey, state: &FolderState) -> Result<RoaringBitmap> {
+        let doing = "opening a maildrop";
+        let live = self.shared.tables.live.get(&self.txn, &folder).map_err(Error::lmdb(doing))?;
+        let mut uids = live.unwrap_or_default().0;
+        let range = MailKey::new(folder.account, folder.folder, state.live_below)
+            ..MailKey::new(folder.account, folder.folder, MailKey::STATE);
+        let newest = self.shared.tables.mail.remap_data_type::<heed::types::DecodeIgnore>().range(&self.txn, &range);
+        for row in newest.map_err(Error::lmdb(doing))? {
+            uids.insert(row.map_err(Error::lmdb(doing))?.0.uid);
+        }
+        Ok(uids)
+    }
+
+    /// Messages `from` (counted from 1) and following of a maildrop, at most `limit`.
+    pub fn listing(&self, maildrop: &Maildrop, from: u32, limit: u32) -> Result<Vec<MaildropEntry>> {
+        let doing = "listing a maildrop";
+        let Some(first) = maildrop.uid(from) else { return Ok(Vec::new()) };
+        let mut wanted = maildrop.uids.iter();
+        wanted.advance_to(first);
+        let range = MailKey::new(maildrop.account, FolderId::INBOX, first)
+            ..MailKey::new(maildrop.account, FolderId::INBOX, MailKey::STATE);
+        let rows = self.shared.tables.mail.remap_data_type::<Value<Entry>>();
+        let mut rows = rows.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        let mut found = rows.next().transpose().map_err(Error::lmdb(doing))?;
+        let mut list = Vec::with_capacity(limit.min(maildrop.messages()) as usize);
+        for uid in wanted.take(limit as usize) {
+            // Rows may be newer than the snapshot or hidden from it; wanted ones may be gone since.
+            while found.as_ref().is_some_and(|(key, _)| key.uid < uid) {
+                found = rows.next().transpose().map_err(Error::lmdb(doing))?;
+            }
+            let entry = found.as_ref().filter(|(key, _)| key.uid == uid).map(|(_, entry)| *entry);
+            list.push(MaildropEntry {
+                uid,
+                message: entry.map(|e| e.message),
+                octets: entry.map_or(0, |e| u64::from(e.octets)),
+                unique_id: entry.map_or(u64::from(uid), |e| e.unique_id),
+            });
+        }
+        Ok(list)
+    }
+
+    /// Entries of any folder from a UID on, at most `limit`.
+    pub fn entries(&self, account: AccountId, folder: FolderId, from: u32, limit: usize) -> Result<Vec<(u32, Entry)>> {
+        let doing = "reading a folder";
+        let range = MailKey::new(account, folder, from)..MailKey::new(account, folder, MailKey::STATE);
+        let rows = self.shared.tables.mail.remap_data_type::<Value<Entry>>();
+        let rows = rows.range(&self.txn, &range).map_err(Error::lmdb(doing))?.take(limit);
+        rows.map(|row| row.map(|(k, e)| (k.uid, e)).map_err(Error::lmdb(doing))).collect()
+    }
+
+    /// Opens the content of a message; `None` when it is gone.
+    pub fn content(&self, message: MessageId) -> Result<Option<Content>> {
+        let head = self.shared.tables.head(&self.txn, message)?;
+        Ok(head.map(|head| Content { message, octets: head.octets, received_at: head.received_at, head }))
+    }
+
+    /// Appends the whole of an inline content to `out` and checks its CRC. Content in a file is not for here.
+    pub fn read_inline(&self, content: &Content, out: &mut Vec<u8>) -> Result<()> {
+        let doing = "reading a message";
+        let Location::Inline { parts, tail } = &content.head.location else {
+            return Err(Error::Invalid { why: "this message lies in a file".into() });
+        };
+        let start = out.len();
+        out.reserve(content.octets as usize);
+        let key = |part| ContentKey { message: content.message, part };
+        if *parts > 0 {
+            let rows = self.shared.tables.content.range(&self.txn, &(key(1)..=key(*parts))).map_err(Error::lmdb(doing))?;
+            for row in rows {
+                out.extend_from_slice(row.map_err(Error::lmdb(doing))?.1);
+            }
+        }
+        out.extend_from_slice(tail);
+        let read = &out[start..];
+        if read.len() as u64 != content.octets || crc32fast::hash(read) != content.head.crc32 {
+            out.truncate(start);
+            return Err(Error::damaged(format!("the content of message {}", content.message.0)));
+        }
+        Ok(())
+    }
+
+    /// A ledger record by its place.
+    pub fn ledger_record(&self, id: LedgerId) -> Result<Option<LedgerRecord>> {
+        self.shared.tables.ledger.get(&self.txn, &id).map_err(Error::lmdb("reading the ledger"))
+    }
+
+    /// The newest records that `matches` accepts, at most `limit`, newest first. `term` (a hash from
+    /// [`crate::term`]) narrows the search by the index; records not yet indexed are always looked at.
+    pub fn ledger_find(
+        &self,
+        term: Option<u64>,
+        limit: usize,
+        matches: impl Fn(LedgerId, &LedgerRecord) -> bool,
+    ) -> Result<Vec<(LedgerId, LedgerRecord)>> {
+        let doing = "searching the ledger";
+        let tables = &self.shared.tables;
+        let last = tables.ledger.last(&self.txn).map_err(Error::lmdb(doing))?.map_or(0, |(id, _)| id.0);
+        let indexed = tables.meta.get(&self.txn, "ledger-indexed").map_err(Error::lmdb(doing))?;
+        let indexed = indexed.and_then(|v| v.try_into().ok()).map_or(0, u64::from_be_bytes);
+        let mut blocks: Vec<u64> = match term {
+            None => (0..indexed).collect(),
+            Some(term) => {
+                let range = TermKey { term, block: 0 }..=TermKey { term, block: u64::MAX };
+                let rows = tables.terms.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+                rows.map(|row| row.map(|(k, ())| k.block)).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))?
+            }
+        };
+        blocks.extend(indexed..=last / LEDGER_BLOCK);
+        let mut found = Vec::new();
+        for block in blocks.into_iter().rev() {
+            let range = LedgerId(block * LEDGER_BLOCK)..LedgerId((block + 1) * LEDGER_BLOCK);
+            for row in tables.ledger.rev_range(&self.txn, &range).map_err(Error::lmdb(doing))? {
+                let (id, record) = row.map_err(Error::lmdb(doing))?;
+                if matches(id, &record) {
+                    found.push((id, record));
+                    if found.len() >= limit {
+                        return Ok(found);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,109 @@
+//! The tables: one typed field each. Who writes which is the writer's business; everyone may read.
+
+use heed::types::{Bytes, Str, Unit};
+use heed::{CommitOrAbort, CommitToken, Database, Env, OnCommit};
+
+use crate::codec::{Key, Value};
+use crate::content::ContentHead;
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord};
+use crate::error::{Error, Result};
+use crate::key::{
+    AccountId, BlobId, ContentKey, DayKey, DeviceKey, FolderKey, LedgerId, MailKey, MessageId, TermKey,
+};
+use crate::ledger::LedgerRecord;
+use crate::mailbox::{Entry, FolderName, FolderState, UidSet, View};
+
+type Table<'e, K, V> = Database<'e, Key<K>, Value<V>>;
+type RawTable<'e, K> = Database<'e, Key<K>, Bytes>;
+type TextTable<'e, V> = Database<'e, Str, Value<V>>;
+
+/// How many named databases the environment must have room for (some to spare for the queue and search).
+pub(crate) const MAX_TABLES: u32 = 32;
+
+/// Declares the tables once: field, type and document line; the table's name is the field's.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
+        /// Every table of the store. Hot ones (touched by each delivery) are `mail`, `content` and
+        /// `ledger`: each costs a path of pages per commit, so there are no others.
+        #[derive(Clone, Copy)]
+        pub(crate) struct Tables<'e> {
+            $($(#[$doc])* pub $field: $type,)*
+        }
+
+        impl OnCommit for Tables<'_> {
+            type Committed = Tables<'static>;
+            fn on_commit(self, token: &CommitToken) -> Tables<'static> {
+                Tables { $($field: self.$field.on_commit(token),)* }
+            }
+        }
+
+        impl Tables<'static> {
+            /// Pages that hold rows, in all tables. Costs one look per table.
+            pub(crate) fn pages(&self, txn: &heed::RoTxn) -> Result<u64> {
+                let mut pages = 0;
+                $(
+                    let stat = self.$field.stat(txn).map_err(Error::lmdb("measuring the tables"))?;
+                    pages += (stat.branch_pages + stat.leaf_pages + stat.overflow_pages) as u64;
+                )*
+                Ok(pages)
+            }
+
+            /// Opens the tables, creating those that are missing.
+            pub(crate) fn create(env: &Env) -> Result<Tables<'static>> {
+                let doing = "opening the tables";
+                let txn = env.write_txn().map_err(Error::lmdb(doing))?;
+                let tables = env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+                    let tables = Tables { $($field: opener.create_database(txn, Some(stringify!($field)))?,)* };
+                    Ok(CommitOrAbort::<_, ()>::Commit(tables))
+                });
+                tables.map_err(Error::lmdb(doing))?.commit().ok_or(Error::Closed)
+            }
+        }
+    };
+}
+
+tables! {
+    /// Format version, store id, small marks.
+    meta: Database<'e, Str, Bytes>,
+    accounts: Table<'e, AccountId, Account>,
+    credentials: Table<'e, DeviceKey, Credential>,
+    /// By lowercased domain name.
+    domains: TextTable<'e, DomainRecord>,
+    /// By canonical address, or `@domain` for a catch-all.
+    addresses: TextTable<'e, AddressTarget>,
+    /// Entries of all folders of all accounts; a folder's counters sort behind its newest entry.
+    mail: RawTable<'e, MailKey>,
+    /// UIDs below `FolderState::live_below` that still exist.
+    live: Table<'e, FolderKey, UidSet>,
+    folders: Table<'e, FolderKey, FolderName>,
+    /// POP3 views by device.
+    views: Table<'e, DeviceKey, View>,
+    /// What devices deleted, by day, for [`crate::MailboxPolicy::TrashAfter`].
+    collected: Table<'e, DayKey, UidSet>,
+    /// Heads (part 0) and parts of message content.
+    content: RawTable<'e, ContentKey>,
+    /// Number of folder entries that share a message, where it is more than one.
+    shares: RawTable<'e, MessageId>,
+    /// Messages whose content lies in a file, by the file's name.
+    blobs: RawTable<'e, BlobId>,
+    ledger: Table<'e, LedgerId, LedgerRecord>,
+    /// Blocks of the ledger by hashed search term.
+    terms: Database<'e, Key<TermKey>, Unit>,
+}
+
+impl Tables<'_> {
+    /// An entry or a folder's counters, decoded.
+    pub(crate) fn entry(&self, txn: &heed::RoTxn, key: MailKey) -> Result<Option<Entry>> {
+        self.mail.remap_data_type::<Value<Entry>>().get(txn, &key).map_err(Error::lmdb("reading a mailbox entry"))
+    }
+
+    pub(crate) fn folder(&self, txn: &heed::RoTxn, folder: FolderKey) -> Result<Option<FolderState>> {
+        let key = MailKey::new(folder.account, folder.folder, MailKey::STATE);
+        self.mail.remap_data_type::<Value<FolderState>>().get(txn, &key).map_err(Error::lmdb("reading folder counters"))
+    }
+
+    pub(crate) fn head(&self, txn: &heed::RoTxn, message: MessageId) -> Result<Option<ContentHead>> {
+        let key = ContentKey { message, part: 0 };
+        self.content.remap_data_type::<Value<ContentHead>>().get(txn, &key).map_err(Error::lmdb("reading a message head"))
+    }
+}

@@ -1,0 +1,229 @@
+//! Changes of the directory: domains, accounts, passwords, devices, aliases.
+
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy};
+use crate::error::{Error, Result};
+use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey};
+use crate::mailbox::FolderName;
+
+use super::Work;
+
+/// A change the owner asks for. Names and addresses are canonical (lowercase, unquoted); times are seconds since 1970.
+#[derive(Clone, Debug)]
+pub enum Change {
+    AddDomain { name: String, at: u64 },
+    /// Refused while addresses are left in it.
+    RemoveDomain { name: String },
+    AddAccount { address: String, name: String, hash: String, policy: MailboxPolicy, at: u64 },
+    /// Mail goes too: at once from sight, and piece by piece from the disk.
+    RemoveAccount { address: String },
+    SetPassword { address: String, hash: String, at: u64 },
+    SetPolicy { address: String, policy: MailboxPolicy },
+    AddDevice { address: String, label: String, hash: String, at: u64 },
+    RemoveDevice { address: String, device: DeviceId },
+    /// Adds or replaces an alias; `@domain` is the catch-all.
+    SetAlias { address: String, targets: Vec<String> },
+    RemoveAlias { address: String },
+}
+
+/// What a change made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    Done,
+    Account(AccountId),
+    Device(DeviceId),
+}
+
+/// The folders every account has from the start.
+const FOLDERS: [(FolderId, &str); 5] = [
+    (FolderId::INBOX, "INBOX"),
+    (FolderId::SENT, "Sent"),
+    (FolderId::DRAFTS, "Drafts"),
+    (FolderId::TRASH, "Trash"),
+    (FolderId::JUNK, "Junk"),
+];
+/// Folders people make are numbered from here.
+const FIRST_OWN_FOLDER: u32 = 16;
+/// Prefix of the marks for accounts whose mail is still to be deleted.
+pub(super) const PURGE: &str = "purge:";
+const DOING: &str = "changing the directory";
+
+impl Work<'_, '_> {
+    pub(super) fn change(&mut self, change: &Change) -> Result<Changed> {
+        match change {
+            Change::AddDomain { name, at } => self.add_domain(name, *at),
+            Change::RemoveDomain { name } => self.remove_domain(name),
+            Change::AddAccount { address, name, hash, policy, at } => self.add_account(address, name, hash, *policy, *at),
+            Change::RemoveAccount { address } => self.remove_account(address),
+            Change::SetPassword { address, hash, at } => {
+                let (account, _) = self.account(address)?;
+                self.put_credential(account, DeviceId::MAIN, "", hash, *at)
+            }
+            Change::SetPolicy { address, policy } => {
+                let (id, account) = self.account(address)?;
+                self.put_account(id, &Account { policy: *policy, ..account })
+            }
+            Change::AddDevice { address, label, hash, at } => self.add_device(address, label, hash, *at),
+            Change::RemoveDevice { address, device } => self.remove_device(address, *device),
+            Change::SetAlias { address, targets } => self.set_alias(address, targets),
+            Change::RemoveAlias { address } => self.remove_alias(address),
+        }
+    }
+
+    fn account(&self, address: &str) -> Result<(AccountId, Account)> {
+        let missing = || Error::NotFound { what: "account", name: address.to_string() };
+        match self.tables.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))? {
+            Some(AddressTarget::Account(id)) => {
+                let account = self.tables.accounts.get(self.txn, &id).map_err(Error::lmdb(DOING))?;
+                Ok((id, account.filter(|a| a.address == address).ok_or_else(missing)?))
+            }
+            _ => Err(missing()),
+        }
+    }
+
+    fn put_account(&mut self, id: AccountId, account: &Account) -> Result<Changed> {
+        self.tables.accounts.put(self.txn, &id, account).map_err(Error::lmdb(DOING))?;
+        Ok(Changed::Account(id))
+    }
+
+    fn add_domain(&mut self, name: &str, at: u64) -> Result<Changed> {
+        if self.tables.domains.get(self.txn, name).map_err(Error::lmdb(DOING))?.is_some() {
+            return Err(Error::Exists { what: "domain", name: name.into() });
+        }
+        self.tables.domains.put(self.txn, name, &DomainRecord { created: at }).map_err(Error::lmdb(DOING))?;
+        Ok(Changed::Done)
+    }
+
+    fn remove_domain(&mut self, name: &str) -> Result<Changed> {
+        let suffix = format!("@{name}");
+        for row in self.tables.addresses.iter(self.txn).map_err(Error::lmdb(DOING))? {
+            let (address, _) = row.map_err(Error::lmdb(DOING))?;
+            if address.ends_with(&suffix) {
+                let why = format!("{address} still belongs to {name}: remove it first");
+                return Err(Error::Invalid { why });
+            }
+        }
+        match self.tables.domains.delete(self.txn, name).map_err(Error::lmdb(DOING))? {
+            true => Ok(Changed::Done),
+            false => Err(Error::NotFound { what: "domain", name: name.into() }),
+        }
+    }
+
+    /// The domain of an address must be one of ours, and the address free.
+    fn check_address(&self, address: &str) -> Result<()> {
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        if self.tables.domains.get(self.txn, domain).map_err(Error::lmdb(DOING))?.is_none() {
+            return Err(Error::NotFound { what: "domain", name: format!("{domain}: add it first") });
+        }
+        Ok(())
+    }
+
+    fn add_account(&mut self, address: &str, name: &str, hash: &str, policy: MailboxPolicy, at: u64) -> Result<Changed> {
+        self.check_address(address)?;
+        if self.tables.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))?.is_some() {
+            return Err(Error::Exists { what: "address", name: address.into() });
+        }
+        let id = AccountId(self.next_account()?);
+        let account = Account {
+            address: address.into(),
+            name: name.into(),
+            created: at,
+            policy,
+            next_device: 1,
+            next_folder: FIRST_OWN_FOLDER,
+        };
+        self.put_account(id, &account)?;
+        self.tables.meta.put(self.txn, "last-account", &id.0.to_be_bytes()).map_err(Error::lmdb(DOING))?;
+        self.tables.addresses.put(self.txn, address, &AddressTarget::Account(id)).map_err(Error::lmdb(DOING))?;
+        self.put_credential(id, DeviceId::MAIN, "", hash, at)?;
+        for (folder, name) in FOLDERS {
+            let folder = FolderKey { account: id, folder };
+            self.make_folder(folder, (super::deliver::random()? as u32).max(1))?;
+            let name = FolderName { name: name.into() };
+            self.tables.folders.put(self.txn, &folder, &name).map_err(Error::lmdb(DOING))?;
+        }
+        Ok(Changed::Account(id))
+    }
+
+    /// Account numbers are never reused, also not after the newest account was removed.
+    fn next_account(&self) -> Result<u32> {
+        let last = self.tables.meta.get(self.txn, "last-account").map_err(Error::lmdb(DOING))?;
+        let last = last.map_or(Ok(0), |v| v.try_into().map(u32::from_be_bytes));
+        Ok(last.map_err(|_| Error::damaged("the last account number"))? + 1)
+    }
+
+    fn remove_account(&mut self, address: &str) -> Result<Changed> {
+        let (id, _) = self.account(address)?;
+        let mut names = Vec::new();
+        for row in self.tables.addresses.iter(self.txn).map_err(Error::lmdb(DOING))? {
+            let (name, target) = row.map_err(Error::lmdb(DOING))?;
+            if target == AddressTarget::Account(id) {
+                names.push(name.to_string());
+            }
+        }
+        for name in names {
+            self.tables.addresses.delete(self.txn, &name).map_err(Error::lmdb(DOING))?;
+        }
+        let devices = DeviceKey { account: id, device: DeviceId(0) }..=DeviceKey { account: id, device: DeviceId(u16::MAX) };
+        self.tables.credentials.delete_range(self.txn, &devices).map_err(Error::lmdb(DOING))?;
+        self.tables.accounts.delete(self.txn, &id).map_err(Error::lmdb(DOING))?;
+        let mark = format!("{PURGE}{:08x}", id.0);
+        self.tables.meta.put(self.txn, &mark, &id.0.to_be_bytes()).map_err(Error::lmdb(DOING))?;
+        Ok(Changed::Account(id))
+    }
+
+    fn put_credential(&mut self, account: AccountId, device: DeviceId, label: &str, hash: &str, at: u64) -> Result<Changed> {
+        let credential = Credential { label: label.into(), hash: hash.into(), created: at };
+        let key = DeviceKey { account, device };
+        self.tables.credentials.put(self.txn, &key, &credential).map_err(Error::lmdb(DOING))?;
+        Ok(Changed::Device(device))
+    }
+
+    fn add_device(&mut self, address: &str, label: &str, hash: &str, at: u64) -> Result<Changed> {
+        let (id, account) = self.account(address)?;
+        let device = DeviceId(account.next_device);
+        let next_device = account.next_device.checked_add(1);
+        let next_device = next_device.ok_or_else(|| Error::Invalid { why: "this account has used up its device numbers".into() })?;
+        self.put_account(id, &Account { next_device, ..account })?;
+        self.put_credential(id, device, label, hash, at)
+    }
+
+    fn remove_device(&mut self, address: &str, device: DeviceId) -> Result<Changed> {
+        let (account, _) = self.account(address)?;
+        let key = DeviceKey { account, device };
+        let existed = device != DeviceId::MAIN
+            && self.tables.credentials.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
+        if !existed {
+            return Err(Error::NotFound { what: "device", name: device.0.to_string() });
+        }
+        self.tables.views.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
+        Ok(Changed::Device(device))
+    }
+
+    fn set_alias(&mut self, address: &str, targets: &[String]) -> Result<Changed> {
+        self.check_address(address)?;
+        if let Some(AddressTarget::Account(_)) = self.tables.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))? {
+            return Err(Error::Exists { what: "account", name: address.into() });
+        }
+        for target in targets {
+            if self.tables.addresses.get(self.txn, target).map_err(Error::lmdb(DOING))?.is_none() {
+                return Err(Error::NotFound { what: "address", name: format!("{target} for the alias to point to") });
+            }
+        }
+        if targets.is_empty() {
+            return Err(Error::Invalid { why: "an alias needs at least one address to point to".into() });
+        }
+        let target = AddressTarget::Alias(targets.to_vec());
+        self.tables.addresses.put(self.txn, address, &target).map_err(Error::lmdb(DOING))?;
+        Ok(Changed::Done)
+    }
+
+    fn remove_alias(&mut self, address: &str) -> Result<Changed> {
+        match self.tables.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))? {
+            Some(AddressTarget::Alias(_)) => {
+                self.tables.addresses.delete(self.txn, address).map_err(Error::lmdb(DOING))?;
+                Ok(Changed::Done)
+            }
+            _ => Err(Error::NotFound { what: "alias", name: address.into() }),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Taking a message into mailboxes.
+
+use heed::PutFlags;
+
+use crate::blob::{Place, Spooled};
+use crate::codec::Record;
+use crate::content::{ContentHead, Location, cut};
+use crate::error::{Error, Result};
+use crate::key::{AccountId, ContentKey, FolderId, FolderKey, MessageId};
+use crate::ledger::LedgerRecord;
+use crate::mailbox::{Entry, Flags};
+
+use super::Work;
+
+/// Where one copy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    pub account: AccountId,
+    pub folder: FolderId,
+    pub flags: Flags,
+}
+
+/// A message and all its local mailboxes: one transaction, one stored copy.
+pub struct Delivery {
+    /// The content including the trace fields in front.
+    pub content: Spooled,
+    /// Octets at the front (Return-Path) that are not part of a relayed copy.
+    pub delivery_octets: u16,
+    /// At least one; the same folder named twice gets one copy.
+    pub placements: Vec<Placement>,
+    /// The acceptance as it will stand in the ledger; `at` is the time of arrival.
+    pub record: LedgerRecord,
+}
+
+/// A message that is on stable storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    pub message: MessageId,
+    /// UIDs in the order of the distinct placements, sorted by account and folder.
+    pub uids: Vec<u32>,
+}
+
+impl Work<'_, '_> {
+    /// Refused with `NotFound` when none of the accounts exists any more.
+    pub(super) fn deliver(&mut self, delivery: &Delivery) -> Result<Delivered> {
+        let octets = u32::try_from(delivery.content.octets)
+            .map_err(|_| Error::Invalid { why: "a message can't be larger than 4 GiB".into() })?;
+        let places = self.existing(&delivery.placements)?;
+        let message = MessageId(self.record(&delivery.record)?.0);
+        self.put_content(message, delivery)?;
+        let mut uids = Vec::with_capacity(places.len());
+        for place in &places {
+            let folder = FolderKey { account: place.account, folder: place.folder };
+            let entry = Entry {
+                message,
+                unique_id: random()?,
+                octets,
+                saved_at: delivery.record.at,
+                flags: place.flags,
+                modseq: 0,
+            };
+            uids.push(self.add_entry(folder, entry)?);
+        }
+        self.set_shares(message, places.len() as u32)?;
+        Ok(Delivered { message, uids })
+    }
+
+    /// The placements whose folder exists, each once.
+    fn existing(&self, placements: &[Placement]) -> Result<Vec<Placement>> {
+        let mut places = placements.to_vec();
+        places.sort_by_key(|p| (p.account, p.folder));
+        places.dedup_by_key(|p| (p.account, p.folder));
+        let mut existing = Vec::with_capacity(places.len());
+        for place in places {
+            let folder = FolderKey { account: place.account, folder: place.folder };
+            if self.tables.folder(self.txn, folder)?.is_some() {
+                existing.push(place);
+            }
+        }
+        match existing.is_empty() {
+            true => Err(Error::NotFound { what: "mailbox", name: "for this message".into() }),
+            false => Ok(existing),
+        }
+    }
+
+    fn put_content(&mut self, message: MessageId, delivery: &Delivery) -> Result<()> {
+        let doing = "writing a message";
+        let (parts, location) = match &delivery.content.place {
+            Place::Memory(content) => {
+                let (parts, tail) = cut(content);
+                let count = parts.len() as u16;
+                (parts, Location::Inline { parts: count, tail: tail.to_vec() })
+            }
+            Place::File(file) => {
+                let blob = file.blob();
+                self.tables.blobs.put(self.txn, &blob, &message.0.to_be_bytes()).map_err(Error::lmdb(doing))?;
+                (Vec::new(), Location::File(blob))
+            }
+        };
+        let head = ContentHead {
+            received_at: delivery.record.at,
+            octets: delivery.content.octets,
+            crc32: delivery.content.crc32,
+            delivery_octets: delivery.delivery_octets,
+            location,
+        };
+        let head = head.encode();
+        for (part, octets) in [&head[..]].into_iter().chain(parts).enumerate() {
+            let key = ContentKey { message, part: part as u16 };
+            // Message ids and parts ascend, so every row goes to the end and pages fill up.
+            let put = self.tables.content.put_with_flags(self.txn, PutFlags::APPEND, &key, octets);
+            put.map_err(Error::lmdb(doing))?;
+        }
+        Ok(())
+    }
+}
+
+/// A random number for ids that must not be guessed or repeat.
+pub(super) fn random() -> Result<u64> {
+    getrandom::u64().map_err(|e| Error::Invalid { why: format!("the system gave no random numbers: {e}") })
+}

@@ -1,0 +1,214 @@
+//! What all mailbox writes are made of: add, remove and move an entry, keep counters and live sets true.
+
+use roaring::RoaringBitmap;
+
+use crate::codec::{Record, Value};
+use crate::content::Location;
+use crate::error::{Error, Result};
+use crate::key::{AccountId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, MailKey, MessageId};
+use crate::mailbox::{Entry, Flags, FolderState};
+
+use super::Work;
+
+/// After this many deliveries the newest UIDs are folded into the live set, so the scan behind it stays short.
+const LIVE_LAG: u32 = 512;
+
+impl Work<'_, '_> {
+    pub(super) fn state(&self, folder: FolderKey) -> Result<FolderState> {
+        let state = self.tables.folder(self.txn, folder)?;
+        state.ok_or_else(|| Error::NotFound { what: "folder", name: format!("{}", folder.folder.0) })
+    }
+
+    pub(super) fn put_state(&mut self, folder: FolderKey, state: &FolderState) -> Result<()> {
+        let key = MailKey::new(folder.account, folder.folder, MailKey::STATE);
+        let put = self.tables.mail.put(self.txn, &key, &state.encode());
+        put.map_err(Error::lmdb("writing folder counters"))
+    }
+
+    /// Makes an empty folder.
+    pub(super) fn make_folder(&mut self, folder: FolderKey, uid_validity: u32) -> Result<()> {
+        let state = FolderState { uid_validity, next_uid: 1, messages: 0, unseen: 0, octets: 0, modseq: 1, live_below: 1 };
+        self.put_state(folder, &state)
+    }
+
+    /// Puts an entry behind the newest one; its `modseq` is set here. Returns its UID.
+    pub(super) fn add_entry(&mut self, folder: FolderKey, mut entry: Entry) -> Result<u32> {
+        let mut state = self.state(folder)?;
+        let uid = state.next_uid;
+        if uid >= MailKey::STATE - 1 {
+            return Err(Error::Invalid { why: "this folder has used up its message numbers".into() });
+        }
+        state.next_uid += 1;
+        state.modseq += 1;
+        state.messages += 1;
+        state.octets += u64::from(entry.octets);
+        state.unseen += u32::from(!entry.flags.contains(Flags::SEEN));
+        entry.modseq = state.modseq;
+        let key = MailKey::new(folder.account, folder.folder, uid);
+        self.tables.mail.put(self.txn, &key, &entry.encode()).map_err(Error::lmdb("writing a mailbox entry"))?;
+        if state.next_uid - state.live_below >= LIVE_LAG {
+            self.fold_live(folder, &mut state)?;
+        }
+        self.put_state(folder, &state)?;
+        Ok(uid)
+    }
+
+    /// Brings the live set up to date with the newest entries.
+    fn fold_live(&mut self, folder: FolderKey, state: &mut FolderState) -> Result<()> {
+        let doing = "writing a live set";
+        let mut live = self.tables.live.get(self.txn, &folder).map_err(Error::lmdb(doing))?.unwrap_or_default();
+        let first = MailKey::new(folder.account, folder.folder, state.live_below);
+        let last = MailKey::new(folder.account, folder.folder, state.next_uid - 1);
+        let newest = self.tables.mail.range(self.txn, &(first..=last)).map_err(Error::lmdb(doing))?;
+        for row in newest {
+            live.0.insert(row.map_err(Error::lmdb(doing))?.0.uid);
+        }
+        state.live_below = state.next_uid;
+        self.tables.live.put(self.txn, &folder, &live).map_err(Error::lmdb(doing))
+    }
+
+    /// Removes entries that exist from a folder, with counters, live set and views; what to do with their
+    /// content is the caller's business. Returns the removed entries. The caller bounds `uids`.
+    pub(super) fn take_entries(&mut self, folder: FolderKey, uids: &RoaringBitmap) -> Result<Vec<Entry>> {
+        let doing = "removing mailbox entries";
+        let mut state = self.state(folder)?;
+        let mut taken = Vec::new();
+        for uid in uids {
+            let key = MailKey::new(folder.account, folder.folder, uid);
+            let Some(entry) = self.tables.entry(self.txn, key)? else { continue };
+            self.tables.mail.delete(self.txn, &key).map_err(Error::lmdb(doing))?;
+            state.messages = state.messages.saturating_sub(1);
+            state.octets = state.octets.saturating_sub(u64::from(entry.octets));
+            state.unseen = state.unseen.saturating_sub(u32::from(!entry.flags.contains(Flags::SEEN)));
+            taken.push((uid, entry));
+        }
+        state.modseq += 1;
+        self.put_state(folder, &state)?;
+        if uids.min().is_some_and(|first| first < state.live_below) {
+            let mut live = self.tables.live.get(self.txn, &folder).map_err(Error::lmdb(doing))?.unwrap_or_default();
+            live.0 -= uids;
+            self.tables.live.put(self.txn, &folder, &live).map_err(Error::lmdb(doing))?;
+        }
+        if folder.folder == FolderId::INBOX {
+            self.forget_in_views(folder.account, &taken)?;
+        }
+        Ok(taken.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// Views hold only messages that exist.
+    fn forget_in_views(&mut self, account: AccountId, taken: &[(u32, Entry)]) -> Result<()> {
+        let doing = "writing a device's view";
+        for device in self.devices_with_view(account)? {
+            let key = DeviceKey { account, device };
+            let Some(mut view) = self.tables.views.get(self.txn, &key).map_err(Error::lmdb(doing))? else { continue };
+            let before = view.hidden.len();
+            for (uid, entry) in taken {
+                if view.hidden.remove(*uid) {
+                    view.hidden_octets = view.hidden_octets.saturating_sub(u64::from(entry.octets));
+                }
+            }
+            if view.hidden.len() != before {
+                self.tables.views.put(self.txn, &key, &view).map_err(Error::lmdb(doing))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn devices_with_view(&self, account: AccountId) -> Result<Vec<DeviceId>> {
+        let range = DeviceKey { account, device: DeviceId(0) }..=DeviceKey { account, device: DeviceId(u16::MAX) };
+        let rows = self.tables.views.remap_data_type::<heed::types::DecodeIgnore>().range(self.txn, &range);
+        let doing = "reading a device's view";
+        rows.map_err(Error::lmdb(doing))?.map(|row| row.map(|(k, ())| k.device).map_err(Error::lmdb(doing))).collect()
+    }
+
+    /// Moves entries to another folder of the same account; unique-ids stay.
+    pub(super) fn move_entries(&mut self, from: FolderKey, to: FolderId, uids: &RoaringBitmap, at: u64) -> Result<usize> {
+        let target = FolderKey { account: from.account, folder: to };
+        self.state(target)?;
+        let taken = self.take_entries(from, uids)?;
+        for entry in &taken {
+            self.add_entry(target, Entry { saved_at: at, ..*entry })?;
+        }
+        Ok(taken.len())
+    }
+
+    pub(super) fn set_shares(&mut self, message: MessageId, count: u32) -> Result<()> {
+        let doing = "counting copies of a message";
+        match count {
+            0 | 1 => self.tables.shares.delete(self.txn, &message).map(drop),
+            _ => self.tables.shares.put(self.txn, &message, &count.to_be_bytes()),
+        }
+        .map_err(Error::lmdb(doing))
+    }
+
+    fn shares(&self, message: MessageId) -> Result<u32> {
+        let doing = "counting copies of a message";
+        match self.tables.shares.get(self.txn, &message).map_err(Error::lmdb(doing))? {
+            None => Ok(1),
+            Some(count) => count.try_into().map(u32::from_be_bytes).map_err(|_| Error::damaged("a share count")),
+        }
+    }
+
+    /// One entry less refers to the message; the last one takes the content along.
+    pub(super) fn release(&mut self, message: MessageId) -> Result<()> {
+        let doing = "deleting a message";
+        let shares = self.shares(message)?;
+        if shares > 1 {
+            return self.set_shares(message, shares - 1);
+        }
+        let Some(head) = self.tables.head(self.txn, message)? else { return Ok(()) };
+        if let Location::File(blob) = head.location {
+            self.tables.blobs.delete(self.txn, &blob).map_err(Error::lmdb(doing))?;
+            self.released.push(blob);
+        }
+        let parts = match head.location {
+            Location::Inline { parts, .. } => parts,
+            Location::File(_) => 0,
+        };
+        for part in 0..=parts {
+            self.tables.content.delete(self.txn, &ContentKey { message, part }).map_err(Error::lmdb(doing))?;
+        }
+        Ok(())
+    }
+
+    /// The first of `uids`, as many as a commit may delete, and the rest.
+    pub(super) fn deletable(&self, folder: FolderKey, uids: &RoaringBitmap) -> Result<(RoaringBitmap, RoaringBitmap)> {
+        let mut now = RoaringBitmap::new();
+        let mut pages = 0;
+        for uid in uids {
+            let entry = self.tables.entry(self.txn, MailKey::new(folder.account, folder.folder, uid))?;
+            // Content files free no pages; an entry and a head take about a tenth of a page each.
+            pages += match entry.map(|e| u64::from(e.octets)) {
+                Some(octets) if octets <= crate::content::INLINE_OCTETS as u64 => octets / crate::env::PAGE + 1,
+                _ => 1,
+            };
+            if pages > super::FREED_PAGES && !now.is_empty() {
+                break;
+            }
+            now.insert(uid);
+        }
+        let rest = uids - &now;
+        Ok((now, rest))
+    }
+
+    /// UIDs of a folder from the oldest on, as long as `wanted` says yes; at most `limit`.
+    pub(super) fn oldest(
+        &self,
+        folder: FolderKey,
+        limit: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<RoaringBitmap> {
+        let doing = "reading a mailbox";
+        let range = MailKey::new(folder.account, folder.folder, 0)..MailKey::new(folder.account, folder.folder, MailKey::STATE);
+        let rows = self.tables.mail.remap_data_type::<Value<Entry>>().range(self.txn, &range).map_err(Error::lmdb(doing))?;
+        let mut uids = RoaringBitmap::new();
+        for row in rows.take(limit) {
+            let (key, entry) = row.map_err(Error::lmdb(doing))?;
+            if !wanted(&entry) {
+                break;
+            }
+            uids.insert(key.uid);
+        }
+        Ok(uids)
+    }
+}

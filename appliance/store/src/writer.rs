@@ -1,0 +1,302 @@
+//! The store's handle, and the one thread that writes: durable group commit.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::blob::{self, Spool};
+use crate::env::{self, Access, Options, Shared, Space};
+use crate::error::{Error, Result};
+use crate::key::BlobId;
+use crate::ledger::LedgerRecord;
+use crate::reader::Reader;
+use crate::write::{
+    Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, Retention, Updated, Work, Write,
+};
+
+/// Longest wait for more writes to share a commit.
+const GATHER_LIMIT: Duration = Duration::from_millis(3);
+/// Longest time a ledger record that nobody waits for stays in memory.
+const LAZY_LIMIT: Duration = Duration::from_secs(1);
+/// Most such records in memory; more are counted and dropped (a flood of refused attempts).
+const LAZY_RECORDS: usize = 1024;
+
+/// A handle on the store; clones share it. The last one dropped stops the writer after what was submitted.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    jobs: Mutex<Option<Sender<Job>>>,
+    waiting: Arc<AtomicUsize>,
+    lazy: Arc<Mutex<Vec<LedgerRecord>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Job {
+    write: Write,
+    reply: oneshot::Sender<Result<Outcome>>,
+}
+
+/// A write under way; its result comes after the commit.
+#[must_use = "a write is only durable once its result has come"]
+pub struct Pending<T> {
+    reply: oneshot::Receiver<Result<Outcome>>,
+    pick: fn(Outcome) -> Option<T>,
+}
+
+impl<T> Pending<T> {
+    /// Waits in async code.
+    pub async fn done(self) -> Result<T> {
+        let outcome = self.reply.await.map_err(|_| Error::Closed)??;
+        (self.pick)(outcome).ok_or(Error::Closed)
+    }
+
+    /// Waits on a thread that may block.
+    pub fn wait(self) -> Result<T> {
+        let outcome = self.reply.blocking_recv().map_err(|_| Error::Closed)??;
+        (self.pick)(outcome).ok_or(Error::Closed)
+    }
+}
+
+macro_rules! submit {
+    ($store:ident, $variant:ident($value:expr) => $outcome:ident) => {
+        Pending {
+            reply: $store.submit(Write::$variant($value)),
+            pick: |outcome| match outcome {
+                Outcome::$outcome(value) => Some(value),
+                _ => None,
+            },
+        }
+    };
+}
+
+impl Store {
+    /// Opens or creates the store below `dir`. A server also removes content files that a crash left behind.
+    pub fn open(dir: &Path, access: Access, options: &Options) -> Result<Store> {
+        let shared = Arc::new(env::open(dir, access, options)?);
+        if access == Access::Server {
+            let txn = shared.env.read_txn().map_err(Error::lmdb("looking for orphans"))?;
+            blob::sweep(&shared.blobs, |blob| {
+                let row = shared.tables.blobs.get(&txn, &blob).map_err(Error::lmdb("looking for orphans"))?;
+                Ok(row.is_some())
+            })?;
+        }
+        let (jobs, queue) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let lazy = Arc::new(Mutex::new(Vec::new()));
+        let writer = Writer {
+            shared: shared.clone(),
+            queue,
+            waiting: waiting.clone(),
+            lazy: lazy.clone(),
+            options: options.clone(),
+            expected: 1,
+            last_commit: Duration::ZERO,
+        };
+        let thread = std::thread::Builder::new().name("store-writer".into()).stack_size(512 * 1024);
+        let thread = thread.spawn(move || writer.run()).map_err(Error::io("starting the writer for", dir))?;
+        let inner = Inner { shared, jobs: Mutex::new(Some(jobs)), waiting, lazy, writer: Mutex::new(Some(thread)) };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Reads one consistent view on this thread. May touch the disk: not for async threads.
+    pub fn read<T>(&self, read: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {
+        read(&Reader::new(&self.inner.shared)?)
+    }
+
+    /// Begins to collect the content of a message.
+    pub fn spool(&self) -> Spool {
+        Spool::new(&self.inner.shared.blobs)
+    }
+
+    /// Opens a content file for reading.
+    pub fn open_blob(&self, blob: BlobId) -> Result<File> {
+        let path = blob::path(&self.inner.shared.blobs, blob);
+        File::open(&path).map_err(Error::io("opening", &path))
+    }
+
+    /// Whether a message of `octets` can be taken on. Touches the disk lightly.
+    pub fn space(&self, octets: u64) -> Space {
+        self.inner.shared.space(octets)
+    }
+
+    /// Takes a message into mailboxes.
+    pub fn deliver(&self, delivery: Delivery) -> Pending<Delivered> {
+        submit!(self, Deliver(delivery) => Delivered)
+    }
+
+    /// Ends a POP3 session's changes; submit again while something remains.
+    pub fn collect(&self, collection: Collection) -> Pending<Updated> {
+        submit!(self, Collect(collection) => Updated)
+    }
+
+    /// Changes the directory.
+    pub fn change(&self, change: Change) -> Pending<Changed> {
+        submit!(self, Change(change) => Changed)
+    }
+
+    /// One step of housekeeping.
+    pub fn maintain(&self, retention: Retention) -> Pending<Maintained> {
+        submit!(self, Maintain(retention) => Maintained)
+    }
+
+    /// Notes something in the ledger that nobody waits for: it is committed within about a second, with
+    /// whatever else is written. In a flood of them the oldest thousand of a second are kept.
+    pub fn note(&self, record: LedgerRecord) {
+        let mut lazy = self.inner.lazy.lock().unwrap_or_else(|e| e.into_inner());
+        if lazy.len() < LAZY_RECORDS {
+            lazy.push(record);
+        }
+    }
+
+    fn submit(&self, write: Write) -> oneshot::Receiver<Result<Outcome>> {
+        let (reply, receiver) = oneshot::channel();
+        let jobs = self.inner.jobs.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(jobs) = jobs.as_ref() {
+            self.inner.waiting.fetch_add(1, Ordering::Relaxed);
+            // A writer that is gone drops the reply: the caller then sees `Closed`.
+            let _ = jobs.send(Job { write, reply });
+        }
+        receiver
+    }
+
+    /// Copies the store's LMDB file page by page while it is in use, for checks. Returns its path.
+    pub fn data_file(&self) -> &Path {
+        self.inner.shared.data_file()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.jobs.lock().unwrap_or_else(|e| e.into_inner()).take();
+        if let Some(writer) = self.writer.lock().unwrap_or_else(|e| e.into_inner()).take() {
+            // A panic in the writer was already reported by the panic hook.
+            let _ = writer.join();
+        }
+    }
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    queue: Receiver<Job>,
+    waiting: Arc<AtomicUsize>,
+    lazy: Arc<Mutex<Vec<LedgerRecord>>>,
+    options: Options,
+    /// How many writes the next commit can hope for: the last batch and what queued behind it.
+    expected: usize,
+    last_commit: Duration,
+}
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            match self.queue.recv_timeout(LAZY_LIMIT) {
+                Ok(first) => {
+                    let batch = self.gather(first);
+                    self.commit(batch);
+                }
+                Err(RecvTimeoutError::Timeout) => self.commit(Vec::new()),
+                Err(RecvTimeoutError::Disconnected) => return self.commit(Vec::new()),
+            }
+        }
+    }
+
+    /// Collects what is waiting. When the last commits had company, waits a moment for it: writers that were
+    /// just answered come back within a few round trips, and one flush for all is worth more than a head start.
+    fn gather(&self, first: Job) -> Vec<Job> {
+        let deadline = Instant::now() + GATHER_LIMIT.min(self.last_commit);
+        let mut octets = first.write.content_octets();
+        let mut closed = first.write.frees_much();
+        let mut batch = vec![first];
+        while !closed && batch.len() < self.options.batch_writes && octets < self.options.batch_octets {
+            let next = match self.queue.try_recv() {
+                Ok(job) => job,
+                Err(_) if batch.len() >= self.expected => break,
+                Err(_) => {
+                    let patience = deadline.saturating_duration_since(Instant::now());
+                    match self.queue.recv_timeout(patience) {
+                        Ok(job) => job,
+                        Err(_) => break,
+                    }
+                }
+            };
+            octets += next.write.content_octets();
+            closed = next.write.frees_much();
+            batch.push(next);
+        }
+        batch
+    }
+
+    fn commit(&mut self, mut batch: Vec<Job>) {
+        let lazy = std::mem::take(&mut *self.lazy.lock().unwrap_or_else(|e| e.into_inner()));
+        if !lazy.is_empty() {
+            // Nobody waits for the answer.
+            let (reply, _) = oneshot::channel();
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            batch.push(Job { write: Write::Record(lazy), reply });
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let size = batch.len();
+        let begun = Instant::now();
+        self.write_all(batch);
+        self.last_commit = begun.elapsed();
+        let queued = self.waiting.fetch_sub(size, Ordering::Relaxed).saturating_sub(size);
+        self.expected = (size + queued).min(self.options.batch_writes);
+    }
+
+    /// One transaction for all; if it fails as a whole, one for each, so that a single bad or oversized
+    /// write can't fail its neighbours.
+    fn write_all(&self, batch: Vec<Job>) {
+        let writes: Vec<&Write> = batch.iter().map(|job| &job.write).collect();
+        match self.transact(&writes) {
+            Ok(results) => {
+                for (job, result) in batch.into_iter().zip(results) {
+                    if result.is_ok() {
+                        job.write.keep();
+                    }
+                    // The one who asked may be gone.
+                    let _ = job.reply.send(result);
+                }
+            }
+            Err(_) if batch.len() > 1 => batch.into_iter().for_each(|job| self.write_all(vec![job])),
+            Err(error) => {
+                if let Some(job) = batch.into_iter().next() {
+                    let _ = job.reply.send(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Applies writes and commits. An `Err` means that nothing at all was changed.
+    fn transact(&self, writes: &[&Write]) -> Result<Vec<Result<Outcome>>> {
+        let doing = "committing";
+        let mut released = Vec::new();
+        let mut results = Vec::with_capacity(writes.len());
+        let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
+        self.shared.allocate_ahead(writes.iter().map(|w| w.content_octets()).sum());
+        for write in writes {
+            let mut work = Work { tables: &self.shared.tables, txn: &mut txn, released: &mut released };
+            match write.apply(&mut work) {
+                Err(error) if !error.is_refusal() => return Err(error),
+                result => results.push(result),
+            }
+        }
+        txn.commit().map_err(Error::lmdb(doing))?;
+        for blob in released {
+            // A file that stays is an orphan and swept at the next start.
+            let _ = std::fs::remove_file(blob::path(&self.shared.blobs, blob));
+        }
+        Ok(results)
+    }
+}

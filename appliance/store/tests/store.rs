@@ -1,0 +1,333 @@
+//! The store's behaviour, seen through its public face.
+
+use std::path::Path;
+
+use pillarbox_store::*;
+use roaring::RoaringBitmap;
+
+const DAY: u64 = 86_400;
+const NOW: u64 = 1_790_000_000;
+
+fn open(dir: &Path) -> Store {
+    Store::open(dir, Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap()
+}
+
+fn with_people(dir: &Path, policy: MailboxPolicy) -> Store {
+    let store = open(dir);
+    store.change(Change::AddDomain { name: "example.org".into(), at: NOW }).wait().unwrap();
+    for who in ["ann", "bob"] {
+        let address = format!("{who}@example.org");
+        store.change(Change::AddAccount { address, name: String::new(), hash: "x".into(), policy, at: NOW }).wait().unwrap();
+    }
+    store
+}
+
+fn id(store: &Store, who: &str) -> AccountId {
+    store.read(|r| r.account(&format!("{who}@example.org"))).unwrap().unwrap().0
+}
+
+fn deliver_to(store: &Store, content: &[u8], folders: &[(AccountId, FolderId)]) -> Result<Delivered> {
+    let mut spool = store.spool();
+    for piece in content.chunks(70_000) {
+        spool.append(piece)?;
+    }
+    let placements = folders.iter().map(|&(account, folder)| Placement { account, folder, flags: Flags::default() });
+    let record = LedgerRecord { subject: "Quarterly figures".into(), ..LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77)) };
+    let delivery = Delivery { content: spool.finish()?, delivery_octets: 0, placements: placements.collect(), record };
+    store.deliver(delivery).wait()
+}
+
+fn deliver(store: &Store, content: &[u8], accounts: &[AccountId]) -> Delivered {
+    let folders: Vec<_> = accounts.iter().map(|&a| (a, FolderId::INBOX)).collect();
+    deliver_to(store, content, &folders).unwrap()
+}
+
+fn maildrop(store: &Store, account: AccountId, device: u16) -> Maildrop {
+    store.read(|r| r.maildrop(account, DeviceId(device))).unwrap()
+}
+
+fn read(store: &Store, message: MessageId) -> Option<Vec<u8>> {
+    let content = store.read(|r| r.content(message)).unwrap()?;
+    let mut out = Vec::new();
+    match content.blob() {
+        Some(blob) => drop(std::io::Read::read_to_end(&mut store.open_blob(blob).unwrap(), &mut out).unwrap()),
+        None => store.read(|r| r.read_inline(&content, &mut out)).unwrap(),
+    }
+    Some(out)
+}
+
+fn collect(store: &Store, account: AccountId, device: u16, numbers: impl IntoIterator<Item = u32>) {
+    let drop = maildrop(store, account, device);
+    let mut deleted: RoaringBitmap = numbers.into_iter().map(|n| drop.uid(n).unwrap()).collect();
+    loop {
+        let collection = Collection {
+            account,
+            device: DeviceId(device),
+            deleted,
+            fetched: Vec::new(),
+            device_label: "test".into(),
+            code: ShortCode(5),
+            at: NOW,
+        };
+        deleted = store.collect(collection).wait().unwrap().remaining;
+        if deleted.is_empty() {
+            return;
+        }
+    }
+}
+
+fn keep_house(store: &Store, at: u64) {
+    let retention = Retention { at, trash_for: 30 * DAY, ledger_for: 365 * DAY, ledger_octets: 1 << 30 };
+    while store.maintain(retention).wait().unwrap() == Maintained::More {}
+}
+
+#[test]
+fn content_of_every_size_comes_back_octet_for_octet_also_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let ann = id(&store, "ann");
+    let sizes = [0, 1, 1024, 1025, 4072, 4073, 5096, 5097, 100_000, INLINE_OCTETS, INLINE_OCTETS + 1, 3_000_000];
+    let contents: Vec<Vec<u8>> = sizes.iter().map(|&n| (0..n).map(|i| (i * 31 % 251) as u8).collect()).collect();
+    let ids: Vec<MessageId> = contents.iter().map(|c| deliver(&store, c, &[ann]).message).collect();
+    drop(store);
+    let store = open(dir.path());
+    for (id, content) in ids.iter().zip(&contents) {
+        assert!(read(&store, *id).as_ref() == Some(content), "{} octets", content.len());
+    }
+    let drop = maildrop(&store, ann, 0);
+    assert_eq!(drop.messages() as usize, sizes.len());
+    assert_eq!(drop.octets, sizes.iter().sum::<usize>() as u64);
+    let list = store.read(|r| r.listing(&drop, 1, 100)).unwrap();
+    assert_eq!(list.iter().map(|e| e.octets as usize).collect::<Vec<_>>(), sizes);
+}
+
+#[test]
+fn one_copy_for_all_recipients_goes_with_the_last_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::DeleteWhenAll);
+    let (ann, bob) = (id(&store, "ann"), id(&store, "bob"));
+    for size in [500, 1_000_000] {
+        let content = vec![b'x'; size];
+        let message = deliver(&store, &content, &[ann, bob, ann]).message;
+        assert_eq!(maildrop(&store, ann, 0).messages(), 1);
+        collect(&store, ann, 0, [1]);
+        assert_eq!(read(&store, message).map(|c| c.len()), Some(size));
+        collect(&store, bob, 0, [1]);
+        assert_eq!(read(&store, message), None);
+    }
+    assert_eq!(std::fs::read_dir(dir.path().join("blobs")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_device_hides_only_from_itself_until_every_device_has_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::DeleteWhenAll);
+    let ann = id(&store, "ann");
+    let device = Change::AddDevice { address: "ann@example.org".into(), label: "Phone".into(), hash: "y".into(), at: NOW };
+    assert_eq!(store.change(device).wait().unwrap(), Changed::Device(DeviceId(1)));
+    collect(&store, ann, 0, []);
+    for n in 0..5u8 {
+        deliver(&store, &[b'a' + n; 100], &[ann]);
+    }
+    collect(&store, ann, 0, [1, 2, 3]);
+    assert_eq!((maildrop(&store, ann, 0).messages(), maildrop(&store, ann, 0).octets), (2, 200));
+    assert_eq!((maildrop(&store, ann, 1).messages(), maildrop(&store, ann, 1).octets), (5, 500));
+    collect(&store, ann, 1, [3, 4]);
+    assert_eq!(maildrop(&store, ann, 0).messages(), 2);
+    assert_eq!(maildrop(&store, ann, 1).messages(), 3);
+    let state = store.read(|r| r.folder(ann, FolderId::INBOX)).unwrap().unwrap();
+    assert_eq!((state.messages, state.octets), (4, 400));
+    // A device that is gone wants nothing any more.
+    store.change(Change::RemoveDevice { address: "ann@example.org".into(), device: DeviceId(1) }).wait().unwrap();
+    collect(&store, ann, 0, [1, 2]);
+    assert_eq!(store.read(|r| r.folder(ann, FolderId::INBOX)).unwrap().unwrap().messages, 2);
+}
+
+#[test]
+fn collected_mail_moves_to_trash_after_its_days_and_goes_after_thirty_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::TrashAfter { days: 7 });
+    let ann = id(&store, "ann");
+    let first = deliver(&store, b"one", &[ann]).message;
+    deliver(&store, b"two", &[ann]);
+    collect(&store, ann, 0, [1]);
+    let count = |folder| store.read(|r| r.folder(ann, folder)).unwrap().unwrap().messages;
+    keep_house(&store, NOW + 6 * DAY);
+    assert_eq!((count(FolderId::INBOX), count(FolderId::TRASH)), (2, 0));
+    keep_house(&store, NOW + 8 * DAY);
+    assert_eq!((count(FolderId::INBOX), count(FolderId::TRASH)), (1, 1));
+    assert_eq!(maildrop(&store, ann, 0).messages(), 1);
+    keep_house(&store, NOW + 37 * DAY);
+    assert!(read(&store, first).is_some());
+    keep_house(&store, NOW + 39 * DAY);
+    assert_eq!((count(FolderId::TRASH), read(&store, first)), (0, None));
+    let told = store.read(|r| r.ledger_find(None, 9, |_, l| l.fate == Fate::Deleted && l.messages == [first.0]));
+    assert_eq!(told.unwrap().len(), 1);
+}
+
+#[test]
+fn thousands_of_messages_keep_numbers_sizes_and_unique_ids_straight() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::DeleteWhenAll);
+    let ann = id(&store, "ann");
+    let pending: Vec<_> = (0..3000u32)
+        .map(|n| {
+            let mut spool = store.spool();
+            spool.append(&vec![b'm'; n as usize % 700]).unwrap();
+            let placements = vec![Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() }];
+            let record = LedgerRecord::new(NOW, Fate::Delivered, ShortCode(n));
+            store.deliver(Delivery { content: spool.finish().unwrap(), delivery_octets: 0, placements, record })
+        })
+        .collect();
+    pending.into_iter().for_each(|p| drop(p.wait().unwrap()));
+    let before = maildrop(&store, ann, 0);
+    let list = store.read(|r| r.listing(&before, 1, 5000)).unwrap();
+    assert_eq!(list.len(), 3000);
+    assert!(list.iter().enumerate().all(|(n, e)| e.octets == n as u64 % 700));
+    collect(&store, ann, 0, (1..=3000).filter(|n| n % 3 == 0));
+    let after = maildrop(&store, ann, 0);
+    let kept: Vec<u64> = list.iter().enumerate().filter(|(n, _)| (n + 1) % 3 != 0).map(|(_, e)| e.unique_id).collect();
+    let mut seen = Vec::new();
+    while (seen.len() as u32) < after.messages() {
+        let part = store.read(|r| r.listing(&after, seen.len() as u32 + 1, 333)).unwrap();
+        seen.extend(part.iter().map(|e| e.unique_id));
+    }
+    assert_eq!(seen, kept);
+    let state = store.read(|r| r.folder(ann, FolderId::INBOX)).unwrap().unwrap();
+    assert_eq!((u64::from(state.messages), state.octets), (2000, after.octets));
+    // The old snapshot still has its numbers; what is gone is told.
+    let old = store.read(|r| r.listing(&before, 1, 6)).unwrap();
+    assert_eq!(old.iter().map(|e| e.message.is_some()).collect::<Vec<_>>(), [true, true, false, true, true, false]);
+}
+
+#[test]
+fn aliases_and_catch_all_resolve_and_loops_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let (ann, bob) = (id(&store, "ann"), id(&store, "bob"));
+    let alias = |address: &str, targets: &[&str]| {
+        let targets = targets.iter().map(|t| format!("{t}@example.org")).collect();
+        store.change(Change::SetAlias { address: format!("{address}@example.org"), targets }).wait()
+    };
+    alias("info", &["ann", "bob"]).unwrap();
+    alias("all", &["info", "ann"]).unwrap();
+    alias("info", &["ann", "bob", "all"]).unwrap();
+    assert!(matches!(alias("x", &["nobody"]), Err(Error::NotFound { .. })));
+    assert!(matches!(alias("ann", &["bob"]), Err(Error::Exists { .. })));
+    let resolve = |a: &str| store.read(|r| r.resolve(a)).unwrap();
+    assert_eq!(resolve("all@example.org"), Resolution::Accounts(vec![ann, bob]));
+    assert_eq!(resolve("who@example.org"), Resolution::NoSuchAddress);
+    assert_eq!(resolve("ann@example.com"), Resolution::OtherDomain);
+    alias("", &["bob"]).unwrap();
+    assert_eq!(resolve("who@example.org"), Resolution::Accounts(vec![bob]));
+}
+
+#[test]
+fn a_removed_account_takes_its_mail_along_and_its_number_is_not_reused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let bob = id(&store, "bob");
+    let message = deliver(&store, &[b'z'; 9000], &[bob]).message;
+    store.change(Change::RemoveAccount { address: "bob@example.org".into() }).wait().unwrap();
+    assert!(matches!(deliver_to(&store, b"late", &[(AccountId(99), FolderId::INBOX)]), Err(Error::NotFound { .. })));
+    keep_house(&store, NOW);
+    assert_eq!(read(&store, message), None);
+    let again = Change::AddAccount {
+        address: "bob@example.org".into(),
+        name: String::new(),
+        hash: "x".into(),
+        policy: MailboxPolicy::Keep,
+        at: NOW,
+    };
+    assert_eq!(store.change(again).wait().unwrap(), Changed::Account(AccountId(bob.0 + 1)));
+}
+
+#[test]
+fn the_ledger_is_found_by_every_term_indexed_or_not_and_trimmed_by_age() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    for n in 0..2000u32 {
+        let mut record = LedgerRecord::new(NOW + u64::from(n), Fate::Refused, ShortCode(1000 + n));
+        record.sender = format!("sender{n}@example.net");
+        record.subject = format!("Invoice {n}");
+        store.note(record);
+        if n % 500 == 499 {
+            collect(&store, id(&store, "ann"), 0, []);
+        }
+    }
+    keep_house(&store, NOW);
+    let find = |kind: &str, text: &str| {
+        let found = store.read(|r| r.ledger_find(Some(term(kind, text)), 10, |_, l| l.terms().contains(&term(kind, text))));
+        found.unwrap().into_iter().map(|(_, l)| l.code.0).collect::<Vec<_>>()
+    };
+    for n in [3u32, 700, 1999] {
+        assert_eq!(find("address", &format!("sender{n}@example.net")), [1000 + n]);
+        assert_eq!(find("word", &n.to_string().repeat(if n < 10 { 0 } else { 1 })).contains(&(1000 + n)), n >= 10);
+        assert_eq!(find("code", &ShortCode(1000 + n).to_string()), [1000 + n]);
+    }
+    assert_eq!(find("domain", "example.net").len(), 10);
+    keep_house(&store, NOW + 366 * DAY);
+    assert_eq!(find("address", "sender3@example.net"), [0u32; 0]);
+    assert_eq!(find("address", "sender1999@example.net"), [2999]);
+}
+
+#[test]
+fn a_full_store_refuses_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { max_octets: Some(2 << 20), reserve_octets: 0, ..Options::default() };
+    drop(with_people(dir.path(), MailboxPolicy::DeleteWhenAll));
+    let store = Store::open(dir.path(), Access::Server, &options).unwrap();
+    let ann = id(&store, "ann");
+    let content = vec![b'f'; 50_000];
+    let mut accepted = Vec::new();
+    let refused = loop {
+        match deliver_to(&store, &content, &[(ann, FolderId::INBOX)]) {
+            Ok(delivered) => accepted.push(delivered.message),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::Full), "{refused}");
+    assert_eq!(store.space(1), Space::Short);
+    assert!(accepted.len() > 10);
+    assert!(accepted.iter().all(|m| read(&store, *m).as_ref() == Some(&content)));
+    // Deleting makes room again, also inside the file.
+    collect(&store, ann, 0, 1..=accepted.len() as u32);
+    collect(&store, ann, 0, []);
+    assert_eq!(store.space(50_000), Space::Enough);
+    deliver(&store, &content, &[ann]);
+}
+
+#[test]
+fn orphaned_content_files_are_swept_and_used_ones_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let ann = id(&store, "ann");
+    let message = deliver(&store, &vec![b'k'; 400_000], &[ann]).message;
+    let mut unfinished = store.spool();
+    unfinished.append(&vec![b'u'; 400_000]).unwrap();
+    std::mem::forget(unfinished);
+    std::fs::write(dir.path().join("blobs/00000000deadbeef"), b"left by a crash").unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(std::fs::read_dir(dir.path().join("blobs")).unwrap().count(), 1);
+    assert_eq!(read(&store, message).unwrap().len(), 400_000);
+}
+
+#[test]
+fn a_tool_reads_and_writes_beside_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let _server = with_people(dir.path(), MailboxPolicy::Keep);
+    assert!(matches!(Store::open(dir.path(), Access::Server, &Options::default()), Err(Error::InUse { .. })));
+}
+
+#[test]
+fn short_codes_read_back_as_people_type_them() {
+    for code in [0, 1, 77, u32::MAX] {
+        let text = ShortCode(code).to_string();
+        assert_eq!(text.len(), 7);
+        assert_eq!(text.parse(), Ok(ShortCode(code)));
+        assert_eq!(text.to_lowercase().replace('0', "o").parse(), Ok(ShortCode(code)));
+    }
+    assert!("TOOLONGCODE".parse::<ShortCode>().is_err());
+    assert!("ZZZZZZZ".parse::<ShortCode>().is_err());
+}
