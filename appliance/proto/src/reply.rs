@@ -1,1 +1,120 @@
-//! To come.
+//! SMTP replies (RFC 5321 §4.2) with enhanced status codes (RFC 3463).
+//!
+//! A reply is text for people. It is written so that no text, wherever it came from, can end a line early.
+
+use std::fmt::Write as _;
+
+/// Longest reply line in octets, CRLF included (RFC 5321 §4.5.3.1.5).
+pub const LINE_OCTETS: usize = 512;
+
+/// An enhanced status code: class, subject, detail (RFC 3463 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Enhanced(pub u8, pub u16, pub u16);
+
+/// A reply: a code and one or more lines of text (RFC 5321 §4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 to 599.
+    pub code: u16,
+    /// Stands in front of each line's text; none where RFC 2034 §4 forbids it (greeting, EHLO, 3yz).
+    pub enhanced: Option<Enhanced>,
+    /// Text without line ends; none is the same as one empty line.
+    pub lines: Vec<String>,
+}
+
+impl Reply {
+    /// A reply of one line with an enhanced status code.
+    pub fn new(code: u16, enhanced: Enhanced, text: impl Into<String>) -> Reply {
+        Reply { code, enhanced: Some(enhanced), lines: vec![text.into()] }
+    }
+
+    /// A reply of one line without an enhanced status code.
+    pub fn plain(code: u16, text: impl Into<String>) -> Reply {
+        Reply { code, enhanced: None, lines: vec![text.into()] }
+    }
+
+    /// Success, or "go on" (2yz and 3yz, RFC 5321 §4.2.1).
+    pub fn is_positive(&self) -> bool {
+        self.code < 400
+    }
+
+    /// The peer may try again later (4yz).
+    pub fn is_transient(&self) -> bool {
+        (400..500).contains(&self.code)
+    }
+
+    /// The peer should not try the same again (5yz).
+    pub fn is_permanent(&self) -> bool {
+        self.code >= 500
+    }
+
+    /// Appends the reply as it goes over the wire. Control characters become spaces; a line that would be
+    /// longer than [`LINE_OCTETS`] is cut.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let code = self.code.clamp(200, 599);
+        let mut prefix = String::new();
+        if let Some(Enhanced(class, subject, detail)) = self.enhanced {
+            // Writing to a String can't fail.
+            let _ = write!(prefix, "{class}.{subject}.{detail} ");
+        }
+        let last = self.lines.len().saturating_sub(1);
+        let lines = self.lines.iter().map(String::as_str);
+        for (index, text) in lines.chain(self.lines.is_empty().then_some("")).enumerate() {
+            let separator = if index == last { ' ' } else { '-' };
+            let mut line = format!("{code}{separator}{prefix}");
+            append_clean(&mut line, text);
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// Appends `text` without control characters while it fits into a line.
+fn append_clean(line: &mut String, text: &str) {
+    for c in text.chars() {
+        if line.len() + c.len_utf8() + 2 > LINE_OCTETS {
+            return;
+        }
+        line.push(if c.is_control() { ' ' } else { c });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(reply: &Reply) -> String {
+        let mut out = Vec::new();
+        reply.encode(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn lines_carry_code_and_enhanced_code() {
+        let mut reply = Reply::new(250, Enhanced(2, 1, 0), "one");
+        assert_eq!(encoded(&reply), "250 2.1.0 one\r\n");
+        reply.lines.push("two".into());
+        assert_eq!(encoded(&reply), "250-2.1.0 one\r\n250 2.1.0 two\r\n");
+        assert_eq!(encoded(&Reply { code: 250, enhanced: None, lines: vec![] }), "250 \r\n");
+        assert_eq!(encoded(&Reply::plain(334, "")), "334 \r\n");
+    }
+
+    #[test]
+    fn text_never_ends_a_line_early() {
+        assert_eq!(encoded(&Reply::new(550, Enhanced(5, 1, 1), "a\r\n250 b\0\x7f\u{85}c")), "550 5.1.1 a  250 b   c\r\n");
+    }
+
+    #[test]
+    fn long_lines_are_cut_between_characters() {
+        let line = encoded(&Reply::plain(250, "é".repeat(600)));
+        assert!(line.len() <= LINE_OCTETS && line.len() >= LINE_OCTETS - 1 && line.ends_with("é\r\n"));
+    }
+
+    #[test]
+    fn classes() {
+        for (code, classes) in [(250, (true, false, false)), (354, (true, false, false)), (421, (false, true, false)), (554, (false, false, true))] {
+            let reply = Reply::plain(code, "");
+            assert_eq!((reply.is_positive(), reply.is_transient(), reply.is_permanent()), classes);
+        }
+    }
+}

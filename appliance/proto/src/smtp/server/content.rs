@@ -1,0 +1,180 @@
+//! The message whose content is arriving: how much, how often it was relayed, and whether it is still welcome.
+
+use std::time::Instant;
+
+use memchr::{memchr, memchr2_iter};
+
+use super::replies;
+use crate::reply::Reply;
+use crate::smtp::config::Limits;
+
+/// State of a message between its first and its last octet.
+#[derive(Debug)]
+pub struct Content {
+    pub octets: u64,
+    /// Why the message will be refused at its end. The driver then gathers nothing (any more).
+    pub refusal: Option<Reply>,
+    /// When all of it must have arrived.
+    pub until: Instant,
+    hops: Hops,
+    most_octets: u64,
+    most_hops: u32,
+    /// The last octet that came in a chunk.
+    last: u8,
+}
+
+impl Content {
+    pub fn new(limits: &Limits, now: Instant) -> Content {
+        Content {
+            octets: 0,
+            refusal: None,
+            until: now + limits.content_duration,
+            hops: Hops::default(),
+            most_octets: limits.message_octets,
+            most_hops: limits.received_headers,
+            last: b'\n',
+        }
+    }
+
+    /// Content that nobody wants and that only has to be read past.
+    pub fn unwanted(limits: &Limits, now: Instant, refusal: Reply) -> Content {
+        Content { refusal: Some(refusal), ..Content::new(limits, now) }
+    }
+
+    /// Whether `more` octets are too many.
+    pub fn overflows(&self, more: u64) -> bool {
+        self.octets.saturating_add(more) > self.most_octets
+    }
+
+    /// Counts decoded content; tells why it is not acceptable.
+    pub fn count(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        if self.overflows(octets.len() as u64) {
+            return Err(replies::too_big(self.most_octets));
+        }
+        self.octets += octets.len() as u64;
+        self.hops.look(octets);
+        match self.hops.count > self.most_hops {
+            true => Err(replies::loops()),
+            false => Ok(()),
+        }
+    }
+
+    /// Looks for a CR or LF without its partner in a chunk; an unpaired CR at its end is remembered.
+    pub fn has_stray(&mut self, octets: &[u8]) -> bool {
+        let Some((&first, &last)) = octets.first().zip(octets.last()) else { return false };
+        let before = std::mem::replace(&mut self.last, last);
+        if before == b'\r' && first != b'\n' {
+            return true;
+        }
+        memchr2_iter(b'\r', b'\n', octets).any(|at| match octets[at] {
+            b'\r' => octets.get(at + 1).is_some_and(|&next| next != b'\n'),
+            _ => (if at == 0 { before } else { octets[at - 1] }) != b'\r',
+        })
+    }
+
+    /// How content that came in chunks ends.
+    pub fn ending(&self) -> Ending {
+        match self.last {
+            b'\n' => Ending::Line,
+            b'\r' => Ending::StrayCr,
+            _ => Ending::NoLine,
+        }
+    }
+}
+
+/// How content ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Line,
+    /// Without a CRLF; RFC 3030 doesn't ask for one.
+    NoLine,
+    StrayCr,
+}
+
+/// Counts `Received:` fields in the header section, however it is cut into pieces.
+#[derive(Debug, Default)]
+struct Hops {
+    at: At,
+    count: u32,
+}
+
+#[derive(Debug)]
+enum At {
+    /// So many octets of the line match [`FIELD`].
+    Name(usize),
+    /// In a line that needs no more looking at.
+    Rest,
+    Body,
+}
+
+impl Default for At {
+    fn default() -> Self {
+        At::Name(0)
+    }
+}
+
+const FIELD: &[u8] = b"received";
+
+impl Hops {
+    fn look(&mut self, mut octets: &[u8]) {
+        while let Some(&octet) = octets.first() {
+            match self.at {
+                At::Body => return,
+                At::Rest => {
+                    let Some(end) = memchr(b'\n', octets) else { return };
+                    self.at = At::Name(0);
+                    octets = &octets[end + 1..];
+                    continue;
+                }
+                At::Name(0) if octet == b'\r' => self.at = At::Body,
+                At::Name(matched) if FIELD.get(matched) == Some(&octet.to_ascii_lowercase()) => {
+                    self.at = At::Name(matched + 1);
+                }
+                // RFC 5322 §4.5.8: spaces before the colon are obsolete, not unknown.
+                At::Name(matched) if matched == FIELD.len() && matches!(octet, b' ' | b'\t') => {}
+                At::Name(matched) => {
+                    self.count += u32::from(matched == FIELD.len() && octet == b':');
+                    self.at = if octet == b'\n' { At::Name(0) } else { At::Rest };
+                }
+            }
+            octets = &octets[1..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn received_fields_are_counted_in_the_header_section_only() {
+        let message = b"Received: a\r\nRECEIVED : b\r\n received: folded\r\nReceived-SPF: no\r\nReceive\r\nReceived\r\n\
+            X: Received:\r\nreceived:\r\n\r\nReceived: body\r\n";
+        for piece in 1..message.len() {
+            let mut hops = Hops::default();
+            message.chunks(piece).for_each(|octets| hops.look(octets));
+            assert_eq!(hops.count, 3, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn strays_are_found_across_pieces() {
+        let table: [(&[u8], bool); 8] = [
+            (b"a\r\nb\r\n", false),
+            (b"a\r\n\r\n", false),
+            (b"ab", false),
+            (b"a\nb", true),
+            (b"a\rb", true),
+            (b"a\r\r\n", true),
+            (b"\n", true),
+            (b"a\r\n\nb", true),
+        ];
+        for (text, expected) in table {
+            for piece in 1..=text.len() {
+                let mut content = Content::new(&Limits::default(), Instant::now());
+                let found = text.chunks(piece).fold(false, |found, octets| content.has_stray(octets) || found);
+                assert_eq!(found, expected, "{:?} in pieces of {piece}", text.escape_ascii());
+            }
+        }
+    }
+}
