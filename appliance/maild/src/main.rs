@@ -1,1 +1,27 @@
-fn main() {}
+//! `pillarbox`: the mail server of the box, and the owner's command line.
+//!
+//! Layers, each may use those below it: edges (`smtp`, `pop3`), roles (`mta`, `msa`, `mda`, `auth`),
+//! services (`tls`, `clock`). `server` puts them together; `cli` is the other way in.
+
+mod auth;
+mod cli;
+mod clock;
+mod config;
+mod context;
+mod housekeeping;
+mod logging;
+mod mda;
+mod msa;
+mod mta;
+mod pop3;
+mod server;
+mod smtp;
+mod sockets;
+mod stream;
+mod tls;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -70,6 +70,7 @@ pub(crate) struct Shared {
     pub env: Env,
     pub tables: Tables<'static>,
     pub blobs: PathBuf,
+    #[cfg(test)]
     data: PathBuf,
     file: File,
     map_octets: u64,
@@ -108,7 +109,13 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shar
     let tables = Tables::create(&env)?;
     migrate::run(&env, &tables)?;
     let file = OpenOptions::new().write(true).open(&data).map_err(Error::io("opening", &data))?;
-    Ok(Shared { env, tables, blobs, data, file, map_octets, reserve_octets: options.reserve_octets, _server: server })
+    Ok(Shared {
+        env,
+        tables,
+        blobs,
+        #[cfg(test)]
+        data,
+        file, map_octets, reserve_octets: options.reserve_octets, _server: server })
 }
 
 fn private_folder(path: &Path) -> Result<()> {
@@ -229,7 +236,8 @@ impl Shared {
         let _ = self.file.write_all_at(&[0; AHEAD_OCTETS], length.max(used));
     }
 
-    /// The LMDB data file, for checks.
+    /// The LMDB data file.
+    #[cfg(test)]
     pub(crate) fn data_file(&self) -> &Path {
         &self.data
     }

@@ -1,6 +1,7 @@
 //! The store's handle, and the one thread that writes: durable group commit.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -15,7 +16,7 @@ use crate::env::{self, Access, Options, Shared, Space};
 use crate::error::{Error, Result};
 use crate::key::BlobId;
 use crate::ledger::LedgerRecord;
-use crate::reader::Reader;
+use crate::reader::{Content, Reader};
 use crate::write::{
     Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, Retention, Updated, Work, Write,
 };
@@ -169,9 +170,24 @@ impl Store {
         receiver
     }
 
-    /// Copies the store's LMDB file page by page while it is in use, for checks. Returns its path.
-    pub fn data_file(&self) -> &Path {
-        self.inner.shared.data_file()
+    /// Reads a whole content, wherever it lies, and compares its checksum.
+    pub fn verify(&self, reader: &Reader, content: &Content) -> Result<()> {
+        let Some(blob) = content.blob() else { return reader.read_inline(content, &mut Vec::new()) };
+        let path = blob::path(&self.inner.shared.blobs, blob);
+        let mut file = self.open_blob(blob)?;
+        let (mut hasher, mut octets, mut piece) = (crc32fast::Hasher::new(), 0, vec![0; 64 * 1024]);
+        loop {
+            let read = file.read(&mut piece).map_err(Error::io("reading", &path))?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(&piece[..read]);
+            octets += read as u64;
+        }
+        match octets == content.octets && hasher.finalize() == content.head.crc32 {
+            true => Ok(()),
+            false => Err(Error::damaged(format!("the content file {}", path.display()))),
+        }
     }
 }
 

@@ -1,1 +1,12 @@
-//! POP3.
+//! POP3 (RFC 1939): the server session and its vocabulary.
+
+mod listing;
+mod session;
+mod stuffing;
+mod types;
+
+pub use session::Session;
+pub use types::{
+    Action, Answer, Config, ContentNeed, Credentials, Entry, Expire, Limits, Offer, PlaintextLogin, Question, Refusal,
+    Secret, Security,
+};

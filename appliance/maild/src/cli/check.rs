@@ -1,0 +1,96 @@
+//! `pillarbox check`: are the settings usable, is the store whole?
+
+use std::process::ExitCode;
+
+use clap::Args;
+use pillarbox_store::{Access, FolderId, Reader, Store};
+
+use super::{Place, say};
+
+#[derive(Args)]
+pub struct Check {
+    /// Also read every message and compare its checksum; takes as long as reading the whole store.
+    #[arg(long)]
+    full: bool,
+}
+
+/// Entries looked at per view of the store, so that a running server can reuse freed pages meanwhile.
+const STEP: usize = 1000;
+
+pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
+    let config = place.config()?;
+    match place.file() {
+        Some(file) => say(&format!("settings  {}: fine", file.display()))?,
+        None => say("settings  none, defaults are used")?,
+    }
+    if !config.data.join("store").exists() {
+        say(&format!("store     {}: none yet; the first start makes it", config.data.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let store = Store::open(&config.data, Access::Tool, &config.store_options()).map_err(|e| e.to_string())?;
+    let mut faults = Vec::new();
+    let accounts = store.read(|r| r.accounts()).map_err(|e| e.to_string())?;
+    let mut messages = 0;
+    for (id, account) in &accounts {
+        for folder in (1..account.next_folder).map(FolderId) {
+            messages += folder_check(&store, *id, folder, check, &mut |fault| faults.push(format!("{}: {fault}", account.address)))?;
+        }
+    }
+    say(&format!("store     {}: {} mailboxes, {messages} messages", config.data.display(), accounts.len()))?;
+    for fault in &faults {
+        say(&format!("DAMAGED   {fault}"))?;
+    }
+    if faults.is_empty() {
+        say("everything is in order")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    say("Restore the data folder from a backup, or delete the messages named above; all others are unharmed.")?;
+    Ok(ExitCode::from(3))
+}
+
+/// Walks one folder in steps, compares its counters, and returns how many messages it holds.
+fn folder_check(
+    store: &Store,
+    account: pillarbox_store::AccountId,
+    folder: FolderId,
+    check: &Check,
+    fault: &mut dyn FnMut(String),
+) -> Result<u64, String> {
+    let Some(state) = store.read(|r| r.folder(account, folder)).map_err(|e| e.to_string())? else { return Ok(0) };
+    let (mut from, mut count, mut octets) = (1, 0u64, 0u64);
+    loop {
+        let entries = store.read(|r| {
+            let entries = r.entries(account, folder, from, STEP)?;
+            for (uid, entry) in &entries {
+                if let Err(why) = message_check(store, r, entry, check) {
+                    fault(format!("folder {} message {uid}: {why}", folder.0));
+                }
+            }
+            Ok(entries)
+        });
+        let entries = entries.map_err(|e| e.to_string())?;
+        count += entries.len() as u64;
+        octets += entries.iter().map(|(_, e)| u64::from(e.octets)).sum::<u64>();
+        match entries.last() {
+            Some((uid, _)) => from = uid + 1,
+            None => break,
+        }
+    }
+    // A running server may have changed the folder between two steps; only a quiet one can be compared.
+    let after = store.read(|r| r.folder(account, folder)).map_err(|e| e.to_string())?;
+    if after == Some(state) && (count, octets) != (u64::from(state.messages), state.octets) {
+        fault(format!("folder {} counts {} messages but holds {count}", folder.0, state.messages));
+    }
+    Ok(count)
+}
+
+fn message_check(store: &Store, reader: &Reader, entry: &pillarbox_store::Entry, check: &Check) -> Result<(), String> {
+    let content = reader.content(entry.message).map_err(|e| e.to_string())?.ok_or("its content is missing")?;
+    if content.octets != u64::from(entry.octets) {
+        return Err("its size is not what the mailbox says".into());
+    }
+    if !check.full {
+        return Ok(());
+    }
+    store.verify(reader, &content).map_err(|e| e.to_string())
+}

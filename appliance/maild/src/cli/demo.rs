@@ -1,0 +1,237 @@
+//! `pillarbox demo`: the main job with nothing to configure.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use pillarbox_store::{
+    Change, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement, Store,
+};
+use serde_json::json;
+
+use super::serve::runtime;
+use super::{say, say_json};
+use crate::auth::hash;
+use crate::clock;
+use crate::config::Config;
+use crate::context::fresh_code;
+use crate::logging;
+use crate::server::{Server, Service};
+
+/// The sample domain; `.test` is nobody's (RFC 2606).
+const DOMAIN: &str = "example.test";
+const PEOPLE: [(&str, &str); 2] = [("ann", "Ann Sample"), ("bob", "Bob Sample")];
+
+#[derive(Args)]
+pub struct Demo {
+    /// Print one JSON object instead of the table, for scripts.
+    #[arg(long)]
+    json: bool,
+    /// Keep the data in this folder [default: a temporary one that is removed at the end].
+    #[arg(long, value_name = "FOLDER")]
+    directory: Option<PathBuf>,
+}
+
+pub fn run(demo: &Demo) -> Result<(), String> {
+    let temporary = match &demo.directory {
+        Some(_) => None,
+        None => Some(tempfile::tempdir().map_err(|e| format!("making a temporary folder: {e}"))?),
+    };
+    let folder = demo.directory.clone().or(temporary.as_ref().map(|t| t.path().to_path_buf())).unwrap_or_default();
+    std::fs::create_dir_all(&folder).map_err(|e| format!("making {}: {e}", folder.display()))?;
+    let folder = folder.canonicalize().map_err(|e| format!("finding {}: {e}", folder.display()))?;
+    logging::start(if demo.json { "warn" } else { "info" })?;
+    let file = folder.join("pillarbox.toml");
+    runtime()?.block_on(async move {
+        let config = if file.exists() { Config::read(&file)? } else { free_config(&folder) };
+        let server = Server::open(config.clone(), Some(file.clone()))?;
+        // The ports the system gave are written down, so that `serve` finds the same ones later.
+        let config = with_ports(config, &server);
+        let text = toml::to_string(&config).map_err(|e| e.to_string())?;
+        std::fs::write(&file, text).map_err(|e| format!("writing {}: {e}", file.display()))?;
+        let people = people(&server.store(), &folder)?;
+        let started = Started { server: &server, folder: &folder, file: &file, people: &people, config: &config };
+        match demo.json {
+            true => say_json(&started.json())?,
+            false => say(&started.table())?,
+        }
+        server.run().await
+    })
+}
+
+fn free_config(folder: &Path) -> Config {
+    let mut config = Config { hostname: "mail.example.test".into(), data: folder.join("data"), ..Config::default() };
+    let free = vec![std::net::SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.listen.smtp = free.clone();
+    config.listen.submission = free.clone();
+    config.listen.submissions = free.clone();
+    config.listen.pop3 = free.clone();
+    config.listen.pop3s = free;
+    // Everything comes from this machine, so one address is everybody.
+    config.limits.connections_per_address = config.limits.connections;
+    config
+}
+
+fn with_ports(mut config: Config, server: &Server) -> Config {
+    let listen = &mut config.listen;
+    for (service, addresses) in [
+        (Service::Smtp, &mut listen.smtp),
+        (Service::Submission, &mut listen.submission),
+        (Service::Submissions, &mut listen.submissions),
+        (Service::Pop3, &mut listen.pop3),
+        (Service::Pop3s, &mut listen.pop3s),
+    ] {
+        if let (Some(address), Some(port)) = (addresses.first_mut(), server.port(service)) {
+            address.set_port(port);
+        }
+    }
+    config
+}
+
+/// Address and password of the sample people: made at the first start, remembered in the demo's folder.
+fn people(store: &Store, folder: &Path) -> Result<Vec<(String, String)>, String> {
+    let memory = folder.join("demo-passwords.json");
+    if let Ok(text) = std::fs::read_to_string(&memory) {
+        return serde_json::from_str(&text).map_err(|e| format!("{}: {e}", memory.display()));
+    }
+    let apply = |change| store.change(change).wait().map_err(|e| e.to_string());
+    let at = clock::now();
+    tokio::task::block_in_place(|| {
+        apply(Change::AddDomain { name: DOMAIN.into(), at })?;
+        let mut people = Vec::new();
+        for (local, name) in PEOPLE {
+            let (address, password) = (format!("{local}@{DOMAIN}"), hash::generate()?);
+            let hash = hash::password(&password)?;
+            let policy = MailboxPolicy::TrashAfter { days: 30 };
+            apply(Change::AddAccount { address: address.clone(), name: name.into(), hash, policy, at })?;
+            people.push((address, password));
+        }
+        let targets = vec![format!("ann@{DOMAIN}"), format!("bob@{DOMAIN}")];
+        apply(Change::SetAlias { address: format!("info@{DOMAIN}"), targets })?;
+        for sample in samples() {
+            deliver(store, &sample)?;
+        }
+        let text = serde_json::to_string(&people).map_err(|e| e.to_string())?;
+        std::fs::write(&memory, text).map_err(|e| format!("writing {}: {e}", memory.display()))?;
+        Ok(people)
+    })
+}
+
+struct Sample {
+    to: &'static str,
+    from: &'static str,
+    subject: &'static str,
+    body: &'static str,
+}
+
+fn samples() -> [Sample; 3] {
+    [
+        Sample {
+            to: "ann",
+            from: "Pillarbox <postmaster@example.test>",
+            subject: "Welcome",
+            body: "Hello Ann,\r\n\r\nthis mailbox works. Fetch this message with any mail program;\r\nit stays here until you delete it.\r\n",
+        },
+        Sample {
+            to: "ann",
+            from: "Bob Sample <bob@example.test>",
+            subject: "=?utf-8?q?Gr=C3=BC=C3=9Fe_aus_dem_B=C3=BCro?=",
+            body: "Hallo Ann, der Termin am Montag steht.\r\n.\r\nThe line above is a single dot, and it came through.\r\n",
+        },
+        Sample {
+            to: "bob",
+            from: "Pillarbox <postmaster@example.test>",
+            subject: "Welcome",
+            body: "Hello Bob,\r\n\r\nthis mailbox works.\r\n",
+        },
+    ]
+}
+
+fn deliver(store: &Store, sample: &Sample) -> Result<(), String> {
+    let code = fresh_code();
+    let date = clock::rfc5322(clock::now());
+    let content = format!(
+        "Return-Path: <>\r\nFrom: {}\r\nTo: {}@{DOMAIN}\r\nSubject: {}\r\nDate: {date}\r\nMessage-ID: <{code}@{DOMAIN}>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{}",
+        sample.from, sample.to, sample.subject, sample.body
+    );
+    let mut spool = store.spool();
+    spool.append(content.as_bytes()).map_err(|e| e.to_string())?;
+    let address = format!("{}@{DOMAIN}", sample.to);
+    let account = store.read(|r| r.account(&address)).map_err(|e| e.to_string())?.ok_or("the sample account is gone")?.0;
+    let delivery = Delivery {
+        content: spool.finish().map_err(|e| e.to_string())?,
+        delivery_octets: "Return-Path: <>\r\n".len() as u16,
+        placements: vec![Placement { account, folder: FolderId::INBOX, flags: Flags::default() }],
+        record: LedgerRecord {
+            recipients: vec![address],
+            subject: sample.subject.into(),
+            ..LedgerRecord::new(clock::now(), Fate::Delivered, code)
+        },
+    };
+    store.deliver(delivery).wait().map(drop).map_err(|e| e.to_string())
+}
+
+struct Started<'a> {
+    server: &'a Server,
+    folder: &'a Path,
+    file: &'a Path,
+    people: &'a [(String, String)],
+    config: &'a Config,
+}
+
+impl Started<'_> {
+    fn port(&self, service: Service) -> u16 {
+        self.server.port(service).unwrap_or(0)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let ports = Service::ALL.into_iter().map(|s| (s.name().to_string(), json!(self.port(s))));
+        // The web part does not exist yet: its ports are null, not invented.
+        let web = ["http", "https"].map(|name| (name.to_string(), serde_json::Value::Null));
+        let accounts: Vec<_> =
+            self.people.iter().map(|(address, password)| json!({"address": address, "password": password})).collect();
+        json!({
+            "host": "127.0.0.1",
+            "ports": ports.chain(web).collect::<serde_json::Map<_, _>>(),
+            "domain": DOMAIN,
+            "tls_name": "localhost",
+            "ca": self.config.tls_files().0,
+            "accounts": accounts,
+            "data": self.config.data,
+            "config": self.file,
+            "pid": std::process::id(),
+        })
+    }
+
+    fn table(&self) -> String {
+        let (ca, port) = (self.config.tls_files().0, |s| self.port(s));
+        let (ca, (user, password)) = (ca.display(), &self.people[0]);
+        let mut text = format!("Pillarbox is running on this machine, in {}.\n\n", self.folder.display());
+        for (service, what) in [
+            (Service::Smtp, "mail from other servers (SMTP, STARTTLS)"),
+            (Service::Submission, "sending mail (STARTTLS, login)"),
+            (Service::Submissions, "sending mail (TLS, login)"),
+            (Service::Pop3, "fetching mail (POP3, STLS)"),
+            (Service::Pop3s, "fetching mail (POP3 over TLS)"),
+        ] {
+            text.push_str(&format!("  127.0.0.1:{:<6} {:<12} {what}\n", port(service), service.name()));
+        }
+        text.push_str("\n  user name (the full address)  password\n");
+        for (address, password) in self.people {
+            text.push_str(&format!("  {address:<28}  {password}\n"));
+        }
+        let bob = format!("bob@{DOMAIN}");
+        text.push_str(&format!(
+            "\nTry it in another terminal:\n\
+             \n  # Fetch Ann's first message over TLS\n  curl --cacert {ca} --user {user}:{password} pop3s://localhost:{}/1\n\
+             \n  # Send a message to Ann as another server would\n  printf 'Subject: Hello\\r\\n\\r\\nIt works.\\r\\n' | curl --url smtp://localhost:{} --mail-from someone@example.net --mail-rcpt {user} --upload-file -\n\
+             \n  # Send a message from Ann to Bob as a mail program would\n  printf 'From: {user}\\r\\nTo: {bob}\\r\\nSubject: Hello\\r\\n\\r\\nHello Bob.\\r\\n' | curl --ssl-reqd --cacert {ca} --user {user}:{password} --url smtp://localhost:{} --mail-from {user} --mail-rcpt {bob} --upload-file -\n\
+             \n  # Ask what happened\n  pillarbox --config {} ledger find --address {user}\n\
+             \nCtrl-C ends it.",
+            port(Service::Pop3s),
+            port(Service::Smtp),
+            port(Service::Submission),
+            self.file.display(),
+        ));
+        text
+    }
+}

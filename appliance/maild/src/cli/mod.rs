@@ -1,0 +1,173 @@
+//! The command line. Exit codes: 0 done, 1 could not be done, 2 wrongly asked (from clap), 3 check found damage.
+
+mod account;
+mod address;
+mod check;
+mod demo;
+mod ledger;
+mod serve;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use pillarbox_proto::address::Address;
+use pillarbox_store::{Access, Change, Changed, Store};
+
+use crate::config::{Config, DEFAULT_PATH, EXAMPLE};
+
+/// Mail server of the Pillarbox appliance.
+#[derive(Parser)]
+#[command(name = "pillarbox", version, max_term_width = 100)]
+struct Cli {
+    /// Settings file [default: /etc/pillarbox/pillarbox.toml if it exists].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data folder; overrides the one in the settings file.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve,
+    /// Try everything at once: a server on free ports with a sample domain, two people and some mail.
+    Demo(demo::Demo),
+    /// Check the settings file and the store.
+    Check(check::Check),
+    /// Domains the box takes mail for.
+    #[command(subcommand)]
+    Domain(address::Domain),
+    /// People and their passwords.
+    #[command(subcommand)]
+    Account(account::Account),
+    /// Further addresses; `@example.org` catches whatever has no mailbox.
+    #[command(subcommand)]
+    Alias(address::Alias),
+    /// What happened to a message.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
+    /// The settings file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print a settings file with every key, its default and why.
+    Example,
+}
+
+/// How to print a result.
+#[derive(Args, Clone, Copy)]
+pub struct Output {
+    /// Print JSON for scripts.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses, does, and turns the outcome into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody reading standard error is no further failure.
+            let _ = writeln!(std::io::stderr(), "pillarbox: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, String> {
+    let place = Place { file: cli.config, data: cli.data };
+    match cli.command {
+        Command::Serve => serve::run(&place)?,
+        Command::Demo(demo) => demo::run(&demo)?,
+        Command::Check(check) => return check::run(&place, &check),
+        Command::Domain(domain) => address::domain(&place, domain)?,
+        Command::Account(command) => account::run(&place, command)?,
+        Command::Alias(alias) => address::alias(&place, alias)?,
+        Command::Ledger(command) => ledger::run(&place, command)?,
+        Command::Config(ConfigCommand::Example) => say(EXAMPLE.trim_end())?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "pillarbox", &mut script);
+            say(String::from_utf8_lossy(&script).trim_end())?;
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(|e| e.to_string())?;
+            say(String::from_utf8_lossy(&page).trim_end())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where settings and data are.
+pub struct Place {
+    file: Option<PathBuf>,
+    data: Option<PathBuf>,
+}
+
+impl Place {
+    /// The settings file in use, if there is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        let default = || Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists());
+        self.file.clone().or_else(default)
+    }
+
+    /// The settings, with the command line's words on top.
+    pub fn config(&self) -> Result<Config, String> {
+        let mut config = self.file().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
+        if let Some(data) = &self.data {
+            config.data = data.clone();
+        }
+        Ok(config)
+    }
+
+    /// The store, opened beside a server that may be running.
+    pub fn store(&self) -> Result<Store, String> {
+        let config = self.config()?;
+        open_store(&config.data, &config)
+    }
+}
+
+fn open_store(data: &Path, config: &Config) -> Result<Store, String> {
+    Store::open(data, Access::Tool, &config.store_options()).map_err(|e| e.to_string())
+}
+
+/// Prints a line; a reader who has gone away is no error worth a message.
+pub fn say(line: &str) -> Result<(), String> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => other.map_err(|e| format!("printing: {e}")),
+    }
+}
+
+/// Prints JSON.
+pub fn say_json(value: &serde_json::Value) -> Result<(), String> {
+    say(&value.to_string())
+}
+
+/// Carries out a change of the directory.
+pub fn change(store: &Store, change: Change) -> Result<Changed, String> {
+    store.change(change).wait().map_err(|e| e.to_string())
+}
+
+/// An address in canonical form.
+pub fn canonical(text: &str) -> Result<String, String> {
+    let address = Address::parse(text).map_err(|e| format!("{text:?} is no mail address: {e}"))?;
+    Ok(address.canonical())
+}

@@ -1,0 +1,310 @@
+//! `pillarbox.toml`: what belongs to the machine. Settings the owner makes live in the store.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The example file: every key, its default and why. A test keeps it equal to [`Config::default`].
+pub const EXAMPLE: &str = include_str!("../pillarbox.example.toml");
+/// Where the file is looked for when none is named.
+pub const DEFAULT_PATH: &str = "/etc/pillarbox/pillarbox.toml";
+
+/// Declares a section with its defaults; keys it does not know are refused.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $(pub $field: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+section!(
+    /// The whole file. The example file documents every key.
+    Config {
+        hostname: String = String::new(),
+        data: PathBuf = PathBuf::from("/var/lib/pillarbox"),
+        listen: Listen = Listen::default(),
+        tls: Tls = Tls::default(),
+        dns: Dns = Dns::default(),
+        trust: Trust = Trust::default(),
+        store: StoreLimits = StoreLimits::default(),
+        limits: Limits = Limits::default(),
+        timeouts: Timeouts = Timeouts::default(),
+        login: Login = Login::default(),
+        retention: Retention = Retention::default(),
+        log: Log = Log::default(),
+    }
+);
+
+section!(
+    /// Listen addresses per service.
+    Listen {
+        smtp: Vec<SocketAddr> = any(25),
+        submission: Vec<SocketAddr> = any(587),
+        submissions: Vec<SocketAddr> = any(465),
+        pop3: Vec<SocketAddr> = any(110),
+        pop3s: Vec<SocketAddr> = any(995),
+    }
+);
+
+section!(
+    /// Certificate files.
+    Tls {
+        certificate: PathBuf = PathBuf::new(),
+        key: PathBuf = PathBuf::new(),
+    }
+);
+
+section!(
+    /// Name resolution.
+    Dns {
+        servers: Vec<DnsServer> = Vec::new(),
+    }
+);
+
+section!(
+    /// Networks with privileges.
+    Trust {
+        networks: Vec<Network> = Vec::new(),
+    }
+);
+
+section!(
+    /// Bounds of the store.
+    StoreLimits {
+        max_octets: u64 = 0,
+        reserve_octets: u64 = 64 << 20,
+        batch_messages: usize = 256,
+        batch_octets: usize = 4 << 20,
+    }
+);
+
+section!(
+    /// Bounds of what peers can do.
+    Limits {
+        message_octets: u64 = 50 << 20,
+        recipients: usize = 1000,
+        messages: u32 = 10_000,
+        errors: u32 = 20,
+        commands: u32 = 1000,
+        command_line: usize = 2048,
+        received_fields: u32 = 50,
+        connections: usize = 2000,
+        connections_per_address: usize = 50,
+        octets_in_flight: usize = 32 << 20,
+        failed_logins: u32 = 3,
+        password_checks: usize = 1,
+    }
+);
+
+section!(
+    /// Time-outs in seconds.
+    Timeouts {
+        smtp_command: u64 = 300,
+        smtp_data: u64 = 180,
+        send: u64 = 300,
+        tls_handshake: u64 = 60,
+        pop3_idle: u64 = 600,
+        pop3_login: u64 = 60,
+        shutdown: u64 = 20,
+    }
+);
+
+section!(
+    /// Login throttling.
+    Login {
+        failures: u32 = 10,
+        wait: u64 = 60,
+        remember: u64 = 600,
+        delay: u64 = 0,
+    }
+);
+
+section!(
+    /// How long things are kept.
+    Retention {
+        trash_days: u64 = 30,
+        ledger_days: u64 = 365,
+        ledger_octets: u64 = 0,
+    }
+);
+
+section!(
+    /// Logging.
+    Log {
+        level: String = "info".into(),
+    }
+);
+
+fn any(port: u16) -> Vec<SocketAddr> {
+    vec![SocketAddr::new(IpAddr::from([0u16; 8]), port)]
+}
+
+/// An address with a prefix length, such as `192.168.1.0/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// True when the address lies inside; IPv4 written as IPv6 (`::ffff:a.b.c.d`) counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let bits = |ip: IpAddr| match ip.to_canonical() {
+            IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, 4),
+            IpAddr::V6(v6) => (u128::from(v6), 6),
+        };
+        let ((ours, family), (theirs, other)) = (bits(self.address), bits(address));
+        let differing = ours ^ theirs;
+        family == other && (self.prefix == 0 || differing.leading_zeros() >= u32::from(self.prefix))
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a network; write it like \"192.168.1.0/24\"");
+        let (address, prefix) = text.split_once('/').unwrap_or((&text, ""));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let widest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = if prefix.is_empty() { widest } else { prefix.parse().map_err(|_| wrong())? };
+        if prefix > widest { Err(wrong()) } else { Ok(Network { address, prefix }) }
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> String {
+        format!("{}/{}", network.address, network.prefix)
+    }
+}
+
+/// A name server: `address` (port 53) or `address:port`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DnsServer(pub SocketAddr);
+
+impl TryFrom<String> for DnsServer {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
+        address.map(DnsServer).map_err(|_| format!("{text:?} is not a name server; write it like \"192.168.1.1\""))
+    }
+}
+
+impl From<DnsServer> for String {
+    fn from(server: DnsServer) -> String {
+        server.0.to_string()
+    }
+}
+
+impl Config {
+    /// Reads a file; the error names the file, the line and the key.
+    pub fn read(path: &Path) -> Result<Config, String> {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("reading {}: {e}", path.display()))?;
+        let config: Config = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        config.check().map_err(|why| format!("{}: {why}", path.display()))?;
+        Ok(config)
+    }
+
+    /// Values that parse but can't work.
+    fn check(&self) -> Result<(), String> {
+        let at_least = |name: &str, value: u64, least: u64| match value < least {
+            true => Err(format!("{name} = {value}: must be at least {least}")),
+            false => Ok(()),
+        };
+        at_least("limits.message_octets", self.limits.message_octets, 64 * 1024)?;
+        at_least("limits.recipients", self.limits.recipients as u64, 100)?;
+        at_least("limits.command_line", self.limits.command_line as u64, 512)?;
+        at_least("limits.octets_in_flight", self.limits.octets_in_flight as u64, 1 << 20)?;
+        at_least("limits.connections", self.limits.connections as u64, 1)?;
+        at_least("limits.connections_per_address", self.limits.connections_per_address as u64, 1)?;
+        at_least("limits.password_checks", self.limits.password_checks as u64, 1)?;
+        at_least("timeouts.smtp_command", self.timeouts.smtp_command, 1)?;
+        at_least("timeouts.pop3_idle", self.timeouts.pop3_idle, 1)?;
+        at_least("store.batch_messages", self.store.batch_messages as u64, 1)?;
+        if self.limits.message_octets > u64::from(u32::MAX) / 2 {
+            return Err("limits.message_octets: must be below 2 GiB".into());
+        }
+        Ok(())
+    }
+
+    /// The name the box gives itself.
+    pub fn hostname(&self) -> String {
+        if !self.hostname.is_empty() {
+            return self.hostname.clone();
+        }
+        let system = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        match system.trim() {
+            "" | "(none)" => "pillarbox.local".into(),
+            name => name.into(),
+        }
+    }
+
+    /// Certificate and key files.
+    pub fn tls_files(&self) -> (PathBuf, PathBuf) {
+        let or = |path: &PathBuf, name: &str| match path.as_os_str().is_empty() {
+            true => self.data.join("tls").join(name),
+            false => path.clone(),
+        };
+        (or(&self.tls.certificate, "cert.pem"), or(&self.tls.key, "key.pem"))
+    }
+
+    /// The store's share of the settings.
+    pub fn store_options(&self) -> pillarbox_store::Options {
+        pillarbox_store::Options {
+            max_octets: (self.store.max_octets > 0).then_some(self.store.max_octets),
+            reserve_octets: self.store.reserve_octets,
+            batch_writes: self.store.batch_messages,
+            batch_octets: self.store.batch_octets,
+        }
+    }
+}
+
+/// Seconds as a duration.
+pub fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        assert_eq!(toml::from_str::<Config>(EXAMPLE).unwrap(), Config::default());
+        let example: toml::Table = EXAMPLE.parse().unwrap();
+        let default = toml::Table::try_from(Config::default()).unwrap();
+        assert_eq!(example, default);
+    }
+
+    #[test]
+    fn unknown_and_unusable_keys_are_refused_by_name_and_place() {
+        let error = toml::from_str::<Config>("[limits]\nmesage_octets = 5\n").unwrap_err().to_string();
+        assert!(error.contains("mesage_octets") && error.contains("line 2"), "{error}");
+        let error = toml::from_str::<Config>("[trust]\nnetworks = [\"home\"]\n").unwrap_err().to_string();
+        assert!(error.contains("not a network"), "{error}");
+        let config = Config { limits: Limits { message_octets: 5, ..Limits::default() }, ..Config::default() };
+        assert!(config.check().unwrap_err().contains("limits.message_octets"));
+    }
+
+    #[test]
+    fn networks_contain_what_they_say() {
+        let net = |text: &str| Network::try_from(text.to_string()).unwrap();
+        assert!(net("192.168.1.0/24").contains("192.168.1.77".parse().unwrap()));
+        assert!(net("192.168.1.0/24").contains("::ffff:192.168.1.77".parse().unwrap()));
+        assert!(!net("192.168.1.0/24").contains("192.168.2.1".parse().unwrap()));
+        assert!(net("fd00::/8").contains("fd12::1".parse().unwrap()));
+        assert!(!net("0.0.0.0/0").contains("::1".parse().unwrap()));
+        assert!(net("10.0.0.1").contains("10.0.0.1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,88 @@
+//! What happens by itself: retention, the look at the disk and at the certificate, the watchdog.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pillarbox_store::{Maintained, Retention, Space};
+
+use crate::clock;
+use crate::context::{Context, off_thread};
+use crate::server::notify;
+use crate::tls::Refreshed;
+
+const DAY: u64 = 86_400;
+/// How often the disk is looked at, and the watchdog told.
+const BEAT: Duration = Duration::from_secs(1);
+/// Beats between two rounds of housekeeping, and between two looks at the certificate files.
+const ROUND: u64 = 30;
+/// Pause between two steps of a round, so that mail goes first.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// Runs until the server stops.
+pub async fn run(context: Arc<Context>) {
+    let mut stop = context.stop();
+    let mut beats = 0u64;
+    let mut beat = tokio::time::interval(BEAT);
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {}
+            _ = stop.changed() => return,
+        }
+        look_at_disk(&context).await;
+        notify(&[sd_notify::NotifyState::Watchdog]);
+        if beats % ROUND == 0 {
+            refresh_certificate(&context);
+            keep_house(&context).await;
+        }
+        beats += 1;
+    }
+}
+
+async fn look_at_disk(context: &Arc<Context>) {
+    let store = context.store.clone();
+    let has_space = off_thread(move || Ok(store.space(0) == Space::Enough)).await.unwrap_or(false);
+    if context.has_space.swap(has_space, Ordering::Relaxed) != has_space {
+        match has_space {
+            true => tracing::info!("there is room again: mail is accepted"),
+            false => tracing::warn!("the disk is nearly full: mail has to wait outside (452)"),
+        }
+    }
+}
+
+/// Takes a new certificate into use if its files changed.
+pub fn refresh_certificate(context: &Context) {
+    match context.certificates.refresh() {
+        Ok(Refreshed::Replaced) => tracing::info!("a new certificate is in use"),
+        Ok(Refreshed::Unchanged) => {}
+        Err(error) => tracing::error!(error, "the new certificate is not usable; the old one stays in use"),
+    }
+}
+
+async fn keep_house(context: &Arc<Context>) {
+    let settings = context.settings();
+    let kept = &settings.config.retention;
+    let retention = Retention {
+        at: clock::now(),
+        trash_for: kept.trash_days * DAY,
+        ledger_for: kept.ledger_days * DAY,
+        ledger_octets: ledger_octets(context),
+    };
+    loop {
+        match context.store.maintain(retention).done().await {
+            Ok(Maintained::More) => tokio::time::sleep(BREATH).await,
+            Ok(Maintained::Nothing) => return,
+            Err(error) => return tracing::error!(%error, "housekeeping failed"),
+        }
+    }
+}
+
+/// The ledger's bound: as set, or 5% of the disk.
+fn ledger_octets(context: &Context) -> u64 {
+    let settings = context.settings();
+    match settings.config.retention.ledger_octets {
+        0 => nix::sys::statvfs::statvfs(&settings.config.data)
+            .map_or(1 << 30, |s| s.blocks() as u64 * s.fragment_size() as u64 / 20),
+        octets => octets,
+    }
+}

@@ -1,0 +1,91 @@
+//! The POP3 edge: drives the protocol core over a connection and fetches what it asks for.
+
+mod answers;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use pillarbox_proto::pop3::{Action, ContentNeed, Security, Session};
+
+use crate::context::Context;
+use crate::stream::{Ended, Stream};
+use answers::{Body, Owned, Visit};
+
+/// Serves one connection to its end.
+pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr) -> Result<(), Ended> {
+    let settings = context.settings();
+    let trusted = settings.config.trust.networks.iter().any(|n| n.contains(peer));
+    let config = if trusted { settings.pop3_trusted.clone() } else { settings.pop3.clone() };
+    let security = if stream.facts().is_some() { Security::Tls } else { Security::Plain };
+    let mut session = Session::new(config, security, Instant::now());
+    let mut visit = Visit::new(&context, peer);
+    let mut stop = context.stop();
+    let result = loop {
+        match session.poll(Instant::now()) {
+            Action::Input => {
+                let (room, deadline) = (session.wants_input(), session.deadline());
+                tokio::select! {
+                    biased;
+                    read = stream.read(room, deadline) => match read {
+                        Ok(Some(octets)) => session.receive(Instant::now(), octets),
+                        Ok(None) => session.peer_closed(),
+                        Err(ended) => break Err(ended),
+                    },
+                    _ = stop.changed() => session.shut_down(),
+                }
+            }
+            Action::Send(octets) => {
+                if let Err(ended) = stream.send(octets).await {
+                    break Err(ended);
+                }
+            }
+            Action::Ask(question) => {
+                let question = Owned::from(question);
+                let waiting = session.more_retrievals_waiting();
+                let (answer, body) = visit.answer(question, waiting).await;
+                session.answer(Instant::now(), answer);
+                if let Some(body) = body
+                    && let Err(ended) = feed(&mut session, &mut stream, body).await
+                {
+                    break Err(ended);
+                }
+            }
+            Action::StartTls => {
+                stream = match stream.start_tls(context.certificates.current()).await {
+                    Ok(stream) => stream,
+                    Err(ended) => return Err(ended),
+                };
+                session = session.start_tls(Instant::now());
+            }
+            Action::Close => {
+                stream.close().await;
+                break Ok(());
+            }
+        }
+    };
+    visit.leave();
+    result
+}
+
+/// Hands a message to the session piece by piece, no faster than the peer takes it.
+async fn feed(session: &mut Session, stream: &mut Stream, mut body: Body) -> Result<(), Ended> {
+    loop {
+        let room = session.content_room();
+        if room == 0 {
+            if let Action::Send(octets) = session.poll(Instant::now()) {
+                stream.send(octets).await?;
+                continue;
+            }
+            return Err(Ended::Broken);
+        }
+        // A message that can't be read to its end must not look complete: the line drops instead.
+        match body.next(room).await.map_err(|_| Ended::Broken)? {
+            Some(octets) if session.content_satisfied() == ContentNeed::More => session.content(octets),
+            _ => {
+                session.content_end();
+                return Ok(());
+            }
+        }
+    }
+}

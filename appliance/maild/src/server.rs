@@ -1,0 +1,215 @@
+//! The server: opens everything, listens, and stops cleanly.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pillarbox_store::{Access, Store};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{Config, seconds};
+use crate::context::{Connections, Context, TooMany};
+use crate::stream::{Ended, Patience, Stream};
+use crate::tls::Certificates;
+use crate::{housekeeping, pop3, smtp, sockets};
+
+/// A service by its listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Smtp,
+    Submission,
+    Submissions,
+    Pop3,
+    Pop3s,
+}
+
+impl Service {
+    /// All services, in the order of their keys in `[listen]`.
+    pub const ALL: [Service; 5] =
+        [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s];
+
+    /// The name in `[listen]`, in systemd's FileDescriptorName= and in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Smtp => "smtp",
+            Service::Submission => "submission",
+            Service::Submissions => "submissions",
+            Service::Pop3 => "pop3",
+            Service::Pop3s => "pop3s",
+        }
+    }
+
+    pub fn addresses(self, config: &Config) -> &[SocketAddr] {
+        match self {
+            Service::Smtp => &config.listen.smtp,
+            Service::Submission => &config.listen.submission,
+            Service::Submissions => &config.listen.submissions,
+            Service::Pop3 => &config.listen.pop3,
+            Service::Pop3s => &config.listen.pop3s,
+        }
+    }
+
+    fn starts_with_tls(self) -> bool {
+        matches!(self, Service::Submissions | Service::Pop3s)
+    }
+}
+
+/// A server that listens but serves nobody yet.
+pub struct Server {
+    context: Arc<Context>,
+    listeners: Vec<(Service, TcpListener)>,
+    config_path: Option<PathBuf>,
+    stop: watch::Sender<bool>,
+    done: mpsc::Receiver<()>,
+}
+
+impl Server {
+    /// Opens store, certificate and sockets. Needs a tokio runtime.
+    pub fn open(config: Config, config_path: Option<PathBuf>) -> Result<Server, String> {
+        let store = Store::open(&config.data, Access::Server, &config.store_options()).map_err(|e| e.to_string())?;
+        let (certificate, key) = config.tls_files();
+        let certificates = Certificates::open(certificate, key, &certificate_names(&config))?;
+        let listeners = sockets::listen(&config)?;
+        let (stop, stopped) = watch::channel(false);
+        let (alive, done) = mpsc::channel(1);
+        let context = Arc::new(Context::new(config, store, certificates, stopped, alive));
+        Ok(Server { context, listeners, config_path, stop, done })
+    }
+
+    /// The store, for a caller in the same process.
+    pub fn store(&self) -> Store {
+        self.context.store.clone()
+    }
+
+    /// The port a service got first.
+    pub fn port(&self, service: Service) -> Option<u16> {
+        let listener = self.listeners.iter().find(|(s, _)| *s == service)?;
+        listener.1.local_addr().ok().map(|a| a.port())
+    }
+
+    /// Serves until SIGTERM or SIGINT; then lets conversations finish what was acknowledged.
+    pub async fn run(self) -> Result<(), String> {
+        let Server { context, listeners, config_path, stop, mut done } = self;
+        let signals = |kind| signal(kind).map_err(|e| format!("waiting for signals: {e}"));
+        let (mut terminate, mut interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+        let mut hangup = signals(SignalKind::hangup())?;
+        for (service, listener) in listeners {
+            tracing::info!(service = service.name(), address = ?listener.local_addr().ok(), "listening");
+            tokio::spawn(accept(context.clone(), service, listener));
+        }
+        tokio::spawn(housekeeping::run(context.clone()));
+        notify(&[sd_notify::NotifyState::Ready]);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => reload(&context, config_path.as_deref()),
+            }
+        }
+        notify(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("stopping: open conversations may finish");
+        let patience = seconds(context.settings().config.timeouts.shutdown);
+        // Nobody listening any more is no failure.
+        let _ = stop.send(true);
+        drop(context);
+        if tokio::time::timeout(patience, done.recv()).await.is_err() {
+            tracing::warn!("some conversations did not end in time and are cut");
+        }
+        Ok(())
+    }
+}
+
+/// Tells systemd, where it wants to know.
+pub fn notify(states: &[sd_notify::NotifyState]) {
+    if let Err(error) = sd_notify::notify(false, states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+fn certificate_names(config: &Config) -> Vec<String> {
+    let mut names = vec![config.hostname(), "pillarbox.local".into(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn reload(context: &Context, path: Option<&std::path::Path>) {
+    match path.map(Config::read).transpose() {
+        Ok(Some(config)) => {
+            context.reload(config);
+            tracing::info!("settings read again; listen addresses and sizes of pools need a restart");
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(error, "the old settings stay"),
+    }
+    housekeeping::refresh_certificate(context);
+}
+
+async fn accept(context: Arc<Context>, service: Service, listener: TcpListener) {
+    let mut stop = context.stop();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => return,
+        };
+        match accepted {
+            Ok((tcp, peer)) => drop(tokio::spawn(serve(context.clone(), service, tcp, peer.ip().to_canonical()))),
+            Err(error) => {
+                // Out of file descriptors or memory: wait for some to come back.
+                tracing::warn!(%error, service = service.name(), "accepting a connection failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: IpAddr) {
+    let _alive = context.alive();
+    let timeouts = context.settings().config.timeouts.clone();
+    let patience = Patience { send: seconds(timeouts.send), handshake: seconds(timeouts.tls_handshake) };
+    // Replies are written whole: waiting to fill a packet only delays them.
+    let _ = tcp.set_nodelay(true);
+    let mut stream = Stream::plain(tcp, patience);
+    let _counted = match Connections::admit(&context, peer) {
+        Ok(counted) => counted,
+        Err(too_many) => return turn_away(service, &mut stream, peer, too_many).await,
+    };
+    let ended = match service.starts_with_tls() {
+        true => stream.start_tls(context.certificates.current()).await,
+        false => Ok(stream),
+    };
+    let ended = match ended {
+        Ok(stream) => converse(context, service, stream, peer).await,
+        Err(ended) => Err(ended),
+    };
+    if let Err(reason) = ended {
+        tracing::debug!(%peer, service = service.name(), ?reason, "conversation broke off");
+    }
+}
+
+async fn converse(context: Arc<Context>, service: Service, stream: Stream, peer: IpAddr) -> Result<(), Ended> {
+    // Boxed so that an idle connection's task is only as large as the protocol it speaks.
+    match service {
+        Service::Smtp => Box::pin(smtp::serve(context, stream, peer, smtp::Service::Smtp)).await,
+        Service::Submission => Box::pin(smtp::serve(context, stream, peer, smtp::Service::Submission)).await,
+        Service::Submissions => Box::pin(smtp::serve(context, stream, peer, smtp::Service::Submissions)).await,
+        Service::Pop3 | Service::Pop3s => Box::pin(pop3::serve(context, stream, peer)).await,
+    }
+}
+
+/// One line to a peer for whom there is no room. Where TLS comes first there is nothing to say it in.
+async fn turn_away(service: Service, stream: &mut Stream, peer: IpAddr, why: TooMany) {
+    let line: &[u8] = match (service, why) {
+        (Service::Pop3, _) => b"-ERR [SYS/TEMP] Too many connections; try again later\r\n",
+        (Service::Pop3s | Service::Submissions, _) => b"",
+        (_, TooMany::FromAddress) => b"421 4.7.0 Too many connections from your address; try again later\r\n",
+        (_, TooMany::InAll) => b"421 4.3.2 Too many connections; try again later\r\n",
+    };
+    tracing::info!(%peer, service = service.name(), ?why, "connection turned away");
+    if stream.send(line).await.is_ok() {
+        stream.close().await;
+    }
+}

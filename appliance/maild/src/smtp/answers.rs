@@ -1,0 +1,249 @@
+//! Answers to the questions of an SMTP session: one mail transaction at a time.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use pillarbox_proto::reply::{Enhanced, Reply};
+use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
+use pillarbox_store::{AccountId, Error, ShortCode};
+
+use crate::auth::{Identity, Verdict};
+use crate::clock;
+use crate::context::{Context, fresh_code};
+use crate::mda::{Envelope, Incoming};
+use crate::mta::{self, Routing};
+use crate::msa;
+
+/// A question, owned: the session can't be borrowed while the answer is awaited.
+pub enum Owned {
+    Mail(MailCommand),
+    Recipient(Recipient),
+    BeginContent,
+    EndContent,
+    Authenticate(Credentials),
+}
+
+impl From<Question<'_>> for Owned {
+    fn from(question: Question<'_>) -> Self {
+        match question {
+            Question::Mail(mail) => Owned::Mail(mail.clone()),
+            Question::Recipient(recipient) => Owned::Recipient(recipient.clone()),
+            Question::BeginContent => Owned::BeginContent,
+            Question::EndContent { .. } => Owned::EndContent,
+            Question::Authenticate(credentials) => Owned::Authenticate(credentials.clone()),
+        }
+    }
+}
+
+/// The state behind the session's current mail transaction.
+pub struct Transaction<'a> {
+    context: &'a Arc<Context>,
+    peer: IpAddr,
+    identity: Option<Identity>,
+    code: ShortCode,
+    recipients: Vec<String>,
+    accounts: Vec<AccountId>,
+    incoming: Option<Incoming<'a>>,
+    /// What went wrong while content came in; told at its end.
+    failure: Option<Error>,
+}
+
+impl<'a> Transaction<'a> {
+    pub fn new(context: &'a Arc<Context>, peer: IpAddr) -> Self {
+        Transaction {
+            context,
+            peer,
+            identity: None,
+            code: ShortCode(0),
+            recipients: Vec::new(),
+            accounts: Vec::new(),
+            incoming: None,
+            failure: None,
+        }
+    }
+
+    /// Takes a piece of content; a failure is remembered for the end.
+    pub async fn content(&mut self, octets: &[u8]) {
+        if let Some(incoming) = &mut self.incoming
+            && let Err(error) = incoming.append(octets).await
+        {
+            self.failure = Some(error);
+            self.incoming = None;
+        }
+    }
+
+    /// Forgets the content gathered so far.
+    pub fn discard(&mut self) {
+        self.incoming = None;
+    }
+
+    pub async fn answer(&mut self, session: &Session, question: Owned) -> Answer {
+        match question {
+            Owned::Mail(mail) => self.mail(mail).await,
+            Owned::Recipient(recipient) => self.recipient(session, recipient).await,
+            Owned::BeginContent => self.begin(session).await,
+            Owned::EndContent => self.end(session).await,
+            Owned::Authenticate(credentials) => self.authenticate(credentials).await,
+        }
+    }
+
+    async fn mail(&mut self, mail: MailCommand) -> Answer {
+        self.code = fresh_code();
+        self.recipients.clear();
+        self.accounts.clear();
+        self.incoming = None;
+        self.failure = None;
+        if !self.context.has_space() {
+            return self.refuse(&path_text(&mail.reverse_path), None, no_space(self.code));
+        }
+        let Some(identity) = self.identity.clone() else { return Answer::Accept };
+        let path = mail.reverse_path.clone();
+        match self.context.read(move |r| msa::sender(r, identity.account, &path)).await {
+            Ok(msa::Sender::Own) => Answer::Accept,
+            Ok(msa::Sender::Foreign) => {
+                let sender = path_text(&mail.reverse_path);
+                let reply = msa::foreign_sender(&sender, &identity.address, &self.code.to_string());
+                self.refuse(&sender, None, reply)
+            }
+            Err(error) => Answer::Refuse(self.trouble(&error)),
+        }
+    }
+
+    async fn recipient(&mut self, session: &Session, recipient: Recipient) -> Answer {
+        let path = recipient.path.clone();
+        let routing = match self.context.read(move |r| mta::route(r, &path)).await {
+            Ok(routing) => routing,
+            Err(error) => return Answer::Refuse(self.trouble(&error)),
+        };
+        let address = match &recipient.path {
+            ForwardPath::Address(address) => address.to_string(),
+            ForwardPath::Postmaster => "postmaster".to_string(),
+        };
+        let code = self.code.to_string();
+        let reply = match routing {
+            Routing::Local(accounts) => {
+                self.accounts.extend(accounts);
+                self.recipients.push(address);
+                return Answer::Accept;
+            }
+            Routing::Elsewhere if self.identity.is_some() => msa::only_within(&address, &code),
+            other => mta::refusal(&other, &address, &code),
+        };
+        let sender = session.envelope().mail.as_ref().map_or_else(String::new, |m| path_text(&m.reverse_path));
+        self.refuse(&sender, Some(&address), reply)
+    }
+
+    async fn begin(&mut self, session: &Session) -> Answer {
+        let Some(mail) = &session.envelope().mail else { return Answer::Refuse(self.trouble(&Error::Closed)) };
+        let tls = match session.security() {
+            Security::Plain => None,
+            Security::Tls(facts) => Some(facts.clone()),
+        };
+        let received = trace::Received {
+            hello: session.hello().to_string(),
+            // RFC 6409 §7: where a worker sits is nobody's business.
+            peer: match self.identity {
+                Some(_) => trace::Peer::Hidden,
+                None => trace::Peer::Shown(self.peer),
+            },
+            hostname: session.config().hostname.clone(),
+            protocol: session.protocol(),
+            tls,
+            id: self.code.to_string(),
+            recipient: match &self.recipients[..] {
+                [only] => Some(only.clone()),
+                _ => None,
+            },
+            date: String::new(),
+        };
+        let (path, size) = (mail.reverse_path.clone(), mail.size);
+        let with_date = |at| trace::Received { date: clock::rfc5322(at), ..received };
+        match Incoming::begin(self.context, &path, size, with_date).await {
+            Ok(incoming) => {
+                self.incoming = Some(incoming);
+                Answer::Accept
+            }
+            Err(error) => Answer::Refuse(self.trouble(&error)),
+        }
+    }
+
+    async fn end(&mut self, session: &Session) -> Answer {
+        let sender = session.envelope().mail.as_ref().map_or_else(String::new, |m| path_text(&m.reverse_path));
+        let outcome = match (self.incoming.take(), self.failure.take()) {
+            (Some(incoming), None) => {
+                let envelope = Envelope {
+                    code: self.code,
+                    peer: self.peer,
+                    sender: &sender,
+                    recipients: std::mem::take(&mut self.recipients),
+                    accounts: std::mem::take(&mut self.accounts),
+                };
+                incoming.deliver(envelope).await
+            }
+            (_, failure) => Err(failure.unwrap_or(Error::Closed)),
+        };
+        match outcome {
+            Ok(delivered) => {
+                tracing::info!(peer = %self.peer, id = %self.code, copies = delivered.uids.len(), reply = 250, "message stored");
+                Answer::AcceptAs(Reply::new(250, Enhanced(2, 0, 0), format!("Ok: stored as {}", self.code)))
+            }
+            Err(error) => {
+                let reply = self.trouble(&error);
+                self.refuse(&sender, None, reply)
+            }
+        }
+    }
+
+    async fn authenticate(&mut self, credentials: Credentials) -> Answer {
+        let (context, now) = (self.context, Instant::now());
+        if !credentials.authorization.is_empty() && credentials.authorization != credentials.user {
+            return Answer::Refuse(Reply::new(535, Enhanced(5, 7, 8), "Logging in for somebody else is not possible here"));
+        }
+        let password = credentials.password.as_str();
+        let verdict = context.auth.verify(&context.store, &credentials.user, password, self.peer, now).await;
+        let reply = match verdict {
+            Verdict::Accepted(identity) => {
+                let name = identity.address.clone();
+                self.identity = Some(identity);
+                return Answer::Authenticated { identity: name };
+            }
+            Verdict::Denied(text) => Reply::new(535, Enhanced(5, 7, 8), text),
+            Verdict::Wait(seconds) => {
+                Reply::new(454, Enhanced(4, 7, 0), format!("Too many wrong passwords; try again in {seconds} seconds"))
+            }
+            Verdict::Unavailable => Reply::new(454, Enhanced(4, 7, 0), "Passwords can't be checked right now; try again soon"),
+        };
+        Answer::Refuse(reply)
+    }
+
+    /// A refusal that the ledger remembers.
+    fn refuse(&self, sender: &str, recipient: Option<&str>, reply: Reply) -> Answer {
+        let text = format!("{} {}", reply.code, reply.lines.join(" "));
+        self.context.note_refusal(self.code, self.peer, sender, recipient, &text);
+        Answer::Refuse(reply)
+    }
+
+    /// The world failed: the peer hears a plain "later", the log the detail.
+    fn trouble(&self, error: &Error) -> Reply {
+        tracing::error!(peer = %self.peer, id = %self.code, %error, "taking mail failed");
+        match error {
+            Error::Full => no_space(self.code),
+            Error::NotFound { .. } => {
+                Reply::new(450, Enhanced(4, 2, 1), format!("The mailbox was removed just now; try again ({})", self.code))
+            }
+            _ => Reply::new(451, Enhanced(4, 3, 0), format!("Something went wrong here; try again later ({})", self.code)),
+        }
+    }
+}
+
+fn no_space(code: ShortCode) -> Reply {
+    Reply::new(452, Enhanced(4, 3, 1), format!("The disk is nearly full; try again later ({code})"))
+}
+
+fn path_text(path: &ReversePath) -> String {
+    match path {
+        ReversePath::Null => String::new(),
+        ReversePath::Address(address) => address.to_string(),
+    }
+}

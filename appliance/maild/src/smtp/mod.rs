@@ -1,0 +1,75 @@
+//! The SMTP edge: drives the protocol core over a connection. It moves octets and carries questions to
+//! the roles; it decides nothing itself.
+
+mod answers;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use pillarbox_proto::smtp::{self, Action, Answer, Session};
+
+use crate::context::Context;
+use crate::stream::{Ended, Stream};
+use answers::Transaction;
+
+/// Which SMTP service a connection came in on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Smtp,
+    Submission,
+    Submissions,
+}
+
+/// Serves one connection to its end.
+pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr, service: Service) -> Result<(), Ended> {
+    let settings = context.settings();
+    let config = match service {
+        Service::Smtp => settings.smtp.clone(),
+        Service::Submission => settings.submission.clone(),
+        Service::Submissions => settings.submissions.clone(),
+    };
+    let security = match stream.facts() {
+        Some(facts) => smtp::Security::Tls(facts),
+        None => smtp::Security::Plain,
+    };
+    let mut session = Session::new(config, security, Instant::now());
+    let mut transaction = Transaction::new(&context, peer);
+    let mut stop = context.stop();
+    loop {
+        match session.poll(Instant::now()) {
+            Action::Input => {
+                let room = session.wants_input();
+                let deadline = session.deadline();
+                tokio::select! {
+                    biased;
+                    read = stream.read(room, deadline) => match read? {
+                        Some(octets) => session.receive(Instant::now(), octets),
+                        None => session.peer_closed(),
+                    },
+                    _ = stop.changed() => session.shut_down(),
+                }
+            }
+            Action::Send(octets) => stream.send(octets).await?,
+            Action::Content(octets) => transaction.content(octets).await,
+            Action::DiscardContent => transaction.discard(),
+            Action::Ask(question) => {
+                let question = answers::Owned::from(question);
+                let answer = transaction.answer(&session, question).await;
+                if let Answer::Refuse(reply) = &answer {
+                    tracing::info!(peer = %peer, reply = reply.code, text = reply.lines.join(" "), "smtp refusal");
+                }
+                session.answer(Instant::now(), answer);
+            }
+            Action::StartTls => {
+                stream = stream.start_tls(context.certificates.current()).await?;
+                let facts = stream.facts().ok_or(Ended::Broken)?;
+                session = session.start_tls(Instant::now(), facts);
+            }
+            Action::Close => {
+                stream.close().await;
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Listening sockets: handed over by systemd where it has them, else opened here.
+
+use std::net::{SocketAddr, TcpListener as StdListener};
+
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::config::Config;
+use crate::server::Service;
+
+/// Connections the kernel keeps waiting for us.
+const BACKLOG: u32 = 1024;
+
+/// All listening sockets. Needs a tokio runtime.
+pub fn listen(config: &Config) -> Result<Vec<(Service, TcpListener)>, String> {
+    let mut listeners = inherited()?;
+    for service in Service::ALL {
+        if listeners.iter().any(|(s, _)| *s == service) {
+            continue;
+        }
+        for address in service.addresses(config) {
+            listeners.push((service, open(service, *address)?));
+        }
+    }
+    if listeners.is_empty() {
+        return Err("nothing to listen on: every list in [listen] is empty".into());
+    }
+    Ok(listeners)
+}
+
+fn open(service: Service, address: SocketAddr) -> Result<TcpListener, String> {
+    let opened = || -> std::io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    opened().map_err(|e| {
+        let hint = match e.kind() {
+            std::io::ErrorKind::PermissionDenied => ": ports below 1024 need root or a socket from systemd",
+            std::io::ErrorKind::AddrInUse => ": another program listens there",
+            _ => "",
+        };
+        format!("listening on {address} for {}: {e}{hint}", service.name())
+    })
+}
+
+/// Sockets from systemd (sd_listen_fds), known by FileDescriptorName=, or by port where that is missing.
+fn inherited() -> Result<Vec<(Service, TcpListener)>, String> {
+    // Read before listenfd takes the variables out of the environment.
+    let names: Vec<String> =
+        std::env::var("LISTEN_FDNAMES").map(|n| n.split(':').map(str::to_string).collect()).unwrap_or_default();
+    let mut passed = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        let taken = passed.take_tcp_listener(index).map_err(|e| format!("taking over socket {index}: {e}"))?;
+        let Some(socket) = taken else { continue };
+        let name = names.get(index).map_or("", String::as_str);
+        let service = service_of(name, &socket)
+            .ok_or_else(|| format!("socket {index} ({name:?}) is for no service known here"))?;
+        let listener = socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket));
+        listeners.push((service, listener.map_err(|e| format!("taking over socket {index}: {e}"))?));
+    }
+    Ok(listeners)
+}
+
+fn service_of(name: &str, socket: &StdListener) -> Option<Service> {
+    let by_name = Service::ALL.into_iter().find(|s| name == s.name() || name == format!("pillarbox-{}.socket", s.name()));
+    by_name.or_else(|| match socket.local_addr().ok()?.port() {
+        25 => Some(Service::Smtp),
+        587 => Some(Service::Submission),
+        465 => Some(Service::Submissions),
+        110 => Some(Service::Pop3),
+        995 => Some(Service::Pop3s),
+        _ => None,
+    })
+}

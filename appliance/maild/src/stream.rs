@@ -1,0 +1,114 @@
+//! One connection, plain or under TLS, with a deadline on every wait.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pillarbox_proto::smtp::TlsFacts;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// Octets read at once while a peer only talks, and while it sends a message.
+const SMALL: usize = 1024;
+const LARGE: usize = 32 * 1024;
+
+/// Why a conversation ended early. The session's own reasons are told to the peer; these can't be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The connection broke, or the peer spoke no proper TLS.
+    Broken,
+    /// The peer did not take our octets in time.
+    Stalled,
+}
+
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// A connection.
+pub struct Stream {
+    io: Box<dyn Io>,
+    facts: Option<TlsFacts>,
+    buffer: Vec<u8>,
+    patience: Patience,
+}
+
+/// How long peers get.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub send: Duration,
+    pub handshake: Duration,
+}
+
+impl Stream {
+    pub fn plain(tcp: TcpStream, patience: Patience) -> Stream {
+        Stream { io: Box::new(tcp), facts: None, buffer: Vec::new(), patience }
+    }
+
+    /// What TLS agreed on, if it is on.
+    pub fn facts(&self) -> Option<TlsFacts> {
+        self.facts.clone()
+    }
+
+    /// Begins TLS; octets that came before and were not yet read belong to the handshake.
+    pub async fn start_tls(self, config: Arc<ServerConfig>) -> Result<Stream, Ended> {
+        let handshake = TlsAcceptor::from(config).accept(self.io);
+        let tls = tokio::time::timeout(self.patience.handshake, handshake).await;
+        let tls = tls.map_err(|_| Ended::Stalled)?.map_err(|_| Ended::Broken)?;
+        let facts = facts(&tls);
+        Ok(Stream { io: Box::new(tls), facts: Some(facts), buffer: Vec::new(), patience: self.patience })
+    }
+
+    /// The next octets, at most `room`; `None` at the end of the connection, and an empty slice when the
+    /// deadline has passed: the session then says what follows.
+    pub async fn read(&mut self, room: usize, deadline: Instant) -> Result<Option<&[u8]>, Ended> {
+        // A full buffer tells of bulk; a nearly empty one of talk. Idle connections keep a small one.
+        let wanted = if self.buffer.len() == self.buffer.capacity() && self.buffer.capacity() >= SMALL {
+            LARGE
+        } else if self.buffer.len() < SMALL / 2 {
+            SMALL
+        } else {
+            self.buffer.capacity().max(SMALL)
+        };
+        if self.buffer.capacity() != wanted {
+            self.buffer = Vec::with_capacity(wanted);
+        }
+        self.buffer.clear();
+        let mut limited = (&mut self.io).take(room.clamp(1, wanted) as u64);
+        match timeout_at(deadline.into(), limited.read_buf(&mut self.buffer)).await {
+            Err(_) => Ok(Some(&[])),
+            Ok(Err(_)) | Ok(Ok(0)) => Ok(None),
+            Ok(Ok(_)) => Ok(Some(&self.buffer)),
+        }
+    }
+
+    /// Sends everything.
+    pub async fn send(&mut self, octets: &[u8]) -> Result<(), Ended> {
+        let sending = async {
+            self.io.write_all(octets).await?;
+            self.io.flush().await
+        };
+        let sent = tokio::time::timeout(self.patience.send, sending).await;
+        sent.map_err(|_| Ended::Stalled)?.map_err(|_| Ended::Broken)
+    }
+
+    /// Says goodbye as the transport asks; the peer may be gone already.
+    pub async fn close(&mut self) {
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.io.shutdown()).await;
+    }
+}
+
+fn facts<T>(tls: &TlsStream<T>) -> TlsFacts {
+    let (_, connection) = tls.get_ref();
+    TlsFacts {
+        version: match connection.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS1.3".into(),
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2".into(),
+            other => format!("{other:?}"),
+        },
+        cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |s| format!("{:?}", s.suite())),
+        server_name: connection.server_name().map(str::to_string),
+    }
+}
