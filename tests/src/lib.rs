@@ -1,1 +1,1 @@
-//! Black-box tests: a running `pillarbox` and real clients.
+//! House rules and black-box tests: what no single crate can check about itself.

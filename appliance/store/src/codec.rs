@@ -165,3 +165,28 @@ pub fn stable_hash(parts: &[&[u8]]) -> u64 {
         (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
+
+/// Decodes arbitrary octets as every kind of value and checks that what decodes survives a round trip.
+/// For fuzzing and property tests.
+///
+/// # Panics
+/// When a value does not survive.
+pub fn check_all(octets: &[u8]) {
+    fn check<T: Record + PartialEq + std::fmt::Debug>(octets: &[u8]) {
+        if let Ok(value) = T::decode(octets) {
+            let again = T::decode(&value.encode());
+            assert!(again.is_ok_and(|again| again == value), "a value changed by encoding");
+        }
+    }
+    check::<crate::directory::Account>(octets);
+    check::<crate::directory::Credential>(octets);
+    check::<crate::directory::DomainRecord>(octets);
+    check::<crate::directory::AddressTarget>(octets);
+    check::<crate::mailbox::Entry>(octets);
+    check::<crate::mailbox::FolderState>(octets);
+    check::<crate::mailbox::FolderName>(octets);
+    check::<crate::mailbox::UidSet>(octets);
+    check::<crate::mailbox::View>(octets);
+    check::<crate::content::ContentHead>(octets);
+    check::<crate::ledger::LedgerRecord>(octets);
+}

@@ -26,6 +26,8 @@ mod dots;
 mod input;
 mod replies;
 mod step;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::sync::Arc;

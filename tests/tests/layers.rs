@@ -1,0 +1,99 @@
+//! The layer rules of ARCHITECTURE.md, kept by a machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every Rust file below a folder, with its text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(&folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push((path.clone(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources below {folder}");
+    found
+}
+
+fn assert_free_of(folder: &str, words: &[&str]) {
+    for (path, text) in sources(folder) {
+        for word in words {
+            assert!(!text.contains(word), "{} must not use {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn protocol_cores_know_no_io_clock_randomness_or_store() {
+    assert_free_of(
+        "appliance/proto/src",
+        &["tokio", "std::net::Tcp", "std::fs", "std::thread", "Instant::now", "SystemTime", "getrandom", "pillarbox_store", "unsafe "],
+    );
+}
+
+#[test]
+fn the_store_knows_no_protocol_socket_or_clock() {
+    assert_free_of("appliance/store/src", &["pillarbox_proto", "std::net::Tcp", "SystemTime", "tokio::net", "tokio::time"]);
+}
+
+#[test]
+fn unsafe_code_lives_in_the_store_alone() {
+    for folder in ["appliance/proto", "appliance/maild", "tests"] {
+        for (path, text) in sources(folder) {
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains('"'));
+            assert!(!code.into_iter().any(|l| l.contains("unsafe ")), "{} has unsafe code", path.display());
+        }
+    }
+}
+
+/// Roles and services of `maild` and what they must not import.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("mta.rs", &["crate::smtp", "crate::pop3", "crate::msa", "crate::auth", "crate::server"]),
+    ("msa.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::auth", "crate::server"]),
+    ("mda.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::auth", "crate::server"]),
+    ("auth/mod.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::mda", "crate::server"]),
+    ("auth/throttle.rs", &["tokio", "Instant::now", "pillarbox_store"]),
+    ("tls.rs", &["crate::"]),
+    ("clock.rs", &["crate::"]),
+    ("smtp/mod.rs", &["crate::pop3", "crate::server", "pillarbox_store"]),
+    ("pop3/mod.rs", &["crate::smtp", "crate::server", "pillarbox_store"]),
+];
+
+#[test]
+fn edges_roles_and_services_import_downwards_only() {
+    for (file, forbidden) in LAYERS {
+        let path = root().join("appliance/maild/src").join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        for word in *forbidden {
+            assert!(!text.contains(word), "{file} must not use {word}");
+        }
+    }
+}
+
+#[test]
+fn manifests_keep_the_crates_apart() {
+    let manifest = |name: &str| fs::read_to_string(root().join("appliance").join(name).join("Cargo.toml")).unwrap();
+    assert!(!manifest("proto").contains("tokio") && !manifest("proto").contains("pillarbox-store"));
+    assert!(!manifest("store").contains("pillarbox-proto") && !manifest("store").contains("rustls"));
+}
+
+#[test]
+fn no_file_holds_a_path_of_a_developers_machine() {
+    for folder in ["appliance", "tests"] {
+        for (path, text) in sources(folder) {
+            for word in ["/work/", "/root/", "/home/"].map(|w| format!("\"{w}")) {
+                assert!(!text.contains(&word) || path.ends_with("layers.rs"), "{} names {word}", path.display());
+            }
+        }
+    }
+}
