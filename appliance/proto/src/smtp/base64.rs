@@ -3,7 +3,7 @@
 /// Decodes; `None` for anything that is not well formed.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let octets = text.as_bytes();
-    if octets.len() % 4 != 0 {
+    if !octets.len().is_multiple_of(4) {
         return None;
     }
     let padding = octets.iter().rev().take(2).take_while(|&&b| b == b'=').count();

@@ -37,7 +37,13 @@ impl Session {
             "PLAIN" => Exchange::Plain,
             "LOGIN" => Exchange::LoginUser,
             "" => return self.say(&replies::bad_argument("AUTH takes a mechanism: PLAIN or LOGIN")),
-            _ => return self.say(&Reply::new(504, Enhanced(5, 5, 4), "This mechanism is not offered; use PLAIN or LOGIN")),
+            _ => {
+                return self.say(&Reply::new(
+                    504,
+                    Enhanced(5, 5, 4),
+                    "This mechanism is not offered; use PLAIN or LOGIN",
+                ));
+            }
         };
         match (initial.trim(), &exchange) {
             ("", Exchange::Plain) => self.prompt(exchange, ""),
@@ -88,12 +94,21 @@ impl Session {
         match exchange {
             Exchange::Plain => match plain(&text) {
                 Some(credentials) => self.check_credentials(credentials),
-                None => self.say(&Reply::new(501, Enhanced(5, 5, 2), "PLAIN needs user name and password, separated by NUL")),
+                None => self.say(&Reply::new(
+                    501,
+                    Enhanced(5, 5, 2),
+                    "PLAIN needs user name and password, separated by NUL",
+                )),
             },
             Exchange::LoginUser => self.prompt(Exchange::LoginPassword { user: text }, LOGIN_PASSWORD),
             Exchange::LoginPassword { user } => {
                 let password = Secret::new(text);
-                self.check_credentials(Credentials { mechanism: "LOGIN", authorization: String::new(), user, password });
+                self.check_credentials(Credentials {
+                    mechanism: "LOGIN",
+                    authorization: String::new(),
+                    user,
+                    password,
+                });
             }
         }
     }

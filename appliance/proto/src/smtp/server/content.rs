@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn received_fields_are_counted_in_the_header_section_only() {
-        let message = b"Received: a\r\nRECEIVED : b\r\n received: folded\r\nReceived-SPF: no\r\nReceive\r\nReceived\r\n\
+        let message =
+            b"Received: a\r\nRECEIVED : b\r\n received: folded\r\nReceived-SPF: no\r\nReceive\r\nReceived\r\n\
             X: Received:\r\nreceived:\r\n\r\nReceived: body\r\n";
         for piece in 1..message.len() {
             let mut hops = Hops::default();
@@ -172,7 +173,7 @@ mod tests {
         for (text, expected) in table {
             for piece in 1..=text.len() {
                 let mut content = Content::new(&Limits::default(), Instant::now());
-                let found = text.chunks(piece).fold(false, |found, octets| content.has_stray(octets) || found);
+                let found = text.chunks(piece).any(|octets| content.has_stray(octets));
                 assert_eq!(found, expected, "{:?} in pieces of {piece}", text.escape_ascii());
             }
         }

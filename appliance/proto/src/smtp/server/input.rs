@@ -35,7 +35,7 @@ impl Input {
     /// Consumes up to `count` octets; they stay in place until the next `push`.
     pub fn take(&mut self, count: usize) -> Range<usize> {
         let start = self.head;
-        self.head = (start + count).min(self.octets.len());
+        self.head = start.saturating_add(count).min(self.octets.len());
         start..self.head
     }
 

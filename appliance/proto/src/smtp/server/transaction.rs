@@ -36,7 +36,9 @@ impl Session {
         };
         let mail = params::mail(path, words).map_err(replies::bad_parameter)?;
         match &mail.reverse_path {
-            ReversePath::Address(address) if !address.is_ascii() && !mail.smtputf8 => return Err(replies::needs_smtputf8()),
+            ReversePath::Address(address) if !address.is_ascii() && !mail.smtputf8 => {
+                return Err(replies::needs_smtputf8());
+            }
             _ => {}
         }
         let most = self.config.limits.message_octets;
@@ -73,7 +75,9 @@ impl Session {
     }
 
     fn check_rcpt(&self, rest: &str) -> Result<Asked, Reply> {
-        let Some(mail) = &self.envelope.mail else { return Err(replies::bad_sequence("Begin a message with MAIL first")) };
+        let Some(mail) = &self.envelope.mail else {
+            return Err(replies::bad_sequence("Begin a message with MAIL first"));
+        };
         if self.content.is_some() {
             return Err(replies::bad_sequence("The message has begun; it takes no more recipients"));
         }
@@ -85,7 +89,9 @@ impl Session {
             inner => ForwardPath::Address(command::address(inner).map_err(replies::bad_recipient)?),
         };
         match &path {
-            ForwardPath::Address(address) if !address.is_ascii() && !mail.smtputf8 => return Err(replies::needs_smtputf8()),
+            ForwardPath::Address(address) if !address.is_ascii() && !mail.smtputf8 => {
+                return Err(replies::needs_smtputf8());
+            }
             _ => {}
         }
         let recipient = params::recipient(path, words).map_err(replies::bad_parameter)?;

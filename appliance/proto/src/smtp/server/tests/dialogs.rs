@@ -4,7 +4,10 @@ use super::*;
 
 #[test]
 fn a_message_with_data() {
-    dialog(mta(), Security::Plain, r"
+    dialog(
+        mta(),
+        Security::Plain,
+        r"
         S: 220 box.example ESMTP Pillarbox ready
         C: EHLO mail.example.org
         S: 250-box.example
@@ -33,12 +36,16 @@ fn a_message_with_data() {
         C: QUIT
         S: 221 2.0.0 Goodbye
         E: close
-    ");
+    ",
+    );
 }
 
 #[test]
 fn pipelined_commands_get_their_replies_in_order() {
-    after_ehlo(mta(), Security::Plain, r"
+    after_ehlo(
+        mta(),
+        Security::Plain,
+        r"
         C: MAIL FROM:<>
         C: RCPT TO:<nobody@box.example>
         C: RCPT TO:<ann@box.example>
@@ -57,12 +64,16 @@ fn pipelined_commands_get_their_replies_in_order() {
         S: 250 2.1.0 Sender ok
         S: 221 2.0.0 Goodbye
         E: close
-    ");
+    ",
+    );
 }
 
 #[test]
 fn data_is_not_entered_without_a_recipient() {
-    after_ehlo(mta(), Security::Plain, r"
+    after_ehlo(
+        mta(),
+        Security::Plain,
+        r"
         C: MAIL FROM:<bob@example.org>
         C: RCPT TO:<nobody@box.example>
         C: DATA
@@ -73,12 +84,16 @@ fn data_is_not_entered_without_a_recipient() {
         S: 250 2.0.0 Ok
         C: DATA
         S: 503 5.5.1 Begin a message with MAIL first
-    ");
+    ",
+    );
 }
 
 #[test]
 fn a_message_in_chunks() {
-    after_ehlo(mta(), Security::Plain, r"
+    after_ehlo(
+        mta(),
+        Security::Plain,
+        r"
         C: MAIL FROM:<bob@example.org> BODY=8BITMIME
         C: RCPT TO:<ann@box.example>
         C: BDAT 5
@@ -95,17 +110,21 @@ fn a_message_in_chunks() {
         C: BDAT 3
         C: a
         C: BDAT 0 LAST
+        M: <bob@example.org> <ann@box.example> a\r\n
         S: 250 2.1.0 Sender ok
         S: 250 2.1.5 Recipient ok
         S: 250 2.0.0 3 octets taken
-        M: <bob@example.org> <ann@box.example> a\r\n
         S: 250 2.0.0 Ok: stored as K7QX
-    ");
+    ",
+    );
 }
 
 #[test]
 fn refused_chunks_are_never_read_as_commands() {
-    after_ehlo(mta(), Security::Plain, r"
+    after_ehlo(
+        mta(),
+        Security::Plain,
+        r"
         C: BDAT 6
         C: QUIT
         C: NOOP
@@ -127,13 +146,15 @@ fn refused_chunks_are_never_read_as_commands() {
         S: 501 5.5.4 After its size BDAT takes nothing but LAST
         S: 501 5.5.4 Write it as BDAT 1234 or BDAT 1234 LAST; closing the connection
         E: close
-    ");
+    ",
+    );
 }
 
 #[test]
 fn leaving_a_message_in_chunks_discards_it() {
     for (command, reply) in [("RSET", "S: 250 2.0.0 Ok"), ("HELO x", "S: 250 box.example")] {
-        let script = format!(r"
+        let script = format!(
+            r"
             C: MAIL FROM:<bob@example.org>
             C: RCPT TO:<ann@box.example>
             C: BDAT 3
@@ -150,14 +171,18 @@ fn leaving_a_message_in_chunks_discards_it() {
             {reply}
             C: BDAT 0 LAST
             S: 503 5.5.1 Begin a message with MAIL first
-        ");
+        "
+        );
         after_ehlo(mta(), Security::Plain, &script);
     }
 }
 
 #[test]
 fn a_refused_message_leaves_a_clean_session() {
-    after_ehlo(mta(), Security::Plain, r"
+    after_ehlo(
+        mta(),
+        Security::Plain,
+        r"
         C: MAIL FROM:<spammer@example.org>
         C: MAIL FROM:<bob@example.org>
         C: RCPT TO:<ann@box.example>
@@ -177,12 +202,16 @@ fn a_refused_message_leaves_a_clean_session() {
         C: NOOP
         S: 421 4.7.0 Go away
         E: close
-    ");
+    ",
+    );
 }
 
 #[test]
 fn commands_out_of_turn() {
-    dialog(mta(), Security::Plain, r"
+    dialog(
+        mta(),
+        Security::Plain,
+        r"
         S: 220 ...
         C: MAIL FROM:<bob@example.org>
         S: 503 5.5.1 Say EHLO first
@@ -198,7 +227,8 @@ fn commands_out_of_turn() {
         S: 250 2.1.0 Sender ok
         C: MAIL FROM:<bob@example.org>
         S: 503 5.5.1 A message was already begun; finish it or say RSET
-    ");
+    ",
+    );
 }
 
 #[test]
@@ -213,7 +243,10 @@ fn mistakes_are_told_in_words() {
         ("RCPT TO:<ann@box..example>", "501 5.1.3 Bad recipient address: the part after the @ is not a valid domain"),
         ("RCPT TO:<änn@box.example>", "553 5.6.7 ..."),
         ("RCPT TO:<ann@box.example> SIZE=1", "555 5.5.4 The parameter SIZE is not known here"),
-        ("RCPT TO:<ann@box.example> NOTIFY=SOON", "501 5.5.4 The parameter NOTIFY has no valid value, or stands there twice"),
+        (
+            "RCPT TO:<ann@box.example> NOTIFY=SOON",
+            "501 5.5.4 The parameter NOTIFY has no valid value, or stands there twice",
+        ),
         ("RCPT TO: <@a.example,@b.example:ann@box.example>", "250 2.1.5 Recipient ok"),
         ("rcpt to:<POSTMASTER> notify=never orcpt=rfc822;ann@box.example", "250 2.1.5 Recipient ok"),
         ("DATA now", "501 5.5.4 DATA takes no arguments"),
@@ -258,12 +291,16 @@ fn senders() {
 
 #[test]
 fn an_international_message_names_its_protocol() {
-    let mut driver = after_ehlo(mta(), tls(), r"
+    let mut driver = after_ehlo(
+        mta(),
+        tls(),
+        r"
         C: MAIL FROM:<bøb@example.org> SMTPUTF8
         C: RCPT TO:<ann@bücher.example>
         S: 250 2.1.0 Sender ok
         S: 250 2.1.5 Recipient ok
-    ");
+    ",
+    );
     assert_eq!(driver.session().protocol(), "UTF8SMTPS");
     assert_eq!(driver.session().hello(), "mail.example.org");
     assert!(!driver.session().envelope().recipients.is_empty());
@@ -271,7 +308,11 @@ fn an_international_message_names_its_protocol() {
 
 #[test]
 fn help_is_given() {
-    after_ehlo(mta(), Security::Plain, "C: HELP\nS: 214-2.0.0 This server understands...\nS: 214 2.0.0 Write to postmaster...");
+    after_ehlo(
+        mta(),
+        Security::Plain,
+        "C: HELP\nS: 214-2.0.0 This server understands...\nS: 214 2.0.0 Write to postmaster...",
+    );
 }
 
 #[test]
@@ -282,12 +323,15 @@ fn a_refused_peer_hears_why() {
         Driver::drive(Session::refuse(Arc::new(mta()), reply, now), now)
     };
     play(refuse(421, 4), "S: 421 4.7.1 Not you\nE: close");
-    play(refuse(554, 5), r"
+    play(
+        refuse(554, 5),
+        r"
         S: 554 5.7.1 Not you
         C: EHLO x
         S: 503 5.5.1 This server takes no mail from you now; say QUIT
         C: QUIT
         S: 221 2.0.0 Goodbye
         E: close
-    ");
+    ",
+    );
 }

@@ -7,8 +7,20 @@ const TO_DATA: &str = "C: MAIL FROM:<>\nC: RCPT TO:<ann@box.example>\nC: DATA\nS
 
 #[test]
 fn nothing_but_a_true_end_ends_content() {
-    for end in [r"\n.\n", r"\r.\r", r"\n.\r\n", r"\r\n.\n", r"\r\n.\r", r"\n.\r", r"\r.\n", r"\r.\r\n", r"\r\n.\0\r\n\n", r"\n\n.\r\n"] {
-        let script = format!(r"{TO_DATA}
+    for end in [
+        r"\n.\n",
+        r"\r.\r",
+        r"\n.\r\n",
+        r"\r\n.\n",
+        r"\r\n.\r",
+        r"\n.\r",
+        r"\r.\n",
+        r"\r.\r\n",
+        r"\r\n.\0\r\n\n",
+        r"\n\n.\r\n",
+    ] {
+        let script = format!(
+            r"{TO_DATA}
             c: Subject: x\r\n\r\nbody{end}MAIL FROM:<evil@example.org>\r\nRCPT TO:<ann@box.example>\r\nDATA\r\nspam
             E: discard
             C: 
@@ -16,14 +28,16 @@ fn nothing_but_a_true_end_ends_content() {
             C: RCPT TO:<ann@box.example>
             {REFUSED}
             S: 503 5.5.1 Begin a message with MAIL first
-        ");
+        "
+        );
         after_ehlo(mta(), Security::Plain, &script);
     }
 }
 
 #[test]
 fn a_dot_line_with_more_on_it_does_not_end_content() {
-    let script = format!(r"{TO_DATA}
+    let script = format!(
+        r"{TO_DATA}
         C: a
         C: . 
         C: .QUIT
@@ -31,14 +45,16 @@ fn a_dot_line_with_more_on_it_does_not_end_content() {
         C: .
         M: <> <ann@box.example> a\r\n \r\nQUIT\r\n..\r\n
         S: 250 2.0.0 Ok: stored as K7QX
-    ");
+    "
+    );
     after_ehlo(mta(), Security::Plain, &script);
 }
 
 #[test]
 fn chunks_hold_no_bare_line_ends_either() {
     for (octets, size) in [(r"a\nb", 3), (r"a\rb", 3), (r"ab\r", 3), (r"a\r\r\n", 4)] {
-        let script = format!(r"
+        let script = format!(
+            r"
             C: MAIL FROM:<>
             C: RCPT TO:<ann@box.example>
             C: BDAT {size} LAST
@@ -49,14 +65,16 @@ fn chunks_hold_no_bare_line_ends_either() {
             S: 250 2.1.5 Recipient ok
             {REFUSED}
             S: 250 2.0.0 Ok
-        ");
+        "
+        );
         after_ehlo(mta(), Security::Plain, &script);
     }
 }
 
 #[test]
 fn a_refused_chunk_refuses_those_behind_it() {
-    let script = format!(r"
+    let script = format!(
+        r"
         C: MAIL FROM:<>
         C: RCPT TO:<ann@box.example>
         C: BDAT 3
@@ -68,7 +86,8 @@ fn a_refused_chunk_refuses_those_behind_it() {
         S: 250 2.1.5 Recipient ok
         {REFUSED}
         S: 503 5.5.1 Begin a message with MAIL first
-    ");
+    "
+    );
     after_ehlo(mta(), Security::Plain, &script);
 }
 
@@ -83,7 +102,9 @@ fn a_bare_line_feed_ends_the_session_not_a_command() {
 #[test]
 fn web_requests_end_the_session() {
     for line in ["GET / HTTP/1.1", "POST /x HTTP/1.1", "post / http/1.0"] {
-        let script = format!("C: {line}\nC: Host: box.example\nC: \nC: MAIL FROM:<>\nS: 554 5.5.1 This is a mail server...\nE: close");
+        let script = format!(
+            "C: {line}\nC: Host: box.example\nC: \nC: MAIL FROM:<>\nS: 554 5.5.1 This is a mail server...\nE: close"
+        );
         after_ehlo(mta(), Security::Plain, &script);
     }
 }
@@ -122,7 +143,8 @@ fn a_message_of_just_the_limit_is_taken() {
 
 #[test]
 fn a_message_that_goes_in_circles_is_refused() {
-    let script = format!(r"{TO_DATA}
+    let script = format!(
+        r"{TO_DATA}
         C: Received: a
         C: RECEIVED: b
         C: received: c
@@ -130,9 +152,11 @@ fn a_message_that_goes_in_circles_is_refused() {
         C: 
         C: .
         S: 554 5.4.6 The message has passed too many servers; it seems to go in circles
-    ");
+    "
+    );
     after_ehlo(mta(), Security::Plain, &script);
-    let script = format!(r"{TO_DATA}
+    let script = format!(
+        r"{TO_DATA}
         C: Received: a
         C: Received: b
         C: 
@@ -140,7 +164,8 @@ fn a_message_that_goes_in_circles_is_refused() {
         C: .
         M: <> <ann@box.example> Received: a...
         S: 250 2.0.0 Ok: stored as K7QX
-    ");
+    "
+    );
     after_ehlo(mta(), Security::Plain, &script);
 }
 

@@ -8,7 +8,10 @@ fn submission() -> Config {
 
 #[test]
 fn starttls_forgets_what_was_said_before() {
-    after_ehlo(mta(), Security::Plain, r"
+    after_ehlo(
+        mta(),
+        Security::Plain,
+        r"
         C: MAIL FROM:<bob@example.org>
         C: STARTTLS
         S: 250 2.1.0 Sender ok
@@ -27,17 +30,22 @@ fn starttls_forgets_what_was_said_before() {
         S: 250 DSN
         C: STARTTLS
         S: 503 5.5.1 TLS is already on
-    ");
+    ",
+    );
 }
 
 #[test]
 fn plaintext_slipped_in_after_starttls_is_never_obeyed() {
-    after_ehlo(mta(), Security::Plain, r"
+    after_ehlo(
+        mta(),
+        Security::Plain,
+        r"
         C: STARTTLS
         C: MAIL FROM:<evil@example.org>
         S: 554 5.5.1 Nothing may follow STARTTLS before TLS has begun; closing the connection
         E: close
-    ");
+    ",
+    );
     let now = Instant::now();
     let mut session = Session::new(Arc::new(mta()), Security::Plain, now);
     session.poll(now);
@@ -60,7 +68,10 @@ fn starttls_takes_no_arguments_and_may_be_absent() {
 
 #[test]
 fn submission_wants_a_login() {
-    let mut driver = dialog(submission(), tls(), r"
+    let mut driver = dialog(
+        submission(),
+        tls(),
+        r"
         S: 220 ...
         C: AUTH PLAIN
         S: 503 5.5.1 Say EHLO first
@@ -82,19 +93,24 @@ fn submission_wants_a_login() {
         S: 503 5.5.1 You are already logged in
         C: MAIL FROM:<ann@box.example>
         S: 250 2.1.0 Sender ok
-    ");
+    ",
+    );
     assert_eq!(driver.session().authenticated(), Some("ann"));
     assert_eq!(driver.session().protocol(), "ESMTPSA");
 }
 
 #[test]
 fn no_password_without_tls() {
-    after_ehlo(submission(), Security::Plain, r"
+    after_ehlo(
+        submission(),
+        Security::Plain,
+        r"
         C: MAIL FROM:<ann@box.example>
         S: 530 5.7.0 Switch on TLS (STARTTLS) and log in first; see the settings of your mail program
         C: AUTH PLAIN AGFubkBib3guZXhhbXBsZQBzZWNyZXQ=
         S: 538 5.7.11 Switch on TLS (STARTTLS) first; passwords are not taken without it
-    ");
+    ",
+    );
 }
 
 #[test]
@@ -141,7 +157,10 @@ fn logins_that_go_wrong() {
 
 #[test]
 fn guessing_ends_the_session() {
-    after_ehlo(submission(), tls(), r"
+    after_ehlo(
+        submission(),
+        tls(),
+        r"
         C: AUTH PLAIN AGEAYg==
         C: AUTH PLAIN AGEAYw==
         C: AUTH PLAIN AGFubkBib3guZXhhbXBsZQBzZWNyZXQ=
@@ -149,7 +168,8 @@ fn guessing_ends_the_session() {
         S: 535 ...
         S: 421 4.7.0 box.example saw too many failed logins; closing the connection
         E: close
-    ");
+    ",
+    );
 }
 
 #[test]
