@@ -1,8 +1,11 @@
 //! Opening the environment: checks before anything is touched, and all tuning in one place.
 
+use std::ffi::c_void;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 use heed::{Env, EnvFlags, EnvOpenOptions};
 use nix::fcntl::{Flock, FlockArg};
@@ -70,8 +73,9 @@ pub(crate) struct Shared {
     pub env: Env,
     pub tables: Tables<'static>,
     pub blobs: PathBuf,
-    #[cfg(test)]
-    data: PathBuf,
+    path: PathBuf,
+    /// Where LMDB mapped the file, once somebody asked.
+    map: OnceLock<Option<(usize, usize)>>,
     file: File,
     map_octets: u64,
     reserve_octets: u64,
@@ -113,8 +117,8 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shar
         env,
         tables,
         blobs,
-        #[cfg(test)]
-        data,
+        path: data,
+        map: OnceLock::new(),
         file, map_octets, reserve_octets: options.reserve_octets, _server: server })
 }
 
@@ -195,6 +199,16 @@ impl Meta {
     }
 }
 
+/// Where a file is mapped in this process, address and length (proc(5), `maps`).
+fn map_range(path: &Path) -> Option<(usize, usize)> {
+    let path = path.canonicalize().ok()?;
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let line = maps.lines().find(|line| path.to_str().is_some_and(|path| line.ends_with(path)))?;
+    let (start, end) = line.split(' ').next()?.split_once('-')?;
+    let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+    Some((start, end - start))
+}
+
 impl Shared {
     /// Octets of the LMDB file in use, free pages inside it not counted.
     fn used_octets(&self) -> u64 {
@@ -236,10 +250,21 @@ impl Shared {
         let _ = self.file.write_all_at(&[0; AHEAD_OCTETS], length.max(used));
     }
 
+    /// Lets go of the pages of the map that reading made resident. They stay in the page cache, so looking
+    /// again costs a minor fault; but a large mailbox read once does not count as ours for ever, and the
+    /// kernel need not guess which pages matter on a small board.
+    pub(crate) fn trim(&self) {
+        let Some((start, length)) = *self.map.get_or_init(|| map_range(&self.path)) else { return };
+        let Some(start) = NonNull::new(start as *mut c_void) else { return };
+        // SAFETY: the range is LMDB's read-only shared mapping of its file, for the life of `env`.
+        // `MADV_DONTNEED` on such a mapping drops page-table entries only; the next access reads the file.
+        let _ = unsafe { nix::sys::mman::madvise(start, length, nix::sys::mman::MmapAdvise::MADV_DONTNEED) };
+    }
+
     /// The LMDB data file.
     #[cfg(test)]
     pub(crate) fn data_file(&self) -> &Path {
-        &self.data
+        &self.path
     }
 }
 

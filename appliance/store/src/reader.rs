@@ -2,12 +2,11 @@
 
 use roaring::RoaringBitmap;
 
-use crate::codec::Value;
 use crate::content::{ContentHead, Location};
 use crate::directory::{Account, AddressTarget, Credential};
 use crate::env::Shared;
 use crate::error::{Error, Result};
-use crate::key::{AccountId, BlobId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, LedgerId, MailKey, MessageId, TermKey};
+use crate::key::{AccountId, BlobId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, LedgerId, MessageId, TermKey};
 use crate::ledger::LedgerRecord;
 use crate::mailbox::{Entry, FolderState};
 use crate::maildrop::{Maildrop, MaildropEntry};
@@ -164,33 +163,27 @@ impl<'a> Reader<'a> {
         let doing = "opening a maildrop";
         let live = self.shared.tables.live.get(&self.txn, &folder).map_err(Error::lmdb(doing))?;
         let mut uids = live.unwrap_or_default().0;
-        let range = MailKey::new(folder.account, folder.folder, state.live_below)
-            ..MailKey::new(folder.account, folder.folder, MailKey::STATE);
-        let newest = self.shared.tables.mail.remap_data_type::<heed::types::DecodeIgnore>().range(&self.txn, &range);
-        for row in newest.map_err(Error::lmdb(doing))? {
-            uids.insert(row.map_err(Error::lmdb(doing))?.0.uid);
+        for row in self.shared.tables.entries(&self.txn, folder, state.live_below)? {
+            uids.insert(row?.0);
         }
         Ok(uids)
     }
 
     /// Messages `from` (counted from 1) and following of a maildrop, at most `limit`.
     pub fn listing(&self, maildrop: &Maildrop, from: u32, limit: u32) -> Result<Vec<MaildropEntry>> {
-        let doing = "listing a maildrop";
         let Some(first) = maildrop.uid(from) else { return Ok(Vec::new()) };
         let mut wanted = maildrop.uids.iter();
         wanted.advance_to(first);
-        let range = MailKey::new(maildrop.account, FolderId::INBOX, first)
-            ..MailKey::new(maildrop.account, FolderId::INBOX, MailKey::STATE);
-        let rows = self.shared.tables.mail.remap_data_type::<Value<Entry>>();
-        let mut rows = rows.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
-        let mut found = rows.next().transpose().map_err(Error::lmdb(doing))?;
+        let folder = FolderKey { account: maildrop.account, folder: FolderId::INBOX };
+        let mut rows = self.shared.tables.entries(&self.txn, folder, first)?;
+        let mut found = rows.next().transpose()?;
         let mut list = Vec::with_capacity(limit.min(maildrop.messages()) as usize);
         for uid in wanted.take(limit as usize) {
             // Rows may be newer than the snapshot or hidden from it; wanted ones may be gone since.
-            while found.as_ref().is_some_and(|(key, _)| key.uid < uid) {
-                found = rows.next().transpose().map_err(Error::lmdb(doing))?;
+            while found.as_ref().is_some_and(|(at, _)| *at < uid) {
+                found = rows.next().transpose()?;
             }
-            let entry = found.as_ref().filter(|(key, _)| key.uid == uid).map(|(_, entry)| *entry);
+            let entry = found.as_ref().filter(|(at, _)| *at == uid).map(|(_, entry)| *entry);
             list.push(MaildropEntry {
                 uid,
                 message: entry.map(|e| e.message),
@@ -203,11 +196,7 @@ impl<'a> Reader<'a> {
 
     /// Entries of any folder from a UID on, at most `limit`.
     pub fn entries(&self, account: AccountId, folder: FolderId, from: u32, limit: usize) -> Result<Vec<(u32, Entry)>> {
-        let doing = "reading a folder";
-        let range = MailKey::new(account, folder, from)..MailKey::new(account, folder, MailKey::STATE);
-        let rows = self.shared.tables.mail.remap_data_type::<Value<Entry>>();
-        let rows = rows.range(&self.txn, &range).map_err(Error::lmdb(doing))?.take(limit);
-        rows.map(|row| row.map(|(k, e)| (k.uid, e)).map_err(Error::lmdb(doing))).collect()
+        self.shared.tables.entries(&self.txn, FolderKey { account, folder }, from)?.take(limit).collect()
     }
 
     /// Opens the content of a message; `None` when it is gone.

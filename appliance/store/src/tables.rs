@@ -23,8 +23,8 @@ pub(crate) const MAX_TABLES: u32 = 32;
 /// Declares the tables once: field, type and document line; the table's name is the field's.
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
-        /// Every table of the store. Hot ones (touched by each delivery) are `mail`, `content` and
-        /// `ledger`: each costs a path of pages per commit, so there are no others.
+        /// Every table of the store. Hot ones (touched by each delivery) are `recent`, `content`
+        /// and `ledger`: each costs a path of pages per commit, so there are no others.
         #[derive(Clone, Copy)]
         pub(crate) struct Tables<'e> {
             $($(#[$doc])* pub $field: $type,)*
@@ -71,8 +71,11 @@ tables! {
     domains: TextTable<'e, DomainRecord>,
     /// By canonical address, or `@domain` for a catch-all.
     addresses: TextTable<'e, AddressTarget>,
-    /// Entries of all folders of all accounts; a folder's counters sort behind its newest entry.
+    /// Entries of all folders of all accounts, but for the newest few hundred.
     mail: RawTable<'e, MailKey>,
+    /// The newest entries of all folders, and every folder's counters behind its newest entry. All
+    /// deliveries meet in these few pages; from time to time they are folded into `mail`.
+    recent: RawTable<'e, MailKey>,
     /// UIDs below `FolderState::live_below` that still exist.
     live: Table<'e, FolderKey, UidSet>,
     folders: Table<'e, FolderKey, FolderName>,
@@ -92,14 +95,34 @@ tables! {
 }
 
 impl Tables<'_> {
-    /// An entry or a folder's counters, decoded.
+    /// An entry, wherever it is.
     pub(crate) fn entry(&self, txn: &heed::RoTxn, key: MailKey) -> Result<Option<Entry>> {
-        self.mail.remap_data_type::<Value<Entry>>().get(txn, &key).map_err(Error::lmdb("reading a mailbox entry"))
+        let doing = "reading a mailbox entry";
+        let recent = self.recent.remap_data_type::<Value<Entry>>().get(txn, &key).map_err(Error::lmdb(doing))?;
+        match recent {
+            Some(entry) => Ok(Some(entry)),
+            None => self.mail.remap_data_type::<Value<Entry>>().get(txn, &key).map_err(Error::lmdb(doing)),
+        }
+    }
+
+    /// A folder's entries from a UID on, in order: what was folded into `mail` is older than what was not.
+    pub(crate) fn entries<'t>(
+        &self,
+        txn: &'t heed::RoTxn,
+        folder: FolderKey,
+        from: u32,
+    ) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
+        let doing = "reading a mailbox";
+        let key = |uid| MailKey::new(folder.account, folder.folder, uid);
+        let range = key(from)..key(MailKey::STATE);
+        let mail = self.mail.remap_data_type::<Value<Entry>>().range(txn, &range).map_err(Error::lmdb(doing))?;
+        let recent = self.recent.remap_data_type::<Value<Entry>>().range(txn, &range).map_err(Error::lmdb(doing))?;
+        Ok(mail.chain(recent).map(move |row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))))
     }
 
     pub(crate) fn folder(&self, txn: &heed::RoTxn, folder: FolderKey) -> Result<Option<FolderState>> {
         let key = MailKey::new(folder.account, folder.folder, MailKey::STATE);
-        self.mail.remap_data_type::<Value<FolderState>>().get(txn, &key).map_err(Error::lmdb("reading folder counters"))
+        self.recent.remap_data_type::<Value<FolderState>>().get(txn, &key).map_err(Error::lmdb("reading folder counters"))
     }
 
     pub(crate) fn head(&self, txn: &heed::RoTxn, message: MessageId) -> Result<Option<ContentHead>> {

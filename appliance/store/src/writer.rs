@@ -25,6 +25,8 @@ use crate::write::{
 const GATHER_LIMIT: Duration = Duration::from_millis(3);
 /// Longest time a ledger record that nobody waits for stays in memory.
 const LAZY_LIMIT: Duration = Duration::from_secs(1);
+/// How often resident pages of the map are let go while there is work.
+const TRIM_INTERVAL: Duration = Duration::from_millis(20);
 /// Most such records in memory; more are counted and dropped (a flood of refused attempts).
 const LAZY_RECORDS: usize = 1024;
 
@@ -102,6 +104,7 @@ impl Store {
             options: options.clone(),
             expected: 1,
             last_commit: Duration::ZERO,
+            trimmed: Instant::now(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).stack_size(512 * 1024);
         let thread = thread.spawn(move || writer.run()).map_err(Error::io("starting the writer for", dir))?;
@@ -210,6 +213,7 @@ struct Writer {
     /// How many writes the next commit can hope for: the last batch and what queued behind it.
     expected: usize,
     last_commit: Duration,
+    trimmed: Instant,
 }
 
 impl Writer {
@@ -222,6 +226,10 @@ impl Writer {
                 }
                 Err(RecvTimeoutError::Timeout) => self.commit(Vec::new()),
                 Err(RecvTimeoutError::Disconnected) => return self.commit(Vec::new()),
+            }
+            if self.trimmed.elapsed() >= TRIM_INTERVAL {
+                self.shared.trim();
+                self.trimmed = Instant::now();
             }
         }
     }
@@ -301,13 +309,16 @@ impl Writer {
         let mut results = Vec::with_capacity(writes.len());
         let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
         self.shared.allocate_ahead(writes.iter().map(|w| w.content_octets()).sum());
+        let mut contents = Vec::new();
+        let mut work =
+            Work { tables: &self.shared.tables, txn: &mut txn, released: &mut released, contents: &mut contents };
         for write in writes {
-            let mut work = Work { tables: &self.shared.tables, txn: &mut txn, released: &mut released };
             match write.apply(&mut work) {
                 Err(error) if !error.is_refusal() => return Err(error),
                 result => results.push(result),
             }
         }
+        work.put_contents()?;
         txn.commit().map_err(Error::lmdb(doing))?;
         for blob in released {
             // A file that stays is an orphan and swept at the next start.

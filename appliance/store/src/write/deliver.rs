@@ -40,14 +40,14 @@ pub struct Delivered {
     pub uids: Vec<u32>,
 }
 
-impl Work<'_, '_> {
+impl<'w> Work<'_, '_, 'w> {
     /// Refused with `NotFound` when none of the accounts exists any more.
-    pub(super) fn deliver(&mut self, delivery: &Delivery) -> Result<Delivered> {
+    pub(super) fn deliver(&mut self, delivery: &'w Delivery) -> Result<Delivered> {
         let octets = u32::try_from(delivery.content.octets)
             .map_err(|_| Error::Invalid { why: "a message can't be larger than 4 GiB".into() })?;
         let places = self.existing(&delivery.placements)?;
         let message = MessageId(self.record(&delivery.record)?.0);
-        self.put_content(message, delivery)?;
+        self.contents.push((message, delivery));
         let mut uids = Vec::with_capacity(places.len());
         for place in &places {
             let folder = FolderKey { account: place.account, folder: place.folder };
@@ -62,6 +62,7 @@ impl Work<'_, '_> {
             uids.push(self.add_entry(folder, entry)?);
         }
         self.set_shares(message, places.len() as u32)?;
+        self.fold_recent()?;
         Ok(Delivered { message, uids })
     }
 
@@ -81,6 +82,11 @@ impl Work<'_, '_> {
             true => Err(Error::NotFound { what: "mailbox", name: "for this message".into() }),
             false => Ok(existing),
         }
+    }
+
+    /// Writes the content of all messages of the transaction.
+    pub(crate) fn put_contents(&mut self) -> Result<()> {
+        std::mem::take(self.contents).into_iter().try_for_each(|(message, delivery)| self.put_content(message, delivery))
     }
 
     fn put_content(&mut self, message: MessageId, delivery: &Delivery) -> Result<()> {

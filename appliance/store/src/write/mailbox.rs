@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::codec::{Record, Value};
+use crate::codec::Record;
 use crate::content::Location;
 use crate::error::{Error, Result};
 use crate::key::{AccountId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, MailKey, MessageId};
@@ -12,8 +12,10 @@ use super::Work;
 
 /// After this many deliveries the newest UIDs are folded into the live set, so the scan behind it stays short.
 const LIVE_LAG: u32 = 512;
+/// Newest entries of all folders together that may gather before they are sorted into `mail`.
+const RECENT_ENTRIES: u64 = 256;
 
-impl Work<'_, '_> {
+impl Work<'_, '_, '_> {
     pub(super) fn state(&self, folder: FolderKey) -> Result<FolderState> {
         let state = self.tables.folder(self.txn, folder)?;
         state.ok_or_else(|| Error::NotFound { what: "folder", name: format!("{}", folder.folder.0) })
@@ -21,7 +23,7 @@ impl Work<'_, '_> {
 
     pub(super) fn put_state(&mut self, folder: FolderKey, state: &FolderState) -> Result<()> {
         let key = MailKey::new(folder.account, folder.folder, MailKey::STATE);
-        let put = self.tables.mail.put(self.txn, &key, &state.encode());
+        let put = self.tables.recent.put(self.txn, &key, &state.encode());
         put.map_err(Error::lmdb("writing folder counters"))
     }
 
@@ -45,7 +47,7 @@ impl Work<'_, '_> {
         state.unseen += u32::from(!entry.flags.contains(Flags::SEEN));
         entry.modseq = state.modseq;
         let key = MailKey::new(folder.account, folder.folder, uid);
-        self.tables.mail.put(self.txn, &key, &entry.encode()).map_err(Error::lmdb("writing a mailbox entry"))?;
+        self.tables.recent.put(self.txn, &key, &entry.encode()).map_err(Error::lmdb("writing a mailbox entry"))?;
         if state.next_uid - state.live_below >= LIVE_LAG {
             self.fold_live(folder, &mut state)?;
         }
@@ -53,15 +55,35 @@ impl Work<'_, '_> {
         Ok(uid)
     }
 
+    /// Moves the newest entries into `mail` once there are many: sorted, so each page there is touched once.
+    pub(super) fn fold_recent(&mut self) -> Result<()> {
+        let doing = "sorting in the newest entries";
+        let rows = self.tables.recent.len(self.txn).map_err(Error::lmdb(doing))?;
+        // Every folder has one row of counters; the rest are entries.
+        let folders = self.tables.folders.len(self.txn).map_err(Error::lmdb(doing))?;
+        if rows < folders + RECENT_ENTRIES {
+            return Ok(());
+        }
+        let mut entries = Vec::new();
+        for row in self.tables.recent.iter(self.txn).map_err(Error::lmdb(doing))? {
+            let (key, value) = row.map_err(Error::lmdb(doing))?;
+            if key.uid != MailKey::STATE {
+                entries.push((key, value.to_vec()));
+            }
+        }
+        for (key, value) in entries {
+            self.tables.mail.put(self.txn, &key, &value).map_err(Error::lmdb(doing))?;
+            self.tables.recent.delete(self.txn, &key).map_err(Error::lmdb(doing))?;
+        }
+        Ok(())
+    }
+
     /// Brings the live set up to date with the newest entries.
     fn fold_live(&mut self, folder: FolderKey, state: &mut FolderState) -> Result<()> {
         let doing = "writing a live set";
         let mut live = self.tables.live.get(self.txn, &folder).map_err(Error::lmdb(doing))?.unwrap_or_default();
-        let first = MailKey::new(folder.account, folder.folder, state.live_below);
-        let last = MailKey::new(folder.account, folder.folder, state.next_uid - 1);
-        let newest = self.tables.mail.range(self.txn, &(first..=last)).map_err(Error::lmdb(doing))?;
-        for row in newest {
-            live.0.insert(row.map_err(Error::lmdb(doing))?.0.uid);
+        for row in self.tables.entries(self.txn, folder, state.live_below)? {
+            live.0.insert(row?.0);
         }
         state.live_below = state.next_uid;
         self.tables.live.put(self.txn, &folder, &live).map_err(Error::lmdb(doing))
@@ -76,7 +98,9 @@ impl Work<'_, '_> {
         for uid in uids {
             let key = MailKey::new(folder.account, folder.folder, uid);
             let Some(entry) = self.tables.entry(self.txn, key)? else { continue };
-            self.tables.mail.delete(self.txn, &key).map_err(Error::lmdb(doing))?;
+            if !self.tables.recent.delete(self.txn, &key).map_err(Error::lmdb(doing))? {
+                self.tables.mail.delete(self.txn, &key).map_err(Error::lmdb(doing))?;
+            }
             state.messages = state.messages.saturating_sub(1);
             state.octets = state.octets.saturating_sub(u64::from(entry.octets));
             state.unseen = state.unseen.saturating_sub(u32::from(!entry.flags.contains(Flags::SEEN)));
@@ -198,16 +222,13 @@ impl Work<'_, '_> {
         limit: usize,
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<RoaringBitmap> {
-        let doing = "reading a mailbox";
-        let range = MailKey::new(folder.account, folder.folder, 0)..MailKey::new(folder.account, folder.folder, MailKey::STATE);
-        let rows = self.tables.mail.remap_data_type::<Value<Entry>>().range(self.txn, &range).map_err(Error::lmdb(doing))?;
         let mut uids = RoaringBitmap::new();
-        for row in rows.take(limit) {
-            let (key, entry) = row.map_err(Error::lmdb(doing))?;
+        for row in self.tables.entries(self.txn, folder, 0)?.take(limit) {
+            let (uid, entry) = row?;
             if !wanted(&entry) {
                 break;
             }
-            uids.insert(key.uid);
+            uids.insert(uid);
         }
         Ok(uids)
     }

@@ -34,7 +34,7 @@ const INDEXED: &str = "ledger-indexed";
 /// Entries looked at in one step.
 const STEP_ENTRIES: usize = 1000;
 
-impl Work<'_, '_> {
+impl Work<'_, '_, '_> {
     /// One step: the first kind of work that has something to do.
     pub(super) fn maintain(&mut self, retention: &Retention) -> Result<Maintained> {
         let worked = self.purge_removed_account()?
@@ -52,19 +52,21 @@ impl Work<'_, '_> {
         };
         let account = AccountId(id.try_into().map(u32::from_be_bytes).map_err(|_| Error::damaged("a purge mark"))?);
         let first = MailKey::new(account, FolderId(0), 0);
-        let row = self.tables.mail.get_greater_than_or_equal_to(self.txn, &first).map_err(Error::lmdb(DOING))?;
+        let row = self.tables.recent.get_greater_than_or_equal_to(self.txn, &first).map_err(Error::lmdb(DOING))?;
+        // As long as a folder has entries its counters are there too, here or behind them.
         let Some(key) = row.map(|(key, _)| key).filter(|key| key.account == account) else {
             self.tables.meta.delete(self.txn, &mark).map_err(Error::lmdb(DOING))?;
             return self.purge_leftovers(account).map(|()| true);
         };
         let folder = FolderKey { account, folder: key.folder };
-        if key.uid == MailKey::STATE {
-            self.tables.mail.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
-            self.tables.live.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
-            self.tables.folders.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
+        if self.delete_oldest(folder, |_| true)? {
             return Ok(true);
         }
-        self.delete_oldest(folder, |_| true)
+        let counters = MailKey::new(account, key.folder, MailKey::STATE);
+        self.tables.recent.delete(self.txn, &counters).map_err(Error::lmdb(DOING))?;
+        self.tables.live.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
+        self.tables.folders.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
+        Ok(true)
     }
 
     fn purge_leftovers(&mut self, account: AccountId) -> Result<()> {

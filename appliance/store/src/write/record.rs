@@ -8,7 +8,7 @@ use crate::ledger::LedgerRecord;
 
 use super::Work;
 
-impl Work<'_, '_> {
+impl Work<'_, '_, '_> {
     /// Appends a record; its place is the next number.
     pub(super) fn record(&mut self, record: &LedgerRecord) -> Result<LedgerId> {
         let doing = "writing the ledger";
