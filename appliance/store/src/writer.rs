@@ -18,7 +18,7 @@ use crate::key::BlobId;
 use crate::ledger::LedgerRecord;
 use crate::reader::{Content, Reader};
 use crate::write::{
-    Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, Retention, Updated, Work, Write,
+    self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, Retention, Updated, Work, Write,
 };
 
 /// Longest wait for more writes to share a commit.
@@ -306,19 +306,10 @@ impl Writer {
     fn transact(&self, writes: &[&Write]) -> Result<Vec<Result<Outcome>>> {
         let doing = "committing";
         let mut released = Vec::new();
-        let mut results = Vec::with_capacity(writes.len());
         let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
         self.shared.allocate_ahead(writes.iter().map(|w| w.content_octets()).sum());
-        let mut contents = Vec::new();
-        let mut work =
-            Work { tables: &self.shared.tables, txn: &mut txn, released: &mut released, contents: &mut contents };
-        for write in writes {
-            match write.apply(&mut work) {
-                Err(error) if !error.is_refusal() => return Err(error),
-                result => results.push(result),
-            }
-        }
-        work.put_contents()?;
+        let mut work = Work { tables: &self.shared.tables, txn: &mut txn, released: &mut released };
+        let results = write::apply_all(writes, &mut work)?;
         txn.commit().map_err(Error::lmdb(doing))?;
         for blob in released {
             // A file that stays is an orphan and swept at the next start.

@@ -47,7 +47,7 @@ const FIRST_OWN_FOLDER: u32 = 16;
 pub(super) const PURGE: &str = "purge:";
 const DOING: &str = "changing the directory";
 
-impl Work<'_, '_, '_> {
+impl Work<'_, '_> {
     pub(super) fn change(&mut self, change: &Change) -> Result<Changed> {
         match change {
             Change::AddDomain { name, at } => self.add_domain(name, *at),

@@ -33,7 +33,7 @@ pub struct Updated {
     pub remaining: RoaringBitmap,
 }
 
-impl Work<'_, '_, '_> {
+impl Work<'_, '_> {
     pub(super) fn collect(&mut self, collection: &Collection) -> Result<Updated> {
         let account = collection.account;
         let found = self.tables.accounts.get(self.txn, &account).map_err(Error::lmdb("reading an account"))?;

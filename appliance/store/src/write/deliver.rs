@@ -40,21 +40,26 @@ pub struct Delivered {
     pub uids: Vec<u32>,
 }
 
-impl<'w> Work<'_, '_, 'w> {
-    /// Refused with `NotFound` when none of the accounts exists any more.
-    pub(super) fn deliver(&mut self, delivery: &'w Delivery) -> Result<Delivered> {
-        let octets = u32::try_from(delivery.content.octets)
-            .map_err(|_| Error::Invalid { why: "a message can't be larger than 4 GiB".into() })?;
-        let places = self.existing(&delivery.placements)?;
+impl Work<'_, '_> {
+    /// Where a message will go. Refused with `NotFound` when none of the accounts exists any more.
+    pub(super) fn plan(&self, delivery: &Delivery) -> Result<Vec<Placement>> {
+        if u32::try_from(delivery.content.octets).is_err() {
+            return Err(Error::Invalid { why: "a message can't be larger than 4 GiB".into() });
+        }
+        self.existing(&delivery.placements)
+    }
+
+    /// Writes everything but the content of a planned message. The deliveries of a transaction come in the
+    /// order in which [`Work::put_contents`] got them and before any other ledger record.
+    pub(super) fn deliver(&mut self, delivery: &Delivery, places: &[Placement]) -> Result<Delivered> {
         let message = MessageId(self.record(&delivery.record)?.0);
-        self.contents.push((message, delivery));
         let mut uids = Vec::with_capacity(places.len());
-        for place in &places {
+        for place in places {
             let folder = FolderKey { account: place.account, folder: place.folder };
             let entry = Entry {
                 message,
                 unique_id: random()?,
-                octets,
+                octets: delivery.content.octets as u32,
                 saved_at: delivery.record.at,
                 flags: place.flags,
                 modseq: 0,
@@ -84,9 +89,10 @@ impl<'w> Work<'_, '_, 'w> {
         }
     }
 
-    /// Writes the content of all messages of the transaction.
-    pub(crate) fn put_contents(&mut self) -> Result<()> {
-        std::mem::take(self.contents).into_iter().try_for_each(|(message, delivery)| self.put_content(message, delivery))
+    /// Writes the content of planned messages, under the ids that their ledger records will get.
+    pub(super) fn put_contents<'d>(&mut self, deliveries: impl Iterator<Item = &'d Delivery>) -> Result<()> {
+        let next = self.last_record()?.0 + 1;
+        (next..).map(MessageId).zip(deliveries).try_for_each(|(message, delivery)| self.put_content(message, delivery))
     }
 
     fn put_content(&mut self, message: MessageId, delivery: &Delivery) -> Result<()> {

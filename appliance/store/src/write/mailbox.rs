@@ -15,7 +15,7 @@ const LIVE_LAG: u32 = 512;
 /// Newest entries of all folders together that may gather before they are sorted into `mail`.
 const RECENT_ENTRIES: u64 = 256;
 
-impl Work<'_, '_, '_> {
+impl Work<'_, '_> {
     pub(super) fn state(&self, folder: FolderKey) -> Result<FolderState> {
         let state = self.tables.folder(self.txn, folder)?;
         state.ok_or_else(|| Error::NotFound { what: "folder", name: format!("{}", folder.folder.0) })

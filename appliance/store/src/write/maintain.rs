@@ -34,7 +34,7 @@ const INDEXED: &str = "ledger-indexed";
 /// Entries looked at in one step.
 const STEP_ENTRIES: usize = 1000;
 
-impl Work<'_, '_, '_> {
+impl Work<'_, '_> {
     /// One step: the first kind of work that has something to do.
     pub(super) fn maintain(&mut self, retention: &Retention) -> Result<Maintained> {
         let worked = self.purge_removed_account()?

@@ -12,8 +12,8 @@ mod record;
 
 use heed::RwTxn;
 
-use crate::error::Result;
-use crate::key::{BlobId, MessageId};
+use crate::error::{Error, Result};
+use crate::key::BlobId;
 use crate::ledger::LedgerRecord;
 use crate::tables::Tables;
 
@@ -45,15 +45,45 @@ pub(crate) enum Outcome {
 }
 
 /// One transaction's workbench.
-pub(crate) struct Work<'a, 'e, 'w> {
+pub(crate) struct Work<'a, 'e> {
     pub tables: &'a Tables<'static>,
     pub txn: &'a mut RwTxn<'e>,
     /// Content files to remove once the transaction is durable.
     pub released: &'a mut Vec<BlobId>,
-    /// Messages whose content is written when all other rows are: pages of trees, which the next commits
-    /// replace, then lie together, and content lies in one piece behind them. A card writes few long runs
-    /// faster than many short ones.
-    pub contents: &'a mut Vec<(MessageId, &'w Delivery)>,
+}
+
+/// Carries out all writes of one transaction. Refusals come back in their place; any other error gives up
+/// the transaction.
+///
+/// Content goes first: it takes the pages that the commit before last has let go, which lie in one run,
+/// because the pages of trees were taken after content, from the end of the file. In any other order the
+/// two mix, and after a while every commit writes dozens of single pages all over the card.
+pub(crate) fn apply_all(writes: &[&Write], work: &mut Work) -> Result<Vec<Result<Outcome>>> {
+    let keep_refusal = |result: Result<Outcome>| match result {
+        Err(error) if !error.is_refusal() => Err(error),
+        result => Ok(Some(result)),
+    };
+    let mut results: Vec<Option<Result<Outcome>>> = writes.iter().map(|_| None).collect();
+    let mut planned = Vec::new();
+    for (place, write) in writes.iter().enumerate() {
+        if let Write::Deliver(delivery) = write {
+            match work.plan(delivery) {
+                Ok(places) => planned.push((place, delivery, places)),
+                Err(error) => results[place] = keep_refusal(Err(error))?,
+            }
+        }
+    }
+    work.put_contents(planned.iter().map(|(_, delivery, _)| *delivery))?;
+    for (place, delivery, places) in planned {
+        // Its content is written already: whatever is refused now gives up the transaction.
+        results[place] = Some(Ok(Outcome::Delivered(work.deliver(delivery, &places)?)));
+    }
+    for (place, write) in writes.iter().enumerate() {
+        if results[place].is_none() {
+            results[place] = keep_refusal(write.apply(work))?;
+        }
+    }
+    Ok(results.into_iter().flatten().collect())
 }
 
 impl Write {
@@ -70,9 +100,10 @@ impl Write {
         matches!(self, Write::Collect(_) | Write::Maintain(_))
     }
 
-    pub(crate) fn apply<'w>(&'w self, work: &mut Work<'_, '_, 'w>) -> Result<Outcome> {
+    /// Carries out anything but a delivery, which takes two steps: see [`apply_all`].
+    fn apply(&self, work: &mut Work) -> Result<Outcome> {
         match self {
-            Write::Deliver(delivery) => work.deliver(delivery).map(Outcome::Delivered),
+            Write::Deliver(_) => Err(Error::Closed),
             Write::Collect(collection) => work.collect(collection).map(Outcome::Updated),
             Write::Change(change) => work.change(change).map(Outcome::Changed),
             Write::Record(records) => work.record_all(records).map(|()| Outcome::Recorded),

@@ -8,13 +8,18 @@ use crate::ledger::LedgerRecord;
 
 use super::Work;
 
-impl Work<'_, '_, '_> {
+impl Work<'_, '_> {
+    /// The newest record's place; 0 when there is none.
+    pub(super) fn last_record(&self) -> Result<LedgerId> {
+        let last = self.tables.ledger.remap_data_type::<heed::types::DecodeIgnore>().last(self.txn);
+        Ok(last.map_err(Error::lmdb("reading the ledger"))?.map_or(LedgerId(0), |(last, ())| last))
+    }
+
     /// Appends a record; its place is the next number.
     pub(super) fn record(&mut self, record: &LedgerRecord) -> Result<LedgerId> {
-        let doing = "writing the ledger";
-        let last = self.tables.ledger.remap_data_type::<heed::types::DecodeIgnore>().last(self.txn);
-        let id = LedgerId(last.map_err(Error::lmdb(doing))?.map_or(0, |(last, ())| last.0) + 1);
-        self.tables.ledger.put_with_flags(self.txn, PutFlags::APPEND, &id, record).map_err(Error::lmdb(doing))?;
+        let id = LedgerId(self.last_record()?.0 + 1);
+        let put = self.tables.ledger.put_with_flags(self.txn, PutFlags::APPEND, &id, record);
+        put.map_err(Error::lmdb("writing the ledger"))?;
         Ok(id)
     }
 
