@@ -19,6 +19,8 @@ use crate::context::{Context, fresh_code, off_thread};
 
 /// Entries fetched for a listing at once.
 const LISTING: u32 = 4096;
+/// Entries fetched when a program asks for one.
+const SINGLES: u32 = 256;
 /// Octets of messages fetched ahead of a program that asks for one after the other.
 const AHEAD_OCTETS: usize = 256 * 1024;
 /// Messages fetched ahead at most.
@@ -57,6 +59,9 @@ struct Inside {
     maildrop: Arc<Maildrop>,
     /// Messages given out, for the ledger.
     fetched: Vec<u64>,
+    /// Entries fetched along with one that was asked for alone, and the number of the first.
+    listed: Vec<MaildropEntry>,
+    listed_from: u32,
     /// Small messages read ahead, in order.
     ahead: VecDeque<(u32, MessageId, Vec<u8>)>,
 }
@@ -96,6 +101,11 @@ impl Body {
 impl<'a> Visit<'a> {
     pub fn new(context: &'a Arc<Context>, peer: IpAddr) -> Self {
         Visit { context, peer, inside: None }
+    }
+
+    /// True when the next message has to be fetched, and others may come along.
+    pub fn reads_ahead_now(&self) -> bool {
+        self.inside.as_ref().is_some_and(|inside| inside.ahead.is_empty())
     }
 
     /// `waiting`: how many further messages, one after the other, the program has already asked for.
@@ -138,7 +148,8 @@ impl<'a> Visit<'a> {
                 let answer = Answer::LoggedIn { messages: maildrop.messages(), octets: maildrop.octets };
                 tracing::info!(peer = %self.peer, account = identity.address, device = identity.label, messages = maildrop.messages(), "pop3 login");
                 let maildrop = Arc::new(maildrop);
-                self.inside = Some(Inside { identity, maildrop, fetched: Vec::new(), ahead: VecDeque::new() });
+                self.inside =
+                    Some(Inside { identity, maildrop, fetched: Vec::new(), listed: Vec::new(), listed_from: 0, ahead: VecDeque::new() });
                 answer
             }
             Err(error) => self.trouble(&error),
@@ -165,9 +176,21 @@ impl<'a> Visit<'a> {
     }
 
     async fn listing(&mut self, from: u32, limit: u32) -> Answer {
-        let Some(inside) = &self.inside else { return nobody() };
+        let Some(inside) = &mut self.inside else { return nobody() };
+        if limit == 1
+            && let Some(known) = inside.listed.get(from.wrapping_sub(inside.listed_from) as usize)
+        {
+            return Answer::Listing(vec![entry(known)]);
+        }
+        // A program that asks for one message will ask for the next.
+        let fetched = if limit == 1 { SINGLES } else { limit.min(LISTING) };
         let maildrop = inside.maildrop.clone();
-        match self.context.read(move |r| r.listing(&maildrop, from, limit.min(LISTING))).await {
+        match self.context.read(move |r| r.listing(&maildrop, from, fetched)).await {
+            Ok(entries) if limit == 1 => {
+                let first = entries.first().map(entry);
+                (inside.listed_from, inside.listed) = (from, entries);
+                Answer::Listing(first.into_iter().collect())
+            }
             Ok(entries) => Answer::Listing(entries.iter().map(entry).collect()),
             Err(error) => self.trouble(&error),
         }

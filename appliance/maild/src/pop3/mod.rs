@@ -42,7 +42,8 @@ pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr) -> R
             }
             Action::Ask(question) => {
                 let question = Owned::from(question);
-                let waiting = session.more_retrievals_waiting();
+                // Counting what is waiting costs a look at each line: only when it decides something.
+                let waiting = if visit.reads_ahead_now() { session.more_retrievals_waiting() } else { 0 };
                 let (answer, body) = visit.answer(question, waiting).await;
                 session.answer(Instant::now(), answer);
                 if let Some(body) = body

@@ -24,6 +24,8 @@ use super::types::{
 const OUTPUT_MARK: usize = 64 * 1024;
 /// Entries asked for at once in a listing.
 const LISTING_STEP: u32 = 2048;
+/// Waiting retrievals counted at most.
+const WAITING_LIMIT: usize = 256;
 /// Octets of pipelined commands held.
 const INPUT_LIMIT: usize = 16 * 1024;
 /// Buffers larger than this are given back when the peer is idle.
@@ -605,7 +607,7 @@ impl Session {
             let number = line.and_then(|l| l.split_at_checked(5)).filter(|(verb, _)| verb.eq_ignore_ascii_case(b"RETR "));
             number.and_then(|(_, n)| std::str::from_utf8(n).ok()?.parse().ok()) == Some(*next)
         });
-        wanted.count()
+        wanted.take(WAITING_LIMIT).count()
     }
 
     /// Octets of content that may be given before output has to be sent; 0: poll for `Send` first.
