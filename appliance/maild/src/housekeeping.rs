@@ -31,7 +31,7 @@ pub async fn run(context: Arc<Context>) {
         }
         look_at_disk(&context).await;
         notify(&[sd_notify::NotifyState::Watchdog]);
-        if beats % ROUND == 0 {
+        if beats.is_multiple_of(ROUND) {
             refresh_certificate(&context);
             keep_house(&context).await;
         }
@@ -82,7 +82,7 @@ fn ledger_octets(context: &Context) -> u64 {
     let settings = context.settings();
     match settings.config.retention.ledger_octets {
         0 => nix::sys::statvfs::statvfs(&settings.config.data)
-            .map_or(1 << 30, |s| s.blocks() as u64 * s.fragment_size() as u64 / 20),
+            .map_or(1 << 30, |s| s.blocks() * s.fragment_size() / 20),
         octets => octets,
     }
 }

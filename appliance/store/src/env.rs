@@ -140,7 +140,7 @@ fn lock(dir: &Path) -> Result<Flock<File>> {
 
 fn map_octets(dir: &Path, options: &Options) -> u64 {
     let disk = nix::sys::statvfs::statvfs(dir)
-        .map(|s| s.blocks() as u64 * s.fragment_size() as u64)
+        .map(|s| s.blocks() * s.fragment_size())
         .unwrap_or(MAP_LIMIT);
     let wanted = options.max_octets.unwrap_or(disk).clamp(MAP_MINIMUM, MAP_LIMIT);
     wanted.next_multiple_of(PAGE)
@@ -219,7 +219,7 @@ impl Shared {
     /// used up, free pages inside it count too.
     pub(crate) fn space(&self, octets: u64) -> Space {
         let disk = nix::sys::statvfs::statvfs(&self.blobs);
-        let free = disk.map(|s| s.blocks_available() as u64 * s.fragment_size() as u64).unwrap_or(u64::MAX);
+        let free = disk.map(|s| s.blocks_available() * s.fragment_size()).unwrap_or(u64::MAX);
         if free < octets.saturating_add(self.reserve_octets) {
             return Space::Short;
         }

@@ -1,5 +1,7 @@
 //! The store's behaviour, seen through its public face.
 
+#![allow(clippy::unwrap_used)] // tests may
+
 use std::path::Path;
 
 use pillarbox_store::*;
