@@ -1,0 +1,51 @@
+"""A small file system per server on its own loop device: its block counters are that server's alone, and
+it can be slowed down to what a memory card does."""
+
+import os
+import subprocess
+
+BLKIO = "/sys/fs/cgroup/blkio"
+# What a memory card of the better kind does (writes a second, octets a second).
+CARD = (300, 10 * 1024 * 1024)
+
+
+def call(*words):
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
+class Volume:
+    def __init__(self, name, folder, size="3G"):
+        self.image = f"/dev/shm/pillarbox-bench-{name}.img"
+        self.path = os.path.join(folder, name)
+        os.makedirs(self.path, exist_ok=True)
+        call("truncate", "-s", size, self.image)
+        self.mount(self.image)
+
+    def mount(self, image, fresh=True):
+        self.device = call("losetup", "-f", "--show", image)
+        if fresh:
+            call("mkfs.ext4", "-q", "-i", "4096", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", self.device)
+        call("mount", "-o", "relatime", self.device, self.path)
+        os.chmod(self.path, 0o755)
+
+    def unmount(self):
+        call("umount", self.path)
+        call("losetup", "-d", self.device)
+
+    def counters(self):
+        """Write requests, octets written, flushes."""
+        call("sync", "-f", self.path)
+        fields = open(f"/sys/block/{os.path.basename(self.device)}/stat").read().split()
+        return int(fields[4]), int(fields[6]) * 512, int(fields[15])
+
+    def throttle(self, limits):
+        """`limits`: writes and octets a second; `(0, 0)` takes the brake off."""
+        number = open(f"/sys/block/{os.path.basename(self.device)}/dev").read().strip()
+        for name, limit in zip(("write_iops_device", "write_bps_device"), limits):
+            with open(f"{BLKIO}/blkio.throttle.{name}", "w") as file:
+                file.write(f"{number} {limit}")
+
+    def remove(self):
+        self.throttle((0, 0))
+        self.unmount()
+        os.remove(self.image)
