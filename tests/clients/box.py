@@ -10,6 +10,8 @@ import smtplib
 import ssl
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
 
 BIN = os.environ["PILLARBOX_BIN"]
@@ -44,6 +46,16 @@ class Box:
         """Starts the server again on the same data and ports, after it was killed."""
         self.process = subprocess.Popen(
             [BIN, "--config", self.facts["config"], "serve"], stdout=subprocess.DEVNULL, stderr=self.log)
+
+    def wait(self):
+        """Waits until the server greets again."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                return self.smtp().quit()
+            except OSError:
+                threading.Event().wait(0.01)
+        raise RuntimeError("the server did not come back: " + open(self.log.name).read())
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

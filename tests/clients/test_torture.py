@@ -1,9 +1,11 @@
 """Messages that break things come back octet for octet; bad input gets a clear answer."""
 
 import os
+import smtplib
 import socket
+import unittest
 
-from box import BoxTest
+from box import Box, BoxTest
 
 HEAD = b"From: a@example.net\r\nSubject: torture\r\n\r\n"
 
@@ -109,3 +111,32 @@ class Torture(BoxTest):
         code, said = self.box.command("--data", os.path.join(folder, "damaged"), "check")
         self.assertEqual(code, 1)
         self.assertIn("backup", said)
+
+
+class FullDisk(unittest.TestCase):
+    def test_a_full_store_says_later_and_loses_nothing(self):
+        box = Box()
+        login = box.add_account("full")
+        box.kill()
+        with open(box.facts["config"]) as file:
+            text = file.read()
+        self.assertIn("max_octets = 0", text)
+        with open(box.facts["config"], "w") as file:
+            file.write(text.replace("max_octets = 0", "max_octets = 4194304").replace("reserve_octets = 67108864", "reserve_octets = 0"))
+        box.serve()
+        box.wait()
+        accepted, refusal = [], None
+        for number in range(2000):
+            content = f"Subject: {number}\r\n\r\n".encode() + b"x" * 60 + b"\r\n" + (b"y" * 70 + b"\r\n") * 200
+            try:
+                box.send(login[0], content)
+                accepted.append(content)
+            except smtplib.SMTPResponseException as error:
+                refusal = error
+                break
+        self.assertIsNotNone(refusal, "the store never filled")
+        self.assertEqual(refusal.smtp_code, 452)
+        self.assertIn(b"disk is nearly full", refusal.smtp_error)
+        self.assertGreater(len(accepted), 50)
+        self.assertEqual(box.mails(login), accepted)
+        box.stop()

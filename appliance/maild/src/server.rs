@@ -69,6 +69,7 @@ pub struct Server {
 impl Server {
     /// Opens store, certificate and sockets. Needs a tokio runtime.
     pub fn open(config: Config, config_path: Option<PathBuf>) -> Result<Server, String> {
+        raise_file_limit();
         let store = Store::open(&config.data, Access::Server, &config.store_options()).map_err(|e| e.to_string())?;
         let (certificate, key) = config.tls_files();
         let certificates = Certificates::open(certificate, key, &certificate_names(&config))?;
@@ -119,6 +120,16 @@ impl Server {
             tracing::warn!("some conversations did not end in time and are cut");
         }
         Ok(())
+    }
+}
+
+/// Each connection is a file: takes as many as the system allows, so that the limits of the settings count.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -29,7 +29,16 @@ pub fn listen(config: &Config) -> Result<Vec<(Service, TcpListener)>, String> {
 
 fn open(service: Service, address: SocketAddr) -> Result<TcpListener, String> {
     let opened = || -> std::io::Result<TcpListener> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let (socket, address) = match address {
+            SocketAddr::V4(_) => (TcpSocket::new_v4()?, address),
+            // "Everywhere" includes machines whose kernel has no IPv6.
+            SocketAddr::V6(v6) => match TcpSocket::new_v6() {
+                Err(_) if v6.ip().is_unspecified() => {
+                    (TcpSocket::new_v4()?, SocketAddr::from(([0, 0, 0, 0], v6.port())))
+                }
+                socket => (socket?, address),
+            },
+        };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)

@@ -10,6 +10,8 @@ mod content;
 mod directory;
 mod env;
 mod error;
+#[cfg(test)]
+mod golden;
 mod key;
 mod ledger;
 mod mailbox;

@@ -15,7 +15,7 @@ use crate::blob::{self, Spool};
 use crate::env::{self, Access, Options, Shared, Space};
 use crate::error::{Error, Result};
 use crate::key::BlobId;
-use crate::ledger::LedgerRecord;
+use crate::ledger::{Fate, LedgerRecord};
 use crate::reader::{Content, Reader};
 use crate::write::{
     self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, Retention, Updated, Work, Write,
@@ -27,7 +27,7 @@ const GATHER_LIMIT: Duration = Duration::from_millis(3);
 const LAZY_LIMIT: Duration = Duration::from_secs(1);
 /// How often resident pages of the map are let go while there is work.
 const TRIM_INTERVAL: Duration = Duration::from_millis(20);
-/// Most such records in memory; more are counted and dropped (a flood of refused attempts).
+/// Most such records in memory; of a flood of refused attempts only the number of the rest is kept.
 const LAZY_RECORDS: usize = 1024;
 
 /// A handle on the store; clones share it. The last one dropped stops the writer after what was submitted.
@@ -40,8 +40,27 @@ struct Inner {
     shared: Arc<Shared>,
     jobs: Mutex<Option<Sender<Job>>>,
     waiting: Arc<AtomicUsize>,
-    lazy: Arc<Mutex<Vec<LedgerRecord>>>,
+    lazy: Arc<Mutex<Lazy>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Ledger records that nobody waits for.
+#[derive(Default)]
+struct Lazy {
+    records: Vec<LedgerRecord>,
+    dropped: u64,
+}
+
+impl Lazy {
+    /// The records, and one that tells of those there was no room for.
+    fn into_records(mut self) -> Vec<LedgerRecord> {
+        if let Some(last) = self.records.last().filter(|_| self.dropped > 0) {
+            let detail = format!("{} more refusals within a second were not written down", self.dropped);
+            let summary = LedgerRecord { detail, ..LedgerRecord::new(last.at, Fate::Refused, last.code) };
+            self.records.push(summary);
+        }
+        self.records
+    }
 }
 
 struct Job {
@@ -95,7 +114,7 @@ impl Store {
         }
         let (jobs, queue) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let lazy = Arc::new(Mutex::new(Vec::new()));
+        let lazy = Arc::new(Mutex::new(Lazy::default()));
         let writer = Writer {
             shared: shared.clone(),
             queue,
@@ -154,11 +173,12 @@ impl Store {
     }
 
     /// Notes something in the ledger that nobody waits for: it is committed within about a second, with
-    /// whatever else is written. In a flood of them the oldest thousand of a second are kept.
+    /// whatever else is written. Of a flood the first thousand of a second are kept, and the number of the rest.
     pub fn note(&self, record: LedgerRecord) {
         let mut lazy = self.inner.lazy.lock().unwrap_or_else(|e| e.into_inner());
-        if lazy.len() < LAZY_RECORDS {
-            lazy.push(record);
+        match lazy.records.len() < LAZY_RECORDS {
+            true => lazy.records.push(record),
+            false => lazy.dropped += 1,
         }
     }
 
@@ -208,7 +228,7 @@ struct Writer {
     shared: Arc<Shared>,
     queue: Receiver<Job>,
     waiting: Arc<AtomicUsize>,
-    lazy: Arc<Mutex<Vec<LedgerRecord>>>,
+    lazy: Arc<Mutex<Lazy>>,
     options: Options,
     /// How many writes the next commit can hope for: the last batch and what queued behind it.
     expected: usize,
@@ -261,7 +281,7 @@ impl Writer {
     }
 
     fn commit(&mut self, mut batch: Vec<Job>) {
-        let lazy = std::mem::take(&mut *self.lazy.lock().unwrap_or_else(|e| e.into_inner()));
+        let lazy = std::mem::take(&mut *self.lazy.lock().unwrap_or_else(|e| e.into_inner())).into_records();
         if !lazy.is_empty() {
             // Nobody waits for the answer.
             let (reply, _) = oneshot::channel();

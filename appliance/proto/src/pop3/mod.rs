@@ -3,6 +3,8 @@
 mod listing;
 mod session;
 mod stuffing;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use session::Session;

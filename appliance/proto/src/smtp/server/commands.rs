@@ -63,7 +63,8 @@ impl Session {
         self.hello = Hello::Ehlo(name.to_string());
         let mut lines = vec![self.config.hostname.clone(), "PIPELINING".into()];
         lines.push(format!("SIZE {}", self.config.limits.message_octets));
-        lines.extend(["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN"].map(String::from));
+        // DSN (RFC 3461) is understood but not announced: who announces it must send notices of success.
+        lines.extend(["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING"].map(String::from));
         if self.config.starttls == Offer::Yes && !self.is_tls() {
             lines.push("STARTTLS".into());
         }

@@ -17,7 +17,6 @@ fn a_message_with_data() {
         S: 250-SMTPUTF8
         S: 250-ENHANCEDSTATUSCODES
         S: 250-CHUNKING
-        S: 250-DSN
         S: 250 STARTTLS
         C: MAIL FROM:<bob@example.org> SIZE=20
         S: 250 2.1.0 Sender ok
