@@ -68,7 +68,8 @@ async fn keep_house(context: &Arc<Context>) {
         ledger_for: kept.ledger_days * DAY,
         ledger_octets: ledger_octets(context),
     };
-    loop {
+    let stop = context.stop();
+    while !*stop.borrow() {
         match context.store.maintain(retention).done().await {
             Ok(Maintained::More) => tokio::time::sleep(BREATH).await,
             Ok(Maintained::Nothing) => return,

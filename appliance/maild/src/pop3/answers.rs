@@ -12,6 +12,7 @@ use pillarbox_store::{
     Collection, Content, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result,
 };
 use roaring::RoaringBitmap;
+use tokio::sync::SemaphorePermit;
 
 use crate::auth::{Identity, Verdict};
 use crate::clock;
@@ -52,6 +53,8 @@ pub struct Visit<'a> {
     context: &'a Arc<Context>,
     peer: IpAddr,
     inside: Option<Inside>,
+    /// The share of the memory for messages in flight that what was read ahead takes.
+    budget: Option<SemaphorePermit<'a>>,
 }
 
 struct Inside {
@@ -100,7 +103,7 @@ impl Body {
 
 impl<'a> Visit<'a> {
     pub fn new(context: &'a Arc<Context>, peer: IpAddr) -> Self {
-        Visit { context, peer, inside: None }
+        Visit { context, peer, inside: None, budget: None }
     }
 
     /// True when the next message has to be fetched, and others may come along.
@@ -203,7 +206,12 @@ impl<'a> Visit<'a> {
         }
         if inside.ahead.is_empty() {
             let maildrop = inside.maildrop.clone();
-            let count = (waiting as u32).saturating_add(1).min(AHEAD_MESSAGES);
+            // Where memory is short, or nothing is waiting, one message at a time has to do.
+            self.budget = None;
+            if waiting > 0 {
+                self.budget = self.context.read_ahead.try_acquire_many((2 * AHEAD_OCTETS / 1024) as u32).ok();
+            }
+            let count = if self.budget.is_some() { (waiting as u32 + 1).min(AHEAD_MESSAGES) } else { 1 };
             match self.context.read(move |r| fetch(r, &maildrop, number, count)).await {
                 Ok(Fetched::Small(messages)) => inside.ahead = messages,
                 Ok(Fetched::Large(content)) => return self.large(&content).await,
@@ -215,6 +223,9 @@ impl<'a> Visit<'a> {
             }
         }
         let Some((_, message, octets)) = inside.ahead.pop_front() else { return (nobody(), None) };
+        if inside.ahead.is_empty() {
+            self.budget = None;
+        }
         inside.fetched.push(message.0);
         (Answer::Content { octets: octets.len() as u64 }, Some(Body::Small { octets, given: 0 }))
     }

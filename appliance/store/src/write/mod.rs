@@ -1,7 +1,8 @@
 //! The closed set of writes. Each is applied inside the writer's one transaction.
 //!
-//! A write first checks and then changes: when it is refused it has changed nothing, so the other
-//! writes of the same commit are unharmed. Any other error gives up the whole transaction.
+//! A change of the directory first checks and then changes: when it is refused it has changed nothing, so
+//! the other writes of the same commit are unharmed. Any other error gives up the whole transaction, and
+//! the writer tries its writes one by one.
 
 mod change;
 mod collect;
@@ -79,9 +80,14 @@ pub(crate) fn apply_all(writes: &[&Write], work: &mut Work) -> Result<Vec<Result
         results[place] = Some(Ok(Outcome::Delivered(work.deliver(delivery, &places)?)));
     }
     for (place, write) in writes.iter().enumerate() {
-        if results[place].is_none() {
-            results[place] = keep_refusal(write.apply(work))?;
+        if results[place].is_some() {
+            continue;
         }
+        results[place] = match write {
+            // A change checks everything before it touches anything; the others may be refused half-way.
+            Write::Change(_) => keep_refusal(write.apply(work))?,
+            _ => Some(Ok(write.apply(work)?)),
+        };
     }
     Ok(results.into_iter().flatten().collect())
 }
