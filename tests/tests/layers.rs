@@ -27,8 +27,19 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// The part of a file that is shipped: tests may look at the clock.
+fn shipped(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests") && path.components().any(|part| part.as_os_str() == "src")
+        || path.file_name().is_some_and(|name| name == "tests.rs")
+}
+
 fn assert_free_of(folder: &str, words: &[&str]) {
-    for (path, text) in sources(folder) {
+    for (path, text) in sources(folder).iter().filter(|(path, _)| !is_test(path.strip_prefix(root()).unwrap())) {
+        let text = shipped(text);
         for word in words {
             assert!(!text.contains(word), "{} must not use {word}", path.display());
         }
@@ -77,7 +88,7 @@ fn edges_roles_and_services_import_downwards_only() {
         let path = root().join("appliance/maild/src").join(file);
         let text = fs::read_to_string(&path).unwrap();
         for word in *forbidden {
-            assert!(!text.contains(word), "{file} must not use {word}");
+            assert!(!shipped(&text).contains(word), "{file} must not use {word}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Context {
     pub certificates: Certificates,
     /// KiB of message content that may still come into memory.
     pub budget: Semaphore,
+    /// KiB that `budget` had at the start: three quarters of `limits.octets_in_flight`.
+    pub budget_kib: u64,
     /// KiB of messages that may still be read ahead for POP3 programs. A pool of its own: a program that
     /// stops half-way must not keep mail from coming in.
     pub read_ahead: Semaphore,
@@ -110,7 +112,8 @@ impl Context {
     ) -> Context {
         Context {
             auth: Authenticator::new(&config),
-            budget: Semaphore::new(incoming_kib(&config)),
+            budget: Semaphore::new(config.limits.octets_in_flight / 1024 / 4 * 3),
+            budget_kib: config.limits.octets_in_flight as u64 / 1024 / 4 * 3,
             read_ahead: Semaphore::new(config.limits.octets_in_flight / 1024 / 4),
             connections: Connections::default(),
             has_space: AtomicBool::new(true),
@@ -167,11 +170,6 @@ impl Context {
             ..LedgerRecord::new(clock::now(), Fate::Refused, code)
         });
     }
-}
-
-/// KiB of `limits.octets_in_flight` for content that comes in: three quarters; the rest is read-ahead.
-pub fn incoming_kib(config: &Config) -> usize {
-    config.limits.octets_in_flight / 1024 / 4 * 3
 }
 
 /// Runs something that may block where that harms nobody.

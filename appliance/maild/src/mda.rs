@@ -10,7 +10,7 @@ use pillarbox_store::{
 use tokio::sync::SemaphorePermit;
 
 use crate::clock;
-use crate::context::{Context, incoming_kib, off_thread};
+use crate::context::{Context, off_thread};
 
 /// Content is handed to the disk in pieces of this size once it is large.
 const PIECE: usize = 128 * 1024;
@@ -50,7 +50,7 @@ impl<'a> Incoming<'a> {
     ) -> Result<Incoming<'a>> {
         let most = pillarbox_store::INLINE_OCTETS as u64 + 2 * PIECE as u64;
         let octets = declared.map_or(most, |d| (d + 4096).min(most));
-        let share = (octets / 1024 + 1).min(incoming_kib(&context.settings().config) as u64);
+        let share = (octets / 1024 + 1).min(context.budget_kib);
         let budget = context.budget.acquire_many(share as u32).await.map_err(|_| Error::Closed)?;
         let arrived = clock::now();
         let return_path = match reverse_path {
