@@ -63,7 +63,7 @@ impl Marks {
         if !self.has(number) {
             self.bits[at / 64] |= 1 << (at % 64);
             self.count += 1;
-            self.octets += octets;
+            self.octets = self.octets.saturating_add(octets);
         }
     }
 

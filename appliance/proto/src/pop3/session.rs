@@ -134,8 +134,8 @@ impl Session {
         self.input.len() + self.output.len()
     }
 
-    /// Takes octets from the peer. An empty slice changes nothing but lets poll look at the time.
-    pub fn receive(&mut self, now: Instant, octets: &[u8]) {
+    /// Takes octets from the peer; an empty slice changes nothing. The time counts when poll finds a command in them.
+    pub fn receive(&mut self, _now: Instant, octets: &[u8]) {
         if octets.is_empty() {
             return;
         }
@@ -143,7 +143,6 @@ impl Session {
         self.input.drain(..self.done);
         self.done = 0;
         self.input.extend_from_slice(octets);
-        self.arm(now);
     }
 
     /// The peer closed its side: nothing is deleted (RFC 1939 §6).
@@ -156,6 +155,7 @@ impl Session {
         self.stopping = true;
     }
 
+    /// RFC 1939 §3: commands put the autologout off. Octets that never become one don't.
     fn arm(&mut self, now: Instant) {
         self.deadline = match self.maildrop {
             // Slow typing must not hold a place for ever.
@@ -172,6 +172,10 @@ impl Session {
 
     /// What to do next.
     pub fn poll(&mut self, now: Instant) -> Action<'_> {
+        if self.output_given {
+            // A slow line is not a silent peer: its ten minutes begin when it has taken the response.
+            self.arm(now);
+        }
         self.settle();
         loop {
             match &self.state {
@@ -255,10 +259,12 @@ impl Session {
 
     /// A response that counts as the peer's error; too many end the session.
     fn error(&mut self, text: &str) {
-        self.err(None, text);
         self.errors += 1;
         if self.errors > self.config.limits.errors {
+            self.err(None, &format!("{text}; too many errors, goodbye"));
             self.state = State::Closed;
+        } else {
+            self.err(None, text);
         }
     }
 
@@ -317,7 +323,8 @@ impl Session {
                 self.state = State::Closed;
             }
             ("QUIT", true) => self.quit(),
-            ("UTF8", _) => self.ok("UTF-8 is fine here"),
+            // RFC 6856 §2: before the login only. It changes nothing: messages go out as they came in.
+            ("UTF8", false) => self.ok("UTF-8 is fine here"),
             ("USER", false) => self.user(rest),
             ("PASS", false) => self.pass(rest),
             ("AUTH", false) => self.auth(rest),
@@ -330,7 +337,7 @@ impl Session {
             ("TOP", true) => self.top(rest),
             ("DELE", true) => self.dele(rest),
             ("RSET", true) => self.rset(),
-            ("USER" | "PASS" | "AUTH" | "STLS", true) => self.error("You are logged in already"),
+            ("USER" | "PASS" | "AUTH" | "STLS" | "UTF8", true) => self.error("You are logged in already"),
             ("NOOP" | "STAT" | "LIST" | "UIDL" | "RETR" | "TOP" | "DELE" | "RSET", false) => self.error("Log in first"),
             _ => self.error("This command is not known here"),
         }
@@ -455,11 +462,14 @@ impl Session {
     /// A message number of this maildrop that is not marked as deleted.
     fn number(&mut self, text: &str) -> Option<u32> {
         let (messages, marks) = self.maildrop.as_ref().map(|m| (m.messages, &m.marks))?;
-        let problem = match text.trim().parse::<u32>() {
-            Ok(number) if number >= 1 && number <= messages && !marks.has(number) => return Some(number),
-            Ok(number) if number >= 1 && number <= messages => format!("Message {number} is marked as deleted"),
-            Ok(number) => format!("There is no message {number}; this mailbox has {messages}"),
-            Err(_) => "Say the number of a message".into(),
+        let text = text.trim();
+        let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+        let problem = match text.parse::<u32>() {
+            _ if !is_number => "Say the number of a message".into(),
+            Ok(number) if !(1..=messages).contains(&number) => no_message(text, messages),
+            Ok(number) if marks.has(number) => format!("Message {number} is marked as deleted"),
+            Ok(number) => return Some(number),
+            Err(_) => no_message(text, messages),
         };
         self.error(&problem);
         None
@@ -472,8 +482,10 @@ impl Session {
             }
             return;
         }
-        self.ok("Messages follow");
-        self.go_on_listing(kind, 1);
+        match self.maildrop.as_ref().map_or(0, |m| m.messages) {
+            0 => self.output.extend_from_slice(b"+OK Messages follow\r\n.\r\n"),
+            _ => self.state = State::Asking(Open::Listing { kind, from: 1 }),
+        }
     }
 
     /// Asks for the next part of a listing, or ends it.
@@ -538,7 +550,7 @@ impl Session {
                 self.listed(kind, from, &entries);
             }
             // The "+OK" is out already: an incomplete list must not look complete.
-            (Open::Listing { .. }, _) => self.state = State::Closed,
+            (Open::Listing { from, .. }, _) if from > 1 => self.state = State::Closed,
             (Open::Single { kind, number }, Answer::Listing(entries)) if !entries.is_empty() => {
                 self.output.extend_from_slice(b"+OK ");
                 kind.write(number, &entries[0], &mut self.output);
@@ -586,6 +598,9 @@ impl Session {
     fn listed(&mut self, kind: Kind, from: u32, entries: &[Entry]) {
         let Some(maildrop) = &self.maildrop else { return };
         let messages = maildrop.messages;
+        if from == 1 {
+            self.output.extend_from_slice(b"+OK Messages follow\r\n");
+        }
         for (entry, number) in entries.iter().zip(from..=messages) {
             if !maildrop.marks.has(number) {
                 kind.write(number, entry, &mut self.output);
@@ -640,6 +655,10 @@ impl Session {
             other => self.state = other,
         }
     }
+}
+
+fn no_message(number: &str, messages: u32) -> String {
+    format!("There is no message {number}; this mailbox has {messages}")
 }
 
 /// RFC 4616: authorization identity, user name and password, separated by NUL, in base64.

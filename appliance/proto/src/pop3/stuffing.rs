@@ -5,8 +5,8 @@ use super::types::ContentNeed;
 /// Writes one message as a multi-line response.
 #[derive(Clone, Debug)]
 pub struct Writing {
-    at_line_start: bool,
-    after_cr: bool,
+    /// The last two octets so far; at first as if a line had ended.
+    tail: [u8; 2],
     top: Option<Top>,
 }
 
@@ -14,15 +14,15 @@ pub struct Writing {
 struct Top {
     in_header: bool,
     lines_left: u64,
-    /// Octets of the current line so far, CR not counted.
-    column: usize,
+    /// Nothing but CR in the current line so far.
+    is_blank: bool,
 }
 
 impl Writing {
     /// `top`: how many lines of the body; `None`: all.
     pub fn new(top: Option<u64>) -> Writing {
-        let top = top.map(|lines_left| Top { in_header: true, lines_left, column: 0 });
-        Writing { at_line_start: true, after_cr: false, top }
+        let top = top.map(|lines_left| Top { in_header: true, lines_left, is_blank: true });
+        Writing { tail: *b"\r\n", top }
     }
 
     /// Whether more content is of use.
@@ -41,7 +41,7 @@ impl Writing {
         };
         let Some(&last) = content.last() else { return };
         let mut from = 0;
-        if self.at_line_start && content[0] == b'.' {
+        if self.tail[1] == b'\n' && content[0] == b'.' {
             out.push(b'.');
         }
         // Dots in front of lines are rare: look for them, and copy everything between.
@@ -51,40 +51,46 @@ impl Writing {
             from = end + 1;
         }
         out.extend_from_slice(&content[from..]);
-        self.at_line_start = last == b'\n';
-        self.after_cr = last == b'\r';
+        self.tail = match content {
+            [.., before, last] => [*before, *last],
+            _ => [self.tail[1], last],
+        };
     }
 
     /// How much of the content TOP wants.
     fn wanted(&mut self, content: &[u8]) -> usize {
         let Some(top) = &mut self.top else { return content.len() };
-        for (at, &octet) in content.iter().enumerate() {
-            if !top.in_header && top.lines_left == 0 {
-                return at;
+        let mut at = 0;
+        while top.in_header || top.lines_left > 0 {
+            let rest = &content[at..];
+            let Some(length) = memchr::memchr(b'\n', rest) else {
+                top.is_blank &= is_blank(rest);
+                return content.len();
+            };
+            match top.in_header {
+                true => top.in_header = !(top.is_blank && is_blank(&rest[..length])),
+                false => top.lines_left -= 1,
             }
-            match octet {
-                b'\n' if top.in_header => top.in_header = top.column > 0,
-                b'\n' => top.lines_left -= 1,
-                b'\r' => continue,
-                _ => {
-                    top.column += 1;
-                    continue;
-                }
-            }
-            top.column = 0;
+            top.is_blank = true;
+            at += length + 1;
         }
-        content.len()
+        at
     }
 
     /// Ends the response: the last line gets its line end if it had none.
     pub fn end(self, out: &mut Vec<u8>) {
-        match (self.at_line_start, self.after_cr) {
-            (true, _) => {}
-            (false, true) => out.push(b'\n'),
-            (false, false) => out.extend_from_slice(b"\r\n"),
+        // A program looks for CRLF.CRLF: a lone LF in front of the dot would keep it waiting for ever.
+        match self.tail {
+            [b'\r', b'\n'] => {}
+            [_, b'\r'] => out.push(b'\n'),
+            _ => out.extend_from_slice(b"\r\n"),
         }
         out.extend_from_slice(b".\r\n");
     }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|&octet| octet == b'\r')
 }
 
 #[cfg(test)]
@@ -122,7 +128,7 @@ mod tests {
             let mut content = words.concat().into_bytes();
             let out = written(&content, None, &cuts);
             prop_assert_eq!(&out, &written(&content, None, &[]));
-            if !content.is_empty() && !content.ends_with(b"\n") {
+            if !content.is_empty() && !content.ends_with(b"\r\n") {
                 content.extend_from_slice(b"\r\n");
             }
             prop_assert_eq!(unstuffed(&out), content);
@@ -147,5 +153,22 @@ mod tests {
             assert_eq!(String::from_utf8(written(content, Some(lines), &[])).unwrap(), wanted);
         }
         assert_eq!(written(b"no body at all", Some(0), &[]), b"no body at all\r\n.\r\n");
+    }
+
+    #[test]
+    fn the_terminator_always_stands_after_crlf() {
+        for (content, wanted) in [
+            ("", ".\r\n"),
+            ("a\r\n", "a\r\n.\r\n"),
+            ("a", "a\r\n.\r\n"),
+            ("a\r", "a\r\n.\r\n"),
+            ("a\n", "a\n\r\n.\r\n"),
+            ("\n", "\n\r\n.\r\n"),
+            (".", "..\r\n.\r\n"),
+        ] {
+            for cuts in [&[][..], &[1, 1, 1]] {
+                assert_eq!(String::from_utf8(written(content.as_bytes(), None, cuts)).unwrap(), wanted, "{content:?}");
+            }
+        }
     }
 }

@@ -66,6 +66,7 @@ impl Peer {
 
     fn turn(&mut self) {
         while let Some(session) = &mut self.session {
+            assert!(session.buffered() < 160 * 1024);
             match session.poll(self.now) {
                 Action::Input => return,
                 Action::Send(octets) => self.said.push_str(&String::from_utf8_lossy(octets)),
@@ -120,7 +121,7 @@ fn a_whole_session() {
     let mut peer = Peer::new(PlaintextLogin::Allowed, Security::Plain);
     for (typed, wanted) in [
         ("", "+OK box.example POP3 Pillarbox ready\r\n"),
-        ("STAT\r\n", "-ERR Log in first\r\n"),
+        ("STAT\r\nUTF8\r\n", "-ERR Log in first\r\n+OK UTF-8 is fine here\r\n"),
         ("user ann@example.org\r\n", "+OK Now the password\r\n"),
         ("PASS wrong\r\n", "-ERR [AUTH] Wrong\r\n"),
         ("PASS right\r\n", "-ERR Say USER first\r\n"),
@@ -139,7 +140,7 @@ fn a_whole_session() {
         ("LIST\r\n", "+OK Messages follow\r\n1 19\r\n3 31\r\n.\r\n"),
         ("RSET\r\nSTAT\r\n", "+OK No message is marked as deleted any more\r\n+OK 3 63\r\n"),
         ("DELE 3\r\nDELE 1\r\n", "+OK Marked as deleted\r\n+OK Marked as deleted\r\n"),
-        ("NOOP\r\nUTF8\r\nXYZ\r\n", "+OK Ok\r\n+OK UTF-8 is fine here\r\n-ERR This command is not known here\r\n"),
+        ("NOOP\r\nXYZ\r\n", "+OK Ok\r\n-ERR This command is not known here\r\n"),
         ("QUIT\r\n", "+OK Goodbye\r\n"),
     ] {
         assert_eq!(peer.type_in(typed), wanted, "after {typed:?}");
@@ -279,4 +280,169 @@ proptest! {
         prop_assert_eq!(whole.updates, pieces.updates);
         prop_assert_eq!(whole.closed, pieces.closed);
     }
+}
+
+#[test]
+fn a_slow_transfer_does_not_count_as_silence() {
+    let (mut peer, slow) = (Peer::inside(), Duration::from_secs(900));
+    let (session, start) = (peer.session.as_mut().unwrap(), peer.now);
+    session.receive(start, b"RETR 1\r\n");
+    while !matches!(session.poll(start), Action::Ask(_)) {}
+    session.answer(start, Answer::Content { octets: 19 });
+    session.content(MESSAGES[0].as_bytes());
+    session.content_end();
+    assert!(matches!(session.poll(start), Action::Send(_)));
+    // The peer took a quarter of an hour to take it; now it has its ten minutes for the next command.
+    assert!(matches!(session.poll(start + slow), Action::Input));
+    assert_eq!(session.deadline(), start + slow + Duration::from_secs(600));
+}
+
+#[test]
+fn octets_that_are_no_command_do_not_put_off_the_autologout() {
+    let mut peer = Peer::inside();
+    for _ in 0..7 {
+        peer.now += Duration::from_secs(99);
+        peer.give(b"N");
+    }
+    assert!(peer.closed && peer.updates.is_empty());
+    let mut peer = Peer::inside();
+    for _ in 0..7 {
+        peer.now += Duration::from_secs(599);
+        assert_eq!(peer.type_in("NOOP\r\n"), "+OK Ok\r\n");
+    }
+}
+
+#[test]
+fn a_listing_that_cannot_begin_is_an_error_and_one_that_breaks_off_drops_the_line() {
+    let refusal = || Answer::Refuse(Refusal { code: Some("SYS/TEMP"), text: "Not now".into() });
+    for (good, wanted) in [(0, "-ERR [SYS/TEMP] Not now\r\n"), (1, "+OK Messages follow\r\n1 19\r\n")] {
+        let mut peer = Peer::inside();
+        let (session, now) = (peer.session.as_mut().unwrap(), peer.now);
+        session.receive(now, b"LIST\r\n");
+        for _ in 0..good {
+            assert!(matches!(session.poll(now), Action::Ask(_)));
+            session.answer(now, Answer::Listing(vec![Entry { octets: 19, uidl: [b'a'; 16] }]));
+        }
+        assert!(matches!(session.poll(now), Action::Ask(_)));
+        session.answer(now, refusal());
+        peer.turn();
+        assert_eq!((peer.said.as_str(), peer.closed), (wanted, good > 0));
+    }
+}
+
+#[test]
+fn message_numbers_are_digits_and_no_more() {
+    let mut peer = Peer::inside();
+    for (typed, wanted) in [
+        ("LIST +1\r\n", "-ERR Say the number of a message\r\n"),
+        ("RETR -1\r\n", "-ERR Say the number of a message\r\n"),
+        ("DELE 1 2\r\n", "-ERR Say the number of a message\r\n"),
+        ("RETR\r\n", "-ERR Say the number of a message\r\n"),
+        ("RETR 0\r\n", "-ERR There is no message 0; this mailbox has 3\r\n"),
+        ("RETR 4294967296\r\n", "-ERR There is no message 4294967296; this mailbox has 3\r\n"),
+        ("TOP 1\r\n", "-ERR TOP wants a message number and a number of lines\r\n"),
+        ("TOP 1 -1\r\n", "-ERR TOP wants a message number and a number of lines\r\n"),
+        ("list 02 \r\n", "+OK 2 13\r\n"),
+        // RFC 6856 §2: before the login only.
+        ("UTF8\r\n", "-ERR You are logged in already\r\n"),
+    ] {
+        assert_eq!(peer.type_in(typed), wanted, "after {typed:?}");
+    }
+}
+
+#[test]
+fn too_many_errors_end_the_session_and_say_so() {
+    let mut peer = Peer::inside();
+    for _ in 0..50 {
+        assert_eq!(peer.type_in("XYZ\r\n"), "-ERR This command is not known here\r\n");
+    }
+    assert_eq!(peer.type_in("XYZ\r\nSTAT\r\n"), "-ERR This command is not known here; too many errors, goodbye\r\n");
+    assert!(peer.closed && peer.updates.is_empty());
+}
+
+#[test]
+fn a_large_listing_streams_and_idleness_holds_next_to_nothing() {
+    let now = Instant::now();
+    let mut session = Session::new(config(PlaintextLogin::Allowed), Security::Plain, now);
+    session.receive(now, b"USER a@b.c\r\nPASS right\r\nUIDL\r\n");
+    let (mut octets, mut listed) = (0, 0);
+    loop {
+        assert!(session.buffered() < 160 * 1024);
+        let answer = match session.poll(now) {
+            Action::Input => break,
+            Action::Send(out) => {
+                octets += out.len();
+                continue;
+            }
+            Action::Ask(Question::Listing { from, limit }) => {
+                assert_eq!(from, listed + 1);
+                let count = limit.min(100_000 - listed);
+                listed += count;
+                Answer::Listing(vec![Entry { octets: 1, uidl: [b'u'; 16] }; count as usize])
+            }
+            _ => Answer::LoggedIn { messages: 100_000, octets: 100_000 },
+        };
+        session.answer(now, answer);
+    }
+    let digits: usize = (1..=100_000).map(|n: u32| n.to_string().len()).sum();
+    assert_eq!(listed, 100_000);
+    assert!(octets > digits + 100_000 * 19 && session.buffered() < 1024);
+}
+
+#[test]
+fn a_stop_amid_a_message_lets_it_end_and_hears_no_quit() {
+    let mut peer = Peer::inside();
+    let (session, now) = (peer.session.as_mut().unwrap(), peer.now);
+    session.receive(now, b"DELE 1\r\nRETR 2\r\nQUIT\r\n");
+    assert!(matches!(session.poll(now), Action::Ask(Question::Listing { from: 1, limit: 1 })));
+    session.answer(now, Answer::Listing(vec![Entry { octets: 19, uidl: [b'a'; 16] }]));
+    assert!(matches!(session.poll(now), Action::Ask(Question::Retrieve { number: 2 })));
+    session.answer(now, Answer::Content { octets: 13 });
+    session.shut_down();
+    session.content(MESSAGES[1].as_bytes());
+    session.content_end();
+    peer.turn();
+    let wanted = "+OK Marked as deleted\r\n+OK 13 octets\r\nB: 2\r\n\r\ntwo\r\n.\r\n-ERR [SYS/TEMP] This server is being stopped";
+    assert!(peer.said.starts_with(wanted), "{}", peer.said);
+    assert!(peer.closed && peer.updates.is_empty());
+}
+
+#[test]
+fn an_update_that_fails_is_told_and_ends_the_session() {
+    let mut peer = Peer::inside();
+    peer.type_in("DELE 2\r\n");
+    let (session, now) = (peer.session.as_mut().unwrap(), peer.now);
+    session.receive(now, b"QUIT\r\nNOOP\r\n");
+    // Asked again until it is answered; meanwhile nothing is parsed.
+    for _ in 0..2 {
+        assert!(matches!(session.poll(now), Action::Ask(Question::Update { deleted: [2] })));
+    }
+    session.answer(now, Answer::Refuse(Refusal { code: Some("SYS/TEMP"), text: "Still here".into() }));
+    peer.turn();
+    assert_eq!((peer.said.as_str(), peer.closed), ("-ERR [SYS/TEMP] Still here\r\n", true));
+}
+
+#[test]
+fn an_answer_that_fits_no_question_is_harmless() {
+    let mut peer = Peer::inside();
+    let (session, now) = (peer.session.as_mut().unwrap(), peer.now);
+    session.answer(now, Answer::LoggedIn { messages: 9, octets: 9 });
+    session.content(b"nobody asked");
+    session.content_end();
+    session.receive(now, b"RETR 1\r\n");
+    assert!(matches!(session.poll(now), Action::Ask(_)));
+    session.answer(now, Answer::Accept);
+    peer.turn();
+    assert_eq!(std::mem::take(&mut peer.said), "-ERR [SYS/TEMP] Something went wrong here; try again later\r\n");
+    assert_eq!(peer.type_in("STAT\r\n"), "+OK 3 63\r\n");
+}
+
+#[test]
+fn passwords_keep_their_spaces_and_stay_out_of_debug_output() {
+    let now = Instant::now();
+    let mut session = Session::new(config(PlaintextLogin::Allowed), Security::Plain, now);
+    session.receive(now, "user ann@example.org\r\npass  two  words \u{fc} \n".as_bytes());
+    let Action::Ask(Question::Login(credentials)) = session.poll(now) else { panic!("no login") };
+    assert_eq!((credentials.user.as_str(), credentials.password.as_str()), ("ann@example.org", " two  words \u{fc} "));
+    assert!(!format!("{credentials:?}").contains("words"));
 }
