@@ -4,7 +4,7 @@
 //! the commit that refers to it. A file nobody refers to is an orphan and swept at the next start.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::content::INLINE_OCTETS;
@@ -137,6 +137,37 @@ impl Spooled {
             Place::Memory(content) => content.len(),
             Place::File(_) => 0,
         }
+    }
+}
+
+/// Reads a content file and checks on the way that it is what was written.
+pub struct BlobReader {
+    file: File,
+    path: PathBuf,
+    left: u64,
+    hasher: crc32fast::Hasher,
+    crc32: u32,
+}
+
+impl BlobReader {
+    pub(crate) fn open(folder: &Path, blob: BlobId, octets: u64, crc32: u32) -> Result<BlobReader> {
+        let path = path(folder, blob);
+        let file = File::open(&path).map_err(Error::io("opening", &path))?;
+        Ok(BlobReader { file, path, left: octets, hasher: crc32fast::Hasher::new(), crc32 })
+    }
+
+    /// The next octets, at most as many as `buffer` holds; 0 at the end. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] with or instead of the last octets, when the whole is not what was written.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let read = self.file.read(buffer).map_err(Error::io("reading", &self.path))?;
+        self.hasher.update(&buffer[..read]);
+        let damaged = || Error::damaged(format!("the content file {}", self.path.display()));
+        self.left = self.left.checked_sub(read as u64).ok_or_else(damaged)?;
+        let is_whole = self.left == 0 && self.hasher.clone().finalize() == self.crc32;
+        let is_over = self.left == 0 || read == 0;
+        if is_over && !is_whole { Err(damaged()) } else { Ok(read) }
     }
 }
 

@@ -22,7 +22,7 @@ mod tables;
 mod write;
 mod writer;
 
-pub use blob::{Spool, Spooled};
+pub use blob::{BlobReader, Spool, Spooled};
 pub use content::{INLINE_OCTETS, Location};
 pub use directory::{Account, AddressTarget, Credential, MailboxPolicy};
 pub use env::{Access, Options, Space};

@@ -1,7 +1,5 @@
 //! The store's handle, and the one thread that writes: durable group commit.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -11,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::blob::{self, Spool};
+use crate::blob::{self, BlobReader, Spool};
 use crate::env::{self, Access, Options, Shared, Space};
 use crate::error::{Error, Result};
-use crate::key::BlobId;
 use crate::ledger::{Fate, LedgerRecord};
 use crate::reader::{Content, Reader};
 use crate::write::{
@@ -141,10 +138,10 @@ impl Store {
         Spool::new(&self.inner.shared.blobs)
     }
 
-    /// Opens a content file for reading.
-    pub fn open_blob(&self, blob: BlobId) -> Result<File> {
-        let path = blob::path(&self.inner.shared.blobs, blob);
-        File::open(&path).map_err(Error::io("opening", &path))
+    /// Opens the file of a large content; `None` when it is small and inline.
+    pub fn open_blob(&self, content: &Content) -> Result<Option<BlobReader>> {
+        let open = |blob| BlobReader::open(&self.inner.shared.blobs, blob, content.octets, content.head.crc32);
+        content.blob().map(open).transpose()
     }
 
     /// Whether a message of `octets` can be taken on. Touches the disk lightly.
@@ -195,22 +192,10 @@ impl Store {
 
     /// Reads a whole content, wherever it lies, and compares its checksum.
     pub fn verify(&self, reader: &Reader, content: &Content) -> Result<()> {
-        let Some(blob) = content.blob() else { return reader.read_inline(content, &mut Vec::new()) };
-        let path = blob::path(&self.inner.shared.blobs, blob);
-        let mut file = self.open_blob(blob)?;
-        let (mut hasher, mut octets, mut piece) = (crc32fast::Hasher::new(), 0, vec![0; 64 * 1024]);
-        loop {
-            let read = file.read(&mut piece).map_err(Error::io("reading", &path))?;
-            if read == 0 {
-                break;
-            }
-            hasher.update(&piece[..read]);
-            octets += read as u64;
-        }
-        match octets == content.octets && hasher.finalize() == content.head.crc32 {
-            true => Ok(()),
-            false => Err(Error::damaged(format!("the content file {}", path.display()))),
-        }
+        let Some(mut file) = self.open_blob(content)? else { return reader.read_inline(content, &mut Vec::new()) };
+        let mut piece = vec![0; 64 * 1024];
+        while file.read(&mut piece)? > 0 {}
+        Ok(())
     }
 }
 

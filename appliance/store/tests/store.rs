@@ -51,11 +51,17 @@ fn maildrop(store: &Store, account: AccountId, device: u16) -> Maildrop {
 fn read(store: &Store, message: MessageId) -> Option<Vec<u8>> {
     let content = store.read(|r| r.content(message)).unwrap()?;
     let mut out = Vec::new();
-    match content.blob() {
-        Some(blob) => drop(std::io::Read::read_to_end(&mut store.open_blob(blob).unwrap(), &mut out).unwrap()),
-        None => store.read(|r| r.read_inline(&content, &mut out)).unwrap(),
+    let Some(mut file) = store.open_blob(&content).unwrap() else {
+        store.read(|r| r.read_inline(&content, &mut out)).unwrap();
+        return Some(out);
+    };
+    let mut piece = [0; 5000];
+    loop {
+        match file.read(&mut piece).unwrap() {
+            0 => return Some(out),
+            read => out.extend_from_slice(&piece[..read]),
+        }
     }
-    Some(out)
 }
 
 fn collect(store: &Store, account: AccountId, device: u16, numbers: impl IntoIterator<Item = u32>) {
@@ -313,6 +319,35 @@ fn orphaned_content_files_are_swept_and_used_ones_stay() {
     let store = open(dir.path());
     assert_eq!(std::fs::read_dir(dir.path().join("blobs")).unwrap().count(), 1);
     assert_eq!(read(&store, message).unwrap().len(), 400_000);
+}
+
+#[test]
+fn damaged_content_is_noticed_and_named_and_the_rest_is_unharmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let ann = id(&store, "ann");
+    let small = deliver(&store, &b"the small one ".repeat(400), &[ann]).message;
+    let large = deliver(&store, &b"the large one ".repeat(40_000), &[ann]).message;
+    let whole = deliver(&store, &b"unharmed ".repeat(400), &[ann]).message;
+    drop(store);
+    let damage = |path: &Path, wanted: &[u8]| {
+        let mut octets = std::fs::read(path).unwrap();
+        // All of them: pages that LMDB has replaced still lie in the file.
+        let places: Vec<usize> = (0..octets.len() - wanted.len()).filter(|&at| octets[at..].starts_with(wanted)).collect();
+        assert!(!places.is_empty());
+        places.into_iter().for_each(|at| octets[at] ^= 1);
+        std::fs::write(path, octets).unwrap();
+    };
+    damage(&dir.path().join("store/data.mdb"), b"the small one");
+    let blob = std::fs::read_dir(dir.path().join("blobs")).unwrap().next().unwrap().unwrap().path();
+    damage(&blob, b"the large one");
+    let store = open(dir.path());
+    let verify = |id| store.read(|r| store.verify(r, &r.content(id)?.unwrap()));
+    assert!(matches!(verify(small), Err(Error::Damaged { .. })));
+    assert!(matches!(verify(large), Err(Error::Damaged { .. })));
+    std::fs::write(&blob, b"cut off").unwrap();
+    assert!(matches!(verify(large), Err(Error::Damaged { .. })));
+    verify(whole).unwrap();
 }
 
 #[test]

@@ -1,15 +1,13 @@
 //! Answers to the questions of a POP3 session: one visit of one device to one maildrop.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_proto::pop3::{Answer, Credentials, Entry, Question, Refusal};
 use pillarbox_store::{
-    Collection, Content, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result,
+    BlobReader, Collection, Content, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result,
 };
 use roaring::RoaringBitmap;
 use tokio::sync::SemaphorePermit;
@@ -72,7 +70,7 @@ struct Inside {
 /// The octets of a message on their way to a session.
 pub enum Body {
     Small { octets: Vec<u8>, given: usize },
-    Large { file: Option<File>, piece: Vec<u8> },
+    Large { file: Option<BlobReader>, piece: Vec<u8> },
 }
 
 impl Body {
@@ -89,7 +87,7 @@ impl Body {
                 let (Some(mut reading), mut buffer) = (file.take(), std::mem::take(piece)) else { return Ok(None) };
                 let (reading, buffer) = off_thread(move || {
                     buffer.resize(PIECE.min(room), 0);
-                    let read = reading.read(&mut buffer).map_err(|e| Error::Invalid { why: e.to_string() })?;
+                    let read = reading.read(&mut buffer)?;
                     buffer.truncate(read);
                     Ok((reading, buffer))
                 })
@@ -231,14 +229,13 @@ impl<'a> Visit<'a> {
     }
 
     async fn large(&mut self, content: &Content) -> (Answer, Option<Body>) {
-        let Some(blob) = content.blob() else { return (nobody(), None) };
-        let store = self.context.store.clone();
-        match off_thread(move || store.open_blob(blob)).await {
+        let (store, wanted) = (self.context.store.clone(), content.clone());
+        match off_thread(move || store.open_blob(&wanted)).await {
             Ok(file) => {
                 if let Some(inside) = &mut self.inside {
                     inside.fetched.push(content.message.0);
                 }
-                (Answer::Content { octets: content.octets }, Some(Body::Large { file: Some(file), piece: Vec::new() }))
+                (Answer::Content { octets: content.octets }, Some(Body::Large { file, piece: Vec::new() }))
             }
             Err(error) => (self.trouble(&error), None),
         }

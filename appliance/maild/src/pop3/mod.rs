@@ -81,7 +81,11 @@ async fn feed(session: &mut Session, stream: &mut Stream, mut body: Body) -> Res
             return Err(Ended::Broken);
         }
         // A message that can't be read to its end must not look complete: the line drops instead.
-        match body.next(room).await.map_err(|_| Ended::Broken)? {
+        let next = body.next(room).await.map_err(|error| {
+            tracing::error!(%error, "a message broke off");
+            Ended::Broken
+        })?;
+        match next {
             Some(octets) if session.content_satisfied() == ContentNeed::More => session.content(octets),
             _ => {
                 session.content_end();
