@@ -11,14 +11,14 @@ pub enum Security {
     Tls,
 }
 
-/// Whether something is offered.
+/// Whether STLS is offered (RFC 2595 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     Yes,
     No,
 }
 
-/// Whether passwords may come in the clear.
+/// Whether passwords may come in the clear; RFC 2595 §2.2 wants a setting that forbids it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaintextLogin {
     Allowed,
@@ -35,6 +35,7 @@ pub enum Expire {
 /// Settings of a session.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Name in the greeting.
     pub hostname: String,
     pub stls: Offer,
     pub plaintext_login: PlaintextLogin,
@@ -51,11 +52,13 @@ pub struct Config {
 pub struct Limits {
     /// Longest command line in octets (RFC 2449 §4 asks for 255; SASL responses are longer).
     pub line: usize,
+    /// Senseless commands borne; the next one ends the session.
     pub errors: u32,
+    /// Wrong logins after which the session ends.
     pub failed_logins: u32,
     /// Most commands before the login.
     pub commands_before_login: u32,
-    /// Silence after which a logged-in session ends (RFC 1939 §3: at least 10 minutes).
+    /// Time without a command after which a logged-in session ends (RFC 1939 §3: at least 10 minutes).
     pub autologout: Duration,
     /// Time to log in.
     pub login: Duration,
@@ -105,16 +108,22 @@ pub enum Question<'a> {
 /// The answer to a question.
 #[derive(Clone, Debug)]
 pub enum Answer {
+    /// To a login: the maildrop as it is now and stays for this session (RFC 1939 §5).
     LoggedIn { messages: u32, octets: u64 },
+    /// To a listing: at least one entry. The session comes back for the rest.
     Listing(Vec<Entry>),
+    /// To a retrieval: how long the message is, before dots are stuffed (RFC 1939 §11).
     Content { octets: u64 },
+    /// To an update: it is done, on stable storage.
     Accept,
+    /// To anything. A refused update ends the session (RFC 1939 §6).
     Refuse(Refusal),
 }
 
 /// One message in a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
+    /// Size of the message with CRLF line ends (RFC 1939 §11).
     pub octets: u64,
     /// Printable ASCII (RFC 1939 §7).
     pub uidl: [u8; 16],
@@ -125,14 +134,16 @@ pub struct Entry {
 pub struct Refusal {
     /// Response code without brackets (RFC 2449 §8, RFC 3206).
     pub code: Option<&'static str>,
+    /// Words for the person in front of the mail program; cut after 400 octets (RFC 2449 §4).
     pub text: String,
 }
 
-/// A login attempt.
+/// A login attempt: USER and PASS (RFC 1939 §7), or SASL PLAIN (RFC 4616).
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// On whose behalf; empty: one's own.
     pub authorization: String,
+    /// As it was typed.
     pub user: String,
     pub password: Secret,
 }
