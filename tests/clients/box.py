@@ -32,12 +32,17 @@ class Box:
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
         line = self.process.stdout.readline() if ready else b""
         if not line:
-            raise RuntimeError("the server did not start: " + open(self.log.name).read())
+            raise RuntimeError("the server did not start: " + self.said())
         self.facts = json.loads(line)
         self.ports = self.facts["ports"]
         self.name = self.facts["tls_name"]
         self.ca = self.facts["ca"]
         self.ann, self.bob = [(a["address"], a["password"]) for a in self.facts["accounts"]]
+
+    def said(self):
+        """What the server wrote to its log."""
+        with open(self.log.name) as log:
+            return log.read()
 
     def tls(self):
         return ssl.create_default_context(cafile=self.ca)
@@ -55,11 +60,13 @@ class Box:
                 return self.smtp().quit()
             except OSError:
                 threading.Event().wait(0.01)
-        raise RuntimeError("the server did not come back: " + open(self.log.name).read())
+        raise RuntimeError("the server did not come back: " + self.said())
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(PATIENCE)
+        if self.process.stdout:
+            self.process.stdout.close()
 
     def stop(self):
         """Ends the server as systemd does; it must end by itself and well."""
@@ -68,7 +75,7 @@ class Box:
         self.log.close()
         if self.process.stdout:
             self.process.stdout.close()
-        said = open(self.log.name).read()
+        said = self.said()
         shutil.rmtree(self.folder)
         if code != 0 or "panicked" in said:
             raise AssertionError(f"the server ended with {code}: {said[-2000:]}")

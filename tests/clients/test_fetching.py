@@ -29,7 +29,8 @@ class Fetching(BoxTest):
             open(os.path.join(folder, "inbox"), "w").close()
             code, said = self.run_program(program, *[w.replace("FOLDER", folder) for w in words],
                                           env={"HOME": folder, "FETCHMAILHOME": folder})
-            stored = open(os.path.join(folder, "inbox"), errors="replace").read()
+            with open(os.path.join(folder, "inbox"), errors="replace") as file:
+                stored = file.read()
         return code, said, stored
 
     def assert_fetched(self, code, said, stored, token):
