@@ -166,16 +166,18 @@ pub fn stable_hash(parts: &[&[u8]]) -> u64 {
     })
 }
 
-/// Decodes arbitrary octets as every kind of value and checks that what decodes survives a round trip.
+/// Decodes arbitrary octets as every kind of value and checks that what decodes can be written and read
+/// back. Writing may shorten what is longer than its limit (texts of the ledger), but only once.
 /// For fuzzing and property tests.
 ///
 /// # Panics
 /// When a value does not survive.
 pub fn check_all(octets: &[u8]) {
-    fn check<T: Record + PartialEq + std::fmt::Debug>(octets: &[u8]) {
+    fn check<T: Record>(octets: &[u8]) {
         if let Ok(value) = T::decode(octets) {
-            let again = T::decode(&value.encode());
-            assert!(again.is_ok_and(|again| again == value), "a value changed by encoding");
+            let written = value.encode();
+            let again = T::decode(&written).map(|again| again.encode());
+            assert!(again.is_ok_and(|again| again == written), "a value changed by encoding");
         }
     }
     check::<crate::directory::Account>(octets);
