@@ -28,6 +28,9 @@ impl Read for Transport {
 /// A connection that speaks in lines.
 pub struct Connection {
     stream: BufReader<Transport>,
+    /// Ends of responses that were read along with earlier ones, and what came behind the last.
+    ends_ahead: usize,
+    tail: Vec<u8>,
 }
 
 impl Connection {
@@ -35,7 +38,7 @@ impl Connection {
     pub fn plain(address: &str) -> io::Result<Connection> {
         let tcp = TcpStream::connect(address)?;
         tcp.set_nodelay(true)?;
-        Ok(Connection { stream: BufReader::with_capacity(BUFFER, Transport::Plain(tcp)) })
+        Ok(Connection::over(Transport::Plain(tcp)))
     }
 
     /// Goes over to TLS.
@@ -44,7 +47,11 @@ impl Connection {
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
         let client = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
         let tls = Transport::Tls(Box::new(StreamOwned::new(client, tcp)));
-        Ok(Connection { stream: BufReader::with_capacity(BUFFER, tls) })
+        Ok(Connection::over(tls))
+    }
+
+    fn over(transport: Transport) -> Connection {
+        Connection { stream: BufReader::with_capacity(BUFFER, transport), ends_ahead: 0, tail: Vec::new() }
     }
 
     /// Sends octets.
@@ -87,24 +94,25 @@ impl Connection {
     /// Reads past `count` ends of multi-line responses; returns the octets.
     pub fn skip_responses(&mut self, count: usize) -> io::Result<u64> {
         const END: &[u8] = b"\r\n.\r\n";
-        let (mut ends, mut octets, mut tail) = (0, 0, Vec::new());
-        while ends < count {
+        let mut octets = 0;
+        while self.ends_ahead < count {
             let piece = self.stream.fill_buf()?;
             if piece.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let length = piece.len();
-            tail.extend_from_slice(piece);
+            self.tail.extend_from_slice(piece);
             self.stream.consume(length);
             octets += length as u64;
             let mut last = 0;
-            for at in memchr::memmem::find_iter(&tail, END) {
-                ends += 1;
+            for at in memchr::memmem::find_iter(&self.tail, END) {
+                self.ends_ahead += 1;
                 last = at + END.len();
             }
-            let keep = last.max(tail.len().saturating_sub(END.len() - 1));
-            tail.drain(..keep);
+            let keep = last.max(self.tail.len().saturating_sub(END.len() - 1));
+            self.tail.drain(..keep);
         }
+        self.ends_ahead -= count;
         Ok(octets)
     }
 
