@@ -1,6 +1,6 @@
-//! SMTP (RFC 5321) and message submission (RFC 6409) from the server's side, without any I/O.
+//! SMTP (RFC 5321) and message submission (RFC 6409) from both sides, without any I/O.
 //!
-//! [`Session`] is the main type. It knows the protocol; who may send, who exists and where content goes is
+//! [`Session`] is the server's side, [`client::Session`] the client's. The server's knows the protocol; who may send, who exists and where content goes is
 //! asked of the driver. It must not know sockets, TLS itself, a clock or the store.
 //!
 //! | standard | what |
@@ -11,6 +11,7 @@
 //! | RFC 3848, RFC 6531 §4.3 | names of protocols in trace fields |
 
 pub(crate) mod base64;
+pub mod client;
 mod command;
 mod config;
 mod envelope;

@@ -20,6 +20,23 @@ pub fn decode(text: &str) -> Option<String> {
     Some(out)
 }
 
+/// Encodes printable ASCII; anything else becomes `?`.
+pub fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '+' | '=' | ' ' => {
+                // Writing to a String can't fail.
+                let _ = write!(out, "+{:02X}", c as u32);
+            }
+            '!'..='~' => out.push(c),
+            _ => out.push('?'),
+        }
+    }
+    out
+}
+
 /// Upper-case hexadecimal digits only, as the standard has it.
 fn hex(digit: u8) -> Option<u8> {
     match digit {
@@ -31,7 +48,15 @@ fn hex(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, encode};
+
+    #[test]
+    fn what_is_encoded_decodes_again() {
+        for text in ["", "a", "a+b=c d", "rfc822;ann@example.org"] {
+            assert_eq!(decode(&encode(text)).as_deref(), Some(text));
+        }
+        assert_eq!(encode("é"), "?");
+    }
 
     #[test]
     fn table() {

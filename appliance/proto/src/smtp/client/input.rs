@@ -1,0 +1,155 @@
+//! Replies off the wire (RFC 5321 §4.2.1): liberal in what is taken, bounded in what is kept.
+
+use memchr::memchr;
+
+use crate::reply::{Enhanced, Reply};
+
+/// Octets of a reply line; RFC 5321 §4.5.3.1.5 says 512, servers say more.
+const LINE_OCTETS: usize = 4096;
+/// Lines of one reply that are kept; the rest are read past.
+const LINES: usize = 64;
+/// Octets of one reply, all lines together.
+const REPLY_OCTETS: usize = 256 * 1024;
+
+/// What came is no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotSmtp;
+
+/// Gathers octets and gives replies.
+#[derive(Debug, Default)]
+pub struct Replies {
+    octets: Vec<u8>,
+    lines: Vec<String>,
+    code: Option<u16>,
+    seen: usize,
+}
+
+impl Replies {
+    pub fn push(&mut self, octets: &[u8]) {
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// Forgets everything; for the change to TLS (RFC 3207 §4.2).
+    pub fn clear(&mut self) {
+        *self = Replies::default();
+    }
+
+    /// True when octets wait that belong to no reply asked for.
+    pub fn has_rest(&self) -> bool {
+        !self.octets.is_empty()
+    }
+
+    /// The next whole reply, if it is here.
+    pub fn next(&mut self) -> Result<Option<Reply>, NotSmtp> {
+        let mut from = 0;
+        let result = loop {
+            let rest = &self.octets[from..];
+            let Some(end) = memchr(b'\n', rest) else {
+                break if rest.len() > LINE_OCTETS { Err(NotSmtp) } else { Ok(None) };
+            };
+            let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]).to_vec();
+            from += end + 1;
+            self.seen += line.len();
+            match self.line(&line) {
+                Ok(None) if self.seen <= REPLY_OCTETS => {}
+                Ok(None) => break Err(NotSmtp),
+                other => break other,
+            }
+        };
+        self.octets.drain(..from);
+        result
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, NotSmtp> {
+        let (code, rest) = line.split_at_checked(3).ok_or(NotSmtp)?;
+        let code = std::str::from_utf8(code).ok().and_then(|c| c.parse::<u16>().ok()).ok_or(NotSmtp)?;
+        if !(200..600).contains(&code) || self.code.is_some_and(|first| first != code) || line.len() > LINE_OCTETS {
+            return Err(NotSmtp);
+        }
+        let (is_last, text) = match rest.split_first() {
+            None => (true, rest),
+            Some((b' ', text)) => (true, text),
+            Some((b'-', text)) => (false, text),
+            Some(_) => return Err(NotSmtp),
+        };
+        if self.lines.len() < LINES {
+            let text = String::from_utf8_lossy(text);
+            self.lines.push(text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
+        }
+        self.code = Some(code);
+        if !is_last {
+            return Ok(None);
+        }
+        let mut lines = std::mem::take(&mut self.lines);
+        (self.code, self.seen) = (None, 0);
+        let enhanced = lines.first().and_then(|line| enhanced(line, code)).map(|(enhanced, _)| enhanced);
+        if enhanced.is_some() {
+            for line in &mut lines {
+                if let Some((_, text)) = self::enhanced(line, code) {
+                    *line = text.to_string();
+                }
+            }
+        }
+        Ok(Some(Reply { code, enhanced, lines }))
+    }
+}
+
+/// The enhanced status code in front of a text (RFC 2034 §4); its class must be that of the reply.
+fn enhanced(text: &str, code: u16) -> Option<(Enhanced, &str)> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let mut numbers = word.split('.');
+    let class: u8 = numbers.next()?.parse().ok()?;
+    let (subject, detail) = (number(numbers.next()?)?, number(numbers.next()?)?);
+    (numbers.next().is_none() && u16::from(class) == code / 100 && matches!(class, 2 | 4 | 5))
+        .then_some((Enhanced(class, subject, detail), rest))
+}
+
+fn number(text: &str) -> Option<u16> {
+    (text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(wire: &[u8], piece: usize) -> Result<Vec<Reply>, NotSmtp> {
+        let (mut replies, mut found) = (Replies::default(), Vec::new());
+        for chunk in wire.chunks(piece) {
+            replies.push(chunk);
+            while let Some(reply) = replies.next()? {
+                found.push(reply);
+            }
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn replies_are_read_however_they_are_cut() {
+        let wire = b"220 mail.example ESMTP\r\n250-one\r\n250-two\r\n250 three\n550-5.1.1 no\r\n550 5.1.1 such\r\n354\r\n";
+        for piece in 1..=wire.len() {
+            let found = all(wire, piece).unwrap();
+            let short: Vec<_> = found.iter().map(|r| (r.code, r.lines.join("|"))).collect();
+            let expected = [(220, "mail.example ESMTP"), (250, "one|two|three"), (550, "no|such"), (354, "")];
+            assert_eq!(short, expected.map(|(c, t)| (c, t.to_string())));
+            assert_eq!(found[2].enhanced, Some(Enhanced(5, 1, 1)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_smtp_is_refused_and_nothing_grows() {
+        for wire in [&b"HTTP/1.1 400 Bad\r\n"[..], b"2\r\n", b"250x\r\n", b"250-a\r\n251 b\r\n", b"999 a\r\n", b"\r\n", &[b'2'; 9000]] {
+            assert_eq!(all(wire, 7), Err(NotSmtp), "{:?}", wire.escape_ascii());
+        }
+        let endless = b"250-abcdefgh\r\n".repeat(40_000);
+        assert_eq!(all(&endless, 1000), Err(NotSmtp));
+    }
+
+    #[test]
+    fn enhanced_codes_must_fit_the_reply() {
+        let reply = |wire: &str| all(wire.as_bytes(), 99).unwrap().remove(0);
+        assert_eq!(reply("250 2.0.0 Ok\r\n").lines, ["Ok"]);
+        assert_eq!(reply("250 5.0.0 Ok\r\n").enhanced, None);
+        assert_eq!(reply("450 4.7.1.2 x\r\n").enhanced, None);
+        assert_eq!(reply("220 192.0.2.1 x\r\n").enhanced, None);
+    }
+}

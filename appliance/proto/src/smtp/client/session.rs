@@ -1,0 +1,586 @@
+//! The session: commands out, replies in.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::input::Replies;
+use super::stuffing::Stuffing;
+use super::types::{Action, Config, Failure, Mailing, Peer, Report, Stage, StartTls, TranscriptLine};
+use crate::reply::{Enhanced, Reply};
+use crate::smtp::envelope::{Body, Notify, Ret};
+use crate::smtp::{base64, xtext};
+
+/// Commands under way at once, where the server takes several (RFC 2920).
+const IN_FLIGHT: usize = 100;
+/// Content that may wait to be sent before the driver is asked to send it.
+const OUTPUT_OCTETS: usize = 64 * 1024;
+/// Lines of the conversation that are kept.
+const TRANSCRIPT_LINES: usize = 200;
+
+/// The reply that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expect {
+    Greeting,
+    Ehlo,
+    Helo,
+    StartTls,
+    /// The step of the exchange: 0 is the AUTH command itself.
+    Auth(Mechanism, u8),
+    Reset,
+    Mail,
+    Recipient(usize),
+    Data,
+    Final,
+    Quit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mechanism {
+    Plain,
+    Login,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Replies are waited for.
+    Talk,
+    Tls,
+    Ready,
+    Content(Stuffing),
+    Done,
+    Failed,
+    Close,
+}
+
+/// A message under way.
+#[derive(Debug)]
+struct Transaction {
+    outcomes: Vec<Option<Reply>>,
+    /// Recipients the server said yes to; the final reply is theirs.
+    accepted: Vec<usize>,
+    is_refused: bool,
+}
+
+/// One connection from the client's side; see the module's text.
+pub struct Session {
+    config: Config,
+    is_secure: bool,
+    is_logged_in: bool,
+    peer: Peer,
+    greeting: String,
+    phase: Phase,
+    replies: Replies,
+    expected: VecDeque<Expect>,
+    /// Commands that wait for their turn, with what their reply will be.
+    waiting: VecDeque<(String, Expect)>,
+    output: Vec<u8>,
+    sent: Vec<u8>,
+    transaction: Option<Transaction>,
+    report: Option<Report>,
+    failure: Option<Failure>,
+    /// A transaction was begun and not ended by a final reply.
+    is_open: bool,
+    is_eof: bool,
+    deadline: Instant,
+    transcript: Vec<TranscriptLine>,
+}
+
+impl Session {
+    /// A session on a fresh connection; `is_secure` when TLS is on already.
+    pub fn new(config: Config, is_secure: bool, now: Instant) -> Session {
+        let deadline = now + config.timeouts.greeting;
+        Session {
+            config,
+            is_secure,
+            is_logged_in: false,
+            peer: Peer::default(),
+            greeting: String::new(),
+            phase: Phase::Talk,
+            replies: Replies::default(),
+            expected: VecDeque::from([Expect::Greeting]),
+            waiting: VecDeque::new(),
+            output: Vec::new(),
+            sent: Vec::new(),
+            transaction: None,
+            report: None,
+            failure: None,
+            is_open: false,
+            is_eof: false,
+            deadline,
+            transcript: Vec::new(),
+        }
+    }
+
+    /// What the server said it can do.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The server's own words in its greeting.
+    pub fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// Until when to wait for input.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Why the session failed.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// The conversation since it was last asked for; bounded.
+    pub fn take_transcript(&mut self) -> Vec<TranscriptLine> {
+        std::mem::take(&mut self.transcript)
+    }
+
+    /// Octets from the server.
+    pub fn receive(&mut self, octets: &[u8]) {
+        self.replies.push(octets);
+    }
+
+    /// The server closed the connection, or it broke.
+    pub fn peer_closed(&mut self) {
+        self.is_eof = true;
+    }
+
+    /// The next thing to do. Gives `Input` only when nothing else can be done.
+    pub fn poll(&mut self, now: Instant) -> Action<'_> {
+        loop {
+            if matches!(self.phase, Phase::Failed) {
+                return Action::Failed;
+            }
+            self.say_waiting(now);
+            if !self.output.is_empty() && (self.output.len() >= OUTPUT_OCTETS || !matches!(self.phase, Phase::Content(_))) {
+                self.sent.clear();
+                std::mem::swap(&mut self.sent, &mut self.output);
+                return Action::Send(&self.sent);
+            }
+            match self.phase {
+                Phase::Tls => return Action::StartTls,
+                Phase::Ready => return Action::Ready,
+                Phase::Content(_) => return Action::Content,
+                Phase::Done => return Action::Done,
+                Phase::Failed => return Action::Failed,
+                Phase::Close => return Action::Close,
+                Phase::Talk => {}
+            }
+            match self.replies.next() {
+                Err(_) => self.fail(Failure::NotSmtp { stage: self.stage() }),
+                Ok(Some(reply)) => self.reply(reply, now),
+                Ok(None) if self.is_eof => match self.expected.front() {
+                    Some(Expect::Quit) => self.phase = Phase::Close,
+                    _ => self.fail(Failure::Broken { stage: self.stage() }),
+                },
+                Ok(None) if now >= self.deadline => match self.expected.front() {
+                    Some(Expect::Quit) => self.phase = Phase::Close,
+                    _ => self.fail(Failure::TimedOut { stage: self.stage() }),
+                },
+                Ok(None) => return Action::Input,
+            }
+        }
+    }
+
+    /// TLS is on: everything is said anew (RFC 3207 §4.2).
+    pub fn tls_done(&mut self, now: Instant) {
+        self.wait_for(self.config.timeouts.command, now);
+        self.is_secure = true;
+        self.peer = Peer::default();
+        self.phase = Phase::Talk;
+        self.replies.clear();
+        self.hello();
+    }
+
+    /// Begins a message; only after `Ready`. What the server cannot take is settled at once.
+    pub fn begin(&mut self, mailing: Mailing, now: Instant) {
+        let refusal = self.impossible(&mailing);
+        let outcomes = vec![refusal.clone(); mailing.recipients.len()];
+        if refusal.is_some() || mailing.recipients.is_empty() {
+            self.report = Some(Report { outcomes });
+            self.phase = Phase::Done;
+            return;
+        }
+        if self.is_open {
+            self.queue("RSET".into(), Expect::Reset);
+        }
+        self.queue(self.mail_command(&mailing), Expect::Mail);
+        for (index, recipient) in mailing.recipients.iter().enumerate() {
+            let mut command = format!("RCPT TO:<{}>", recipient.address);
+            if self.peer.dsn {
+                if let Some(notify) = recipient.notify {
+                    command.push_str(&format!(" NOTIFY={}", notify_text(notify)));
+                }
+                if let Some((kind, address)) = recipient.orcpt.as_deref().and_then(|o| o.split_once(';')) {
+                    command.push_str(&format!(" ORCPT={kind};{}", xtext::encode(address)));
+                }
+            }
+            self.queue(command, Expect::Recipient(index));
+        }
+        self.queue("DATA".into(), Expect::Data);
+        self.transaction = Some(Transaction { outcomes, accepted: Vec::new(), is_refused: false });
+        (self.is_open, self.phase) = (true, Phase::Talk);
+        self.wait_for(self.config.timeouts.command, now);
+    }
+
+    /// Appends a piece of content; only after `Content`.
+    pub fn content(&mut self, octets: &[u8]) {
+        if let Phase::Content(stuffing) = &mut self.phase {
+            stuffing.encode(octets, &mut self.output);
+        }
+    }
+
+    /// The content is complete.
+    pub fn content_end(&mut self, now: Instant) {
+        if let Phase::Content(stuffing) = self.phase {
+            stuffing.finish(&mut self.output);
+            self.phase = Phase::Talk;
+            self.expected.push_back(Expect::Final);
+            self.wait_for(self.config.timeouts.final_reply, now);
+        }
+    }
+
+    /// What became of the message; after `Done`, or after `Failed` what was settled before.
+    pub fn take_report(&mut self) -> Report {
+        if matches!(self.phase, Phase::Done) {
+            self.phase = Phase::Ready;
+        }
+        self.report.take().unwrap_or_default()
+    }
+
+    /// Says goodbye; only after `Ready`.
+    pub fn quit(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Ready) {
+            self.phase = Phase::Talk;
+            self.queue("QUIT".into(), Expect::Quit);
+            // Nobody needs this answer for long.
+            self.wait_for(self.config.timeouts.command.min(Duration::from_secs(10)), now);
+        }
+    }
+
+    fn queue(&mut self, command: String, expect: Expect) {
+        self.waiting.push_back((command, expect));
+    }
+
+    /// Sends what may be sent: one command at a time, or many where the server pipelines.
+    fn say_waiting(&mut self, now: Instant) {
+        while let Some((_, expect)) = self.waiting.front() {
+            let is_group = matches!(expect, Expect::Reset | Expect::Mail | Expect::Recipient(_) | Expect::Data);
+            let limit = if self.peer.pipelining && is_group { IN_FLIGHT } else { 1 };
+            if self.expected.len() >= limit {
+                return;
+            }
+            // A server that takes no group is spared a DATA that nobody is to get.
+            if *expect == Expect::Data && self.expected.is_empty() && self.nobody_accepted() {
+                self.waiting.clear();
+                return self.finish();
+            }
+            if let Some((command, expect)) = self.waiting.pop_front() {
+                let shown = if matches!(expect, Expect::Auth(..)) { "(login)" } else { &command };
+                self.note(TranscriptLine::Ours(shown.to_string()));
+                self.output.extend_from_slice(command.as_bytes());
+                self.output.extend_from_slice(b"\r\n");
+                self.expected.push_back(expect);
+                let patience = match expect {
+                    Expect::Data => self.config.timeouts.data.max(self.config.timeouts.command),
+                    _ => self.config.timeouts.command,
+                };
+                if expect != Expect::Quit {
+                    self.wait_for(patience, now);
+                }
+            }
+        }
+    }
+
+    fn nobody_accepted(&self) -> bool {
+        self.transaction.as_ref().is_none_or(|t| t.is_refused || t.accepted.is_empty())
+    }
+
+    fn wait_for(&mut self, patience: Duration, now: Instant) {
+        self.deadline = now + patience;
+    }
+
+    fn note(&mut self, line: TranscriptLine) {
+        if self.transcript.len() < TRANSCRIPT_LINES {
+            self.transcript.push(line);
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        match self.expected.front() {
+            Some(Expect::Greeting) => Stage::Greeting,
+            Some(Expect::Ehlo | Expect::Helo) => Stage::Hello,
+            Some(Expect::StartTls) => Stage::Tls,
+            Some(Expect::Auth(..)) => Stage::Login,
+            Some(Expect::Reset | Expect::Mail | Expect::Recipient(_) | Expect::Data) => Stage::Envelope,
+            Some(Expect::Final) => Stage::FinalReply,
+            Some(Expect::Quit) => Stage::Idle,
+            None if matches!(self.phase, Phase::Content(_)) => Stage::Content,
+            None => Stage::Idle,
+        }
+    }
+
+    /// The connection broke while the driver was sending.
+    pub fn broken(&mut self) {
+        self.fail(Failure::Broken { stage: self.stage() });
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.phase = Phase::Failed;
+        self.report = self.transaction.take().map(|t| Report { outcomes: t.outcomes });
+    }
+
+    fn hello(&mut self) {
+        self.queue(format!("EHLO {}", self.config.hello), Expect::Ehlo);
+    }
+
+    fn reply(&mut self, reply: Reply, now: Instant) {
+        self.note(TranscriptLine::Theirs(shown(&reply)));
+        let stage = self.stage();
+        let Some(expect) = self.expected.pop_front() else { return self.fail(Failure::NotSmtp { stage }) };
+        self.wait_for(self.config.timeouts.command, now);
+        let is_bye = reply.code == 421 && expect != Expect::Quit;
+        match expect {
+            Expect::Greeting if reply.code / 100 == 2 && !is_bye => {
+                self.greeting = reply.lines.first().cloned().unwrap_or_default();
+                self.hello();
+            }
+            Expect::Ehlo if reply.code / 100 == 2 => {
+                self.peer = peer(&reply);
+                self.after_hello();
+            }
+            // RFC 5321 §3.2: a server that does not know EHLO may know HELO.
+            Expect::Ehlo if reply.is_permanent() => self.queue(format!("HELO {}", self.config.hello), Expect::Helo),
+            Expect::Helo if reply.code / 100 == 2 => self.after_hello(),
+            Expect::StartTls if reply.code / 100 == 2 => {
+                // Octets that came along are not under TLS: they must not be read as if (RFC 3207 §4.2).
+                match self.replies.has_rest() {
+                    true => self.fail(Failure::NotSmtp { stage }),
+                    false => self.phase = Phase::Tls,
+                }
+            }
+            // No to STARTTLS after it was offered: plain mail may go on, where it may go plain.
+            Expect::StartTls if self.config.starttls == StartTls::IfOffered && !is_bye => {
+                self.peer.starttls = false;
+                self.after_hello();
+            }
+            Expect::Auth(mechanism, step) if reply.code / 100 == 2 || reply.code == 334 => self.auth(mechanism, step, reply),
+            Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::StartTls | Expect::Auth(..) => {
+                self.fail(Failure::Refused { stage, reply });
+            }
+            Expect::Quit => self.phase = Phase::Close,
+            Expect::Reset if is_bye => self.fail(Failure::Refused { stage, reply }),
+            Expect::Reset => {}
+            Expect::Mail => self.mail_reply(reply, is_bye),
+            Expect::Recipient(index) => self.recipient_reply(index, reply, is_bye),
+            Expect::Data => self.data_reply(reply, now, is_bye),
+            Expect::Final => self.final_reply(reply, is_bye),
+        }
+    }
+
+    fn after_hello(&mut self) {
+        if !self.is_secure && self.config.starttls != StartTls::Never {
+            if self.peer.starttls {
+                return self.queue("STARTTLS".into(), Expect::StartTls);
+            }
+            if self.config.starttls == StartTls::Must {
+                return self.fail(Failure::NoTls);
+            }
+        }
+        match self.config.login.is_some() && !self.is_logged_in {
+            true => self.log_in(),
+            false => self.phase = Phase::Ready,
+        }
+    }
+
+    fn log_in(&mut self) {
+        let Some(login) = self.config.login.clone() else { return };
+        let has = |name: &str| self.peer.auth.iter().any(|m| m == name);
+        if self.is_secure && has("PLAIN") {
+            let message = format!("\0{}\0{}", login.user, login.password.as_str());
+            let command = format!("AUTH PLAIN {}", base64::encode(message.as_bytes()));
+            self.queue(command, Expect::Auth(Mechanism::Plain, 0));
+        } else if self.is_secure && has("LOGIN") {
+            self.queue("AUTH LOGIN".into(), Expect::Auth(Mechanism::Login, 0));
+        } else {
+            self.fail(Failure::NoLogin);
+        }
+    }
+
+    fn auth(&mut self, mechanism: Mechanism, step: u8, reply: Reply) {
+        if reply.code / 100 == 2 {
+            self.is_logged_in = true;
+            self.phase = Phase::Ready;
+            return;
+        }
+        let Some(login) = self.config.login.clone() else { return };
+        let answer = match (mechanism, step) {
+            (Mechanism::Login, 0) => base64::encode(login.user.as_bytes()),
+            (Mechanism::Login, 1) => base64::encode(login.password.as_str().as_bytes()),
+            // It overlooked the initial response.
+            (Mechanism::Plain, 0) => base64::encode(format!("\0{}\0{}", login.user, login.password.as_str()).as_bytes()),
+            _ => return self.fail(Failure::NotSmtp { stage: Stage::Login }),
+        };
+        self.queue(answer, Expect::Auth(mechanism, step + 1));
+    }
+
+    /// A reason why this server cannot take this message, known before anything is said.
+    fn impossible(&self, mailing: &Mailing) -> Option<Reply> {
+        match self.peer.size {
+            Some(limit) if limit > 0 && mailing.octets > limit => {
+                let text = format!("The message has {} octets; that server takes at most {limit}", mailing.octets);
+                return Some(Reply::new(552, Enhanced(5, 3, 4), text));
+            }
+            _ => {}
+        }
+        if mailing.smtputf8 && !self.peer.smtputf8 {
+            let text = "That server takes no addresses or header fields beyond ASCII (SMTPUTF8)";
+            return Some(Reply::new(550, Enhanced(5, 6, 7), text));
+        }
+        if mailing.requiretls && !(self.is_secure && self.peer.requiretls) {
+            let text = "That server does not promise to pass mail on under TLS only (REQUIRETLS)";
+            return Some(Reply::new(550, Enhanced(5, 7, 30), text));
+        }
+        None
+    }
+
+    fn mail_command(&self, mailing: &Mailing) -> String {
+        let mut command = format!("MAIL FROM:<{}>", mailing.reverse_path);
+        if self.peer.size.is_some() {
+            command.push_str(&format!(" SIZE={}", mailing.octets));
+        }
+        if self.peer.eight_bit_mime && mailing.body == Body::EightBitMime {
+            command.push_str(" BODY=8BITMIME");
+        }
+        if mailing.smtputf8 {
+            command.push_str(" SMTPUTF8");
+        }
+        if mailing.requiretls {
+            command.push_str(" REQUIRETLS");
+        }
+        if self.peer.dsn {
+            match mailing.ret {
+                Some(Ret::Full) => command.push_str(" RET=FULL"),
+                Some(Ret::Headers) => command.push_str(" RET=HDRS"),
+                None => {}
+            }
+            if let Some(envid) = &mailing.envid {
+                command.push_str(&format!(" ENVID={}", xtext::encode(envid)));
+            }
+        }
+        command
+    }
+
+    fn mail_reply(&mut self, reply: Reply, is_bye: bool) {
+        let Some(transaction) = &mut self.transaction else { return };
+        if reply.code / 100 == 2 {
+            return;
+        }
+        transaction.is_refused = true;
+        transaction.outcomes.fill(Some(reply.clone()));
+        if is_bye {
+            return self.fail(Failure::Refused { stage: Stage::Envelope, reply });
+        }
+        // Recipients that were not named yet need not be.
+        self.waiting.clear();
+        if self.expected.is_empty() {
+            self.finish();
+        }
+    }
+
+    fn recipient_reply(&mut self, index: usize, reply: Reply, is_bye: bool) {
+        let Some(transaction) = &mut self.transaction else { return };
+        if !transaction.is_refused {
+            match reply.code / 100 {
+                2 => transaction.accepted.push(index),
+                _ => transaction.outcomes[index] = Some(reply.clone()),
+            }
+        }
+        if is_bye {
+            return self.fail(Failure::Refused { stage: Stage::Envelope, reply });
+        }
+        if transaction.is_refused && self.expected.is_empty() {
+            self.finish();
+        }
+    }
+
+    fn data_reply(&mut self, reply: Reply, now: Instant, is_bye: bool) {
+        let nobody = self.nobody_accepted();
+        if reply.code == 354 {
+            if nobody {
+                // RFC 2920 §3.1: it waits for content that there is none of.
+                self.output.extend_from_slice(b".\r\n");
+                self.expected.push_back(Expect::Final);
+                return self.wait_for(self.config.timeouts.final_reply, now);
+            }
+            self.note(TranscriptLine::Ours("(the message)".into()));
+            self.phase = Phase::Content(Stuffing::new());
+            return;
+        }
+        self.settle_accepted(&reply);
+        match is_bye {
+            true => self.fail(Failure::Refused { stage: Stage::Envelope, reply }),
+            false => self.finish(),
+        }
+    }
+
+    fn final_reply(&mut self, reply: Reply, is_bye: bool) {
+        self.settle_accepted(&reply);
+        self.is_open = false;
+        match is_bye {
+            true => self.fail(Failure::Refused { stage: Stage::FinalReply, reply }),
+            false => self.finish(),
+        }
+    }
+
+    fn settle_accepted(&mut self, reply: &Reply) {
+        if let Some(transaction) = &mut self.transaction {
+            for &index in &transaction.accepted {
+                transaction.outcomes[index] = Some(reply.clone());
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.report = self.transaction.take().map(|t| Report { outcomes: t.outcomes });
+        self.phase = Phase::Done;
+    }
+}
+
+fn shown(reply: &Reply) -> String {
+    let enhanced = reply.enhanced.map_or(String::new(), |Enhanced(a, b, c)| format!("{a}.{b}.{c} "));
+    format!("{} {enhanced}{}", reply.code, reply.lines.join(" / "))
+}
+
+/// Reads the reply to EHLO (RFC 5321 §4.1.1.1); what is unknown does not matter.
+fn peer(reply: &Reply) -> Peer {
+    let mut peer = Peer::default();
+    for line in reply.lines.iter().skip(1) {
+        // Some old servers write `AUTH=LOGIN PLAIN`.
+        let mut words = line.split([' ', '=']).filter(|w| !w.is_empty()).map(str::to_ascii_uppercase);
+        match words.next().as_deref() {
+            Some("PIPELINING") => peer.pipelining = true,
+            Some("8BITMIME") => peer.eight_bit_mime = true,
+            Some("SMTPUTF8") => peer.smtputf8 = true,
+            Some("STARTTLS") => peer.starttls = true,
+            Some("DSN") => peer.dsn = true,
+            Some("REQUIRETLS") => peer.requiretls = true,
+            Some("SIZE") => peer.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+            Some("AUTH") => peer.auth.extend(words),
+            _ => {}
+        }
+    }
+    peer
+}
+
+fn notify_text(notify: Notify) -> String {
+    let words = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
+    let words: Vec<&str> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
+    if words.is_empty() { "NEVER".into() } else { words.join(",") }
+}
