@@ -36,6 +36,7 @@ section!(
         tls: Tls = Tls::default(),
         dns: Dns = Dns::default(),
         trust: Trust = Trust::default(),
+        outbound: Outbound = Outbound::default(),
         store: StoreLimits = StoreLimits::default(),
         limits: Limits = Limits::default(),
         timeouts: Timeouts = Timeouts::default(),
@@ -68,8 +69,45 @@ section!(
     /// Name resolution.
     Dns {
         servers: Vec<DnsServer> = Vec::new(),
+        deadline: u64 = 10,
+        dnssec: bool = true,
+        trust_anchor: PathBuf = PathBuf::new(),
     }
 );
+
+section!(
+    /// Mail to other servers.
+    Outbound {
+        retry: Vec<u64> = vec![60, 180, 600, 1800, 3600, 7200, 14_400],
+        lifetime: u64 = 5 * 86_400,
+        warn_after: u64 = 4 * 3600,
+        connections: usize = 16,
+        connections_per_destination: usize = 4,
+        messages_per_connection: usize = 100,
+        recipients_per_message: usize = 100,
+        daily_recipients: u32 = 500,
+        connect: u64 = 30,
+        greeting: u64 = 300,
+        command: u64 = 300,
+        data: u64 = 120,
+        final_reply: u64 = 600,
+        ipv6: Ipv6 = Ipv6::AfterIpv4,
+        mta_sts: bool = true,
+        dane: bool = true,
+        roots: PathBuf = PathBuf::new(),
+        remote_port: u16 = 25,
+        https_port: u16 = 443,
+    }
+);
+
+/// When IPv6 is used for mail to other servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ipv6 {
+    Off,
+    AfterIpv4,
+    First,
+}
 
 section!(
     /// Networks with privileges.
@@ -232,10 +270,30 @@ impl Config {
         at_least("timeouts.smtp_command", self.timeouts.smtp_command, 1)?;
         at_least("timeouts.pop3_idle", self.timeouts.pop3_idle, 1)?;
         at_least("store.batch_messages", self.store.batch_messages as u64, 1)?;
+        at_least("dns.deadline", self.dns.deadline, 1)?;
+        at_least("outbound.connections", self.outbound.connections as u64, 1)?;
+        at_least("outbound.connections_per_destination", self.outbound.connections_per_destination as u64, 1)?;
+        at_least("outbound.messages_per_connection", self.outbound.messages_per_connection as u64, 1)?;
+        at_least("outbound.recipients_per_message", self.outbound.recipients_per_message as u64, 1)?;
+        if self.outbound.retry.is_empty() || self.outbound.retry.contains(&0) {
+            return Err("outbound.retry: needs at least one interval, and none may be 0".into());
+        }
+        self.check_test_network(self.listen.smtp.iter().any(|address| address.port() == 25))?;
         if self.limits.message_octets > u64::from(u32::MAX) / 2 {
             return Err("limits.message_octets: must be below 2 GiB".into());
         }
         Ok(())
+    }
+
+    /// Other ports than the world's are for test networks; a box that takes the world's mail must not have them.
+    pub fn check_test_network(&self, takes_public_mail: bool) -> Result<(), String> {
+        let is_test = self.outbound.remote_port != 25 || self.outbound.https_port != 443;
+        match is_test && takes_public_mail {
+            true => Err("outbound.remote_port and outbound.https_port are for test networks, and listen.smtp has port 25: \
+                         leave them at 25 and 443, or listen on another port"
+                .into()),
+            false => Ok(()),
+        }
     }
 
     /// The name the box gives itself.
@@ -295,6 +353,11 @@ mod tests {
         assert!(error.contains("not a network"), "{error}");
         let config = Config { limits: Limits { message_octets: 5, ..Limits::default() }, ..Config::default() };
         assert!(config.check().unwrap_err().contains("limits.message_octets"));
+        let mut config = Config::default();
+        config.outbound.remote_port = 2525;
+        assert!(config.check().unwrap_err().contains("test networks"));
+        config.listen.smtp = vec!["127.0.0.1:2525".parse().unwrap()];
+        config.check().unwrap();
     }
 
     #[test]

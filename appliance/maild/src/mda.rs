@@ -124,8 +124,7 @@ impl<'a> Incoming<'a> {
             subject: subject(&self.head),
             ..LedgerRecord::new(self.arrived, Fate::Delivered, envelope.code)
         };
-        let delivery =
-            Delivery { content, delivery_octets: self.delivery_octets, placements: placements.collect(), record };
+        let delivery = Delivery::local(content, self.delivery_octets, placements.collect(), record);
         self.context.store.deliver(delivery).done().await
     }
 }

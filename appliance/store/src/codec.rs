@@ -18,6 +18,26 @@ pub trait FixedKey: Copy + 'static {
     fn read(octets: &mut Cursor<'_>) -> Option<Self>;
 }
 
+impl FixedKey for u32 {
+    const WIDTH: usize = 4;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_be_bytes());
+    }
+    fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+        octets.u32()
+    }
+}
+
+impl FixedKey for u64 {
+    const WIDTH: usize = 8;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_be_bytes());
+    }
+    fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+        octets.u64()
+    }
+}
+
 /// A value with a format version in front.
 pub trait Record: Sized + 'static {
     /// The version this release writes.
@@ -191,4 +211,10 @@ pub fn check_all(octets: &[u8]) {
     check::<crate::mailbox::View>(octets);
     check::<crate::content::ContentHead>(octets);
     check::<crate::ledger::LedgerRecord>(octets);
+    check::<crate::queue::Outgoing>(octets);
+    check::<crate::queue::Waiting>(octets);
+    check::<crate::queue::Transcript>(octets);
+    check::<crate::queue::Route>(octets);
+    check::<crate::queue::SigningKey>(octets);
+    check::<crate::queue::StsPolicy>(octets);
 }

@@ -12,6 +12,9 @@ use crate::directory::{Account, AddressTarget, Credential, DomainRecord, Mailbox
 use crate::key::{AccountId, BlobId, MessageId};
 use crate::ledger::{Fate, LedgerRecord, ShortCode};
 use crate::mailbox::{Entry, Flags, FolderName, FolderState, UidSet, View};
+use crate::queue::{
+    Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting,
+};
 
 fn golden<T: Record + PartialEq + std::fmt::Debug>(value: T, hex: &str) {
     let written: String = value.encode().iter().map(|octet| format!("{octet:02x}")).collect();
@@ -63,9 +66,59 @@ fn rows_of_content_and_ledger() {
         subject: "S".into(),
         detail: "D".into(),
         messages: vec![5, 300],
+        message_id: "m".into(),
         ..LedgerRecord::new(1, Fate::Delivered, ShortCode(2))
     };
-    golden(record, "01 0000000000000001 01 00000002 04 c0000201 03614062 01 03634064 0153 0144 02 05 a702");
+    golden(record.clone(), "02 0000000000000001 01 00000002 04 c0000201 03614062 01 03634064 0153 0144 02 05 a702 016d");
+    // Version 1 had no Message-ID, and is still read.
+    let old = [&[1][..], &record.encode()[1..record.encode().len() - 2]].concat();
+    assert_eq!(LedgerRecord::decode(&old).unwrap(), LedgerRecord { message_id: String::new(), ..record });
+}
+
+#[test]
+fn rows_of_the_queue() {
+    let outgoing = Outgoing {
+        account: Some(AccountId(3)),
+        code: ShortCode(2),
+        sender: "a@b".into(),
+        arrived: 1,
+        traits: Traits::EIGHT_BIT.with(Traits::REQUIRE_TLS),
+        envid: "e".into(),
+        subject: "S".into(),
+        signature: b"d".to_vec(),
+        remaining: 4,
+    };
+    golden(outgoing, "01 00000003 00000002 03614062 0000000000000001 0005 0165 0153 0164 00000004");
+    let waiting = Waiting {
+        address: "c@d".into(),
+        domain: "d".into(),
+        notices: Notices::ASKED.with(Notices::DELAY),
+        orcpt: String::new(),
+        state: QueueState::Held(Hold::Login),
+        due: 5,
+        since: 6,
+        attempts: 300,
+        is_delay_told: true,
+        last_at: 7,
+        last: "L".into(),
+        transcript: Some(0),
+    };
+    let hex = "01 03634064 0164 0c 00 03 0000000000000005 0000000000000006 ac02 01 0000000000000007 014c 01";
+    golden(waiting, hex);
+    golden(Transcript { at: 1, text: "T".into() }, "01 0000000000000001 0154");
+    let route = Route {
+        host: "h".into(),
+        port: 465,
+        tls: RouteTls::Implicit,
+        user: "u".into(),
+        sealed: vec![9],
+        fault: String::new(),
+        told_at: 1,
+    };
+    golden(route, "01 0168 01d1 00 0175 0109 00 0000000000000001");
+    let key = SigningKey { kind: KeyKind::Ed25519, sealed: vec![8], public: "p".into(), created: 1, retired: Some(2) };
+    golden(key, "01 01 0108 0170 0000000000000001 0000000000000002");
+    golden(StsPolicy { id: "i".into(), text: "t".into(), expires: 3 }, "01 0169 0174 0000000000000003");
 }
 
 proptest! {
@@ -74,6 +127,7 @@ proptest! {
         check_all(&octets);
         // The same behind a known version, so that more of it gets past the first octet.
         check_all(&[&[1][..], &octets].concat());
+        check_all(&[&[2][..], &octets].concat());
     }
 }
 

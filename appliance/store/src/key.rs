@@ -45,6 +45,11 @@ integer_key!(
     DeviceId, u16, u16
 );
 
+integer_key!(
+    /// A lane of the queue: everything for one domain.
+    LaneId, u64, u64
+);
+
 impl FolderId {
     /// Where mail arrives (RFC 9051 §5.1).
     pub const INBOX: FolderId = FolderId(1);
@@ -183,6 +188,41 @@ impl FixedKey for TermKey {
     }
 }
 
+macro_rules! compound_key {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name { $(pub $field: $type,)* }
+
+        impl FixedKey for $name {
+            const WIDTH: usize = 0 $(+ <$type as FixedKey>::WIDTH)*;
+            fn write(&self, out: &mut Vec<u8>) {
+                $(self.$field.write(out);)*
+            }
+            fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+                Some($name { $($field: FixedKey::read(octets)?,)* })
+            }
+        }
+    };
+}
+
+compound_key!(
+    /// A recipient of a message in the queue, counted from 0.
+    QueueKey { message: MessageId, recipient: u32, }
+);
+compound_key!(
+    /// A scheduled recipient in its lane, by time.
+    LaneKey { lane: LaneId, due: u64, entry: QueueKey, }
+);
+compound_key!(
+    /// A lane by the time of its first recipient.
+    AgendaKey { due: u64, lane: LaneId, }
+);
+compound_key!(
+    /// A sent message and a notice that came about it.
+    ReportKey { sent: MessageId, report: MessageId, }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +255,13 @@ mod tests {
             sorts_and_returns(term(a), term(b));
             let folder = |t: (u32, u32, u32, u64, u64, u16)| FolderKey { account: AccountId(t.0), folder: FolderId(t.1) };
             sorts_and_returns(folder(a), folder(b));
+            let entry = |t: (u32, u32, u32, u64, u64, u16)| QueueKey { message: MessageId(t.3), recipient: t.0 };
+            let lane = |t: (u32, u32, u32, u64, u64, u16)| LaneKey { lane: LaneId(u64::from(t.5)), due: t.4, entry: entry(t) };
+            sorts_and_returns(lane(a), lane(b));
+            let agenda = |t: (u32, u32, u32, u64, u64, u16)| AgendaKey { due: t.3, lane: LaneId(t.4) };
+            sorts_and_returns(agenda(a), agenda(b));
+            let report = |t: (u32, u32, u32, u64, u64, u16)| ReportKey { sent: MessageId(t.3), report: MessageId(t.4) };
+            sorts_and_returns(report(a), report(b));
         }
     }
 }

@@ -111,6 +111,8 @@ pub struct LedgerRecord {
     pub detail: String,
     /// Ids of the messages it is about; empty on the record of an acceptance, whose own place is the id.
     pub messages: Vec<u64>,
+    /// Message-ID without angle brackets; empty where there is none.
+    pub message_id: String,
 }
 
 impl LedgerRecord {
@@ -126,6 +128,7 @@ impl LedgerRecord {
             subject: String::new(),
             detail: String::new(),
             messages: Vec::new(),
+            message_id: String::new(),
         }
     }
 
@@ -140,6 +143,9 @@ impl LedgerRecord {
             terms.push(term("address", &address));
         }
         terms.extend(words(&self.subject).map(|word| term("word", &word)));
+        if !self.message_id.is_empty() {
+            terms.push(term("message-id", &self.message_id));
+        }
         terms.extend(self.messages.iter().map(|id| term("message", &id.to_string())));
         terms.sort_unstable();
         terms.dedup();
@@ -162,7 +168,8 @@ fn clipped(text: &str) -> &[u8] {
 }
 
 impl Record for LedgerRecord {
-    const VERSION: u8 = 1;
+    /// Version 1 had no `message_id`.
+    const VERSION: u8 = 2;
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.at.to_be_bytes());
         out.push(self.fate as u8);
@@ -189,9 +196,10 @@ impl Record for LedgerRecord {
             put_varint(out, message.wrapping_sub(previous));
             previous = message;
         }
+        put_bytes(out, clipped(&self.message_id));
     }
 
-    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+    fn read(version: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         let at = octets.u64()?;
         let fate = octets.u8()?;
         let fate = Fate::ALL.into_iter().find(|f| *f as u8 == fate)?;
@@ -213,6 +221,7 @@ impl Record for LedgerRecord {
             previous = previous.wrapping_add(octets.varint()?);
             messages.push(previous);
         }
-        Some(LedgerRecord { at, fate, code, peer, sender, recipients, subject, detail, messages })
+        let message_id = if version >= 2 { octets.string()? } else { String::new() };
+        Some(LedgerRecord { at, fate, code, peer, sender, recipients, subject, detail, messages, message_id })
     }
 }

@@ -17,6 +17,7 @@ mod ledger;
 mod mailbox;
 mod maildrop;
 mod migrate;
+mod queue;
 mod reader;
 mod tables;
 mod write;
@@ -27,12 +28,16 @@ pub use content::{INLINE_OCTETS, Location};
 pub use directory::{Account, AddressTarget, Credential, MailboxPolicy};
 pub use env::{Access, Options, Space};
 pub use error::{Error, Result};
-pub use key::{AccountId, BlobId, DeviceId, FolderId, LedgerId, MessageId};
+pub use key::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId, QueueKey};
 pub use ledger::{Fate, LedgerRecord, ShortCode, TEXT_LIMIT, term, words};
 pub use mailbox::{Entry, Flags, FolderState};
 pub use maildrop::{Maildrop, MaildropEntry};
+pub use queue::{
+    Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting,
+};
 pub use reader::{Content, Reader, Resolution};
 pub use write::{
-    Change, Changed, Collection, Delivered, Delivery, Maintained, Placement, Retention, Updated,
+    Change, Changed, Collection, Delivered, Delivery, Maintained, Order, Placement, QueueOrder, Relay, Retention,
+    Settlement, Updated, Verdict,
 };
 pub use writer::Store;

@@ -1,7 +1,9 @@
 //! Format versions of the whole store, and the steps between them.
 //!
 //! A step is a function in a file of its own below `migrate/`; it runs once, in one transaction with
-//! the new version number. Format 1 is the first, so there is no step yet.
+//! the new version number. Format 1 is the first, so it has no step. Format 2 brought the queue and the ledger's
+//! Message-IDs; its tables are made when they are missing and old records are still read, so its step is empty:
+//! the number alone keeps an older release from meeting records that it cannot read.
 
 use heed::Env;
 
@@ -9,13 +11,13 @@ use crate::error::{Error, Result};
 use crate::tables::Tables;
 
 /// The format this release reads and writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 const FORMAT_KEY: &str = "format";
 
 type Step = fn(&Tables, &mut heed::RwTxn) -> Result<()>;
 
 /// `STEPS[n]` brings format `n + 1` to `n + 2`.
-const STEPS: &[Step] = &[];
+const STEPS: &[Step] = &[|_, _| Ok(())];
 
 /// The format of an existing store, without changing anything. `None` for a new one.
 pub(crate) fn format(tables: &Tables, txn: &heed::RoTxn) -> Result<Option<u32>> {
@@ -54,12 +56,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let shared = open(dir.path(), Access::Server, &Options::default()).unwrap();
         let step: Step = |tables, txn| tables.meta.put(txn, "stepped", b"yes").map_err(Error::lmdb("test"));
-        run_steps(&shared.env, &shared.tables, &[step], 2).unwrap();
+        let steps: [Step; FORMAT as usize] = [step; FORMAT as usize];
+        run_steps(&shared.env, &shared.tables, &steps, FORMAT + 1).unwrap();
         let txn = shared.env.read_txn().unwrap();
-        assert_eq!(format(&shared.tables, &txn).unwrap(), Some(2));
+        assert_eq!(format(&shared.tables, &txn).unwrap(), Some(FORMAT + 1));
         assert_eq!(shared.tables.meta.get(&txn, "stepped").unwrap(), Some(&b"yes"[..]));
         drop(txn);
         let refused = run(&shared.env, &shared.tables);
-        assert!(matches!(refused, Err(Error::TooNew { found: 2, known: 1 })));
+        assert!(matches!(refused, Err(Error::TooNew { found, known: FORMAT }) if found == FORMAT + 1));
     }
 }

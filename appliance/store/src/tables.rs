@@ -8,17 +8,19 @@ use crate::content::ContentHead;
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord};
 use crate::error::{Error, Result};
 use crate::key::{
-    AccountId, BlobId, ContentKey, DayKey, DeviceKey, FolderKey, LedgerId, MailKey, MessageId, TermKey,
+    AccountId, AgendaKey, BlobId, ContentKey, DayKey, DeviceKey, FolderKey, LaneKey, LedgerId, MailKey, MessageId,
+    QueueKey, ReportKey, TermKey,
 };
 use crate::ledger::LedgerRecord;
 use crate::mailbox::{Entry, FolderName, FolderState, UidSet, View};
+use crate::queue::{Outgoing, Route, SigningKey, StsPolicy, Transcript, Waiting};
 
 type Table<'e, K, V> = Database<'e, Key<K>, Value<V>>;
 type RawTable<'e, K> = Database<'e, Key<K>, Bytes>;
 type TextTable<'e, V> = Database<'e, Str, Value<V>>;
 
-/// How many named databases the environment must have room for (some to spare for the queue and search).
-pub(crate) const MAX_TABLES: u32 = 32;
+/// How many named databases the environment must have room for (some to spare).
+pub(crate) const MAX_TABLES: u32 = 48;
 
 /// Declares the tables once: field, type and document line; the table's name is the field's.
 macro_rules! tables {
@@ -92,6 +94,26 @@ tables! {
     ledger: Table<'e, LedgerId, LedgerRecord>,
     /// Blocks of the ledger by hashed search term.
     terms: Database<'e, Key<TermKey>, Unit>,
+    /// Messages on their way out; each counts as one share of its content.
+    outgoing: Table<'e, MessageId, Outgoing>,
+    /// Their recipients.
+    queue: Table<'e, QueueKey, Waiting>,
+    /// The scheduled ones by domain and time: what one connection can take along lies together.
+    lanes: Database<'e, Key<LaneKey>, Unit>,
+    /// Lanes by the time of their first recipient, with the domain: what is not due costs nothing.
+    agenda: Database<'e, Key<AgendaKey>, Str>,
+    /// Conversations of last attempts.
+    transcripts: Table<'e, QueueKey, Transcript>,
+    /// Recipients an account sent to on a day.
+    usage: RawTable<'e, DayKey>,
+    /// Ways out through a provider, by destination domain; the empty name is for all others.
+    routes: TextTable<'e, Route>,
+    /// Signing keys by `domain/selector`.
+    keys: TextTable<'e, SigningKey>,
+    /// MTA-STS policies by domain.
+    policies: TextTable<'e, StsPolicy>,
+    /// Notices that came about a message that was sent.
+    reports: Database<'e, Key<ReportKey>, Unit>,
 }
 
 impl Tables<'_> {

@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::ledger::{Fate, LedgerRecord};
 use crate::reader::{Content, Reader};
 use crate::write::{
-    self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, Retention, Updated, Work, Write,
+    self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, QueueOrder, Retention, Settlement, Updated,
+    Work, Write,
 };
 
 /// Longest wait for more writes to share a commit.
@@ -162,6 +163,19 @@ impl Store {
     /// Changes the directory.
     pub fn change(&self, change: Change) -> Pending<Changed> {
         submit!(self, Change(change) => Changed)
+    }
+
+    /// Writes what an attempt to deliver came to.
+    pub fn settle(&self, settlement: Settlement) -> Pending<()> {
+        Pending {
+            reply: self.submit(Write::Settle(settlement)),
+            pick: |outcome| matches!(outcome, Outcome::Settled).then_some(()),
+        }
+    }
+
+    /// Carries out the owner's order for recipients in the queue; gives their number.
+    pub fn order(&self, order: QueueOrder) -> Pending<usize> {
+        submit!(self, Order(order) => Ordered)
     }
 
     /// One step of housekeeping.

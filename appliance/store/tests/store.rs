@@ -35,7 +35,7 @@ fn deliver_to(store: &Store, content: &[u8], folders: &[(AccountId, FolderId)]) 
     }
     let placements = folders.iter().map(|&(account, folder)| Placement { account, folder, flags: Flags::default() });
     let record = LedgerRecord { subject: "Quarterly figures".into(), ..LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77)) };
-    let delivery = Delivery { content: spool.finish()?, delivery_octets: 0, placements: placements.collect(), record };
+    let delivery = Delivery::local(spool.finish()?, 0, placements.collect(), record);
     store.deliver(delivery).wait()
 }
 
@@ -184,7 +184,7 @@ fn thousands_of_messages_keep_numbers_sizes_and_unique_ids_straight() {
             spool.append(&vec![b'm'; n as usize % 700]).unwrap();
             let placements = vec![Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() }];
             let record = LedgerRecord::new(NOW, Fate::Delivered, ShortCode(n));
-            store.deliver(Delivery { content: spool.finish().unwrap(), delivery_octets: 0, placements, record })
+            store.deliver(Delivery::local(spool.finish().unwrap(), 0, placements, record))
         })
         .collect();
     pending.into_iter().for_each(|p| drop(p.wait().unwrap()));

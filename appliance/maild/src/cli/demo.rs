@@ -157,16 +157,14 @@ fn deliver(store: &Store, sample: &Sample) -> Result<(), String> {
     spool.append(content.as_bytes()).map_err(|e| e.to_string())?;
     let address = format!("{}@{DOMAIN}", sample.to);
     let account = store.read(|r| r.account(&address)).map_err(|e| e.to_string())?.ok_or("the sample account is gone")?.0;
-    let delivery = Delivery {
-        content: spool.finish().map_err(|e| e.to_string())?,
-        delivery_octets: "Return-Path: <>\r\n".len() as u16,
-        placements: vec![Placement { account, folder: FolderId::INBOX, flags: Flags::default() }],
-        record: LedgerRecord {
-            recipients: vec![address],
-            subject: sample.subject.into(),
-            ..LedgerRecord::new(clock::now(), Fate::Delivered, code)
-        },
+    let content = spool.finish().map_err(|e| e.to_string())?;
+    let placements = vec![Placement { account, folder: FolderId::INBOX, flags: Flags::default() }];
+    let record = LedgerRecord {
+        recipients: vec![address],
+        subject: sample.subject.into(),
+        ..LedgerRecord::new(clock::now(), Fate::Delivered, code)
     };
+    let delivery = Delivery::local(content, "Return-Path: <>\r\n".len() as u16, placements, record);
     store.deliver(delivery).wait().map(drop).map_err(|e| e.to_string())
 }
 

@@ -77,6 +77,8 @@ pub struct MailCommand {
     pub body: Body,
     /// The message or its addresses may hold UTF-8 (RFC 6531 §3.4).
     pub smtputf8: bool,
+    /// The message goes on under verified TLS or not at all (RFC 8689).
+    pub requiretls: bool,
     pub ret: Option<Ret>,
     /// Envelope identifier, printable ASCII, decoded (RFC 3461 §4.4).
     pub envid: Option<String>,

@@ -17,13 +17,14 @@ pub enum ParamError {
     Bad(&'static str),
 }
 
-/// Reads the parameters of MAIL (RFC 1870, 3461, 4954, 6152, 6531).
+/// Reads the parameters of MAIL (RFC 1870, 3461, 4954, 6152, 6531, 8689).
 pub fn mail(reverse_path: ReversePath, text: &str) -> Result<MailCommand, ParamError> {
     let mut mail = MailCommand {
         reverse_path,
         size: None,
         body: Body::SevenBit,
         smtputf8: false,
+        requiretls: false,
         ret: None,
         envid: None,
         auth: None,
@@ -35,6 +36,8 @@ pub fn mail(reverse_path: ReversePath, text: &str) -> Result<MailCommand, ParamE
             ("BODY", value) => once(&mut body, value.and_then(parse_body), "BODY (7BIT or 8BITMIME)")?,
             ("SMTPUTF8", None) if !mail.smtputf8 => mail.smtputf8 = true,
             ("SMTPUTF8", _) => return Err(ParamError::Bad("SMTPUTF8")),
+            ("REQUIRETLS", None) if !mail.requiretls => mail.requiretls = true,
+            ("REQUIRETLS", _) => return Err(ParamError::Bad("REQUIRETLS")),
             ("RET", value) => once(&mut mail.ret, value.and_then(ret), "RET (FULL or HDRS)")?,
             ("ENVID", value) => once(&mut mail.envid, value.and_then(envid), "ENVID")?,
             ("AUTH", value) => once(&mut mail.auth, value.and_then(xtext::decode), "AUTH")?,
@@ -138,12 +141,13 @@ mod tests {
 
     #[test]
     fn mail_parameters() {
-        let all = parsed(" size=42  body=8bitmime SMTPUTF8 RET=hdrs ENVID=a+2Bb AUTH=<>").unwrap();
+        let all = parsed(" size=42  body=8bitmime SMTPUTF8 RequireTLS RET=hdrs ENVID=a+2Bb AUTH=<>").unwrap();
         let expected = MailCommand {
             reverse_path: ReversePath::Null,
             size: Some(42),
             body: Body::EightBitMime,
             smtputf8: true,
+            requiretls: true,
             ret: Some(Ret::Headers),
             envid: Some("a+b".into()),
             auth: Some("<>".into()),

@@ -4,6 +4,7 @@ use crate::directory::{Account, AddressTarget, Credential, DomainRecord, Mailbox
 use crate::error::{Error, Result};
 use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey};
 use crate::mailbox::FolderName;
+use crate::queue::{Route, SigningKey, StsPolicy};
 
 use super::Work;
 
@@ -23,6 +24,14 @@ pub enum Change {
     /// Adds or replaces an alias; `@domain` is the catch-all.
     SetAlias { address: String, targets: Vec<String> },
     RemoveAlias { address: String },
+    /// Sets the way out for a domain, or for all others (empty name).
+    SetRoute { domain: String, route: Route },
+    RemoveRoute { domain: String },
+    /// Adds a signing key to a domain of ours, or replaces the one of that selector.
+    PutKey { domain: String, selector: String, key: SigningKey },
+    RemoveKey { domain: String, selector: String },
+    /// Remembers a domain's MTA-STS policy; `None` forgets it.
+    SetPolicyOf { domain: String, policy: Option<StsPolicy> },
 }
 
 /// What a change made.
@@ -47,6 +56,11 @@ const FIRST_OWN_FOLDER: u32 = 16;
 pub(super) const PURGE: &str = "purge:";
 const DOING: &str = "changing the directory";
 
+/// LMDB has no empty keys.
+pub(crate) fn route_name(domain: &str) -> String {
+    if domain.is_empty() { "*".into() } else { domain.into() }
+}
+
 impl Work<'_, '_> {
     pub(super) fn change(&mut self, change: &Change) -> Result<Changed> {
         match change {
@@ -66,6 +80,35 @@ impl Work<'_, '_> {
             Change::RemoveDevice { address, device } => self.remove_device(address, *device),
             Change::SetAlias { address, targets } => self.set_alias(address, targets),
             Change::RemoveAlias { address } => self.remove_alias(address),
+            Change::SetRoute { domain, route } => {
+                self.tables.routes.put(self.txn, &route_name(domain), route).map_err(Error::lmdb(DOING))?;
+                Ok(Changed::Done)
+            }
+            Change::RemoveRoute { domain } => {
+                match self.tables.routes.delete(self.txn, &route_name(domain)).map_err(Error::lmdb(DOING))? {
+                    true => Ok(Changed::Done),
+                    false => Err(Error::NotFound { what: "route", name: domain.clone() }),
+                }
+            }
+            Change::PutKey { domain, selector, key } => {
+                self.check_address(&format!("@{domain}"))?;
+                self.tables.keys.put(self.txn, &format!("{domain}/{selector}"), key).map_err(Error::lmdb(DOING))?;
+                Ok(Changed::Done)
+            }
+            Change::RemoveKey { domain, selector } => {
+                match self.tables.keys.delete(self.txn, &format!("{domain}/{selector}")).map_err(Error::lmdb(DOING))? {
+                    true => Ok(Changed::Done),
+                    false => Err(Error::NotFound { what: "signing key", name: format!("{selector} of {domain}") }),
+                }
+            }
+            Change::SetPolicyOf { domain, policy } => {
+                match policy {
+                    Some(policy) => self.tables.policies.put(self.txn, domain, policy),
+                    None => self.tables.policies.delete(self.txn, domain).map(drop),
+                }
+                .map_err(Error::lmdb(DOING))?;
+                Ok(Changed::Done)
+            }
         }
     }
 
@@ -101,6 +144,14 @@ impl Work<'_, '_> {
                 let why = format!("{address} still belongs to {name}: remove it first");
                 return Err(Error::Invalid { why });
             }
+        }
+        let keys = format!("{name}/");
+        let mut selectors = Vec::new();
+        for row in self.tables.keys.prefix_iter(self.txn, &keys).map_err(Error::lmdb(DOING))? {
+            selectors.push(row.map_err(Error::lmdb(DOING))?.0.to_string());
+        }
+        for key in selectors {
+            self.tables.keys.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
         }
         match self.tables.domains.delete(self.txn, name).map_err(Error::lmdb(DOING))? {
             true => Ok(Changed::Done),

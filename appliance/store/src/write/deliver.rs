@@ -6,11 +6,11 @@ use crate::blob::{Place, Spooled};
 use crate::codec::Record;
 use crate::content::{ContentHead, Location, cut};
 use crate::error::{Error, Result};
-use crate::key::{AccountId, ContentKey, FolderId, FolderKey, MessageId};
+use crate::key::{AccountId, ContentKey, FolderId, FolderKey, MessageId, ReportKey};
 use crate::ledger::LedgerRecord;
 use crate::mailbox::{Entry, Flags};
 
-use super::Work;
+use super::{Relay, Work};
 
 /// Where one copy goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,23 @@ pub struct Delivery {
     pub content: Spooled,
     /// Octets at the front (Return-Path) that are not part of a relayed copy.
     pub delivery_octets: u16,
-    /// At least one; the same folder named twice gets one copy.
+    /// At least one, unless it is relayed; the same folder named twice gets one copy.
     pub placements: Vec<Placement>,
     /// The acceptance as it will stand in the ledger; `at` is the time of arrival.
     pub record: LedgerRecord,
+    /// Further fates of the acceptance; the message's id is put into them.
+    pub further: Vec<LedgerRecord>,
+    /// The part that goes out.
+    pub relay: Option<Relay>,
+    /// The sent message that this one is a notice about.
+    pub report_on: Option<MessageId>,
+}
+
+impl Delivery {
+    /// A message for mailboxes only.
+    pub fn local(content: Spooled, delivery_octets: u16, placements: Vec<Placement>, record: LedgerRecord) -> Delivery {
+        Delivery { content, delivery_octets, placements, record, further: Vec::new(), relay: None, report_on: None }
+    }
 }
 
 /// A message that is on stable storage.
@@ -38,6 +51,8 @@ pub struct Delivered {
     pub message: MessageId,
     /// UIDs in the order of the distinct placements, sorted by account and folder.
     pub uids: Vec<u32>,
+    /// The part that goes out waits for the owner: the account sent more than it may in a day.
+    pub is_held: bool,
 }
 
 impl Work<'_, '_> {
@@ -46,7 +61,10 @@ impl Work<'_, '_> {
         if u32::try_from(delivery.content.octets).is_err() {
             return Err(Error::Invalid { why: "a message can't be larger than 4 GiB".into() });
         }
-        self.existing(&delivery.placements)
+        match self.existing(&delivery.placements) {
+            Err(Error::NotFound { .. }) if delivery.relay.is_some() => Ok(Vec::new()),
+            places => places,
+        }
     }
 
     /// Writes everything but the content of a planned message. The deliveries of a transaction come in the
@@ -66,9 +84,17 @@ impl Work<'_, '_> {
             };
             uids.push(self.add_entry(folder, entry)?);
         }
-        self.set_shares(message, places.len() as u32)?;
+        self.set_shares(message, places.len() as u32 + u32::from(delivery.relay.is_some()))?;
         self.fold_recent()?;
-        Ok(Delivered { message, uids })
+        let is_held = match &delivery.relay {
+            Some(relay) => self.enqueue(message, relay)?,
+            None => false,
+        };
+        if let Some(sent) = delivery.report_on {
+            let key = ReportKey { sent, report: message };
+            self.tables.reports.put(self.txn, &key, &()).map_err(Error::lmdb("linking a notice"))?;
+        }
+        Ok(Delivered { message, uids, is_held })
     }
 
     /// The placements whose folder exists, each once.

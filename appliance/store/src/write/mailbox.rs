@@ -5,7 +5,7 @@ use roaring::RoaringBitmap;
 use crate::codec::Record;
 use crate::content::Location;
 use crate::error::{Error, Result};
-use crate::key::{AccountId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, MailKey, MessageId};
+use crate::key::{AccountId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, MailKey, MessageId, ReportKey};
 use crate::mailbox::{Entry, Flags, FolderState};
 
 use super::Work;
@@ -181,6 +181,8 @@ impl Work<'_, '_> {
             return self.set_shares(message, shares - 1);
         }
         let Some(head) = self.tables.head(self.txn, message)? else { return Ok(()) };
+        let links = ReportKey { sent: message, report: MessageId(0) }..=ReportKey { sent: message, report: MessageId(u64::MAX) };
+        self.tables.reports.delete_range(self.txn, &links).map_err(Error::lmdb(doing))?;
         if let Location::File(blob) = head.location {
             self.tables.blobs.delete(self.txn, &blob).map_err(Error::lmdb(doing))?;
             self.released.push(blob);

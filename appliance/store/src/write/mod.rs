@@ -9,6 +9,7 @@ mod collect;
 mod deliver;
 mod mailbox;
 mod maintain;
+mod queue;
 mod record;
 
 use heed::RwTxn;
@@ -22,6 +23,7 @@ pub use change::{Change, Changed};
 pub use collect::{Collection, Updated};
 pub use deliver::{Delivered, Delivery, Placement};
 pub use maintain::{Maintained, Retention};
+pub use queue::{Order, QueueOrder, Relay, Settlement, Verdict};
 
 /// Pages one commit may free by deleting. LMDB keeps the freed page numbers of a commit in one row, and
 /// rewrites the row it draws from at every later commit: 400 numbers fit one page.
@@ -34,6 +36,8 @@ pub(crate) enum Write {
     Change(Change),
     Record(Vec<LedgerRecord>),
     Maintain(Retention),
+    Settle(Settlement),
+    Order(QueueOrder),
 }
 
 /// What came of it.
@@ -43,6 +47,8 @@ pub(crate) enum Outcome {
     Changed(Changed),
     Recorded,
     Maintained(Maintained),
+    Settled,
+    Ordered(usize),
 }
 
 /// One transaction's workbench.
@@ -67,18 +73,34 @@ pub(crate) fn apply_all(writes: &[&Write], work: &mut Work) -> Result<Vec<Result
     let mut results: Vec<Option<Result<Outcome>>> = writes.iter().map(|_| None).collect();
     let mut planned = Vec::new();
     for (place, write) in writes.iter().enumerate() {
-        if let Write::Deliver(delivery) = write {
-            match work.plan(delivery) {
-                Ok(places) => planned.push((place, delivery, places)),
+        match write {
+            Write::Deliver(delivery) => match work.plan(delivery) {
+                Ok(places) => planned.push((Some(place), delivery, places)),
                 Err(error) => results[place] = keep_refusal(Err(error))?,
+            },
+            Write::Settle(settlement) => {
+                for notice in &settlement.notices {
+                    // A notice for nobody: the one who was to read it is gone.
+                    match work.plan(notice) {
+                        Ok(places) => planned.push((None, notice, places)),
+                        Err(error) => drop(keep_refusal(Err(error))?),
+                    }
+                }
             }
+            _ => {}
         }
     }
     work.put_contents(planned.iter().map(|(_, delivery, _)| *delivery))?;
+    let mut further = Vec::new();
     for (place, delivery, places) in planned {
         // Its content is written already: whatever is refused now gives up the transaction.
-        results[place] = Some(Ok(Outcome::Delivered(work.deliver(delivery, &places)?)));
+        let delivered = work.deliver(delivery, &places)?;
+        further.extend(delivery.further.iter().map(|r| LedgerRecord { messages: vec![delivered.message.0], ..r.clone() }));
+        if let Some(place) = place {
+            results[place] = Some(Ok(Outcome::Delivered(delivered)));
+        }
     }
+    work.record_all(&further)?;
     for (place, write) in writes.iter().enumerate() {
         if results[place].is_some() {
             continue;
@@ -97,6 +119,7 @@ impl Write {
     pub(crate) fn content_octets(&self) -> usize {
         match self {
             Write::Deliver(delivery) => delivery.content.inline_octets(),
+            Write::Settle(settlement) => settlement.notices.iter().map(|n| n.content.inline_octets()).sum(),
             _ => 0,
         }
     }
@@ -114,15 +137,22 @@ impl Write {
             Write::Change(change) => work.change(change).map(Outcome::Changed),
             Write::Record(records) => work.record_all(records).map(|()| Outcome::Recorded),
             Write::Maintain(retention) => work.maintain(retention).map(Outcome::Maintained),
+            Write::Settle(settlement) => work.settle(settlement).map(|()| Outcome::Settled),
+            Write::Order(order) => work.order(order).map(Outcome::Ordered),
         }
     }
 
     /// The commit is durable: files it refers to stay.
     pub(crate) fn keep(self) {
-        if let Write::Deliver(Delivery { content, .. }) = self
-            && let crate::blob::Place::File(file) = content.place
-        {
-            file.keep();
+        let deliveries = match self {
+            Write::Deliver(delivery) => vec![delivery],
+            Write::Settle(settlement) => settlement.notices,
+            _ => Vec::new(),
+        };
+        for delivery in deliveries {
+            if let crate::blob::Place::File(file) = delivery.content.place {
+                file.keep();
+            }
         }
     }
 }

@@ -63,10 +63,16 @@ impl Session {
         self.hello = Hello::Ehlo(name.to_string());
         let mut lines = vec![self.config.hostname.clone(), "PIPELINING".into()];
         lines.push(format!("SIZE {}", self.config.limits.message_octets));
-        // DSN (RFC 3461) is understood but not announced: who announces it must send notices of success.
         lines.extend(["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING"].map(String::from));
         if self.config.starttls == Offer::Yes && !self.is_tls() {
             lines.push("STARTTLS".into());
+        }
+        if self.is_tls() {
+            lines.push("REQUIRETLS".into());
+        }
+        if self.is_submission() {
+            // Not on port 25: notices of success to strangers would be mail to whomever they name.
+            lines.push("DSN".into());
         }
         if self.is_submission() && self.is_tls() {
             lines.push("AUTH PLAIN LOGIN".into());

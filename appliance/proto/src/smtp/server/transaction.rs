@@ -41,6 +41,9 @@ impl Session {
             }
             _ => {}
         }
+        if mail.requiretls && !self.is_tls() {
+            return Err(Reply::new(550, Enhanced(5, 7, 30), "REQUIRETLS has to be asked for under TLS"));
+        }
         let most = self.config.limits.message_octets;
         if mail.size.is_some_and(|size| size > most) {
             return Err(replies::too_big(most));

@@ -26,7 +26,8 @@ fn starttls_forgets_what_was_said_before() {
         S: 250-8BITMIME
         S: 250-SMTPUTF8
         S: 250-ENHANCEDSTATUSCODES
-        S: 250 CHUNKING
+        S: 250-CHUNKING
+        S: 250 REQUIRETLS
         C: STARTTLS
         S: 503 5.5.1 TLS is already on
     ",
@@ -82,6 +83,8 @@ fn submission_wants_a_login() {
         S: 250-SMTPUTF8
         S: 250-ENHANCEDSTATUSCODES
         S: 250-CHUNKING
+        S: 250-REQUIRETLS
+        S: 250-DSN
         S: 250 AUTH PLAIN LOGIN
         C: MAIL FROM:<ann@box.example>
         S: 530 5.7.0 Log in first: your mail program must send user name and password

@@ -1,0 +1,369 @@
+//! Values of the queue tables: messages on their way out, a row for each recipient, routes, signing keys.
+
+use crate::codec::{Cursor, Record, put_bytes, put_varint, stable_hash};
+use crate::key::{AccountId, LaneId};
+use crate::ledger::ShortCode;
+
+/// What is known of a message on its way out, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traits(pub u16);
+
+impl Traits {
+    /// The body holds octets beyond ASCII (RFC 6152).
+    pub const EIGHT_BIT: Traits = Traits(1);
+    /// Headers or addresses hold UTF-8 (RFC 6531).
+    pub const UTF8: Traits = Traits(2);
+    /// Under verified TLS or not at all (RFC 8689).
+    pub const REQUIRE_TLS: Traits = Traits(4);
+    /// A program's answer: nobody is told when it fails (RFC 3834).
+    pub const AUTOMATIC: Traits = Traits(8);
+    /// A notice brings back the header fields only (RFC 3461 §4.3, `RET=HDRS`).
+    pub const RETURN_HEADERS: Traits = Traits(16);
+    /// A notice brings back everything (`RET=FULL`).
+    pub const RETURN_FULL: Traits = Traits(32);
+    /// Getting there matters more than TLS (RFC 8689 §5, `TLS-Required: No`).
+    pub const TLS_OPTIONAL: Traits = Traits(64);
+
+    pub fn contains(self, other: Traits) -> bool {
+        self.0 & other.0 == other.0
+    }
+    pub fn with(self, other: Traits) -> Traits {
+        Traits(self.0 | other.0)
+    }
+}
+
+/// A message on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Who submitted it; `None`: the box itself.
+    pub account: Option<AccountId>,
+    pub code: ShortCode,
+    /// Reverse-path; empty for the null path.
+    pub sender: String,
+    /// When it was accepted, seconds since 1970 by the clock of then.
+    pub arrived: u64,
+    pub traits: Traits,
+    /// Envelope identifier of the sender (RFC 3461 §4.4); may be empty.
+    pub envid: String,
+    pub subject: String,
+    /// Header fields that go in front of the relayed copy: signatures.
+    pub signature: Vec<u8>,
+    /// Recipients still in the queue.
+    pub remaining: u32,
+}
+
+impl Record for Outgoing {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.account.map_or(0, |a| a.0).to_be_bytes());
+        out.extend_from_slice(&self.code.0.to_be_bytes());
+        put_bytes(out, self.sender.as_bytes());
+        out.extend_from_slice(&self.arrived.to_be_bytes());
+        out.extend_from_slice(&self.traits.0.to_be_bytes());
+        put_bytes(out, self.envid.as_bytes());
+        put_bytes(out, self.subject.as_bytes());
+        put_bytes(out, &self.signature);
+        out.extend_from_slice(&self.remaining.to_be_bytes());
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(Outgoing {
+            account: Some(octets.u32()?).filter(|&a| a != 0).map(AccountId),
+            code: ShortCode(octets.u32()?),
+            sender: octets.string()?,
+            arrived: octets.u64()?,
+            traits: Traits(octets.u16()?),
+            envid: octets.string()?,
+            subject: octets.string()?,
+            signature: octets.bytes()?.to_vec(),
+            remaining: octets.u32()?,
+        })
+    }
+}
+
+/// Why a recipient waits for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Hold {
+    /// The owner said so.
+    Owner = 1,
+    /// The account sent more than it may in a day.
+    OverLimit = 2,
+    /// The provider refused our password.
+    Login = 3,
+}
+
+/// What is to happen with a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueState {
+    /// Tried when due.
+    Scheduled,
+    Held(Hold),
+    /// The owner wants it given up: a notice goes to the sender at the next opportunity.
+    GivenUp,
+}
+
+/// Which notices the sender asked for (RFC 3461 §4.1), a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notices(pub u8);
+
+impl Notices {
+    pub const SUCCESS: Notices = Notices(1);
+    pub const FAILURE: Notices = Notices(2);
+    pub const DELAY: Notices = Notices(4);
+    /// Set when the sender said anything at all; without it failures and delays are told.
+    pub const ASKED: Notices = Notices(8);
+
+    pub fn contains(self, other: Notices) -> bool {
+        self.0 & other.0 == other.0
+    }
+    pub fn with(self, other: Notices) -> Notices {
+        Notices(self.0 | other.0)
+    }
+    /// Whether a failure is to be told.
+    pub fn wants_failure(self) -> bool {
+        !self.contains(Notices::ASKED) || self.contains(Notices::FAILURE)
+    }
+    /// Whether a delay is to be told.
+    pub fn wants_delay(self) -> bool {
+        !self.contains(Notices::ASKED) || self.contains(Notices::DELAY)
+    }
+}
+
+/// One recipient of a message on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The address as given.
+    pub address: String,
+    /// Its domain in lower case: recipients of one domain share a lane.
+    pub domain: String,
+    pub notices: Notices,
+    /// `type;address` (RFC 3461 §4.2); may be empty.
+    pub orcpt: String,
+    pub state: QueueState,
+    /// When it is tried next, seconds since 1970.
+    pub due: u64,
+    /// From when its life time counts, seconds since 1970; 0 until the clock can be trusted.
+    pub since: u64,
+    pub attempts: u32,
+    /// The sender was told that it takes longer.
+    pub is_delay_told: bool,
+    /// When it was last tried, and what came of it.
+    pub last_at: u64,
+    pub last: String,
+    /// The recipient of the same message under which the conversation of the last attempt is kept.
+    pub transcript: Option<u32>,
+}
+
+impl Waiting {
+    pub fn lane(&self) -> LaneId {
+        LaneId(stable_hash(&[self.domain.as_bytes()]))
+    }
+}
+
+impl Record for Waiting {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.address.as_bytes());
+        put_bytes(out, self.domain.as_bytes());
+        out.push(self.notices.0);
+        put_bytes(out, self.orcpt.as_bytes());
+        out.push(match self.state {
+            QueueState::Scheduled => 0,
+            QueueState::Held(hold) => hold as u8,
+            QueueState::GivenUp => 255,
+        });
+        out.extend_from_slice(&self.due.to_be_bytes());
+        out.extend_from_slice(&self.since.to_be_bytes());
+        put_varint(out, u64::from(self.attempts));
+        out.push(u8::from(self.is_delay_told));
+        out.extend_from_slice(&self.last_at.to_be_bytes());
+        put_bytes(out, self.last.as_bytes());
+        put_varint(out, self.transcript.map_or(0, |t| u64::from(t) + 1));
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(Waiting {
+            address: octets.string()?,
+            domain: octets.string()?,
+            notices: Notices(octets.u8()?),
+            orcpt: octets.string()?,
+            state: match octets.u8()? {
+                0 => QueueState::Scheduled,
+                1 => QueueState::Held(Hold::Owner),
+                2 => QueueState::Held(Hold::OverLimit),
+                3 => QueueState::Held(Hold::Login),
+                255 => QueueState::GivenUp,
+                _ => return None,
+            },
+            due: octets.u64()?,
+            since: octets.u64()?,
+            attempts: u32::try_from(octets.varint()?).ok()?,
+            is_delay_told: octets.u8()? != 0,
+            last_at: octets.u64()?,
+            last: octets.string()?,
+            transcript: match octets.varint()? {
+                0 => None,
+                place => Some(u32::try_from(place - 1).ok()?),
+            },
+        })
+    }
+}
+
+/// The conversation of an attempt, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transcript {
+    /// Seconds since 1970.
+    pub at: u64,
+    pub text: String,
+}
+
+/// Longest conversation kept, in octets; longer ones are cut at a character.
+pub const TRANSCRIPT_LIMIT: usize = 3000;
+
+impl Record for Transcript {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.at.to_be_bytes());
+        put_bytes(out, &self.text.as_bytes()[..self.text.floor_char_boundary(TRANSCRIPT_LIMIT)]);
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(Transcript { at: octets.u64()?, text: octets.string()? })
+    }
+}
+
+/// How a provider's server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteTls {
+    /// TLS from the start (port 465, RFC 8314).
+    Implicit,
+    /// STARTTLS, and nothing without it (port 587).
+    StartTls,
+}
+
+/// A way out through somebody else's server, for all mail or for one domain.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Route {
+    pub host: String,
+    pub port: u16,
+    pub tls: RouteTls,
+    /// Empty: no login.
+    pub user: String,
+    /// The password, sealed with a key that is not in the store.
+    pub sealed: Vec<u8>,
+    /// Why nothing is sent this way for now; empty when all is well.
+    pub fault: String,
+    /// When the owner was last told of the fault, seconds since 1970.
+    pub told_at: u64,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Route").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl Record for Route {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.host.as_bytes());
+        out.extend_from_slice(&self.port.to_be_bytes());
+        out.push(match self.tls {
+            RouteTls::Implicit => 0,
+            RouteTls::StartTls => 1,
+        });
+        put_bytes(out, self.user.as_bytes());
+        put_bytes(out, &self.sealed);
+        put_bytes(out, self.fault.as_bytes());
+        out.extend_from_slice(&self.told_at.to_be_bytes());
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(Route {
+            host: octets.string()?,
+            port: octets.u16()?,
+            tls: match octets.u8()? {
+                0 => RouteTls::Implicit,
+                1 => RouteTls::StartTls,
+                _ => return None,
+            },
+            user: octets.string()?,
+            sealed: octets.bytes()?.to_vec(),
+            fault: octets.string()?,
+            told_at: octets.u64()?,
+        })
+    }
+}
+
+/// How a domain's mail is signed (RFC 6376, RFC 8463).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    Rsa,
+    Ed25519,
+}
+
+/// A signing key of a domain; its row's key is `domain/selector`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    pub kind: KeyKind,
+    /// The private key in DER (PKCS #1 for RSA, PKCS #8 for Ed25519), sealed with a key that is not in the store.
+    pub sealed: Vec<u8>,
+    /// The public key as it stands in the DNS record: base64 without line ends.
+    pub public: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// Since when it signs no more, seconds since 1970; its record stays published for a while.
+    pub retired: Option<u64>,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey").field("kind", &self.kind).field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+impl Record for SigningKey {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(match self.kind {
+            KeyKind::Rsa => 0,
+            KeyKind::Ed25519 => 1,
+        });
+        put_bytes(out, &self.sealed);
+        put_bytes(out, self.public.as_bytes());
+        out.extend_from_slice(&self.created.to_be_bytes());
+        out.extend_from_slice(&self.retired.unwrap_or(0).to_be_bytes());
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(SigningKey {
+            kind: match octets.u8()? {
+                0 => KeyKind::Rsa,
+                1 => KeyKind::Ed25519,
+                _ => return None,
+            },
+            sealed: octets.bytes()?.to_vec(),
+            public: octets.string()?,
+            created: octets.u64()?,
+            retired: Some(octets.u64()?).filter(|&at| at != 0),
+        })
+    }
+}
+
+/// A domain's MTA-STS policy as it was fetched (RFC 8461 §3.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StsPolicy {
+    /// The `id` of the TXT record it came with.
+    pub id: String,
+    pub text: String,
+    /// Until when it counts, seconds since 1970.
+    pub expires: u64,
+}
+
+impl Record for StsPolicy {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.id.as_bytes());
+        put_bytes(out, self.text.as_bytes());
+        out.extend_from_slice(&self.expires.to_be_bytes());
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(StsPolicy { id: octets.string()?, text: octets.string()?, expires: octets.u64()? })
+    }
+}
