@@ -17,12 +17,47 @@ pub fn iso(at: u64) -> String {
     timestamp(at).to_string()
 }
 
+/// A day as `20261123`, in UTC.
+pub fn day(at: u64) -> String {
+    timestamp(at).strftime("%Y%m%d").to_string()
+}
+
+/// First and last second of a day (`2026-11-23`) or of a time (`2026-11-23T21:58:00Z`), in UTC.
+pub fn parse(text: &str) -> Result<(u64, u64), String> {
+    let wrong = || format!("{text:?} is no day or time; write it like 2026-11-23 or 2026-11-23T21:58:00Z");
+    let seconds = |text: &str| text.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_second()).ok());
+    match text.len() {
+        10 => seconds(&format!("{text}T00:00:00Z")).map(|start| (start, start + 86_399)),
+        _ => seconds(text).map(|at| (at, at)),
+    }
+    .ok_or_else(wrong)
+}
+
+/// The day this release was made, seconds since 1970: no true time is earlier.
+const RELEASED: u64 = 1_795_000_000;
+/// systemd-timesyncd makes the folder when it runs, and the file once the time is set.
+const TIMESYNC: &str = "/run/systemd/timesync";
+
+/// Whether the clock can be believed. A board without a battery starts anywhere; until its time is set nothing
+/// may grow old by it.
+pub fn is_trusted() -> bool {
+    let folder = std::path::Path::new(TIMESYNC);
+    now() >= RELEASED && (!folder.exists() || folder.join("synchronized").exists())
+}
+
 fn timestamp(at: u64) -> jiff::Timestamp {
     i64::try_from(at).ok().and_then(|s| jiff::Timestamp::from_second(s).ok()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn days_and_times_are_read() {
+        assert_eq!(super::parse("2026-09-21"), Ok((1_789_948_800, 1_790_035_199)));
+        assert_eq!(super::parse("2026-09-21T14:13:20Z"), Ok((1_790_000_000, 1_790_000_000)));
+        assert!(super::parse("yesterday").is_err());
+    }
+
     #[test]
     fn dates_are_written_as_the_standards_ask() {
         assert_eq!(super::rfc5322(1_790_000_000), "Mon, 21 Sep 2026 14:13:20 +0000");

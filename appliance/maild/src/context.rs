@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::auth::{Authenticator, network_of};
 use crate::clock;
 use crate::config::{Config, seconds};
+use crate::outbound::Outbound;
 use crate::tls::Certificates;
 
 /// The server's shared state.
@@ -19,6 +20,7 @@ pub struct Context {
     pub store: Store,
     pub auth: Authenticator,
     pub certificates: Certificates,
+    pub outbound: Outbound,
     /// KiB of message content that may still come into memory.
     pub budget: Semaphore,
     /// KiB that `budget` had at the start: three quarters of `limits.octets_in_flight`.
@@ -107,6 +109,7 @@ impl Context {
         config: Config,
         store: Store,
         certificates: Certificates,
+        outbound: Outbound,
         stop: watch::Receiver<bool>,
         alive: mpsc::Sender<()>,
     ) -> Context {
@@ -121,6 +124,7 @@ impl Context {
             settings: RwLock::new(Arc::new(Settings::new(config))),
             store,
             certificates,
+            outbound,
             stop,
             alive,
         }

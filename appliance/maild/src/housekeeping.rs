@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pillarbox_store::{Maintained, Retention, Space};
 
-use crate::clock;
+use crate::{clock, dkim};
 use crate::context::{Context, off_thread};
 use crate::server::notify;
 use crate::tls::Refreshed;
@@ -16,6 +16,8 @@ const DAY: u64 = 86_400;
 const BEAT: Duration = Duration::from_secs(1);
 /// Beats between two rounds of housekeeping, and between two looks at the certificate files.
 const ROUND: u64 = 30;
+/// Beats between two looks whether the line passes DNSSEC's signatures on.
+const HOUR: u64 = 3600;
 /// Pause between two steps of a round, so that mail goes first.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -34,6 +36,10 @@ pub async fn run(context: Arc<Context>) {
         if beats.is_multiple_of(ROUND) {
             refresh_certificate(&context);
             keep_house(&context).await;
+            make_keys(&context).await;
+        }
+        if beats.is_multiple_of(HOUR) {
+            context.outbound.dns.look_again();
         }
         beats += 1;
     }
@@ -75,6 +81,28 @@ async fn keep_house(context: &Arc<Context>) {
             Ok(Maintained::Nothing) => return,
             Err(error) => return tracing::error!(%error, "housekeeping failed"),
         }
+    }
+}
+
+/// Makes the signing keys that domains lack; on a small board that takes a while, beside everything else.
+async fn make_keys(context: &Arc<Context>) {
+    let context = context.clone();
+    let made = off_thread(move || {
+        let (store, now) = (&context.store, clock::now());
+        for domain in store.read(|r| r.domains())? {
+            match dkim::ensure_keys(store, &context.outbound.secrets, &domain, now) {
+                Ok(true) => {
+                    context.outbound.signer.forget();
+                    tracing::info!(domain, "signing keys were made; `pillarbox domain records` prints what to publish");
+                }
+                Ok(false) => {}
+                Err(error) => tracing::error!(error, domain, "signing keys can't be made"),
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = made.await {
+        tracing::error!(%error, "signing keys can't be made");
     }
 }
 

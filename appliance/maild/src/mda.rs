@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
-    AccountId, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, Placement, Result, ShortCode, Spool,
+    AccountId, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Relay, Result, ShortCode,
+    Spool, Traits,
 };
 use tokio::sync::SemaphorePermit;
 
@@ -16,6 +17,8 @@ use crate::context::{Context, off_thread};
 const PIECE: usize = 128 * 1024;
 /// How much of the front of a message is looked at for its subject.
 const HEAD: usize = 16 * 1024;
+/// The same for notices, which name the message they are about further down.
+const NOTICE_HEAD: usize = 64 * 1024;
 
 /// A message on its way into the store.
 pub struct Incoming<'a> {
@@ -24,6 +27,9 @@ pub struct Incoming<'a> {
     /// Content of a large message, gathered before it goes to the disk.
     gathered: Vec<u8>,
     head: Vec<u8>,
+    /// How much of the front is kept.
+    head_octets: usize,
+    is_ascii: bool,
     delivery_octets: u16,
     arrived: u64,
     _budget: SemaphorePermit<'a>,
@@ -34,9 +40,17 @@ pub struct Envelope<'a> {
     pub code: ShortCode,
     pub peer: IpAddr,
     pub sender: &'a str,
-    /// Recipients as given, in order.
+    /// Local recipients as given, in order.
     pub recipients: Vec<String>,
     pub accounts: Vec<AccountId>,
+    /// The account that submitted it and keeps a copy among what it sent.
+    pub sent_by: Option<AccountId>,
+    /// The part for other servers; its signature and `EIGHT_BIT` are found out here.
+    pub relay: Option<Relay>,
+    /// The domain that signs what goes out.
+    pub signing_domain: String,
+    /// The sent message that this one is a notice about.
+    pub report_on: Option<MessageId>,
 }
 
 impl<'a> Incoming<'a> {
@@ -62,6 +76,8 @@ impl<'a> Incoming<'a> {
             spool: Some(context.store.spool()),
             gathered: Vec::new(),
             head: Vec::new(),
+            head_octets: if *reverse_path == ReversePath::Null { NOTICE_HEAD } else { HEAD },
+            is_ascii: true,
             delivery_octets: return_path.len() as u16,
             arrived,
             _budget: budget,
@@ -74,7 +90,8 @@ impl<'a> Incoming<'a> {
 
     /// Appends content.
     pub async fn append(&mut self, octets: &[u8]) -> Result<()> {
-        let wanted = HEAD.saturating_sub(self.head.len()).min(octets.len());
+        self.is_ascii = self.is_ascii && octets.is_ascii();
+        let wanted = self.head_octets.saturating_sub(self.head.len()).min(octets.len());
         self.head.extend_from_slice(&octets[..wanted]);
         self.write(octets).await
     }
@@ -104,40 +121,102 @@ impl<'a> Incoming<'a> {
         Ok(())
     }
 
-    /// Puts the message into the inboxes: when this returns, it is on stable storage.
+    /// The front part of the message as it was sent.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Puts the message into inboxes and queue: when this returns, it is on stable storage.
     pub async fn deliver(mut self, envelope: Envelope<'_>) -> Result<Delivered> {
         self.flush().await?;
-        let spool = self.spool.take().ok_or(Error::Closed)?;
+        let mut spool = self.spool.take().ok_or(Error::Closed)?;
+        let mut relay = envelope.relay;
+        if let Some(relay) = &mut relay {
+            let (context, domain, from) = (self.context.clone(), envelope.signing_domain, usize::from(self.delivery_octets));
+            let signed = off_thread(move || {
+                let signature = sign(&context, &domain, &spool, from)?;
+                Ok((spool, signature))
+            });
+            (spool, relay.outgoing.signature) = signed.await?;
+            if !self.is_ascii {
+                relay.outgoing.traits = relay.outgoing.traits.with(Traits::EIGHT_BIT);
+            }
+        }
         let content = match spool.blocks(0) {
             true => off_thread(move || spool.finish()).await?,
             false => spool.finish()?,
         };
-        let placements = envelope.accounts.iter().map(|&account| Placement {
-            account,
-            folder: FolderId::INBOX,
-            flags: Flags::default(),
-        });
-        let record = LedgerRecord {
+        let place = |account, folder, flags| Placement { account, folder, flags };
+        let inboxes = envelope.accounts.iter().map(|&account| place(account, FolderId::INBOX, Flags::default()));
+        let sent = envelope.sent_by.map(|account| place(account, FolderId::SENT, Flags::SEEN));
+        let facts = facts(&self.head);
+        let mut record = LedgerRecord {
             peer: Some(envelope.peer),
             sender: envelope.sender.to_string(),
             recipients: envelope.recipients,
-            subject: subject(&self.head),
+            subject: facts.subject,
+            message_id: facts.message_id,
             ..LedgerRecord::new(self.arrived, Fate::Delivered, envelope.code)
         };
-        let delivery = Delivery::local(content, self.delivery_octets, placements.collect(), record);
+        let mut further = Vec::new();
+        if let Some(relay) = &relay {
+            if !record.recipients.is_empty() {
+                further.push(record.clone());
+            }
+            record.fate = Fate::Queued;
+            record.recipients = relay.recipients.iter().map(|r| r.address.clone()).collect();
+        }
+        let placements = inboxes.chain(sent).collect();
+        let delivery = Delivery { relay, further, report_on: envelope.report_on, ..Delivery::local(content, self.delivery_octets, placements, record) };
         self.context.store.deliver(delivery).done().await
     }
 }
 
-/// The subject in the front part of a message, decoded (RFC 2047), or nothing.
-fn subject(head: &[u8]) -> String {
-    let parser = mail_parser::MessageParser::new().header_text(mail_parser::HeaderName::Subject).default_header_ignore();
-    parser.parse_headers(head).and_then(|message| message.subject().map(str::to_string)).unwrap_or_default()
+/// Signs for a domain of ours. A fault of the keys is logged and the message goes unsigned: late signing can't be,
+/// and a message held back for it would be the greater harm.
+fn sign(context: &Context, domain: &str, spool: &Spool, from: usize) -> Result<Vec<u8>> {
+    let keys = match context.outbound.signer.keys(&context.store, domain) {
+        Ok(keys) if !keys.is_empty() => keys,
+        Ok(_) => return Ok(Vec::new()),
+        Err(error) => {
+            tracing::error!(error, domain, "a message goes out unsigned");
+            return Ok(Vec::new());
+        }
+    };
+    Ok(keys.sign(|write| spool.replay(from, write)).unwrap_or_else(|error| {
+        tracing::error!(error, domain, "a message goes out unsigned");
+        Vec::new()
+    }))
+}
+
+/// What the front part of a message tells.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Facts {
+    /// Decoded (RFC 2047).
+    subject: String,
+    /// Without angle brackets.
+    message_id: String,
+}
+
+fn facts(head: &[u8]) -> Facts {
+    let parser = mail_parser::MessageParser::new()
+        .header_text(mail_parser::HeaderName::Subject)
+        .header_id(mail_parser::HeaderName::MessageId)
+        .default_header_ignore();
+    let facts = |message: mail_parser::Message| Facts {
+        subject: message.subject().unwrap_or_default().to_string(),
+        message_id: message.message_id().unwrap_or_default().to_string(),
+    };
+    parser.parse_headers(head).map(facts).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::subject;
+    use super::facts;
+
+    fn subject(head: &[u8]) -> String {
+        facts(head).subject
+    }
 
     #[test]
     fn subjects_are_decoded_and_rubbish_has_none() {

@@ -2,7 +2,7 @@
 
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ForwardPath;
-use pillarbox_store::{AccountId, Reader, Resolution, Result};
+use pillarbox_store::{AccountId, Fate, MessageId, Reader, Resolution, Result, ShortCode, term};
 
 /// Where a recipient's mail goes, or why it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,5 +56,68 @@ pub fn refusal(routing: &Routing, address: &str, code: &str) -> Reply {
         Routing::NotSetUp => {
             Reply::new(450, Enhanced(4, 2, 1), format!("This mail box is not set up yet; try again later ({code})"))
         }
+    }
+}
+
+/// Most ids in a notice that are looked up.
+const NAMED_IDS: usize = 8;
+
+/// The message of ours that a notice with the null reverse-path is about: by the Message-ID in what came back, or
+/// by the envelope identifier that we gave along (RFC 3464 §2.2.1). `content` is its front part.
+pub fn report_on(reader: &Reader, content: &[u8], recipients: &[String]) -> Result<Option<MessageId>> {
+    let (ids, codes) = named(content);
+    let is_ours = |sender: &str| recipients.iter().any(|r| r.eq_ignore_ascii_case(sender));
+    let terms = ids.iter().map(|id| term("message-id", id)).chain(codes.iter().map(|code| term("code", &code.to_string())));
+    for wanted in terms {
+        let found = reader.ledger_find(Some(wanted), 1, |_, record| {
+            // An acceptance names no other message.
+            record.messages.is_empty()
+                && matches!(record.fate, Fate::Queued | Fate::Delivered)
+                && record.terms().binary_search(&wanted).is_ok()
+                && is_ours(&record.sender)
+        })?;
+        if let Some((place, _)) = found.first() {
+            return Ok(Some(MessageId(place.0)));
+        }
+    }
+    Ok(None)
+}
+
+/// Message-IDs (but for the notice's own) and envelope identifiers in a notice.
+fn named(content: &[u8]) -> (Vec<String>, Vec<ShortCode>) {
+    let (mut ids, mut codes) = (Vec::new(), Vec::new());
+    let mut in_own_header = true;
+    let mut wants_value = false;
+    for line in content.split(|&b| b == b'\n') {
+        let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+        in_own_header &= !line.is_empty();
+        if in_own_header {
+            continue;
+        }
+        let (name, value) = line.split_once(':').unwrap_or(("", &line));
+        let is_id = name.trim().eq_ignore_ascii_case("message-id");
+        if is_id || wants_value {
+            wants_value = is_id && value.trim().is_empty();
+            let id = value.trim().trim_start_matches('<').split('>').next().unwrap_or_default();
+            if !id.is_empty() && ids.len() < NAMED_IDS {
+                ids.push(id.to_string());
+            }
+        } else if name.trim().eq_ignore_ascii_case("original-envelope-id") && codes.len() < NAMED_IDS {
+            codes.extend(value.trim().parse::<ShortCode>());
+        }
+    }
+    (ids, codes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_notice_is_about_is_found_in_what_came_back() {
+        let notice = b"From: MAILER-DAEMON\r\nMessage-ID: <own@mx>\r\n\r\n--b\r\nOriginal-Envelope-Id: 0000007\r\n\r\n--b\r\n\r\nmessage-id: <a@box>\r\nMessage-ID:\r\n <b@box>\r\n";
+        assert_eq!(named(notice), (vec!["a@box".to_string(), "b@box".to_string()], vec![ShortCode(7)]));
+        assert_eq!(named(b"\xff\r\n\r\nMessage-ID: \r\n"), (vec![], vec![]));
+        assert_eq!(named(&b"x\r\n\r\nMessage-ID: <c@d>\r\n".repeat(100)).0.len(), NAMED_IDS);
     }
 }

@@ -14,7 +14,9 @@ use crate::config::{Config, seconds};
 use crate::context::{Connections, Context, TooMany};
 use crate::stream::{Ended, Patience, Stream};
 use crate::tls::Certificates;
-use crate::{housekeeping, pop3, smtp, sockets};
+use crate::outbound::Outbound;
+use crate::secrets::Secrets;
+use crate::{housekeeping, outbound, pop3, smtp, sockets};
 
 /// A service by its listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +76,15 @@ impl Server {
         let (certificate, key) = config.tls_files();
         let certificates = Certificates::open(certificate, key, &certificate_names(&config))?;
         let listeners = sockets::listen(&config)?;
+        let public = |(service, listener): &(Service, TcpListener)| {
+            *service == Service::Smtp && listener.local_addr().is_ok_and(|address| address.port() == 25)
+        };
+        config.check_test_network(listeners.iter().any(public))?;
+        let secrets = Arc::new(Secrets::open(&config.data)?);
+        let outbound = Outbound::new(&config, secrets)?;
         let (stop, stopped) = watch::channel(false);
         let (alive, done) = mpsc::channel(1);
-        let context = Arc::new(Context::new(config, store, certificates, stopped, alive));
+        let context = Arc::new(Context::new(config, store, certificates, outbound, stopped, alive));
         Ok(Server { context, listeners, config_path, stop, done })
     }
 
@@ -102,6 +110,7 @@ impl Server {
             tokio::spawn(accept(context.clone(), service, listener));
         }
         tokio::spawn(housekeeping::run(context.clone()));
+        tokio::spawn(outbound::run(context.clone()));
         notify(&[sd_notify::NotifyState::Ready]);
         loop {
             tokio::select! {

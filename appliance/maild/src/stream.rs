@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_proto::smtp::TlsFacts;
-use rustls::ServerConfig;
+use rustls::{ClientConfig, CommonState, ServerConfig};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Octets read at once while a peer only talks, and while it sends a message.
 const SMALL: usize = 1024;
@@ -24,8 +24,8 @@ pub enum Ended {
     Stalled,
 }
 
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Io for T {}
 
 /// A connection.
 pub struct Stream {
@@ -57,7 +57,17 @@ impl Stream {
         let handshake = TlsAcceptor::from(config).accept(self.io);
         let tls = tokio::time::timeout(self.patience.handshake, handshake).await;
         let tls = tls.map_err(|_| Ended::Stalled)?.map_err(|_| Ended::Broken)?;
-        let facts = facts(&tls);
+        let (_, connection) = tls.get_ref();
+        let facts = facts(connection, connection.server_name().map(str::to_string));
+        Ok(Stream { io: Box::new(tls), facts: Some(facts), buffer: Vec::new(), patience: self.patience })
+    }
+
+    /// Begins TLS as the client; the error says in words what was wrong.
+    pub async fn start_client_tls(self, config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Stream, String> {
+        let handshake = TlsConnector::from(config).connect(name, self.io);
+        let tls = tokio::time::timeout(self.patience.handshake, handshake).await;
+        let tls = tls.map_err(|_| "the TLS handshake took too long".to_string())?.map_err(|e| e.to_string())?;
+        let facts = facts(tls.get_ref().1, None);
         Ok(Stream { io: Box::new(tls), facts: Some(facts), buffer: Vec::new(), patience: self.patience })
     }
 
@@ -100,8 +110,7 @@ impl Stream {
     }
 }
 
-fn facts<T>(tls: &TlsStream<T>) -> TlsFacts {
-    let (_, connection) = tls.get_ref();
+fn facts(connection: &CommonState, server_name: Option<String>) -> TlsFacts {
     TlsFacts {
         version: match connection.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLS1.3".into(),
@@ -109,6 +118,6 @@ fn facts<T>(tls: &TlsStream<T>) -> TlsFacts {
             other => format!("{other:?}"),
         },
         cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |s| format!("{:?}", s.suite())),
-        server_name: connection.server_name().map(str::to_string),
+        server_name,
     }
 }

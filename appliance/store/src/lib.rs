@@ -40,4 +40,4 @@ pub use write::{
     Change, Changed, Collection, Delivered, Delivery, Maintained, Order, Placement, QueueOrder, Relay, Retention,
     Settlement, Updated, Verdict,
 };
-pub use writer::Store;
+pub use writer::{Pending, Store};

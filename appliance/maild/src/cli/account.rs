@@ -128,16 +128,21 @@ fn obtain(wanted: &Password) -> Result<(String, Shown), String> {
     if !wanted.password_stdin {
         return Ok((hash::generate()?, Shown::Once));
     }
+    let password = password_from_stdin()?;
+    if password.chars().count() < SHORTEST {
+        return Err(format!("a password needs at least {SHORTEST} characters"));
+    }
+    Ok((password, Shown::Never))
+}
+
+/// A password from a pipe or file.
+pub fn password_from_stdin() -> Result<String, String> {
     if std::io::stdin().is_terminal() {
         return Err("--password-stdin wants the password from a pipe or file, not typed where it can be seen".into());
     }
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|e| format!("reading the password: {e}"))?;
-    let password = line.trim_end_matches(['\r', '\n']).to_string();
-    if password.chars().count() < SHORTEST {
-        return Err(format!("a password needs at least {SHORTEST} characters"));
-    }
-    Ok((password, Shown::Never))
+    Ok(line.trim_end_matches(['\r', '\n']).to_string())
 }
 
 enum Shown {

@@ -6,7 +6,8 @@ use pillarbox_store::{AddressTarget, Change};
 use serde_json::json;
 
 use super::{Output, Place, canonical, change, say, say_json};
-use crate::clock;
+use crate::secrets::Secrets;
+use crate::{clock, dkim};
 
 #[derive(Subcommand)]
 pub enum Domain {
@@ -19,6 +20,14 @@ pub enum Domain {
         #[command(flatten)]
         output: Output,
     },
+    /// Print the DNS records that a domain should have, as lines of a zone file.
+    Records {
+        name: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Make new signing keys (DKIM) for a domain; publish the new records then.
+    RotateKeys { name: String },
 }
 
 #[derive(Subcommand)]
@@ -40,7 +49,7 @@ pub enum Alias {
     },
 }
 
-fn domain_name(text: &str) -> Result<String, String> {
+pub fn domain_name(text: &str) -> Result<String, String> {
     let name = DomainName::parse(text).map_err(|e| format!("{text:?} is no domain name: {e}"))?;
     match name.as_str().starts_with('[') {
         true => Err(format!("{text:?} is an address of a machine, not a domain name")),
@@ -75,6 +84,21 @@ pub fn domain(place: &Place, command: Domain) -> Result<(), String> {
                 true => say_json(&json!(domains)),
                 false => domains.iter().try_for_each(|name| say(name)),
             }
+        }
+        Domain::Records { name, output } => {
+            let (name, config, now) = (domain_name(&name)?, place.config()?, clock::now());
+            dkim::ensure_keys(&store, &Secrets::open(&config.data)?, &name, now)?;
+            let records = store.read(|r| dkim::records(r, &name, &config.hostname(), now)).map_err(|e| e.to_string())?;
+            if output.json {
+                let list = records.iter().map(|r| json!({"name": r.name, "type": r.kind, "value": r.value, "why": r.why}));
+                return say_json(&json!(list.collect::<Vec<_>>()));
+            }
+            say(dkim::zone_lines(&records).trim_end())
+        }
+        Domain::RotateKeys { name } => {
+            let name = domain_name(&name)?;
+            dkim::rotate(&store, &Secrets::open(&place.config()?.data)?, &name, clock::now())?;
+            say(&format!("New keys sign mail of {name} within a minute. Publish their records now: pillarbox domain records {name}"))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `pillarbox ledger find`: what happened to my mail?
 
 use clap::{Args, Subcommand};
-use pillarbox_store::{LedgerId, LedgerRecord, ShortCode, term, words};
+use pillarbox_store::{LedgerId, LedgerRecord, Reader, ShortCode, term, words};
 use serde_json::json;
 
 use super::{Output, Place, say, say_json};
@@ -24,9 +24,21 @@ pub struct Find {
     /// Words of the subject.
     #[arg(long)]
     subject: Option<String>,
+    /// A Message-ID, as it stands in the message's header.
+    #[arg(long)]
+    message_id: Option<String>,
+    /// The number of a message in the queue, as `pillarbox queue list` prints it.
+    #[arg(long, value_name = "NUMBER")]
+    queue: Option<String>,
     /// Only the last so many days.
     #[arg(long)]
     days: Option<u64>,
+    /// Only since this day or time in UTC, such as 2026-11-23 or 2026-11-23T21:58:00Z.
+    #[arg(long)]
+    since: Option<String>,
+    /// Only until this day (its end) or time in UTC.
+    #[arg(long)]
+    until: Option<String>,
     /// Most results.
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -46,13 +58,33 @@ pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
     if let Some(subject) = &find.subject {
         terms.extend(words(subject).map(|word| term("word", &word)));
     }
-    let since = find.days.map_or(0, |days| clock::now().saturating_sub(days.saturating_mul(86_400)));
+    if let Some(id) = &find.message_id {
+        terms.push(term("message-id", id.trim().trim_start_matches('<').trim_end_matches('>')));
+    }
+    let days = find.days.map_or(0, |days| clock::now().saturating_sub(days.saturating_mul(86_400)));
+    let since = find.since.as_deref().map_or(Ok(0), |text| clock::parse(text).map(|(start, _)| start))?.max(days);
+    let until = find.until.as_deref().map_or(Ok(u64::MAX), |text| clock::parse(text).map(|(_, end)| end))?;
+    let message = find.queue.as_deref().map(|text| {
+        let number = text.split('.').next().unwrap_or_default();
+        number.parse::<u64>().map_err(|_| format!("{text:?} is no number of the queue"))
+    });
+    let message = message.transpose()?;
+    if let Some(message) = message {
+        terms.push(term("message", &message.to_string()));
+    }
     let store = place.store()?;
     let found = store.read(|r| {
-        r.ledger_find(terms.first().copied(), find.limit, |_, record| {
+        let mut found = r.ledger_find(terms.first().copied(), find.limit, |_, record| {
             let has = record.terms();
-            record.at >= since && terms.iter().all(|t| has.binary_search(t).is_ok())
-        })
+            (since..=until).contains(&record.at) && terms.iter().all(|t| has.binary_search(t).is_ok())
+        })?;
+        // The acceptance of a message does not name it: it is it.
+        if let Some(message) = message
+            && let Some(record) = r.ledger_record(LedgerId(message))?
+        {
+            found.push((LedgerId(message), record));
+        }
+        Ok(found)
     });
     let found = found.map_err(|e| e.to_string())?;
     if find.output.json {
@@ -61,7 +93,41 @@ pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
     if found.is_empty() {
         return say("Nothing found. The ledger keeps a year; codes, addresses and whole words can be searched for.");
     }
-    found.iter().try_for_each(|(_, record)| say(&as_text(record)))
+    let stories = store.read(|r| stories(r, &found)).map_err(|e| e.to_string())?;
+    stories.iter().try_for_each(|story| {
+        // What happened first stands first; its later fates are set in below it.
+        story.iter().enumerate().try_for_each(|(place, record)| say(&format!("{}{}", if place == 0 { "" } else { "    " }, as_text(record))))
+    })
+}
+
+/// Most fates of one message that are printed.
+const STORY: usize = 200;
+
+/// The whole story of each message that was found, newest message first; refused attempts are stories of their own.
+fn stories(reader: &Reader, found: &[(LedgerId, LedgerRecord)]) -> pillarbox_store::Result<Vec<Vec<LedgerRecord>>> {
+    let mut told = std::collections::HashSet::new();
+    let mut stories = Vec::new();
+    for (id, record) in found {
+        let messages = match record.messages.is_empty() {
+            true => vec![id.0],
+            // A device that collected a hundred messages is one line, not a hundred stories.
+            false if record.messages.len() == 1 => record.messages.clone(),
+            false => {
+                stories.push(vec![record.clone()]);
+                continue;
+            }
+        };
+        for message in messages.into_iter().filter(|m| told.insert(*m)) {
+            let wanted = term("message", &message.to_string());
+            let mut story = reader.ledger_find(Some(wanted), STORY, |_, record| record.messages.contains(&message))?;
+            if let Some(acceptance) = reader.ledger_record(LedgerId(message))? {
+                story.push((LedgerId(message), acceptance));
+            }
+            story.sort_by_key(|(id, _)| id.0);
+            stories.push(story.into_iter().map(|(_, record)| record).collect());
+        }
+    }
+    Ok(stories)
 }
 
 fn as_json(id: LedgerId, record: &LedgerRecord) -> serde_json::Value {
@@ -76,6 +142,7 @@ fn as_json(id: LedgerId, record: &LedgerRecord) -> serde_json::Value {
         "subject": record.subject,
         "detail": record.detail,
         "messages": record.messages,
+        "message_id": record.message_id,
     })
 }
 
@@ -92,7 +159,7 @@ fn as_text(record: &LedgerRecord) -> String {
     add("to ", &record.recipients.join(", "));
     add("", &if record.subject.is_empty() { String::new() } else { format!("\"{}\"", record.subject) });
     add("", &record.detail);
-    if !record.messages.is_empty() {
+    if record.messages.len() > 1 {
         add("", &format!("{} messages", record.messages.len()));
     }
     line

@@ -5,6 +5,8 @@ mod address;
 mod check;
 mod demo;
 mod ledger;
+mod queue;
+mod route;
 mod serve;
 
 use std::io::Write;
@@ -48,6 +50,12 @@ enum Command {
     /// Further addresses; `@example.org` catches whatever has no mailbox.
     #[command(subcommand)]
     Alias(address::Alias),
+    /// What waits to go out to other servers.
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    /// Sending through a provider instead of directly.
+    #[command(subcommand)]
+    Route(route::Route),
     /// What happened to a message.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -99,6 +107,8 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Domain(domain) => address::domain(&place, domain)?,
         Command::Account(command) => account::run(&place, command)?,
         Command::Alias(alias) => address::alias(&place, alias)?,
+        Command::Queue(command) => queue::run(&place, command)?,
+        Command::Route(command) => route::run(&place, command)?,
         Command::Ledger(command) => ledger::run(&place, command)?,
         Command::Config(ConfigCommand::Example) => say(EXAMPLE.trim_end())?,
         Command::Completions { shell } => {

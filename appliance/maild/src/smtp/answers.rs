@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
-use pillarbox_store::{AccountId, Error, ShortCode};
+use pillarbox_store::{AccountId, Delivered, Error, ShortCode};
 
 use crate::auth::{Identity, Verdict};
 use crate::clock;
 use crate::context::{Context, fresh_code};
 use crate::mda::{Envelope, Incoming};
 use crate::mta::{self, Routing};
-use crate::msa;
+use crate::msa::{self, Facts, Refusal, Submission};
 
 /// A question, owned: the session can't be borrowed while the answer is awaited.
 pub enum Owned {
@@ -42,11 +42,22 @@ pub struct Transaction<'a> {
     peer: IpAddr,
     identity: Option<Identity>,
     code: ShortCode,
-    recipients: Vec<String>,
+    local: Vec<Recipient>,
     accounts: Vec<AccountId>,
-    incoming: Option<Incoming<'a>>,
+    /// Recipients elsewhere; only of somebody logged in.
+    remote: Vec<Recipient>,
+    taking: Taking<'a>,
+}
+
+/// The message that comes in.
+enum Taking<'a> {
+    Nothing,
+    /// From another server.
+    Transfer(Incoming<'a>),
+    /// From a person.
+    Submission(Box<Submission<'a>>),
     /// What went wrong while content came in; told at its end.
-    failure: Option<Error>,
+    Failed(Error),
 }
 
 impl<'a> Transaction<'a> {
@@ -56,26 +67,29 @@ impl<'a> Transaction<'a> {
             peer,
             identity: None,
             code: ShortCode(0),
-            recipients: Vec::new(),
+            local: Vec::new(),
             accounts: Vec::new(),
-            incoming: None,
-            failure: None,
+            remote: Vec::new(),
+            taking: Taking::Nothing,
         }
     }
 
     /// Takes a piece of content; a failure is remembered for the end.
     pub async fn content(&mut self, octets: &[u8]) {
-        if let Some(incoming) = &mut self.incoming
-            && let Err(error) = incoming.append(octets).await
-        {
-            self.failure = Some(error);
-            self.incoming = None;
+        match &mut self.taking {
+            Taking::Transfer(incoming) => {
+                if let Err(error) = incoming.append(octets).await {
+                    self.taking = Taking::Failed(error);
+                }
+            }
+            Taking::Submission(submission) => submission.content(octets).await,
+            Taking::Nothing | Taking::Failed(_) => {}
         }
     }
 
     /// Forgets the content gathered so far.
     pub fn discard(&mut self) {
-        self.incoming = None;
+        self.taking = Taking::Nothing;
     }
 
     pub async fn answer(&mut self, session: &Session, question: Owned) -> Answer {
@@ -90,10 +104,10 @@ impl<'a> Transaction<'a> {
 
     async fn mail(&mut self, mail: MailCommand) -> Answer {
         self.code = fresh_code();
-        self.recipients.clear();
+        self.local.clear();
         self.accounts.clear();
-        self.incoming = None;
-        self.failure = None;
+        self.remote.clear();
+        self.taking = Taking::Nothing;
         if !self.context.has_space() {
             return self.refuse(&path_text(&mail.reverse_path), None, no_space(self.code));
         }
@@ -103,7 +117,7 @@ impl<'a> Transaction<'a> {
             Ok(msa::Sender::Own) => Answer::Accept,
             Ok(msa::Sender::Foreign) => {
                 let sender = path_text(&mail.reverse_path);
-                let reply = msa::foreign_sender(&sender, &identity.address, &self.code.to_string());
+                let reply = msa::foreign_sender("as the envelope's sender", &sender, &identity.address, &self.code.to_string());
                 self.refuse(&sender, None, reply)
             }
             Err(error) => Answer::Refuse(self.trouble(&error)),
@@ -124,10 +138,15 @@ impl<'a> Transaction<'a> {
         let reply = match routing {
             Routing::Local(accounts) => {
                 self.accounts.extend(accounts);
-                self.recipients.push(address);
+                self.local.push(recipient);
                 return Answer::Accept;
             }
-            Routing::Elsewhere if self.identity.is_some() => msa::only_within(&address, &code),
+            Routing::Elsewhere if self.identity.is_some() => {
+                if !self.remote.iter().any(|r| r.path == recipient.path) {
+                    self.remote.push(recipient);
+                }
+                return Answer::Accept;
+            }
             other => mta::refusal(&other, &address, &code),
         };
         let sender = session.envelope().mail.as_ref().map_or_else(String::new, |m| path_text(&m.reverse_path));
@@ -151,17 +170,34 @@ impl<'a> Transaction<'a> {
             protocol: session.protocol(),
             tls,
             id: self.code.to_string(),
-            recipient: match &self.recipients[..] {
-                [only] => Some(only.clone()),
+            recipient: match (&self.local[..], &self.remote[..]) {
+                ([only], []) | ([], [only]) => Some(only.path.to_string()),
                 _ => None,
             },
             date: String::new(),
         };
-        let (path, size) = (mail.reverse_path.clone(), mail.size);
         let with_date = |at| trace::Received { date: clock::rfc5322(at), ..received };
-        match Incoming::begin(self.context, &path, size, with_date).await {
-            Ok(incoming) => {
-                self.incoming = Some(incoming);
+        let begun = match &self.identity {
+            Some(identity) => {
+                let facts = Facts {
+                    identity: identity.clone(),
+                    peer: self.peer,
+                    code: self.code,
+                    mail: mail.clone(),
+                    local: std::mem::take(&mut self.local),
+                    accounts: std::mem::take(&mut self.accounts),
+                    remote: std::mem::take(&mut self.remote),
+                };
+                Submission::begin(self.context, facts, with_date).await.map(|s| Taking::Submission(Box::new(s)))
+            }
+            None => {
+                let (path, size) = (mail.reverse_path.clone(), mail.size);
+                Incoming::begin(self.context, &path, size, with_date).await.map(Taking::Transfer)
+            }
+        };
+        match begun {
+            Ok(taking) => {
+                self.taking = taking;
                 Answer::Accept
             }
             Err(error) => Answer::Refuse(self.trouble(&error)),
@@ -170,29 +206,51 @@ impl<'a> Transaction<'a> {
 
     async fn end(&mut self, session: &Session) -> Answer {
         let sender = session.envelope().mail.as_ref().map_or_else(String::new, |m| path_text(&m.reverse_path));
-        let outcome = match (self.incoming.take(), self.failure.take()) {
-            (Some(incoming), None) => {
-                let envelope = Envelope {
-                    code: self.code,
-                    peer: self.peer,
-                    sender: &sender,
-                    recipients: std::mem::take(&mut self.recipients),
-                    accounts: std::mem::take(&mut self.accounts),
-                };
-                incoming.deliver(envelope).await
-            }
-            (_, failure) => Err(failure.unwrap_or(Error::Closed)),
+        let outcome = match std::mem::replace(&mut self.taking, Taking::Nothing) {
+            Taking::Submission(submission) => submission.end().await,
+            Taking::Transfer(incoming) => self.transfer(incoming, &sender).await.map_err(Refusal::Trouble),
+            Taking::Failed(error) => Err(Refusal::Trouble(error)),
+            Taking::Nothing => Err(Refusal::Trouble(Error::Closed)),
         };
         match outcome {
             Ok(delivered) => {
                 tracing::info!(peer = %self.peer, id = %self.code, copies = delivered.uids.len(), reply = 250, "message stored");
-                Answer::AcceptAs(Reply::new(250, Enhanced(2, 0, 0), format!("Ok: stored as {}", self.code)))
+                let text = match delivered.is_held {
+                    true => format!("Ok: stored as {}, but held: more recipients today than allowed; the owner decides", self.code),
+                    false => format!("Ok: stored as {}", self.code),
+                };
+                Answer::AcceptAs(Reply::new(250, Enhanced(2, 0, 0), text))
             }
-            Err(error) => {
+            Err(Refusal::Said(reply)) => self.refuse(&sender, None, reply),
+            Err(Refusal::Trouble(error)) => {
                 let reply = self.trouble(&error);
                 self.refuse(&sender, None, reply)
             }
         }
+    }
+
+    /// Takes over a message from another server.
+    async fn transfer(&mut self, incoming: Incoming<'_>, sender: &str) -> Result<Delivered, Error> {
+        let recipients: Vec<String> = self.local.iter().map(|r| r.path.to_string()).collect();
+        let report_on = match sender.is_empty() {
+            true => {
+                let (head, to) = (incoming.head().to_vec(), recipients.clone());
+                self.context.read(move |r| mta::report_on(r, &head, &to)).await?
+            }
+            false => None,
+        };
+        let envelope = Envelope {
+            code: self.code,
+            peer: self.peer,
+            sender,
+            recipients,
+            accounts: std::mem::take(&mut self.accounts),
+            sent_by: None,
+            relay: None,
+            signing_domain: String::new(),
+            report_on,
+        };
+        incoming.deliver(envelope).await
     }
 
     async fn authenticate(&mut self, credentials: Credentials) -> Answer {

@@ -20,6 +20,7 @@ pub mod server;
 pub mod trace;
 mod xtext;
 
+pub use base64::encode as encode_base64;
 pub use config::{Config, Limits, Offer, Role, Security, Timeouts, TlsFacts};
 pub use envelope::{
     Body, Credentials, Envelope, ForwardPath, MailCommand, Notify, Recipient, Ret, ReversePath, Secret,

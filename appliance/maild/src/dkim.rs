@@ -1,0 +1,265 @@
+//! Signing what leaves (RFC 6376, RFC 8463): keys per domain, made here, sealed at rest; rotation by selector.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mail_auth::common::crypto::{Ed25519Key, RsaKey, Sha256};
+use mail_auth::common::headers::HeaderWriter;
+use mail_auth::dkim::generate::DkimKeyPair;
+use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
+use pillarbox_store::{Change, KeyKind, Reader, SigningKey, Store};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
+
+use crate::secrets::Secrets;
+
+/// Fields that are signed where they are there, and whose later addition breaks the signature where they are not.
+const FIELDS: [&str; 15] = [
+    "From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "MIME-Version",
+    "Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post",
+];
+/// Bits of an RSA key: what every verifier takes and what fits a DNS record (RFC 8301 §3.2).
+const RSA_BITS: usize = 2048;
+/// How long keys are remembered ready for use.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// How long a retired key's record must stay published: messages signed with it may be under way.
+pub const PUBLISHED_FOR: u64 = 30 * 86_400;
+/// What sealed keys are for.
+const PURPOSE: &str = "dkim";
+
+/// The signing keys of one domain, ready for use.
+#[derive(Default)]
+pub struct Keys {
+    rsa: Vec<DkimSigner<RsaKey<Sha256>, Done>>,
+    ed25519: Vec<DkimSigner<Ed25519Key, Done>>,
+}
+
+impl Keys {
+    pub fn is_empty(&self) -> bool {
+        self.rsa.is_empty() && self.ed25519.is_empty()
+    }
+
+    /// Signs a message whose pieces `feed` gives in order; returns the header fields to put in front.
+    pub fn sign<E: std::fmt::Display>(
+        &self,
+        feed: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>,
+    ) -> Result<Vec<u8>, String> {
+        let mut rsa: Vec<_> = self.rsa.iter().map(|key| key.sign_streaming()).collect();
+        let mut ed25519: Vec<_> = self.ed25519.iter().map(|key| key.sign_streaming()).collect();
+        feed(&mut |piece| {
+            rsa.iter_mut().for_each(|stream| stream.write(piece));
+            ed25519.iter_mut().for_each(|stream| stream.write(piece));
+        })
+        .map_err(|e| e.to_string())?;
+        let mut fields = String::new();
+        for signature in rsa.into_iter().map(|s| s.finish()).chain(ed25519.into_iter().map(|s| s.finish())) {
+            fields.push_str(&signature.map_err(|e| format!("signing: {e}"))?.to_header());
+        }
+        Ok(fields.into_bytes())
+    }
+}
+
+/// Hands out signing keys by domain.
+pub struct Signer {
+    secrets: Arc<Secrets>,
+    ready: Mutex<HashMap<String, (Instant, Arc<Keys>)>>,
+}
+
+impl Signer {
+    pub fn new(secrets: Arc<Secrets>) -> Signer {
+        Signer { secrets, ready: Mutex::new(HashMap::new()) }
+    }
+
+    /// The keys that sign for a domain now; none is no error. Reads the store.
+    pub fn keys(&self, store: &Store, domain: &str) -> Result<Arc<Keys>, String> {
+        let mut ready = self.ready.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some((since, keys)) = ready.get(domain)
+            && since.elapsed() < REMEMBERED
+        {
+            return Ok(keys.clone());
+        }
+        let stored = store.read(|r| r.signing_keys(domain)).map_err(|e| e.to_string())?;
+        let mut keys = Keys::default();
+        for (selector, key) in stored.iter().filter(|(_, key)| key.retired.is_none()) {
+            let private = self.secrets.open_sealed(PURPOSE, &key.sealed)?;
+            match key.kind {
+                KeyKind::Rsa => {
+                    let private = PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(private));
+                    let key = RsaKey::<Sha256>::from_key_der(private).map_err(|e| e.to_string())?;
+                    keys.rsa.push(signer(DkimSigner::from_key(key).domain(domain).selector(selector).headers(FIELDS)));
+                }
+                KeyKind::Ed25519 => {
+                    let key = Ed25519Key::from_pkcs8_der(&private).map_err(|e| e.to_string())?;
+                    keys.ed25519.push(signer(DkimSigner::from_key(key).domain(domain).selector(selector).headers(FIELDS)));
+                }
+            }
+        }
+        let keys = Arc::new(keys);
+        ready.insert(domain.to_string(), (Instant::now(), keys.clone()));
+        Ok(keys)
+    }
+
+    /// Forgets keys ready for use, after a change.
+    pub fn forget(&self) {
+        self.ready.lock().unwrap_or_else(|e| e.into_inner()).clear();
+    }
+}
+
+fn signer<T: mail_auth::common::crypto::SigningKey>(signer: DkimSigner<T, Done>) -> DkimSigner<T, Done> {
+    signer.header_canonicalization(Canonicalization::Relaxed).body_canonicalization(Canonicalization::Relaxed)
+}
+
+/// Makes what a domain lacks: a key of each kind. Takes seconds on a small board. Returns whether any was made.
+pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<bool, String> {
+    let stored = store.read(|r| r.signing_keys(domain)).map_err(|e| e.to_string())?;
+    let mut made = false;
+    for kind in [KeyKind::Rsa, KeyKind::Ed25519] {
+        if !stored.iter().any(|(_, key)| key.kind == kind && key.retired.is_none()) {
+            make_key(store, secrets, domain, kind, now)?;
+            made = true;
+        }
+    }
+    Ok(made)
+}
+
+/// Makes new keys; the old ones sign no more, and their records stay published for a while.
+pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<(), String> {
+    let stored = store.read(|r| r.signing_keys(domain)).map_err(|e| e.to_string())?;
+    make_key(store, secrets, domain, KeyKind::Rsa, now)?;
+    make_key(store, secrets, domain, KeyKind::Ed25519, now)?;
+    for (selector, key) in stored {
+        let change = match key.retired {
+            None => Change::PutKey { domain: domain.into(), selector, key: SigningKey { retired: Some(now.max(1)), ..key } },
+            Some(at) if at + PUBLISHED_FOR < now => Change::RemoveKey { domain: domain.into(), selector },
+            Some(_) => continue,
+        };
+        store.change(change).wait().map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+fn make_key(store: &Store, secrets: &Secrets, domain: &str, kind: KeyKind, now: u64) -> Result<(), String> {
+    let (pair, letter) = match kind {
+        KeyKind::Rsa => (DkimKeyPair::generate_rsa(RSA_BITS), 'r'),
+        KeyKind::Ed25519 => (DkimKeyPair::generate_ed25519(), 'e'),
+    };
+    let pair = pair.map_err(|e| format!("making a signing key: {e}"))?;
+    let public = match kind {
+        KeyKind::Rsa => pillarbox_proto::smtp::encode_base64(&spki_of_rsa(pair.public_key())),
+        KeyKind::Ed25519 => pair.encoded_public_key(),
+    };
+    let sealed = secrets.seal(PURPOSE, pair.private_key())?;
+    let key = SigningKey { kind, sealed, public, created: now, retired: None };
+    let tail = getrandom::u32().map_err(|e| e.to_string())? & 0xffff;
+    let selector = format!("pb{letter}{}{tail:04x}", crate::clock::day(now));
+    store.change(Change::PutKey { domain: domain.into(), selector, key }).wait().map(drop).map_err(|e| e.to_string())
+}
+
+/// SubjectPublicKeyInfo around an RSA public key (RFC 5280 §4.1, RFC 3279 §2.3.1): the form that RFC 6376
+/// §3.6.1 verifiers all read.
+fn spki_of_rsa(pkcs1: &[u8]) -> Vec<u8> {
+    const ALGORITHM: [u8; 15] = [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    let mut bits = vec![0x03];
+    der_length(pkcs1.len() + 1, &mut bits);
+    bits.push(0);
+    bits.extend_from_slice(pkcs1);
+    let mut out = vec![0x30];
+    der_length(ALGORITHM.len() + bits.len(), &mut out);
+    out.extend_from_slice(&ALGORITHM);
+    out.extend_from_slice(&bits);
+    out
+}
+
+fn der_length(length: usize, out: &mut Vec<u8>) {
+    match length {
+        0..0x80 => out.push(length as u8),
+        0x80..0x100 => out.extend_from_slice(&[0x81, length as u8]),
+        _ => out.extend_from_slice(&[0x82, (length >> 8) as u8, length as u8]),
+    }
+}
+
+/// A DNS record, ready to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsRecord {
+    /// Without the dot at its end.
+    pub name: String,
+    pub kind: &'static str,
+    pub value: String,
+    pub why: &'static str,
+}
+
+/// The records that a domain of this box should have.
+pub fn records(reader: &Reader, domain: &str, hostname: &str, now: u64) -> pillarbox_store::Result<Vec<DnsRecord>> {
+    let record = |name: String, kind, value: String, why| DnsRecord { name, kind, value, why };
+    let mut records = vec![
+        record(domain.into(), "MX", format!("10 {hostname}."), "where other servers bring mail for the domain"),
+        record(domain.into(), "TXT", "v=spf1 mx ~all".into(), "who may send mail of the domain (SPF)"),
+    ];
+    for (selector, key) in reader.signing_keys(domain)? {
+        if key.retired.is_some_and(|at| at + PUBLISHED_FOR < now) {
+            continue;
+        }
+        let kind = match key.kind {
+            KeyKind::Rsa => "rsa",
+            KeyKind::Ed25519 => "ed25519",
+        };
+        let why = match key.retired {
+            None => "the key with which this box signs the domain's mail (DKIM)",
+            Some(_) => "an older key: leave it until mail signed with it has arrived (30 days)",
+        };
+        let value = format!("v=DKIM1; k={kind}; p={}", key.public);
+        records.push(record(format!("{selector}._domainkey.{domain}"), "TXT", value, why));
+    }
+    let dmarc = format!("v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}");
+    records.push(record(format!("_dmarc.{domain}"), "TXT", dmarc, "what others do with mail that only pretends to be the domain's (DMARC)"));
+    Ok(records)
+}
+
+/// The records as lines of a zone file (RFC 1035 §5.1); long texts in pieces of at most 255 octets.
+pub fn zone_lines(records: &[DnsRecord]) -> String {
+    let line = |record: &DnsRecord| {
+        let value = match record.kind {
+            "TXT" => {
+                let octets = record.value.as_bytes();
+                let pieces = octets.chunks(250).map(|piece| format!("\"{}\"", String::from_utf8_lossy(piece)));
+                pieces.collect::<Vec<_>>().join(" ")
+            }
+            _ => record.value.clone(),
+        };
+        format!("; {}\n{}. 3600 IN {} {value}\n", record.why, record.name, record.kind)
+    };
+    records.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pillarbox_store::{Access, Options};
+
+    #[test]
+    fn keys_are_made_sign_and_rotate() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
+        let secrets = Arc::new(Secrets::open(dir.path()).unwrap());
+        store.change(Change::AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
+        let signer = Signer::new(secrets.clone());
+        assert!(signer.keys(&store, "box.example").unwrap().is_empty());
+        assert!(ensure_keys(&store, &secrets, "box.example", 1_790_000_000).unwrap());
+        assert!(!ensure_keys(&store, &secrets, "box.example", 1_790_000_000).unwrap());
+        signer.forget();
+        let keys = signer.keys(&store, "box.example").unwrap();
+        let message = b"From: ann@box.example\r\nSubject: x\r\n\r\nbody\r\n";
+        let fields = keys.sign(|write| { message.chunks(5).for_each(write); Ok::<_, String>(()) }).unwrap();
+        let fields = String::from_utf8(fields).unwrap();
+        assert_eq!(fields.matches("DKIM-Signature: ").count(), 2);
+        assert!(fields.contains("a=rsa-sha256") && fields.contains("a=ed25519-sha256") && fields.ends_with("\r\n"));
+        let records = |now| store.read(|r| records(r, "box.example", "mail.box.example", now)).unwrap();
+        let dkim = |now| records(now).into_iter().filter(|r| r.name.contains("_domainkey")).count();
+        assert_eq!(dkim(1_790_000_000), 2);
+        rotate(&store, &secrets, "box.example", 1_790_100_000).unwrap();
+        assert_eq!(dkim(1_790_100_000), 4);
+        assert_eq!(dkim(1_790_100_000 + PUBLISHED_FOR + 1), 2);
+        let zone = zone_lines(&records(1_790_100_000));
+        assert!(zone.contains("box.example. 3600 IN MX 10 mail.box.example.") && zone.lines().all(|l| l.len() < 600));
+    }
+}

@@ -1,0 +1,238 @@
+//! Who may send as whom, and what is mended in the header of a submitted message (RFC 6409 §6, §8).
+
+use mail_parser::{HeaderName, MessageParser};
+use pillarbox_proto::reply::{Enhanced, Reply};
+use pillarbox_proto::smtp::ReversePath;
+use pillarbox_store::{AccountId, Reader, Resolution, Result};
+
+/// Longest header of a submitted message, in octets.
+pub const HEADER_OCTETS: usize = 256 * 1024;
+
+/// Whether an address may be used by an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    Own,
+    Foreign,
+}
+
+/// A sender must be an address of the account: its own, an alias that leads to it, or the null path of a notice.
+pub fn sender(reader: &Reader, account: AccountId, path: &ReversePath) -> Result<Sender> {
+    match path {
+        ReversePath::Null => Ok(Sender::Own),
+        ReversePath::Address(address) => owns(reader, account, &address.canonical()),
+    }
+}
+
+fn owns(reader: &Reader, account: AccountId, address: &str) -> Result<Sender> {
+    Ok(match reader.resolve(address)? {
+        Resolution::Accounts(accounts) if accounts.contains(&account) => Sender::Own,
+        _ => Sender::Foreign,
+    })
+}
+
+/// The first of some addresses that is not the account's.
+pub fn first_foreign(reader: &Reader, account: AccountId, addresses: &[String]) -> Result<Option<String>> {
+    for address in addresses {
+        if owns(reader, account, &address.to_lowercase())? == Sender::Foreign {
+            return Ok(Some(address.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// The reply to a sender that is not the account's; `place` is where it stood.
+pub fn foreign_sender(place: &str, address: &str, login: &str, code: &str) -> Reply {
+    let text = format!(
+        "You are logged in as {login}, which may not send as <{address}> ({place}); choose one of your own addresses as sender ({code})"
+    );
+    Reply::new(550, Enhanced(5, 7, 1), text)
+}
+
+/// Gathers the header of a message on its way in.
+#[derive(Default)]
+pub struct Gathering {
+    header: Vec<u8>,
+}
+
+/// What gathering came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Gathered {
+    More,
+    /// The header with its empty line, and what follows it.
+    Header(Vec<u8>, Vec<u8>),
+    TooLong,
+}
+
+impl Gathering {
+    pub fn push(&mut self, octets: &[u8]) -> Gathered {
+        let from = self.header.len().saturating_sub(3);
+        self.header.extend_from_slice(octets);
+        let end = match self.header.starts_with(b"\r\n") {
+            true => Some(2),
+            false => memchr::memmem::find(&self.header[from..], b"\r\n\r\n").map(|at| from + at + 4),
+        };
+        match end {
+            Some(end) => {
+                let rest = self.header.split_off(end);
+                Gathered::Header(std::mem::take(&mut self.header), rest)
+            }
+            None if self.header.len() > HEADER_OCTETS => Gathered::TooLong,
+            None => Gathered::More,
+        }
+    }
+
+    /// The content ended: all of it is header.
+    pub fn finish(self) -> Vec<u8> {
+        self.header
+    }
+}
+
+/// What is put into a header that lacks it.
+pub struct Additions<'a> {
+    /// The sender's address.
+    pub from: &'a str,
+    /// RFC 5322 §3.3.
+    pub date: &'a str,
+    /// Without angle brackets.
+    pub message_id: &'a str,
+}
+
+/// A header fit to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    pub header: Vec<u8>,
+    /// Addresses in From and Sender.
+    pub senders: Vec<String>,
+    pub message_id: String,
+    pub subject: String,
+    /// It says of itself that a program made it (RFC 3834 §5).
+    pub is_automatic: bool,
+    /// RFC 8689 §5.
+    pub is_tls_optional: bool,
+}
+
+/// Mends a submitted header (RFC 6409 §8): takes blind copies out, adds what is missing.
+pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
+    let mut kept = Vec::with_capacity(header.len() + 200);
+    let (mut has_from, mut has_date, mut has_id) = (false, false, false);
+    let (mut is_automatic, mut is_tls_optional) = (false, false);
+    let mut is_dropped = false;
+    let mut body_line: &[u8] = b"";
+    for line in header.split_inclusive(|&b| b == b'\n') {
+        if line == b"\r\n" {
+            body_line = line;
+            break;
+        }
+        if !matches!(line.first(), Some(b' ' | b'\t')) {
+            let colon = line.iter().position(|&b| b == b':').unwrap_or(0);
+            let name = line[..colon].trim_ascii_end().to_ascii_lowercase();
+            let value = line[colon..].trim_ascii().to_ascii_lowercase();
+            is_dropped = matches!(&name[..], b"bcc" | b"resent-bcc" | b"return-path");
+            match &name[..] {
+                b"from" => has_from = true,
+                b"date" => has_date = true,
+                b"message-id" => has_id = true,
+                b"auto-submitted" => is_automatic = value != b": no" && value != b":no",
+                b"tls-required" => is_tls_optional = value == b": no" || value == b":no",
+                _ => {}
+            }
+        }
+        if !is_dropped {
+            kept.extend_from_slice(line);
+        }
+    }
+    if !kept.is_empty() && !kept.ends_with(b"\r\n") {
+        kept.extend_from_slice(b"\r\n");
+    }
+    let mut add = |is_there: bool, name: &str, value: &str| {
+        if !is_there {
+            kept.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+    };
+    add(has_from, "From", additions.from);
+    add(has_date, "Date", additions.date);
+    add(has_id, "Message-ID", &format!("<{}>", additions.message_id));
+    let parsed = MessageParser::new()
+        .header_address(HeaderName::From)
+        .header_address(HeaderName::Sender)
+        .header_text(HeaderName::Subject)
+        .header_id(HeaderName::MessageId)
+        .default_header_ignore()
+        .parse_headers(&[&kept[..], b"\r\n"].concat())
+        .map(|message| {
+            let lists = [message.from(), message.sender()].into_iter().flatten();
+            let senders: Vec<String> = lists.flat_map(|list| list.iter()).filter_map(|a| a.address.as_ref()).map(|a| a.to_string()).collect();
+            let id = message.message_id().unwrap_or_default().to_string();
+            (senders, id, message.subject().unwrap_or_default().to_string())
+        });
+    let (senders, message_id, subject) = parsed.unwrap_or_default();
+    kept.extend_from_slice(body_line);
+    Prepared { header: kept, senders, message_id, subject, is_automatic, is_tls_optional }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDITIONS: Additions = Additions { from: "ann@box.example", date: "DATE", message_id: "ID@box.example" };
+
+    #[test]
+    fn a_header_is_gathered_however_it_is_cut() {
+        let content = b"From: a\r\nTo: b\r\n\r\nbody\r\n\r\nmore";
+        for piece in 1..=content.len() {
+            let mut gathering = Gathering::default();
+            let mut body = Vec::new();
+            let mut header = None;
+            for chunk in content.chunks(piece) {
+                match (&header, chunk) {
+                    (Some(_), chunk) => body.extend_from_slice(chunk),
+                    (None, chunk) => {
+                        if let Gathered::Header(whole, rest) = gathering.push(chunk) {
+                            header = Some(whole);
+                            body = rest;
+                        }
+                    }
+                }
+            }
+            assert_eq!(header.unwrap(), b"From: a\r\nTo: b\r\n\r\n");
+            assert_eq!(body, b"body\r\n\r\nmore");
+        }
+        assert_eq!(Gathering::default().push(b"\r\nbody"), Gathered::Header(b"\r\n".to_vec(), b"body".to_vec()));
+        assert_eq!(Gathering::default().push(&vec![b'x'; HEADER_OCTETS + 1]), Gathered::TooLong);
+    }
+
+    #[test]
+    fn blind_copies_go_and_what_lacks_is_added() {
+        let header = b"To: b@x\r\nBCC: secret@x,\r\n hidden@x\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n";
+        let prepared = prepare(header, &ADDITIONS);
+        let text = String::from_utf8(prepared.header).unwrap();
+        assert_eq!(
+            text,
+            "To: b@x\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nFrom: ann@box.example\r\nDate: DATE\r\nMessage-ID: <ID@box.example>\r\n\r\n"
+        );
+        assert_eq!((prepared.senders, prepared.message_id.as_str()), (vec!["ann@box.example".to_string()], "ID@box.example"));
+        assert_eq!(prepared.subject, "Grüße");
+    }
+
+    #[test]
+    fn what_is_whole_stays_octet_for_octet() {
+        let header = b"Date: D\r\nFROM: Ann <a@x>, b@y\r\nSender: c@z\r\nMessage-id: <m@x>\r\nX: \xe9\r\n\r\n";
+        let prepared = prepare(header, &ADDITIONS);
+        assert_eq!(prepared.header, header);
+        assert_eq!(prepared.senders, ["a@x", "b@y", "c@z"]);
+        assert_eq!(prepared.message_id, "m@x");
+    }
+
+    #[test]
+    fn special_wishes_are_seen_and_rubbish_does_no_harm() {
+        let of = |header: &str| prepare(header.as_bytes(), &ADDITIONS);
+        assert!(of("Auto-Submitted: auto-replied\r\n\r\n").is_automatic);
+        assert!(!of("Auto-Submitted: no\r\n\r\n").is_automatic);
+        assert!(of("TLS-Required: No\r\n\r\n").is_tls_optional);
+        for rubbish in ["", "\r\n", "no colon", "no colon\r\n folded", ":\r\n:\r\n\r\n", "From:\r\n\r\n", "From: <@@@>\r\n\r\n"] {
+            of(rubbish);
+        }
+        // A second From does not slip past.
+        assert_eq!(of("From: a@x\r\nFrom: evil@y\r\n\r\n").senders.len(), 2);
+    }
+}

@@ -1,0 +1,281 @@
+//! Mail to other servers: the scheduler that takes what is due from the queue, and the workers that carry it.
+//!
+//! ```text
+//! agenda (lanes by time) ── claim ── worker: hosts, TLS policy, connection, messages ── decide ── settle (one commit)
+//! ```
+//! What is due is found by looking at the front of an index; what is not due costs nothing. A worker holds the
+//! recipients it works on, in memory only: after a crash they are due again, and nothing was settled that was not done.
+
+mod cause;
+mod dane;
+mod eight_bit;
+mod notice;
+mod owner;
+mod schedule;
+mod sts;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod transport;
+mod way;
+mod work;
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pillarbox_proto::smtp::client::Login;
+use pillarbox_proto::smtp::Secret;
+use pillarbox_store::{AccountId, Order, QueueKey, QueueOrder, Result, Route, Store, Waiting};
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::config::Config;
+use crate::context::{Context, off_thread};
+use crate::dkim::Signer;
+use crate::dns::Dns;
+use crate::secrets::Secrets;
+
+pub use owner::{Arrived, tell_delivered, tell_of_limit};
+pub use schedule::Now;
+
+/// Lanes looked at for the next piece of work; more than connections, so that a busy destination hides no other.
+const LANES: usize = 256;
+/// Recipients that one worker takes at a time.
+const BATCH: usize = 32;
+/// The queue is looked at at least this often: the command line of another process changes it too.
+const LOOK: Duration = Duration::from_secs(1);
+/// What the sealed passwords of routes are for.
+pub const ROUTE_PURPOSE: &str = "route";
+
+/// Mail to other servers.
+pub struct Outbound {
+    pub dns: Dns,
+    pub signer: Signer,
+    pub secrets: Arc<Secrets>,
+    tls: Arc<tls::ClientTls>,
+    /// What time it is; tests have their own.
+    time: Box<dyn Fn() -> Now + Send + Sync>,
+    own_addresses: Vec<IpAddr>,
+    wake: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Recipients that workers hold.
+    taken: HashSet<QueueKey>,
+    /// Workers by destination.
+    active: HashMap<String, usize>,
+    /// Domains whose TLS policy could not be fetched, and until when they are left alone.
+    sts_pauses: HashMap<String, u64>,
+    /// When the owner was last told that an account reached its limit, in days since 1970.
+    limits_told: HashMap<AccountId, u64>,
+}
+
+/// Where a lane's mail goes.
+#[derive(Clone)]
+enum Way {
+    /// To the domain's own hosts.
+    Direct,
+    /// Through a provider; the name of the route, and the route.
+    Route(String, Route),
+}
+
+/// A piece of work: recipients of one domain that are due.
+struct Batch {
+    domain: String,
+    way: Way,
+    entries: Vec<(QueueKey, Waiting)>,
+}
+
+impl Way {
+    /// What shares a limit of connections.
+    fn destination(&self, domain: &str) -> String {
+        match self {
+            Way::Direct => domain.to_string(),
+            Way::Route(name, _) => format!("route:{name}"),
+        }
+    }
+}
+
+impl Outbound {
+    /// Needs a tokio runtime.
+    pub fn new(config: &Config, secrets: Arc<Secrets>) -> std::result::Result<Outbound, String> {
+        let own = nix::ifaddrs::getifaddrs().map(|list| list.filter_map(|i| address_of(i.address?)).collect());
+        Ok(Outbound {
+            dns: Dns::new(config)?,
+            signer: Signer::new(secrets.clone()),
+            tls: Arc::new(tls::ClientTls::new(&config.outbound.roots)?),
+            secrets,
+            time: Box::new(|| Now { at: clock::now(), is_trusted: clock::is_trusted() }),
+            own_addresses: own.unwrap_or_default(),
+            wake: Notify::new(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// What time it is for the queue.
+    pub fn now(&self) -> Now {
+        (self.time)()
+    }
+
+    /// Something may be due: the scheduler looks at once.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn sts_pauses(&self, domain: &str, now: u64) -> bool {
+        self.state().sts_pauses.get(domain).is_some_and(|&until| until > now)
+    }
+
+    fn pause_sts(&self, domain: &str, until: u64) {
+        let pauses = &mut self.state().sts_pauses;
+        if pauses.len() > 1000 {
+            pauses.clear();
+        }
+        pauses.insert(domain.to_string(), until);
+    }
+
+    /// The login of a route; `None` when it has none.
+    fn login(&self, route: &Route) -> std::result::Result<Option<Login>, String> {
+        if route.user.is_empty() {
+            return Ok(None);
+        }
+        let password = self.secrets.open_sealed(ROUTE_PURPOSE, &route.sealed)?;
+        let password = Secret::new(String::from_utf8_lossy(&password).into_owned());
+        Ok(Some(Login { user: route.user.clone(), password }))
+    }
+
+    /// Takes the next piece of work, of this destination if one is named. Destinations with fewer workers come first.
+    async fn claim(&self, context: &Arc<Context>, only: Option<String>) -> Result<Option<Batch>> {
+        let settings = context.settings();
+        let limits = settings.config.outbound.clone();
+        let (context, now) = (context.clone(), self.now().at);
+        off_thread(move || {
+            let outbound = &context.outbound;
+            context.store.read(|reader| {
+                let routes = reader.routes()?;
+                let mut lanes: Vec<_> = reader.agenda(now, LANES)?;
+                // From here on nobody else claims: what is seen as free is free.
+                let mut state = outbound.state();
+                let workers = |state: &State, domain: &str| {
+                    let destination = way(&routes, domain).destination(domain);
+                    state.active.get(&destination).copied().unwrap_or(0)
+                };
+                lanes.sort_by_key(|(_, domain, due)| (workers(&state, domain), *due));
+                for (lane, domain, _) in lanes {
+                    let way = way(&routes, &domain);
+                    let destination = way.destination(&domain);
+                    let is_full = state.active.get(&destination).is_some_and(|&n| n >= limits.connections_per_destination);
+                    match &only {
+                        Some(only) if *only != destination => continue,
+                        None if is_full => continue,
+                        _ => {}
+                    }
+                    let entries = reader.lane(lane, now, BATCH, |key| state.taken.contains(&key))?;
+                    // Two domains may share a lane by the chance of a hash: one at a time.
+                    let entries: Vec<_> = entries.into_iter().filter(|(_, w)| w.domain == domain).collect();
+                    if !entries.is_empty() {
+                        state.taken.extend(entries.iter().map(|(key, _)| *key));
+                        if only.is_none() {
+                            *state.active.entry(destination).or_default() += 1;
+                        }
+                        return Ok(Some(Batch { domain, way, entries }));
+                    }
+                }
+                Ok(None)
+            })
+        })
+        .await
+    }
+
+    fn give_back(&self, keys: impl IntoIterator<Item = QueueKey>) {
+        let mut state = self.state();
+        for key in keys {
+            state.taken.remove(&key);
+        }
+    }
+
+    fn worker_ends(&self, destination: &str) {
+        let mut state = self.state();
+        if let Some(count) = state.active.get_mut(destination) {
+            *count -= 1;
+            if *count == 0 {
+                state.active.remove(destination);
+            }
+        }
+    }
+}
+
+fn address_of(address: nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|a| IpAddr::from(a.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::from(a.ip())))
+}
+
+/// The way for a domain: its own route, else the one for all, else direct.
+fn way(routes: &[(String, Route)], domain: &str) -> Way {
+    let named = |name: &str| routes.iter().find(|(route, _)| route == name);
+    match named(domain).or_else(|| named("")) {
+        Some((name, route)) => Way::Route(name.clone(), route.clone()),
+        None => Way::Direct,
+    }
+}
+
+/// Runs until the server stops.
+pub async fn run(context: Arc<Context>) {
+    let mut stop = context.stop();
+    let mut workers = tokio::task::JoinSet::new();
+    loop {
+        let limit = context.settings().config.outbound.connections;
+        while workers.len() < limit {
+            match context.outbound.claim(&context, None).await {
+                Ok(Some(batch)) => drop(workers.spawn(work::run(context.clone(), batch))),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "the queue can't be read");
+                    break;
+                }
+            }
+        }
+        if let Err(error) = mend_far_future(&context).await {
+            tracing::error!(%error, "the queue can't be mended");
+        }
+        tokio::select! {
+            _ = context.outbound.wake.notified() => {}
+            Some(_) = workers.join_next() => {}
+            _ = tokio::time::sleep(LOOK) => {}
+            _ = stop.changed() => break,
+        }
+    }
+    // What is under way may finish: a message cut off would be sent twice.
+    while workers.join_next().await.is_some() {}
+}
+
+/// A clock that was set back leaves recipients due in a far future: they are due now. One lane at a time, and
+/// nothing to do in any usual second.
+async fn mend_far_future(context: &Arc<Context>) -> Result<()> {
+    let settings = context.settings();
+    let now = context.outbound.now().at;
+    let latest = now + 2 * schedule::longest_pause(&settings.config.outbound.retry);
+    let store = context.store.clone();
+    let late = move |store: &Store| {
+        store.read(|r| match r.agenda_span()? {
+            Some((_, last, lane)) if last > latest => r.lane(lane, u64::MAX - 1, BATCH, |_| false),
+            _ => Ok(Vec::new()),
+        })
+    };
+    let late = off_thread(move || late(&store)).await?;
+    if late.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(recipients = late.len(), "the clock was set back: what is due later than it can be is tried now");
+    let entries = late.into_iter().map(|(key, _)| key).collect();
+    let order = QueueOrder { order: Order::Retry, entries, at: now, detail: String::new() };
+    context.store.order(order).done().await.map(drop)
+}

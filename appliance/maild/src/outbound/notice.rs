@@ -1,0 +1,346 @@
+//! Notices to senders (RFC 3461 §6, RFC 3464, RFC 6522): what a person reads comes first, what programs read behind it.
+
+use super::cause::{self, Language};
+use super::schedule::Notice;
+use crate::clock;
+
+/// Most of the original that comes back with a failure, in octets; beyond it only its header does.
+pub const RETURN_OCTETS: usize = 64 * 1024;
+/// Most of a header that comes back.
+pub const HEADER_OCTETS: usize = 32 * 1024;
+
+/// A recipient that the notice is about.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub address: String,
+    /// `type;address`; may be empty.
+    pub orcpt: String,
+    /// As the ledger keeps it.
+    pub detail: String,
+    /// Until when it is tried, seconds since 1970; for delays.
+    pub until: u64,
+    pub attempted_at: u64,
+}
+
+/// The original as far as it comes back: a header, or all of it.
+#[derive(Clone, Debug)]
+pub enum Returned {
+    Header(Vec<u8>),
+    Message(Vec<u8>),
+}
+
+/// Everything a notice says.
+pub struct Facts<'a> {
+    pub hostname: &'a str,
+    /// Whom it goes to.
+    pub sender: &'a str,
+    pub subject: &'a str,
+    pub code: &'a str,
+    pub arrived: u64,
+    pub envid: &'a str,
+    pub about: &'a [About],
+    pub returned: Returned,
+    pub now: u64,
+    /// Random, for the Message-ID and the boundary.
+    pub unique: u64,
+}
+
+impl Notice {
+    fn action(self) -> &'static str {
+        match self {
+            Notice::Delivered => "delivered",
+            Notice::Relayed => "relayed",
+            Notice::Delayed => "delayed",
+            Notice::Failed => "failed",
+        }
+    }
+
+    fn subjects(self) -> [&'static str; 2] {
+        match self {
+            Notice::Delivered => ["Delivered", "Zugestellt"],
+            Notice::Relayed => ["Passed on", "Weitergegeben"],
+            Notice::Delayed => ["Not yet delivered", "Noch nicht zugestellt"],
+            Notice::Failed => ["Could not be delivered", "Nicht zustellbar"],
+        }
+    }
+}
+
+/// The whole notice, header and all, CRLF lines.
+pub fn build(notice: Notice, facts: &Facts) -> Vec<u8> {
+    let boundary = format!("pillarbox-{:016x}", facts.unique);
+    let [english, german] = notice.subjects();
+    let subject = match facts.subject.is_empty() {
+        true => format!("{english} / {german}"),
+        false => format!("{english} / {german}: {}", facts.subject),
+    };
+    let is_wide = facts.about.iter().any(|a| !a.address.is_ascii()) || !facts.sender.is_ascii();
+    let mut out = Vec::new();
+    let mut line = |text: &str| {
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    };
+    line(&format!("From: Pillarbox <postmaster@{}>", facts.hostname));
+    line(&format!("To: <{}>", clean(facts.sender)));
+    line(&format!("Subject: {}", encoded_words(&clean(&subject))));
+    line(&format!("Date: {}", clock::rfc5322(facts.now)));
+    line(&format!("Message-ID: <{:016x}.{}@{}>", facts.unique, facts.code, facts.hostname));
+    line("MIME-Version: 1.0");
+    line("Auto-Submitted: auto-replied");
+    line("Content-Type: multipart/report; report-type=delivery-status;");
+    line(&format!("\tboundary=\"{boundary}\""));
+    line("");
+    line(&format!("--{boundary}"));
+    line("Content-Type: text/plain; charset=utf-8");
+    line("Content-Transfer-Encoding: quoted-printable");
+    line("");
+    line(&quoted_printable(&human(notice, facts)));
+    line(&format!("--{boundary}"));
+    match is_wide {
+        true => {
+            line("Content-Type: message/global-delivery-status");
+            line("Content-Transfer-Encoding: 8bit");
+        }
+        false => line("Content-Type: message/delivery-status"),
+    }
+    line("");
+    line(&status_fields(notice, facts));
+    line(&format!("--{boundary}"));
+    let (kind, content) = match &facts.returned {
+        Returned::Header(header) => ("text/rfc822-headers", header),
+        Returned::Message(message) => ("message/rfc822", message),
+    };
+    line(&format!("Content-Type: {kind}"));
+    if !content.is_ascii() {
+        line("Content-Transfer-Encoding: 8bit");
+    }
+    line("");
+    out.extend_from_slice(content);
+    if !content.ends_with(b"\r\n") {
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    out
+}
+
+fn human(notice: Notice, facts: &Facts) -> String {
+    let mut text = in_language(notice, facts, Language::English);
+    text.push_str("\n----------------------------------------\n\n");
+    text.push_str(&in_language(notice, facts, Language::German));
+    text
+}
+
+fn in_language(notice: Notice, facts: &Facts, language: Language) -> String {
+    let en = language == Language::English;
+    let pick = |english: &str, german: &str| if en { english.to_string() } else { german.to_string() };
+    let subject = clean(facts.subject);
+    let quoted = match (subject.is_empty(), en) {
+        (true, true) => "Your message".to_string(),
+        (true, false) => "Ihre Nachricht".to_string(),
+        (false, true) => format!("Your message \"{subject}\""),
+        (false, false) => format!("Ihre Nachricht „{subject}“"),
+    };
+    let mut text = match notice {
+        Notice::Failed => quoted + &pick(" could not be delivered to:\n", " konnte nicht zugestellt werden an:\n"),
+        Notice::Delayed => quoted + &pick(" has not been delivered yet to:\n", " ist noch nicht zugestellt an:\n"),
+        Notice::Delivered => quoted + &pick(" was delivered to:\n", " wurde zugestellt an:\n"),
+        Notice::Relayed => quoted
+            + &pick(
+                " was handed to the recipient's mail server, which sends no notices of its own. Recipients:\n",
+                " wurde dem Mailserver des Empfängers übergeben, der selbst keine Benachrichtigungen sendet. Empfänger:\n",
+            ),
+    };
+    for about in facts.about {
+        text.push_str(&format!("\n    {}\n", clean(&about.address)));
+        let (host, reply) = cause::said(&about.detail);
+        if matches!(notice, Notice::Failed | Notice::Delayed) {
+            let explanation = cause::cause(&about.detail).explain(language);
+            for sentence in [explanation.what, explanation.whose] {
+                text.push_str(&format!("\n    {sentence}"));
+            }
+            // While it is still tried there is nothing to do.
+            if notice == Notice::Failed {
+                text.push_str(&format!("\n    {} {}", pick("What to do:", "Was zu tun ist:"), explanation.advice));
+            }
+            text.push('\n');
+        }
+        let who = host.map_or_else(|| pick("Details", "Einzelheiten"), |h| pick(&format!("The answer of {h}"), &format!("Die Antwort von {h}")));
+        text.push_str(&format!("\n    {who}:\n    {}\n", clean(reply)));
+        if notice == Notice::Delayed {
+            let until = clock::rfc5322(about.until);
+            text.push_str(&pick(
+                &format!("\n    You need not do anything: it is tried again and again until {until}.\n"),
+                &format!("\n    Sie müssen nichts tun: Es wird weiter versucht bis {until}.\n"),
+            ));
+        }
+    }
+    text.push_str(&pick(
+        &format!("\nIf you ask somebody about this, give them the code {}.\n", facts.code),
+        &format!("\nWenn Sie jemanden danach fragen, nennen Sie den Code {}.\n", facts.code),
+    ));
+    text
+}
+
+/// RFC 3464 §2.2 and §2.3.
+fn status_fields(notice: Notice, facts: &Facts) -> String {
+    let kind = |address: &str| if address.is_ascii() { "rfc822" } else { "utf-8" };
+    let mut text = format!("Reporting-MTA: dns; {}\r\n", facts.hostname);
+    if !facts.envid.is_empty() {
+        text.push_str(&format!("Original-Envelope-Id: {}\r\n", clean(facts.envid)));
+    }
+    text.push_str(&format!("Arrival-Date: {}\r\n", clock::rfc5322(facts.arrived)));
+    for about in facts.about {
+        let (host, reply) = cause::said(&about.detail);
+        text.push_str("\r\n");
+        if let Some((kind, address)) = about.orcpt.split_once(';') {
+            text.push_str(&format!("Original-Recipient: {}; {}\r\n", clean(kind), clean(address)));
+        }
+        text.push_str(&format!("Final-Recipient: {}; {}\r\n", kind(&about.address), clean(&about.address)));
+        text.push_str(&format!("Action: {}\r\n", notice.action()));
+        let status = match notice {
+            Notice::Delivered | Notice::Relayed => "2.0.0".to_string(),
+            _ => cause::status(&about.detail, notice == Notice::Failed),
+        };
+        text.push_str(&format!("Status: {status}\r\n"));
+        if let Some(host) = host {
+            text.push_str(&format!("Remote-MTA: dns; {}\r\n", clean(host)));
+            text.push_str(&format!("Diagnostic-Code: smtp; {}\r\n", fold(&ascii(&clean(reply)))));
+        }
+        text.push_str(&format!("Last-Attempt-Date: {}\r\n", clock::rfc5322(about.attempted_at)));
+        if notice == Notice::Delayed {
+            text.push_str(&format!("Will-Retry-Until: {}\r\n", clock::rfc5322(about.until)));
+        }
+    }
+    text
+}
+
+/// Without control characters: nothing a peer said ends a line or a field.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
+}
+
+/// Breaks long text at spaces for a header field.
+fn fold(text: &str) -> String {
+    let (mut out, mut column) = (String::new(), 24);
+    for word in text.split(' ') {
+        if column + word.len() > 74 && !out.is_empty() {
+            out.push_str("\r\n ");
+            column = 1;
+        } else if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+        column += word.len() + 1;
+    }
+    out
+}
+
+/// RFC 2047 §4.1, in pieces of at most 75 characters.
+pub fn encoded_words(text: &str) -> String {
+    if text.is_ascii() {
+        return fold(text);
+    }
+    let (mut words, mut piece) = (Vec::new(), String::new());
+    for c in text.chars() {
+        // 45 octets become 60 characters of base64.
+        if piece.len() + c.len_utf8() > 45 {
+            words.push(std::mem::take(&mut piece));
+        }
+        piece.push(c);
+    }
+    words.push(piece);
+    let encode = |word: &String| format!("=?utf-8?B?{}?=", pillarbox_proto::smtp::encode_base64(word.as_bytes()));
+    words.iter().map(encode).collect::<Vec<_>>().join("\r\n ")
+}
+
+/// RFC 2045 §6.7; lines of the text end in LF.
+pub fn quoted_printable(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut column = 0;
+        let octets = line.as_bytes();
+        for (at, &octet) in octets.iter().enumerate() {
+            let is_plain = matches!(octet, b'!'..=b'~' if octet != b'=') || octet == b' ' && at + 1 < octets.len();
+            let width = if is_plain { 1 } else { 3 };
+            if column + width > 75 {
+                out.push_str("=\r\n");
+                column = 0;
+            }
+            match is_plain {
+                true => out.push(octet.into()),
+                false => out.push_str(&format!("={octet:02X}")),
+            }
+            column += width;
+        }
+        out.push_str("\r\n");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts<'a>(about: &'a [About], subject: &'a str) -> Facts<'a> {
+        Facts {
+            hostname: "box.example",
+            sender: "ann@box.example",
+            subject,
+            code: "7K3Q9XM",
+            arrived: 1_790_000_000,
+            envid: "QQ1",
+            about,
+            returned: Returned::Header(b"Subject: x\r\nMessage-ID: <1@box.example>\r\n".to_vec()),
+            now: 1_790_000_900,
+            unique: 7,
+        }
+    }
+
+    fn about(address: &str, detail: &str) -> About {
+        About { address: address.into(), orcpt: String::new(), detail: detail.into(), until: 1_790_400_000, attempted_at: 1_790_000_800 }
+    }
+
+    #[test]
+    fn a_failure_says_what_happened_in_both_languages_and_to_programs() {
+        let list = [
+            About { orcpt: "rfc822;Bob@example.net".into(), ..about("bob@example.net", "mx.example.net said: 550 5.1.1 No such user") },
+            about("cy@example.net", "4.4.1 connecting to mx.example.net: timed out"),
+        ];
+        let whole = build(Notice::Failed, &facts(&list, "Grüße an alle, die diesen langen Betreff lesen möchten"));
+        let message = mail_parser::MessageParser::new().parse(&whole).unwrap();
+        assert_eq!(message.content_type().unwrap().attribute("report-type"), Some("delivery-status"));
+        assert!(message.subject().unwrap().ends_with("Betreff lesen möchten"));
+        let text = message.body_text(0).unwrap();
+        for words in ["bob@example.net", "does not exist", "nicht gibt", "can't be reached", "7K3Q9XM", "550 5.1.1 No such user"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let fields = String::from_utf8_lossy(message.parts[2].contents()).to_string();
+        for field in [
+            "Original-Envelope-Id: QQ1",
+            "Original-Recipient: rfc822; Bob@example.net",
+            "Final-Recipient: rfc822; bob@example.net\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.example.net\r\nDiagnostic-Code: smtp; 550 5.1.1",
+            "Final-Recipient: rfc822; cy@example.net\r\nAction: failed\r\nStatus: 5.4.1",
+        ] {
+            assert!(fields.contains(field), "{field}: {fields}");
+        }
+        assert!(whole.is_ascii() && whole.split(|&b| b == b'\n').all(|l| l.len() <= 80));
+    }
+
+    #[test]
+    fn a_delay_says_until_when_and_a_hostile_reply_stays_in_its_place() {
+        let list = [about("bob@example.net", "mx.example.net said: 451 4.0.0 x\r\nAction: delivered\r\n\r\n--pillarbox")];
+        let whole = String::from_utf8(build(Notice::Delayed, &facts(&list, ""))).unwrap();
+        assert!(whole.contains("Will-Retry-Until:") && whole.contains("Status: 4.0.0"));
+        assert!(!whole.contains("\r\nAction: delivered"));
+    }
+
+    #[test]
+    fn addresses_beyond_ascii_have_their_own_type() {
+        let list = [about("grüße@bücher.example", "5.6.7 not there")];
+        let whole = String::from_utf8(build(Notice::Failed, &facts(&list, "x"))).unwrap();
+        assert!(whole.contains("message/global-delivery-status") && whole.contains("Final-Recipient: utf-8; grüße@bücher.example"));
+    }
+}

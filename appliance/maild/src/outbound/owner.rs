@@ -1,0 +1,153 @@
+//! Mail from the box itself into its own mailboxes: notices, and what the owner should know.
+
+use std::sync::Arc;
+
+use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store};
+
+use super::notice::{self, About, Facts, Returned, encoded_words, quoted_printable};
+use super::schedule::Notice;
+use crate::clock;
+use crate::context::{Context, fresh_code, off_thread};
+
+/// Something the owner should know.
+#[derive(Clone, Copy, Debug)]
+pub enum Message<'a> {
+    /// The provider refused our login: nothing is sent through it.
+    ProviderLogin { host: &'a str, user: &'a str, reply: &'a str },
+    /// An account sent to more recipients than it may in a day.
+    OverLimit { account: &'a str, limit: u32 },
+}
+
+impl Message<'_> {
+    fn texts(&self) -> (String, String) {
+        match self {
+            Message::ProviderLogin { host, user, reply } => (
+                "Sending is stopped: the provider refuses the password / Der Versand steht: Der Anbieter lehnt das Passwort ab".into(),
+                format!(
+                    "Mail that goes out through {host} waits in the queue: the provider refused the login of {user}.\n\
+                     Nothing is lost. Its answer:\n\n    {reply}\n\n\
+                     What to do: set the right password with `pillarbox route set`. All that waits is sent then.\n\
+                     \n----------------------------------------\n\n\
+                     Post, die über {host} hinausgeht, wartet in der Warteschlange: Der Anbieter hat die Anmeldung von {user} abgelehnt.\n\
+                     Nichts ist verloren. Seine Antwort:\n\n    {reply}\n\n\
+                     Was zu tun ist: Setzen Sie mit `pillarbox route set` das richtige Passwort. Dann geht alles Wartende hinaus.\n"
+                ),
+            ),
+            Message::OverLimit { account, limit } => (
+                format!("{account}: daily limit reached / Tagesgrenze erreicht"),
+                format!(
+                    "{account} has sent to more than {limit} recipients today. What is beyond that waits in the queue.\n\
+                     If this is wanted, let it go with `pillarbox queue release`. If not, somebody may know the password:\n\
+                     change it with `pillarbox account password`, and remove what waits with `pillarbox queue remove`.\n\
+                     \n----------------------------------------\n\n\
+                     {account} hat heute an mehr als {limit} Empfänger gesendet. Was darüber liegt, wartet in der Warteschlange.\n\
+                     Wenn das so gewollt ist, geben Sie es mit `pillarbox queue release` frei. Wenn nicht, kennt vielleicht jemand\n\
+                     das Passwort: Ändern Sie es mit `pillarbox account password`, und entfernen Sie das Wartende mit\n\
+                     `pillarbox queue remove`.\n"
+                ),
+            ),
+        }
+    }
+}
+
+/// Puts a message into the owner's inbox: the first account's.
+pub async fn tell_owner(context: &Arc<Context>, message: Message<'_>) -> Result<()> {
+    let (subject, text) = message.texts();
+    let hostname = context.settings().config.hostname();
+    let at = context.outbound.now().at;
+    let store = context.store.clone();
+    let delivery = off_thread(move || {
+        let Some((id, account)) = store.read(|r| r.accounts())?.into_iter().next() else { return Ok(None) };
+        let code = fresh_code();
+        let header = format!(
+            "From: Pillarbox <postmaster@{hostname}>\r\nTo: <{}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{code}@{hostname}>\r\n\
+             Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Transfer-Encoding: quoted-printable\r\n\r\n",
+            account.address,
+            encoded_words(&subject),
+            clock::rfc5322(at),
+        );
+        let whole = [header.as_bytes(), quoted_printable(&text).as_bytes()].concat();
+        delivery(&store, vec![id], &account.address, &whole, code, at).map(Some)
+    })
+    .await?;
+    match delivery {
+        Some(delivery) => context.store.deliver(delivery).done().await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Tells the owner once a day that an account has reached its limit.
+pub async fn tell_of_limit(context: &Arc<Context>, account: AccountId, address: &str, limit: u32) {
+    let today = context.outbound.now().at / 86_400;
+    if context.outbound.state().limits_told.insert(account, today) == Some(today) {
+        return;
+    }
+    if let Err(error) = tell_owner(context, Message::OverLimit { account: address, limit }).await {
+        tracing::error!(%error, "the owner can't be told");
+    }
+}
+
+/// What happened to recipients with a mailbox here whose sender asked to hear of success (RFC 3461 §5.2.6).
+pub struct Arrived<'a> {
+    pub sender: &'a str,
+    pub code: ShortCode,
+    pub envid: &'a str,
+    pub subject: &'a str,
+    /// Address and original recipient of each.
+    pub recipients: Vec<(String, String)>,
+}
+
+/// Puts the notice of success into the sender's mailbox. The message itself is stored already: a failure here is logged.
+pub async fn tell_delivered(context: &Arc<Context>, message: MessageId, account: AccountId, arrived: Arrived<'_>) {
+    let at = context.outbound.now().at;
+    let about = arrived.recipients.into_iter().map(|(address, orcpt)| About {
+        address,
+        orcpt,
+        detail: "2.0.0 it is in the mailbox".into(),
+        until: at,
+        attempted_at: at,
+    });
+    let about: Vec<About> = about.collect();
+    let header = format!("Subject: {}\r\n", encoded_words(arrived.subject)).into_bytes();
+    let text = notice::build(Notice::Delivered, &Facts {
+        hostname: &context.settings().config.hostname(),
+        sender: arrived.sender,
+        subject: arrived.subject,
+        code: &arrived.code.to_string(),
+        arrived: at,
+        envid: arrived.envid,
+        about: &about,
+        returned: Returned::Header(header),
+        now: at,
+        unique: getrandom::u64().unwrap_or_default(),
+    });
+    let delivery = delivery(&context.store, vec![account], arrived.sender, &text, fresh_code(), at);
+    let told = match delivery {
+        Ok(delivery) => context.store.deliver(Delivery { report_on: Some(message), ..delivery }).done().await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = told {
+        tracing::error!(%error, "a notice of success can't be written");
+    }
+}
+
+/// A message of the box for some accounts' inboxes.
+pub fn delivery(store: &Store, accounts: Vec<AccountId>, to: &str, content: &[u8], code: ShortCode, at: u64) -> Result<Delivery> {
+    const RETURN_PATH: &[u8] = b"Return-Path: <>\r\n";
+    let mut spool = store.spool();
+    spool.append(RETURN_PATH)?;
+    spool.append(content)?;
+    let placements = accounts.into_iter().map(|account| Placement { account, folder: FolderId::INBOX, flags: Flags::default() });
+    let subject = mail_parser::MessageParser::new()
+        .header_text(mail_parser::HeaderName::Subject)
+        .default_header_ignore()
+        .parse_headers(content)
+        .and_then(|m| m.subject().map(str::to_string));
+    let record = LedgerRecord {
+        recipients: vec![to.to_string()],
+        subject: subject.unwrap_or_default(),
+        ..LedgerRecord::new(at, Fate::Delivered, code)
+    };
+    Ok(Delivery::local(spool.finish()?, RETURN_PATH.len() as u16, placements.collect(), record))
+}

@@ -1,0 +1,238 @@
+//! What becomes of a recipient after an attempt: decided here, purely, from what is known.
+
+use pillarbox_store::{Fate, Hold, QueueState, Verdict, Waiting};
+
+use crate::config;
+
+/// A message is not given up before it was really tried this often, however old the clock makes it.
+const FEWEST_ATTEMPTS: u32 = 3;
+
+/// How an attempt ended for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The other server took responsibility, with this reply; `true` when it also took over the wish for notices.
+    Relayed { reply: String, notices_passed_on: bool },
+    /// It will not, ever.
+    Refused { reply: String },
+    /// Not now.
+    Deferred { reason: String },
+    /// The provider refused our password: nothing goes this way before the owner has acted.
+    LoginRefused { reason: String },
+    /// The owner gave it up.
+    GivenUp,
+}
+
+/// A notice to the sender (RFC 3461 §6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It is in a mailbox of this box.
+    Delivered,
+    /// Another server has it, which sends no notices.
+    Relayed,
+    Delayed,
+    Failed,
+}
+
+/// What follows.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub verdict: Verdict,
+    pub fate: Fate,
+    /// For the ledger: the reply as it came, or why.
+    pub detail: String,
+    pub notice: Option<Notice>,
+}
+
+/// What the clock says, and whether to believe it.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Seconds since 1970.
+    pub at: u64,
+    /// A board without a clock of its own starts anywhere; until its time is set nothing grows old.
+    pub is_trusted: bool,
+}
+
+/// Decides. `spread` is any number; it spreads retries so that not all come at once.
+pub fn decide(waiting: &Waiting, outcome: Outcome, now: Now, plan: &config::Outbound, spread: u64) -> Step {
+    use pillarbox_store::Notices;
+    match outcome {
+        Outcome::Relayed { reply, notices_passed_on } => Step {
+            verdict: Verdict::Gone,
+            fate: Fate::Relayed,
+            detail: reply,
+            notice: (waiting.notices.contains(Notices::SUCCESS) && !notices_passed_on).then_some(Notice::Relayed),
+        },
+        Outcome::Refused { reply } => failed(waiting, Fate::Bounced, reply),
+        Outcome::GivenUp => failed(waiting, Fate::Bounced, given_up(waiting)),
+        Outcome::LoginRefused { reason } => Step {
+            verdict: Verdict::Keep(Waiting {
+                state: QueueState::Held(Hold::Login),
+                attempts: waiting.attempts + 1,
+                last_at: now.at,
+                last: reason.clone(),
+                ..waiting.clone()
+            }),
+            fate: Fate::Queued,
+            detail: reason,
+            notice: None,
+        },
+        Outcome::Deferred { reason } => deferred(waiting, reason, now, plan, spread),
+    }
+}
+
+fn given_up(waiting: &Waiting) -> String {
+    match waiting.last.is_empty() {
+        true => "given up by the owner of this box".into(),
+        false => format!("given up by the owner of this box; before that: {}", waiting.last),
+    }
+}
+
+fn failed(waiting: &Waiting, fate: Fate, detail: String) -> Step {
+    let notice = waiting.notices.wants_failure().then_some(Notice::Failed);
+    Step { verdict: Verdict::Gone, fate, detail, notice }
+}
+
+fn deferred(waiting: &Waiting, reason: String, now: Now, plan: &config::Outbound, spread: u64) -> Step {
+    let attempts = waiting.attempts.saturating_add(1);
+    let since = match (waiting.since, now.is_trusted) {
+        (0, true) => now.at,
+        // A time from the future was told by a clock that was wrong.
+        (since, true) => since.min(now.at),
+        (since, false) => since,
+    };
+    let age = if now.is_trusted { now.at.saturating_sub(since) } else { 0 };
+    if age >= plan.lifetime && attempts >= FEWEST_ATTEMPTS {
+        return failed(waiting, Fate::Expired, reason);
+    }
+    let tell = age >= plan.warn_after && !waiting.is_delay_told;
+    let verdict = Verdict::Keep(Waiting {
+        state: QueueState::Scheduled,
+        due: now.at.saturating_add(pause(&plan.retry, attempts, spread)),
+        since,
+        attempts,
+        is_delay_told: waiting.is_delay_told || tell,
+        last_at: now.at,
+        last: reason.clone(),
+        ..waiting.clone()
+    });
+    let notice = (tell && waiting.notices.wants_delay()).then_some(Notice::Delayed);
+    Step { verdict, fate: Fate::Queued, detail: reason, notice }
+}
+
+/// Seconds until the next attempt: from the schedule, and up to a tenth more.
+fn pause(retry: &[u64], attempts: u32, spread: u64) -> u64 {
+    let step = (attempts.max(1) as usize - 1).min(retry.len().saturating_sub(1));
+    let base = retry.get(step).copied().unwrap_or(3600);
+    base + spread % (base / 10 + 1)
+}
+
+/// The longest that any recipient waits for its next attempt; what is due later was set by a clock that was wrong.
+pub fn longest_pause(retry: &[u64]) -> u64 {
+    let longest = retry.iter().copied().max().unwrap_or(3600);
+    longest + longest / 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pillarbox_store::Notices;
+
+    const TRUSTED: Now = Now { at: 1_000_000_000, is_trusted: true };
+
+    fn waiting() -> Waiting {
+        Waiting {
+            address: "bob@example.net".into(),
+            domain: "example.net".into(),
+            notices: Notices::default(),
+            orcpt: String::new(),
+            state: QueueState::Scheduled,
+            due: TRUSTED.at,
+            since: TRUSTED.at,
+            attempts: 0,
+            is_delay_told: false,
+            last_at: 0,
+            last: String::new(),
+            transcript: None,
+        }
+    }
+
+    fn defer(waiting: &Waiting, now: Now) -> Step {
+        decide(waiting, Outcome::Deferred { reason: "451 later".into() }, now, &config::Outbound::default(), 0)
+    }
+
+    fn kept(step: Step) -> Waiting {
+        match step.verdict {
+            Verdict::Keep(waiting) => waiting,
+            Verdict::Gone => panic!("gone: {step:?}"),
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_the_whole_takes_the_life_time() {
+        let (mut now, mut current, mut pauses, mut notices) = (TRUSTED, waiting(), Vec::new(), Vec::new());
+        let last = loop {
+            let step = defer(&current, now);
+            notices.extend(step.notice);
+            if matches!(step.verdict, Verdict::Gone) {
+                break step;
+            }
+            current = kept(step);
+            pauses.push(current.due - now.at);
+            now.at = current.due;
+        };
+        assert_eq!(pauses[..8], [60, 180, 600, 1800, 3600, 7200, 14_400, 14_400]);
+        assert_eq!((last.fate, notices), (Fate::Expired, vec![Notice::Delayed, Notice::Failed]));
+        let age = now.at - TRUSTED.at;
+        assert!((5 * 86_400..5 * 86_400 + 14_400).contains(&age), "{age}");
+    }
+
+    #[test]
+    fn nothing_grows_old_while_the_clock_is_not_trusted() {
+        // Accepted by a board that believed in 1970.
+        let mut current = Waiting { since: 0, due: 5, ..waiting() };
+        for at in [5, 70, 400, 2000, 50 * 365 * 86_400] {
+            current = kept(defer(&current, Now { at, is_trusted: false }));
+        }
+        // The clock is set: the life time begins now.
+        let step = defer(&current, TRUSTED);
+        assert!(step.notice.is_none());
+        current = kept(step);
+        assert_eq!(current.since, TRUSTED.at);
+        // A clock that is set back does not make it wait longer than once.
+        let back = Now { at: TRUSTED.at - 900_000, ..TRUSTED };
+        assert_eq!(kept(defer(&current, back)).since, back.at);
+        // One that jumps ahead does not end it before it was tried a few times.
+        let fresh = kept(defer(&waiting(), Now { at: TRUSTED.at + 900 * 86_400, ..TRUSTED }));
+        assert_eq!(fresh.attempts, 1);
+    }
+
+    #[test]
+    fn notices_go_as_they_were_asked_for() {
+        let ask = |notices: Notices| Waiting { notices: notices.with(Notices::ASKED), ..waiting() };
+        let notice = |waiting: &Waiting, outcome| decide(waiting, outcome, TRUSTED, &config::Outbound::default(), 0).notice;
+        let refused = || Outcome::Refused { reply: "550 no".into() };
+        let relayed = |passed| Outcome::Relayed { reply: "250 ok".into(), notices_passed_on: passed };
+        assert_eq!(notice(&waiting(), refused()), Some(Notice::Failed));
+        assert_eq!(notice(&waiting(), relayed(false)), None);
+        assert_eq!(notice(&ask(Notices::default()), refused()), None);
+        assert_eq!(notice(&ask(Notices::SUCCESS), refused()), None);
+        assert_eq!(notice(&ask(Notices::SUCCESS), relayed(false)), Some(Notice::Relayed));
+        assert_eq!(notice(&ask(Notices::SUCCESS), relayed(true)), None);
+        assert_eq!(notice(&ask(Notices::FAILURE), Outcome::GivenUp), Some(Notice::Failed));
+        let old = Waiting { since: TRUSTED.at - 5 * 3600, attempts: 5, ..ask(Notices::FAILURE) };
+        assert_eq!(defer(&old, TRUSTED).notice, None);
+        assert_eq!(defer(&Waiting { notices: Notices::default(), ..old }, TRUSTED).notice, Some(Notice::Delayed));
+    }
+
+    #[test]
+    fn a_refused_password_holds_and_spread_stays_small() {
+        let outcome = Outcome::LoginRefused { reason: "535 wrong".into() };
+        let held = kept(decide(&waiting(), outcome, TRUSTED, &config::Outbound::default(), 0));
+        assert_eq!(held.state, QueueState::Held(Hold::Login));
+        for spread in 0..200 {
+            assert!((60..=66).contains(&pause(&[60, 600], 1, spread)));
+            assert!((600..=660).contains(&pause(&[60, 600], 9, spread)));
+        }
+        assert_eq!(longest_pause(&[60, 600]), 660);
+    }
+}

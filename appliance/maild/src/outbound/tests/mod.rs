@@ -1,0 +1,1 @@
+//! Tests with a local zone and scripted servers.

@@ -1,0 +1,80 @@
+//! TLS from the client's side: what a server's certificate must prove, by what is known of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::dane::{AnyCertificate, DaneVerifier};
+use crate::dns::Tlsa;
+
+/// What TLS must prove to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// TLS where it works, else plain: nothing is known of the host.
+    Opportunistic,
+    /// No TLS: it was offered and did not work, and nothing asks for it.
+    Plain,
+    /// A certificate for the host's name from a known authority (MTA-STS, providers).
+    Verified,
+    /// The certificate that signed DNS records name (DANE).
+    Dane(Vec<Tlsa>),
+}
+
+impl Security {
+    /// Whether mail must not go without it.
+    pub fn is_required(&self) -> bool {
+        matches!(self, Security::Verified | Security::Dane(_))
+    }
+}
+
+/// The configurations, made once.
+pub struct ClientTls {
+    provider: Arc<CryptoProvider>,
+    verified: Arc<ClientConfig>,
+    any: Arc<ClientConfig>,
+}
+
+impl ClientTls {
+    /// Trusts the authorities that browsers trust, and those of a PEM file if one is given.
+    pub fn new(further_roots: &Path) -> Result<ClientTls, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if !further_roots.as_os_str().is_empty() {
+            let fail = |e: &dyn std::fmt::Display| format!("outbound.roots, {}: {e}", further_roots.display());
+            for certificate in CertificateDer::pem_file_iter(further_roots).map_err(|e| fail(&e))? {
+                roots.add(certificate.map_err(|e| fail(&e))?).map_err(|e| fail(&e))?;
+            }
+        }
+        let builder = || {
+            let builder = ClientConfig::builder_with_provider(provider.clone());
+            builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())
+        };
+        let verified = builder()?.with_root_certificates(roots).with_no_client_auth();
+        let any = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider.clone())));
+        Ok(ClientTls { verified: Arc::new(verified), any: Arc::new(any.with_no_client_auth()), provider })
+    }
+
+    /// The configuration for verified connections.
+    pub fn verified(&self) -> Arc<ClientConfig> {
+        self.verified.clone()
+    }
+
+    /// The configuration that proves what must be proven.
+    pub fn config(&self, security: &Security) -> Result<Arc<ClientConfig>, String> {
+        match security {
+            Security::Opportunistic | Security::Plain => Ok(self.any.clone()),
+            Security::Verified => Ok(self.verified.clone()),
+            Security::Dane(records) => {
+                let verifier = DaneVerifier { records: records.clone(), provider: self.provider.clone() };
+                let builder = ClientConfig::builder_with_provider(self.provider.clone());
+                let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+                let config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+                Ok(Arc::new(config))
+            }
+        }
+    }
+}

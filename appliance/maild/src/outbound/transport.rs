@@ -1,0 +1,358 @@
+//! One connection to another server: the client core driven over a socket.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pillarbox_proto::smtp::client::{Action, Config, Failure, Login, Mailing, Report, Session, Stage, StartTls, Timeouts};
+use pillarbox_store::{BlobReader, Content, Store};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+
+use super::eight_bit::Downgrade;
+use super::tls::{ClientTls, Security};
+use crate::config::{self, seconds};
+use crate::context::off_thread;
+use crate::stream::{Patience, Stream};
+
+/// Content is sent in pieces of this size.
+const PIECE: usize = 64 * 1024;
+
+/// Where to connect, and what is expected there.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The name certificates are checked for.
+    pub host: String,
+    pub address: IpAddr,
+    pub port: u16,
+    pub security: Security,
+    /// TLS from the start.
+    pub is_implicit: bool,
+    pub login: Option<Login>,
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} [{}]", self.host, self.address)
+    }
+}
+
+/// Why there is no connection, or no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nobody there, or the line broke.
+    Connect(String),
+    /// TLS did not come about, or did not prove what it must.
+    Tls(String),
+    /// The session failed.
+    Session(Failure),
+    /// Our own content could not be read.
+    Content(String),
+}
+
+/// A connection that waits for messages.
+pub struct Connection {
+    stream: Option<Stream>,
+    session: Session,
+    endpoint: Endpoint,
+    tls: Arc<ClientTls>,
+    /// Messages sent so far.
+    pub served: usize,
+}
+
+/// Where a drive stopped.
+enum Stop {
+    Ready,
+    Done,
+    Closed,
+}
+
+impl Connection {
+    /// Connects and goes on until the server waits for a message.
+    pub async fn open(endpoint: Endpoint, hello: &str, tls: Arc<ClientTls>, limits: &config::Outbound) -> Result<Connection, (Trouble, Vec<String>)> {
+        let none = |trouble| (trouble, Vec::new());
+        let connecting = TcpStream::connect((endpoint.address, endpoint.port));
+        let tcp = tokio::time::timeout(seconds(limits.connect), connecting).await;
+        let tcp = tcp.map_err(|_| none(Trouble::Connect(format!("no answer within {} seconds", limits.connect))))?;
+        let tcp = tcp.map_err(|e| none(Trouble::Connect(plain(&e))))?;
+        // Commands are written whole: waiting to fill a packet only delays them.
+        let _ = tcp.set_nodelay(true);
+        let patience = Patience { send: seconds(limits.command), handshake: seconds(limits.command.min(60)) };
+        let mut stream = Stream::plain(tcp, patience);
+        if endpoint.is_implicit {
+            stream = secure(stream, &endpoint, &tls).await.map_err(none)?;
+        }
+        let config = Config {
+            hello: hello.to_string(),
+            starttls: match &endpoint.security {
+                _ if endpoint.is_implicit => StartTls::Never,
+                Security::Plain => StartTls::Never,
+                Security::Opportunistic => StartTls::IfOffered,
+                Security::Verified | Security::Dane(_) => StartTls::Must,
+            },
+            login: endpoint.login.clone(),
+            timeouts: Timeouts {
+                greeting: seconds(limits.greeting),
+                command: seconds(limits.command),
+                data: seconds(limits.data),
+                final_reply: seconds(limits.final_reply),
+            },
+        };
+        let session = Session::new(config, endpoint.is_implicit, Instant::now());
+        let mut connection = Connection { stream: Some(stream), session, endpoint, tls, served: 0 };
+        match connection.drive(None).await {
+            Ok(_) => Ok(connection),
+            Err(trouble) => Err((trouble, connection.transcript())),
+        }
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether the server's identity was proven.
+    pub fn is_verified(&self) -> bool {
+        self.session.is_secure() && self.endpoint.security.is_required()
+    }
+
+    /// Whether it takes octets beyond ASCII in bodies.
+    pub fn takes_eight_bit(&self) -> bool {
+        self.session.peer().eight_bit_mime
+    }
+
+    /// Whether it sends the notices that senders ask for.
+    pub fn sends_notices(&self) -> bool {
+        self.session.peer().dsn
+    }
+
+    /// The conversation since the last call, a line each.
+    pub fn transcript(&mut self) -> Vec<String> {
+        self.session.take_transcript().iter().map(ToString::to_string).collect()
+    }
+
+    /// Hands a message over. The report tells what was settled, also when there was trouble; after trouble the
+    /// connection is of no more use.
+    pub async fn send(&mut self, mailing: Mailing, source: &mut Source) -> (Report, Option<Trouble>) {
+        self.session.begin(mailing, Instant::now());
+        self.served += 1;
+        let trouble = self.drive(Some(source)).await.err();
+        (self.session.take_report(), trouble)
+    }
+
+    /// Says goodbye.
+    pub async fn quit(mut self) {
+        self.session.quit(Instant::now());
+        // What goes wrong now harms nobody.
+        let _ = self.drive(None).await;
+        if let Some(stream) = &mut self.stream {
+            stream.close().await;
+        }
+    }
+
+    async fn drive(&mut self, mut source: Option<&mut Source>) -> Result<Stop, Trouble> {
+        loop {
+            let Some(stream) = &mut self.stream else { return Err(Trouble::Connect("the connection is gone".into())) };
+            match self.session.poll(Instant::now()) {
+                Action::Input => {
+                    let deadline = self.session.deadline();
+                    match stream.read(PIECE, deadline).await {
+                        Ok(Some(octets)) => self.session.receive(octets),
+                        Ok(None) | Err(_) => self.session.peer_closed(),
+                    }
+                }
+                Action::Send(octets) => {
+                    if stream.send(octets).await.is_err() {
+                        // It may have said why before it hung up.
+                        if let Ok(Some(said)) = stream.read(PIECE, Instant::now() + Duration::from_millis(200)).await {
+                            self.session.receive(said);
+                        }
+                        self.session.peer_closed();
+                        if matches!(self.session.poll(Instant::now()), Action::Content | Action::Send(_)) {
+                            self.session.broken();
+                        }
+                    }
+                }
+                Action::StartTls => {
+                    let plain = self.stream.take().ok_or_else(|| Trouble::Connect("the connection is gone".into()))?;
+                    self.stream = Some(secure(plain, &self.endpoint, &self.tls).await?);
+                    self.session.tls_done(Instant::now());
+                }
+                Action::Content => {
+                    let piece = match &mut source {
+                        Some(source) => source.next().await,
+                        None => Err("nothing to send".into()),
+                    };
+                    match piece {
+                        Ok(Some(piece)) => self.session.content(&piece),
+                        Ok(None) => self.session.content_end(Instant::now()),
+                        // Cut off without the final dot: the server forgets it.
+                        Err(why) => {
+                            self.stream = None;
+                            return Err(Trouble::Content(why));
+                        }
+                    }
+                }
+                Action::Ready => return Ok(Stop::Ready),
+                Action::Done => return Ok(Stop::Done),
+                Action::Close => return Ok(Stop::Closed),
+                Action::Failed => {
+                    let failure = self.session.failure().cloned();
+                    return Err(Trouble::Session(failure.unwrap_or(Failure::Broken { stage: Stage::Idle })));
+                }
+            }
+        }
+    }
+}
+
+async fn secure(stream: Stream, endpoint: &Endpoint, tls: &ClientTls) -> Result<Stream, Trouble> {
+    let name = ServerName::try_from(endpoint.host.clone()).or_else(|_| Ok::<_, ()>(ServerName::from(endpoint.address)));
+    let name = name.map_err(|()| Trouble::Tls("its name can't stand in a certificate".into()))?;
+    let config = tls.config(&endpoint.security).map_err(Trouble::Tls)?;
+    stream.start_client_tls(config, name).await.map_err(Trouble::Tls)
+}
+
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
+        std::io::ErrorKind::NetworkUnreachable | std::io::ErrorKind::HostUnreachable => "there is no way there from this line".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// The content of a stored message on its way out: fields in front, what belongs to final delivery left off.
+pub struct Source {
+    store: Store,
+    content: Content,
+    front: Vec<u8>,
+    skip: usize,
+    place: Place,
+    downgrade: Option<Downgrade>,
+    is_finished: bool,
+}
+
+enum Place {
+    Start,
+    Inline(Vec<u8>, usize),
+    File(Box<BlobReader>),
+}
+
+impl Source {
+    /// `front` is put before the content; with `to_seven_bits` wide content is converted.
+    pub fn new(store: &Store, content: &Content, front: Vec<u8>, to_seven_bits: bool) -> Source {
+        Source {
+            store: store.clone(),
+            skip: content.delivery_octets(),
+            content: content.clone(),
+            front,
+            place: Place::Start,
+            downgrade: to_seven_bits.then(Downgrade::new),
+            is_finished: false,
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        if !self.front.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.front)));
+        }
+        loop {
+            if self.is_finished {
+                return Ok(None);
+            }
+            let read = self.read().await.map_err(|e| e.to_string())?;
+            let Some(downgrade) = &mut self.downgrade else {
+                self.is_finished = read.is_none();
+                return Ok(read);
+            };
+            let mut out = Vec::new();
+            match read {
+                Some(piece) => downgrade.push(&piece, &mut out),
+                None => {
+                    self.is_finished = true;
+                    std::mem::replace(downgrade, Downgrade::new()).finish(&mut out);
+                }
+            }
+            if !out.is_empty() {
+                return Ok(Some(out));
+            }
+        }
+    }
+
+    async fn read(&mut self) -> pillarbox_store::Result<Option<Vec<u8>>> {
+        if matches!(self.place, Place::Start) {
+            let (store, content) = (self.store.clone(), self.content.clone());
+            self.place = off_thread(move || match store.open_blob(&content)? {
+                Some(file) => Ok(Place::File(Box::new(file))),
+                None => {
+                    let mut octets = Vec::new();
+                    store.read(|r| r.read_inline(&content, &mut octets))?;
+                    Ok(Place::Inline(octets, 0))
+                }
+            })
+            .await?;
+        }
+        let piece = match &mut self.place {
+            Place::Start => Vec::new(),
+            Place::Inline(octets, from) => {
+                let start = (*from).max(self.skip).min(octets.len());
+                let end = (start + PIECE).min(octets.len());
+                *from = end;
+                self.skip = 0;
+                octets[start..end].to_vec()
+            }
+            Place::File(_) => {
+                let Place::File(mut file) = std::mem::replace(&mut self.place, Place::Start) else { return Ok(None) };
+                let skip = std::mem::take(&mut self.skip);
+                let (file, piece) = off_thread(move || {
+                    let mut piece = vec![0; PIECE];
+                    let count = file.read(&mut piece)?;
+                    piece.truncate(count);
+                    piece.drain(..skip.min(count));
+                    Ok((file, piece))
+                })
+                .await?;
+                self.place = Place::File(file);
+                piece
+            }
+        };
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// All of it, through a callback, on a thread that may block: for signing and counting.
+    pub fn blocking(store: &Store, content: &Content, to_seven_bits: bool, take: &mut dyn FnMut(&[u8])) -> pillarbox_store::Result<()> {
+        let mut downgrade = to_seven_bits.then(Downgrade::new);
+        let mut give = |piece: &[u8]| match &mut downgrade {
+            None => take(piece),
+            Some(downgrade) => {
+                let mut out = Vec::new();
+                downgrade.push(piece, &mut out);
+                take(&out);
+            }
+        };
+        let mut skip = content.delivery_octets();
+        match store.open_blob(content)? {
+            None => {
+                let mut octets = Vec::new();
+                store.read(|r| r.read_inline(content, &mut octets))?;
+                give(&octets[skip.min(octets.len())..]);
+            }
+            Some(mut file) => {
+                let mut piece = vec![0; PIECE];
+                loop {
+                    let count = file.read(&mut piece)?;
+                    if count == 0 {
+                        break;
+                    }
+                    give(&piece[skip.min(count)..count]);
+                    skip = 0;
+                }
+            }
+        }
+        if let Some(downgrade) = downgrade {
+            let mut out = Vec::new();
+            downgrade.finish(&mut out);
+            take(&out);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! Which hosts take a domain's mail, in which order, and what TLS must prove to them.
+
+use std::net::IpAddr;
+
+use pillarbox_store::Change;
+
+use super::Outbound;
+use super::sts::{self, Mode, Policy};
+use super::tls::Security;
+use crate::clock;
+use crate::config::Ipv6;
+use crate::context::Context;
+use crate::dns::{Answer, DnsError};
+
+/// Most hosts of a domain that are tried in one attempt.
+const HOSTS: usize = 8;
+/// Most addresses of a host.
+const ADDRESSES: usize = 6;
+/// How long a domain whose policy could not be fetched is left alone, in seconds.
+const STS_PAUSE: u64 = 300;
+
+/// Why a domain has no hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoWay {
+    Never(String),
+    NotNow(String),
+}
+
+/// The hosts of a domain, best first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosts {
+    pub names: Vec<String>,
+    /// DNSSEC proved that these are the hosts.
+    pub is_proven: bool,
+}
+
+/// Orders what MX said (RFC 5321 §5.1): by preference, at random within one, and nothing at or behind ourselves.
+pub fn order(
+    domain: &str,
+    own_name: &str,
+    answer: Result<Answer<(u16, String)>, DnsError>,
+    mut random: impl FnMut() -> u32,
+) -> Result<Hosts, NoWay> {
+    let Answer { mut records, is_proven } = match answer {
+        Ok(answer) => answer,
+        // No MX: the domain itself is the host (implicit MX).
+        Err(DnsError::NoData) => return Ok(Hosts { names: vec![domain.to_string()], is_proven: false }),
+        Err(DnsError::NoSuchName) => return Err(NoWay::Never(format!("5.1.2 The domain {domain} does not exist"))),
+        Err(DnsError::Temporary(why)) => return Err(NoWay::NotNow(format!("4.4.3 {why}"))),
+    };
+    if matches!(&records[..], [(_, name)] if name == ".") {
+        // RFC 7505 §3.
+        return Err(NoWay::Never(format!("5.1.10 The domain {domain} says that it takes no mail (null MX)")));
+    }
+    records.retain(|(_, name)| name != ".");
+    if let Some(own) = records.iter().filter(|(_, name)| name.eq_ignore_ascii_case(own_name)).map(|(p, _)| *p).min() {
+        records.retain(|(preference, _)| *preference < own);
+        if records.is_empty() {
+            return Err(NoWay::Never(format!("5.4.6 The mail exchanger of {domain} is this box, which does not serve the domain")));
+        }
+    }
+    let mut keyed: Vec<(u16, u32, String)> = records.into_iter().map(|(preference, name)| (preference, random(), name)).collect();
+    keyed.sort();
+    keyed.dedup_by(|a, b| a.2 == b.2);
+    Ok(Hosts { names: keyed.into_iter().map(|(_, _, name)| name).take(HOSTS).collect(), is_proven })
+}
+
+/// The addresses to try, in order.
+pub fn addresses(v4: Vec<IpAddr>, v6: Vec<IpAddr>, ipv6: Ipv6) -> Vec<IpAddr> {
+    let (first, second) = match ipv6 {
+        Ipv6::Off => (v4, Vec::new()),
+        Ipv6::AfterIpv4 => (v4, v6),
+        Ipv6::First => (v6, v4),
+    };
+    first.into_iter().chain(second).take(ADDRESSES).collect()
+}
+
+/// Addresses that are never another mail server: this machine, nowhere, everywhere.
+pub fn is_foreign(address: IpAddr, own: &[IpAddr]) -> bool {
+    let address = address.to_canonical();
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || own.contains(&address))
+}
+
+impl Outbound {
+    /// Looks the hosts of a domain up.
+    pub async fn hosts(&self, domain: &str, own_name: &str) -> Result<Hosts, NoWay> {
+        if let Some(literal) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
+            let text = literal.strip_prefix("IPv6:").unwrap_or(literal);
+            return Ok(Hosts { names: vec![text.to_string()], is_proven: false });
+        }
+        let random = || getrandom::u32().unwrap_or(0);
+        order(domain, own_name, self.dns.mx(domain).await, random)
+    }
+
+    /// The addresses of a host, and whether DNSSEC proved them.
+    pub async fn addresses_of(&self, context: &Context, host: &str) -> Result<(Vec<IpAddr>, bool), NoWay> {
+        let settings = context.settings();
+        let outbound = &settings.config.outbound;
+        let (found, is_proven) = match host.parse::<IpAddr>() {
+            Ok(address) => (vec![address], false),
+            Err(_) => match self.dns.addresses(host).await {
+                Ok((v4, v6)) => {
+                    let is_proven = v4.is_proven && v6.is_proven;
+                    (addresses(v4.records, v6.records, outbound.ipv6), is_proven)
+                }
+                Err(DnsError::Temporary(why)) => return Err(NoWay::NotNow(format!("4.4.3 {why}"))),
+                Err(_) => return Err(NoWay::Never(format!("5.4.4 The host {host} has no address"))),
+            },
+        };
+        // In a test network everything is on this machine.
+        let is_test = outbound.remote_port != 25;
+        let usable: Vec<IpAddr> = found.into_iter().filter(|a| is_test || is_foreign(*a, &self.own_addresses)).collect();
+        match usable.is_empty() {
+            true => Err(NoWay::Never(format!("5.4.6 The address of {host} is this box itself, or none that mail can go to"))),
+            false => Ok((usable, is_proven)),
+        }
+    }
+
+    /// What TLS must prove to a host of a domain; an error is a reason not to use the host now.
+    pub async fn security(
+        &self,
+        context: &Context,
+        host: &str,
+        policy: Option<&Policy>,
+        hosts_proven: bool,
+        addresses_proven: bool,
+    ) -> Result<Security, String> {
+        let settings = context.settings();
+        let outbound = &settings.config.outbound;
+        // RFC 7672 §2.2: only when the way to the host was proven can its records be.
+        if outbound.dane && hosts_proven && addresses_proven {
+            match self.dns.tlsa(host, outbound.remote_port).await {
+                Ok(answer) if answer.is_proven => {
+                    let records = super::dane::usable(answer.records);
+                    // RFC 7672 §2.2: unusable records still ask for TLS; we ask for a certificate we can check.
+                    return Ok(if records.is_empty() { Security::Verified } else { Security::Dane(records) });
+                }
+                Ok(_) | Err(DnsError::NoData | DnsError::NoSuchName) => {}
+                // RFC 7672 §2.1.2: somebody may be hiding the records.
+                Err(DnsError::Temporary(why)) => return Err(format!("4.7.5 {why}")),
+            }
+        }
+        match policy {
+            Some(policy) if policy.mode == Mode::Enforce => match policy.names(host) {
+                true => Ok(Security::Verified),
+                false => Err(format!("4.7.10 The TLS policy of the domain (MTA-STS) does not name the host {host}")),
+            },
+            _ => Ok(Security::Opportunistic),
+        }
+    }
+
+    /// The domain's MTA-STS policy, remembered or fetched (RFC 8461 §3.3, §5.1).
+    pub async fn sts_policy(&self, context: &Context, domain: &str) -> Option<Policy> {
+        let settings = context.settings();
+        if !settings.config.outbound.mta_sts || domain.starts_with('[') {
+            return None;
+        }
+        let now = (self.time)().at;
+        let name = domain.to_string();
+        let remembered = context.read(move |r| r.sts_policy(&name)).await.ok().flatten().filter(|p| p.expires > now);
+        let id = match self.dns.txt(&format!("_mta-sts.{domain}")).await {
+            Ok(answer) => sts::record_id(&answer.records),
+            Err(_) => None,
+        };
+        let parsed = |text: &str| Policy::parse(text);
+        let Some(id) = id else { return remembered.and_then(|p| parsed(&p.text)) };
+        if let Some(old) = remembered.as_ref().filter(|old| old.id == id) {
+            return parsed(&old.text);
+        }
+        if self.sts_pauses(domain, now) {
+            return remembered.and_then(|p| parsed(&p.text));
+        }
+        let fetched = match self.dns.addresses(&format!("mta-sts.{domain}")).await {
+            Ok((v4, v6)) => {
+                let addresses = addresses(v4.records, v6.records, settings.config.outbound.ipv6);
+                sts::fetch(domain, &addresses, settings.config.outbound.https_port, self.tls.verified()).await
+            }
+            Err(error) => Err(format!("mta-sts.{domain} has no address: {error:?}")),
+        };
+        match fetched.and_then(|text| Policy::parse(&text).map(|p| (text, p)).ok_or_else(|| "it is no policy".to_string())) {
+            Ok((text, policy)) => {
+                let row = sts::remembered(id, text, &policy, now);
+                let change = Change::SetPolicyOf { domain: domain.to_string(), policy: Some(row) };
+                if let Err(error) = context.store.change(change).done().await {
+                    tracing::warn!(%error, domain, "a TLS policy could not be remembered");
+                }
+                Some(policy)
+            }
+            Err(why) => {
+                tracing::info!(domain, why, at = clock::iso(now), "no TLS policy, although one is announced");
+                self.pause_sts(domain, now + STS_PAUSE);
+                remembered.and_then(|p| parsed(&p.text))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ordered(records: &[(u16, &str)], randoms: &[u32]) -> Result<Hosts, NoWay> {
+        let records = records.iter().map(|(p, n)| (*p, n.to_string())).collect();
+        let mut randoms = randoms.iter().copied().cycle();
+        order("x.example", "box.example", Ok(Answer { records, is_proven: false }), || randoms.next().unwrap())
+    }
+
+    #[test]
+    fn preference_first_then_chance() {
+        let names = |randoms| ordered(&[(20, "c"), (10, "a"), (10, "b")], randoms).unwrap().names;
+        assert_eq!(names(&[0, 1, 2]), ["a", "b", "c"]);
+        assert_eq!(names(&[0, 2, 1]), ["b", "a", "c"]);
+    }
+
+    #[test]
+    fn null_mx_and_ourselves_end_the_search() {
+        assert!(matches!(ordered(&[(0, ".")], &[0]), Err(NoWay::Never(why)) if why.starts_with("5.1.10")));
+        assert!(matches!(ordered(&[(10, "box.example"), (20, "b")], &[0]), Err(NoWay::Never(why)) if why.starts_with("5.4.6")));
+        assert_eq!(ordered(&[(5, "a"), (10, "Box.Example"), (20, "b")], &[0]).unwrap().names, ["a"]);
+        let answer = |error| order("x.example", "box.example", Err(error), || 0);
+        assert_eq!(answer(DnsError::NoData).unwrap().names, ["x.example"]);
+        assert!(matches!(answer(DnsError::NoSuchName), Err(NoWay::Never(_))));
+        assert!(matches!(answer(DnsError::Temporary("t".into())), Err(NoWay::NotNow(_))));
+    }
+
+    #[test]
+    fn mail_never_goes_to_this_machine() {
+        let own = ["192.0.2.7".parse().unwrap()];
+        for (address, is) in [("127.0.0.1", false), ("::1", false), ("0.0.0.0", false), ("::ffff:192.0.2.7", false), ("192.0.2.8", true)] {
+            assert_eq!(is_foreign(address.parse().unwrap(), &own), is, "{address}");
+        }
+        let (v4, v6): (IpAddr, IpAddr) = ("192.0.2.8".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        assert_eq!(addresses(vec![v4], vec![v6], Ipv6::AfterIpv4), [v4, v6]);
+        assert_eq!(addresses(vec![v4], vec![v6], Ipv6::First), [v6, v4]);
+        assert_eq!(addresses(vec![v4], vec![v6], Ipv6::Off), [v4]);
+    }
+}
