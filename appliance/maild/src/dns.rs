@@ -152,6 +152,15 @@ impl Dns {
         self.dnssec.store(UNKNOWN, Ordering::Relaxed);
     }
 
+    /// Forgets all answers.
+    #[cfg(test)]
+    pub fn clear_cache(&self) {
+        self.plain.clear_cache();
+        if let Some(proving) = &self.proving {
+            proving.clear_cache();
+        }
+    }
+
     async fn ask<T>(&self, name: &str, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Result<Answer<T>, DnsError> {
         let temporary = |why: String| DnsError::Temporary(format!("looking up {kind} of {name}: {why}"));
         // From UTF-8, so that international names become what DNS has (RFC 5891).

@@ -117,6 +117,8 @@ pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
     let (mut has_from, mut has_date, mut has_id) = (false, false, false);
     let (mut is_automatic, mut is_tls_optional) = (false, false);
     let mut is_dropped = false;
+    // From and Sender fields, each by itself: of two of a kind a parser would show one.
+    let (mut sender_fields, mut is_sender): (Vec<Vec<u8>>, bool) = (Vec::new(), false);
     let mut body_line: &[u8] = b"";
     for line in header.split_inclusive(|&b| b == b'\n') {
         if line == b"\r\n" {
@@ -127,6 +129,10 @@ pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
             let colon = line.iter().position(|&b| b == b':').unwrap_or(0);
             let name = line[..colon].trim_ascii_end().to_ascii_lowercase();
             let value = line[colon..].trim_ascii().to_ascii_lowercase();
+            is_sender = matches!(&name[..], b"from" | b"sender");
+            if is_sender {
+                sender_fields.push(b"From".to_vec());
+            }
             is_dropped = matches!(&name[..], b"bcc" | b"resent-bcc" | b"return-path");
             match &name[..] {
                 b"from" => has_from = true,
@@ -136,6 +142,11 @@ pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
                 b"tls-required" => is_tls_optional = value == b": no" || value == b":no",
                 _ => {}
             }
+        }
+        if let Some(field) = sender_fields.last_mut().filter(|_| is_sender) {
+            let is_first = field == b"From";
+            let from = if is_first { line.iter().position(|&b| b == b':').unwrap_or(0) } else { 0 };
+            field.extend_from_slice(&line[from..]);
         }
         if !is_dropped {
             kept.extend_from_slice(line);
@@ -152,22 +163,31 @@ pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
     add(has_from, "From", additions.from);
     add(has_date, "Date", additions.date);
     add(has_id, "Message-ID", &format!("<{}>", additions.message_id));
-    let parsed = MessageParser::new()
-        .header_address(HeaderName::From)
-        .header_address(HeaderName::Sender)
-        .header_text(HeaderName::Subject)
-        .header_id(HeaderName::MessageId)
-        .default_header_ignore()
-        .parse_headers(&[&kept[..], b"\r\n"].concat())
-        .map(|message| {
-            let lists = [message.from(), message.sender()].into_iter().flatten();
-            let senders: Vec<String> = lists.flat_map(|list| list.iter()).filter_map(|a| a.address.as_ref()).map(|a| a.to_string()).collect();
-            let id = message.message_id().unwrap_or_default().to_string();
-            (senders, id, message.subject().unwrap_or_default().to_string())
-        });
-    let (senders, message_id, subject) = parsed.unwrap_or_default();
+    if !has_from {
+        sender_fields.push(format!("From: {}\r\n", additions.from).into_bytes());
+    }
+    let senders = sender_fields.iter().flat_map(|field| addresses(field)).collect();
+    let parser = MessageParser::new().header_text(HeaderName::Subject).header_id(HeaderName::MessageId).default_header_ignore();
+    let parsed = parser.parse_headers(&[&kept[..], b"\r\n"].concat()).map(|message| {
+        (message.message_id().unwrap_or_default().to_string(), message.subject().unwrap_or_default().to_string())
+    });
+    let (message_id, subject) = parsed.unwrap_or_default();
     kept.extend_from_slice(body_line);
     Prepared { header: kept, senders, message_id, subject, is_automatic, is_tls_optional }
+}
+
+/// The addresses in one From field.
+fn addresses(field: &[u8]) -> Vec<String> {
+    let parser = MessageParser::new().header_address(HeaderName::From).default_header_ignore();
+    let header = [field, b"\r\n"].concat();
+    let parsed = parser.parse_headers(&header);
+    let list = |message: mail_parser::Message| {
+        let all = message.from().into_iter().flat_map(|list| list.iter()).filter_map(|a| a.address.as_ref());
+        all.map(|a| a.to_string()).collect::<Vec<_>>()
+    };
+    let found = parsed.map(list).unwrap_or_default();
+    // What can't be read here may be read elsewhere: it is nobody's address.
+    if found.is_empty() { vec!["unreadable".into()] } else { found }
 }
 
 #[cfg(test)]

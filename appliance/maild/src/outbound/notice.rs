@@ -245,8 +245,8 @@ pub fn encoded_words(text: &str) -> String {
     }
     let (mut words, mut piece) = (Vec::new(), String::new());
     for c in text.chars() {
-        // 45 octets become 60 characters of base64.
-        if piece.len() + c.len_utf8() > 45 {
+        // 42 octets become 56 characters of base64.
+        if piece.len() + c.len_utf8() > 42 {
             words.push(std::mem::take(&mut piece));
         }
         piece.push(c);
@@ -283,6 +283,7 @@ pub fn quoted_printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mail_parser::MimeHeaders;
 
     fn facts<'a>(about: &'a [About], subject: &'a str) -> Facts<'a> {
         Facts {

@@ -193,7 +193,7 @@ impl Worker<'_> {
                 self.connection = Some((heed, connection));
                 return finish(outcomes, Outcome::Deferred { reason: format!("4.4.2 {host} gave no answer") }, transcript);
             };
-            let (reason, _) = describe(&trouble, connection.endpoint());
+            let (reason, says_never) = describe(&trouble, connection.endpoint());
             transcript.push(format!("* {reason}"));
             let may_have_it = matches!(
                 trouble,
@@ -204,7 +204,10 @@ impl Worker<'_> {
                 return finish(outcomes, Outcome::Deferred { reason }, transcript);
             }
             match endpoints {
-                Some(endpoints) => endpoints.last = Some(reason),
+                Some(endpoints) => {
+                    endpoints.all_said_never &= says_never;
+                    endpoints.last = Some(reason);
+                }
                 // The connection came from an earlier batch and had its time; a fresh one may do.
                 None => continue,
             }

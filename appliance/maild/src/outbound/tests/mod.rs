@@ -1,1 +1,8 @@
-//! Tests with a local zone and scripted servers.
+//! Delivery in a small world: a local zone, scripted servers on loopback addresses of their own, and a clock that the
+//! tests set.
+
+mod delivery;
+mod peer;
+mod security;
+mod world;
+mod zone;

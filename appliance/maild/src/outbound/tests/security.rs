@@ -1,0 +1,222 @@
+//! TLS: taken where offered, demanded where a destination says so, and never believed without proof there.
+
+use std::sync::Arc;
+
+use pillarbox_store::{Notices, Traits};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PublicKeyData};
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::peer::{Peer, Script};
+use super::world::{World, host};
+use super::zone::Zone;
+
+/// An authority of the tests' own.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Authority { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
+    }
+
+    /// A server's TLS for a name, and the digest of its public key.
+    fn server(&self, name: &str) -> (Arc<ServerConfig>, Vec<u8>) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_string()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let digest = Sha256::digest(key.subject_public_key_info()).to_vec();
+        let chain: Vec<CertificateDer> = vec![certificate.der().clone()];
+        let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        (Arc::new(config.with_no_client_auth().with_single_cert(chain, private).unwrap()), digest)
+    }
+}
+
+/// A world that trusts an authority, and the TLS of a server with a certificate of it.
+pub async fn world_with_authority(name: &str) -> (World, Arc<ServerConfig>) {
+    let (world, authority) = trusting(Zone::plain()).await;
+    (world, authority.server(name).0)
+}
+
+async fn trusting(zone: Zone) -> (World, Authority) {
+    let authority = Authority::new();
+    let pem = authority.issuer.pem();
+    let https = std::net::TcpListener::bind((host(200), 0)).unwrap().local_addr().unwrap().port();
+    let world = World::with(zone, |config| {
+        let path = config.data.with_extension("roots");
+        std::fs::write(&path, pem).unwrap();
+        (config.outbound.roots, config.outbound.https_port) = (path, https);
+    });
+    (world.await, authority)
+}
+
+fn tls(config: Arc<ServerConfig>) -> Script {
+    Script { tls: Some(config), abilities: vec!["PIPELINING", "8BITMIME"], ..Script::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_taken_from_anybody_where_nothing_is_demanded() {
+    let world = World::new().await;
+    // A certificate of an unknown authority for another name is still better than none.
+    let (config, _) = Authority::new().server("other.example");
+    let peer = world.server("a.test", 1, 10, vec![tls(config)]).await;
+    world.submit(&["bob@a.test"]).await;
+    world.work().await;
+    assert!(peer.taken()[0].under_tls);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_that_is_broken_and_not_demanded_is_done_without() {
+    let world = World::new().await;
+    // It offers STARTTLS and then does not speak TLS.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let broken = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let broken = broken.with_no_client_auth().with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
+    let peer = world.server("a.test", 1, 10, vec![tls(Arc::new(broken))]).await;
+    world.submit(&["bob@a.test"]).await;
+    world.work().await;
+    assert_eq!((peer.taken().len(), peer.taken()[0].under_tls, peer.connections()), (1, false, 2));
+}
+
+/// Serves a policy for every request.
+async fn serve_policy(world: &World, config: Arc<ServerConfig>, policy: &'static str) {
+    let port = world.context.settings().config.outbound.https_port;
+    let listener = tokio::net::TcpListener::bind((host(200), port)).await.unwrap();
+    world.zone.address("mta-sts.a.test", host(200));
+    tokio::spawn(async move {
+        let acceptor = tokio_rustls::TlsAcceptor::from(config);
+        while let Ok((tcp, _)) = listener.accept().await {
+            if let Ok(mut tls) = acceptor.accept(tcp).await {
+                // Enough of the request to know that it is one.
+                let _ = tls.read(&mut [0; 1024]).await;
+                let _ = tls.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{policy}").as_bytes()).await;
+                let _ = tls.shutdown().await;
+            }
+        }
+    });
+}
+
+const POLICY: &str = "version: STSv1\r\nmode: enforce\r\nmx: mx1.test\r\nmax_age: 86400\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mta_sts_is_enforced_and_remembered() {
+    let (world, authority) = trusting(Zone::plain()).await;
+    world.zone.txt("_mta-sts.a.test", "v=STSv1; id=1;");
+    serve_policy(&world, authority.server("mta-sts.a.test").0, POLICY).await;
+    // The right certificate, then one for another name, then none at all, then the right one again.
+    let (right, wrong) = (tls(authority.server("mx1.test").0), tls(authority.server("mx7.test").0));
+    let peer = world.server("a.test", 1, 10, vec![right.clone(), wrong, Script::default(), right]).await;
+    world.submit(&["bob@a.test"]).await;
+    world.work().await;
+    assert!(peer.taken()[0].under_tls);
+    // From here on only what is remembered tells: the record is gone.
+    world.zone.remove("_mta-sts.a.test", hickory_proto::rr::RecordType::TXT);
+    world.context.outbound.dns.clear_cache();
+    world.submit(&["bob@a.test"]).await;
+    world.work().await;
+    assert_eq!((peer.taken().len(), world.queue().len()), (1, 1));
+    assert!(world.queue()[0].last.starts_with("4.7.10 TLS with mx1.test"), "{}", world.queue()[0].last);
+    world.work_on(1).await;
+    assert!(world.queue()[0].last.contains("offers no TLS"), "{}", world.queue()[0].last);
+    world.work_on(1).await;
+    assert_eq!((peer.taken().len(), world.queue().len()), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_the_policy_does_not_name_get_nothing() {
+    let (world, authority) = trusting(Zone::plain()).await;
+    world.zone.txt("_mta-sts.a.test", "v=STSv1; id=1;");
+    serve_policy(&world, authority.server("mta-sts.a.test").0, POLICY).await;
+    let stranger = world.server("a.test", 2, 10, vec![tls(authority.server("mx2.test").0)]).await;
+    world.submit(&["bob@a.test"]).await;
+    world.work().await;
+    assert_eq!((stranger.connections(), world.queue().len()), (0, 1));
+    // The sender may say that getting there matters more (RFC 8689 §5).
+    world.submit_as(&["bob@a.test"], Traits::TLS_OPTIONAL, Notices::default(), "Subject: x\r\n\r\n").await;
+    world.work().await;
+    assert_eq!(stranger.taken().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dane_believes_the_signed_zone_and_nothing_else() {
+    let zone = Zone::signed();
+    let (world, authority) = trusting(zone).await;
+    let (config, digest) = authority.server("not-checked.example");
+    world.zone.tlsa("mx1.test", world.port, digest);
+    let (other, _) = authority.server("mx1.test");
+    let peer = world.server("a.test", 1, 10, vec![tls(other), Script::default(), tls(config)]).await;
+    world.submit(&["bob@a.test"]).await;
+    world.work().await;
+    // A certificate of a trusted authority for the right name is not the one.
+    assert_eq!((peer.taken().len(), world.queue().len()), (0, 1));
+    assert!(world.queue()[0].last.starts_with("4.7.10 TLS with mx1.test"), "{}", world.queue()[0].last);
+    world.work_on(1).await;
+    assert!(world.queue()[0].last.contains("offers no TLS"), "{}", world.queue()[0].last);
+    world.work_on(1).await;
+    assert_eq!(peer.taken().len(), 1);
+    assert!(peer.taken()[0].under_tls);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_an_unsigned_zone_prove_nothing() {
+    let (world, authority) = trusting(Zone::plain()).await;
+    let (config, _) = authority.server("mx1.test");
+    world.zone.tlsa("mx1.test", world.port, vec![7; 32]);
+    let peer = world.server("a.test", 1, 10, vec![tls(config)]).await;
+    world.submit(&["bob@a.test"]).await;
+    world.work().await;
+    assert_eq!(peer.taken().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requiretls_goes_only_where_identity_and_promise_are_there() {
+    let zone = Zone::signed();
+    let (world, authority) = trusting(zone).await;
+    let (config, digest) = authority.server("mx1.test");
+    world.zone.tlsa("mx1.test", world.port, digest);
+    let promise = Script { abilities: vec!["REQUIRETLS"], ..tls(config.clone()) };
+    let peer = world.server("a.test", 1, 10, vec![tls(config.clone()), promise]).await;
+    let submit = || world.submit_as(&["bob@a.test"], Traits::REQUIRE_TLS, Notices::default(), "Subject: x\r\n\r\n");
+    submit().await;
+    world.work().await;
+    assert!(peer.taken().is_empty() && world.inbox()[0].contains("Status: 5.7.30"));
+    submit().await;
+    world.work().await;
+    assert!(peer.taken()[0].under_tls);
+
+    let (world, authority) = trusting(Zone::plain()).await;
+    let promise = Script { abilities: vec!["REQUIRETLS"], ..tls(authority.server("mx1.test").0) };
+    let peer = world.server("a.test", 1, 10, vec![promise]).await;
+    world.submit_as(&["bob@a.test"], Traits::REQUIRE_TLS, Notices::default(), "Subject: x\r\n\r\n").await;
+    world.work().await;
+    assert!(peer.taken().is_empty() && world.inbox()[0].contains("can't be proven"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_providers_certificate_must_be_right() {
+    let (world, _) = world_with_authority("relay.test").await;
+    let (wrong, _) = Authority::new().server("relay.test");
+    world.zone.address("relay.test", host(6));
+    let peer = Peer::listen(host(6), world.port, vec![Script { abilities: vec!["AUTH PLAIN"], ..tls(wrong) }]).await;
+    let sealed = world.context.outbound.secrets.seal(super::super::ROUTE_PURPOSE, b"secret").unwrap();
+    let route = pillarbox_store::Route {
+        host: "relay.test".into(),
+        port: world.port,
+        tls: pillarbox_store::RouteTls::StartTls,
+        user: "me".into(),
+        sealed,
+        fault: String::new(),
+        told_at: 0,
+    };
+    world.context.store.change(pillarbox_store::Change::SetRoute { domain: String::new(), route }).done().await.unwrap();
+    world.submit(&["bob@x.test"]).await;
+    world.work().await;
+    // Later, not never: the clock may be wrong, or the provider is mending it.
+    assert!(peer.taken().is_empty() && world.queue()[0].last.starts_with("4.7.10"));
+}

@@ -1,0 +1,212 @@
+//! A box with one person, whose clock and names the test holds in its hand.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use pillarbox_store::{
+    Access, AccountId, Change, Changed, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing,
+    Placement, QueueKey, QueueState, Relay, ShortCode, Store, Traits, Waiting,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::peer::{Peer, Script};
+use super::zone::Zone;
+use crate::config::{Config, DnsServer};
+use crate::context::Context;
+use crate::outbound::{Now, Outbound, work};
+use crate::secrets::Secrets;
+use crate::tls::Certificates;
+
+pub const START: u64 = 1_800_000_000;
+pub const ANN: &str = "ann@box.test";
+
+pub struct World {
+    pub context: Arc<Context>,
+    pub zone: Zone,
+    pub port: u16,
+    clock: Arc<AtomicU64>,
+    trusted: Arc<AtomicBool>,
+    pub ann: AccountId,
+    dir: Arc<tempfile::TempDir>,
+    config: Config,
+    _stop: watch::Sender<bool>,
+    _alive: mpsc::Receiver<()>,
+}
+
+/// An address for each server, so that all can listen on the one port.
+pub fn host(number: u8) -> IpAddr {
+    IpAddr::from([127, 0, 1, number])
+}
+
+impl World {
+    pub async fn new() -> World {
+        World::with(Zone::plain(), |_| {}).await
+    }
+
+    pub async fn with(zone: Zone, change: impl FnOnce(&mut Config)) -> World {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let free = std::net::TcpListener::bind("127.0.1.254:0").unwrap().local_addr().unwrap().port();
+        let mut config = Config { hostname: "box.test".into(), data: dir.path().join("data"), ..Config::default() };
+        config.dns.servers = vec![DnsServer(zone.address)];
+        config.dns.deadline = 2;
+        config.dns.dnssec = !zone.anchor.is_empty();
+        if config.dns.dnssec {
+            let path = dir.path().join("anchor");
+            std::fs::write(&path, &zone.anchor).unwrap();
+            config.dns.trust_anchor = path;
+        }
+        (config.outbound.remote_port, config.outbound.connect) = (free, 2);
+        change(&mut config);
+        World::open(zone, dir, config, Arc::new(AtomicU64::new(START)))
+    }
+
+    fn open(zone: Zone, dir: Arc<tempfile::TempDir>, config: Config, clock: Arc<AtomicU64>) -> World {
+        let options = pillarbox_store::Options { reserve_octets: 0, ..config.store_options() };
+        let store = Store::open(&config.data, Access::Server, &options).unwrap();
+        let (certificate, key) = config.tls_files();
+        let certificates = Certificates::open(certificate, key, &["box.test".into()]).unwrap();
+        let mut outbound = Outbound::new(&config, Arc::new(Secrets::open(&config.data).unwrap())).unwrap();
+        let trusted = Arc::new(AtomicBool::new(true));
+        let (time, trust) = (clock.clone(), trusted.clone());
+        outbound.time = Box::new(move || Now { at: time.load(Ordering::SeqCst), is_trusted: trust.load(Ordering::SeqCst) });
+        let (stop, stopped) = watch::channel(false);
+        let (alive, done) = mpsc::channel(1);
+        let context = Arc::new(Context::new(config.clone(), store, certificates, outbound, stopped, alive));
+        let ann = tokio::task::block_in_place(|| person(&context.store));
+        let port = config.outbound.remote_port;
+        World { context, zone, port, clock, trusted, ann, dir, config, _stop: stop, _alive: done }
+    }
+
+    /// The same box after its process ended at once: all that was in memory is gone.
+    pub async fn restart(self) -> World {
+        let World { context, zone, clock, dir, config, .. } = self;
+        let context = Arc::into_inner(context).unwrap();
+        tokio::task::block_in_place(|| drop(context));
+        World::open(zone, dir, config, clock)
+    }
+
+    /// A server for a domain, found by MX.
+    pub async fn server(&self, domain: &str, number: u8, preference: u16, scripts: Vec<Script>) -> Peer {
+        let name = format!("mx{number}.test");
+        self.zone.mx(domain, preference, &name);
+        self.zone.address(&name, host(number));
+        Peer::listen(host(number), self.port, scripts).await
+    }
+
+    pub fn at(&self) -> u64 {
+        self.clock.load(Ordering::SeqCst)
+    }
+
+    pub fn wait(&self, seconds: u64) {
+        self.clock.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub fn set_clock(&self, at: u64, is_trusted: bool) {
+        self.clock.store(at, Ordering::SeqCst);
+        self.trusted.store(is_trusted, Ordering::SeqCst);
+    }
+
+    /// Queues a message from Ann, with a copy in Sent.
+    pub async fn submit(&self, to: &[&str]) -> MessageId {
+        self.submit_as(to, Traits::default(), Notices::default(), "Subject: Offer\r\nMessage-ID: <m@box.test>\r\n\r\nHello\r\n").await
+    }
+
+    pub async fn submit_as(&self, to: &[&str], traits: Traits, notices: Notices, content: &str) -> MessageId {
+        let now = self.context.outbound.now();
+        let recipients = to.iter().map(|address| Waiting {
+            address: address.to_string(),
+            domain: address.rsplit_once('@').unwrap().1.into(),
+            notices,
+            orcpt: String::new(),
+            state: QueueState::Scheduled,
+            due: now.at,
+            since: if now.is_trusted { now.at } else { 0 },
+            attempts: 0,
+            is_delay_told: false,
+            last_at: 0,
+            last: String::new(),
+            transcript: None,
+        });
+        let outgoing = Outgoing {
+            account: Some(self.ann),
+            code: ShortCode(7),
+            sender: ANN.into(),
+            arrived: now.at,
+            traits,
+            envid: String::new(),
+            subject: "Offer".into(),
+            signature: Vec::new(),
+            remaining: 0,
+        };
+        let relay = Relay { outgoing, recipients: recipients.collect(), daily_limit: 100_000 };
+        let mut spool = self.context.store.spool();
+        spool.append(b"Return-Path: <ann@box.test>\r\n").unwrap();
+        spool.append(content.as_bytes()).unwrap();
+        let sent = Placement { account: self.ann, folder: FolderId::SENT, flags: Flags::SEEN };
+        let record = LedgerRecord { sender: ANN.into(), message_id: "m@box.test".into(), ..LedgerRecord::new(now.at, Fate::Queued, ShortCode(7)) };
+        let delivery = Delivery { relay: Some(relay), ..Delivery::local(spool.finish().unwrap(), 29, vec![sent], record) };
+        self.context.store.deliver(delivery).done().await.unwrap().message
+    }
+
+    /// Works through all that is due now, one piece after another. Returns the number of pieces.
+    pub async fn work(&self) -> usize {
+        for count in 0.. {
+            match self.context.outbound.claim(&self.context, None).await.unwrap() {
+                Some(batch) => work::run(self.context.clone(), batch).await,
+                None => return count,
+            }
+            assert!(count < 1000, "the same work again and again");
+        }
+        0
+    }
+
+    /// Waits until the next recipient is due and works; as often as there is anything, at most `times`.
+    pub async fn work_on(&self, times: usize) {
+        for _ in 0..times {
+            let Some((due, ..)) = self.context.store.read(|r| r.agenda_span()).unwrap() else { return };
+            self.clock.fetch_max(due, Ordering::SeqCst);
+            self.work().await;
+        }
+    }
+
+    pub fn queue(&self) -> Vec<Waiting> {
+        let from = QueueKey { message: MessageId(0), recipient: 0 };
+        self.context.store.read(|r| r.queue(from, 1000)).unwrap().into_iter().map(|(_, w)| w).collect()
+    }
+
+    /// What lies in Ann's inbox.
+    pub fn inbox(&self) -> Vec<String> {
+        let store = &self.context.store;
+        store
+            .read(|r| {
+                let entries = r.entries(self.ann, FolderId::INBOX, 0, 1000)?;
+                entries.iter().map(|(_, entry)| {
+                    let mut octets = Vec::new();
+                    if let Some(content) = r.content(entry.message)? {
+                        r.read_inline(&content, &mut octets)?;
+                    }
+                    Ok(String::from_utf8_lossy(&octets).into_owned())
+                }).collect()
+            })
+            .unwrap()
+    }
+
+    /// Fates and details of a message, oldest first.
+    pub fn story(&self, message: MessageId) -> Vec<(Fate, String)> {
+        let found = self.context.store.read(|r| r.ledger_find(None, 1000, |id, record| id.0 == message.0 || record.messages.contains(&message.0)));
+        found.unwrap().into_iter().rev().map(|(_, record)| (record.fate, record.detail)).collect()
+    }
+}
+
+fn person(store: &Store) -> AccountId {
+    if let Some((id, _)) = store.read(|r| r.account(ANN)).unwrap() {
+        return id;
+    }
+    store.change(Change::AddDomain { name: "box.test".into(), at: START }).wait().unwrap();
+    let account = Change::AddAccount { address: ANN.into(), name: "Ann".into(), hash: "x".into(), policy: MailboxPolicy::Keep, at: START };
+    match store.change(account).wait().unwrap() {
+        Changed::Account(id) => id,
+        other => panic!("{other:?}"),
+    }
+}
