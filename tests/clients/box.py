@@ -10,6 +10,7 @@ import smtplib
 import ssl
 import subprocess
 import tempfile
+import textwrap
 import threading
 import time
 import unittest
@@ -23,8 +24,17 @@ poplib._MAXLINE = 1 << 24
 class Box:
     """`pillarbox demo` in a folder of its own."""
 
-    def __init__(self):
+    def __init__(self, settings=None, smtp=0):
+        """With settings (TOML sections), and a port for SMTP if one is wanted."""
         self.folder = tempfile.mkdtemp(prefix="pillarbox-test-")
+        if settings:
+            os.makedirs(os.path.join(self.folder, "demo"))
+            services = ("submission", "submissions", "pop3", "pop3s")
+            with open(os.path.join(self.folder, "demo", "pillarbox.toml"), "w") as file:
+                file.write(f'hostname = "mail.example.test"\ndata = "{self.folder}/demo/data"\n')
+                file.write(f'[listen]\nsmtp = ["127.0.0.1:{smtp}"]\n')
+                file.writelines(f'{name} = ["127.0.0.1:0"]\n' for name in services)
+                file.write("[limits]\nconnections_per_address = 2000\n" + textwrap.dedent(settings))
         self.log = open(os.path.join(self.folder, "log"), "ab")
         self.process = subprocess.Popen(
             [BIN, "demo", "--json", "--directory", os.path.join(self.folder, "demo")],

@@ -8,7 +8,7 @@ use mail_auth::common::crypto::{Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::generate::DkimKeyPair;
 use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
-use pillarbox_store::{Change, KeyKind, Reader, SigningKey, Store};
+use pillarbox_store::{Change, Error, KeyKind, Reader, SigningKey, Store};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
 
 use crate::secrets::Secrets;
@@ -53,7 +53,13 @@ impl Keys {
         .map_err(|e| e.to_string())?;
         let mut fields = String::new();
         for signature in rsa.into_iter().map(|s| s.finish()).chain(ed25519.into_iter().map(|s| s.finish())) {
-            fields.push_str(&signature.map_err(|e| format!("signing: {e}"))?.to_header());
+            let field = signature.map_err(|e| format!("signing: {e}"))?.to_header();
+            // A fold between the signature's last letter and its semicolon is allowed (RFC 6376 §3.7), and some
+            // verifiers stumble over it.
+            match field.strip_suffix("\r\n\t;\r\n") {
+                Some(start) => fields.push_str(&format!("{start};\r\n")),
+                None => fields.push_str(&field),
+            }
         }
         Ok(fields.into_bytes())
     }
@@ -115,8 +121,13 @@ pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> 
     let mut made = false;
     for kind in [KeyKind::Rsa, KeyKind::Ed25519] {
         if !stored.iter().any(|(_, key)| key.kind == kind && key.retired.is_none()) {
-            make_key(store, secrets, domain, kind, now)?;
-            made = true;
+            let (selector, key) = make_key(secrets, kind, now)?;
+            match store.change(Change::AddFirstKey { domain: domain.into(), selector, key }).wait() {
+                Ok(_) => made = true,
+                // Somebody else was faster: the server, or the command line.
+                Err(Error::Exists { .. }) => {}
+                Err(error) => return Err(error.to_string()),
+            }
         }
     }
     Ok(made)
@@ -125,8 +136,10 @@ pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> 
 /// Makes new keys; the old ones sign no more, and their records stay published for a while.
 pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<(), String> {
     let stored = store.read(|r| r.signing_keys(domain)).map_err(|e| e.to_string())?;
-    make_key(store, secrets, domain, KeyKind::Rsa, now)?;
-    make_key(store, secrets, domain, KeyKind::Ed25519, now)?;
+    for kind in [KeyKind::Rsa, KeyKind::Ed25519] {
+        let (selector, key) = make_key(secrets, kind, now)?;
+        store.change(Change::PutKey { domain: domain.into(), selector, key }).wait().map_err(|e| e.to_string())?;
+    }
     for (selector, key) in stored {
         let change = match key.retired {
             None => Change::PutKey { domain: domain.into(), selector, key: SigningKey { retired: Some(now.max(1)), ..key } },
@@ -138,7 +151,8 @@ pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Resul
     Ok(())
 }
 
-fn make_key(store: &Store, secrets: &Secrets, domain: &str, kind: KeyKind, now: u64) -> Result<(), String> {
+/// A new key and its selector.
+fn make_key(secrets: &Secrets, kind: KeyKind, now: u64) -> Result<(String, SigningKey), String> {
     let (pair, letter) = match kind {
         KeyKind::Rsa => (DkimKeyPair::generate_rsa(RSA_BITS), 'r'),
         KeyKind::Ed25519 => (DkimKeyPair::generate_ed25519(), 'e'),
@@ -151,8 +165,7 @@ fn make_key(store: &Store, secrets: &Secrets, domain: &str, kind: KeyKind, now: 
     let sealed = secrets.seal(PURPOSE, pair.private_key())?;
     let key = SigningKey { kind, sealed, public, created: now, retired: None };
     let tail = getrandom::u32().map_err(|e| e.to_string())? & 0xffff;
-    let selector = format!("pb{letter}{}{tail:04x}", crate::clock::day(now));
-    store.change(Change::PutKey { domain: domain.into(), selector, key }).wait().map(drop).map_err(|e| e.to_string())
+    Ok((format!("pb{letter}{}{tail:04x}", crate::clock::day(now)), key))
 }
 
 /// SubjectPublicKeyInfo around an RSA public key (RFC 5280 §4.1, RFC 3279 §2.3.1): the form that RFC 6376

@@ -1,7 +1,7 @@
 //! `pillarbox ledger find`: what happened to my mail?
 
 use clap::{Args, Subcommand};
-use pillarbox_store::{LedgerId, LedgerRecord, Reader, ShortCode, term, words};
+use pillarbox_store::{LedgerId, LedgerRecord, MessageId, Reader, ShortCode, term, words};
 use serde_json::json;
 
 use super::{Output, Place, say, say_json};
@@ -122,6 +122,12 @@ fn stories(reader: &Reader, found: &[(LedgerId, LedgerRecord)]) -> pillarbox_sto
             let mut story = reader.ledger_find(Some(wanted), STORY, |_, record| record.messages.contains(&message))?;
             if let Some(acceptance) = reader.ledger_record(LedgerId(message))? {
                 story.push((LedgerId(message), acceptance));
+            }
+            for report in reader.reports(MessageId(message))? {
+                if let Some(notice) = reader.ledger_record(LedgerId(report.0))? {
+                    let detail = format!("a notice about it came, see {}", notice.code);
+                    story.push((LedgerId(report.0), LedgerRecord { detail, ..notice }));
+                }
             }
             story.sort_by_key(|(id, _)| id.0);
             stories.push(story.into_iter().map(|(_, record)| record).collect());

@@ -29,6 +29,8 @@ pub enum Change {
     RemoveRoute { domain: String },
     /// Adds a signing key to a domain of ours, or replaces the one of that selector.
     PutKey { domain: String, selector: String, key: SigningKey },
+    /// The same, but refused where a key of its kind already signs: of two makers at once the first one wins.
+    AddFirstKey { domain: String, selector: String, key: SigningKey },
     RemoveKey { domain: String, selector: String },
     /// Remembers a domain's MTA-STS policy; `None` forgets it.
     SetPolicyOf { domain: String, policy: Option<StsPolicy> },
@@ -92,6 +94,18 @@ impl Work<'_, '_> {
             }
             Change::PutKey { domain, selector, key } => {
                 self.check_address(&format!("@{domain}"))?;
+                self.tables.keys.put(self.txn, &format!("{domain}/{selector}"), key).map_err(Error::lmdb(DOING))?;
+                Ok(Changed::Done)
+            }
+            Change::AddFirstKey { domain, selector, key } => {
+                self.check_address(&format!("@{domain}"))?;
+                let prefix = format!("{domain}/");
+                for row in self.tables.keys.prefix_iter(self.txn, &prefix).map_err(Error::lmdb(DOING))? {
+                    let (_, old) = row.map_err(Error::lmdb(DOING))?;
+                    if old.kind == key.kind && old.retired.is_none() {
+                        return Err(Error::Exists { what: "signing key", name: format!("of {domain}") });
+                    }
+                }
                 self.tables.keys.put(self.txn, &format!("{domain}/{selector}"), key).map_err(Error::lmdb(DOING))?;
                 Ok(Changed::Done)
             }
