@@ -72,11 +72,22 @@ fn unsafe_code_lives_in_the_store_alone() {
 /// Roles and services of `maild` and what they must not import.
 const LAYERS: &[(&str, &[&str])] = &[
     ("mta.rs", &["crate::smtp", "crate::pop3", "crate::msa", "crate::auth", "crate::server"]),
-    ("msa.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::auth", "crate::server"]),
+    ("msa/header.rs", &["crate::", "tokio"]),
+    // It needs to know who submits: the identity, nothing else of `auth`.
+    ("msa/submission.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::server"]),
     ("mda.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::auth", "crate::server"]),
     ("auth/mod.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::mda", "crate::server"]),
     ("auth/throttle.rs", &["tokio", "Instant::now", "pillarbox_store"]),
     ("tls.rs", &["crate::"]),
+    ("secrets.rs", &["crate::"]),
+    ("dns.rs", &["crate::context", "crate::outbound", "crate::mda", "crate::msa", "crate::mta", "pillarbox_store"]),
+    ("dkim.rs", &["crate::context", "crate::outbound", "crate::mda", "crate::msa", "crate::mta", "tokio"]),
+    ("outbound/schedule.rs", &["tokio", "Instant::now", "SystemTime", "crate::clock", "crate::context"]),
+    ("outbound/cause.rs", &["crate::", "tokio"]),
+    ("outbound/eight_bit.rs", &["crate::", "tokio"]),
+    ("outbound/notice.rs", &["crate::context", "tokio", "clock::now"]),
+    ("outbound/work.rs", &["crate::mda", "crate::msa", "crate::mta", "crate::smtp", "crate::pop3", "crate::auth"]),
+    ("outbound/mod.rs", &["crate::mda", "crate::msa", "crate::mta", "crate::smtp", "crate::pop3", "crate::auth"]),
     ("clock.rs", &["crate::"]),
     ("smtp/mod.rs", &["crate::pop3", "crate::server", "pillarbox_store"]),
     ("pop3/mod.rs", &["crate::smtp", "crate::server", "pillarbox_store"]),

@@ -1,7 +1,7 @@
 //! `pillarbox`: the mail server of the box, and the owner's command line.
 //!
 //! Layers, each may use those below it: edges (`smtp`, `pop3`), roles (`mta`, `msa`, `mda`, `auth`),
-//! services (`tls`, `clock`). `server` puts them together; `cli` is the other way in.
+//! services (`outbound`, `dns`, `dkim`, `secrets`, `tls`, `clock`). `server` puts them together; `cli` is the other way in.
 
 mod auth;
 mod cli;

@@ -316,3 +316,37 @@ async fn a_refused_password_stops_the_provider_and_tells_the_owner_not_the_sende
     assert_eq!((taken.len(), peer.connections()), (3, 2));
     assert!(taken.iter().all(|t| t.under_tls));
 }
+
+/// Pages of the store that a claim looks at can't be counted here; what it must not do is look at entries that are
+/// not due, or hold them. So: the time of a claim with a hundred thousand entries that are not due beside one without.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_due_costs_nothing() {
+    let world = World::new().await;
+    world.submit(&["bob@first.test"]).await;
+    let fill = |world: &World, count: usize| {
+        let due = world.at() + 86_400;
+        let per_message = 1000;
+        for message in 0..count / per_message {
+            let recipients: Vec<String> = (0..per_message).map(|n| format!("r{n}@d{}.test", (message * 7 + n) % 997)).collect();
+            world.enqueue_at(&recipients, due);
+        }
+    };
+    let measure = async || {
+        let begun = std::time::Instant::now();
+        for _ in 0..200 {
+            let batch = world.context.outbound.claim(&world.context, None).await.unwrap().unwrap();
+            assert_eq!((batch.domain.as_str(), batch.entries.len()), ("first.test", 1));
+            world.context.outbound.give_back(batch.entries.iter().map(|(key, _)| *key));
+            world.context.outbound.worker_ends("first.test");
+        }
+        begun.elapsed()
+    };
+    measure().await;
+    let before = measure().await;
+    tokio::task::block_in_place(|| fill(&world, 100_000));
+    let after = measure().await;
+    let (all, _) = world.context.store.read(|r| r.queue_counts()).unwrap();
+    assert_eq!(all, 100_001);
+    // No timed test: a walk over the hundred thousand would take hundreds of times as long, not ten.
+    assert!(after < before * 10 + std::time::Duration::from_millis(50), "{before:?} became {after:?}");
+}

@@ -114,31 +114,9 @@ impl World {
 
     pub async fn submit_as(&self, to: &[&str], traits: Traits, notices: Notices, content: &str) -> MessageId {
         let now = self.context.outbound.now();
-        let recipients = to.iter().map(|address| Waiting {
-            address: address.to_string(),
-            domain: address.rsplit_once('@').unwrap().1.into(),
-            notices,
-            orcpt: String::new(),
-            state: QueueState::Scheduled,
-            due: now.at,
-            since: if now.is_trusted { now.at } else { 0 },
-            attempts: 0,
-            is_delay_told: false,
-            last_at: 0,
-            last: String::new(),
-            transcript: None,
-        });
-        let outgoing = Outgoing {
-            account: Some(self.ann),
-            code: ShortCode(7),
-            sender: ANN.into(),
-            arrived: now.at,
-            traits,
-            envid: String::new(),
-            subject: "Offer".into(),
-            signature: Vec::new(),
-            remaining: 0,
-        };
+        let since = if now.is_trusted { now.at } else { 0 };
+        let recipients = to.iter().map(|address| waiting(address, notices, now.at, since));
+        let outgoing = self.outgoing(now.at, traits);
         let relay = Relay { outgoing, recipients: recipients.collect(), daily_limit: 100_000 };
         let mut spool = self.context.store.spool();
         spool.append(b"Return-Path: <ann@box.test>\r\n").unwrap();
@@ -147,6 +125,31 @@ impl World {
         let record = LedgerRecord { sender: ANN.into(), message_id: "m@box.test".into(), ..LedgerRecord::new(now.at, Fate::Queued, ShortCode(7)) };
         let delivery = Delivery { relay: Some(relay), ..Delivery::local(spool.finish().unwrap(), 29, vec![sent], record) };
         self.context.store.deliver(delivery).done().await.unwrap().message
+    }
+
+    /// Queues a message for many, due at a time of its own. Blocks.
+    pub fn enqueue_at(&self, to: &[String], due: u64) {
+        let recipients = to.iter().map(|address| waiting(address, Notices::default(), due, due));
+        let relay = Relay { outgoing: self.outgoing(due, Traits::default()), recipients: recipients.collect(), daily_limit: u32::MAX };
+        let mut spool = self.context.store.spool();
+        spool.append(b"Subject: x\r\n\r\n").unwrap();
+        let record = LedgerRecord::new(due, Fate::Queued, ShortCode(7));
+        let delivery = Delivery { relay: Some(relay), ..Delivery::local(spool.finish().unwrap(), 0, Vec::new(), record) };
+        self.context.store.deliver(delivery).wait().unwrap();
+    }
+
+    fn outgoing(&self, arrived: u64, traits: Traits) -> Outgoing {
+        Outgoing {
+            account: Some(self.ann),
+            code: ShortCode(7),
+            sender: ANN.into(),
+            arrived,
+            traits,
+            envid: String::new(),
+            subject: "Offer".into(),
+            signature: Vec::new(),
+            remaining: 0,
+        }
     }
 
     /// Works through all that is due now, one piece after another. Returns the number of pieces.
@@ -196,6 +199,23 @@ impl World {
     pub fn story(&self, message: MessageId) -> Vec<(Fate, String)> {
         let found = self.context.store.read(|r| r.ledger_find(None, 1000, |id, record| id.0 == message.0 || record.messages.contains(&message.0)));
         found.unwrap().into_iter().rev().map(|(_, record)| (record.fate, record.detail)).collect()
+    }
+}
+
+fn waiting(address: &str, notices: Notices, due: u64, since: u64) -> Waiting {
+    Waiting {
+        address: address.to_string(),
+        domain: address.rsplit_once('@').unwrap().1.into(),
+        notices,
+        orcpt: String::new(),
+        state: QueueState::Scheduled,
+        due,
+        since,
+        attempts: 0,
+        is_delay_told: false,
+        last_at: 0,
+        last: String::new(),
+        transcript: None,
     }
 }
 
