@@ -152,7 +152,7 @@ impl Store {
 
     /// Takes a message into mailboxes.
     pub fn deliver(&self, delivery: Delivery) -> Pending<Delivered> {
-        submit!(self, Deliver(delivery) => Delivered)
+        submit!(self, Deliver(Box::new(delivery)) => Delivered)
     }
 
     /// Ends a POP3 session's changes; submit again while something remains.

@@ -171,7 +171,7 @@ proptest! {
             let key = QueueKey { message, recipient };
             let order = |order| QueueOrder { order, entries: vec![key], at: due, detail: String::new() };
             match kind {
-                1 => drop(store.settle(settlement(message, vec![(recipient, Verdict::Gone)])).wait().unwrap()),
+                1 => store.settle(settlement(message, vec![(recipient, Verdict::Gone)])).wait().unwrap(),
                 2 => if let Some(old) = store.read(|r| r.waiting(key)).unwrap() {
                     store.settle(settlement(message, vec![(recipient, Verdict::Keep(Waiting { due, ..old }))])).wait().unwrap();
                 },

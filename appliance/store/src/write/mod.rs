@@ -31,7 +31,7 @@ pub(crate) const FREED_PAGES: u64 = 400;
 
 /// Something to be written.
 pub(crate) enum Write {
-    Deliver(Delivery),
+    Deliver(Box<Delivery>),
     Collect(Collection),
     Change(Change),
     Record(Vec<LedgerRecord>),
@@ -75,7 +75,7 @@ pub(crate) fn apply_all(writes: &[&Write], work: &mut Work) -> Result<Vec<Result
     for (place, write) in writes.iter().enumerate() {
         match write {
             Write::Deliver(delivery) => match work.plan(delivery) {
-                Ok(places) => planned.push((Some(place), delivery, places)),
+                Ok(places) => planned.push((Some(place), &**delivery, places)),
                 Err(error) => results[place] = keep_refusal(Err(error))?,
             },
             Write::Settle(settlement) => {
@@ -145,7 +145,7 @@ impl Write {
     /// The commit is durable: files it refers to stay.
     pub(crate) fn keep(self) {
         let deliveries = match self {
-            Write::Deliver(delivery) => vec![delivery],
+            Write::Deliver(delivery) => vec![*delivery],
             Write::Settle(settlement) => settlement.notices,
             _ => Vec::new(),
         };
