@@ -23,6 +23,10 @@ use crate::context::{Context, fresh_code, off_thread};
 
 /// Settlements under way while the next message is being sent.
 const UNSETTLED: usize = 8;
+/// Connections tried in one attempt: a destination with many dead hosts must not keep a worker for an hour.
+const TRIES: usize = 10;
+/// Pause after a fault of our own store, so that it is not met again and again in a tight loop.
+const FAULT_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Some recipients of one message.
 struct Group {
@@ -74,6 +78,8 @@ struct Endpoints {
     hosts_proven: bool,
     policy: Option<Policy>,
     current: VecDeque<Endpoint>,
+    /// Connections tried.
+    tried: usize,
     /// Why the last one was of no use, and whether every one so far said never.
     last: Option<String>,
     all_said_never: bool,
@@ -109,6 +115,7 @@ impl Worker<'_> {
                 }
                 Err(error) => {
                     tracing::error!(%error, message = message.0, "a queued message can't be read");
+                    tokio::time::sleep(FAULT_PAUSE).await;
                     self.outbound().give_back(all);
                     continue;
                 }
@@ -142,6 +149,7 @@ impl Worker<'_> {
     ) -> (Vec<Outcome>, Vec<String>) {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
         let mut transcript = Vec::new();
+        let mut broke_it = false;
         let finish = |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| {
             (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript)
         };
@@ -160,6 +168,10 @@ impl Worker<'_> {
                     Err(outcome) => {
                         if let Some(endpoints) = endpoints {
                             transcript.append(&mut endpoints.transcript.clone());
+                        }
+                        // Hosts that this message made hang up may take the next one.
+                        if broke_it {
+                            *endpoints = None;
                         }
                         return finish(outcomes, outcome, transcript);
                     }
@@ -193,23 +205,37 @@ impl Worker<'_> {
                 self.connection = Some((heed, connection));
                 return finish(outcomes, Outcome::Deferred { reason: format!("4.4.2 {host} gave no answer") }, transcript);
             };
-            let (reason, says_never) = describe(&trouble, connection.endpoint());
+            let (reason, _) = describe(&trouble, connection.endpoint());
             transcript.push(format!("* {reason}"));
             let may_have_it = matches!(
                 trouble,
                 Trouble::Session(Failure::Broken { stage: Stage::FinalReply } | Failure::TimedOut { stage: Stage::FinalReply })
             );
+            // A server that has had enough of this connection, not of the mail: the same one again, afresh.
+            let has_had_enough = match &trouble {
+                Trouble::Session(Failure::Refused { stage: Stage::Envelope, reply }) => reply.code == 421,
+                Trouble::Session(Failure::Broken { stage: Stage::Envelope | Stage::Idle }) => true,
+                _ => false,
+            };
+            if has_had_enough && connection.served > 1 {
+                for at in open {
+                    if matches!(outcomes[at], Some(Outcome::Deferred { .. })) {
+                        outcomes[at] = None;
+                    }
+                }
+                if let Some(endpoints) = endpoints {
+                    endpoints.current.push_front(connection.endpoint().clone());
+                }
+                continue;
+            }
             // Another host would get it a second time, where the first one may have it. And our own trouble follows us.
             if may_have_it || matches!(trouble, Trouble::Content(_)) || outcomes.iter().all(Option::is_some) {
+                *endpoints = None;
                 return finish(outcomes, Outcome::Deferred { reason }, transcript);
             }
-            match endpoints {
-                Some(endpoints) => {
-                    endpoints.all_said_never &= says_never;
-                    endpoints.last = Some(reason);
-                }
-                // The connection came from an earlier batch and had its time; a fresh one may do.
-                None => continue,
+            broke_it = true;
+            if let Some(endpoints) = endpoints {
+                endpoints.last = Some(reason);
             }
         }
     }
@@ -228,10 +254,11 @@ impl Worker<'_> {
         let Some(endpoints) = endpoints else { return Err(Outcome::Deferred { reason: "4.3.0 no endpoints".into() }) };
         let settings = self.context.settings();
         loop {
-            let Some(endpoint) = endpoints.current.pop_front() else {
-                let Some(host) = endpoints.hosts.pop_front() else {
+            let next = if endpoints.tried < TRIES { endpoints.current.pop_front() } else { None };
+            let Some(endpoint) = next else {
+                let Some(host) = endpoints.hosts.pop_front().filter(|_| endpoints.tried < TRIES) else {
                     let reason = endpoints.last.clone().unwrap_or_else(|| format!("4.4.4 {domain} has no host that can be used"));
-                    return Err(match endpoints.all_said_never {
+                    return Err(match endpoints.all_said_never && endpoints.last.is_some() {
                         true => Outcome::Refused { reply: reason },
                         false => Outcome::Deferred { reason },
                     });
@@ -239,10 +266,15 @@ impl Worker<'_> {
                 self.endpoints_of(&host, way, heed, endpoints).await;
                 continue;
             };
+            endpoints.tried += 1;
             let shown = endpoint.clone();
             let hello = settings.config.hostname();
             match Connection::open(endpoint, &hello, self.outbound().tls.clone(), &settings.config.outbound).await {
-                Ok(connection) => return Ok(connection),
+                Ok(connection) => {
+                    // It was there: whatever follows, "never" is not what all of them said.
+                    endpoints.all_said_never = false;
+                    return Ok(connection);
+                }
                 Err((trouble, said)) => {
                     endpoints.transcript.push(format!("* {shown}"));
                     endpoints.transcript.extend(said);
@@ -281,6 +313,7 @@ impl Worker<'_> {
             hosts_proven: hosts.is_proven,
             policy,
             current: VecDeque::new(),
+            tried: 0,
             last: None,
             all_said_never: true,
             transcript: Vec::new(),
@@ -332,6 +365,11 @@ impl Worker<'_> {
     /// Nothing goes this way before the owner has acted, and the owner hears of it.
     async fn hold_route(&self, name: &str, route: &Route, fault: &str) {
         let now = self.outbound().now().at;
+        let current = self.context.read(|r| r.routes()).await.unwrap_or_default();
+        if current.iter().any(|(n, r)| n == name && !r.fault.is_empty()) {
+            // Another worker met it a moment ago, and told.
+            return;
+        }
         let held = Route { fault: fault.to_string(), told_at: now, ..route.clone() };
         let change = pillarbox_store::Change::SetRoute { domain: name.to_string(), route: held };
         if let Err(error) = self.context.store.change(change).done().await {
@@ -455,6 +493,7 @@ impl Worker<'_> {
                     Err(error) => {
                         // Without its notice a failure must not be settled: the next attempt brings both.
                         tracing::error!(%error, message = group.message.0, "a notice can't be written");
+                        tokio::time::sleep(FAULT_PAUSE).await;
                         return self.outbound().give_back(keys);
                     }
                 }
@@ -470,6 +509,7 @@ impl Worker<'_> {
         if let Some((keys, pending)) = self.settling.pop_front() {
             if let Err(error) = pending.done().await {
                 tracing::error!(%error, "what an attempt came to could not be written; it is tried again");
+                tokio::time::sleep(FAULT_PAUSE).await;
             }
             self.outbound().give_back(keys);
         }

@@ -37,6 +37,10 @@ pub enum Fault {
     DropAfterContent,
     /// Says nothing after DATA.
     HangAtData,
+    /// Takes one message a connection, and says 421 to the next.
+    OneMessage,
+    /// Hangs up on content with "poison" in its subject.
+    Poison,
 }
 
 impl Default for Script {
@@ -120,7 +124,7 @@ impl Peer {
 
     async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut BufReader<S>, script: &Script, under_tls: bool) -> std::io::Result<Next> {
         let (mut from, mut to) = (String::new(), Vec::new());
-        let mut has_sender = false;
+        let (mut has_sender, mut count) = (false, 0);
         loop {
             let mut line = String::new();
             if stream.read_line(&mut line).await? == 0 {
@@ -145,6 +149,10 @@ impl Peer {
                     return Ok(Next::Tls);
                 }
                 "AUTH" => say(stream, script.login).await?,
+                "MAIL" if script.fault == Fault::OneMessage && count > 0 => {
+                    say(stream, "421 4.7.0 one message is enough").await?;
+                    return Ok(Next::End);
+                }
                 "MAIL" => {
                     from = inner(&line);
                     to.clear();
@@ -178,12 +186,16 @@ impl Peer {
                         if stream.read_until(b'\n', &mut octets).await? == 0 || script.fault == Fault::DropInContent {
                             return Ok(Next::End);
                         }
+                        if script.fault == Fault::Poison && octets.starts_with(b"Subject: poison") {
+                            return Ok(Next::End);
+                        }
                         if octets == b".\r\n" {
                             break;
                         }
                         let text = octets.strip_prefix(b".").unwrap_or(&octets);
                         content.push_str(&String::from_utf8_lossy(text));
                     }
+                    count += 1;
                     self.taken.lock().unwrap().push(Taken { from: from.clone(), to: to.clone(), content, under_tls });
                     if script.fault == Fault::DropAfterContent {
                         return Ok(Next::End);
