@@ -99,6 +99,14 @@ class Sending(BoxTest):
         self.arrives(self.box.ann, token)
         self.arrives(self.box.bob, token)
 
+    def test_a_demo_keeps_mail_to_the_world_to_itself(self):
+        with smtplib.SMTP_SSL(self.box.name, self.box.ports["submissions"], context=self.box.tls(), timeout=20) as smtp:
+            smtp.login(*self.box.ann)
+            smtp.sendmail(self.box.ann[0], ["someone@example.org"], f"From: {self.box.ann[0]}\r\nSubject: out\r\n\r\nx\r\n")
+        code, said = self.box.command("queue", "list", "someone@example.org")
+        self.assertIn("held by the owner", said)
+        self.assertIn("1 recipients are removed", self.box.command("queue", "remove", "someone@example.org")[1])
+
     def test_postmaster_is_always_taken_and_the_ledger_tells(self):
         token = uuid.uuid4().hex
         with self.box.smtp() as smtp:

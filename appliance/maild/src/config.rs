@@ -78,6 +78,7 @@ section!(
 section!(
     /// Mail to other servers.
     Outbound {
+        hold: bool = false,
         retry: Vec<u64> = vec![60, 180, 600, 1800, 3600, 7200, 14_400],
         lifetime: u64 = 5 * 86_400,
         warn_after: u64 = 4 * 3600,

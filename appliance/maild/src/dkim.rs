@@ -115,6 +115,11 @@ fn signer<T: mail_auth::common::crypto::SigningKey>(signer: DkimSigner<T, Done>)
     signer.header_canonicalization(Canonicalization::Relaxed).body_canonicalization(Canonicalization::Relaxed)
 }
 
+/// Whether a stored key can be opened.
+pub fn opens(secrets: &Secrets, key: &SigningKey) -> bool {
+    secrets.open_sealed(PURPOSE, &key.sealed).is_ok()
+}
+
 /// Makes what a domain lacks: a key of each kind. Takes seconds on a small board. Returns whether any was made.
 pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<bool, String> {
     let stored = store.read(|r| r.signing_keys(domain)).map_err(|e| e.to_string())?;

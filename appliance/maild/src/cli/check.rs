@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use pillarbox_store::{Access, FolderId, Reader, Store};
+use pillarbox_store::{Access, FolderId, MessageId, QueueKey, Reader, Store};
 
 use super::{Place, say};
+use crate::dkim;
+use crate::outbound::ROUTE_PURPOSE;
+use crate::secrets::Secrets;
 
 #[derive(Args)]
 pub struct Check {
@@ -36,7 +39,10 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
             messages += folder_check(&store, *id, folder, check, &mut |fault| faults.push(format!("{}: {fault}", account.address)))?;
         }
     }
-    say(&format!("store     {}: {} mailboxes, {messages} messages", config.data.display(), accounts.len()))?;
+    let queued = queue_check(&store, check, &mut |fault| faults.push(format!("queue: {fault}")))?;
+    secrets_check(&store, &Secrets::open(&config.data)?, &mut |fault| faults.push(fault))?;
+    let shown = config.data.display();
+    say(&format!("store     {shown}: {} mailboxes, {messages} messages, {queued} recipients in the queue", accounts.len()))?;
     for fault in &faults {
         say(&format!("DAMAGED   {fault}"))?;
     }
@@ -46,6 +52,56 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
     }
     say("Restore the data folder from a backup, or delete the messages named above; all others are unharmed.")?;
     Ok(ExitCode::from(3))
+}
+
+/// Walks the queue in steps: every recipient has its message, and every message its content.
+fn queue_check(store: &Store, check: &Check, fault: &mut dyn FnMut(String)) -> Result<u64, String> {
+    let (mut from, mut count) = (QueueKey { message: MessageId(0), recipient: 0 }, 0);
+    loop {
+        let page = store.read(|r| r.queue(from, STEP)).map_err(|e| e.to_string())?;
+        let Some((last, _)) = page.last() else { return Ok(count) };
+        from = QueueKey { message: last.message, recipient: last.recipient + 1 };
+        count += page.len() as u64;
+        for (key, waiting) in page {
+            let found = store.read(|r| {
+                // It may have gone out since the page was read.
+                if r.waiting(key)?.is_none() {
+                    return Ok(None);
+                }
+                let content = r.content(key.message)?;
+                if r.outgoing(key.message)?.is_none() || content.is_none() {
+                    return Ok(Some("its message is missing".to_string()));
+                }
+                match content.filter(|_| check.full) {
+                    Some(content) => store.verify(r, &content).map(|()| None),
+                    None => Ok(None),
+                }
+            });
+            let found = found.unwrap_or_else(|error| Some(error.to_string()));
+            if let Some(why) = found {
+                fault(format!("{}.{} to {}: {why}", key.message.0, key.recipient, waiting.address));
+            }
+        }
+    }
+}
+
+/// What is sealed must open with the key that is there.
+fn secrets_check(store: &Store, secrets: &Secrets, fault: &mut dyn FnMut(String)) -> Result<(), String> {
+    let (routes, domains) = store.read(|r| Ok((r.routes()?, r.domains()?))).map_err(|e| e.to_string())?;
+    for (name, route) in routes {
+        if secrets.open_sealed(ROUTE_PURPOSE, &route.sealed).is_err() {
+            let whole = if name.is_empty() { "everything".to_string() } else { name };
+            fault(format!("route of {whole}: its password can't be opened with secret.key; set it anew"));
+        }
+    }
+    for domain in domains {
+        for (selector, key) in store.read(|r| r.signing_keys(&domain)).map_err(|e| e.to_string())? {
+            if !dkim::opens(secrets, &key) {
+                fault(format!("signing key {selector} of {domain} can't be opened with secret.key; rotate the keys"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Walks one folder in steps, compares its counters, and returns how many messages it holds.

@@ -66,6 +66,8 @@ fn free_config(folder: &Path) -> Config {
     config.listen.submissions = free.clone();
     config.listen.pop3 = free.clone();
     config.listen.pop3s = free;
+    // The sample domain is nobody's: its mail must not go out into the world by itself.
+    config.outbound.hold = true;
     // Everything comes from this machine, so one address is everybody.
     config.limits.connections_per_address = config.limits.connections;
     config
@@ -223,11 +225,13 @@ impl Started<'_> {
              \n  # Fetch Ann's first message over TLS\n  curl --cacert {ca} --user {user}:{password} pop3s://localhost:{}/1\n\
              \n  # Send a message to Ann as another server would\n  printf 'Subject: Hello\\r\\n\\r\\nIt works.\\r\\n' | curl --url smtp://localhost:{} --mail-from someone@example.net --mail-rcpt {user} --upload-file -\n\
              \n  # Send a message from Ann to Bob as a mail program would\n  printf 'From: {user}\\r\\nTo: {bob}\\r\\nSubject: Hello\\r\\n\\r\\nHello Bob.\\r\\n' | curl --ssl-reqd --cacert {ca} --user {user}:{password} --url smtp://localhost:{} --mail-from {user} --mail-rcpt {bob} --upload-file -\n\
+             \n  # Mail to other servers is held in this demo; see it\n  pillarbox --config {} queue list\n\
              \n  # Ask what happened\n  pillarbox --config {} ledger find --address {user}\n\
              \nCtrl-C ends it.",
             port(Service::Pop3s),
             port(Service::Smtp),
             port(Service::Submission),
+            self.file.display(),
             self.file.display(),
         ));
         text

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ForwardPath, MailCommand, Recipient, Ret, ReversePath, trace};
 use pillarbox_store::{
-    AccountId, Delivered, Error, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting,
+    AccountId, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting,
 };
 
 use super::header::{self, Additions, Gathered, Gathering, Prepared};
@@ -183,7 +183,10 @@ impl<'a> Submission<'a> {
 /// The part that goes to other servers.
 fn relay(context: &Context, facts: &Facts, prepared: &Prepared, sender: &str) -> Option<Relay> {
     let now = context.outbound.now();
-    let recipients: Vec<Waiting> = facts.remote.iter().filter_map(|recipient| waiting(recipient, now)).collect();
+    let mut recipients: Vec<Waiting> = facts.remote.iter().filter_map(|recipient| waiting(recipient, now)).collect();
+    if context.settings().config.outbound.hold {
+        recipients.iter_mut().for_each(|recipient| recipient.state = QueueState::Held(Hold::Owner));
+    }
     if recipients.is_empty() {
         return None;
     }
