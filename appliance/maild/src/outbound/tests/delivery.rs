@@ -373,3 +373,23 @@ async fn what_is_not_due_costs_nothing() {
     // No timed test: a walk over the hundred thousand would take hundreds of times as long, not ten.
     assert!(after < before * 10 + std::time::Duration::from_millis(50), "{before:?} became {after:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ipv6_is_used_after_ipv4_has_failed() {
+    // A machine without IPv6 has nobody to reach there: the first half still holds on it.
+    let world = World::new().await;
+    world.zone.mx("a.test", 10, "mx1.test");
+    world.zone.address("mx1.test", host(1));
+    world.zone.address("mx1.test", "::1".parse().unwrap());
+    let has_ipv6 = tokio::net::TcpListener::bind("[::1]:0").await.is_ok();
+    let peer = if has_ipv6 { Some(Peer::listen("::1".parse().unwrap(), world.port, vec![Script::default()]).await) } else { None };
+    let message = world.submit(&["bob@a.test"]).await;
+    world.work().await;
+    match peer {
+        Some(peer) => assert_eq!(peer.taken().len(), 1),
+        None => {
+            let transcript = world.context.store.read(|r| r.transcript(QueueKey { message, recipient: 0 })).unwrap().unwrap().text;
+            assert!(transcript.contains("[127.0.1.1]") && transcript.contains("[::1]"), "{transcript}");
+        }
+    }
+}
