@@ -523,6 +523,10 @@ impl Session {
             self.phase = Phase::Content(Stuffing::new());
             return;
         }
+        if reply.is_positive() {
+            // A yes to content that it has not got is no yes to anything.
+            return self.fail(Failure::NotSmtp { stage: Stage::Envelope });
+        }
         self.settle_accepted(&reply);
         match is_bye {
             true => self.fail(Failure::Refused { stage: Stage::Envelope, reply }),

@@ -286,6 +286,9 @@ fn ends_at_any_point_leave_what_was_settled() {
     let (reports, failure) = play(session(), two(), &format!("{begun}\nS: 421 4.3.2 shutting down"));
     assert_eq!(codes(&reports[0]), [Some(550), Some(421)]);
     assert!(matches!(failure, Some(Failure::Refused { stage: Stage::Envelope, .. })));
+    // A yes before the content came is not taken for one.
+    let (reports, failure) = play(session(), two(), &format!("{begun}\nS: 250 thanks"));
+    assert_eq!((codes(&reports[0]), failure), (vec![Some(550), None], Some(Failure::NotSmtp { stage: Stage::Envelope })));
     let (_, failure) = play(session(), two(), "S: 554 no mail from you");
     let reply = Reply::plain(554, "no mail from you");
     assert_eq!(failure, Some(Failure::Refused { stage: Stage::Greeting, reply }));
