@@ -92,6 +92,7 @@ class Pillarbox(Server):
         with open(self.config, "w") as file:
             file.write(f'hostname = "mail.{DOMAIN}"\ndata = "{self.volume.path}/data"\n[listen]\n')
             file.writelines(f'{key} = ["127.0.0.1:{port}"]\n' for key, port in listen.items())
+            file.write("http = []\nhttps = []\n")
             file.write('[trust]\nnetworks = ["127.0.0.0/8"]\n[limits]\nconnections_per_address = 2000\n[log]\nlevel = "warn"\n')
         program = os.environ["PILLARBOX_BIN"]
         subprocess.run([program, "--config", self.config, "domain", "add", DOMAIN], check=True, stdout=subprocess.DEVNULL)

@@ -29,7 +29,7 @@ class Box:
         self.folder = tempfile.mkdtemp(prefix="pillarbox-test-")
         if settings:
             os.makedirs(os.path.join(self.folder, "demo"))
-            services = ("submission", "submissions", "pop3", "pop3s")
+            services = ("submission", "submissions", "pop3", "pop3s", "http", "https")
             with open(os.path.join(self.folder, "demo", "pillarbox.toml"), "w") as file:
                 file.write(f'hostname = "mail.example.test"\ndata = "{self.folder}/demo/data"\n')
                 file.write(f'[listen]\nsmtp = ["127.0.0.1:{smtp}"]\n')

@@ -91,6 +91,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("clock.rs", &["crate::"]),
     ("smtp/mod.rs", &["crate::pop3", "crate::server", "pillarbox_store"]),
     ("pop3/mod.rs", &["crate::smtp", "crate::server", "pillarbox_store"]),
+    ("web/guard.rs", &["crate::smtp", "crate::pop3", "crate::server", "pillarbox_store"]),
+    ("web/session.rs", &["crate::smtp", "crate::pop3", "crate::server"]),
 ];
 
 #[test]

@@ -22,6 +22,12 @@ pub fn day(at: u64) -> String {
     timestamp(at).strftime("%Y%m%d").to_string()
 }
 
+/// Day, month, year, hour and minute where the box stands.
+pub fn local(at: u64) -> [i16; 5] {
+    let there = timestamp(at).to_zoned(jiff::tz::TimeZone::system());
+    [i16::from(there.day()), i16::from(there.month()), there.year(), i16::from(there.hour()), i16::from(there.minute())]
+}
+
 /// First and last second of a day (`2026-11-23`) or of a time (`2026-11-23T21:58:00Z`), in UTC.
 pub fn parse(text: &str) -> Result<(u64, u64), String> {
     let wrong = || format!("{text:?} is no day or time; write it like 2026-11-23 or 2026-11-23T21:58:00Z");

@@ -37,6 +37,7 @@ section!(
         dns: Dns = Dns::default(),
         trust: Trust = Trust::default(),
         outbound: Outbound = Outbound::default(),
+        web: Web = Web::default(),
         store: StoreLimits = StoreLimits::default(),
         limits: Limits = Limits::default(),
         timeouts: Timeouts = Timeouts::default(),
@@ -54,6 +55,8 @@ section!(
         submissions: Vec<SocketAddr> = any(465),
         pop3: Vec<SocketAddr> = any(110),
         pop3s: Vec<SocketAddr> = any(995),
+        http: Vec<SocketAddr> = any(80),
+        https: Vec<SocketAddr> = any(443),
     }
 );
 
@@ -114,6 +117,14 @@ section!(
     /// Networks with privileges.
     Trust {
         networks: Vec<Network> = Vec::new(),
+    }
+);
+
+section!(
+    /// The pages.
+    Web {
+        from_everywhere: bool = false,
+        session_hours: u64 = 12,
     }
 );
 

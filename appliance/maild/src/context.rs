@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config::{Config, seconds};
 use crate::outbound::Outbound;
 use crate::tls::Certificates;
+use crate::web;
 
 /// The server's shared state.
 pub struct Context {
@@ -33,6 +34,8 @@ pub struct Context {
     pub has_space: AtomicBool,
     /// When each device last logged in, for LOGIN-DELAY.
     pub logins: Mutex<HashMap<(u32, u16), std::time::Instant>>,
+    /// Wrong claim codes.
+    pub claims: Mutex<web::ClaimGuard>,
     settings: RwLock<Arc<Settings>>,
     /// Turns true when the server stops.
     stop: watch::Receiver<bool>,
@@ -121,12 +124,43 @@ impl Context {
             connections: Connections::default(),
             has_space: AtomicBool::new(true),
             logins: Mutex::new(HashMap::new()),
+            claims: Mutex::default(),
             settings: RwLock::new(Arc::new(Settings::new(config))),
             store,
             certificates,
             outbound,
             stop,
             alive,
+        }
+    }
+
+    /// Makes the claim code of a box that is nobody's yet, and says it.
+    pub fn prepare_claim(&self) -> Result<(), String> {
+        if self.store.read(|r| r.accounts()).map_err(|e| e.to_string())?.is_empty() {
+            let path = self.claim_file();
+            if self.claim_code().is_none() {
+                crate::tls::write_private(&path, &fresh_code().to_string())?;
+            }
+            let code = self.claim_code().unwrap_or_default();
+            tracing::info!(code, "this box is nobody's yet: open its page and give this claim code");
+        }
+        Ok(())
+    }
+
+    fn claim_file(&self) -> std::path::PathBuf {
+        self.settings().config.data.join("claim-code")
+    }
+
+    /// The code that makes somebody the owner; `None` when there is none.
+    pub fn claim_code(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.claim_file()).ok()?;
+        Some(text.trim().to_string()).filter(|code| code.len() == 7)
+    }
+
+    /// The box is somebody's: the code is of no more use.
+    pub fn forget_claim_code(&self) {
+        if let Err(error) = std::fs::remove_file(self.claim_file()) {
+            tracing::warn!(%error, "the claim code can't be removed");
         }
     }
 

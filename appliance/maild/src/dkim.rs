@@ -204,14 +204,16 @@ pub struct DnsRecord {
     pub kind: &'static str,
     pub value: String,
     pub why: &'static str,
+    /// The name of the same words in the pages' catalogue.
+    pub key: &'static str,
 }
 
 /// The records that a domain of this box should have.
 pub fn records(reader: &Reader, domain: &str, hostname: &str, now: u64) -> pillarbox_store::Result<Vec<DnsRecord>> {
-    let record = |name: String, kind, value: String, why| DnsRecord { name, kind, value, why };
+    let record = |name: String, kind, value: String, why, key| DnsRecord { name, kind, value, why, key };
     let mut records = vec![
-        record(domain.into(), "MX", format!("10 {hostname}."), "where other servers bring mail for the domain"),
-        record(domain.into(), "TXT", "v=spf1 mx ~all".into(), "who may send mail of the domain (SPF)"),
+        record(domain.into(), "MX", format!("10 {hostname}."), "where other servers bring mail for the domain", "record-mx"),
+        record(domain.into(), "TXT", "v=spf1 mx ~all".into(), "who may send mail of the domain (SPF)", "record-spf"),
     ];
     for (selector, key) in reader.signing_keys(domain)? {
         if key.retired.is_some_and(|at| at + PUBLISHED_FOR < now) {
@@ -221,15 +223,16 @@ pub fn records(reader: &Reader, domain: &str, hostname: &str, now: u64) -> pilla
             KeyKind::Rsa => "rsa",
             KeyKind::Ed25519 => "ed25519",
         };
-        let why = match key.retired {
-            None => "the key with which this box signs the domain's mail (DKIM)",
-            Some(_) => "an older key: leave it until mail signed with it has arrived (30 days)",
+        let (why, text) = match key.retired {
+            None => ("the key with which this box signs the domain's mail (DKIM)", "record-dkim"),
+            Some(_) => ("an older key: leave it until mail signed with it has arrived (30 days)", "record-dkim-old"),
         };
         let value = format!("v=DKIM1; k={kind}; p={}", key.public);
-        records.push(record(format!("{selector}._domainkey.{domain}"), "TXT", value, why));
+        records.push(record(format!("{selector}._domainkey.{domain}"), "TXT", value, why, text));
     }
     let dmarc = format!("v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}");
-    records.push(record(format!("_dmarc.{domain}"), "TXT", dmarc, "what others do with mail that only pretends to be the domain's (DMARC)"));
+    let why = "what others do with mail that only pretends to be the domain's (DMARC)";
+    records.push(record(format!("_dmarc.{domain}"), "TXT", dmarc, why, "record-dmarc"));
     Ok(records)
 }
 

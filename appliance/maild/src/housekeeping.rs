@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pillarbox_store::{Maintained, Retention, Space};
+use pillarbox_store::{Change, Maintained, Retention, Space};
 
 use crate::{clock, dkim};
 use crate::context::{Context, off_thread};
@@ -37,6 +37,7 @@ pub async fn run(context: Arc<Context>) {
             refresh_certificate(&context);
             keep_house(&context).await;
             make_keys(&context).await;
+            end_sessions(&context).await;
         }
         if beats.is_multiple_of(HOUR) {
             context.outbound.dns.look_again();
@@ -80,6 +81,19 @@ async fn keep_house(context: &Arc<Context>) {
             Ok(Maintained::More) => tokio::time::sleep(BREATH).await,
             Ok(Maintained::Nothing) => return,
             Err(error) => return tracing::error!(%error, "housekeeping failed"),
+        }
+    }
+}
+
+/// Forgets browsers that were not seen for too long.
+async fn end_sessions(context: &Arc<Context>) {
+    let latest = clock::now().saturating_sub(context.settings().config.web.session_hours * 3600);
+    let old = context.read(move |r| {
+        Ok(r.sessions()?.into_iter().filter(|(_, s)| s.seen < latest).map(|(key, _)| key).collect::<Vec<_>>())
+    });
+    for key in old.await.unwrap_or_default() {
+        if let Err(error) = context.store.change(Change::RemoveSession { key }).done().await {
+            return tracing::error!(%error, "an old session can't be removed");
         }
     }
 }

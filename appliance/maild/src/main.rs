@@ -1,6 +1,6 @@
 //! `pillarbox`: the mail server of the box, and the owner's command line.
 //!
-//! Layers, each may use those below it: edges (`smtp`, `pop3`), roles (`mta`, `msa`, `mda`, `auth`),
+//! Layers, each may use those below it: edges (`smtp`, `pop3`, `web`), roles (`mta`, `msa`, `mda`, `auth`),
 //! services (`outbound`, `dns`, `dkim`, `secrets`, `tls`, `clock`). `server` puts them together; `cli` is the other way in.
 
 mod auth;
@@ -23,6 +23,7 @@ mod smtp;
 mod sockets;
 mod stream;
 mod tls;
+mod web;
 
 use std::process::ExitCode;
 

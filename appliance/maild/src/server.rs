@@ -16,7 +16,7 @@ use crate::stream::{Ended, Patience, Stream};
 use crate::tls::Certificates;
 use crate::outbound::Outbound;
 use crate::secrets::Secrets;
-use crate::{housekeeping, outbound, pop3, smtp, sockets};
+use crate::{housekeeping, outbound, pop3, smtp, sockets, web};
 
 /// A service by its listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,21 @@ pub enum Service {
     Submissions,
     Pop3,
     Pop3s,
+    Http,
+    Https,
 }
 
 impl Service {
     /// All services, in the order of their keys in `[listen]`.
-    pub const ALL: [Service; 5] =
-        [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s];
+    pub const ALL: [Service; 7] = [
+        Service::Smtp,
+        Service::Submission,
+        Service::Submissions,
+        Service::Pop3,
+        Service::Pop3s,
+        Service::Http,
+        Service::Https,
+    ];
 
     /// The name in `[listen]`, in systemd's FileDescriptorName= and in logs.
     pub fn name(self) -> &'static str {
@@ -41,6 +50,8 @@ impl Service {
             Service::Submissions => "submissions",
             Service::Pop3 => "pop3",
             Service::Pop3s => "pop3s",
+            Service::Http => "http",
+            Service::Https => "https",
         }
     }
 
@@ -51,11 +62,13 @@ impl Service {
             Service::Submissions => &config.listen.submissions,
             Service::Pop3 => &config.listen.pop3,
             Service::Pop3s => &config.listen.pop3s,
+            Service::Http => &config.listen.http,
+            Service::Https => &config.listen.https,
         }
     }
 
     fn starts_with_tls(self) -> bool {
-        matches!(self, Service::Submissions | Service::Pop3s)
+        matches!(self, Service::Submissions | Service::Pop3s | Service::Https)
     }
 }
 
@@ -76,6 +89,7 @@ impl Server {
         let (certificate, key) = config.tls_files();
         let certificates = Certificates::open(certificate, key, &certificate_names(&config))?;
         let listeners = sockets::listen(&config)?;
+        let config = with_real_ports(config, &listeners);
         let public = |(service, listener): &(Service, TcpListener)| {
             *service == Service::Smtp && listener.local_addr().is_ok_and(|address| address.port() == 25)
         };
@@ -85,12 +99,18 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (alive, done) = mpsc::channel(1);
         let context = Arc::new(Context::new(config, store, certificates, outbound, stopped, alive));
+        context.prepare_claim()?;
         Ok(Server { context, listeners, config_path, stop, done })
     }
 
     /// The store, for a caller in the same process.
     pub fn store(&self) -> Store {
         self.context.store.clone()
+    }
+
+    /// The settings in use.
+    pub fn config(&self) -> Config {
+        self.context.settings().config.clone()
     }
 
     /// The port a service got first.
@@ -105,10 +125,13 @@ impl Server {
         let signals = |kind| signal(kind).map_err(|e| format!("waiting for signals: {e}"));
         let (mut terminate, mut interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
         let mut hangup = signals(SignalKind::hangup())?;
+        // Not in the context, which it holds: they would keep each other alive.
+        let router = web::router(context.clone());
         for (service, listener) in listeners {
             tracing::info!(service = service.name(), address = ?listener.local_addr().ok(), "listening");
-            tokio::spawn(accept(context.clone(), service, listener));
+            tokio::spawn(accept(context.clone(), service, listener, router.clone()));
         }
+        drop(router);
         tokio::spawn(housekeeping::run(context.clone()));
         tokio::spawn(outbound::run(context.clone()));
         notify(&[sd_notify::NotifyState::Ready]);
@@ -130,6 +153,26 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Where the system chose a port, the settings get it: pages and autoconfiguration name the ports that are true.
+fn with_real_ports(mut config: Config, listeners: &[(Service, TcpListener)]) -> Config {
+    for (service, listener) in listeners {
+        let listen = &mut config.listen;
+        let addresses = match service {
+            Service::Smtp => &mut listen.smtp,
+            Service::Submission => &mut listen.submission,
+            Service::Submissions => &mut listen.submissions,
+            Service::Pop3 => &mut listen.pop3,
+            Service::Pop3s => &mut listen.pop3s,
+            Service::Http => &mut listen.http,
+            Service::Https => &mut listen.https,
+        };
+        if let (Some(address), Ok(real)) = (addresses.iter_mut().find(|a| a.port() == 0), listener.local_addr()) {
+            address.set_port(real.port());
+        }
+    }
+    config
 }
 
 /// Each connection is a file: takes as many as the system allows, so that the limits of the settings count.
@@ -168,7 +211,7 @@ fn reload(context: &Context, path: Option<&std::path::Path>) {
     housekeeping::refresh_certificate(context);
 }
 
-async fn accept(context: Arc<Context>, service: Service, listener: TcpListener) {
+async fn accept(context: Arc<Context>, service: Service, listener: TcpListener, router: axum::Router) {
     let mut stop = context.stop();
     loop {
         let accepted = tokio::select! {
@@ -176,7 +219,7 @@ async fn accept(context: Arc<Context>, service: Service, listener: TcpListener) 
             _ = stop.changed() => return,
         };
         match accepted {
-            Ok((tcp, peer)) => drop(tokio::spawn(serve(context.clone(), service, tcp, peer.ip().to_canonical()))),
+            Ok((tcp, peer)) => drop(tokio::spawn(serve(context.clone(), service, tcp, peer.ip().to_canonical(), router.clone()))),
             Err(error) => {
                 // Out of file descriptors or memory: wait for some to come back.
                 tracing::warn!(%error, service = service.name(), "accepting a connection failed");
@@ -186,7 +229,7 @@ async fn accept(context: Arc<Context>, service: Service, listener: TcpListener) 
     }
 }
 
-async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: IpAddr) {
+async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: IpAddr, router: axum::Router) {
     let _alive = context.alive();
     let timeouts = context.settings().config.timeouts.clone();
     let patience = Patience { send: seconds(timeouts.send), handshake: seconds(timeouts.tls_handshake) };
@@ -202,7 +245,7 @@ async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: Ip
         false => Ok(stream),
     };
     let ended = match ended {
-        Ok(stream) => converse(context, service, stream, peer).await,
+        Ok(stream) => converse(context, service, stream, peer, router).await,
         Err(ended) => Err(ended),
     };
     if let Err(reason) = ended {
@@ -210,13 +253,14 @@ async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: Ip
     }
 }
 
-async fn converse(context: Arc<Context>, service: Service, stream: Stream, peer: IpAddr) -> Result<(), Ended> {
+async fn converse(context: Arc<Context>, service: Service, stream: Stream, peer: IpAddr, router: axum::Router) -> Result<(), Ended> {
     // Boxed so that an idle connection's task is only as large as the protocol it speaks.
     match service {
         Service::Smtp => Box::pin(smtp::serve(context, stream, peer, smtp::Service::Smtp)).await,
         Service::Submission => Box::pin(smtp::serve(context, stream, peer, smtp::Service::Submission)).await,
         Service::Submissions => Box::pin(smtp::serve(context, stream, peer, smtp::Service::Submissions)).await,
         Service::Pop3 | Service::Pop3s => Box::pin(pop3::serve(context, stream, peer)).await,
+        Service::Http | Service::Https => Box::pin(web::serve(context, router, stream, peer)).await,
     }
 }
 
@@ -224,7 +268,8 @@ async fn converse(context: Arc<Context>, service: Service, stream: Stream, peer:
 async fn turn_away(service: Service, stream: &mut Stream, peer: IpAddr, why: TooMany) {
     let line: &[u8] = match (service, why) {
         (Service::Pop3, _) => b"-ERR [SYS/TEMP] Too many connections; try again later\r\n",
-        (Service::Pop3s | Service::Submissions, _) => b"",
+        (Service::Http, _) => b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        (Service::Pop3s | Service::Submissions | Service::Https, _) => b"",
         (_, TooMany::FromAddress) => b"421 4.7.0 Too many connections from your address; try again later\r\n",
         (_, TooMany::InAll) => b"421 4.3.2 Too many connections; try again later\r\n",
     };

@@ -80,6 +80,8 @@ fn service_of(name: &str, socket: &StdListener) -> Option<Service> {
         465 => Some(Service::Submissions),
         110 => Some(Service::Pop3),
         995 => Some(Service::Pop3s),
+        80 => Some(Service::Http),
+        443 => Some(Service::Https),
         _ => None,
     })
 }

@@ -24,7 +24,7 @@ pub enum Ended {
     Stalled,
 }
 
-trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Io for T {}
 
 /// A connection.
@@ -50,6 +50,11 @@ impl Stream {
     /// What TLS agreed on, if it is on.
     pub fn facts(&self) -> Option<TlsFacts> {
         self.facts.clone()
+    }
+
+    /// The bare transport, for a protocol with a driver of its own.
+    pub fn into_io(self) -> Box<dyn Io> {
+        self.io
     }
 
     /// Begins TLS; octets that came before and were not yet read belong to the handshake.

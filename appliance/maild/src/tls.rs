@@ -90,7 +90,7 @@ fn make_self_signed(certificate: &Path, key: &Path, names: &[String]) -> Result<
 }
 
 /// Writes a file only we can read, whole or not at all.
-fn write_private(path: &Path, text: &str) -> Result<(), String> {
+pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
     let fail = |e: std::io::Error| format!("writing {}: {e}", path.display());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(fail)?;

@@ -204,6 +204,7 @@ pub fn check_all(octets: &[u8]) {
     check::<crate::directory::Credential>(octets);
     check::<crate::directory::DomainRecord>(octets);
     check::<crate::directory::AddressTarget>(octets);
+    check::<crate::directory::WebSession>(octets);
     check::<crate::mailbox::Entry>(octets);
     check::<crate::mailbox::FolderState>(octets);
     check::<crate::mailbox::FolderName>(octets);

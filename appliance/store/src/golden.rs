@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 
 use crate::codec::{Record, check_all};
 use crate::content::{ContentHead, Location};
-use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy};
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
 use crate::key::{AccountId, BlobId, MessageId};
 use crate::ledger::{Fate, LedgerRecord, ShortCode};
 use crate::mailbox::{Entry, Flags, FolderName, FolderState, UidSet, View};
@@ -37,6 +37,8 @@ fn rows_of_the_directory() {
     golden(DomainRecord { created: 2 }, "01 0000000000000002");
     golden(AddressTarget::Account(AccountId(9)), "01 00 00000009");
     golden(AddressTarget::Alias(vec!["c@d".into()]), "01 01 01 03634064");
+    let session = WebSession { account: AccountId(9), form_token: "f".into(), created: 1, seen: 2, agent: "a".into() };
+    golden(session, "01 00000009 0166 0000000000000001 0000000000000002 0161");
 }
 
 #[test]

@@ -25,7 +25,7 @@ mod writer;
 
 pub use blob::{BlobReader, Spool, Spooled};
 pub use content::{INLINE_OCTETS, Location};
-pub use directory::{Account, AddressTarget, Credential, MailboxPolicy};
+pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession};
 pub use env::{Access, Options, Space};
 pub use error::{Error, Result};
 pub use key::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId, QueueKey};

@@ -3,7 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::content::{ContentHead, Location};
-use crate::directory::{Account, AddressTarget, Credential};
+use crate::directory::{Account, AddressTarget, Credential, WebSession};
 use crate::env::Shared;
 use crate::error::{Error, Result};
 use crate::key::{
@@ -337,9 +337,33 @@ impl<'a> Reader<'a> {
         rows.map(|row| row.map(|(key, ())| key.report).map_err(Error::lmdb(doing))).collect()
     }
 
+    /// A signed-in browser by the hash of its token.
+    pub fn session(&self, key: &str) -> Result<Option<WebSession>> {
+        self.shared.tables.sessions.get(&self.txn, key).map_err(Error::lmdb("reading a session"))
+    }
+
+    /// All signed-in browsers.
+    pub fn sessions(&self) -> Result<Vec<(String, WebSession)>> {
+        let doing = "reading sessions";
+        let rows = self.shared.tables.sessions.iter(&self.txn).map_err(Error::lmdb(doing))?;
+        rows.map(|row| row.map(|(key, s)| (key.to_string(), s)).map_err(Error::lmdb(doing))).collect()
+    }
+
+    /// An account by its number.
+    pub fn account_by_id(&self, id: AccountId) -> Result<Option<Account>> {
+        self.shared.tables.accounts.get(&self.txn, &id).map_err(Error::lmdb("reading an account"))
+    }
+
     /// A ledger record by its place.
     pub fn ledger_record(&self, id: LedgerId) -> Result<Option<LedgerRecord>> {
         self.shared.tables.ledger.get(&self.txn, &id).map_err(Error::lmdb("reading the ledger"))
+    }
+
+    /// The newest records, newest first.
+    pub fn ledger_recent(&self, limit: usize) -> Result<Vec<(LedgerId, LedgerRecord)>> {
+        let doing = "reading the ledger";
+        let rows = self.shared.tables.ledger.rev_iter(&self.txn).map_err(Error::lmdb(doing))?;
+        rows.take(limit).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
     }
 
     /// The newest records that `matches` accepts, at most `limit`, newest first. `term` (a hash from

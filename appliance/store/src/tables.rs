@@ -5,7 +5,7 @@ use heed::{CommitOrAbort, CommitToken, Database, Env, OnCommit};
 
 use crate::codec::{Key, Value};
 use crate::content::ContentHead;
-use crate::directory::{Account, AddressTarget, Credential, DomainRecord};
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord, WebSession};
 use crate::error::{Error, Result};
 use crate::key::{
     AccountId, AgendaKey, BlobId, ContentKey, DayKey, DeviceKey, FolderKey, LaneKey, LedgerId, MailKey, MessageId,
@@ -112,6 +112,8 @@ tables! {
     keys: TextTable<'e, SigningKey>,
     /// MTA-STS policies by domain.
     policies: TextTable<'e, StsPolicy>,
+    /// Signed-in browsers by the hash of their token.
+    sessions: TextTable<'e, WebSession>,
     /// Notices that came about a message that was sent.
     reports: Database<'e, Key<ReportKey>, Unit>,
 }

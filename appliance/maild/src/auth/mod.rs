@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use cache::Cache;
-pub use throttle::network_of;
+pub use throttle::{is_private, network_of};
 use throttle::{Decision, Throttle};
 
 /// Someone who proved who they are.

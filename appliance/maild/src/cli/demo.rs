@@ -15,6 +15,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::context::fresh_code;
 use crate::logging;
+use crate::outbound::encoded_words;
 use crate::server::{Server, Service};
 
 /// The sample domain; `.test` is nobody's (RFC 2606).
@@ -43,9 +44,9 @@ pub fn run(demo: &Demo) -> Result<(), String> {
     let file = folder.join("pillarbox.toml");
     runtime()?.block_on(async move {
         let config = if file.exists() { Config::read(&file)? } else { free_config(&folder) };
-        let server = Server::open(config.clone(), Some(file.clone()))?;
+        let server = Server::open(config, Some(file.clone()))?;
         // The ports the system gave are written down, so that `serve` finds the same ones later.
-        let config = with_ports(config, &server);
+        let config = server.config();
         let text = toml::to_string(&config).map_err(|e| e.to_string())?;
         std::fs::write(&file, text).map_err(|e| format!("writing {}: {e}", file.display()))?;
         let people = people(&server.store(), &folder)?;
@@ -65,27 +66,13 @@ fn free_config(folder: &Path) -> Config {
     config.listen.submission = free.clone();
     config.listen.submissions = free.clone();
     config.listen.pop3 = free.clone();
-    config.listen.pop3s = free;
+    config.listen.pop3s = free.clone();
+    config.listen.http = free.clone();
+    config.listen.https = free;
     // The sample domain is nobody's: its mail must not go out into the world by itself.
     config.outbound.hold = true;
     // Everything comes from this machine, so one address is everybody.
     config.limits.connections_per_address = config.limits.connections;
-    config
-}
-
-fn with_ports(mut config: Config, server: &Server) -> Config {
-    let listen = &mut config.listen;
-    for (service, addresses) in [
-        (Service::Smtp, &mut listen.smtp),
-        (Service::Submission, &mut listen.submission),
-        (Service::Submissions, &mut listen.submissions),
-        (Service::Pop3, &mut listen.pop3),
-        (Service::Pop3s, &mut listen.pop3s),
-    ] {
-        if let (Some(address), Some(port)) = (addresses.first_mut(), server.port(service)) {
-            address.set_port(port);
-        }
-    }
     config
 }
 
@@ -136,7 +123,7 @@ fn samples() -> [Sample; 3] {
         Sample {
             to: "ann",
             from: "Bob Sample <bob@example.test>",
-            subject: "=?utf-8?q?Gr=C3=BC=C3=9Fe_aus_dem_B=C3=BCro?=",
+            subject: "Grüße aus dem Büro",
             body: "Hallo Ann, der Termin am Montag steht.\r\n.\r\nThe line above is a single dot, and it came through.\r\n",
         },
         Sample {
@@ -153,7 +140,7 @@ fn deliver(store: &Store, sample: &Sample) -> Result<(), String> {
     let date = clock::rfc5322(clock::now());
     let content = format!(
         "Return-Path: <>\r\nFrom: {}\r\nTo: {}@{DOMAIN}\r\nSubject: {}\r\nDate: {date}\r\nMessage-ID: <{code}@{DOMAIN}>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{}",
-        sample.from, sample.to, sample.subject, sample.body
+        sample.from, sample.to, encoded_words(sample.subject), sample.body
     );
     let mut spool = store.spool();
     spool.append(content.as_bytes()).map_err(|e| e.to_string())?;
@@ -185,13 +172,11 @@ impl Started<'_> {
 
     fn json(&self) -> serde_json::Value {
         let ports = Service::ALL.into_iter().map(|s| (s.name().to_string(), json!(self.port(s))));
-        // The web part does not exist yet: its ports are null, not invented.
-        let web = ["http", "https"].map(|name| (name.to_string(), serde_json::Value::Null));
         let accounts: Vec<_> =
             self.people.iter().map(|(address, password)| json!({"address": address, "password": password})).collect();
         json!({
             "host": "127.0.0.1",
-            "ports": ports.chain(web).collect::<serde_json::Map<_, _>>(),
+            "ports": ports.collect::<serde_json::Map<_, _>>(),
             "domain": DOMAIN,
             "tls_name": "localhost",
             "ca": self.config.tls_files().0,
@@ -212,6 +197,8 @@ impl Started<'_> {
             (Service::Submissions, "sending mail (TLS, login)"),
             (Service::Pop3, "fetching mail (POP3, STLS)"),
             (Service::Pop3s, "fetching mail (POP3 over TLS)"),
+            (Service::Http, "the box's pages (http://localhost:PORT)"),
+            (Service::Https, "the box's pages under TLS"),
         ] {
             text.push_str(&format!("  127.0.0.1:{:<6} {:<12} {what}\n", port(service), service.name()));
         }

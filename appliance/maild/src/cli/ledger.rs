@@ -15,7 +15,7 @@ pub enum Ledger {
 
 #[derive(Args)]
 pub struct Find {
-    /// The code from a reply or a Received field, such as 7K3Q9XM.
+    /// The code from a reply or a Received field, such as 1K3Q9XM.
     #[arg(long)]
     code: Option<String>,
     /// Sender or recipient.

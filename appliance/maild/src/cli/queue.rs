@@ -44,7 +44,7 @@ pub enum Queue {
 /// Which ones: by number, code, address or domain; or all.
 #[derive(Args)]
 pub struct Which {
-    /// Numbers as `list` prints them (12.0), codes (7K3Q9XM), recipients' addresses or domains (@example.net).
+    /// Numbers as `list` prints them (12.0), codes (1K3Q9XM), recipients' addresses or domains (@example.net).
     names: Vec<String>,
     /// Only those that are held.
     #[arg(long)]

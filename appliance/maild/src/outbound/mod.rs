@@ -14,7 +14,7 @@ mod owner;
 mod schedule;
 mod sts;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod tls;
 mod transport;
 mod way;
@@ -37,6 +37,7 @@ use crate::dkim::Signer;
 use crate::dns::Dns;
 use crate::secrets::Secrets;
 
+pub use notice::encoded_words;
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
 

@@ -290,7 +290,7 @@ mod tests {
             hostname: "box.example",
             sender: "ann@box.example",
             subject,
-            code: "7K3Q9XM",
+            code: "1K3Q9XM",
             arrived: 1_790_000_000,
             envid: "QQ1",
             about,
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(message.content_type().unwrap().attribute("report-type"), Some("delivery-status"));
         assert!(message.subject().unwrap().ends_with("Betreff lesen möchten"));
         let text = message.body_text(0).unwrap();
-        for words in ["bob@example.net", "does not exist", "nicht gibt", "can't be reached", "7K3Q9XM", "550 5.1.1 No such user"] {
+        for words in ["bob@example.net", "does not exist", "nicht gibt", "can't be reached", "1K3Q9XM", "550 5.1.1 No such user"] {
             assert!(text.contains(words), "{words}: {text}");
         }
         let fields = String::from_utf8_lossy(message.parts[2].contents()).to_string();

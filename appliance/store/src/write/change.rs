@@ -1,6 +1,6 @@
 //! Changes of the directory: domains, accounts, passwords, devices, aliases.
 
-use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy};
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
 use crate::error::{Error, Result};
 use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey};
 use crate::mailbox::FolderName;
@@ -32,6 +32,9 @@ pub enum Change {
     /// The same, but refused where a key of its kind already signs: of two makers at once the first one wins.
     AddFirstKey { domain: String, selector: String, key: SigningKey },
     RemoveKey { domain: String, selector: String },
+    /// Signs a browser in, or notes that it was seen; `key` is the hash of its token.
+    PutSession { key: String, session: WebSession },
+    RemoveSession { key: String },
     /// Remembers a domain's MTA-STS policy; `None` forgets it.
     SetPolicyOf { domain: String, policy: Option<StsPolicy> },
 }
@@ -72,6 +75,7 @@ impl Work<'_, '_> {
             Change::RemoveAccount { address } => self.remove_account(address),
             Change::SetPassword { address, hash, at } => {
                 let (account, _) = self.account(address)?;
+                self.end_sessions(account)?;
                 self.put_credential(account, DeviceId::MAIN, "", hash, *at)
             }
             Change::SetPolicy { address, policy } => {
@@ -114,6 +118,14 @@ impl Work<'_, '_> {
                     true => Ok(Changed::Done),
                     false => Err(Error::NotFound { what: "signing key", name: format!("{selector} of {domain}") }),
                 }
+            }
+            Change::PutSession { key, session } => {
+                self.tables.sessions.put(self.txn, key, session).map_err(Error::lmdb(DOING))?;
+                Ok(Changed::Done)
+            }
+            Change::RemoveSession { key } => {
+                self.tables.sessions.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
+                Ok(Changed::Done)
             }
             Change::SetPolicyOf { domain, policy } => {
                 match policy {
@@ -231,9 +243,22 @@ impl Work<'_, '_> {
         let devices = DeviceKey { account: id, device: DeviceId(0) }..=DeviceKey { account: id, device: DeviceId(u16::MAX) };
         self.tables.credentials.delete_range(self.txn, &devices).map_err(Error::lmdb(DOING))?;
         self.tables.accounts.delete(self.txn, &id).map_err(Error::lmdb(DOING))?;
+        self.end_sessions(id)?;
         let mark = format!("{PURGE}{:08x}", id.0);
         self.tables.meta.put(self.txn, &mark, &id.0.to_be_bytes()).map_err(Error::lmdb(DOING))?;
         Ok(Changed::Account(id))
+    }
+
+    /// Signs all browsers of an account out: whoever knew the old password must not stay.
+    fn end_sessions(&mut self, account: AccountId) -> Result<()> {
+        let mut keys = Vec::new();
+        for row in self.tables.sessions.iter(self.txn).map_err(Error::lmdb(DOING))? {
+            let (key, session) = row.map_err(Error::lmdb(DOING))?;
+            if session.account == account {
+                keys.push(key.to_string());
+            }
+        }
+        keys.iter().try_for_each(|key| self.tables.sessions.delete(self.txn, key).map(drop).map_err(Error::lmdb(DOING)))
     }
 
     fn put_credential(&mut self, account: AccountId, device: DeviceId, label: &str, hash: &str, at: u64) -> Result<Changed> {

@@ -4,5 +4,5 @@
 mod delivery;
 mod peer;
 mod security;
-mod world;
+pub mod world;
 mod zone;

@@ -1,0 +1,141 @@
+//! The gates that every request passes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::serve::Link;
+use crate::auth::is_private;
+use crate::context::Context;
+
+/// Octets of a form.
+pub const BODY_OCTETS: usize = 64 * 1024;
+
+/// Nothing but our own files runs, shows or is asked for; no page of ours stands in a frame.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Pages that the internet may see: what mail programs fetch to set themselves up.
+const PUBLIC: [&str; 2] = ["/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml"];
+
+/// Checks host, origin and place, and adds what every answer carries.
+pub async fn check(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
+    let link = request.extensions().get::<Link>().copied();
+    let refusal = match link {
+        None => Some((StatusCode::INTERNAL_SERVER_ERROR, "no connection")),
+        Some(link) => refuse(&context, request.method(), request.uri().path(), request.headers(), link).await,
+    };
+    let is_secure = link.is_some_and(|l| l.is_secure);
+    let mut response = match refusal {
+        Some(refusal) => refusal.into_response(),
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    let mut set = |name: header::HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    set(header::CONTENT_SECURITY_POLICY, POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::X_FRAME_OPTIONS, "DENY");
+    set(header::REFERRER_POLICY, "same-origin");
+    set(header::CACHE_CONTROL, "no-store");
+    set(header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    set(header::HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()");
+    if is_secure {
+        // Short: a box whose certificate is lost must stay reachable in its own network the next day.
+        set(header::STRICT_TRANSPORT_SECURITY, "max-age=86400");
+    }
+    response
+}
+
+async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &HeaderMap, link: Link) -> Option<(StatusCode, &'static str)> {
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let domains = context.read(|r| r.domains()).await.unwrap_or_default();
+    let settings = context.settings();
+    if !is_our_host(host, &settings.config.hostname(), &domains) {
+        // A page elsewhere may point a name of its own at this box and make a browser talk to it (DNS rebinding).
+        return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name."));
+    }
+    let is_let_in = is_near(link.peer) || settings.config.web.from_everywhere && link.is_secure;
+    if !is_let_in && !PUBLIC.contains(&path) {
+        return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only."));
+    }
+    if *method != Method::GET && *method != Method::HEAD && !is_own_form(headers, host) {
+        return Some((StatusCode::FORBIDDEN, "This form was not sent from a page of this box."));
+    }
+    None
+}
+
+/// This machine, and private networks.
+fn is_near(peer: IpAddr) -> bool {
+    peer.is_loopback() || is_private(peer)
+}
+
+/// Our names, our domains' autoconfig names, and plain addresses (which no foreign page can rebind).
+fn is_our_host(host: &str, own: &str, domains: &[String]) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(literal) => literal.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name.parse::<IpAddr>().is_ok()
+        || ["localhost", "pillarbox.local", "pillarbox"].contains(&name.as_str())
+        || name == own
+        || domains.iter().any(|domain| name == *domain || name.strip_prefix("autoconfig.") == Some(domain) || name.strip_prefix("mail.") == Some(domain))
+}
+
+/// A form counts as ours when the browser says so; browsers that say nothing do not send forms any more.
+fn is_own_form(headers: &HeaderMap, host: &str) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site")
+        && site != "same-origin"
+    {
+        return false;
+    }
+    match text("origin") {
+        Some(origin) => origin.split_once("://").is_some_and(|(_, rest)| rest == host),
+        None => text("sec-fetch-site") == Some("same-origin"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_names_and_plain_addresses_are_answered() {
+        let domains = ["example.org".to_string()];
+        for (host, is) in [
+            ("pillarbox.local", true),
+            ("localhost:8080", true),
+            ("Box.Example:443", true),
+            ("192.168.1.7", true),
+            ("[fd00::1]:80", true),
+            ("autoconfig.example.org", true),
+            ("evil.example", false),
+            ("example.org.evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_our_host(host, "box.example", &domains), is, "{host}");
+        }
+    }
+
+    #[test]
+    fn forms_from_elsewhere_are_known() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            pairs.iter().map(|(n, v)| (header::HeaderName::from_static(n), HeaderValue::from_static(v))).collect::<HeaderMap>()
+        };
+        let own = |pairs: &[(&'static str, &'static str)]| is_own_form(&headers(pairs), "box.example");
+        assert!(own(&[("origin", "https://box.example")]));
+        assert!(own(&[("origin", "https://box.example"), ("sec-fetch-site", "same-origin")]));
+        assert!(own(&[("sec-fetch-site", "same-origin")]));
+        assert!(!own(&[]));
+        assert!(!own(&[("origin", "https://evil.example")]));
+        assert!(!own(&[("origin", "null")]));
+        assert!(!own(&[("origin", "https://box.example"), ("sec-fetch-site", "cross-site")]));
+    }
+}

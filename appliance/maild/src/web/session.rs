@@ -1,0 +1,158 @@
+//! Who is asking: the cookie, the session behind it, the role.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_store::{AccountId, Change, WebSession};
+use sha2::{Digest, Sha256};
+
+use super::serve::Link;
+use super::text::Texts;
+use crate::clock;
+use crate::context::Context;
+
+const COOKIE: &str = "pillarbox";
+/// Octets of what a browser calls itself that are kept.
+const AGENT: usize = 120;
+
+/// Facts of any request.
+pub struct Visit {
+    pub context: Arc<Context>,
+    pub link: Link,
+    pub texts: Texts,
+    pub agent: String,
+    pub visitor: Option<Visitor>,
+}
+
+/// Somebody signed in.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    pub address: String,
+    pub is_owner: bool,
+    /// Must come back with every form.
+    pub form_token: String,
+    /// The session's key in the store.
+    pub key: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Visit
+where
+    Arc<Context>: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let context = Arc::<Context>::from_ref(state);
+        let missing = || axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        let link = parts.extensions.get::<Link>().copied().ok_or_else(missing)?;
+        let header = |name| parts.headers.get(name).and_then(|h| h.to_str().ok()).unwrap_or_default().to_string();
+        let visitor = visitor(&context, &parts.headers).await;
+        Ok(Visit {
+            texts: Texts::choose(&header(header::ACCEPT_LANGUAGE)),
+            agent: header(header::USER_AGENT),
+            link,
+            visitor,
+            context,
+        })
+    }
+}
+
+/// The owner; anybody else is sent to sign in, or told that the page is not theirs.
+pub struct Owner(pub Visit, pub Visitor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Owner
+where
+    Arc<Context>: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let visit = Visit::from_request_parts(parts, state).await?;
+        match visit.visitor.clone() {
+            Some(visitor) if visitor.is_owner => Ok(Owner(visit, visitor)),
+            Some(_) => Err(super::pages::notice(&visit, axum::http::StatusCode::FORBIDDEN, "not-yours-title", "not-yours")),
+            None => Err(Redirect::to("/login").into_response()),
+        }
+    }
+}
+
+/// Anybody signed in.
+pub struct Person(pub Visit, pub Visitor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Person
+where
+    Arc<Context>: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let visit = Visit::from_request_parts(parts, state).await?;
+        match visit.visitor.clone() {
+            Some(visitor) => Ok(Person(visit, visitor)),
+            None => Err(Redirect::to("/login").into_response()),
+        }
+    }
+}
+
+fn token(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|c| c.to_str().ok()).flat_map(|c| c.split(';'));
+    let mut ours = cookies.filter_map(|c| c.trim().split_once('=')).filter(|(name, _)| *name == COOKIE);
+    ours.next().map(|(_, value)| value.to_string()).filter(|value| value.len() == 64)
+}
+
+fn key(token: &str) -> String {
+    hex(&Sha256::digest(token.as_bytes()))
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn random() -> Result<String, String> {
+    let mut octets = [0; 32];
+    getrandom::fill(&mut octets).map_err(|e| e.to_string())?;
+    Ok(hex(&octets))
+}
+
+async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<Visitor> {
+    let key = key(&token(headers)?);
+    let (now, life) = (clock::now(), context.settings().config.web.session_hours * 3600);
+    let wanted = key.clone();
+    let found = context.read(move |r| {
+        let Some(session) = r.session(&wanted)? else { return Ok(None) };
+        let account = r.account_by_id(session.account)?;
+        let owner = r.accounts()?.first().map(|(id, _)| *id);
+        Ok(account.map(|account| (session, account, owner)))
+    });
+    let (session, account, owner) = found.await.ok().flatten()?;
+    if session.seen.saturating_add(life) < now {
+        // A session that is not removed now is removed when it is met next.
+        let _ = context.store.change(Change::RemoveSession { key }).done().await;
+        return None;
+    }
+    // Once a minute is enough to know who is there.
+    if session.seen + 60 < now {
+        let seen = WebSession { seen: now, ..session.clone() };
+        let _ = context.store.change(Change::PutSession { key: key.clone(), session: seen }).done().await;
+    }
+    Some(Visitor { address: account.address, is_owner: owner == Some(session.account), form_token: session.form_token, key })
+}
+
+/// Signs an account in with a fresh token (never one that was there before) and gives the cookie.
+pub async fn sign_in(visit: &Visit, account: AccountId) -> Result<String, String> {
+    let (token, form_token, now) = (random()?, random()?, clock::now());
+    let agent = visit.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect();
+    let session = WebSession { account, form_token, created: now, seen: now, agent };
+    visit.context.store.change(Change::PutSession { key: key(&token), session }).done().await.map_err(|e| e.to_string())?;
+    Ok(cookie(&token, visit.link))
+}
+
+/// The cookie; without a value it takes the old one away.
+pub fn cookie(token: &str, link: Link) -> String {
+    let secure = if link.is_secure { "; Secure" } else { "" };
+    let age = if token.is_empty() { "; Max-Age=0" } else { "" };
+    format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}{age}")
+}
