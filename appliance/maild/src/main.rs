@@ -19,6 +19,7 @@ mod outbound;
 mod pop3;
 mod secrets;
 mod server;
+mod setup;
 mod smtp;
 mod sockets;
 mod stream;

@@ -35,6 +35,8 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/queue", get(pages::queue::show).post(pages::queue::order))
         .route("/find", get(pages::find::show))
         .route("/programs", get(pages::programs::show))
+        .route("/programs/device", post(pages::programs::device))
+        .route("/programs/password", post(pages::programs::password))
         .route("/mail/config-v1.1.xml", get(pages::programs::autoconfig))
         .route("/.well-known/autoconfig/mail/config-v1.1.xml", get(pages::programs::autoconfig))
         .route("/health", get(pages::home::health))

@@ -133,7 +133,14 @@ async fn every_route_in_every_role_and_method() {
         }
     }
     // Forms that change something: without a session, with another's, and without the token of the page.
-    for (path, form) in [("/people", "address=cy@box.test"), ("/queue", "number=1.0&order=remove"), ("/logout", "")] {
+    let forms = [
+        ("/people", "address=cy@box.test"),
+        ("/queue", "number=1.0&order=remove"),
+        ("/logout", ""),
+        ("/programs/device", "name=x"),
+        ("/programs/password", "old=x&new=1234567890"),
+    ];
+    for (path, form) in forms {
         for (role, cookie) in &cookies {
             let answer = ask(&world, request(Method::POST, path, cookie, form)).await;
             let sent_away = answer.status == StatusCode::SEE_OTHER && answer.location == "/login";
@@ -179,6 +186,42 @@ async fn sessions_are_fresh_end_and_are_not_chosen_by_others() {
     let hash = tokio::task::block_in_place(|| hash::password("another long one").unwrap());
     world.context.store.change(Change::SetPassword { address: ANN.into(), hash, at: clock::now() }).done().await.unwrap();
     assert_eq!(ask(&world, request(Method::GET, "/home", &again, "")).await.location, "/login");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_is_compared_with_what_should_be() {
+    let world = world().await;
+    let owner = cookie(&world, Role::Owner).await;
+    world.zone.mx("box.test", 10, "box.test");
+    world.zone.txt("box.test", "v=spf1 include:elsewhere.test -all");
+    let body = ask(&world, request(Method::GET, "/domains", &owner, "")).await.body;
+    assert!(!body.contains(">right<") && !body.contains(">missing<"), "nothing is claimed that was not looked at");
+    let body = ask(&world, request(Method::GET, "/domains?check=now", &owner, "")).await.body;
+    assert!(body.contains(">right<") && body.contains(">different<") && body.contains(">missing<"), "{body}");
+    assert!(body.contains("v=spf1 include:elsewhere.test -all"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_and_passwords_are_the_persons_own_business() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let page = ask(&world, request(Method::GET, "/programs", &bob, "")).await.body;
+    let token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let form = format!("token={token}&name=Reception+PC");
+    let page = ask(&world, request(Method::POST, "/programs/device", &bob, &form)).await.body;
+    let password = page.split("<code class=\"big\">").last().unwrap().split('<').next().unwrap().to_string();
+    // A device's password opens its program, not the web.
+    let form = format!("user={}&password={}", encoded(BOB), encoded(&password));
+    let answer = ask(&world, request(Method::POST, "/login", "", &form)).await;
+    assert!(answer.status == StatusCode::FORBIDDEN && answer.body.contains("mail program"));
+    let page = ask(&world, request(Method::POST, "/programs/device", &bob, &format!("token={token}&remove=1"))).await.body;
+    assert!(page.contains("None yet."));
+    let change = |old: &str, new: &str| request(Method::POST, "/programs/password", &bob, &format!("token={token}&old={}&new={}", encoded(old), encoded(new)));
+    assert_eq!(ask(&world, change("wrong", "a new long one")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ask(&world, change(PASSWORD, "short")).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(ask(&world, change(PASSWORD, "a new long one")).await.status, StatusCode::SEE_OTHER);
+    // The session from before is over.
+    assert_eq!(ask(&world, request(Method::GET, "/programs", &bob, "")).await.location, "/login");
 }
 
 #[tokio::test(flavor = "multi_thread")]
