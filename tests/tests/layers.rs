@@ -91,6 +91,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("clock.rs", &["crate::"]),
     ("smtp/mod.rs", &["crate::pop3", "crate::server", "pillarbox_store"]),
     ("pop3/mod.rs", &["crate::smtp", "crate::server", "pillarbox_store"]),
+    ("setup.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::mta", "crate::msa", "crate::mda", "crate::auth", "crate::server"]),
     ("web/guard.rs", &["crate::smtp", "crate::pop3", "crate::server", "pillarbox_store"]),
     ("web/session.rs", &["crate::smtp", "crate::pop3", "crate::server"]),
 ];

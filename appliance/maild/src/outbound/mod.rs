@@ -8,6 +8,7 @@
 
 mod cause;
 mod dane;
+mod doctor;
 mod eight_bit;
 mod notice;
 mod owner;
@@ -37,6 +38,8 @@ use crate::dkim::Signer;
 use crate::dns::Dns;
 use crate::secrets::Secrets;
 
+pub use cause::{Language, cause};
+pub use doctor::{Finding, Topic, examine};
 pub use notice::encoded_words;
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
@@ -60,6 +63,8 @@ pub struct Outbound {
     time: Box<dyn Fn() -> Now + Send + Sync>,
     own_addresses: Vec<IpAddr>,
     wake: Notify,
+    /// One examination at a time.
+    examining: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -113,6 +118,7 @@ impl Outbound {
             time: Box::new(|| Now { at: clock::now(), is_trusted: clock::is_trusted() }),
             own_addresses: own.unwrap_or_default(),
             wake: Notify::new(),
+            examining: tokio::sync::Mutex::default(),
             state: Mutex::default(),
         })
     }

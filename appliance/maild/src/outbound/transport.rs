@@ -139,6 +139,19 @@ impl Connection {
         (self.session.take_report(), trouble)
     }
 
+    /// Asks whether a recipient would be taken; nothing is sent.
+    pub async fn ask(&mut self, sender: &str, recipient: &str) -> (Report, Option<Trouble>) {
+        self.session.ask(sender, recipient, Instant::now());
+        let trouble = self.drive(None).await.err();
+        (self.session.take_report(), trouble)
+    }
+
+    /// What TLS agreed on, in words.
+    pub fn tls(&self) -> Option<String> {
+        let facts = self.stream.as_ref()?.facts()?;
+        Some(format!("{} {}", facts.version, facts.cipher))
+    }
+
     /// Says goodbye.
     pub async fn quit(mut self) {
         self.session.quit(Instant::now());

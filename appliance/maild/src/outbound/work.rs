@@ -600,7 +600,7 @@ fn no_way(why: NoWay) -> Outcome {
 }
 
 /// A reply as the ledger keeps it.
-fn words(reply: &Reply) -> String {
+pub fn words(reply: &Reply) -> String {
     let enhanced = reply.enhanced.map_or(String::new(), |Enhanced(a, b, c)| format!("{a}.{b}.{c} "));
     format!("{} {enhanced}{}", reply.code, reply.lines.join(" "))
 }
@@ -615,7 +615,7 @@ fn outcome(host: &str, reply: &Reply, notices_passed_on: bool) -> Outcome {
 }
 
 /// Trouble in words with a status code, and whether it is a server's "never".
-fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (String, bool) {
+pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (String, bool) {
     match trouble {
         Trouble::Connect(why) => (format!("4.4.1 connecting to {endpoint}: {why}"), false),
         Trouble::Tls(why) => (format!("4.7.10 TLS with {endpoint}: {why}"), false),

@@ -34,6 +34,7 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/domains", get(pages::domains::show))
         .route("/queue", get(pages::queue::show).post(pages::queue::order))
         .route("/find", get(pages::find::show))
+        .route("/doctor", get(pages::doctor::show).post(pages::doctor::examine))
         .route("/programs", get(pages::programs::show))
         .route("/programs/device", post(pages::programs::device))
         .route("/programs/password", post(pages::programs::password))

@@ -90,7 +90,8 @@ async fn cookie(world: &World, role: Role) -> String {
 }
 
 /// Who may see what: path, and the least role for GET.
-const PAGES: [(&str, Role); 11] = [
+const PAGES: [(&str, Role); 12] = [
+    ("/doctor", Role::Owner),
     ("/home", Role::Owner),
     ("/people", Role::Owner),
     ("/domains", Role::Owner),
@@ -137,6 +138,7 @@ async fn every_route_in_every_role_and_method() {
         ("/people", "address=cy@box.test"),
         ("/queue", "number=1.0&order=remove"),
         ("/logout", ""),
+        ("/doctor", "address=x@a.test"),
         ("/programs/device", "name=x"),
         ("/programs/password", "old=x&new=1234567890"),
     ];
@@ -199,6 +201,27 @@ async fn what_is_published_is_compared_with_what_should_be() {
     let body = ask(&world, request(Method::GET, "/domains?check=now", &owner, "")).await.body;
     assert!(body.contains(">right<") && body.contains(">different<") && body.contains(">missing<"), "{body}");
     assert!(body.contains("v=spf1 include:elsewhere.test -all"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_shows_the_way_and_sends_nothing() {
+    use crate::outbound::tests::peer::Script;
+    let world = world().await;
+    let script = Script { recipients: vec![("no@a.test", "550 5.1.1 unknown")], ..Script::default() };
+    let peer = world.server("a.test", 1, 10, vec![script]).await;
+    let owner = cookie(&world, Role::Owner).await;
+    let page = ask(&world, request(Method::GET, "/doctor", &owner, "")).await.body;
+    let token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let examine = async |address: &str| {
+        let form = format!("token={token}&address={}", encoded(address));
+        ask(&world, request(Method::POST, "/doctor", &owner, &form)).await.body
+    };
+    let page = examine("yes@a.test").await;
+    assert!(page.contains("mx1.test said: 250 2.1.5 ok") && page.contains("EHLO box.test") && !page.contains("trouble"), "{page}");
+    let page = examine("no@a.test").await;
+    assert!(page.contains("550 5.1.1 unknown") && page.contains("does not exist"), "{page}");
+    assert!(examine("x@nowhere.test").await.contains("does not exist on the internet"));
+    assert!(peer.taken().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //! tests set.
 
 mod delivery;
-mod peer;
+pub mod peer;
 mod security;
 pub mod world;
 mod zone;

@@ -1,5 +1,6 @@
 //! The pages. Each has its template in `templates/`.
 
+pub mod doctor;
 pub mod domains;
 pub mod find;
 pub mod home;

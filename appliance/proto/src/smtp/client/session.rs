@@ -59,6 +59,8 @@ struct Transaction {
     /// Recipients the server said yes to; the final reply is theirs.
     accepted: Vec<usize>,
     is_refused: bool,
+    /// Only asked, nothing is to be sent.
+    is_question: bool,
 }
 
 /// One connection from the client's side; see the module's text.
@@ -197,6 +199,19 @@ impl Session {
         self.hello();
     }
 
+    /// Asks whether a recipient would be taken, and sends nothing; only after `Ready`. The report has the server's answer.
+    /// A yes is no promise: many servers look closer at the message itself.
+    pub fn ask(&mut self, reverse_path: &str, recipient: &str, now: Instant) {
+        if self.is_open {
+            self.queue("RSET".into(), Expect::Reset);
+        }
+        self.queue(format!("MAIL FROM:<{reverse_path}>"), Expect::Mail);
+        self.queue(format!("RCPT TO:<{recipient}>"), Expect::Recipient(0));
+        self.transaction = Some(Transaction { outcomes: vec![None], accepted: Vec::new(), is_refused: false, is_question: true });
+        (self.is_open, self.phase) = (true, Phase::Talk);
+        self.wait_for(self.config.timeouts.command, now);
+    }
+
     /// Begins a message; only after `Ready`. What the server cannot take is settled at once.
     pub fn begin(&mut self, mailing: Mailing, now: Instant) {
         let refusal = self.impossible(&mailing);
@@ -223,7 +238,7 @@ impl Session {
             self.queue(command, Expect::Recipient(index));
         }
         self.queue("DATA".into(), Expect::Data);
-        self.transaction = Some(Transaction { outcomes, accepted: Vec::new(), is_refused: false });
+        self.transaction = Some(Transaction { outcomes, accepted: Vec::new(), is_refused: false, is_question: false });
         (self.is_open, self.phase) = (true, Phase::Talk);
         self.wait_for(self.config.timeouts.command, now);
     }
@@ -498,14 +513,14 @@ impl Session {
         let Some(transaction) = &mut self.transaction else { return };
         if !transaction.is_refused {
             match reply.code / 100 {
-                2 => transaction.accepted.push(index),
+                2 if !transaction.is_question => transaction.accepted.push(index),
                 _ => transaction.outcomes[index] = Some(reply.clone()),
             }
         }
         if is_bye {
             return self.fail(Failure::Refused { stage: Stage::Envelope, reply });
         }
-        if transaction.is_refused && self.expected.is_empty() {
+        if (transaction.is_refused || transaction.is_question) && self.expected.is_empty() {
             self.finish();
         }
     }

@@ -179,6 +179,29 @@ fn a_refused_sender_settles_everybody() {
 }
 
 #[test]
+fn a_question_sends_nothing() {
+    for (mail, rcpt, code) in [("250 ok", "250 ok", 250), ("250 ok", "550 no", 550), ("550 go away", "503 no", 550)] {
+        let mut session = Session::new(config(), false, Instant::now());
+        let now = Instant::now();
+        session.receive(format!("220 x\r\n250-x\r\n250 PIPELINING\r\n{mail}\r\n{rcpt}\r\n").as_bytes());
+        let (mut asked, mut heard) = (false, String::new());
+        let report = loop {
+            match session.poll(now) {
+                Action::Ready if !asked => {
+                    asked = true;
+                    session.ask("ann@box.example", "bob@x", now);
+                }
+                Action::Send(octets) => heard.push_str(std::str::from_utf8(octets).unwrap()),
+                Action::Done => break session.take_report(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(codes(&report), [Some(code)]);
+        assert!(!heard.contains("DATA") && heard.ends_with("RCPT TO:<bob@x>\r\n"));
+    }
+}
+
+#[test]
 fn delivery_notices_are_asked_for_where_the_server_knows_them() {
     let script = format!("{MODERN}
         C: MAIL FROM:<ann@box.example> SIZE=20 BODY=8BITMIME RET=HDRS ENVID=a+2Bb
