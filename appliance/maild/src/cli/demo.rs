@@ -197,7 +197,7 @@ impl Started<'_> {
             (Service::Submissions, "sending mail (TLS, login)"),
             (Service::Pop3, "fetching mail (POP3, STLS)"),
             (Service::Pop3s, "fetching mail (POP3 over TLS)"),
-            (Service::Http, "the box's pages (http://localhost:PORT)"),
+            (Service::Http, "the box's pages"),
             (Service::Https, "the box's pages under TLS"),
         ] {
             text.push_str(&format!("  127.0.0.1:{:<6} {:<12} {what}\n", port(service), service.name()));
@@ -208,13 +208,15 @@ impl Started<'_> {
         }
         let bob = format!("bob@{DOMAIN}");
         text.push_str(&format!(
-            "\nTry it in another terminal:\n\
+            "\nOpen http://localhost:{} in a browser and sign in as {user}: she is the owner.\n\
+             \nTry it in another terminal:\n\
              \n  # Fetch Ann's first message over TLS\n  curl --cacert {ca} --user {user}:{password} pop3s://localhost:{}/1\n\
              \n  # Send a message to Ann as another server would\n  printf 'Subject: Hello\\r\\n\\r\\nIt works.\\r\\n' | curl --url smtp://localhost:{} --mail-from someone@example.net --mail-rcpt {user} --upload-file -\n\
              \n  # Send a message from Ann to Bob as a mail program would\n  printf 'From: {user}\\r\\nTo: {bob}\\r\\nSubject: Hello\\r\\n\\r\\nHello Bob.\\r\\n' | curl --ssl-reqd --cacert {ca} --user {user}:{password} --url smtp://localhost:{} --mail-from {user} --mail-rcpt {bob} --upload-file -\n\
              \n  # Mail to other servers is held in this demo; see it\n  pillarbox --config {} queue list\n\
              \n  # Ask what happened\n  pillarbox --config {} ledger find --address {user}\n\
              \nCtrl-C ends it.",
+            port(Service::Http),
             port(Service::Pop3s),
             port(Service::Smtp),
             port(Service::Submission),
