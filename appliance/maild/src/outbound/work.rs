@@ -25,6 +25,8 @@ use crate::context::{Context, fresh_code, off_thread};
 const UNSETTLED: usize = 8;
 /// Connections tried in one attempt: a destination with many dead hosts must not keep a worker for an hour.
 const TRIES: usize = 10;
+/// Seconds that further hosts get to be reached, after the first one was not.
+const FURTHER_CONNECT: u64 = 10;
 /// Pause after a fault of our own store, so that it is not met again and again in a tight loop.
 const FAULT_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -269,7 +271,12 @@ impl Worker<'_> {
             endpoints.tried += 1;
             let shown = endpoint.clone();
             let hello = settings.config.hostname();
-            match Connection::open(endpoint, &hello, self.outbound().tls.clone(), &settings.config.outbound).await {
+            let mut limits = settings.config.outbound.clone();
+            if endpoints.tried > 1 {
+                // A destination whose first host is silent is often silent as a whole.
+                limits.connect = limits.connect.min(FURTHER_CONNECT);
+            }
+            match Connection::open(endpoint, &hello, self.outbound().tls.clone(), &limits).await {
                 Ok(connection) => {
                     // It was there: whatever follows, "never" is not what all of them said.
                     endpoints.all_said_never = false;
