@@ -73,6 +73,7 @@ fn unsafe_code_lives_in_the_store_alone() {
 const LAYERS: &[(&str, &[&str])] = &[
     ("mta.rs", &["crate::smtp", "crate::pop3", "crate::msa", "crate::auth", "crate::server"]),
     ("msa/header.rs", &["crate::", "tokio"]),
+    ("head.rs", &["crate::", "tokio", "pillarbox_store"]),
     // It needs to know who submits: the identity, nothing else of `auth`.
     ("msa/submission.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::server"]),
     ("mda.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::auth", "crate::server"]),

@@ -11,7 +11,6 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::dnssec::TrustAnchors;
-use hickory_resolver::proto::rr::rdata::tlsa::{CertUsage, Matching, Selector};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 use crate::config::{Config, seconds};
@@ -120,9 +119,9 @@ impl Dns {
     pub async fn tlsa(&self, host: &str, port: u16) -> Result<Answer<Tlsa>, DnsError> {
         let pick = |data: &RData| match data {
             RData::TLSA(tlsa) => Some(Tlsa {
-                usage: usage_number(tlsa.cert_usage),
-                selector: selector_number(tlsa.selector),
-                matching: matching_number(tlsa.matching),
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
                 data: tlsa.cert_data.clone(),
             }),
             _ => None,
@@ -203,18 +202,6 @@ fn host_text(name: &Name) -> String {
         true => ".".into(),
         false => name.to_ascii().trim_end_matches('.').to_ascii_lowercase(),
     }
-}
-
-fn usage_number(usage: CertUsage) -> u8 {
-    usage.into()
-}
-
-fn selector_number(selector: Selector) -> u8 {
-    selector.into()
-}
-
-fn matching_number(matching: Matching) -> u8 {
-    matching.into()
 }
 
 fn resolver(config: &Config, validate: bool) -> Result<TokioResolver, String> {

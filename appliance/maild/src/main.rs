@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod dkim;
 mod dns;
+mod head;
 mod housekeeping;
 mod logging;
 mod mda;

@@ -10,7 +10,7 @@ use pillarbox_store::{
 };
 use tokio::sync::SemaphorePermit;
 
-use crate::clock;
+use crate::{clock, head};
 use crate::context::{Context, off_thread};
 
 /// Content is handed to the disk in pieces of this size once it is large.
@@ -149,7 +149,7 @@ impl<'a> Incoming<'a> {
         let place = |account, folder, flags| Placement { account, folder, flags };
         let inboxes = envelope.accounts.iter().map(|&account| place(account, FolderId::INBOX, Flags::default()));
         let sent = envelope.sent_by.map(|account| place(account, FolderId::SENT, Flags::SEEN));
-        let facts = facts(&self.head);
+        let facts = head::facts(&self.head);
         let mut record = LedgerRecord {
             peer: Some(envelope.peer),
             sender: envelope.sender.to_string(),
@@ -187,42 +187,4 @@ fn sign(context: &Context, domain: &str, spool: &Spool, from: usize) -> Result<V
         tracing::error!(error, domain, "a message goes out unsigned");
         Vec::new()
     }))
-}
-
-/// What the front part of a message tells.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Facts {
-    /// Decoded (RFC 2047).
-    subject: String,
-    /// Without angle brackets.
-    message_id: String,
-}
-
-fn facts(head: &[u8]) -> Facts {
-    let parser = mail_parser::MessageParser::new()
-        .header_text(mail_parser::HeaderName::Subject)
-        .header_id(mail_parser::HeaderName::MessageId)
-        .default_header_ignore();
-    let facts = |message: mail_parser::Message| Facts {
-        subject: message.subject().unwrap_or_default().to_string(),
-        message_id: message.message_id().unwrap_or_default().to_string(),
-    };
-    parser.parse_headers(head).map(facts).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::facts;
-
-    fn subject(head: &[u8]) -> String {
-        facts(head).subject
-    }
-
-    #[test]
-    fn subjects_are_decoded_and_rubbish_has_none() {
-        assert_eq!(subject(b"From: a@b\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n from\r\n Ann\r\n\r\nbody"), "Grüße from Ann");
-        assert_eq!(subject(b"Subject: cut off"), "");
-        assert_eq!(subject(b"\xff\xfe\0: \r\n\r\n"), "");
-        assert_eq!(subject(b""), "");
-    }
 }

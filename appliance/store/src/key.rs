@@ -210,6 +210,21 @@ compound_key!(
     /// A recipient of a message in the queue, counted from 0.
     QueueKey { message: MessageId, recipient: u32, }
 );
+impl std::fmt::Display for QueueKey {
+    /// As people meet it: `12.0`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.message.0, self.recipient)
+    }
+}
+
+impl std::str::FromStr for QueueKey {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (message, recipient) = text.split_once('.').ok_or(())?;
+        Ok(QueueKey { message: MessageId(message.parse().map_err(drop)?), recipient: recipient.parse().map_err(drop)? })
+    }
+}
+
 compound_key!(
     /// A scheduled recipient in its lane, by time.
     LaneKey { lane: LaneId, due: u64, entry: QueueKey, }

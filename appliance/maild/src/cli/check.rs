@@ -79,7 +79,7 @@ fn queue_check(store: &Store, check: &Check, fault: &mut dyn FnMut(String)) -> R
             });
             let found = found.unwrap_or_else(|error| Some(error.to_string()));
             if let Some(why) = found {
-                fault(format!("{}.{} to {}: {why}", key.message.0, key.recipient, waiting.address));
+                fault(format!("{key} to {}: {why}", waiting.address));
             }
         }
     }

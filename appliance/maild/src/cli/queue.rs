@@ -66,7 +66,7 @@ impl Which {
         let name_matches = |name: &String| {
             let by_code = name.parse::<ShortCode>().ok().zip(outgoing).is_some_and(|(code, o)| o.code == code);
             by_code
-                || *name == number(key)
+                || *name == key.to_string()
                 || name.eq_ignore_ascii_case(&waiting.address)
                 || name.strip_prefix('@').is_some_and(|domain| domain.eq_ignore_ascii_case(&waiting.domain))
         };
@@ -106,10 +106,6 @@ pub fn run(place: &Place, command: Queue) -> Result<(), String> {
     }
 }
 
-fn number(key: QueueKey) -> String {
-    format!("{}.{}", key.message.0, key.recipient)
-}
-
 fn state(waiting: &Waiting) -> &'static str {
     match waiting.state {
         QueueState::Scheduled => "waiting",
@@ -122,7 +118,7 @@ fn state(waiting: &Waiting) -> &'static str {
 
 fn as_json(key: QueueKey, waiting: &Waiting, outgoing: Option<&Outgoing>) -> serde_json::Value {
     json!({
-        "number": number(key),
+        "number": key.to_string(),
         "message": key.message.0,
         "code": outgoing.map(|o| o.code.to_string()),
         "sender": outgoing.map(|o| o.sender.clone()),
@@ -139,7 +135,7 @@ fn as_json(key: QueueKey, waiting: &Waiting, outgoing: Option<&Outgoing>) -> ser
 fn as_text(key: QueueKey, waiting: &Waiting, outgoing: Option<&Outgoing>) -> String {
     let clean = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     let (code, sender) = outgoing.map_or_else(Default::default, |o| (o.code.to_string(), clean(&o.sender)));
-    let mut line = format!("{:<8} {code}  from {sender}  to {}  {}", number(key), clean(&waiting.address), state(waiting));
+    let mut line = format!("{:<8} {code}  from {sender}  to {}  {}", key.to_string(), clean(&waiting.address), state(waiting));
     if waiting.state == QueueState::Scheduled {
         line.push_str(&format!(", next try {}", clock::iso(waiting.due)));
     }
@@ -194,16 +190,16 @@ fn order(store: &Store, which: &Which, order: Order, done: &str) -> Result<(), S
     if which.is_open() {
         return Err("which ones? Give numbers as `pillarbox queue list` prints them, codes, addresses, @domains, or --all".into());
     }
-    let count = order_all(store, which, order)?;
-    say(&format!("{count} recipients {done}."))
-}
-
-fn order_all(store: &Store, which: &Which, order: Order) -> Result<usize, String> {
     let mut keys = Vec::new();
     which.each(store, |key, _, _| {
         keys.push(key);
         true
     })?;
+    say(&format!("{} recipients {done}.", give(store, &keys, order)?))
+}
+
+/// Gives an order in pieces; returns for how many recipients.
+fn give(store: &Store, keys: &[QueueKey], order: Order) -> Result<usize, String> {
     let mut count = 0;
     for entries in keys.chunks(PAGE) {
         let detail = "removed from the queue by the owner".to_string();
@@ -220,10 +216,5 @@ pub fn release_after_login(store: &Store) -> Result<usize, String> {
         keys.extend((waiting.state == QueueState::Held(Hold::Login)).then_some(key));
         true
     })?;
-    let mut count = 0;
-    for entries in keys.chunks(PAGE) {
-        let order = QueueOrder { order: Order::Release, entries: entries.to_vec(), at: clock::now(), detail: String::new() };
-        count += store.order(order).wait().map_err(|e| e.to_string())?;
-    }
-    Ok(count)
+    give(store, &keys, Order::Release)
 }

@@ -14,7 +14,7 @@ use crate::auth::Identity;
 use crate::clock;
 use crate::context::Context;
 use crate::mda::{Envelope, Incoming};
-use crate::outbound;
+use crate::outbound::{self, domain_of};
 
 /// Who submits, and how.
 #[derive(Clone, Debug)]
@@ -236,8 +236,4 @@ fn waiting(recipient: &Recipient, now: outbound::Now) -> Option<Waiting> {
         last: String::new(),
         transcript: None,
     })
-}
-
-fn domain_of(address: &str) -> &str {
-    address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }

@@ -22,14 +22,24 @@ pub fn usable(records: Vec<Tlsa>) -> Vec<Tlsa> {
     records.into_iter().filter(|r| matches!(r.usage, 2 | 3) && r.selector <= 1 && fits(r)).collect()
 }
 
-/// Accepts what the records name, and nothing else.
+/// Which certificates are accepted without an authority that browsers trust.
 #[derive(Debug)]
-pub struct DaneVerifier {
-    pub records: Vec<Tlsa>,
+pub enum Accepts {
+    /// What the records name, and nothing else.
+    Named(Vec<Tlsa>),
+    /// Every one: encryption against listeners, without knowing with whom (RFC 7435). For servers that say nothing
+    /// about their certificates, where the alternative is no encryption at all.
+    Any,
+}
+
+/// Accepts certificates by that.
+#[derive(Debug)]
+pub struct Verifier {
+    pub accepts: Accepts,
     pub provider: Arc<CryptoProvider>,
 }
 
-impl DaneVerifier {
+impl Verifier {
     fn matches(record: &Tlsa, certificate: &CertificateDer) -> bool {
         let spki;
         let data: &[u8] = match record.selector {
@@ -68,7 +78,7 @@ impl DaneVerifier {
     }
 }
 
-impl ServerCertVerifier for DaneVerifier {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -77,7 +87,8 @@ impl ServerCertVerifier for DaneVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let is_named = self.records.iter().any(|record| match record.usage {
+        let Accepts::Named(records) = &self.accepts else { return Ok(ServerCertVerified::assertion()) };
+        let is_named = records.iter().any(|record| match record.usage {
             // Usage 3: neither names nor dates matter (RFC 7672 §3.1.1).
             3 => Self::matches(record, end_entity),
             _ => self.is_below_anchor(record, end_entity, intermediates, server_name, now),
@@ -98,35 +109,5 @@ impl ServerCertVerifier for DaneVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Accepts every certificate: encryption against listeners, without knowing with whom (RFC 7435). For servers that
-/// say nothing about their certificates, where the alternative is no encryption at all.
-#[derive(Debug)]
-pub struct AnyCertificate(pub Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

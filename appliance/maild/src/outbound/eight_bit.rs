@@ -260,7 +260,7 @@ fn parameter(value: &str, name: &str) -> Option<String> {
 }
 
 /// Encodes a line's text (RFC 2045 §6.7); the line end is the caller's.
-fn quoted_printable(text: &[u8], out: &mut Vec<u8>) {
+pub fn quoted_printable(text: &[u8], out: &mut Vec<u8>) {
     let mut column = 0;
     for (at, &octet) in text.iter().enumerate() {
         let is_last = at + 1 == text.len();

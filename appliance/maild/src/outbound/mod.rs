@@ -43,6 +43,7 @@ pub use doctor::{Finding, Topic, examine};
 pub use notice::encoded_words;
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
+pub use work::domain_of;
 
 /// Lanes looked at for the next piece of work; more than connections, so that a busy destination hides no other.
 const LANES: usize = 256;

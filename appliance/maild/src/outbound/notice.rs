@@ -258,26 +258,12 @@ pub fn encoded_words(text: &str) -> String {
 
 /// RFC 2045 §6.7; lines of the text end in LF.
 pub fn quoted_printable(text: &str) -> String {
-    let mut out = String::new();
+    let mut out = Vec::new();
     for line in text.lines() {
-        let mut column = 0;
-        let octets = line.as_bytes();
-        for (at, &octet) in octets.iter().enumerate() {
-            let is_plain = matches!(octet, b'!'..=b'~' if octet != b'=') || octet == b' ' && at + 1 < octets.len();
-            let width = if is_plain { 1 } else { 3 };
-            if column + width > 75 {
-                out.push_str("=\r\n");
-                column = 0;
-            }
-            match is_plain {
-                true => out.push(octet.into()),
-                false => out.push_str(&format!("={octet:02X}")),
-            }
-            column += width;
-        }
-        out.push_str("\r\n");
+        super::eight_bit::quoted_printable(line.as_bytes(), &mut out);
+        out.extend_from_slice(b"\r\n");
     }
-    out
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

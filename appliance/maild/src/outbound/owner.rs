@@ -6,7 +6,7 @@ use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, 
 
 use super::notice::{self, About, Facts, Returned, encoded_words, quoted_printable};
 use super::schedule::Notice;
-use crate::clock;
+use crate::{clock, head};
 use crate::context::{Context, fresh_code, off_thread};
 
 /// Something the owner should know.
@@ -139,14 +139,9 @@ pub fn delivery(store: &Store, accounts: Vec<AccountId>, to: &str, content: &[u8
     spool.append(RETURN_PATH)?;
     spool.append(content)?;
     let placements = accounts.into_iter().map(|account| Placement { account, folder: FolderId::INBOX, flags: Flags::default() });
-    let subject = mail_parser::MessageParser::new()
-        .header_text(mail_parser::HeaderName::Subject)
-        .default_header_ignore()
-        .parse_headers(content)
-        .and_then(|m| m.subject().map(str::to_string));
     let record = LedgerRecord {
         recipients: vec![to.to_string()],
-        subject: subject.unwrap_or_default(),
+        subject: head::facts(content).subject,
         ..LedgerRecord::new(at, Fate::Delivered, code)
     };
     Ok(Delivery::local(spool.finish()?, RETURN_PATH.len() as u16, placements.collect(), record))

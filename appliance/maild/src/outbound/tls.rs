@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use super::dane::{AnyCertificate, DaneVerifier};
+use super::dane::{Accepts, Verifier};
 use crate::dns::Tlsa;
 
 /// What TLS must prove to a host.
@@ -49,13 +49,9 @@ impl ClientTls {
                 roots.add(certificate.map_err(|e| fail(&e))?).map_err(|e| fail(&e))?;
             }
         }
-        let builder = || {
-            let builder = ClientConfig::builder_with_provider(provider.clone());
-            builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())
-        };
-        let verified = builder()?.with_root_certificates(roots).with_no_client_auth();
-        let any = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider.clone())));
-        Ok(ClientTls { verified: Arc::new(verified), any: Arc::new(any.with_no_client_auth()), provider })
+        let verified = builder(&provider)?.with_root_certificates(roots).with_no_client_auth();
+        let any = accepting(&provider, Accepts::Any)?;
+        Ok(ClientTls { verified: Arc::new(verified), any, provider })
     }
 
     /// The configuration for verified connections.
@@ -68,13 +64,18 @@ impl ClientTls {
         match security {
             Security::Opportunistic | Security::Plain => Ok(self.any.clone()),
             Security::Verified => Ok(self.verified.clone()),
-            Security::Dane(records) => {
-                let verifier = DaneVerifier { records: records.clone(), provider: self.provider.clone() };
-                let builder = ClientConfig::builder_with_provider(self.provider.clone());
-                let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
-                let config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
-                Ok(Arc::new(config))
-            }
+            Security::Dane(records) => accepting(&self.provider, Accepts::Named(records.clone())),
         }
     }
+}
+
+fn builder(provider: &Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+    let builder = ClientConfig::builder_with_provider(provider.clone());
+    builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())
+}
+
+/// A configuration with a verifier of our own.
+fn accepting(provider: &Arc<CryptoProvider>, accepts: Accepts) -> Result<Arc<ClientConfig>, String> {
+    let verifier = Arc::new(Verifier { accepts, provider: provider.clone() });
+    Ok(Arc::new(builder(provider)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }

@@ -60,13 +60,6 @@ pub struct Connection {
     pub served: usize,
 }
 
-/// Where a drive stopped.
-enum Stop {
-    Ready,
-    Done,
-    Closed,
-}
-
 impl Connection {
     /// Connects and goes on until the server waits for a message.
     pub async fn open(endpoint: Endpoint, hello: &str, tls: Arc<ClientTls>, limits: &config::Outbound) -> Result<Connection, (Trouble, Vec<String>)> {
@@ -101,7 +94,7 @@ impl Connection {
         let session = Session::new(config, endpoint.is_implicit, Instant::now());
         let mut connection = Connection { stream: Some(stream), session, endpoint, tls, served: 0 };
         match connection.drive(None).await {
-            Ok(_) => Ok(connection),
+            Ok(()) => Ok(connection),
             Err(trouble) => Err((trouble, connection.transcript())),
         }
     }
@@ -162,7 +155,8 @@ impl Connection {
         }
     }
 
-    async fn drive(&mut self, mut source: Option<&mut Source>) -> Result<Stop, Trouble> {
+    /// Goes on until the server waits, the message is through or everything was said.
+    async fn drive(&mut self, mut source: Option<&mut Source>) -> Result<(), Trouble> {
         loop {
             let Some(stream) = &mut self.stream else { return Err(Trouble::Connect("the connection is gone".into())) };
             match self.session.poll(Instant::now()) {
@@ -205,9 +199,7 @@ impl Connection {
                         }
                     }
                 }
-                Action::Ready => return Ok(Stop::Ready),
-                Action::Done => return Ok(Stop::Done),
-                Action::Close => return Ok(Stop::Closed),
+                Action::Ready | Action::Done | Action::Close => return Ok(()),
                 Action::Failed => {
                     let failure = self.session.failure().cloned();
                     return Err(Trouble::Session(failure.unwrap_or(Failure::Broken { stage: Stage::Idle })));

@@ -162,13 +162,12 @@ impl Outbound {
             Ok(answer) => sts::record_id(&answer.records),
             Err(_) => None,
         };
-        let parsed = |text: &str| Policy::parse(text);
-        let Some(id) = id else { return remembered.and_then(|p| parsed(&p.text)) };
+        let Some(id) = id else { return remembered.and_then(|p| Policy::parse(&p.text)) };
         if let Some(old) = remembered.as_ref().filter(|old| old.id == id) {
-            return parsed(&old.text);
+            return Policy::parse(&old.text);
         }
         if self.sts_pauses(domain, now) {
-            return remembered.and_then(|p| parsed(&p.text));
+            return remembered.and_then(|p| Policy::parse(&p.text));
         }
         let fetched = match self.dns.addresses(&format!("mta-sts.{domain}")).await {
             Ok((v4, v6)) => {
@@ -189,7 +188,7 @@ impl Outbound {
             Err(why) => {
                 tracing::info!(domain, why, at = clock::iso(now), "no TLS policy, although one is announced");
                 self.pause_sts(domain, now + STS_PAUSE);
-                remembered.and_then(|p| parsed(&p.text))
+                remembered.and_then(|p| Policy::parse(&p.text))
             }
         }
     }

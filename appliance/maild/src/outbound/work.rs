@@ -105,8 +105,7 @@ impl Worker<'_> {
         }
         let mut endpoints: [Option<Endpoints>; 2] = [None, None];
         for (message, recipients) in messages {
-            let keys = |recipients: &[(u32, Waiting)]| recipients.iter().map(|(r, _)| QueueKey { message, recipient: *r }).collect::<Vec<_>>();
-            let all = keys(&recipients);
+            let all: Vec<QueueKey> = recipients.iter().map(|(r, _)| QueueKey { message, recipient: *r }).collect();
             let read = self.context.read(move |r| Ok((r.outgoing(message)?, r.content(message)?))).await;
             let (outgoing, content) = match read {
                 Ok((Some(outgoing), Some(content))) => (outgoing, content),

@@ -70,11 +70,10 @@ where
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let visit = Visit::from_request_parts(parts, state).await?;
-        match visit.visitor.clone() {
-            Some(visitor) if visitor.is_owner => Ok(Owner(visit, visitor)),
-            Some(_) => Err(super::pages::notice(&visit, axum::http::StatusCode::FORBIDDEN, "not-yours-title", "not-yours")),
-            None => Err(Redirect::to("/login").into_response()),
+        let Person(visit, visitor) = Person::from_request_parts(parts, state).await?;
+        match visitor.is_owner {
+            true => Ok(Owner(visit, visitor)),
+            false => Err(super::pages::notice(&visit, axum::http::StatusCode::FORBIDDEN, "not-yours-title", "not-yours")),
         }
     }
 }

@@ -44,21 +44,12 @@ pub struct From {
     from: String,
 }
 
-fn number(key: QueueKey) -> String {
-    format!("{}.{}", key.message.0, key.recipient)
-}
-
-fn parse(number: &str) -> Option<QueueKey> {
-    let (message, recipient) = number.split_once('.')?;
-    Some(QueueKey { message: MessageId(message.parse().ok()?), recipient: recipient.parse().ok()? })
-}
-
 pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response {
-    let from = parse(&query.from).unwrap_or(QueueKey { message: MessageId(0), recipient: 0 });
+    let from = query.from.parse().unwrap_or(QueueKey { message: MessageId(0), recipient: 0 });
     let t = visit.texts;
     let read = visit.context.read(move |r| {
         let mut found = r.queue(from, ROWS + 1)?;
-        let next = if found.len() > ROWS { found.pop().map(|(key, _)| number(key)) } else { None };
+        let next = if found.len() > ROWS { found.pop().map(|(key, _)| key.to_string()) } else { None };
         let rows = found.into_iter().map(|(key, waiting)| {
             let outgoing = r.outgoing(key.message)?;
             let kept = waiting.transcript.map(|recipient| r.transcript(QueueKey { recipient, ..key })).transpose()?.flatten();
@@ -70,7 +61,7 @@ pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response
                 QueueState::GivenUp => "queue-given-up",
             };
             Ok(Row {
-                number: number(key),
+                number: key.to_string(),
                 recipient: waiting.address,
                 sender: outgoing.as_ref().map(|o| o.sender.clone()).unwrap_or_default(),
                 subject: outgoing.map(|o| o.subject).unwrap_or_default(),
@@ -112,7 +103,7 @@ pub async fn order(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Re
         "bounce" => Order::GiveUp,
         _ => return super::notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
     };
-    let Some(key) = parse(&asked.number) else { return super::notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
+    let Ok(key) = asked.number.parse::<QueueKey>() else { return super::notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
     let detail = "removed from the queue by the owner".to_string();
     let order = QueueOrder { order, entries: vec![key], at: clock::now(), detail };
     match visit.context.store.order(order).done().await {
