@@ -38,6 +38,8 @@ section!(
         trust: Trust = Trust::default(),
         outbound: Outbound = Outbound::default(),
         web: Web = Web::default(),
+        acme: Acme = Acme::default(),
+        line: Line = Line::default(),
         store: StoreLimits = StoreLimits::default(),
         limits: Limits = Limits::default(),
         timeouts: Timeouts = Timeouts::default(),
@@ -125,6 +127,22 @@ section!(
     Web {
         from_everywhere: bool = false,
         session_hours: u64 = 12,
+    }
+);
+
+section!(
+    /// The authority that certificates come from.
+    Acme {
+        directory: String = "https://acme-v02.api.letsencrypt.org/directory".into(),
+        terms: String = "https://letsencrypt.org/repository/".into(),
+    }
+);
+
+section!(
+    /// Looking at the line.
+    Line {
+        probes: Vec<String> = vec!["gmail.com".into(), "outlook.com".into(), "yahoo.com".into()],
+        lists: Vec<String> = vec!["zen.spamhaus.org".into(), "bl.spamcop.net".into()],
     }
 );
 

@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use pillarbox_proto::{pop3, smtp};
-use pillarbox_store::{Fate, LedgerRecord, Reader, ShortCode, Store};
+use pillarbox_store::{Change, DeviceId, Fate, LedgerRecord, Reader, ShortCode, SignIn, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::auth::{Authenticator, network_of};
+use crate::acme::Acme;
+use crate::auth::{Authenticator, Verdict, network_of};
 use crate::clock;
 use crate::config::{Config, seconds};
+use crate::history::{History, What};
 use crate::outbound::Outbound;
 use crate::tls::Certificates;
-use crate::web;
+use crate::{settings, setup, web};
 
 /// The server's shared state.
 pub struct Context {
@@ -34,6 +36,12 @@ pub struct Context {
     pub has_space: AtomicBool,
     /// When each device last logged in, for LOGIN-DELAY.
     pub logins: Mutex<HashMap<(u32, u16), std::time::Instant>>,
+    pub acme: Acme,
+    pub history: Mutex<History>,
+    /// Sign-ins that wait for the code of a second factor.
+    pub pending: Mutex<web::Pending>,
+    /// When the server was started.
+    pub started: std::time::Instant,
     /// Wrong claim codes.
     pub claims: Mutex<web::ClaimGuard>,
     settings: RwLock<Arc<Settings>>,
@@ -125,7 +133,11 @@ impl Context {
             has_space: AtomicBool::new(true),
             logins: Mutex::new(HashMap::new()),
             claims: Mutex::default(),
-            settings: RwLock::new(Arc::new(Settings::new(config))),
+            acme: Acme::default(),
+            history: Mutex::default(),
+            pending: Mutex::default(),
+            started: std::time::Instant::now(),
+            settings: RwLock::new(Arc::new(Settings::new(with_chosen_name(config, &store)))),
             store,
             certificates,
             outbound,
@@ -171,7 +183,78 @@ impl Context {
 
     /// Takes new settings; addresses and sizes of pools stay as they were at the start.
     pub fn reload(&self, config: Config) {
+        let config = with_chosen_name(config, &self.store);
         *self.settings.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(Settings::new(config));
+    }
+
+    /// Gives the box another name, at once and from now on. Blocks.
+    pub fn rename(&self, hostname: &str) -> pillarbox_store::Result<()> {
+        settings::set(&self.store, settings::HOSTNAME, Some(hostname.to_string()))?;
+        let config = Config { hostname: hostname.to_string(), ..self.settings().config.clone() };
+        let names = certificate_names(&config);
+        *self.settings.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(Settings::new(config));
+        if let Err(error) = self.certificates.rename(&names) {
+            tracing::error!(error, "the self-signed certificate keeps the old name");
+        }
+        Ok(())
+    }
+
+    /// What the box knows of itself, for the records of its domains.
+    pub fn facts(&self, reader: &Reader) -> pillarbox_store::Result<setup::Facts> {
+        let certificate = self.certificates.facts();
+        let hostname = self.settings().config.hostname();
+        Ok(setup::Facts {
+            address: reader.setting(settings::PUBLIC_ADDRESS)?.and_then(|address| address.parse().ok()),
+            has_certificate: !certificate.is_self_signed && certificate.ends > clock::now() && certificate.names(&hostname),
+            hostname,
+        })
+    }
+
+    /// Notes what a program did.
+    pub fn note(&self, peer: IpAddr, service: &'static str, what: What, user: &str, device: &str) {
+        self.history.lock().unwrap_or_else(|e| e.into_inner()).note(clock::now(), peer, service, what, user, device);
+    }
+
+    /// Checks a password, and remembers who tried. Programs of somebody with a second factor need passwords of their own.
+    pub async fn verify(&self, service: &'static str, user: &str, password: &str, peer: IpAddr) -> Verdict {
+        let mut verdict = self.auth.verify(&self.store, user, password, peer, std::time::Instant::now()).await;
+        if let Verdict::Accepted(identity) = &verdict
+            && identity.device == DeviceId::MAIN
+            && service != WEB
+        {
+            let account = identity.account;
+            match self.read(move |r| r.factor(account)).await {
+                Ok(None) => {}
+                Ok(Some(_)) => verdict = Verdict::Denied(NEEDS_DEVICE),
+                Err(_) => verdict = Verdict::Unavailable,
+            }
+        }
+        let (what, device) = match &verdict {
+            // The page's own sign-in is complete only after a second factor.
+            Verdict::Accepted(_) if service == WEB => return verdict,
+            Verdict::Accepted(identity) => (What::SignedIn, identity.label.clone()),
+            Verdict::Denied(NEEDS_DEVICE) => (What::NeedsDevice, String::new()),
+            Verdict::Denied(_) if !user.contains('@') => (What::ShortName, String::new()),
+            Verdict::Denied(_) => (What::WrongPassword, String::new()),
+            Verdict::Wait(_) => (What::MustWait, String::new()),
+            Verdict::Unavailable => return verdict,
+        };
+        self.note(peer, service, what, user, &device);
+        let is_accepted = what == What::SignedIn;
+        if is_accepted || what == What::WrongPassword {
+            self.note_sign_in(user, SignIn { peer, service: service.to_string(), device, is_accepted }).await;
+        }
+        verdict
+    }
+
+    /// Writes a sign-in into the account's history, where it is worth that.
+    pub async fn note_sign_in(&self, user: &str, sign_in: SignIn) {
+        let (user, at) = (user.trim().to_lowercase(), clock::now());
+        let Ok(Some((account, _))) = self.read(move |r| r.account(&user)).await else { return };
+        if self.history.lock().unwrap_or_else(|e| e.into_inner()).is_worth_keeping(account, &sign_in, at) {
+            // Nobody waits for it, and nothing depends on it.
+            drop(self.store.change(Change::NoteSignIn { account, at, sign_in }));
+        }
     }
 
     /// Whether mail can be taken on at all.
@@ -208,6 +291,29 @@ impl Context {
             ..LedgerRecord::new(clock::now(), Fate::Refused, code)
         });
     }
+}
+
+/// The box's pages as a service people sign in to.
+pub const WEB: &str = "web";
+const NEEDS_DEVICE: &str = "This account has a second factor: make a password for this program on the box's page, under Mail programs";
+
+/// The name the owner chose counts where the file names none.
+fn with_chosen_name(mut config: Config, store: &Store) -> Config {
+    if config.hostname.is_empty() {
+        match store.read(|r| r.setting(settings::HOSTNAME)) {
+            Ok(chosen) => config.hostname = chosen.unwrap_or_default(),
+            Err(error) => tracing::error!(%error, "the box's name can't be read"),
+        }
+    }
+    config
+}
+
+/// The names that a self-signed certificate is made for.
+pub fn certificate_names(config: &Config) -> Vec<String> {
+    let mut names = vec![config.hostname(), "pillarbox.local".into(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Runs something that may block where that harms nobody.

@@ -196,60 +196,17 @@ fn der_length(length: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// A DNS record, ready to be published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DnsRecord {
-    /// Without the dot at its end.
-    pub name: String,
-    pub kind: &'static str,
-    pub value: String,
-    pub why: &'static str,
-    /// The name of the same words in the pages' catalogue.
-    pub key: &'static str,
-}
-
-/// The records that a domain of this box should have.
-pub fn records(reader: &Reader, domain: &str, hostname: &str, now: u64) -> pillarbox_store::Result<Vec<DnsRecord>> {
-    let record = |name: String, kind, value: String, why, key| DnsRecord { name, kind, value, why, key };
-    let mut records = vec![
-        record(domain.into(), "MX", format!("10 {hostname}."), "where other servers bring mail for the domain", "record-mx"),
-        record(domain.into(), "TXT", "v=spf1 mx ~all".into(), "who may send mail of the domain (SPF)", "record-spf"),
-    ];
-    for (selector, key) in reader.signing_keys(domain)? {
-        if key.retired.is_some_and(|at| at + PUBLISHED_FOR < now) {
-            continue;
-        }
+/// Selector, kind and public key of the records that a domain should publish, and whether it signs no more.
+pub fn published(reader: &Reader, domain: &str, now: u64) -> pillarbox_store::Result<Vec<(String, String, bool)>> {
+    let keys = reader.signing_keys(domain)?.into_iter().filter(|(_, key)| key.retired.is_none_or(|at| at + PUBLISHED_FOR >= now));
+    let value = |(selector, key): (String, SigningKey)| {
         let kind = match key.kind {
             KeyKind::Rsa => "rsa",
             KeyKind::Ed25519 => "ed25519",
         };
-        let (why, text) = match key.retired {
-            None => ("the key with which this box signs the domain's mail (DKIM)", "record-dkim"),
-            Some(_) => ("an older key: leave it until mail signed with it has arrived (30 days)", "record-dkim-old"),
-        };
-        let value = format!("v=DKIM1; k={kind}; p={}", key.public);
-        records.push(record(format!("{selector}._domainkey.{domain}"), "TXT", value, why, text));
-    }
-    let dmarc = format!("v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}");
-    let why = "what others do with mail that only pretends to be the domain's (DMARC)";
-    records.push(record(format!("_dmarc.{domain}"), "TXT", dmarc, why, "record-dmarc"));
-    Ok(records)
-}
-
-/// The records as lines of a zone file (RFC 1035 §5.1); long texts in pieces of at most 255 octets.
-pub fn zone_lines(records: &[DnsRecord]) -> String {
-    let line = |record: &DnsRecord| {
-        let value = match record.kind {
-            "TXT" => {
-                let octets = record.value.as_bytes();
-                let pieces = octets.chunks(250).map(|piece| format!("\"{}\"", String::from_utf8_lossy(piece)));
-                pieces.collect::<Vec<_>>().join(" ")
-            }
-            _ => record.value.clone(),
-        };
-        format!("; {}\n{}. 3600 IN {} {value}\n", record.why, record.name, record.kind)
+        (format!("{selector}._domainkey.{domain}"), format!("v=DKIM1; k={kind}; p={}", key.public), key.retired.is_some())
     };
-    records.iter().map(line).collect()
+    Ok(keys.map(value).collect())
 }
 
 #[cfg(test)]
@@ -274,13 +231,10 @@ mod tests {
         let fields = String::from_utf8(fields).unwrap();
         assert_eq!(fields.matches("DKIM-Signature: ").count(), 2);
         assert!(fields.contains("a=rsa-sha256") && fields.contains("a=ed25519-sha256") && fields.ends_with("\r\n"));
-        let records = |now| store.read(|r| records(r, "box.example", "mail.box.example", now)).unwrap();
-        let dkim = |now| records(now).into_iter().filter(|r| r.name.contains("_domainkey")).count();
+        let dkim = |now| store.read(|r| published(r, "box.example", now)).unwrap().len();
         assert_eq!(dkim(1_790_000_000), 2);
         rotate(&store, &secrets, "box.example", 1_790_100_000).unwrap();
         assert_eq!(dkim(1_790_100_000), 4);
         assert_eq!(dkim(1_790_100_000 + PUBLISHED_FOR + 1), 2);
-        let zone = zone_lines(&records(1_790_100_000));
-        assert!(zone.contains("box.example. 3600 IN MX 10 mail.box.example.") && zone.lines().all(|l| l.len() < 600));
     }
 }

@@ -115,6 +115,24 @@ impl Dns {
         self.ask(name, RecordType::TXT, pick).await
     }
 
+    /// The names of an address, by its reverse name.
+    pub async fn ptr(&self, reverse: &str) -> Result<Answer<String>, DnsError> {
+        let pick = |data: &RData| match data {
+            RData::PTR(name) => Some(host_text(name)),
+            _ => None,
+        };
+        self.ask(reverse, RecordType::PTR, pick).await
+    }
+
+    /// Where a service is (RFC 2782): `priority weight port target` of each.
+    pub async fn srv(&self, name: &str) -> Result<Answer<String>, DnsError> {
+        let pick = |data: &RData| match data {
+            RData::SRV(srv) => Some(format!("{} {} {} {}", srv.priority, srv.weight, srv.port, host_text(&srv.target))),
+            _ => None,
+        };
+        self.ask(name, RecordType::SRV, pick).await
+    }
+
     /// TLSA records of a service (RFC 6698 §3); proven or not.
     pub async fn tlsa(&self, host: &str, port: u16) -> Result<Answer<Tlsa>, DnsError> {
         let pick = |data: &RData| match data {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pillarbox_store::{Change, Maintained, Retention, Space};
 
-use crate::{clock, dkim};
+use crate::{acme, clock, dkim, hours};
 use crate::context::{Context, off_thread};
 use crate::server::notify;
 use crate::tls::Refreshed;
@@ -38,6 +38,8 @@ pub async fn run(context: Arc<Context>) {
             keep_house(&context).await;
             make_keys(&context).await;
             end_sessions(&context).await;
+            hours::count(&context).await;
+            acme::renew(&context).await;
         }
         if beats.is_multiple_of(HOUR) {
             context.outbound.dns.look_again();

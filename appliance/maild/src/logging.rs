@@ -1,10 +1,39 @@
-//! Logs: to the journal where there is one, else to standard error. Fixed fields, never content or secrets.
+//! Logs: to the journal where there is one, else to standard error. Fixed fields, never content or secrets. The last
+//! lines are also kept in memory, for the owner's page.
 
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::sync::Mutex;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::prelude::*;
+
+use crate::clock;
 
 /// Where the journal listens.
 const JOURNAL: &str = "/run/systemd/journal/socket";
+/// Lines kept for the page, and characters of each.
+const LINES: usize = 300;
+const LENGTH: usize = 400;
+
+/// A line that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Seconds since 1970.
+    pub at: u64,
+    pub level: &'static str,
+    pub text: String,
+}
+
+static RECENT: Mutex<VecDeque<Line>> = Mutex::new(VecDeque::new());
+
+/// The last lines, oldest first.
+pub fn recent() -> Vec<Line> {
+    RECENT.lock().unwrap_or_else(|e| e.into_inner()).iter().cloned().collect()
+}
 
 /// Starts logging at a level such as `info`.
 pub fn start(level: &str) -> Result<(), String> {
@@ -17,6 +46,41 @@ pub fn start(level: &str) -> Result<(), String> {
     let stderr = journal.is_none().then(|| {
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false)
     });
-    let started = tracing_subscriber::registry().with(level).with(journal).with(stderr).try_init();
+    let kept = Kept.with_filter(LevelFilter::INFO);
+    let started = tracing_subscriber::registry().with(kept).with(journal.with_filter(level)).with(stderr.with_filter(level)).try_init();
     started.map_err(|e| format!("starting the log: {e}"))
+}
+
+/// Keeps the last lines.
+struct Kept;
+
+impl<S: Subscriber> Layer<S> for Kept {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut words = Words(String::new());
+        event.record(&mut words);
+        let Words(mut text) = words;
+        text.truncate(text.floor_char_boundary(LENGTH));
+        let line = Line { at: clock::now(), level: event.metadata().level().as_str(), text };
+        let mut lines = RECENT.lock().unwrap_or_else(|e| e.into_inner());
+        if lines.len() >= LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+/// The message, then the fields.
+struct Words(String);
+
+impl Visit for Words {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        // Writing into a string can't fail.
+        let _ = match field.name() {
+            "message" => {
+                let rest = std::mem::take(&mut self.0);
+                write!(self.0, "{value:?}{rest}")
+            }
+            name => write!(self.0, " {name}={value:?}"),
+        };
+    }
 }

@@ -3,6 +3,7 @@
 //! Layers, each may use those below it: edges (`smtp`, `pop3`, `web`), roles (`mta`, `msa`, `mda`, `auth`),
 //! services (`outbound`, `dns`, `dkim`, `secrets`, `tls`, `clock`). `server` puts them together; `cli` is the other way in.
 
+mod acme;
 mod auth;
 mod cli;
 mod clock;
@@ -11,15 +12,21 @@ mod context;
 mod dkim;
 mod dns;
 mod head;
+mod history;
+mod hours;
 mod housekeeping;
+mod line;
 mod logging;
 mod mda;
 mod msa;
 mod mta;
 mod outbound;
 mod pop3;
+mod preseed;
+mod round;
 mod secrets;
 mod server;
+mod settings;
 mod setup;
 mod smtp;
 mod sockets;

@@ -11,12 +11,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, seconds};
-use crate::context::{Connections, Context, TooMany};
+use crate::context::{Connections, Context, TooMany, certificate_names};
+use crate::history::What;
 use crate::stream::{Ended, Patience, Stream};
 use crate::tls::Certificates;
 use crate::outbound::Outbound;
 use crate::secrets::Secrets;
-use crate::{housekeeping, outbound, pop3, smtp, sockets, web};
+use crate::{housekeeping, outbound, pop3, preseed, smtp, sockets, web};
 
 /// A service by its listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,8 @@ impl Server {
         raise_file_limit();
         let store = Store::open(&config.data, Access::Server, &config.store_options()).map_err(|e| e.to_string())?;
         let (certificate, key) = config.tls_files();
-        let certificates = Certificates::open(certificate, key, &certificate_names(&config))?;
+        let issued = config.tls.certificate.as_os_str().is_empty().then(|| config.data.join("tls").join("issued.pem"));
+        let certificates = Certificates::open(certificate, key, issued, &certificate_names(&config))?;
         let listeners = sockets::listen(&config)?;
         let config = with_real_ports(config, &listeners);
         let public = |(service, listener): &(Service, TcpListener)| {
@@ -99,6 +101,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (alive, done) = mpsc::channel(1);
         let context = Arc::new(Context::new(config, store, certificates, outbound, stopped, alive));
+        preseed::apply_at_start(&context)?;
         context.prepare_claim()?;
         Ok(Server { context, listeners, config_path, stop, done })
     }
@@ -192,13 +195,6 @@ pub fn notify(states: &[sd_notify::NotifyState]) {
     }
 }
 
-fn certificate_names(config: &Config) -> Vec<String> {
-    let mut names = vec![config.hostname(), "pillarbox.local".into(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
-    names.sort();
-    names.dedup();
-    names
-}
-
 fn reload(context: &Context, path: Option<&std::path::Path>) {
     match path.map(Config::read).transpose() {
         Ok(Some(config)) => {
@@ -240,10 +236,18 @@ async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: Ip
         Ok(counted) => counted,
         Err(too_many) => return turn_away(service, &mut stream, peer, too_many).await,
     };
-    let ended = match service.starts_with_tls() {
-        true => stream.start_tls(context.certificates.current()).await,
-        false => Ok(stream),
+    let is_program = !matches!(service, Service::Smtp | Service::Http | Service::Https);
+    if is_program {
+        context.note(peer, service.name(), What::Connected, "", "");
+    }
+    let ended = match service {
+        Service::Https => stream.start_tls(context.certificates.current_for_https()).await,
+        _ if service.starts_with_tls() => stream.start_tls(context.certificates.current()).await,
+        _ => Ok(stream),
     };
+    if is_program && ended.is_err() {
+        context.note(peer, service.name(), What::TlsFailed, "", "");
+    }
     let ended = match ended {
         Ok(stream) => converse(context, service, stream, peer, router).await,
         Err(ended) => Err(ended),

@@ -1,4 +1,4 @@
-//! The box's certificate: made at first start, read again when its files change.
+//! The box's certificate: made at first start, read again when its files change, replaced by one from an authority.
 
 use std::fs;
 use std::io::Write;
@@ -8,48 +8,152 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
 
 use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// The protocol with which an authority asks for its proof (RFC 8737 §4).
+const ACME_TLS: &[u8] = b"acme-tls/1";
 
 /// Hands out the current TLS configuration.
 pub struct Certificates {
-    certificate: PathBuf,
-    key: PathBuf,
-    current: RwLock<Arc<ServerConfig>>,
+    /// Certificate and key as set, or self-signed.
+    files: (PathBuf, PathBuf),
+    /// What an authority gave: chain and key in one file, so that no crash can tear them apart. `None` where the
+    /// owner's own files are in use.
+    issued: Option<PathBuf>,
+    state: RwLock<State>,
     seen: Mutex<Stamp>,
+    /// While an authority asks for a proof over TLS.
+    proof: RwLock<Option<Arc<ServerConfig>>>,
 }
 
-/// When the two files were last changed.
-type Stamp = (Option<SystemTime>, Option<SystemTime>);
+struct State {
+    config: Arc<ServerConfig>,
+    facts: Facts,
+}
+
+/// What stands in the certificate in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub names: Vec<String>,
+    pub issuer: String,
+    /// Seconds since 1970.
+    pub starts: u64,
+    pub ends: u64,
+    pub is_self_signed: bool,
+    /// SHA-256 over the certificate, in hex with colons: what a browser shows.
+    pub fingerprint: String,
+}
+
+impl Facts {
+    /// Whether a name is one of the certificate's (RFC 6125 §6.4).
+    pub fn names(&self, host: &str) -> bool {
+        self.names.iter().any(|name| match name.strip_prefix("*.") {
+            Some(suffix) => host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix)),
+            None => name.eq_ignore_ascii_case(host),
+        })
+    }
+}
+
+/// When the files were last changed.
+type Stamp = Vec<Option<SystemTime>>;
 
 impl Certificates {
-    /// Loads the certificate, making a self-signed one for `names` where there is none.
-    pub fn open(certificate: PathBuf, key: PathBuf, names: &[String]) -> Result<Certificates, String> {
+    /// Loads the certificate, making a self-signed one for `names` where there is none. With `issued`, a certificate
+    /// from an authority at that place comes first.
+    pub fn open(certificate: PathBuf, key: PathBuf, issued: Option<PathBuf>, names: &[String]) -> Result<Certificates, String> {
         if !certificate.exists() && !key.exists() {
             make_self_signed(&certificate, &key, names)?;
         }
-        let seen = stamp(&certificate, &key);
-        let config = load(&certificate, &key)?;
-        Ok(Certificates { certificate, key, current: RwLock::new(config), seen: Mutex::new(seen) })
+        let files = (certificate, key);
+        let state = match issued.as_deref().filter(|path| path.exists()).map(|path| load(path, path)) {
+            Some(Ok(state)) => state,
+            Some(Err(error)) => {
+                // Mail must go on with the other one.
+                tracing::error!(error, "the certificate from the authority is not usable");
+                load(&files.0, &files.1)?
+            }
+            None => load(&files.0, &files.1)?,
+        };
+        let certificates =
+            Certificates { files, issued, state: RwLock::new(state), seen: Mutex::default(), proof: RwLock::default() };
+        *certificates.seen.lock().unwrap_or_else(|e| e.into_inner()) = certificates.stamp();
+        Ok(certificates)
     }
 
     /// What new connections use.
     pub fn current(&self) -> Arc<ServerConfig> {
-        self.current.read().unwrap_or_else(|e| e.into_inner()).clone()
+        self.state.read().unwrap_or_else(|e| e.into_inner()).config.clone()
+    }
+
+    /// What new HTTPS connections use: an authority may ask for its proof there.
+    pub fn current_for_https(&self) -> Arc<ServerConfig> {
+        let proof = self.proof.read().unwrap_or_else(|e| e.into_inner()).clone();
+        proof.unwrap_or_else(|| self.current())
+    }
+
+    /// What stands in the certificate in use.
+    pub fn facts(&self) -> Facts {
+        self.state.read().unwrap_or_else(|e| e.into_inner()).facts.clone()
+    }
+
+    /// Whether the owner's own files decide, and nothing is issued.
+    pub fn is_from_files(&self) -> bool {
+        self.issued.is_none()
     }
 
     /// Looks whether the files changed and loads them. On an error the old certificate stays in use.
     pub fn refresh(&self) -> Result<Refreshed, String> {
-        let stamp = stamp(&self.certificate, &self.key);
+        let stamp = self.stamp();
         let mut seen = self.seen.lock().unwrap_or_else(|e| e.into_inner());
         if *seen == stamp {
             return Ok(Refreshed::Unchanged);
         }
         // Remembered also when loading fails, so that one mistake is reported once.
         *seen = stamp;
-        let config = load(&self.certificate, &self.key)?;
-        *self.current.write().unwrap_or_else(|e| e.into_inner()) = config;
+        let state = match self.issued.as_deref().filter(|path| path.exists()) {
+            Some(path) => load(path, path)?,
+            None => load(&self.files.0, &self.files.1)?,
+        };
+        *self.state.write().unwrap_or_else(|e| e.into_inner()) = state;
         Ok(Refreshed::Replaced)
+    }
+
+    /// Takes a certificate from an authority into use: its chain and its key, in PEM.
+    pub fn install(&self, chain: &str, key: &str) -> Result<(), String> {
+        let path = self.issued.as_deref().ok_or("the certificate's files are set in pillarbox.toml")?;
+        let trial = path.with_extension("trial");
+        write_private(&trial, &format!("{chain}\n{key}\n"))?;
+        load(&trial, &trial)?;
+        fs::rename(&trial, path).map_err(|e| format!("{}: {e}", path.display()))?;
+        self.refresh().map(drop)
+    }
+
+    /// Makes a new self-signed certificate for these names, where a self-signed one of ours is in use.
+    pub fn rename(&self, names: &[String]) -> Result<(), String> {
+        if self.is_from_files() || !self.facts().is_self_signed {
+            return Ok(());
+        }
+        make_self_signed(&self.files.0, &self.files.1, names)?;
+        self.refresh().map(drop)
+    }
+
+    /// Answers an authority that asks over TLS (RFC 8737) for `name` with the digest of the key authorization;
+    /// `None` ends that.
+    pub fn prove(&self, proof: Option<(&str, &[u8])>) -> Result<(), String> {
+        let config = proof.map(|(name, digest)| proof_config(name, digest, self.current())).transpose()?;
+        *self.proof.write().unwrap_or_else(|e| e.into_inner()) = config;
+        Ok(())
+    }
+
+    fn stamp(&self) -> Stamp {
+        let changed = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+        let issued = self.issued.as_deref().and_then(changed);
+        vec![changed(&self.files.0), changed(&self.files.1), issued]
     }
 }
 
@@ -60,26 +164,71 @@ pub enum Refreshed {
     Replaced,
 }
 
-fn stamp(certificate: &Path, key: &Path) -> Stamp {
-    let changed = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
-    (changed(certificate), changed(key))
-}
-
-fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
+fn load(certificate: &Path, key: &Path) -> Result<State, String> {
     let fail = |path: &Path, e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
     let chain = chain.map_err(|e| fail(certificate, &e))?;
+    let facts = chain.first().ok_or("no certificate in it".to_string()).and_then(|first| facts(first)).map_err(|e| fail(certificate, &e))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|e| fail(key, &e))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(|e| fail(certificate, &e))?;
+    let mut config = builder()?.with_single_cert(chain, private).map_err(|e| fail(certificate, &e))?;
     // Resumption for clients that poll, in bounded memory.
     config.session_storage = rustls::server::ServerSessionMemoryCache::new(256);
     config.send_tls13_tickets = 1;
+    Ok(State { config: Arc::new(config), facts })
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(builder.map_err(|e| e.to_string())?.with_no_client_auth())
+}
+
+fn facts(der: &CertificateDer) -> Result<Facts, String> {
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
+    let names = certificate.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
+    let name = |name: &GeneralName| match name {
+        GeneralName::DNSName(name) => Some(name.to_string()),
+        _ => None,
+    };
+    let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+    let issuer = certificate.issuer();
+    let organisation = issuer.iter_organization().chain(issuer.iter_common_name()).find_map(|o| o.as_str().ok());
+    let fingerprint = Sha256::digest(der).iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":");
+    Ok(Facts {
+        names: names.map(|names| names.iter().filter_map(name).collect()).unwrap_or_default(),
+        issuer: organisation.unwrap_or_default().to_string(),
+        starts: seconds(certificate.validity().not_before),
+        ends: seconds(certificate.validity().not_after),
+        is_self_signed: certificate.issuer() == certificate.subject(),
+        fingerprint,
+    })
+}
+
+/// Answers with the proof when that is asked for, with the usual certificate else.
+#[derive(Debug)]
+struct Proof {
+    proof: Arc<CertifiedKey>,
+    usual: Arc<ServerConfig>,
+}
+
+impl ResolvesServerCert for Proof {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asks = hello.alpn().is_some_and(|mut protocols| protocols.any(|p| p == ACME_TLS));
+        if asks { Some(self.proof.clone()) } else { self.usual.cert_resolver.resolve(hello) }
+    }
+}
+
+fn proof_config(name: &str, digest: &[u8], usual: Arc<ServerConfig>) -> Result<Arc<ServerConfig>, String> {
+    let fail = |e: rcgen::Error| format!("making the proof: {e}");
+    let mut params = rcgen::CertificateParams::new(vec![name.to_string()]).map_err(fail)?;
+    params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(digest)];
+    let key = rcgen::KeyPair::generate().map_err(fail)?;
+    let certificate = params.self_signed(&key).map_err(fail)?;
+    let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(|e| e.to_string())?;
+    let signing = rustls::crypto::ring::sign::any_supported_type(&private).map_err(|e| e.to_string())?;
+    let proof = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signing));
+    let mut config = builder()?.with_cert_resolver(Arc::new(Proof { proof, usual }));
+    config.alpn_protocols = vec![ACME_TLS.to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
@@ -111,7 +260,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
         let names = ["box.example".to_string()];
-        let certificates = Certificates::open(cert.clone(), key.clone(), &names).unwrap();
+        let certificates = Certificates::open(cert.clone(), key.clone(), Some(dir.path().join("issued.pem")), &names).unwrap();
         let first = certificates.current();
         assert_eq!(certificates.refresh(), Ok(Refreshed::Unchanged));
         fs::write(&cert, "nonsense").unwrap();
@@ -120,5 +269,37 @@ mod tests {
         make_self_signed(&cert, &key, &names).unwrap();
         assert_eq!(certificates.refresh(), Ok(Refreshed::Replaced));
         assert!(!Arc::ptr_eq(&first, &certificates.current()));
+    }
+
+    #[test]
+    fn an_issued_certificate_comes_first_and_its_loss_leaves_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let names = ["box.example".to_string()];
+        let open = || Certificates::open(path("cert.pem"), path("key.pem"), Some(path("issued.pem")), &names).unwrap();
+        let certificates = open();
+        assert!(certificates.facts().is_self_signed && certificates.facts().names("Box.example"));
+        certificates.rename(&["mail.example".into()]).unwrap();
+        assert_eq!(certificates.facts().names, ["mail.example"]);
+        let authority = rcgen::CertificateParams::new(vec![]).unwrap();
+        let authority_key = rcgen::KeyPair::generate().unwrap();
+        let issuer = rcgen::Issuer::new(authority, authority_key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["mail.example".into(), "*.example".into()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "mail.example");
+        let issued = params.signed_by(&key, &issuer).unwrap();
+        assert!(certificates.install("nonsense", &key.serialize_pem()).is_err());
+        certificates.install(&issued.pem(), &key.serialize_pem()).unwrap();
+        let facts = open().facts();
+        assert!(!facts.is_self_signed && facts.names("x.example") && !facts.names("a.b.example"), "{facts:?}");
+        assert_eq!(facts.fingerprint.len(), 95);
+        certificates.rename(&names).unwrap();
+        assert_eq!(certificates.facts(), facts, "an issued one keeps its names");
+        fs::write(path("issued.pem"), "torn").unwrap();
+        assert!(open().facts().is_self_signed);
+        certificates.prove(Some(("mail.example", &[7; 32]))).unwrap();
+        assert!(!Arc::ptr_eq(&certificates.current(), &certificates.current_for_https()));
+        certificates.prove(None).unwrap();
+        assert!(Arc::ptr_eq(&certificates.current(), &certificates.current_for_https()));
     }
 }

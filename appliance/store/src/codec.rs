@@ -205,6 +205,11 @@ pub fn check_all(octets: &[u8]) {
     check::<crate::directory::DomainRecord>(octets);
     check::<crate::directory::AddressTarget>(octets);
     check::<crate::directory::WebSession>(octets);
+    check::<crate::owner::Setting>(octets);
+    check::<crate::owner::OneTimeLink>(octets);
+    check::<crate::owner::SecondFactor>(octets);
+    check::<crate::owner::SignIn>(octets);
+    check::<crate::owner::Hour>(octets);
     check::<crate::mailbox::Entry>(octets);
     check::<crate::mailbox::FolderState>(octets);
     check::<crate::mailbox::FolderName>(octets);

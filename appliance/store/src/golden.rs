@@ -12,6 +12,7 @@ use crate::directory::{Account, AddressTarget, Credential, DomainRecord, Mailbox
 use crate::key::{AccountId, BlobId, MessageId};
 use crate::ledger::{Fate, LedgerRecord, ShortCode};
 use crate::mailbox::{Entry, Flags, FolderName, FolderState, UidSet, View};
+use crate::owner::{Hour, OneTimeLink, SecondFactor, Setting, SignIn};
 use crate::queue::{
     Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting,
 };
@@ -39,6 +40,17 @@ fn rows_of_the_directory() {
     golden(AddressTarget::Alias(vec!["c@d".into()]), "01 01 01 03634064");
     let session = WebSession { account: AccountId(9), form_token: "f".into(), created: 1, seen: 2, agent: "a".into() };
     golden(session, "01 00000009 0166 0000000000000001 0000000000000002 0161");
+}
+
+#[test]
+fn rows_of_the_owner() {
+    golden(Setting("x".into()), "01 0178");
+    golden(OneTimeLink { account: AccountId(9), expires: 5 }, "01 00000009 0000000000000005");
+    golden(SecondFactor { sealed: vec![7], recovery: vec!["r".into()], last_step: 3 }, "01 0107 01 0172 0000000000000003");
+    let sign_in = SignIn { peer: IpAddr::from([192, 0, 2, 1]), service: "web".into(), device: "d".into(), is_accepted: true };
+    golden(sign_in, "01 04c0000201 03776562 0164 01");
+    let hour = Hour { delivered: 1, relayed: 2, refused: 3, bounced: 4, queued: 5, oldest: 300, disk: 6, ledger: 7 };
+    golden(hour, "01 01 02 03 04 05 ac02 06 07");
 }
 
 #[test]

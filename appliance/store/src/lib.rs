@@ -17,6 +17,7 @@ mod ledger;
 mod mailbox;
 mod maildrop;
 mod migrate;
+mod owner;
 mod queue;
 mod reader;
 mod tables;
@@ -32,6 +33,7 @@ pub use key::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId
 pub use ledger::{Fate, LedgerRecord, ShortCode, TEXT_LIMIT, term, words};
 pub use mailbox::{Entry, Flags, FolderState};
 pub use maildrop::{Maildrop, MaildropEntry};
+pub use owner::{Hour, OneTimeLink, SecondFactor, SignIn};
 pub use queue::{
     Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting,
 };

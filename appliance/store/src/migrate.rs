@@ -3,7 +3,8 @@
 //! A step is a function in a file of its own below `migrate/`; it runs once, in one transaction with
 //! the new version number. Format 1 is the first, so it has no step. Format 2 brought the queue and the ledger's
 //! Message-IDs; its tables are made when they are missing and old records are still read, so its step is empty:
-//! the number alone keeps an older release from meeting records that it cannot read.
+//! the number alone keeps an older release from meeting records that it cannot read. Format 3 brought second factors:
+//! an older release would not ask for them.
 
 use heed::Env;
 
@@ -11,13 +12,13 @@ use crate::error::{Error, Result};
 use crate::tables::Tables;
 
 /// The format this release reads and writes.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 const FORMAT_KEY: &str = "format";
 
 type Step = fn(&Tables, &mut heed::RwTxn) -> Result<()>;
 
 /// `STEPS[n]` brings format `n + 1` to `n + 2`.
-const STEPS: &[Step] = &[|_, _| Ok(())];
+const STEPS: &[Step] = &[|_, _| Ok(()), |_, _| Ok(())];
 
 /// The format of an existing store, without changing anything. `None` for a new one.
 pub(crate) fn format(tables: &Tables, txn: &heed::RoTxn) -> Result<Option<u32>> {

@@ -13,6 +13,7 @@ use crate::key::{
 use crate::ledger::LedgerRecord;
 use crate::mailbox::{Entry, FolderState};
 use crate::maildrop::{Maildrop, MaildropEntry};
+use crate::owner::{Hour, OneTimeLink, SecondFactor, SignIn, SignInKey};
 use crate::queue::{Outgoing, Route, SigningKey, StsPolicy, Transcript, Waiting};
 
 /// Ledger records per block of its index.
@@ -347,6 +348,44 @@ impl<'a> Reader<'a> {
         let doing = "reading sessions";
         let rows = self.shared.tables.sessions.iter(&self.txn).map_err(Error::lmdb(doing))?;
         rows.map(|row| row.map(|(key, s)| (key.to_string(), s)).map_err(Error::lmdb(doing))).collect()
+    }
+
+    /// What the owner chose under this name.
+    pub fn setting(&self, key: &str) -> Result<Option<String>> {
+        let setting = self.shared.tables.settings.get(&self.txn, key).map_err(Error::lmdb("reading settings"))?;
+        Ok(setting.map(|setting| setting.0))
+    }
+
+    /// A link for a new password by the hash of what stands in it.
+    pub fn link(&self, key: &str) -> Result<Option<OneTimeLink>> {
+        self.shared.tables.links.get(&self.txn, key).map_err(Error::lmdb("reading a link"))
+    }
+
+    /// An account's second factor.
+    pub fn factor(&self, account: AccountId) -> Result<Option<SecondFactor>> {
+        self.shared.tables.factors.get(&self.txn, &account).map_err(Error::lmdb("reading a second factor"))
+    }
+
+    /// The last sign-ins of an account, newest first, with their times.
+    pub fn sign_ins(&self, account: AccountId, limit: usize) -> Result<Vec<(u64, SignIn)>> {
+        let doing = "reading sign-ins";
+        let range = SignInKey { account, at: 0 }..=SignInKey { account, at: u64::MAX };
+        let rows = self.shared.tables.sign_ins.rev_range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        rows.take(limit).map(|row| row.map(|(key, sign_in)| (key.at, sign_in)).map_err(Error::lmdb(doing))).collect()
+    }
+
+    /// The hours from this one on, with their numbers.
+    pub fn hours(&self, from: u64) -> Result<Vec<(u64, Hour)>> {
+        let doing = "reading hours";
+        let rows = self.shared.tables.hours.range(&self.txn, &(from..)).map_err(Error::lmdb(doing))?;
+        rows.collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
+    }
+
+    /// Ledger records after a place, oldest first, at most `limit`.
+    pub fn ledger_after(&self, place: LedgerId, limit: usize) -> Result<Vec<(LedgerId, LedgerRecord)>> {
+        let doing = "reading the ledger";
+        let rows = self.shared.tables.ledger.range(&self.txn, &(LedgerId(place.0 + 1)..)).map_err(Error::lmdb(doing))?;
+        rows.take(limit).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
     }
 
     /// An account by its number.

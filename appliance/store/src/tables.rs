@@ -13,6 +13,7 @@ use crate::key::{
 };
 use crate::ledger::LedgerRecord;
 use crate::mailbox::{Entry, FolderName, FolderState, UidSet, View};
+use crate::owner::{Hour, OneTimeLink, SecondFactor, Setting, SignIn, SignInKey};
 use crate::queue::{Outgoing, Route, SigningKey, StsPolicy, Transcript, Waiting};
 
 type Table<'e, K, V> = Database<'e, Key<K>, Value<V>>;
@@ -116,6 +117,15 @@ tables! {
     sessions: TextTable<'e, WebSession>,
     /// Notices that came about a message that was sent.
     reports: Database<'e, Key<ReportKey>, Unit>,
+    /// What the owner chose, by name.
+    settings: TextTable<'e, Setting>,
+    /// Links for new passwords by the hash of what stands in them.
+    links: TextTable<'e, OneTimeLink>,
+    factors: Table<'e, AccountId, SecondFactor>,
+    /// The last sign-ins of each account.
+    sign_ins: Table<'e, SignInKey, SignIn>,
+    /// By hours since 1970.
+    hours: Table<'e, u64, Hour>,
 }
 
 impl Tables<'_> {

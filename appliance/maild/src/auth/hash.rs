@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 pub const DECOY: &str =
     "$argon2id$v=19$m=7168,t=5,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// Fewest characters of a password that somebody chooses.
+pub const SHORTEST: usize = 10;
+
 /// Letters and digits that can't be mistaken for one another when typed from a screen.
 const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
 

@@ -1,6 +1,7 @@
 //! Who is logging in? One answer for SMTP, POP3 and later the web: same throttle, same cache, same words.
 
 mod cache;
+pub mod factor;
 pub mod hash;
 mod throttle;
 
@@ -14,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use cache::Cache;
 pub use throttle::{is_private, network_of};
+pub use throttle::Waiting;
 use throttle::{Decision, Throttle};
 
 /// Someone who proved who they are.
@@ -89,6 +91,11 @@ impl Authenticator {
                 Verdict::Denied(if user.contains('@') { WRONG } else { SHORT_NAME })
             }
         }
+    }
+
+    /// Who has to wait now, longest first.
+    pub fn waiting(&self, now: Instant) -> Vec<Waiting> {
+        self.lock_throttle().waiting(now)
     }
 
     async fn matching(

@@ -26,6 +26,16 @@ pub enum Decision {
     Wait(u64),
 }
 
+/// Someone who has to wait before the next attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// An address, or a user name as tried from outside.
+    pub who: String,
+    pub failures: u32,
+    /// How long still.
+    pub seconds: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Peer(IpAddr),
@@ -72,6 +82,21 @@ impl Throttle {
             None => Duration::ZERO,
             Some(excess) => self.first_wait.saturating_mul(1 << excess.min(12)).min(LONGEST),
         }
+    }
+
+    /// Whoever has to wait now, longest first.
+    pub fn waiting(&self, now: Instant) -> Vec<Waiting> {
+        let wait = |(key, failures): (&Key, &Failures)| {
+            let left = (failures.last + self.wait(failures.count)).saturating_duration_since(now).as_secs();
+            let who = match key {
+                Key::Peer(peer) => peer.to_string(),
+                Key::Account(user) => user.clone(),
+            };
+            (left > 0).then_some(Waiting { who, failures: failures.count, seconds: left })
+        };
+        let mut waiting: Vec<Waiting> = self.failures.iter().filter_map(wait).collect();
+        waiting.sort_by(|a, b| b.seconds.cmp(&a.seconds).then(a.who.cmp(&b.who)));
+        waiting
     }
 
     /// A wrong password was tried.
@@ -150,6 +175,9 @@ mod tests {
             throttle.failed(peer, "ann", attempt(n), start);
         }
         assert_eq!(throttle.decide(peer, "bob", start), Decision::Wait(61));
+        let waiting: Vec<String> = throttle.waiting(start).into_iter().map(|w| w.who).collect();
+        assert_eq!(waiting, ["203.0.113.9", "ann"]);
+        assert!(throttle.waiting(start + MEMORY).is_empty());
         throttle.failed(peer, "ann", attempt(9), start);
         assert_eq!(throttle.decide(peer, "ann", start), Decision::Wait(121));
         assert_eq!(throttle.decide(peer, "ann", start + Duration::from_secs(121)), Decision::Try);

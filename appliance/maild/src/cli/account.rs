@@ -120,8 +120,6 @@ fn policy_text(policy: MailboxPolicy) -> String {
     }
 }
 
-/// Shortest password people may choose (NIST SP 800-63B §3.1.1.2 asks for eight).
-const SHORTEST: usize = 8;
 
 /// The password and whether it was made here and must be shown.
 fn obtain(wanted: &Password) -> Result<(String, Shown), String> {
@@ -129,8 +127,8 @@ fn obtain(wanted: &Password) -> Result<(String, Shown), String> {
         return Ok((hash::generate()?, Shown::Once));
     }
     let password = password_from_stdin()?;
-    if password.chars().count() < SHORTEST {
-        return Err(format!("a password needs at least {SHORTEST} characters"));
+    if password.chars().count() < hash::SHORTEST {
+        return Err(format!("a password needs at least {} characters", hash::SHORTEST));
     }
     Ok((password, Shown::Never))
 }

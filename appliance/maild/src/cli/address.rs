@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::{Output, Place, canonical, change, say, say_json};
 use crate::secrets::Secrets;
-use crate::{clock, dkim};
+use crate::setup::{self, Facts};
+use crate::{clock, dkim, settings};
 
 #[derive(Subcommand)]
 pub enum Domain {
@@ -88,12 +89,18 @@ pub fn domain(place: &Place, command: Domain) -> Result<(), String> {
         Domain::Records { name, output } => {
             let (name, config, now) = (domain_name(&name)?, place.config()?, clock::now());
             dkim::ensure_keys(&store, &Secrets::open(&config.data)?, &name, now)?;
-            let records = store.read(|r| dkim::records(r, &name, &config.hostname(), now)).map_err(|e| e.to_string())?;
+            let chosen = store.read(|r| Ok((r.setting(settings::HOSTNAME)?, r.setting(settings::PUBLIC_ADDRESS)?))).map_err(|e| e.to_string())?;
+            let facts = Facts {
+                hostname: chosen.0.filter(|_| config.hostname.is_empty()).unwrap_or_else(|| config.hostname()),
+                address: chosen.1.and_then(|address| address.parse().ok()),
+                has_certificate: config.data.join("tls").join("issued.pem").exists(),
+            };
+            let records = store.read(|r| setup::records(r, &name, &facts, now)).map_err(|e| e.to_string())?;
             if output.json {
                 let list = records.iter().map(|r| json!({"name": r.name, "type": r.kind, "value": r.value, "why": r.why}));
                 return say_json(&json!(list.collect::<Vec<_>>()));
             }
-            say(dkim::zone_lines(&records).trim_end())
+            say(setup::zone_lines(&records).trim_end())
         }
         Domain::RotateKeys { name } => {
             let name = domain_name(&name)?;

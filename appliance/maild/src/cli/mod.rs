@@ -8,6 +8,7 @@ mod ledger;
 mod queue;
 mod route;
 mod serve;
+mod settings;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,9 @@ enum Command {
     /// What happened to a message.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// The owner's settings, to be kept or carried to another box.
+    #[command(subcommand)]
+    Settings(settings::Settings),
     /// The settings file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -110,6 +114,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Queue(command) => queue::run(&place, command)?,
         Command::Route(command) => route::run(&place, command)?,
         Command::Ledger(command) => ledger::run(&place, command)?,
+        Command::Settings(command) => settings::run(&place, command)?,
         Command::Config(ConfigCommand::Example) => say(EXAMPLE.trim_end())?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

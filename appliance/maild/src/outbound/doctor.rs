@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
+use super::endpoint::{Heed, Known};
 use super::transport::{Connection, Endpoint, Trouble};
 use super::way::NoWay;
 use super::work::{describe, words};
-use super::{Way, tls::Security, way};
+use super::{Way, way};
 use crate::context::Context;
-use pillarbox_store::RouteTls;
 
 /// Hosts that are asked.
 const HOSTS: usize = 3;
@@ -27,6 +29,14 @@ pub enum Topic {
     Connection,
     /// Whether it would take the recipient.
     Recipient,
+    /// The conversation with a provider up to the login.
+    Login,
+    /// Handing a message over.
+    Sending,
+    /// What the box did with a message of its own, and where it is now.
+    Stored,
+    /// Fetching it as a mail program does.
+    Fetching,
 }
 
 /// One step.
@@ -40,102 +50,104 @@ pub struct Finding {
     pub lines: Vec<String>,
 }
 
-fn finding(topic: Topic, is_well: bool, summary: impl Into<String>, lines: Vec<String>) -> Finding {
+pub(super) fn finding(topic: Topic, is_well: bool, summary: impl Into<String>, lines: Vec<String>) -> Finding {
     Finding { topic, is_well, summary: summary.into(), lines }
 }
 
-/// Examines the way to an address; `None` when another examination is under way.
-pub async fn examine(context: &Arc<Context>, sender: &str, address: &str) -> Option<Vec<Finding>> {
-    let _one = context.outbound.examining.try_lock().ok()?;
-    let mut findings = Vec::new();
-    if tokio::time::timeout(PATIENCE, walk(context, sender, address, &mut findings)).await.is_err() {
-        let summary = format!("4.4.2 it took longer than {} seconds", PATIENCE.as_secs());
-        findings.push(finding(Topic::Connection, false, summary, Vec::new()));
-    }
-    Some(findings)
+/// Takes findings as they are made; whoever shows them may have gone away.
+pub struct Findings(mpsc::Sender<Finding>);
+
+/// A channel for findings.
+pub fn findings() -> (Findings, mpsc::Receiver<Finding>) {
+    let (sender, receiver) = mpsc::channel(32);
+    (Findings(sender), receiver)
 }
 
-async fn walk(context: &Arc<Context>, sender: &str, address: &str, findings: &mut Vec<Finding>) {
+impl Findings {
+    pub async fn push(&mut self, finding: Finding) {
+        // Nobody looking any more is no failure.
+        let _ = self.0.send(finding).await;
+    }
+
+    /// The same from its parts.
+    pub async fn add(&mut self, topic: Topic, is_well: bool, summary: impl Into<String>, lines: Vec<String>) {
+        self.push(finding(topic, is_well, summary, lines)).await;
+    }
+}
+
+/// Examines the way to an address and gives what it finds at once. False when another examination is under way.
+pub fn examine(context: &Arc<Context>, sender: &str, address: &str, mut findings: Findings) -> bool {
+    let Ok(one) = context.outbound.examining.clone().try_lock_owned() else { return false };
+    let (context, sender, address) = (context.clone(), sender.to_string(), address.to_string());
+    tokio::spawn(async move {
+        let (_one, _alive) = (one, context.alive());
+        if tokio::time::timeout(PATIENCE, walk(&context, &sender, &address, &mut findings)).await.is_err() {
+            let summary = format!("4.4.2 it took longer than {} seconds", PATIENCE.as_secs());
+            findings.add(Topic::Connection, false, summary, Vec::new()).await;
+        }
+    });
+    true
+}
+
+async fn walk(context: &Arc<Context>, sender: &str, address: &str, findings: &mut Findings) {
     let outbound = &context.outbound;
     let domain = super::work::domain_of(address).to_lowercase();
     let settings = context.settings();
     let routes = context.read(|r| r.routes()).await.unwrap_or_default();
-    let route = match way(&routes, &domain) {
-        Way::Direct => None,
-        Way::Route(_, route) => Some(route),
-    };
-    let hosts = match &route {
-        Some(route) => Ok(super::way::Hosts { names: vec![route.host.clone()], is_proven: false }),
-        None => outbound.hosts(&domain, &settings.config.hostname()).await,
+    let way = way(&routes, &domain);
+    let hosts = match &way {
+        Way::Route(_, route) => Ok(super::way::Hosts { names: vec![route.host.clone()], is_proven: false }),
+        Way::Direct => outbound.hosts(&domain, &settings.config.hostname()).await,
     };
     let hosts = match hosts {
         Ok(hosts) => hosts,
-        Err(NoWay::Never(why) | NoWay::NotNow(why)) => return findings.push(finding(Topic::Hosts, false, why, Vec::new())),
+        Err(NoWay::Never(why) | NoWay::NotNow(why)) => return findings.add(Topic::Hosts, false, why, Vec::new()).await,
     };
-    findings.push(finding(Topic::Hosts, true, hosts.names.join(", "), Vec::new()));
-    let policy = match &route {
-        Some(_) => None,
-        None => outbound.sts_policy(context, &domain).await,
+    findings.add(Topic::Hosts, true, hosts.names.join(", "), Vec::new()).await;
+    let policy = match &way {
+        Way::Route(..) => None,
+        Way::Direct => outbound.sts_policy(context, &domain).await,
     };
     if let Some(policy) = &policy {
-        findings.push(finding(Topic::Policy, true, format!("MTA-STS, {:?}: {}", policy.mode, policy.mx.join(", ")), Vec::new()));
+        findings.add(Topic::Policy, true, format!("MTA-STS, {:?}: {}", policy.mode, policy.mx.join(", ")), Vec::new()).await;
     }
     for host in hosts.names.iter().take(HOSTS) {
-        let (addresses, is_proven) = match outbound.addresses_of(context, host).await {
-            Ok(found) => found,
-            Err(NoWay::Never(why) | NoWay::NotNow(why)) => {
-                findings.push(finding(Topic::Hosts, false, why, Vec::new()));
-                continue;
+        let known = Known { heed: Heed::Policy, policy: policy.as_ref(), hosts_proven: hosts.is_proven };
+        match outbound.endpoints(context, host, &way, known).await {
+            Err(NoWay::Never(why)) => findings.add(Topic::Hosts, false, why, Vec::new()).await,
+            Err(NoWay::NotNow(why)) => findings.add(Topic::Policy, false, why, Vec::new()).await,
+            Ok(endpoints) => {
+                for endpoint in endpoints.into_iter().take(1) {
+                    if ask(context, endpoint, sender, address, findings).await {
+                        return;
+                    }
+                }
             }
-        };
-        let security = match &route {
-            Some(_) => Ok(Security::Verified),
-            None => outbound.security(context, host, policy.as_ref(), hosts.is_proven, is_proven).await,
-        };
-        let security = match security {
-            Ok(security) => security,
-            Err(why) => {
-                findings.push(finding(Topic::Policy, false, why, Vec::new()));
-                continue;
-            }
-        };
-        let Some(&first) = addresses.first() else { continue };
-        let login = route.as_ref().and_then(|route| outbound.login(route).ok().flatten());
-        let endpoint = Endpoint {
-            host: host.clone(),
-            address: first,
-            port: route.as_ref().map_or(settings.config.outbound.remote_port, |r| r.port),
-            security,
-            is_implicit: route.as_ref().is_some_and(|r| r.tls == RouteTls::Implicit),
-            login,
-        };
-        if ask(context, endpoint, sender, address, findings).await {
-            return;
         }
     }
 }
 
 /// Asks one host. True when it answered about the recipient: then no other has to be asked.
-async fn ask(context: &Arc<Context>, endpoint: Endpoint, sender: &str, address: &str, findings: &mut Vec<Finding>) -> bool {
+async fn ask(context: &Arc<Context>, endpoint: Endpoint, sender: &str, address: &str, findings: &mut Findings) -> bool {
     let settings = context.settings();
     let shown = endpoint.clone();
     let opened = Connection::open(endpoint, &settings.config.hostname(), context.outbound.tls.clone(), &settings.config.outbound).await;
     let mut connection = match opened {
         Ok(connection) => connection,
         Err((trouble, lines)) => {
-            findings.push(finding(Topic::Connection, false, describe(&trouble, &shown).0, lines));
+            findings.add(Topic::Connection, false, describe(&trouble, &shown).0, lines).await;
             return false;
         }
     };
     let tls = connection.tls().unwrap_or_else(|| "-".into());
-    findings.push(finding(Topic::Connection, true, format!("{shown}, TLS: {tls}"), connection.transcript()));
+    findings.add(Topic::Connection, true, format!("{shown}, TLS: {tls}"), connection.transcript()).await;
     let (report, trouble): (_, Option<Trouble>) = connection.ask(sender, address).await;
     let lines = connection.transcript();
     let answer = report.outcomes.into_iter().flatten().next();
     match (answer, trouble) {
-        (Some(reply), _) => findings.push(finding(Topic::Recipient, reply.code < 300, format!("{} said: {}", shown.host, words(&reply)), lines)),
+        (Some(reply), _) => findings.add(Topic::Recipient, reply.code < 300, format!("{} said: {}", shown.host, words(&reply)), lines).await,
         (None, Some(trouble)) => {
-            findings.push(finding(Topic::Recipient, false, describe(&trouble, &shown).0, lines));
+            findings.add(Topic::Recipient, false, describe(&trouble, &shown).0, lines).await;
             return false;
         }
         (None, None) => {}

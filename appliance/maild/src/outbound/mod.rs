@@ -10,6 +10,7 @@ mod cause;
 mod dane;
 mod doctor;
 mod eight_bit;
+mod endpoint;
 mod notice;
 mod owner;
 mod schedule;
@@ -18,6 +19,7 @@ mod sts;
 pub mod tests;
 mod tls;
 mod transport;
+mod trial;
 mod way;
 mod work;
 
@@ -38,11 +40,15 @@ use crate::dkim::Signer;
 use crate::dns::Dns;
 use crate::secrets::Secrets;
 
+use doctor::finding;
 pub use cause::{Language, cause};
-pub use doctor::{Finding, Topic, examine};
+pub use doctor::{Finding, Findings, Topic, examine, findings};
 pub use notice::encoded_words;
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
+pub use transport::{Connection, Endpoint, Source};
+pub use tls::Security;
+pub use trial::{Trial, greet, mailing, try_route};
 pub use work::domain_of;
 
 /// Lanes looked at for the next piece of work; more than connections, so that a busy destination hides no other.
@@ -65,7 +71,7 @@ pub struct Outbound {
     own_addresses: Vec<IpAddr>,
     wake: Notify,
     /// One examination at a time.
-    examining: tokio::sync::Mutex<()>,
+    examining: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State>,
 }
 
@@ -119,7 +125,7 @@ impl Outbound {
             time: Box::new(|| Now { at: clock::now(), is_trusted: clock::is_trusted() }),
             own_addresses: own.unwrap_or_default(),
             wake: Notify::new(),
-            examining: tokio::sync::Mutex::default(),
+            examining: Arc::default(),
             state: Mutex::default(),
         })
     }
@@ -148,6 +154,21 @@ impl Outbound {
             pauses.clear();
         }
         pauses.insert(domain.to_string(), until);
+    }
+
+    /// TLS to web servers with certificates from known authorities.
+    pub fn https(&self) -> Arc<rustls::ClientConfig> {
+        self.tls.verified()
+    }
+
+    /// What connections to mail servers need for TLS.
+    pub fn tls(&self) -> Arc<tls::ClientTls> {
+        self.tls.clone()
+    }
+
+    /// An address of this machine that the world sees as it is.
+    pub fn own_public_address(&self) -> Option<IpAddr> {
+        self.own_addresses.iter().copied().find(|address| !crate::auth::is_private(*address) && !address.is_unspecified())
     }
 
     /// The login of a route; `None` when it has none.

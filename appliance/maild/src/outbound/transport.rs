@@ -226,8 +226,6 @@ fn plain(error: &std::io::Error) -> String {
 
 /// The content of a stored message on its way out: fields in front, what belongs to final delivery left off.
 pub struct Source {
-    store: Store,
-    content: Content,
     front: Vec<u8>,
     skip: usize,
     place: Place,
@@ -236,7 +234,7 @@ pub struct Source {
 }
 
 enum Place {
-    Start,
+    Start(Store, Content),
     Inline(Vec<u8>, usize),
     File(Box<BlobReader>),
 }
@@ -245,14 +243,17 @@ impl Source {
     /// `front` is put before the content; with `to_seven_bits` wide content is converted.
     pub fn new(store: &Store, content: &Content, front: Vec<u8>, to_seven_bits: bool) -> Source {
         Source {
-            store: store.clone(),
             skip: content.delivery_octets(),
-            content: content.clone(),
             front,
-            place: Place::Start,
+            place: Place::Start(store.clone(), content.clone()),
             downgrade: to_seven_bits.then(Downgrade::new),
             is_finished: false,
         }
+    }
+
+    /// Content that lies in no store.
+    pub fn of_octets(octets: Vec<u8>) -> Source {
+        Source { skip: 0, front: Vec::new(), place: Place::Inline(octets, 0), downgrade: None, is_finished: false }
     }
 
     /// The next piece; `None` at the end.
@@ -284,8 +285,8 @@ impl Source {
     }
 
     async fn read(&mut self) -> pillarbox_store::Result<Option<Vec<u8>>> {
-        if matches!(self.place, Place::Start) {
-            let (store, content) = (self.store.clone(), self.content.clone());
+        if let Place::Start(store, content) = &self.place {
+            let (store, content) = (store.clone(), content.clone());
             self.place = off_thread(move || match store.open_blob(&content)? {
                 Some(file) => Ok(Place::File(Box::new(file))),
                 None => {
@@ -297,7 +298,7 @@ impl Source {
             .await?;
         }
         let piece = match &mut self.place {
-            Place::Start => Vec::new(),
+            Place::Start(..) => Vec::new(),
             Place::Inline(octets, from) => {
                 let start = (*from).max(self.skip).min(octets.len());
                 let end = (start + PIECE).min(octets.len());
@@ -306,7 +307,7 @@ impl Source {
                 octets[start..end].to_vec()
             }
             Place::File(_) => {
-                let Place::File(mut file) = std::mem::replace(&mut self.place, Place::Start) else { return Ok(None) };
+                let Place::File(mut file) = std::mem::replace(&mut self.place, Place::Inline(Vec::new(), 0)) else { return Ok(None) };
                 let skip = std::mem::take(&mut self.skip);
                 let (file, piece) = off_thread(move || {
                     let mut piece = vec![0; PIECE];

@@ -9,9 +9,10 @@ use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
 use pillarbox_proto::smtp::{Body, Notify, Ret};
 use pillarbox_store::{
     Content, Delivery, Fate, LedgerRecord, MessageId, Notices, Outgoing, QueueKey, QueueState, Resolution,
-    Result, Route, RouteTls, Settlement, Traits, Transcript, Verdict, Waiting,
+    Result, Route, Settlement, Traits, Transcript, Verdict, Waiting,
 };
 
+use super::endpoint::{Heed, Known};
 use super::notice::{self, About, Facts, Returned};
 use super::schedule::{self, Notice, Outcome};
 use super::sts::Policy;
@@ -65,13 +66,6 @@ struct Worker<'a> {
     /// A connection, and whether the destination's TLS policy was heeded for it.
     connection: Option<(Heed, Connection)>,
     settling: VecDeque<(Vec<QueueKey>, pillarbox_store::Pending<()>)>,
-}
-
-/// Whether what a destination says about TLS is heeded (RFC 8689 §5 lets a sender say no).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heed {
-    Policy,
-    Nothing,
 }
 
 /// The endpoints of a batch, looked up as they are needed.
@@ -333,39 +327,12 @@ impl Worker<'_> {
             endpoints.all_said_never &= is_never;
             endpoints.last = Some(why);
         };
-        let (addresses, addresses_proven) = match self.outbound().addresses_of(self.context, host).await {
-            Ok(found) => found,
-            Err(NoWay::Never(why)) => return useless(endpoints, why, true),
-            Err(NoWay::NotNow(why)) => return useless(endpoints, why, false),
-        };
-        let settings = self.context.settings();
-        let (port, security, is_implicit, login) = match way {
-            Way::Route(_, route) => match self.outbound().login(route) {
-                Ok(login) => (route.port, Security::Verified, route.tls == RouteTls::Implicit, login),
-                Err(why) => return useless(endpoints, format!("4.7.0 {why}"), false),
-            },
-            Way::Direct => {
-                let security = match heed {
-                    Heed::Nothing => Ok(Security::Opportunistic),
-                    Heed::Policy => {
-                        let policy = endpoints.policy.as_ref();
-                        self.outbound().security(self.context, host, policy, endpoints.hosts_proven, addresses_proven).await
-                    }
-                };
-                match security {
-                    Ok(security) => (settings.config.outbound.remote_port, security, false, None),
-                    Err(why) => return useless(endpoints, why, false),
-                }
-            }
-        };
-        endpoints.current.extend(addresses.into_iter().map(|address| Endpoint {
-            host: host.to_string(),
-            address,
-            port,
-            security: security.clone(),
-            is_implicit,
-            login: login.clone(),
-        }));
+        let known = Known { heed, policy: endpoints.policy.as_ref(), hosts_proven: endpoints.hosts_proven };
+        match self.outbound().endpoints(self.context, host, way, known).await {
+            Ok(found) => endpoints.current.extend(found),
+            Err(NoWay::Never(why)) => useless(endpoints, why, true),
+            Err(NoWay::NotNow(why)) => useless(endpoints, why, false),
+        }
     }
 
     /// Nothing goes this way before the owner has acted, and the owner hears of it.

@@ -126,7 +126,7 @@ impl<'a> Visit<'a> {
             return refuse("AUTH", "Logging in for somebody else is not possible here");
         }
         let password = credentials.password.as_str();
-        match context.auth.verify(&context.store, &credentials.user, password, self.peer, now).await {
+        match context.verify("pop3", &credentials.user, password, self.peer).await {
             Verdict::Accepted(identity) => self.enter(identity, now).await,
             Verdict::Denied(text) => {
                 tracing::info!(peer = %self.peer, user = %credentials.user.escape_debug(), "pop3 login refused");

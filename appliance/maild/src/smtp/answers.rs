@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
@@ -254,12 +253,12 @@ impl<'a> Transaction<'a> {
     }
 
     async fn authenticate(&mut self, credentials: Credentials) -> Answer {
-        let (context, now) = (self.context, Instant::now());
+        let context = self.context;
         if !credentials.authorization.is_empty() && credentials.authorization != credentials.user {
             return Answer::Refuse(Reply::new(535, Enhanced(5, 7, 8), "Logging in for somebody else is not possible here"));
         }
         let password = credentials.password.as_str();
-        let verdict = context.auth.verify(&context.store, &credentials.user, password, self.peer, now).await;
+        let verdict = context.verify("submission", &credentials.user, password, self.peer).await;
         let reply = match verdict {
             Verdict::Accepted(identity) => {
                 let name = identity.address.clone();

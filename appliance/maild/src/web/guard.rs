@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 
 use super::serve::Link;
 use crate::auth::is_private;
@@ -19,19 +19,38 @@ pub const BODY_OCTETS: usize = 64 * 1024;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Pages that the internet may see: what mail programs fetch to set themselves up.
-const PUBLIC: [&str; 2] = ["/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml"];
+/// What the internet may see: what mail programs fetch to set themselves up, what other servers read of our TLS policy,
+/// and the proofs that a certificate authority looks at.
+const PUBLIC: [&str; 6] = [
+    "/mail/config-v1.1.xml",
+    "/.well-known/autoconfig/mail/config-v1.1.xml",
+    "/.well-known/mta-sts.txt",
+    "/.well-known/acme-challenge/",
+    "/autodiscover/autodiscover.xml",
+    "/autodiscover/autodiscover.json",
+];
+/// Sent by programs, which know nothing of forms; nothing is changed by it.
+const PROGRAMS: &str = "/autodiscover/autodiscover.xml";
+/// What stays on plain HTTP when there is a certificate: authorities and monitors ask there.
+const PLAIN: [&str; 4] = ["/.well-known/acme-challenge/", "/mail/config-v1.1.xml", "/health", "/metrics"];
+/// Names of a domain that lead here, besides the domain itself.
+const PREFIXES: [&str; 5] = ["mail.", "autoconfig.", "autodiscover.", "mta-sts.", "www."];
+
+fn is_one_of(path: &str, list: &[&str]) -> bool {
+    let path = path.to_ascii_lowercase();
+    list.iter().any(|known| if known.ends_with('/') { path.starts_with(known) } else { path == *known })
+}
 
 /// Checks host, origin and place, and adds what every answer carries.
 pub async fn check(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
     let link = request.extensions().get::<Link>().copied();
     let refusal = match link {
-        None => Some((StatusCode::INTERNAL_SERVER_ERROR, "no connection")),
+        None => Some((StatusCode::INTERNAL_SERVER_ERROR, "no connection").into_response()),
         Some(link) => refuse(&context, request.method(), request.uri().path(), request.headers(), link).await,
     };
     let is_secure = link.is_some_and(|l| l.is_secure);
     let mut response = match refusal {
-        Some(refusal) => refusal.into_response(),
+        Some(refusal) => refusal,
         None => next.run(request).await,
     };
     let headers = response.headers_mut();
@@ -52,22 +71,49 @@ pub async fn check(State(context): State<Arc<Context>>, request: Request, next: 
     response
 }
 
-async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &HeaderMap, link: Link) -> Option<(StatusCode, &'static str)> {
+async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &HeaderMap, link: Link) -> Option<Response> {
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let domains = context.read(|r| r.domains()).await.unwrap_or_default();
     let settings = context.settings();
     if !is_our_host(host, &settings.config.hostname(), &domains) {
         // A page elsewhere may point a name of its own at this box and make a browser talk to it (DNS rebinding).
-        return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name."));
+        return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name.").into_response());
     }
     let is_let_in = is_near(link.peer) || settings.config.web.from_everywhere && link.is_secure;
-    if !is_let_in && !PUBLIC.contains(&path) {
-        return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only."));
+    if !is_let_in && !is_one_of(path, &PUBLIC) {
+        return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only.").into_response());
     }
-    if *method != Method::GET && *method != Method::HEAD && !is_own_form(headers, host) {
-        return Some((StatusCode::FORBIDDEN, "This form was not sent from a page of this box."));
+    let facts = context.certificates.facts();
+    if !link.is_secure && !facts.is_self_signed && facts.ends > crate::clock::now() && !is_one_of(path, &PLAIN) {
+        let port = settings.config.listen.https.first().map(|address| address.port()).filter(|&port| port != 443);
+        return Some(to_https(name_of(host), &settings.config.hostname(), port, path, &facts));
+    }
+    if *method != Method::GET && *method != Method::HEAD && !is_own_form(headers, host) && !is_one_of(path, &[PROGRAMS]) {
+        return Some((StatusCode::FORBIDDEN, "This form was not sent from a page of this box.").into_response());
     }
     None
+}
+
+/// There is a certificate: the pages are under TLS. Whoever came by a name that is not in it (`pillarbox.local`) is told
+/// both ways: the good name may lead nowhere from inside the office.
+fn to_https(asked: &str, hostname: &str, port: Option<u16>, path: &str, facts: &crate::tls::Facts) -> Response {
+    let port = port.map_or(String::new(), |port| format!(":{port}"));
+    if facts.names(asked) {
+        return Redirect::temporary(&format!("https://{asked}{port}{path}")).into_response();
+    }
+    let text = format!(
+        "This box has a certificate now, and its pages are encrypted:\n\nhttps://{hostname}{port}/\n\n\
+         If that does not open from here, use this address, which your browser will warn about:\nhttps://{asked}{port}/\n"
+    );
+    (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "TLS/1.2, HTTP/1.1")], text).into_response()
+}
+
+/// The name in a Host field, without its port.
+fn name_of(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(literal) => literal.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    }
 }
 
 /// This machine, and private networks.
@@ -77,15 +123,11 @@ fn is_near(peer: IpAddr) -> bool {
 
 /// Our names, our domains' autoconfig names, and plain addresses (which no foreign page can rebind).
 fn is_our_host(host: &str, own: &str, domains: &[String]) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(literal) => literal.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let name = name_of(host).trim_end_matches('.').to_ascii_lowercase();
     name.parse::<IpAddr>().is_ok()
         || ["localhost", "pillarbox.local", "pillarbox"].contains(&name.as_str())
         || name == own
-        || domains.iter().any(|domain| name == *domain || name.strip_prefix("autoconfig.") == Some(domain) || name.strip_prefix("mail.") == Some(domain))
+        || domains.iter().any(|domain| name == *domain || PREFIXES.iter().any(|prefix| name.strip_prefix(prefix) == Some(domain)))
 }
 
 /// A form counts as ours when the browser says so; browsers that say nothing do not send forms any more.
@@ -116,6 +158,7 @@ mod tests {
             ("192.168.1.7", true),
             ("[fd00::1]:80", true),
             ("autoconfig.example.org", true),
+            ("mta-sts.example.org", true),
             ("evil.example", false),
             ("example.org.evil.example", false),
             ("", false),

@@ -8,6 +8,9 @@ mod guard;
 mod pages;
 mod serve;
 mod session;
+mod stream;
+mod submit;
+mod svg;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
+pub use pages::login::Pending;
 pub use pages::setup::ClaimGuard;
 pub use serve::serve;
 
@@ -27,20 +31,42 @@ pub fn router(context: Arc<Context>) -> Router {
     Router::new()
         .route("/", get(pages::start))
         .route("/setup", get(pages::setup::show).post(pages::setup::claim))
+        .route("/setup/resume", get(pages::setup::resume))
+        .route("/setup/next", post(pages::setup::next))
         .route("/login", get(pages::login::show).post(pages::login::sign_in))
+        .route("/login/code", post(pages::login::code))
+        .route("/welcome/{token}", get(pages::welcome::show).post(pages::welcome::choose))
         .route("/logout", post(pages::login::sign_out))
         .route("/home", get(pages::home::show))
         .route("/people", get(pages::people::show).post(pages::people::add))
-        .route("/domains", get(pages::domains::show))
+        .route("/people/alias", post(pages::people::alias))
+        .route("/people/{address}", get(pages::person::show).post(pages::person::change))
+        .route("/domains", get(pages::domains::show).post(pages::domains::change))
+        .route("/name", get(pages::setup::name).post(pages::setup::rename))
+        .route("/line", get(pages::line::show).post(pages::line::change))
+        .route("/certificate", get(pages::certificate::show).post(pages::certificate::order))
+        .route("/round", get(pages::round::show).post(pages::round::run))
+        .route("/log", get(pages::about::log))
+        .route("/about", get(pages::about::show))
+        .route("/security", get(pages::security::show).post(pages::security::change))
         .route("/queue", get(pages::queue::show).post(pages::queue::order))
         .route("/find", get(pages::find::show))
         .route("/doctor", get(pages::doctor::show).post(pages::doctor::examine))
         .route("/programs", get(pages::programs::show))
+        .route("/coach", get(pages::programs::coach))
+        .route("/programs/card", get(pages::programs::card))
+        .route("/programs/pillarbox.mobileconfig", get(pages::discovery::mobileconfig))
         .route("/programs/device", post(pages::programs::device))
         .route("/programs/password", post(pages::programs::password))
-        .route("/mail/config-v1.1.xml", get(pages::programs::autoconfig))
-        .route("/.well-known/autoconfig/mail/config-v1.1.xml", get(pages::programs::autoconfig))
-        .route("/health", get(pages::home::health))
+        .route("/mail/config-v1.1.xml", get(pages::discovery::autoconfig))
+        .route("/.well-known/autoconfig/mail/config-v1.1.xml", get(pages::discovery::autoconfig))
+        .route("/autodiscover/autodiscover.xml", get(pages::discovery::autodiscover).post(pages::discovery::autodiscover))
+        .route("/Autodiscover/Autodiscover.xml", get(pages::discovery::autodiscover).post(pages::discovery::autodiscover))
+        .route("/autodiscover/autodiscover.json", get(pages::discovery::autodiscover_json))
+        .route("/.well-known/mta-sts.txt", get(pages::discovery::mta_sts))
+        .route("/.well-known/acme-challenge/{token}", get(pages::certificate::proof))
+        .route("/health", get(pages::metrics::health))
+        .route("/metrics", get(pages::metrics::show))
         .route("/assets/{name}", get(assets::show))
         .fallback(pages::not_found)
         .layer(axum::extract::DefaultBodyLimit::max(guard::BODY_OCTETS))

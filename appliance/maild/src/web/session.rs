@@ -13,6 +13,7 @@ use super::serve::Link;
 use super::text::Texts;
 use crate::clock;
 use crate::context::Context;
+use crate::settings::Progress;
 
 const COOKIE: &str = "pillarbox";
 /// Octets of what a browser calls itself that are kept.
@@ -24,18 +25,23 @@ pub struct Visit {
     pub link: Link,
     pub texts: Texts,
     pub agent: String,
+    /// The name and port the browser used.
+    pub host: String,
     pub visitor: Option<Visitor>,
 }
 
 /// Somebody signed in.
 #[derive(Clone, Debug)]
 pub struct Visitor {
+    pub account: AccountId,
     pub address: String,
     pub is_owner: bool,
     /// Must come back with every form.
     pub form_token: String,
     /// The session's key in the store.
     pub key: String,
+    /// How far the set-up is, for the owner while it is not done.
+    pub progress: Option<Progress>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Visit
@@ -53,6 +59,7 @@ where
         Ok(Visit {
             texts: Texts::choose(&header(header::ACCEPT_LANGUAGE)),
             agent: header(header::USER_AGENT),
+            host: header(header::HOST),
             link,
             visitor,
             context,
@@ -102,7 +109,8 @@ fn token(headers: &HeaderMap) -> Option<String> {
     ours.next().map(|(_, value)| value.to_string()).filter(|value| value.len() == 64)
 }
 
-fn key(token: &str) -> String {
+/// What is kept of such a word.
+pub fn key(token: &str) -> String {
     hex(&Sha256::digest(token.as_bytes()))
 }
 
@@ -110,7 +118,8 @@ fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn random() -> Result<String, String> {
+/// A word of 256 random bits, for cookies and links.
+pub fn random() -> Result<String, String> {
     let mut octets = [0; 32];
     getrandom::fill(&mut octets).map_err(|e| e.to_string())?;
     Ok(hex(&octets))
@@ -123,10 +132,11 @@ async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<Visitor>
     let found = context.read(move |r| {
         let Some(session) = r.session(&wanted)? else { return Ok(None) };
         let account = r.account_by_id(session.account)?;
-        let owner = r.accounts()?.first().map(|(id, _)| *id);
-        Ok(account.map(|account| (session, account, owner)))
+        let is_owner = r.accounts()?.first().is_some_and(|(id, _)| *id == session.account);
+        let progress = if is_owner { Progress::read(r)? } else { None };
+        Ok(account.map(|account| (session, account, is_owner, progress)))
     });
-    let (session, account, owner) = found.await.ok().flatten()?;
+    let (session, account, is_owner, progress) = found.await.ok().flatten()?;
     if session.seen.saturating_add(life) < now {
         // A session that is not removed now is removed when it is met next.
         let _ = context.store.change(Change::RemoveSession { key }).done().await;
@@ -137,7 +147,7 @@ async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<Visitor>
         let seen = WebSession { seen: now, ..session.clone() };
         let _ = context.store.change(Change::PutSession { key: key.clone(), session: seen }).done().await;
     }
-    Some(Visitor { address: account.address, is_owner: owner == Some(session.account), form_token: session.form_token, key })
+    Some(Visitor { account: session.account, address: account.address, is_owner, form_token: session.form_token, key, progress })
 }
 
 /// Signs an account in with a fresh token (never one that was there before) and gives the cookie.

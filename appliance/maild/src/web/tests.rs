@@ -44,6 +44,15 @@ fn request(method: Method, path: &str, cookie: &str, form: &str) -> Request<Body
     builder.body(Body::from(form.to_string())).unwrap()
 }
 
+fn least_of(path: &str) -> &'static Role {
+    &PAGES.iter().find(|(page, _)| *page == path).unwrap().1
+}
+
+/// The form token of a page.
+fn token_in(page: &str) -> String {
+    page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string()
+}
+
 struct Answer {
     status: StatusCode,
     location: String,
@@ -89,21 +98,81 @@ async fn cookie(world: &World, role: Role) -> String {
     answer.cookie.split(';').next().unwrap().to_string()
 }
 
-/// Who may see what: path, and the least role for GET.
-const PAGES: [(&str, Role); 12] = [
-    ("/doctor", Role::Owner),
+/// Who may see what: path, and the least role for GET. The test below holds it against the router itself.
+const PAGES: [(&str, Role); 37] = [
+    ("/", Role::Nobody),
+    ("/setup", Role::Nobody),
+    ("/setup/resume", Role::Owner),
+    ("/login", Role::Nobody),
+    ("/welcome/x", Role::Nobody),
     ("/home", Role::Owner),
     ("/people", Role::Owner),
+    ("/people/bob@box.test", Role::Owner),
     ("/domains", Role::Owner),
+    ("/domains?zone=box.test", Role::Owner),
+    ("/name", Role::Owner),
+    ("/line", Role::Owner),
+    ("/certificate", Role::Owner),
+    ("/round", Role::Owner),
+    ("/log", Role::Owner),
+    ("/about", Role::Owner),
     ("/queue", Role::Owner),
     ("/find?q=x", Role::Owner),
+    ("/doctor", Role::Owner),
+    ("/security", Role::Worker),
+    ("/coach", Role::Worker),
     ("/programs", Role::Worker),
-    ("/login", Role::Nobody),
-    ("/", Role::Nobody),
-    ("/health", Role::Nobody),
+    ("/programs/card", Role::Worker),
+    ("/programs/pillarbox.mobileconfig", Role::Worker),
     ("/mail/config-v1.1.xml?emailaddress=ann@box.test", Role::Nobody),
     ("/.well-known/autoconfig/mail/config-v1.1.xml", Role::Nobody),
+    ("/autodiscover/autodiscover.xml", Role::Nobody),
+    ("/Autodiscover/Autodiscover.xml", Role::Nobody),
+    ("/autodiscover/autodiscover.json?Protocol=AutodiscoverV1", Role::Nobody),
+    ("/.well-known/mta-sts.txt", Role::Nobody),
+    ("/.well-known/acme-challenge/x", Role::Nobody),
+    ("/health", Role::Nobody),
+    ("/metrics", Role::Nobody),
+    ("/assets/x", Role::Nobody),
+    ("/logout", Role::Nobody),
+    ("/setup/next", Role::Nobody),
+    ("/nothing-here", Role::Nobody),
 ];
+
+/// Forms that change something, and the least role.
+const FORMS: [(&str, &str, Role); 15] = [
+    ("/people", "address=cy@box.test", Role::Owner),
+    ("/people/alias", "order=add&address=info&to=bob@box.test", Role::Owner),
+    ("/people/bob@box.test", "order=remove&confirm=bob@box.test", Role::Owner),
+    ("/domains", "order=add&domain=new.test", Role::Owner),
+    ("/name", "name=other.test", Role::Owner),
+    ("/line", "order=direct", Role::Owner),
+    ("/certificate", "order=net", Role::Owner),
+    ("/round", "to=x@a.test", Role::Owner),
+    ("/setup/next", "step=name", Role::Owner),
+    ("/queue", "number=1.0&order=remove", Role::Owner),
+    ("/doctor", "address=x@a.test", Role::Owner),
+    ("/logout", "", Role::Worker),
+    ("/security", "order=end-others", Role::Worker),
+    ("/programs/device", "name=x", Role::Worker),
+    ("/programs/password", "old=x&new=1234567890", Role::Worker),
+];
+
+/// Every route of the router is in one of the tables: a new page can't be forgotten.
+#[test]
+fn the_tables_name_every_route() {
+    let routes = include_str!("mod.rs").split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let is_like = |route: &str, path: &str| {
+        let path = path.split('?').next().unwrap_or_default();
+        let (a, b): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| *a == b || a.starts_with('{'))
+    };
+    let unguarded = ["/login/code"];
+    for route in routes.filter(|route| !unguarded.contains(route)) {
+        let is_named = PAGES.iter().any(|(path, _)| is_like(route, path)) || FORMS.iter().any(|(path, ..)| is_like(route, path));
+        assert!(is_named, "{route} is in no table");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_in_every_role_and_method() {
@@ -118,7 +187,8 @@ async fn every_route_in_every_role_and_method() {
             let answer = ask(&world, request(Method::GET, path, cookie, "")).await;
             let may = (*role as u8) >= (least as u8);
             let expected = match (may, role) {
-                (true, _) if answer.status == StatusCode::SEE_OTHER => matches!(path, "/" | "/login"),
+                (true, _) if answer.status == StatusCode::SEE_OTHER => matches!(path, "/" | "/login" | "/setup" | "/setup/resume"),
+                (true, _) if *least_of(path) == Role::Nobody => answer.status == StatusCode::OK || answer.status.is_client_error(),
                 (true, _) => answer.status == StatusCode::OK,
                 (false, Role::Nobody) => answer.status == StatusCode::SEE_OTHER && answer.location == "/login",
                 (false, _) => answer.status == StatusCode::FORBIDDEN,
@@ -133,20 +203,19 @@ async fn every_route_in_every_role_and_method() {
             }
         }
     }
-    // Forms that change something: without a session, with another's, and without the token of the page.
-    let forms = [
-        ("/people", "address=cy@box.test"),
-        ("/queue", "number=1.0&order=remove"),
-        ("/logout", ""),
-        ("/doctor", "address=x@a.test"),
-        ("/programs/device", "name=x"),
-        ("/programs/password", "old=x&new=1234567890"),
-    ];
-    for (path, form) in forms {
+    // Forms: without a session, with too small a role, and without the token of the page.
+    for (path, form, least) in FORMS {
         for (role, cookie) in &cookies {
             let answer = ask(&world, request(Method::POST, path, cookie, form)).await;
             let sent_away = answer.status == StatusCode::SEE_OTHER && answer.location == "/login";
             assert!(answer.status == StatusCode::FORBIDDEN || *role == Role::Nobody && sent_away, "POST {path} as {role:?}: {}", answer.status);
+        }
+        if least == Role::Owner {
+            // Also with the token of the worker's own session.
+            let worker = &cookies[1].1;
+            let page = ask(&world, request(Method::GET, "/programs", worker, "")).await.body;
+            let answer = ask(&world, request(Method::POST, path, worker, &format!("token={}&{form}", token_in(&page)))).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "POST {path} by a worker");
         }
     }
     assert_eq!(world.context.store.read(|r| r.accounts()).unwrap().len(), 2);
@@ -211,7 +280,7 @@ async fn the_doctor_shows_the_way_and_sends_nothing() {
     let peer = world.server("a.test", 1, 10, vec![script]).await;
     let owner = cookie(&world, Role::Owner).await;
     let page = ask(&world, request(Method::GET, "/doctor", &owner, "")).await.body;
-    let token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let token = token_in(&page);
     let examine = async |address: &str| {
         let form = format!("token={token}&address={}", encoded(address));
         ask(&world, request(Method::POST, "/doctor", &owner, &form)).await.body
@@ -229,7 +298,7 @@ async fn devices_and_passwords_are_the_persons_own_business() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let page = ask(&world, request(Method::GET, "/programs", &bob, "")).await.body;
-    let token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let token = token_in(&page);
     let form = format!("token={token}&name=Reception+PC");
     let page = ask(&world, request(Method::POST, "/programs/device", &bob, &form)).await.body;
     let password = page.split("<code class=\"big\">").last().unwrap().split('<').next().unwrap().to_string();
@@ -268,4 +337,224 @@ async fn pages_stay_quick_with_much_mail_and_a_long_queue() {
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.body.len() < 100_000, "{path} has {} octets", answer.body.len());
     }
+}
+
+/// An ask that posts a form with the session's token.
+async fn post(world: &World, path: &str, cookie: &str, form: &str) -> Answer {
+    let page = ask(world, request(Method::GET, "/security", cookie, "")).await.body;
+    ask(world, request(Method::POST, path, cookie, &format!("token={}&{form}", token_in(&page)))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_set_up_is_left_and_taken_up_again_where_it_was() {
+    let world = World::empty().await;
+    world.context.prepare_claim().unwrap();
+    let code = world.context.claim_code().unwrap();
+    assert_eq!(ask(&world, request(Method::GET, "/", "", "")).await.location, "/setup");
+    let form = |code: &str| format!("code={code}&domain=box.test&local=ann&name=Ann&password={}", encoded(PASSWORD));
+    assert_eq!(ask(&world, request(Method::POST, "/setup", "", &form("0000000"))).await.status, StatusCode::BAD_REQUEST);
+    let claimed = ask(&world, request(Method::POST, "/setup", "", &form(&code.to_lowercase()))).await;
+    let owner = claimed.cookie.split(';').next().unwrap().to_string();
+    assert_eq!((claimed.status, world.context.claim_code()), (StatusCode::SEE_OTHER, None));
+    let start = async || ask(&world, request(Method::GET, "/", &owner, "")).await.location;
+    assert_eq!(start().await, "/name");
+    assert_eq!(post(&world, "/name", &owner, "name=not+a+name").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(post(&world, "/name", &owner, "name=Mail.Box.test").await.location, "/line");
+    assert_eq!(world.context.settings().config.hostname(), "mail.box.test");
+    assert!(world.context.certificates.facts().names("mail.box.test"));
+    assert_eq!(post(&world, "/setup/next", &owner, "step=line").await.location, "/domains");
+    // Another browser, another day: where it was left.
+    let again = cookie(&world, Role::Owner).await;
+    assert_eq!(ask(&world, request(Method::GET, "/", &again, "")).await.location, "/domains");
+    let page = ask(&world, request(Method::GET, "/domains", &again, "")).await.body;
+    assert!(page.contains("class=\"wizard\"") && page.contains("mail.box.test."));
+    for (step, next) in [("dns", "/certificate"), ("certificate", "/people"), ("people", "/round"), ("test", "/home")] {
+        assert_eq!(post(&world, "/setup/next", &again, &format!("step={step}")).await.location, next);
+    }
+    assert_eq!(start().await, "/home");
+    assert!(!ask(&world, request(Method::GET, "/domains", &again, "")).await.body.contains("class=\"wizard\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_is_examined_and_a_provider_is_kept_only_when_it_works() {
+    use crate::outbound::tests::peer::Script;
+    let world = world().await;
+    world.change_config(|config| {
+        config.line.probes = vec!["big.test".into()];
+        config.line.lists = vec!["list.test".into(), "dialup.test".into(), "broken.test".into()];
+    });
+    let owner = cookie(&world, Role::Owner).await;
+    let look = async || ask(&world, request(Method::GET, "/line?check=now", &owner, "")).await.body;
+    assert!(look().await.contains("Send through a provider: directly"), "nobody answers on port 25");
+    let script = Script { abilities: vec!["PIPELINING", "XSEEN [203.0.113.9]"], ..Script::default() };
+    let _big = world.server("big.test", 1, 10, vec![script.clone(), script.clone(), script]).await;
+    world.zone.pointer("9.113.0.203.in-addr.arpa", "mail.box.test");
+    world.zone.address("mail.box.test", "203.0.113.9".parse().unwrap());
+    world.context.outbound.dns.clear_cache();
+    let page = look().await;
+    assert!(page.contains("Your line is fit for sending directly") && page.contains("203.0.113.9") && page.contains("mail.box.test"), "{page}");
+    world.zone.address("9.113.0.203.dialup.test", "127.0.0.11".parse().unwrap());
+    world.zone.address("9.113.0.203.broken.test", "127.255.255.254".parse().unwrap());
+    world.context.outbound.dns.clear_cache();
+    let page = look().await;
+    assert!(page.contains("list of lines that should not send") && page.contains("broken.test"), "{page}");
+    // A provider that nobody answers for is not kept.
+    let form = "order=save&host=smtp.nowhere.test&port=2525&user=me&password=x&to=me@a.test";
+    let page = post(&world, "/line", &owner, form).await;
+    assert!(page.body.contains("nothing was changed") && world.context.store.read(|r| r.routes()).unwrap().is_empty(), "{}", page.body);
+    assert_eq!(post(&world, "/line", &owner, "order=save&host=bad+host&user=me&password=x&to=me@a.test").await.status, StatusCode::BAD_REQUEST);
+    let preset = ask(&world, request(Method::GET, "/line?preset=smtp.gmail.com", &owner, "")).await.body;
+    assert!(preset.contains("value=\"smtp.gmail.com\"") && preset.contains("app password"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_gives_a_new_password_once() {
+    let world = world().await;
+    let owner = cookie(&world, Role::Owner).await;
+    let bob = cookie(&world, Role::Worker).await;
+    let page = post(&world, "/people/bob@box.test", &owner, "order=link").await.body;
+    let link = page.split("/welcome/").nth(1).unwrap().split('<').next().unwrap().to_string();
+    let path = format!("/welcome/{link}");
+    assert!(ask(&world, request(Method::GET, &path, "", "")).await.body.contains(BOB));
+    assert_eq!(ask(&world, request(Method::POST, &path, "", "password=short")).await.status, StatusCode::BAD_REQUEST);
+    let chosen = ask(&world, request(Method::POST, &path, "", "password=bobs+own+words")).await;
+    assert_eq!((chosen.status, chosen.location.as_str()), (StatusCode::SEE_OTHER, "/"));
+    // The old session is over, the link is used up, and nobody else's link is made of it.
+    assert_eq!(ask(&world, request(Method::GET, "/programs", &bob, "")).await.location, "/login");
+    assert_eq!(ask(&world, request(Method::POST, &path, "", "password=somebody+elses")).await.status, StatusCode::NOT_FOUND);
+    let form = format!("user={}&password=bobs+own+words", encoded(BOB));
+    assert_eq!(ask(&world, request(Method::POST, "/login", "", &form)).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_changed_and_removed_with_care() {
+    let world = world().await;
+    let owner = cookie(&world, Role::Owner).await;
+    let page = post(&world, "/people", &owner, "address=cy&name=Cy&how=choose&password=short").await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    let page = post(&world, "/people", &owner, "address=cy&name=Cy&how=make").await.body;
+    assert!(page.contains("cy@box.test has a mailbox now") && page.contains("code class=\"big\""));
+    assert!(post(&world, "/people/alias", &owner, "order=add&address=info&to=cy@box.test,bob@box.test").await.status.is_redirection());
+    assert!(post(&world, "/people/alias", &owner, "order=add&address=*@box.test&to=ann").await.status.is_redirection());
+    for wrong in ["address=info&to=nobody", "address=cy&to=bob", "address=x@other.test&to=bob", "address=y&to="] {
+        assert_eq!(post(&world, "/people/alias", &owner, &format!("order=add&{wrong}")).await.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    let list = ask(&world, request(Method::GET, "/people", &owner, "")).await.body;
+    assert!(list.contains("*@box.test") && list.contains("info@box.test"));
+    let saved = post(&world, "/people/cy@box.test", &owner, "order=save&name=Cyril&policy=trash&days=7").await.body;
+    assert!(saved.contains("value=\"Cyril\"") && saved.contains("value=\"7\""));
+    assert_eq!(post(&world, "/people/cy@box.test", &owner, "order=remove&confirm=bob@box.test").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(post(&world, "/people/ann@box.test", &owner, "order=remove&confirm=ann@box.test").await.status, StatusCode::BAD_REQUEST);
+    assert!(post(&world, "/people/cy@box.test", &owner, "order=remove&confirm=CY@box.test").await.status.is_redirection());
+    assert_eq!(ask(&world, request(Method::GET, "/people/cy@box.test", &owner, "")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
+    use crate::auth::{Verdict, factor};
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let page = post(&world, "/security", &bob, "order=offer").await.body;
+    let sealed = page.split("name=\"sealed\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let wrong = post(&world, "/security", &bob, &format!("order=confirm&sealed={sealed}&code=000000")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    // Another's sealed secret is nobody else's.
+    let owner = cookie(&world, Role::Owner).await;
+    assert_eq!(post(&world, "/security", &owner, &format!("order=confirm&sealed={sealed}&code=000000")).await.status, StatusCode::FORBIDDEN);
+    let octets: Vec<u8> = (0..sealed.len() / 2).map(|n| u8::from_str_radix(&sealed[2 * n..2 * n + 2], 16).unwrap()).collect();
+    let account = world.context.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let secret = world.context.outbound.secrets.open_sealed(&format!("offer:{}", account.0), &octets).unwrap();
+    let code = |step: u64| (0..1_000_000).map(|n| format!("{n:06}")).find(|code| factor::step_of(&secret, code, step - 1, step * 30) == Some(step)).unwrap();
+    let step = clock::now() / 30;
+    let page = post(&world, "/security", &bob, &format!("order=confirm&sealed={sealed}&code={}", code(step))).await.body;
+    let recovery = page.split("<li><code class=\"big\">").nth(1).unwrap().split('<').next().unwrap().to_string();
+    // Now the password alone opens nothing.
+    let form = format!("user={}&password={}", encoded(BOB), encoded(PASSWORD));
+    let half = async || ask(&world, request(Method::POST, "/login", "", &form)).await;
+    let answer = half().await;
+    assert!(answer.cookie.is_empty() && answer.body.contains("name=\"pending\""));
+    let pending = answer.body.split("name=\"pending\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let try_code = async |pending: &str, code: &str| ask(&world, request(Method::POST, "/login/code", "", &format!("pending={pending}&code={code}"))).await;
+    assert_eq!(try_code(&pending, &code(step)).await.status, StatusCode::FORBIDDEN, "the code that switched it on is used up");
+    assert_eq!(try_code("nonsense", "000000").await.status, StatusCode::FORBIDDEN);
+    let inside = try_code(&pending, &recovery).await;
+    assert!(inside.status.is_redirection() && !inside.cookie.is_empty());
+    assert_eq!(try_code(&pending, &recovery).await.status, StatusCode::FORBIDDEN);
+    // Five wrong codes end the half sign-in.
+    let pending = half().await.body.split("name=\"pending\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    for _ in 0..5 {
+        assert!(try_code(&pending, "111111").await.body.contains("That code is wrong"));
+    }
+    assert!(try_code(&pending, "111111").await.body.contains("too many wrong codes"));
+    let program = world.context.verify("pop3", BOB, PASSWORD, "192.168.1.9".parse().unwrap()).await;
+    assert!(matches!(program, Verdict::Denied(text) if text.contains("password for this program")));
+    let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
+    assert!(page.contains("7 recovery codes are left"), "{page}");
+    assert_eq!(post(&world, "/security", &bob, "order=off&password=wrong").await.status, StatusCode::FORBIDDEN);
+    assert!(post(&world, "/security", &bob, &format!("order=off&password={}", encoded(PASSWORD))).await.status.is_redirection());
+    assert!(half().await.status.is_redirection());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_coach_tells_a_person_what_their_program_did() {
+    use crate::history::What;
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let (near, far) = ("192.168.1.5".parse().unwrap(), "192.168.1.77".parse().unwrap());
+    world.context.note(near, "pop3s", What::Connected, "", "");
+    world.context.verify("pop3", "bob", "x", far).await;
+    world.context.verify("submission", BOB, "<wrong>", far).await;
+    world.context.note(far, "pop3s", What::TlsFailed, "", "");
+    let page = ask(&world, request(Method::GET, "/coach", &bob, "")).await.body;
+    assert!(page.contains("POP3, port 995") && page.contains("full address") && page.contains("was wrong"));
+    assert!(!page.contains("broke the encryption off"), "somebody else's machine");
+    // And it is in the history of sign-ins, which nobody waits for: one more write, and it is there.
+    world.context.store.change(Change::SetSetting { key: "x".into(), value: None }).done().await.unwrap();
+    let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
+    assert!(page.contains("192.168.1.77") && page.contains("refused"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_and_servers_find_what_they_ask_for() {
+    let world = world().await;
+    let pox = "<Autodiscover><Request><EMailAddress>ann@box.test</EMailAddress></Request></Autodiscover>";
+    let mut outlook = request(Method::POST, "/autodiscover/autodiscover.xml", "", pox);
+    outlook.headers_mut().remove(header::ORIGIN);
+    let answer = ask_from(&world, "203.0.113.9", outlook).await;
+    assert!(answer.status == StatusCode::OK && answer.body.contains("<LoginName>ann@box.test</LoginName>"), "{}", answer.body);
+    let json = ask(&world, request(Method::GET, "/autodiscover/autodiscover.json?Email=a@box.test&Protocol=AutodiscoverV1", "", "")).await;
+    assert!(json.body.contains("\"Protocol\":\"AutodiscoverV1\""));
+    let bob = cookie(&world, Role::Worker).await;
+    let profile = ask(&world, request(Method::GET, "/programs/pillarbox.mobileconfig", &bob, "")).await;
+    assert!(profile.body.contains("<string>bob@box.test</string>") && profile.headers["content-type"].to_str().unwrap().contains("aspen"));
+    // No policy is promised with a certificate that others don't believe.
+    let policy = |host: &'static str| {
+        let mut request = request(Method::GET, "/.well-known/mta-sts.txt", "", "");
+        request.headers_mut().insert(header::HOST, axum::http::HeaderValue::from_static(host));
+        request
+    };
+    assert_eq!(ask(&world, policy("mta-sts.box.test")).await.status, StatusCode::NOT_FOUND);
+    world.install_certificate(&["box.test"]);
+    let answer = ask_from(&world, "203.0.113.9", policy("mta-sts.box.test")).await;
+    assert!(answer.body.contains("mode: enforce\r\nmx: box.test\r\n"), "{}", answer.body);
+    assert_eq!(ask(&world, policy("box.test")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_certificate_the_pages_are_under_tls_only() {
+    let world = world().await;
+    let plain = async |path: &str, host: &'static str| {
+        let mut request = request(Method::GET, path, "", "");
+        request.headers_mut().insert(header::HOST, axum::http::HeaderValue::from_static(host));
+        request.extensions_mut().insert(Link { peer: "192.168.1.5".parse().unwrap(), is_secure: false });
+        let answer = super::router(world.context.clone()).oneshot(request).await.unwrap();
+        let location = answer.headers().get(header::LOCATION).map(|l| l.to_str().unwrap().to_string()).unwrap_or_default();
+        (answer.status(), location)
+    };
+    assert_eq!(plain("/login", "box.test").await.0, StatusCode::OK);
+    world.install_certificate(&["box.test"]);
+    assert_eq!(plain("/login", "box.test").await, (StatusCode::TEMPORARY_REDIRECT, "https://box.test/login".into()));
+    assert_eq!(plain("/login", "pillarbox.local").await.0, StatusCode::UPGRADE_REQUIRED);
+    assert_eq!(plain("/health", "box.test").await.0, StatusCode::OK);
+    assert_eq!(plain("/.well-known/acme-challenge/x", "box.test").await.0, StatusCode::NOT_FOUND);
 }

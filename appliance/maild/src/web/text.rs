@@ -69,6 +69,15 @@ impl Texts {
         self.format(key, Some(&args))
     }
 
+    /// A text with two values in it.
+    pub fn with_two(&self, key: &str, first: (&str, &str), second: (&str, &str)) -> String {
+        let mut args = FluentArgs::new();
+        for (name, value) in [first, second] {
+            args.set(name.to_string(), value.to_string());
+        }
+        self.format(key, Some(&args)).into_owned()
+    }
+
     /// A text with a number in it, in the right plural.
     pub fn count(&self, key: &str, number: u64) -> Cow<'static, str> {
         let mut args = FluentArgs::new();
@@ -127,7 +136,7 @@ mod tests {
                     continue;
                 }
                 let text = std::fs::read_to_string(&path).unwrap();
-                for call in ["t.get(\"", "t.with(\"", "t.count(\"", "texts.get(\"", "texts.with(\"", "texts.count(\""] {
+                for call in ["t.get(\"", "t.with(\"", "t.count(\"", "t.with_two(\"", "texts.get(\"", "texts.with(\"", "texts.count(\""] {
                     for used in text.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {
                         assert!(known.contains(&used), "{used} in {}", path.display());
                     }

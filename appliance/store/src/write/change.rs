@@ -4,6 +4,7 @@ use crate::directory::{Account, AddressTarget, Credential, DomainRecord, Mailbox
 use crate::error::{Error, Result};
 use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey};
 use crate::mailbox::FolderName;
+use crate::owner::{Hour, OneTimeLink, SecondFactor, SignIn, SignInKey};
 use crate::queue::{Route, SigningKey, StsPolicy};
 
 use super::Work;
@@ -37,6 +38,18 @@ pub enum Change {
     RemoveSession { key: String },
     /// Remembers a domain's MTA-STS policy; `None` forgets it.
     SetPolicyOf { domain: String, policy: Option<StsPolicy> },
+    /// The person's name.
+    SetName { address: String, name: String },
+    /// What the owner chose; `None` takes the choice back.
+    SetSetting { key: String, value: Option<String> },
+    /// `key` is the hash of what stands in the link; older links of the account end.
+    PutLink { key: String, link: OneTimeLink },
+    /// Sets a password by a link, which is used up by that.
+    UseLink { key: String, hash: String, at: u64 },
+    SetFactor { account: AccountId, factor: Option<SecondFactor> },
+    NoteSignIn { account: AccountId, at: u64, sign_in: SignIn },
+    /// Hours since 1970.
+    PutHour { hour: u64, record: Hour },
 }
 
 /// What a change made.
@@ -76,6 +89,7 @@ impl Work<'_, '_> {
             Change::SetPassword { address, hash, at } => {
                 let (account, _) = self.account(address)?;
                 self.end_sessions(account)?;
+                self.remove_links(account)?;
                 self.put_credential(account, DeviceId::MAIN, "", hash, *at)
             }
             Change::SetPolicy { address, policy } => {
@@ -135,6 +149,27 @@ impl Work<'_, '_> {
                 .map_err(Error::lmdb(DOING))?;
                 Ok(Changed::Done)
             }
+            Change::SetName { address, name } => {
+                let (id, account) = self.account(address)?;
+                self.put_account(id, &Account { name: name.clone(), ..account })
+            }
+            Change::SetSetting { key, value } => self.set_setting(key, value.as_deref()),
+            Change::PutLink { key, link } => {
+                self.remove_links(link.account)?;
+                self.tables.links.put(self.txn, key, link).map_err(Error::lmdb(DOING))?;
+                Ok(Changed::Done)
+            }
+            Change::UseLink { key, hash, at } => self.use_link(key, hash, *at),
+            Change::SetFactor { account, factor } => {
+                match factor {
+                    Some(factor) => self.tables.factors.put(self.txn, account, factor),
+                    None => self.tables.factors.delete(self.txn, account).map(drop),
+                }
+                .map_err(Error::lmdb(DOING))?;
+                Ok(Changed::Done)
+            }
+            Change::NoteSignIn { account, at, sign_in } => self.note_sign_in(SignInKey { account: *account, at: *at }, sign_in),
+            Change::PutHour { hour, record } => self.put_hour(*hour, record),
         }
     }
 
@@ -244,13 +279,14 @@ impl Work<'_, '_> {
         self.tables.credentials.delete_range(self.txn, &devices).map_err(Error::lmdb(DOING))?;
         self.tables.accounts.delete(self.txn, &id).map_err(Error::lmdb(DOING))?;
         self.end_sessions(id)?;
+        self.forget_account(id)?;
         let mark = format!("{PURGE}{:08x}", id.0);
         self.tables.meta.put(self.txn, &mark, &id.0.to_be_bytes()).map_err(Error::lmdb(DOING))?;
         Ok(Changed::Account(id))
     }
 
     /// Signs all browsers of an account out: whoever knew the old password must not stay.
-    fn end_sessions(&mut self, account: AccountId) -> Result<()> {
+    pub(super) fn end_sessions(&mut self, account: AccountId) -> Result<()> {
         let mut keys = Vec::new();
         for row in self.tables.sessions.iter(self.txn).map_err(Error::lmdb(DOING))? {
             let (key, session) = row.map_err(Error::lmdb(DOING))?;
@@ -261,7 +297,7 @@ impl Work<'_, '_> {
         keys.iter().try_for_each(|key| self.tables.sessions.delete(self.txn, key).map(drop).map_err(Error::lmdb(DOING)))
     }
 
-    fn put_credential(&mut self, account: AccountId, device: DeviceId, label: &str, hash: &str, at: u64) -> Result<Changed> {
+    pub(super) fn put_credential(&mut self, account: AccountId, device: DeviceId, label: &str, hash: &str, at: u64) -> Result<Changed> {
         let credential = Credential { label: label.into(), hash: hash.into(), created: at };
         let key = DeviceKey { account, device };
         self.tables.credentials.put(self.txn, &key, &credential).map_err(Error::lmdb(DOING))?;

@@ -8,6 +8,7 @@ mod change;
 mod collect;
 mod deliver;
 mod mailbox;
+mod owner;
 mod maintain;
 mod queue;
 mod record;

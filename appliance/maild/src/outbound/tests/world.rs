@@ -58,14 +58,43 @@ impl World {
         }
         (config.outbound.remote_port, config.outbound.connect) = (free, 2);
         change(&mut config);
-        World::open(zone, dir, config, Arc::new(AtomicU64::new(START)))
+        World::open(zone, dir, config, Arc::new(AtomicU64::new(START)), person)
     }
 
-    fn open(zone: Zone, dir: Arc<tempfile::TempDir>, config: Config, clock: Arc<AtomicU64>) -> World {
+    /// A box that is nobody's yet and has no name; one domain is there.
+    pub async fn empty() -> World {
+        let mut world = World::new().await;
+        let config = Config { hostname: String::new(), data: world.dir.path().join("empty"), ..world.config.clone() };
+        let domain_only = |store: &Store| {
+            store.change(Change::AddDomain { name: "box.test".into(), at: START }).wait().unwrap();
+            AccountId(0)
+        };
+        let zone = std::mem::replace(&mut world.zone, Zone::plain());
+        World::open(zone, world.dir.clone(), config, Arc::new(AtomicU64::new(START)), domain_only)
+    }
+
+    /// Other settings from now on.
+    pub fn change_config(&self, change: impl FnOnce(&mut Config)) {
+        let mut config = self.config.clone();
+        change(&mut config);
+        self.context.reload(config);
+    }
+
+    /// A certificate for these names from an authority of the test's own.
+    pub fn install_certificate(&self, names: &[&str]) {
+        let authority = rcgen::Issuer::new(rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(names.iter().map(|n| n.to_string()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, names[0]);
+        let chain = params.signed_by(&key, &authority).unwrap().pem();
+        self.context.certificates.install(&chain, &key.serialize_pem()).unwrap();
+    }
+
+    fn open(zone: Zone, dir: Arc<tempfile::TempDir>, config: Config, clock: Arc<AtomicU64>, person: impl FnOnce(&Store) -> AccountId) -> World {
         let options = pillarbox_store::Options { reserve_octets: 0, ..config.store_options() };
         let store = Store::open(&config.data, Access::Server, &options).unwrap();
         let (certificate, key) = config.tls_files();
-        let certificates = Certificates::open(certificate, key, &["box.test".into()]).unwrap();
+        let certificates = Certificates::open(certificate, key, Some(config.data.join("tls").join("issued.pem")), &["box.test".into()]).unwrap();
         let mut outbound = Outbound::new(&config, Arc::new(Secrets::open(&config.data).unwrap())).unwrap();
         let trusted = Arc::new(AtomicBool::new(true));
         let (time, trust) = (clock.clone(), trusted.clone());
@@ -83,7 +112,7 @@ impl World {
         let World { context, zone, clock, dir, config, .. } = self;
         let context = Arc::into_inner(context).unwrap();
         tokio::task::block_in_place(|| drop(context));
-        World::open(zone, dir, config, clock)
+        World::open(zone, dir, config, clock, person)
     }
 
     /// A server for a domain, found by MX.

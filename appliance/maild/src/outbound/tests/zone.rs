@@ -99,6 +99,11 @@ impl Zone {
         }
     }
 
+    /// The name of an address, by its reverse name.
+    pub fn pointer(&self, reverse: &str, host: &str) {
+        self.add(reverse, RData::PTR(hickory_proto::rr::rdata::PTR(name(host))));
+    }
+
     pub fn txt(&self, owner: &str, text: &str) {
         self.add(owner, RData::TXT(TXT::new(vec![text.to_string()])));
     }

@@ -1,4 +1,4 @@
-//! The delivery doctor: type an address and see how mail gets there, or why not.
+//! The delivery doctor: type an address and watch how mail gets there, or why not.
 
 use askama::Template;
 use axum::Form;
@@ -10,16 +10,22 @@ use serde::Deserialize;
 use super::{Frame, is_own, page};
 use crate::outbound::{self, Finding, Language, Topic};
 use crate::web::session::Owner;
+use crate::web::stream;
+use crate::web::text::Texts;
 
 #[derive(Template)]
 #[template(path = "doctor.html")]
 struct DoctorPage {
     frame: Frame,
     address: String,
-    steps: Vec<Step>,
+    is_running: bool,
 }
 
-struct Step {
+/// One finding, for people.
+#[derive(Template)]
+#[template(path = "step.html")]
+pub struct Step {
+    t: Texts,
     title: String,
     why: String,
     is_well: bool,
@@ -29,9 +35,39 @@ struct Step {
     advice: Vec<&'static str>,
 }
 
+/// A finding with its title, what the step is for, and what to do when it went wrong.
+pub fn step(t: Texts, finding: Finding) -> Step {
+    let (title, why) = match finding.topic {
+        Topic::Hosts => ("doctor-hosts", "doctor-hosts-why"),
+        Topic::Policy => ("doctor-policy", "doctor-policy-why"),
+        Topic::Connection => ("doctor-connection", "doctor-connection-why"),
+        Topic::Recipient => ("doctor-recipient", "doctor-recipient-why"),
+        Topic::Login => ("doctor-login", "doctor-login-why"),
+        Topic::Sending => ("doctor-sending", "doctor-sending-why"),
+        Topic::Stored => ("doctor-stored", "doctor-stored-why"),
+        Topic::Fetching => ("doctor-fetching", "doctor-fetching-why"),
+    };
+    let language = if t.lang() == "de" { Language::German } else { Language::English };
+    let explanation = outbound::cause(&finding.summary).explain(language);
+    Step {
+        t,
+        title: t.get(title).into_owned(),
+        why: t.get(why).into_owned(),
+        is_well: finding.is_well,
+        advice: if finding.is_well { Vec::new() } else { vec![explanation.what, explanation.whose, explanation.advice] },
+        summary: finding.summary,
+        lines: finding.lines.join("\n"),
+    }
+}
+
+/// The same as HTML.
+pub fn piece(t: Texts, finding: Finding) -> String {
+    step(t, finding).render().unwrap_or_default()
+}
+
 pub async fn show(Owner(visit, _): Owner) -> Response {
     let frame = Frame::new(&visit, "/doctor", "doctor-title");
-    page(StatusCode::OK, &DoctorPage { frame, address: String::new(), steps: Vec::new() })
+    page(StatusCode::OK, &DoctorPage { frame, address: String::new(), is_running: false })
 }
 
 #[derive(Deserialize)]
@@ -44,36 +80,19 @@ pub struct Asked {
 
 pub async fn examine(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Response {
     if !is_own(&visitor, &asked.token) {
-        return super::notice(&visit, StatusCode::FORBIDDEN, "stale-title", "stale");
+        return super::stale(&visit);
     }
     let t = visit.texts;
     let frame = || Frame::new(&visit, "/doctor", "doctor-title");
     let Ok(address) = Address::parse(asked.address.trim()) else {
         let frame = frame().trouble(t.get("people-wrong-address"));
-        return page(StatusCode::BAD_REQUEST, &DoctorPage { frame, address: asked.address, steps: Vec::new() });
+        return page(StatusCode::BAD_REQUEST, &DoctorPage { frame, address: asked.address, is_running: false });
     };
-    let Some(findings) = outbound::examine(&visit.context, &visitor.address, &address.to_string()).await else {
+    let (findings, found) = outbound::findings();
+    if !outbound::examine(&visit.context, &visitor.address, &address.to_string(), findings) {
         let frame = frame().trouble(t.get("doctor-busy"));
-        return page(StatusCode::TOO_MANY_REQUESTS, &DoctorPage { frame, address: asked.address, steps: Vec::new() });
-    };
-    let language = if t.lang() == "de" { Language::German } else { Language::English };
-    let step = |finding: Finding| {
-        let (title, why) = match finding.topic {
-            Topic::Hosts => ("doctor-hosts", "doctor-hosts-why"),
-            Topic::Policy => ("doctor-policy", "doctor-policy-why"),
-            Topic::Connection => ("doctor-connection", "doctor-connection-why"),
-            Topic::Recipient => ("doctor-recipient", "doctor-recipient-why"),
-        };
-        let explanation = outbound::cause(&finding.summary).explain(language);
-        Step {
-            title: t.get(title).into_owned(),
-            why: t.get(why).into_owned(),
-            is_well: finding.is_well,
-            advice: if finding.is_well { Vec::new() } else { vec![explanation.what, explanation.whose, explanation.advice] },
-            summary: finding.summary,
-            lines: finding.lines.join("\n"),
-        }
-    };
-    let steps = findings.into_iter().map(step).collect();
-    page(StatusCode::OK, &DoctorPage { frame: frame(), address: address.to_string(), steps })
+        return page(StatusCode::TOO_MANY_REQUESTS, &DoctorPage { frame, address: asked.address, is_running: false });
+    }
+    let around = DoctorPage { frame: frame(), address: address.to_string(), is_running: true };
+    stream::page(&around, found, move |finding| piece(t, finding))
 }

@@ -1,37 +1,48 @@
 //! Domains, the DNS records they should have, and what the world sees of them now.
 
+use std::sync::Arc;
+
 use askama::Template;
+use axum::Form;
 use axum::extract::Query;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_proto::address::Domain;
+use pillarbox_store::{Change, Error};
 use serde::Deserialize;
 
-use super::{Frame, page, trouble};
+use super::{Frame, is_own, page, trouble};
 use crate::clock;
-use crate::dkim::{self, DnsRecord};
-use crate::setup::{self, Check};
-use crate::web::session::Owner;
+use crate::context::Context;
+use crate::setup::{self, Check, DnsRecord, Need};
+use crate::web::session::{Owner, Visit};
+use crate::web::text::Texts;
 
 /// Records looked up for one page; a box has few domains.
-const LOOKS: usize = 40;
+const LOOKS: usize = 120;
 
 #[derive(Template)]
 #[template(path = "domains.html")]
 struct DomainsPage {
     frame: Frame,
     domains: Vec<DomainRecords>,
+    is_checked: bool,
 }
 
 struct DomainRecords {
     name: String,
-    records: Vec<Shown>,
+    must: Vec<Shown>,
+    good: Vec<Shown>,
     zone: String,
+    /// A message for whoever keeps the domain's DNS.
+    letter: String,
     /// Signing keys are still being made.
     is_waiting: bool,
 }
 
 struct Shown {
     record: DnsRecord,
+    why: String,
     /// The state's colour and words; empty when it was not looked up.
     state: &'static str,
     word: String,
@@ -43,50 +54,81 @@ struct Shown {
 pub struct Asked {
     #[serde(default)]
     check: String,
+    /// The domain whose zone lines are wanted as a file.
+    #[serde(default)]
+    zone: String,
 }
 
 pub async fn show(Owner(visit, _): Owner, Query(asked): Query<Asked>) -> Response {
-    let hostname = visit.context.settings().config.hostname();
-    let read = visit.context.read(move |r| {
-        let of = |name: String| {
-            let records = dkim::records(r, &name, &hostname, clock::now())?;
-            Ok((name, records))
-        };
-        r.domains()?.into_iter().map(of).collect::<Result<Vec<_>, _>>()
-    });
-    let found = match read.await {
+    let found = match read(&visit.context).await {
         Ok(found) => found,
         Err(error) => return trouble(&visit, &error),
     };
-    let checks = match asked.check.is_empty() {
-        true => Vec::new(),
-        false => look(&visit.context, found.iter().flat_map(|(_, records)| records).take(LOOKS)).await,
-    };
-    let mut checks = checks.into_iter();
-    let t = visit.texts;
-    let mut shown = |record: DnsRecord| {
-        let (state, key, detail) = match checks.next() {
-            None => ("", "", String::new()),
-            Some(Check::Right) => ("delivered", "check-right", String::new()),
-            Some(Check::Missing) => ("bounced", "check-missing", String::new()),
-            Some(Check::Different(now)) => ("bounced", "check-different", now),
-            Some(Check::Unknown(why)) => ("queued", "check-unknown", why),
+    if !asked.zone.is_empty() {
+        return match found.into_iter().find(|(name, _)| *name == asked.zone) {
+            Some((_, records)) => zone_file(&asked.zone, &records),
+            None => super::not_found(visit).await,
         };
-        let word = if key.is_empty() { String::new() } else { t.get(key).into_owned() };
-        Shown { record, state, word, detail }
+    }
+    let is_checked = !asked.check.is_empty();
+    let checks = match is_checked {
+        false => Vec::new(),
+        true => look(&visit.context, found.iter().flat_map(|(_, records)| records).take(LOOKS)).await,
     };
-    let domains = found.into_iter().map(|(name, records)| DomainRecords {
-        zone: dkim::zone_lines(&records),
-        is_waiting: !records.iter().any(|record| record.name.contains("._domainkey.")),
-        records: records.into_iter().map(&mut shown).collect(),
-        name,
+    answer(&visit, StatusCode::OK, Frame::new(&visit, "/domains", "domains-title"), found, checks)
+}
+
+async fn read(context: &Arc<Context>) -> Result<Vec<(String, Vec<DnsRecord>)>, Error> {
+    let own = context.clone();
+    context
+        .read(move |r| {
+            let facts = own.facts(r)?;
+            let of = |name: String| setup::records(r, &name, &facts, clock::now()).map(|records| (name, records));
+            r.domains()?.into_iter().map(of).collect()
+        })
+        .await
+}
+
+fn zone_file(name: &str, records: &[DnsRecord]) -> Response {
+    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
+    let disposition = format!("attachment; filename=\"{name}.zone\"");
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_string()), (header::CONTENT_DISPOSITION, disposition)], setup::zone_lines(records))
+        .into_response()
+}
+
+fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Vec<(String, Vec<DnsRecord>)>, checks: Vec<Check>) -> Response {
+    let t = visit.texts;
+    let is_checked = !checks.is_empty();
+    let mut checks = checks.into_iter();
+    let domains = found.into_iter().map(|(name, records)| {
+        let zone = setup::zone_lines(&records);
+        let letter = format!("{}\n\n{zone}", t.with("domains-letter", "domain", &name));
+        let is_waiting = !records.iter().any(|record| record.name.contains("._domainkey."));
+        let shown: Vec<Shown> = records.into_iter().map(|record| shown(t, record, checks.next())).collect();
+        let (must, good) = shown.into_iter().partition(|shown| shown.record.need == Need::Must);
+        DomainRecords { name, must, good, zone, letter, is_waiting }
     });
     let domains = domains.collect();
-    page(StatusCode::OK, &DomainsPage { frame: Frame::new(&visit, "/domains", "domains-title"), domains })
+    page(status, &DomainsPage { frame, domains, is_checked })
+}
+
+fn shown(t: Texts, record: DnsRecord, check: Option<Check>) -> Shown {
+    let (state, key, detail) = match check {
+        None => ("", "", String::new()),
+        Some(Check::Right) => ("delivered", "check-right", String::new()),
+        // What is only good to have is no alarm.
+        Some(Check::Missing) if record.need == Need::Good => ("queued", "check-missing", String::new()),
+        Some(Check::Missing) => ("bounced", "check-missing", String::new()),
+        Some(Check::Different(now)) => ("bounced", "check-different", now),
+        Some(Check::Unknown(why)) => ("queued", "check-unknown", why),
+    };
+    let word = if key.is_empty() { String::new() } else { t.get(key).into_owned() };
+    let why = t.get(record.key).into_owned();
+    Shown { record, why, state, word, detail }
 }
 
 /// Looks all records up at once: the page takes as long as the slowest.
-async fn look(context: &std::sync::Arc<crate::context::Context>, records: impl Iterator<Item = &DnsRecord>) -> Vec<Check> {
+async fn look(context: &Arc<Context>, records: impl Iterator<Item = &DnsRecord>) -> Vec<Check> {
     let mut looks = tokio::task::JoinSet::new();
     let mut count = 0;
     for record in records {
@@ -101,4 +143,39 @@ async fn look(context: &std::sync::Arc<crate::context::Context>, records: impl I
         }
     }
     checks
+}
+
+#[derive(Deserialize)]
+pub struct Order {
+    #[serde(default)]
+    token: String,
+    /// `add` or `remove`.
+    #[serde(default)]
+    order: String,
+    #[serde(default)]
+    domain: String,
+}
+
+pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Response {
+    if !is_own(&visitor, &form.token) {
+        return super::stale(&visit);
+    }
+    let refuse = async |key: &str| {
+        let frame = Frame::new(&visit, "/domains", "domains-title").trouble(visit.texts.get(key));
+        match read(&visit.context).await {
+            Ok(found) => answer(&visit, StatusCode::BAD_REQUEST, frame, found, Vec::new()),
+            Err(error) => trouble(&visit, &error),
+        }
+    };
+    let name = Domain::parse(form.domain.trim()).ok().filter(|name| !name.is_literal()).map(|name| name.to_string());
+    let Some(name) = name.filter(|name| name.contains('.')) else { return refuse("setup-wrong-domain").await };
+    let change = match form.order.as_str() {
+        "remove" => Change::RemoveDomain { name },
+        _ => Change::AddDomain { name, at: clock::now() },
+    };
+    match visit.context.store.change(change).done().await {
+        Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => Redirect::to("/domains").into_response(),
+        Err(Error::Invalid { .. }) => refuse("domains-in-use").await,
+        Err(error) => trouble(&visit, &error),
+    }
 }

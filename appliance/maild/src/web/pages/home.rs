@@ -1,22 +1,26 @@
-//! Does mail work? One look for the owner, one line for a monitor.
-
-use std::sync::Arc;
+//! Does mail work? One look for the owner.
 
 use askama::Template;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use pillarbox_store::{Fate, LedgerRecord};
-use serde_json::json;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pillarbox_store::{Fate, Hour, LedgerRecord};
 
-use super::{Frame, page, trouble};
+use super::{Frame, about, page, trouble};
 use crate::clock;
 use crate::context::Context;
+use crate::hours;
 use crate::web::session::Owner;
+use crate::web::svg;
 use crate::web::text::Texts;
 
 /// Ledger records looked at for the last mail in and out.
 const RECENT: usize = 500;
+/// Hours in the picture of mail and of the queue, and days in the picture of the disk.
+const HOURS: u64 = 48;
+const DAYS: u64 = 30;
+/// Days before a certificate's end at which the owner hears of it.
+const CERTIFICATE: u64 = 14;
+const DAY: u64 = 86_400;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -24,6 +28,7 @@ struct HomePage {
     frame: Frame,
     attention: Vec<Item>,
     tiles: Vec<Tile>,
+    pictures: Vec<Picture>,
     recent: Vec<Line>,
 }
 
@@ -38,6 +43,12 @@ struct Tile {
     label: String,
     value: String,
     note: String,
+}
+
+struct Picture {
+    title: String,
+    note: String,
+    svg: String,
 }
 
 pub struct Line {
@@ -63,52 +74,102 @@ pub fn line(t: Texts, record: &LedgerRecord) -> Line {
 
 pub async fn show(Owner(visit, _): Owner) -> Response {
     let context = visit.context.clone();
-    let read = context.read(|r| Ok((r.queue_counts()?, r.ledger_recent(RECENT)?, r.routes()?, r.accounts()?.len(), r.domains()?)));
-    let ((all, scheduled), ledger, routes, people, domains) = match read.await {
+    let now = clock::now();
+    let (hour, used) = (now / 3600, hours::used(&context.settings().config.data));
+    let read = context.read(move |r| {
+        let mut rows = r.hours(hour.saturating_sub(DAYS * 24))?;
+        let fresh = hours::gather(r, hour, used)?;
+        rows.retain(|(known, _)| fresh.iter().all(|(new, _)| new != known));
+        rows.extend(fresh);
+        Ok((r.queue_counts()?, r.ledger_recent(RECENT)?, r.routes()?, r.accounts()?.len(), r.domains()?, rows))
+    });
+    let ((all, scheduled), ledger, routes, people, domains, rows) = match read.await {
         Ok(read) => read,
         Err(error) => return trouble(&visit, &error),
     };
     let t = visit.texts;
-    let held = all.saturating_sub(scheduled);
-    let mut attention = Vec::new();
-    let mut item = |text: String, to, action: &str| attention.push(Item { text, to, action: t.get(action).into_owned() });
-    if !context.has_space() {
-        item(t.get("home-disk-full").into_owned(), "/home", "home-again");
-    }
-    if !clock::is_trusted() {
-        item(t.get("home-clock").into_owned(), "/home", "home-again");
-    }
-    for (_, route) in routes.iter().filter(|(_, r)| !r.fault.is_empty()) {
-        item(t.with("home-provider", "host", &route.host).into_owned(), "/queue", "home-see-queue");
-    }
-    if held > 0 {
-        item(t.count("home-held", held).into_owned(), "/queue", "home-see-queue");
-    }
-    let last = |wanted: &[Fate]| ledger.iter().find(|(_, r)| wanted.contains(&r.fate)).map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, clock::now()));
+    let attention = attention(&context, t, &routes, all.saturating_sub(scheduled), now);
+    let last = |wanted: &[Fate]| ledger.iter().find(|(_, r)| wanted.contains(&r.fate)).map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now));
     let tile = |label: &str, value: String, note: String| Tile { label: t.get(label).into_owned(), value, note };
+    let certificate = context.certificates.facts();
+    let (free, size) = disk(&context);
+    let days = certificate.ends.saturating_sub(now) / DAY;
+    let certificate_note = t.get(if certificate.is_self_signed { "home-self-signed" } else { "home-issued" }).into_owned();
+    let memory = about::memory().map_or_else(|| "-".into(), |octets| format!("{:.0} MB", octets as f64 / 1e6));
     let tiles = vec![
         tile("home-last-in", last(&[Fate::Delivered]), String::new()),
         tile("home-last-out", last(&[Fate::Relayed]), String::new()),
         tile("home-queue", all.to_string(), t.count("queue-count", all).into_owned()),
         tile("home-people", people.to_string(), domains.join(", ")),
-        tile("home-disk", free_disk(&context), String::new()),
-        tile("home-version", env!("CARGO_PKG_VERSION").to_string(), "Pillarbox".into()),
+        tile("home-disk", gigabytes(free), t.with("home-of", "size", &gigabytes(size)).into_owned()),
+        tile("home-certificate", t.count("home-days", days).into_owned(), certificate_note),
+        tile("home-memory", memory, String::new()),
+        tile("home-clock-tile", t.get(if clock::is_trusted() { "home-clock-right" } else { "home-clock-wrong" }).into_owned(), t.moment(now, now)),
     ];
     let recent = ledger.iter().take(8).map(|(_, record)| line(t, record)).collect();
-    page(StatusCode::OK, &HomePage { frame: Frame::new(&visit, "/home", "home-title"), attention, tiles, recent })
+    let pictures = pictures(t, &rows, hour, size);
+    page(StatusCode::OK, &HomePage { frame: Frame::new(&visit, "/home", "home-title"), attention, tiles, pictures, recent })
 }
 
-fn free_disk(context: &Context) -> String {
-    let free = nix::sys::statvfs::statvfs(&context.settings().config.data).map_or(0, |s| s.blocks_available() * s.fragment_size());
-    format!("{:.1} GB", free as f64 / 1e9)
+/// What needs the owner, the worst first.
+fn attention(context: &Context, t: Texts, routes: &[(String, pillarbox_store::Route)], held: u64, now: u64) -> Vec<Item> {
+    let mut attention = Vec::new();
+    let mut item = |text: String, to, action: &str| attention.push(Item { text, to, action: t.get(action).into_owned() });
+    if !context.has_space() {
+        item(t.get("home-disk-full").into_owned(), "/people", "home-see-people");
+    }
+    if !clock::is_trusted() {
+        item(t.get("home-clock").into_owned(), "/home", "home-again");
+    }
+    for (_, route) in routes.iter().filter(|(_, r)| !r.fault.is_empty()) {
+        item(t.with("home-provider", "host", &route.host).into_owned(), "/line", "home-see-line");
+    }
+    if held > 0 {
+        item(t.count("home-held", held).into_owned(), "/queue", "home-see-queue");
+    }
+    let certificate = context.certificates.facts();
+    let hostname = context.settings().config.hostname();
+    if !certificate.is_self_signed && certificate.ends < now + CERTIFICATE * DAY {
+        item(t.count("home-certificate-ends", certificate.ends.saturating_sub(now) / DAY).into_owned(), "/certificate", "home-see-certificate");
+    }
+    if !certificate.is_self_signed && !certificate.names(&hostname) {
+        item(t.with("home-certificate-name", "name", &hostname).into_owned(), "/certificate", "home-see-certificate");
+    }
+    attention
 }
 
-/// For monitors: 200 when mail can be taken, 503 when not.
-pub async fn health(State(context): State<Arc<Context>>) -> Response {
-    let queue = context.read(|r| r.queue_counts()).await;
-    let is_well = context.has_space() && queue.is_ok();
-    let (all, scheduled) = queue.unwrap_or_default();
-    let body = json!({"ok": is_well, "space": context.has_space(), "clock": clock::is_trusted(), "queued": all, "held": all.saturating_sub(scheduled)});
-    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+fn pictures(t: Texts, rows: &[(u64, Hour)], hour: u64, size: u64) -> Vec<Picture> {
+    let at = |wanted: u64| rows.iter().find(|(h, _)| *h == wanted).map(|(_, row)| *row).unwrap_or_default();
+    let lately: Vec<Hour> = (hour.saturating_sub(HOURS - 1)..=hour).map(at).collect();
+    let mail: Vec<(u64, u64)> = lately.iter().map(|row| (row.delivered, row.relayed)).collect();
+    let oldest: Vec<u64> = lately.iter().map(|row| row.oldest).collect();
+    let (in_all, out_all) = mail.iter().fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
+    let longest = oldest.iter().copied().max().unwrap_or(0);
+    // A day without a row keeps what the day before had.
+    let mut disk: Vec<u64> = Vec::new();
+    for day in (0..DAYS).rev() {
+        let until = hour.saturating_sub(day * 24);
+        let known = rows.iter().rev().find(|(h, row)| *h <= until && row.disk > 0).map(|(_, row)| row.disk);
+        disk.extend(known);
+    }
+    let picture = |title: &str, note: String, svg: &dyn Fn(&str) -> String| {
+        let title = t.get(title).into_owned();
+        Picture { svg: svg(&format!("{title}: {note}")), title, note }
+    };
+    let numbers = t.with_two("home-mail-note", ("in", &in_all.to_string()), ("out", &out_all.to_string()));
+    vec![
+        picture("home-mail", numbers, &|title| svg::bars(&mail, title)),
+        picture("home-oldest", t.count("home-oldest-note", longest.div_ceil(60)).into_owned(), &|title| svg::curve(&oldest, longest.max(3600), title)),
+        picture("home-disk-picture", gigabytes(disk.last().copied().unwrap_or(0)), &|title| svg::curve(&disk, size, title)),
+    ]
+}
+
+/// Free and all octets of the data partition.
+fn disk(context: &Context) -> (u64, u64) {
+    nix::sys::statvfs::statvfs(&context.settings().config.data)
+        .map_or((0, 0), |s| (s.blocks_available() * s.fragment_size(), s.blocks() * s.fragment_size()))
+}
+
+fn gigabytes(octets: u64) -> String {
+    format!("{:.1} GB", octets as f64 / 1e9)
 }

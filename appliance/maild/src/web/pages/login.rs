@@ -1,23 +1,86 @@
-//! Signing in and out.
+//! Signing in, with a second factor where there is one, and out.
 
-use std::time::Instant;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{Change, DeviceId};
+use pillarbox_store::{AccountId, Change, DeviceId, SignIn};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
-use crate::auth::Verdict;
+use crate::auth::{Identity, Verdict, factor};
+use crate::clock;
+use crate::context::WEB;
+use crate::history::What;
 use crate::web::session::{self, Person, Visit};
+
+/// How long a password counts while the code is looked for, and wrong codes before it no longer does.
+const PATIENCE: Duration = Duration::from_secs(300);
+const TRIES: u32 = 5;
+/// Wrong codes of an account within an hour before it has to wait: a right password must not buy endless guesses.
+const WRONG: u32 = 15;
+const HOUR: Duration = Duration::from_secs(3600);
+/// Sign-ins that wait at the same time.
+const WAITING: usize = 200;
+
+/// Sign-ins whose password was right and whose code is still missing.
+#[derive(Default)]
+pub struct Pending {
+    waiting: HashMap<String, Half>,
+    wrong: HashMap<AccountId, (Instant, u32)>,
+}
+
+struct Half {
+    account: AccountId,
+    address: String,
+    since: Instant,
+    tries: u32,
+}
+
+impl Pending {
+    fn begin(&mut self, token: String, identity: &Identity, now: Instant) {
+        self.waiting.retain(|_, half| half.since + PATIENCE > now);
+        if self.waiting.len() < WAITING {
+            self.waiting.insert(token, Half { account: identity.account, address: identity.address.clone(), since: now, tries: 0 });
+        }
+    }
+
+    /// Whose code is awaited; each call is a try.
+    fn attempt(&mut self, token: &str, now: Instant) -> Option<(AccountId, String)> {
+        let half = self.waiting.get_mut(token).filter(|half| half.since + PATIENCE > now && half.tries < TRIES)?;
+        half.tries += 1;
+        let is_locked = self.wrong.get(&half.account).is_some_and(|(since, count)| *since + HOUR > now && *count >= WRONG);
+        (!is_locked).then(|| (half.account, half.address.clone()))
+    }
+
+    fn failed(&mut self, account: AccountId, now: Instant) {
+        let (since, count) = self.wrong.entry(account).or_insert((now, 0));
+        if *since + HOUR <= now {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+    }
+
+    fn end(&mut self, token: &str) {
+        self.waiting.remove(token);
+    }
+}
 
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage {
     frame: Frame,
     user: String,
+}
+
+#[derive(Template)]
+#[template(path = "code.html")]
+struct CodePage {
+    frame: Frame,
+    pending: String,
 }
 
 #[derive(Deserialize)]
@@ -38,15 +101,10 @@ pub async fn show(visit: Visit) -> Response {
 pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
     let context = visit.context.clone();
     let user = login.user.trim().to_string();
-    let verdict = context.auth.verify(&context.store, &user, &login.password, visit.link.peer, Instant::now()).await;
+    let verdict = context.verify(WEB, &user, &login.password, visit.link.peer).await;
     let t = visit.texts;
     let (status, message) = match verdict {
-        Verdict::Accepted(identity) if identity.device == DeviceId::MAIN => {
-            return match session::sign_in(&visit, identity.account).await {
-                Ok(cookie) => redirect_with(cookie, "/"),
-                Err(error) => trouble(&visit, &error),
-            };
-        }
+        Verdict::Accepted(identity) if identity.device == DeviceId::MAIN => return first_half(&visit, identity).await,
         // A device's password opens its mail program, not the web.
         Verdict::Accepted(_) => (StatusCode::FORBIDDEN, t.get("login-device")),
         Verdict::Denied(_) if !user.contains('@') => (StatusCode::FORBIDDEN, t.get("login-short")),
@@ -58,6 +116,77 @@ pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
     page(status, &LoginPage { frame, user })
 }
 
+/// The password was right.
+async fn first_half(visit: &Visit, identity: Identity) -> Response {
+    let account = identity.account;
+    match visit.context.read(move |r| r.factor(account)).await {
+        Ok(None) => enter(visit, account, &identity.address).await,
+        Ok(Some(_)) => match session::random() {
+            Ok(pending) => {
+                let mut waiting = visit.context.pending.lock().unwrap_or_else(|e| e.into_inner());
+                waiting.begin(pending.clone(), &identity, Instant::now());
+                page(StatusCode::OK, &CodePage { frame: Frame::new(visit, "/login", "code-title"), pending })
+            }
+            Err(error) => trouble(visit, &error),
+        },
+        Err(error) => trouble(visit, &error),
+    }
+}
+
+async fn enter(visit: &Visit, account: AccountId, address: &str) -> Response {
+    let device = visit.agent.chars().take(120).collect();
+    let sign_in = SignIn { peer: visit.link.peer, service: WEB.into(), device, is_accepted: true };
+    visit.context.note_sign_in(address, sign_in).await;
+    visit.context.note(visit.link.peer, WEB, What::SignedIn, address, "");
+    match session::sign_in(visit, account).await {
+        Ok(cookie) => redirect_with(cookie, "/"),
+        Err(error) => trouble(visit, &error),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Code {
+    #[serde(default)]
+    pending: String,
+    #[serde(default)]
+    code: String,
+}
+
+pub async fn code(visit: Visit, Form(form): Form<Code>) -> Response {
+    let context = visit.context.clone();
+    let lock = || context.pending.lock().unwrap_or_else(|e| e.into_inner());
+    let half = lock().attempt(&form.pending, Instant::now());
+    let Some((account, address)) = half else {
+        let frame = Frame::new(&visit, "/login", "login-title").trouble(visit.texts.get("code-over"));
+        return page(StatusCode::FORBIDDEN, &LoginPage { frame, user: String::new() });
+    };
+    let factor = match context.read(move |r| r.factor(account)).await {
+        Ok(factor) => factor,
+        Err(error) => return trouble(&visit, &error),
+    };
+    let checked = factor.map(|factor| factor::check(&context.outbound.secrets, &factor, &form.code, clock::now())).transpose();
+    match checked {
+        // The factor was taken away meanwhile.
+        Ok(None) => {}
+        Ok(Some(Some(used))) => {
+            let change = Change::SetFactor { account, factor: Some(used) };
+            if let Err(error) = context.store.change(change).done().await {
+                return trouble(&visit, &error);
+            }
+        }
+        Ok(Some(None)) => {
+            lock().failed(account, Instant::now());
+            let sign_in = SignIn { peer: visit.link.peer, service: WEB.into(), device: String::new(), is_accepted: false };
+            context.note_sign_in(&address, sign_in).await;
+            let frame = Frame::new(&visit, "/login", "code-title").trouble(visit.texts.get("code-wrong"));
+            return page(StatusCode::FORBIDDEN, &CodePage { frame, pending: form.pending });
+        }
+        Err(error) => return trouble(&visit, &error),
+    }
+    lock().end(&form.pending);
+    enter(&visit, account, &address).await
+}
+
 #[derive(Deserialize)]
 pub struct SignOut {
     #[serde(default)]
@@ -66,7 +195,7 @@ pub struct SignOut {
 
 pub async fn sign_out(Person(visit, visitor): Person, Form(form): Form<SignOut>) -> Response {
     if !is_own(&visitor, &form.token) {
-        return super::notice(&visit, StatusCode::FORBIDDEN, "stale-title", "stale");
+        return super::stale(&visit);
     }
     match visit.context.store.change(Change::RemoveSession { key: visitor.key }).done().await {
         Ok(_) => redirect_with(session::cookie("", visit.link), "/login"),

@@ -1,20 +1,30 @@
 //! The pages. Each has its template in `templates/`.
 
+pub mod about;
+pub mod certificate;
+pub mod discovery;
 pub mod doctor;
 pub mod domains;
 pub mod find;
 pub mod home;
+pub mod line;
 pub mod login;
+pub mod metrics;
 pub mod people;
+pub mod person;
 pub mod programs;
 pub mod queue;
+pub mod round;
+pub mod security;
 pub mod setup;
+pub mod welcome;
 
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use super::session::{Visit, Visitor};
+use crate::settings::Step;
 use super::text::Texts;
 use super::assets;
 
@@ -29,6 +39,50 @@ pub struct Frame {
     /// A sentence about what was just done or refused; empty: nothing.
     pub message: String,
     pub is_trouble: bool,
+    /// Seconds after which the marked part of the page is fetched again; 0: never.
+    pub every: u32,
+}
+
+/// A group of the owner's pages: its name and its pages.
+struct Section {
+    name: &'static str,
+    pages: &'static [(&'static str, &'static str)],
+}
+
+/// The owner's pages by group, each with its name.
+const SECTIONS: [Section; 4] = [
+    Section { name: "nav-home", pages: &[("/home", "nav-home")] },
+    Section { name: "nav-mail", pages: &[("/queue", "nav-queue"), ("/find", "nav-find"), ("/doctor", "nav-doctor")] },
+    Section { name: "nav-people", pages: &[("/people", "nav-people")] },
+    Section {
+        name: "nav-box",
+        pages: &[
+            ("/domains", "nav-domains"),
+            ("/line", "nav-line"),
+            ("/certificate", "nav-certificate"),
+            ("/name", "nav-name"),
+            ("/round", "nav-round"),
+            ("/log", "nav-log"),
+            ("/about", "nav-about"),
+        ],
+    },
+];
+/// What everybody has.
+const OWN: Section = Section { name: "nav-own", pages: &[("/programs", "nav-programs"), ("/coach", "nav-coach"), ("/security", "nav-security")] };
+
+/// One link of a navigation.
+pub struct Item {
+    pub to: &'static str,
+    pub text: String,
+    pub is_here: bool,
+}
+
+/// One step of the set-up as the bar shows it.
+pub struct BarStep {
+    pub to: &'static str,
+    pub text: String,
+    pub is_here: bool,
+    pub is_done: bool,
 }
 
 impl Frame {
@@ -42,7 +96,55 @@ impl Frame {
             visitor: visit.visitor.clone(),
             message: String::new(),
             is_trouble: false,
+            every: 0,
         }
+    }
+
+    fn sections(&self) -> Vec<&'static Section> {
+        let is_owner = self.visitor.as_ref().is_some_and(|visitor| visitor.is_owner);
+        let owner = if is_owner { &SECTIONS[..] } else { &[] };
+        owner.iter().chain([&OWN]).collect()
+    }
+
+    /// The groups of pages.
+    pub fn groups(&self) -> Vec<Item> {
+        let item = |section: &Section| Item {
+            to: section.pages[0].0,
+            text: self.t.get(section.name).into_owned(),
+            is_here: section.pages.iter().any(|(page, _)| *page == self.here),
+        };
+        self.sections().into_iter().map(item).collect()
+    }
+
+    /// The pages of the group this one belongs to, where there are several.
+    pub fn siblings(&self) -> Vec<Item> {
+        let here = self.sections().into_iter().find(|section| section.pages.iter().any(|(page, _)| *page == self.here));
+        let pages = here.map_or(&[][..], |section| section.pages);
+        let pages = if pages.len() > 1 { pages } else { &[] };
+        pages.iter().map(|(to, name)| Item { to, text: self.t.get(name).into_owned(), is_here: *to == self.here }).collect()
+    }
+
+    /// The steps of the set-up, on their pages, while it is not done.
+    pub fn steps(&self) -> Vec<BarStep> {
+        let Some(progress) = self.visitor.as_ref().and_then(|visitor| visitor.progress.as_ref()) else { return Vec::new() };
+        let step = |step: Step| BarStep {
+            to: step.page(),
+            text: self.t.get(&format!("step-{}", step.name())).into_owned(),
+            is_here: step.page() == self.here,
+            is_done: progress.is_done(step),
+        };
+        let steps: Vec<BarStep> = Step::ALL.into_iter().map(step).collect();
+        if steps.iter().any(|step| step.is_here) { steps } else { Vec::new() }
+    }
+
+    /// The name of the step this page is.
+    pub fn step(&self) -> &'static str {
+        Step::ALL.into_iter().find(|step| step.page() == self.here).map_or("", Step::name)
+    }
+
+    /// Whether the page is a part of a set-up that is not done, but shown without its bar.
+    pub fn is_unfinished(&self) -> bool {
+        self.steps().is_empty() && self.visitor.as_ref().is_some_and(|visitor| visitor.progress.is_some())
     }
 
     pub fn trouble(mut self, message: impl Into<String>) -> Frame {
@@ -90,6 +192,11 @@ pub fn trouble(visit: &Visit, error: &dyn std::fmt::Display) -> Response {
     notice(visit, StatusCode::INTERNAL_SERVER_ERROR, "trouble-title", "trouble")
 }
 
+/// The form is from another session, or none.
+fn stale(visit: &Visit) -> Response {
+    notice(visit, StatusCode::FORBIDDEN, "stale-title", "stale")
+}
+
 pub async fn not_found(visit: Visit) -> Response {
     notice(&visit, StatusCode::NOT_FOUND, "not-found-title", "not-found")
 }
@@ -97,7 +204,7 @@ pub async fn not_found(visit: Visit) -> Response {
 /// Where a visitor begins.
 pub async fn start(visit: Visit) -> Response {
     let to = match &visit.visitor {
-        Some(visitor) if visitor.is_owner => "/home",
+        Some(visitor) if visitor.is_owner => visitor.progress.as_ref().and_then(|p| p.next()).map_or("/home", |step| step.page()),
         Some(_) => "/programs",
         None if visit.context.read(|r| r.accounts()).await.is_ok_and(|a| a.is_empty()) => "/setup",
         None => "/login",

@@ -1,13 +1,14 @@
-//! People and their mailboxes.
+//! People and their mailboxes, and the addresses that lead to them.
 
 use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
-use axum::response::Response;
-use pillarbox_proto::address::Address;
-use pillarbox_store::{Change, Error, MailboxPolicy};
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_proto::address::{Address, Domain};
+use pillarbox_store::{AddressTarget, Change, Changed, Error, FolderId, MailboxPolicy};
 use serde::Deserialize;
 
+use super::welcome::{self, Invitation};
 use super::{Frame, is_own, page, trouble};
 use crate::auth::hash;
 use crate::clock;
@@ -18,10 +19,25 @@ use crate::web::session::{Owner, Visit};
 #[template(path = "people.html")]
 struct PeoplePage {
     frame: Frame,
-    people: Vec<(String, String)>,
+    people: Vec<Row>,
+    aliases: Vec<(String, String)>,
     domain: String,
-    /// Address and password of the mailbox that was just made: shown once.
-    fresh: Option<(String, String)>,
+    /// What the new person needs: shown once.
+    fresh: Option<Fresh>,
+}
+
+struct Row {
+    address: String,
+    name: String,
+    messages: u32,
+}
+
+/// How a new person gets in.
+struct Fresh {
+    address: String,
+    /// Empty where it was chosen, or a link is given.
+    password: String,
+    invitation: Option<Invitation>,
 }
 
 pub async fn show(Owner(visit, _): Owner) -> Response {
@@ -29,11 +45,23 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
     list(&visit, StatusCode::OK, frame, None).await
 }
 
-async fn list(visit: &Visit, status: StatusCode, frame: Frame, fresh: Option<(String, String)>) -> Response {
-    match visit.context.read(|r| Ok((r.accounts()?, r.domains()?))).await {
-        Ok((accounts, domains)) => {
-            let people = accounts.into_iter().map(|(_, account)| (account.address, account.name)).collect();
-            page(status, &PeoplePage { frame, people, domain: domains.into_iter().next().unwrap_or_default(), fresh })
+async fn list(visit: &Visit, status: StatusCode, frame: Frame, fresh: Option<Fresh>) -> Response {
+    let read = visit.context.read(|r| {
+        let row = |(id, account): (_, pillarbox_store::Account)| {
+            let inbox = r.folder(id, FolderId::INBOX)?;
+            Ok(Row { address: account.address, name: account.name, messages: inbox.map_or(0, |f| f.messages) })
+        };
+        let people = r.accounts()?.into_iter().map(row).collect::<Result<Vec<_>, Error>>()?;
+        Ok((people, r.addresses()?, r.domains()?))
+    });
+    match read.await {
+        Ok((people, addresses, domains)) => {
+            let alias = |(address, target)| match target {
+                AddressTarget::Alias(to) => Some((address, to.join(", "))),
+                AddressTarget::Account(_) => None,
+            };
+            let aliases = addresses.into_iter().filter_map(alias).collect();
+            page(status, &PeoplePage { frame, people, aliases, domain: domains.into_iter().next().unwrap_or_default(), fresh })
         }
         Err(error) => trouble(visit, &error),
     }
@@ -47,31 +75,125 @@ pub struct Add {
     address: String,
     #[serde(default)]
     name: String,
+    /// `link`, `make` or `choose`.
+    #[serde(default)]
+    how: String,
+    #[serde(default)]
+    password: String,
 }
 
 pub async fn add(Owner(visit, visitor): Owner, Form(form): Form<Add>) -> Response {
     if !is_own(&visitor, &form.token) {
-        return super::notice(&visit, StatusCode::FORBIDDEN, "stale-title", "stale");
+        return super::stale(&visit);
     }
     let frame = || Frame::new(&visit, "/people", "people-title");
-    let Ok(address) = Address::parse(form.address.trim()) else {
-        return list(&visit, StatusCode::BAD_REQUEST, frame().trouble(visit.texts.get("people-wrong-address")), None).await;
-    };
+    let refuse = async |key: &str| list(&visit, StatusCode::BAD_REQUEST, frame().trouble(visit.texts.get(key)), None).await;
+    let domain = visit.context.read(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let typed = form.address.trim();
+    let whole = if typed.contains('@') { typed.to_string() } else { format!("{typed}@{domain}") };
+    let Ok(address) = Address::parse(&whole) else { return refuse("people-wrong-address").await };
+    let is_chosen = form.how == "choose";
+    if is_chosen && form.password.chars().count() < hash::SHORTEST {
+        return refuse("setup-short-password").await;
+    }
     let (address, name, store) = (address.canonical(), form.name.trim().to_string(), visit.context.store.clone());
+    let (to, chosen) = (address.clone(), form.password);
     let made = off_thread(move || {
-        let password = hash::generate().map_err(|why| Error::Invalid { why })?;
+        let password = if is_chosen { chosen } else { hash::generate().map_err(|why| Error::Invalid { why })? };
         let hash = hash::password(&password).map_err(|why| Error::Invalid { why })?;
         let policy = MailboxPolicy::TrashAfter { days: 30 };
-        store.change(Change::AddAccount { address: address.clone(), name, hash, policy, at: clock::now() }).wait()?;
-        Ok((address, password))
+        let made = store.change(Change::AddAccount { address: to, name, hash, policy, at: clock::now() }).wait()?;
+        Ok((made, password))
     });
-    match made.await {
-        Ok(fresh) => {
-            let message = visit.texts.with("people-added", "address", &fresh.0).into_owned();
-            list(&visit, StatusCode::OK, frame().done(message), Some(fresh)).await
+    let (account, password) = match made.await {
+        Ok((Changed::Account(account), password)) => (account, password),
+        Ok(_) => return trouble(&visit, &Error::Closed),
+        Err(Error::Exists { .. }) => return refuse("people-exists").await,
+        Err(Error::NotFound { .. }) => return refuse("people-no-domain").await,
+        Err(error) => return trouble(&visit, &error),
+    };
+    let invitation = match form.how.as_str() {
+        "link" => match welcome::invite(&visit, account).await {
+            Ok(invitation) => Some(invitation),
+            Err(error) => return trouble(&visit, &error),
+        },
+        _ => None,
+    };
+    let message = visit.texts.with("people-added", "address", &address).into_owned();
+    let password = if form.how == "make" { password } else { String::new() };
+    let fresh = (invitation.is_some() || !password.is_empty()).then_some(Fresh { address, password, invitation });
+    list(&visit, StatusCode::OK, frame().done(message), fresh).await
+}
+
+#[derive(Deserialize)]
+pub struct Alias {
+    #[serde(default)]
+    token: String,
+    /// `add` or `remove`.
+    #[serde(default)]
+    order: String,
+    #[serde(default)]
+    address: String,
+    /// Addresses, with commas or spaces.
+    #[serde(default)]
+    to: String,
+}
+
+/// An address that leads to others; `*@domain` and `@domain` catch what has no mailbox.
+fn alias_address(text: &str, domain: &str) -> Option<String> {
+    let text = text.trim().trim_start_matches('*');
+    if let Some(name) = text.strip_prefix('@') {
+        return Domain::parse(name).ok().filter(|d| !d.is_literal()).map(|d| format!("@{d}"));
+    }
+    let whole = if text.contains('@') { text.to_string() } else { format!("{text}@{domain}") };
+    Address::parse(&whole).ok().map(|address| address.canonical())
+}
+
+pub async fn alias(Owner(visit, visitor): Owner, Form(form): Form<Alias>) -> Response {
+    if !is_own(&visitor, &form.token) {
+        return super::stale(&visit);
+    }
+    let refuse = async |key: &str| {
+        let frame = Frame::new(&visit, "/people", "people-title").trouble(visit.texts.get(key));
+        list(&visit, StatusCode::BAD_REQUEST, frame, None).await
+    };
+    let domain = visit.context.read(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let Some(address) = alias_address(&form.address, &domain) else { return refuse("people-wrong-address").await };
+    let change = match form.order.as_str() {
+        "remove" => Change::RemoveAlias { address },
+        _ => {
+            let words = form.to.split([',', ';', ' ', '\n']).map(str::trim).filter(|word| !word.is_empty());
+            let targets: Option<Vec<String>> = words.map(|word| alias_address(word, &domain).filter(|a| !a.starts_with('@'))).collect();
+            match targets.filter(|targets| !targets.is_empty()) {
+                Some(targets) => Change::SetAlias { address, targets },
+                None => return refuse("people-wrong-target").await,
+            }
         }
-        Err(Error::Exists { .. }) => list(&visit, StatusCode::BAD_REQUEST, frame().trouble(visit.texts.get("people-exists")), None).await,
-        Err(Error::NotFound { .. }) => list(&visit, StatusCode::BAD_REQUEST, frame().trouble(visit.texts.get("people-no-domain")), None).await,
+    };
+    match visit.context.store.change(change).done().await {
+        Ok(_) => Redirect::to("/people").into_response(),
+        Err(Error::Exists { .. }) => refuse("people-alias-is-mailbox").await,
+        Err(Error::NotFound { what: "domain", .. }) => refuse("people-no-domain").await,
+        Err(Error::NotFound { .. }) => refuse("people-wrong-target").await,
         Err(error) => trouble(&visit, &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_are_read_as_people_write_them() {
+        for (typed, is) in [
+            ("info", Some("info@a.example")),
+            ("Info@b.example", Some("info@b.example")),
+            ("*@b.example", Some("@b.example")),
+            ("@b.example", Some("@b.example")),
+            ("in fo", None),
+            ("", None),
+        ] {
+            assert_eq!(alias_address(typed, "a.example").as_deref(), is, "{typed}");
+        }
     }
 }

@@ -1,28 +1,25 @@
-//! Setting up mail programs: for people to read, and for programs to fetch.
-
-use std::sync::Arc;
-use std::time::Instant;
+//! Setting up mail programs, for people to read; what programs fetch is in `discovery`.
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use pillarbox_store::{Change, DeviceId, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::{Verdict, hash};
 use crate::clock;
-use crate::context::{Context, off_thread};
+use crate::context::{Context, WEB, off_thread};
+use crate::history::{Event, What};
 use crate::server::Service;
 use crate::web::session::{self, Person, Visit, Visitor};
+use crate::web::svg;
+use crate::web::text::Texts;
 
 /// Characters of a device's name, and devices of an account.
 const NAME: usize = 60;
 const DEVICES: usize = 50;
-/// Characters of an account's password.
-const SHORTEST: usize = 10;
 
 #[derive(Template)]
 #[template(path = "programs.html")]
@@ -35,22 +32,17 @@ struct ProgramsPage {
     fresh: Option<(String, String)>,
 }
 
+/// Where mail programs fetch and send.
 #[derive(Clone)]
-struct Servers {
-    host: String,
-    pop3s: u16,
-    submissions: u16,
-    submission: u16,
+pub struct Servers {
+    pub host: String,
+    pub pop3s: u16,
+    pub submissions: u16,
+    pub submission: u16,
 }
 
-#[derive(Template)]
-#[template(path = "autoconfig.xml", escape = "html")]
-struct Autoconfig {
-    domain: String,
-    servers: Servers,
-}
-
-fn servers(context: &Context) -> Servers {
+/// The box's own host and ports.
+pub fn servers(context: &Context) -> Servers {
     let settings = context.settings();
     let port = |service: Service, usual| service.addresses(&settings.config).first().map(|a| a.port()).filter(|&p| p != 0).unwrap_or(usual);
     Servers {
@@ -94,7 +86,7 @@ pub struct Device {
 
 pub async fn device(Person(visit, visitor): Person, Form(form): Form<Device>) -> Response {
     if !is_own(&visitor, &form.token) {
-        return super::notice(&visit, StatusCode::FORBIDDEN, "stale-title", "stale");
+        return super::stale(&visit);
     }
     let (store, address) = (visit.context.store.clone(), visitor.address.clone());
     let frame = Frame::new(&visit, "/programs", "programs-title");
@@ -141,16 +133,16 @@ pub struct Password {
 /// A new password for the account: the old one is asked for, all browsers are signed out, this one in again.
 pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>) -> Response {
     if !is_own(&visitor, &form.token) {
-        return super::notice(&visit, StatusCode::FORBIDDEN, "stale-title", "stale");
+        return super::stale(&visit);
     }
     let frame = Frame::new(&visit, "/programs", "programs-title");
     let context = visit.context.clone();
     let refuse = |frame: Frame, key: &str| frame.trouble(visit.texts.get(key));
-    if form.new.chars().count() < SHORTEST {
+    if form.new.chars().count() < hash::SHORTEST {
         let frame = refuse(frame, "setup-short-password");
         return answer(&visit, &visitor, StatusCode::BAD_REQUEST, frame, None).await;
     }
-    let verdict = context.auth.verify(&context.store, &visitor.address, &form.old, visit.link.peer, Instant::now()).await;
+    let verdict = context.verify(WEB, &visitor.address, &form.old, visit.link.peer).await;
     let account = match verdict {
         Verdict::Accepted(identity) if identity.device == DeviceId::MAIN => identity.account,
         _ => {
@@ -172,20 +164,72 @@ pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>
     }
 }
 
-#[derive(Deserialize)]
-pub struct Asked {
-    #[serde(default)]
-    emailaddress: String,
+#[derive(Template)]
+#[template(path = "card.html")]
+struct CardPage {
+    frame: Frame,
+    address: String,
+    servers: Servers,
+    qr: String,
 }
 
-/// What Thunderbird and others fetch (the "autoconfiguration" format, version 1.1).
-pub async fn autoconfig(State(context): State<Arc<Context>>, Query(asked): Query<Asked>) -> Response {
-    let domains = context.read(|r| r.domains()).await.unwrap_or_default();
-    let wanted = asked.emailaddress.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
-    let domain = wanted.filter(|d| domains.contains(d)).or_else(|| domains.first().cloned());
-    let Some(domain) = domain else { return StatusCode::NOT_FOUND.into_response() };
-    match (Autoconfig { domain, servers: servers(&context) }).render() {
-        Ok(xml) => ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], xml).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+/// A card to be printed and laid beside the keyboard; the code opens the same settings on a phone.
+pub async fn card(Person(visit, visitor): Person) -> Response {
+    let scheme = if visit.link.is_secure { "https" } else { "http" };
+    let link = format!("{scheme}://{}/programs", visit.host);
+    let shown = CardPage {
+        frame: Frame::new(&visit, "/programs", "card-title"),
+        address: visitor.address.clone(),
+        servers: servers(&visit.context),
+        qr: svg::qr(&link, &link),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+#[derive(Template)]
+#[template(path = "coach.html")]
+struct CoachPage {
+    frame: Frame,
+    address: String,
+    servers: Servers,
+    events: Vec<Seen>,
+}
+
+/// What a program did, for the person in front of it.
+struct Seen {
+    at: String,
+    is_well: bool,
+    text: String,
+    advice: String,
+}
+
+/// Seconds back that the coach looks.
+const COACH: u64 = 1800;
+/// Events it shows.
+const EVENTS: usize = 20;
+
+fn seen(t: Texts, event: &Event, now: u64) -> Seen {
+    let service = t.get(&format!("service-{}", event.service));
+    let (is_well, key, advice) = match event.what {
+        What::Connected => (true, "coach-connected", ""),
+        What::TlsFailed => (false, "coach-tls-failed", "coach-tls-failed-advice"),
+        What::ShortName => (false, "coach-short-name", "coach-short-name-advice"),
+        What::WrongPassword => (false, "coach-wrong-password", "coach-wrong-password-advice"),
+        What::NeedsDevice => (false, "coach-needs-device", "coach-needs-device-advice"),
+        What::MustWait => (false, "coach-must-wait", "coach-must-wait-advice"),
+        What::SignedIn => (true, "coach-signed-in", ""),
+    };
+    let advice = if advice.is_empty() { String::new() } else { t.get(advice).into_owned() };
+    Seen { at: t.moment(event.at, now), is_well, text: t.with_two(key, ("service", &service), ("user", &event.user)), advice }
+}
+
+/// What arrived from a person's programs lately, while they set one up.
+pub async fn coach(Person(visit, visitor): Person) -> Response {
+    let (t, now) = (visit.texts, clock::now());
+    let events = visit.context.history.lock().unwrap_or_else(|e| e.into_inner()).of(&visitor.address, visit.link.peer, 0);
+    let recent = events.iter().rev().filter(|event| event.at + COACH >= now && event.service != WEB).take(EVENTS);
+    let mut frame = Frame::new(&visit, "/coach", "coach-title");
+    frame.every = 2;
+    let events = recent.map(|event| seen(t, event, now)).collect();
+    page(StatusCode::OK, &CoachPage { frame, address: visitor.address.clone(), servers: servers(&visit.context), events })
 }

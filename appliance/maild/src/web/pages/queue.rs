@@ -93,7 +93,7 @@ pub struct Asked {
 
 pub async fn order(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Response {
     if !is_own(&visitor, &asked.token) {
-        return super::notice(&visit, StatusCode::FORBIDDEN, "stale-title", "stale");
+        return super::stale(&visit);
     }
     let order = match asked.order.as_str() {
         "retry" => Order::Retry,

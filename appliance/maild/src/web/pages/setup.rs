@@ -1,4 +1,4 @@
-//! The first visit: the code from the box's console makes somebody its owner.
+//! The first visit: the code from the box's console makes somebody its owner. And the steps after that.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,14 +11,13 @@ use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{Change, Changed, Error, MailboxPolicy};
 use serde::Deserialize;
 
-use super::{Frame, page, redirect_with, trouble};
+use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::hash;
 use crate::clock;
 use crate::context::{Context, off_thread};
-use crate::web::session::{self, Visit};
+use crate::settings::{self, Progress, Step};
+use crate::web::session::{self, Owner, Visit};
 
-/// Characters of an owner's password.
-const SHORTEST: usize = 10;
 /// Wrong codes before one has to wait, and how long.
 const FREE: u32 = 5;
 const WAIT: Duration = Duration::from_secs(60);
@@ -29,6 +28,9 @@ struct SetupPage {
     frame: Frame,
     form: Claim,
     is_secure: bool,
+    /// Where the same page is under TLS, and the certificate's fingerprint.
+    secure: String,
+    fingerprint: String,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -73,7 +75,8 @@ pub async fn show(visit: Visit) -> Response {
     if is_claimed(&visit.context).await {
         return Redirect::to("/").into_response();
     }
-    answer(&visit, StatusCode::OK, Claim { local: "".into(), ..Claim::default() }, None)
+    let domain = visit.context.read(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    answer(&visit, StatusCode::OK, Claim { domain, ..Claim::default() }, None)
 }
 
 fn answer(visit: &Visit, status: StatusCode, form: Claim, wrong: Option<&str>) -> Response {
@@ -82,7 +85,16 @@ fn answer(visit: &Visit, status: StatusCode, form: Claim, wrong: Option<&str>) -
         Some(key) => frame.trouble(visit.texts.get(key)),
         None => frame,
     };
-    page(status, &SetupPage { frame, form: Claim { password: String::new(), ..form }, is_secure: visit.link.is_secure })
+    let https = visit.context.settings().config.listen.https.first().map_or(443, |address| address.port());
+    let name = visit.host.rsplit_once(':').map_or(visit.host.as_str(), |(name, _)| name);
+    let shown = SetupPage {
+        frame,
+        form: Claim { password: String::new(), ..form },
+        is_secure: visit.link.is_secure,
+        secure: if https == 443 { format!("https://{name}/setup") } else { format!("https://{name}:{https}/setup") },
+        fingerprint: visit.context.certificates.facts().fingerprint,
+    };
+    page(status, &shown)
 }
 
 pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
@@ -108,7 +120,7 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
     if domain.is_literal() {
         return refuse("setup-wrong-domain");
     }
-    if form.password.chars().count() < SHORTEST {
+    if form.password.chars().count() < hash::SHORTEST {
         return refuse("setup-short-password");
     }
     let made = make_owner(&context, domain.to_string(), address.canonical(), form.name.trim().to_string(), form.password.clone()).await;
@@ -116,7 +128,7 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
         Ok(account) => {
             context.forget_claim_code();
             match session::sign_in(&visit, account).await {
-                Ok(cookie) => redirect_with(cookie, "/domains"),
+                Ok(cookie) => redirect_with(cookie, "/"),
                 Err(error) => trouble(&visit, &error),
             }
         }
@@ -138,6 +150,10 @@ async fn make_owner(
             Ok(_) | Err(Error::Exists { .. }) => {}
             Err(error) => return Err(error),
         }
+        // Before the account: whoever is cut off here claims again, and is led on afterwards.
+        if store.read(|r| r.setting(settings::SETUP))?.is_none() {
+            store.change(Progress::default().change()).wait()?;
+        }
         let hash = hash::password(&password).map_err(|why| Error::Invalid { why })?;
         let policy = MailboxPolicy::TrashAfter { days: 30 };
         match store.change(Change::AddAccount { address, name, hash, policy, at }).wait()? {
@@ -146,4 +162,83 @@ async fn make_owner(
         }
     })
     .await
+}
+
+/// Back to where the set-up was left.
+pub async fn resume(Owner(_, visitor): Owner) -> Response {
+    Redirect::to(visitor.progress.and_then(|progress| progress.next()).map_or("/home", Step::page)).into_response()
+}
+
+#[derive(Deserialize)]
+pub struct Next {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    step: String,
+}
+
+/// A step is behind the owner; on to the next one.
+pub async fn next(Owner(visit, visitor): Owner, Form(form): Form<Next>) -> Response {
+    if !is_own(&visitor, &form.token) {
+        return super::stale(&visit);
+    }
+    let (Some(progress), Some(step)) = (visitor.progress, Step::parse(&form.step)) else { return Redirect::to("/home").into_response() };
+    let progress = progress.with(step);
+    match visit.context.store.change(progress.change()).done().await {
+        Ok(_) => Redirect::to(progress.next().map_or("/home", Step::page)).into_response(),
+        Err(error) => trouble(&visit, &error),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "name.html")]
+struct NamePage {
+    frame: Frame,
+    hostname: String,
+    suggestion: String,
+    domain: String,
+}
+
+pub async fn name(Owner(visit, _): Owner) -> Response {
+    name_page(&visit, StatusCode::OK, Frame::new(&visit, "/name", "name-title"), None).await
+}
+
+async fn name_page(visit: &Visit, status: StatusCode, frame: Frame, typed: Option<String>) -> Response {
+    let domain = visit.context.read(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let hostname = visit.context.settings().config.hostname();
+    let is_usable = super::certificate::is_public_name(&hostname);
+    let suggestion = typed.unwrap_or_else(|| if is_usable { hostname.clone() } else { format!("mail.{domain}") });
+    page(status, &NamePage { frame, hostname, suggestion, domain })
+}
+
+#[derive(Deserialize)]
+pub struct Rename {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    name: String,
+}
+
+pub async fn rename(Owner(visit, visitor): Owner, Form(form): Form<Rename>) -> Response {
+    if !is_own(&visitor, &form.token) {
+        return super::stale(&visit);
+    }
+    let name = Domain::parse(form.name.trim()).ok().filter(|name| !name.is_literal()).map(|name| name.to_string());
+    let Some(name) = name.filter(|name| name.contains('.')) else {
+        let frame = Frame::new(&visit, "/name", "name-title").trouble(visit.texts.get("name-wrong"));
+        return name_page(&visit, StatusCode::BAD_REQUEST, frame, Some(form.name)).await;
+    };
+    let context = visit.context.clone();
+    let renamed = off_thread(move || context.rename(&name)).await;
+    match (renamed, visitor.progress) {
+        (Ok(()), Some(progress)) => {
+            let progress = progress.with(Step::Name);
+            match visit.context.store.change(progress.change()).done().await {
+                Ok(_) => Redirect::to(progress.next().map_or("/home", Step::page)).into_response(),
+                Err(error) => trouble(&visit, &error),
+            }
+        }
+        (Ok(()), None) => Redirect::to("/name").into_response(),
+        (Err(error), _) => trouble(&visit, &error),
+    }
 }

@@ -1,0 +1,129 @@
+//! Counting what happened, hour by hour, for the pictures on the owner's page.
+//!
+//! The ledger is read on from where the last look ended; a row is written when its hour is over, and at most every ten
+//! minutes before that, so that a restart loses nothing and a card is not worn out.
+
+use std::sync::Arc;
+
+use pillarbox_store::{Change, Fate, Hour, LedgerId, MessageId, QueueKey, Reader, Result};
+
+use crate::clock;
+use crate::context::{Context, off_thread};
+
+/// Records read at a time.
+const PIECE: usize = 2000;
+/// Pieces of one look; a backlog after a long pause is worked off over several.
+const PIECES: usize = 10;
+/// Seconds between two rows of the same hour.
+const WRITE: u64 = 600;
+/// Recipients looked at for the oldest one.
+const OLDEST: usize = 200;
+
+/// Counts on, and writes the row when it is time. Housekeeping calls this.
+pub async fn count(context: &Arc<Context>) {
+    let context = context.clone();
+    let counted = off_thread(move || {
+        if !clock::is_trusted() {
+            // What stands in the wrong hour can't be put right later.
+            return Ok(());
+        }
+        let now = clock::now();
+        let data = context.settings().config.data.clone();
+        for (hour, record) in context.store.read(|r| gather(r, now / 3600, used(&data)))? {
+            let known = context.store.read(|r| r.hours(hour))?.into_iter().find(|(h, _)| *h == hour).map(|(_, r)| r);
+            let is_new = known.is_none_or(|known| known.ledger != record.ledger || known.queued != record.queued);
+            // Within the hour only now and then, at its end always.
+            if known.is_none() || is_new && (hour < now / 3600 || now % WRITE < 40) {
+                context.store.change(Change::PutHour { hour, record }).wait()?;
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = counted.await {
+        tracing::error!(%error, "counting the hour failed");
+    }
+}
+
+/// The rows as they should be now, from the last known one on; the newest is the current hour's.
+pub fn gather(reader: &Reader, hour: u64, disk: u64) -> Result<Vec<(u64, Hour)>> {
+    let last = reader.hours(hour.saturating_sub(24 * 31))?.into_iter().next_back();
+    let mut rows: Vec<(u64, Hour)> = last.into_iter().collect();
+    let mut place = match rows.last() {
+        Some((_, row)) => LedgerId(row.ledger),
+        // Nothing counted yet: begin with what comes from now on.
+        None => reader.ledger_recent(1)?.first().map_or(LedgerId(0), |(id, _)| *id),
+    };
+    for _ in 0..PIECES {
+        let records = reader.ledger_after(place, PIECE)?;
+        for (id, record) in &records {
+            let at = (record.at / 3600).min(hour);
+            if rows.last().is_none_or(|(last, _)| *last < at) {
+                rows.push((at, Hour::default()));
+            }
+            let Some((_, row)) = rows.last_mut() else { continue };
+            match record.fate {
+                Fate::Delivered => row.delivered += 1,
+                Fate::Relayed => row.relayed += 1,
+                Fate::Refused => row.refused += 1,
+                Fate::Bounced | Fate::Expired => row.bounced += 1,
+                _ => {}
+            }
+            row.ledger = id.0;
+            place = *id;
+        }
+        if records.len() < PIECE {
+            break;
+        }
+    }
+    if rows.last().is_none_or(|(last, _)| *last < hour) {
+        rows.push((hour, Hour::default()));
+    }
+    if let Some((_, row)) = rows.last_mut() {
+        row.ledger = place.0;
+        row.queued = reader.queue_counts()?.0;
+        row.oldest = oldest(reader)?;
+        row.disk = disk;
+    }
+    Ok(rows)
+}
+
+/// How long the oldest recipient of the queue waits, in seconds.
+fn oldest(reader: &Reader) -> Result<u64> {
+    let first = reader.queue(QueueKey { message: MessageId(0), recipient: 0 }, OLDEST)?;
+    let since = first.iter().filter(|(_, waiting)| waiting.since > 0).map(|(_, waiting)| waiting.since).min();
+    Ok(since.map_or(0, |since| clock::now().saturating_sub(since)))
+}
+
+/// Octets used on the partition of a folder.
+pub fn used(folder: &std::path::Path) -> u64 {
+    nix::sys::statvfs::statvfs(folder).map_or(0, |s| s.blocks().saturating_sub(s.blocks_free()) * s.fragment_size())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pillarbox_store::{Access, LedgerRecord, Options, ShortCode, Store};
+
+    #[test]
+    fn each_record_counts_once_in_its_hour() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
+        let note = |hour: u64, fate| store.note(LedgerRecord::new(hour * 3600 + 5, fate, ShortCode(1)));
+        let rows = |hour| store.read(|r| gather(r, hour, 7)).unwrap();
+        let keep = |rows: &[(u64, Hour)]| rows.iter().for_each(|&(hour, record)| {
+            store.change(Change::PutHour { hour, record }).wait().unwrap();
+        });
+        note(99, Fate::Delivered);
+        store.change(Change::SetSetting { key: "x".into(), value: None }).wait().unwrap();
+        keep(&rows(100));
+        note(100, Fate::Delivered);
+        note(100, Fate::Refused);
+        note(102, Fate::Relayed);
+        store.change(Change::SetSetting { key: "x".into(), value: None }).wait().unwrap();
+        let found = rows(103);
+        let counts: Vec<_> = found.iter().map(|(h, r)| (*h, r.delivered, r.refused, r.relayed)).collect();
+        assert_eq!(counts, [(100, 1, 1, 0), (102, 0, 0, 1), (103, 0, 0, 0)]);
+        keep(&found);
+        assert_eq!(rows(103).iter().map(|(_, r)| r.delivered + r.refused).sum::<u64>(), 0);
+    }
+}

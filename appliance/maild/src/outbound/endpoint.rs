@@ -1,0 +1,60 @@
+//! From a host's name to the places that are connected to, and what TLS must prove there.
+
+use std::sync::Arc;
+
+use pillarbox_store::RouteTls;
+
+use super::sts::Policy;
+use super::tls::Security;
+use super::transport::Endpoint;
+use super::way::NoWay;
+use super::{Outbound, Way};
+use crate::context::Context;
+
+/// Whether what a destination says about TLS is heeded (RFC 8689 §5 lets a sender say no).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heed {
+    Policy,
+    Nothing,
+}
+
+/// What is known of a destination before its hosts are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    pub heed: Heed,
+    pub policy: Option<&'a Policy>,
+    /// Whether DNSSEC proved the names of its hosts.
+    pub hosts_proven: bool,
+}
+
+impl Outbound {
+    /// The endpoints of a host, one for each of its addresses, in the order they are tried.
+    pub(super) async fn endpoints(&self, context: &Arc<Context>, host: &str, way: &Way, known: Known<'_>) -> Result<Vec<Endpoint>, NoWay> {
+        let (addresses, addresses_proven) = self.addresses_of(context, host).await?;
+        let (port, security, is_implicit, login) = match way {
+            Way::Route(_, route) => {
+                let login = self.login(route).map_err(|why| NoWay::NotNow(format!("4.7.0 {why}")))?;
+                (route.port, Security::Verified, route.tls == RouteTls::Implicit, login)
+            }
+            Way::Direct => {
+                let security = match known.heed {
+                    Heed::Nothing => Security::Opportunistic,
+                    Heed::Policy => {
+                        let security = self.security(context, host, known.policy, known.hosts_proven, addresses_proven).await;
+                        security.map_err(NoWay::NotNow)?
+                    }
+                };
+                (context.settings().config.outbound.remote_port, security, false, None)
+            }
+        };
+        let endpoint = |address| Endpoint {
+            host: host.to_string(),
+            address,
+            port,
+            security: security.clone(),
+            is_implicit,
+            login: login.clone(),
+        };
+        Ok(addresses.into_iter().map(endpoint).collect())
+    }
+}

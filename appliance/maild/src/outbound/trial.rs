@@ -1,0 +1,111 @@
+//! Trying things out for the owner: does the line let mail out, does the provider take it?
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pillarbox_proto::smtp::Body;
+use pillarbox_proto::smtp::client::{Mailing, Target};
+use pillarbox_store::Route;
+
+use super::endpoint::{Heed, Known};
+use super::transport::{Connection, Source};
+use super::way::NoWay;
+use super::work::{describe, words};
+use super::{Way, finding, Finding, Topic};
+use crate::context::Context;
+
+/// For one connection.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Hosts of a domain that are tried.
+const HOSTS: usize = 2;
+
+const NOTHING_KNOWN: Known<'_> = Known { heed: Heed::Nothing, policy: None, hosts_proven: false };
+
+/// Lets a domain's mail exchanger greet us: its name, its address, and the conversation; else why not.
+pub async fn greet(context: &Arc<Context>, domain: &str) -> Result<(String, IpAddr, Vec<String>), String> {
+    let settings = context.settings();
+    let said = |no: NoWay| match no {
+        NoWay::Never(why) | NoWay::NotNow(why) => why,
+    };
+    let hosts = context.outbound.hosts(domain, &settings.config.hostname()).await.map_err(said)?;
+    let mut last = format!("{domain} has no host for mail");
+    for host in hosts.names.iter().take(HOSTS) {
+        let endpoints = match context.outbound.endpoints(context, host, &Way::Direct, NOTHING_KNOWN).await {
+            Ok(endpoints) => endpoints,
+            Err(no) => {
+                last = said(no);
+                continue;
+            }
+        };
+        let Some(endpoint) = endpoints.into_iter().next() else { continue };
+        let (shown, address) = (endpoint.clone(), endpoint.address);
+        let mut limits = settings.config.outbound.clone();
+        limits.connect = limits.connect.min(8);
+        let hello = settings.config.hostname();
+        let opening = Connection::open(endpoint, &hello, context.outbound.tls.clone(), &limits);
+        match tokio::time::timeout(PATIENCE, opening).await {
+            Ok(Ok(mut connection)) => {
+                let lines = connection.transcript();
+                connection.quit().await;
+                return Ok((host.clone(), address, lines));
+            }
+            Ok(Err((trouble, _))) => last = describe(&trouble, &shown).0,
+            Err(_) => last = format!("{shown} was silent for too long"),
+        }
+    }
+    Err(last)
+}
+
+/// A message that is sent to try a provider out.
+pub struct Trial<'a> {
+    pub sender: &'a str,
+    pub recipient: &'a str,
+    /// Header and body, with CRLF.
+    pub content: Vec<u8>,
+}
+
+/// The message as the client core wants it.
+pub fn mailing(trial: &Trial<'_>) -> Mailing {
+    Mailing {
+        reverse_path: trial.sender.to_string(),
+        octets: trial.content.len() as u64,
+        body: Body::SevenBit,
+        smtputf8: false,
+        requiretls: false,
+        ret: None,
+        envid: None,
+        recipients: vec![Target { address: trial.recipient.to_string(), notify: None, orcpt: None }],
+    }
+}
+
+/// Logs in at a provider and hands a message over: for real, nothing is queued.
+pub async fn try_route(context: &Arc<Context>, route: &Route, trial: Trial<'_>) -> Vec<Finding> {
+    let settings = context.settings();
+    let way = Way::Route(String::new(), route.clone());
+    let endpoints = match context.outbound.endpoints(context, &route.host, &way, NOTHING_KNOWN).await {
+        Ok(endpoints) => endpoints,
+        Err(NoWay::Never(why) | NoWay::NotNow(why)) => return vec![finding(Topic::Hosts, false, why, Vec::new())],
+    };
+    let mut findings = Vec::new();
+    let Some(endpoint) = endpoints.into_iter().next() else { return findings };
+    let shown = endpoint.clone();
+    let hello = settings.config.hostname();
+    let opening = Connection::open(endpoint, &hello, context.outbound.tls.clone(), &settings.config.outbound);
+    let mut connection = match tokio::time::timeout(2 * PATIENCE, opening).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err((trouble, lines))) => return vec![finding(Topic::Login, false, describe(&trouble, &shown).0, lines)],
+        Err(_) => return vec![finding(Topic::Connection, false, format!("4.4.2 {shown} was silent for too long"), Vec::new())],
+    };
+    let tls = connection.tls().unwrap_or_else(|| "-".into());
+    findings.push(finding(Topic::Login, true, format!("{shown}, TLS: {tls}"), connection.transcript()));
+    let (report, trouble) = connection.send(mailing(&trial), &mut Source::of_octets(trial.content)).await;
+    let lines = connection.transcript();
+    findings.push(match (report.outcomes.into_iter().flatten().next(), trouble) {
+        (Some(reply), _) => finding(Topic::Sending, reply.code < 300, format!("{} said: {}", shown.host, words(&reply)), lines),
+        (None, Some(trouble)) => finding(Topic::Sending, false, describe(&trouble, &shown).0, lines),
+        (None, None) => finding(Topic::Sending, false, format!("4.4.2 {shown} gave no answer"), lines),
+    });
+    connection.quit().await;
+    findings
+}

@@ -1,0 +1,70 @@
+//! Mail written on a page goes the way of all submissions.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pillarbox_proto::address::Address;
+use pillarbox_proto::smtp::{Body, ForwardPath, MailCommand, Recipient, ReversePath, trace};
+use pillarbox_store::{AccountId, Delivered, DeviceId, Error, Resolution};
+
+use crate::auth::Identity;
+use crate::clock;
+use crate::context::{Context, fresh_code};
+use crate::msa::{Facts, Refusal, Submission};
+
+/// Who writes.
+pub struct Sender {
+    pub account: AccountId,
+    pub address: String,
+    pub peer: IpAddr,
+}
+
+/// Submits a message with CRLF line ends; when this returns well, it is on stable storage.
+pub async fn submit(context: &Arc<Context>, sender: Sender, recipients: Vec<Address>, content: &[u8]) -> Result<Delivered, Refusal> {
+    let code = fresh_code();
+    let wanted: Vec<String> = recipients.iter().map(Address::canonical).collect();
+    let resolved = context.read(move |r| wanted.iter().map(|address| r.resolve(address)).collect::<Result<Vec<_>, _>>()).await?;
+    let (mut local, mut accounts, mut remote) = (Vec::new(), Vec::new(), Vec::new());
+    for (address, resolution) in recipients.into_iter().zip(resolved) {
+        let recipient = Recipient { path: ForwardPath::Address(address), notify: None, orcpt: None };
+        match resolution {
+            Resolution::Accounts(found) => {
+                accounts.extend(found);
+                local.push(recipient);
+            }
+            Resolution::OtherDomain => remote.push(recipient),
+            Resolution::NoSuchAddress => {
+                let text = format!("{} is not an address of this box ({code})", recipient.path);
+                let reply = pillarbox_proto::reply::Reply::new(550, pillarbox_proto::reply::Enhanced(5, 1, 1), text);
+                return Err(Refusal::Said(reply));
+            }
+        }
+    }
+    let path = Address::parse(&sender.address).map_err(|_| Error::Closed)?;
+    let mail = MailCommand {
+        reverse_path: ReversePath::Address(path),
+        size: Some(content.len() as u64),
+        body: Body::EightBitMime,
+        smtputf8: true,
+        requiretls: false,
+        ret: None,
+        envid: None,
+        auth: None,
+    };
+    let identity = Identity { account: sender.account, address: sender.address, device: DeviceId::MAIN, label: "web".into() };
+    let facts = Facts { identity, peer: sender.peer, code, mail, local, accounts, remote };
+    let hostname = context.settings().config.hostname();
+    let received = |at| trace::Received {
+        hello: hostname.clone(),
+        peer: trace::Peer::Hidden,
+        hostname,
+        protocol: "HTTP",
+        tls: None,
+        id: code.to_string(),
+        recipient: None,
+        date: clock::rfc5322(at),
+    };
+    let mut submission = Submission::begin(context, facts, received).await?;
+    submission.content(content).await;
+    submission.end().await
+}
