@@ -355,6 +355,7 @@ home-of = von { $size }
 home-certificate = Zertifikat
 home-self-signed = von der Box selbst gemacht
 home-issued = erneuert sich selbst
+home-own = eigenes
 home-memory = Speicher
 home-clock-tile = Uhr
 home-clock-right = richtig

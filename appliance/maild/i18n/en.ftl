@@ -355,6 +355,7 @@ home-of = of { $size }
 home-certificate = Certificate
 home-self-signed = made by the box itself
 home-issued = renews itself
+home-own = own
 home-memory = Memory
 home-clock-tile = Clock
 home-clock-right = right

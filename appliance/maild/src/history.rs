@@ -67,11 +67,6 @@ impl History {
         }
     }
 
-    /// The number of the last event.
-    pub fn last(&self) -> u64 {
-        self.next
-    }
-
     /// Events after a number that concern a person: with their address or the short form of it as user name, or from
     /// the machine they sit at. Oldest first.
     pub fn of(&self, address: &str, peer: IpAddr, after: u64) -> Vec<Event> {
@@ -123,7 +118,7 @@ mod tests {
         assert_eq!(seen(2), [3]);
         let mut full = History::default();
         (0..1000).for_each(|at| full.note(at, ip(1), "smtp", What::Connected, "", ""));
-        assert_eq!((full.events.len(), full.last()), (EVENTS, 1000));
+        assert_eq!((full.events.len(), full.next), (EVENTS, 1000));
     }
 
     #[test]

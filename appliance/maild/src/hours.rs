@@ -14,6 +14,8 @@ use crate::context::{Context, off_thread};
 const PIECE: usize = 2000;
 /// Pieces of one look; a backlog after a long pause is worked off over several.
 const PIECES: usize = 10;
+/// Hours back that are counted at most.
+const FIRST: u64 = 24 * 31;
 /// Seconds between two rows of the same hour.
 const WRITE: u64 = 600;
 /// Recipients looked at for the oldest one.
@@ -50,13 +52,18 @@ pub fn gather(reader: &Reader, hour: u64, disk: u64) -> Result<Vec<(u64, Hour)>>
     let mut rows: Vec<(u64, Hour)> = last.into_iter().collect();
     let mut place = match rows.last() {
         Some((_, row)) => LedgerId(row.ledger),
-        // Nothing counted yet: begin with what comes from now on.
-        None => reader.ledger_recent(1)?.first().map_or(LedgerId(0), |(id, _)| *id),
+        // Nothing counted yet: begin with the last bit of what there is.
+        None => LedgerId(reader.ledger_recent(1)?.first().map_or(0, |(id, _)| id.0).saturating_sub(PIECE as u64)),
     };
     for _ in 0..PIECES {
         let records = reader.ledger_after(place, PIECE)?;
         for (id, record) in &records {
             let at = (record.at / 3600).min(hour);
+            if at + FIRST < hour {
+                // Older than any picture shows.
+                place = *id;
+                continue;
+            }
             if rows.last().is_none_or(|(last, _)| *last < at) {
                 rows.push((at, Hour::default()));
             }
@@ -115,7 +122,9 @@ mod tests {
         });
         note(99, Fate::Delivered);
         store.change(Change::SetSetting { key: "x".into(), value: None }).wait().unwrap();
-        keep(&rows(100));
+        let first = rows(100);
+        keep(&first);
+        let first: Vec<_> = first.iter().map(|(h, r)| (*h, r.delivered)).collect();
         note(100, Fate::Delivered);
         note(100, Fate::Refused);
         note(102, Fate::Relayed);
@@ -123,6 +132,7 @@ mod tests {
         let found = rows(103);
         let counts: Vec<_> = found.iter().map(|(h, r)| (*h, r.delivered, r.refused, r.relayed)).collect();
         assert_eq!(counts, [(100, 1, 1, 0), (102, 0, 0, 1), (103, 0, 0, 0)]);
+        assert_eq!(first, [(99, 1), (100, 0)], "what was there before the first look counts too");
         keep(&found);
         assert_eq!(rows(103).iter().map(|(_, r)| r.delivered + r.refused).sum::<u64>(), 0);
     }

@@ -102,7 +102,7 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
         tile("home-queue", all.to_string(), t.count("queue-count", all).into_owned()),
         tile("home-people", people.to_string(), domains.join(", ")),
         tile("home-disk", gigabytes(free), t.with("home-of", "size", &gigabytes(size)).into_owned()),
-        tile("home-certificate", t.count("home-days", days).into_owned(), certificate_note),
+        tile("home-certificate", if certificate.is_self_signed { t.get("home-own").into_owned() } else { t.count("home-days", days).into_owned() }, certificate_note),
         tile("home-memory", memory, String::new()),
         tile("home-clock-tile", t.get(if clock::is_trusted() { "home-clock-right" } else { "home-clock-wrong" }).into_owned(), t.moment(now, now)),
     ];
@@ -151,6 +151,9 @@ fn pictures(t: Texts, rows: &[(u64, Hour)], hour: u64, size: u64) -> Vec<Picture
         let until = hour.saturating_sub(day * 24);
         let known = rows.iter().rev().find(|(h, row)| *h <= until && row.disk > 0).map(|(_, row)| row.disk);
         disk.extend(known);
+    }
+    if let [only] = disk[..] {
+        disk.push(only);
     }
     let picture = |title: &str, note: String, svg: &dyn Fn(&str) -> String| {
         let title = t.get(title).into_owned();
