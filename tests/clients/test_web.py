@@ -131,7 +131,7 @@ class FirstRun(unittest.TestCase):
             self.assertNotIn("a short sentence", page)
             self.assertIn("10 characters", browser.post("/setup", code=code, **{**form, "password": "short"})[2])
             status, place, page = browser.post("/setup", code=code.lower(), **form)
-            self.assertEqual((status, place), (200, "/domains"), page)
+            self.assertEqual((status, place), (200, "/name"), page)
             self.assertIn("v=spf1", page)
             self.assertFalse(pathlib.Path(folder, "data", "claim-code").exists())
             # A second person with the code is too late.

@@ -154,7 +154,8 @@ impl Context {
                 crate::tls::write_private(&path, &fresh_code().to_string())?;
             }
             let code = self.claim_code().unwrap_or_default();
-            tracing::info!(code, "this box is nobody's yet: open its page and give this claim code");
+            let fingerprint = self.certificates.facts().fingerprint;
+            tracing::info!(code, fingerprint, "this box is nobody's yet: open its page and give this claim code");
         }
         Ok(())
     }

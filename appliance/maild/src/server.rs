@@ -101,7 +101,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (alive, done) = mpsc::channel(1);
         let context = Arc::new(Context::new(config, store, certificates, outbound, stopped, alive));
-        preseed::apply_at_start(&context)?;
+        tokio::task::block_in_place(|| preseed::apply_at_start(&context))?;
         context.prepare_claim()?;
         Ok(Server { context, listeners, config_path, stop, done })
     }

@@ -27,6 +27,9 @@ pub struct Demo {
     /// Print one JSON object instead of the table, for scripts.
     #[arg(long)]
     json: bool,
+    /// Start with a box that is nobody's: prints the claim code, and the pages lead through the set-up.
+    #[arg(long)]
+    empty: bool,
     /// Keep the data in this folder [default: a temporary one that is removed at the end].
     #[arg(long, value_name = "FOLDER")]
     directory: Option<PathBuf>,
@@ -49,6 +52,10 @@ pub fn run(demo: &Demo) -> Result<(), String> {
         let config = server.config();
         let text = toml::to_string(&config).map_err(|e| e.to_string())?;
         std::fs::write(&file, text).map_err(|e| format!("writing {}: {e}", file.display()))?;
+        if demo.empty {
+            say(&unclaimed(&server, &config)?)?;
+            return server.run().await;
+        }
         let people = people(&server.store(), &folder)?;
         let started = Started { server: &server, folder: &folder, file: &file, people: &people, config: &config };
         match demo.json {
@@ -57,6 +64,14 @@ pub fn run(demo: &Demo) -> Result<(), String> {
         }
         server.run().await
     })
+}
+
+/// What a new owner needs.
+fn unclaimed(server: &Server, config: &Config) -> Result<String, String> {
+    let port = server.port(Service::Http).unwrap_or(0);
+    let code = std::fs::read_to_string(config.data.join("claim-code"));
+    let code = code.map_err(|_| "this folder's box is somebody's already: leave --empty out, or choose another --directory".to_string())?;
+    Ok(format!("Open http://localhost:{port} in a browser.\nThe claim code is {}.\n\nCtrl-C ends it.", code.trim()))
 }
 
 fn free_config(folder: &Path) -> Config {

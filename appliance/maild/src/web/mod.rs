@@ -36,6 +36,7 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/login", get(pages::login::show).post(pages::login::sign_in))
         .route("/login/code", post(pages::login::code))
         .route("/welcome/{token}", get(pages::welcome::show).post(pages::welcome::choose))
+        .route("/language", post(pages::login::language))
         .route("/logout", post(pages::login::sign_out))
         .route("/home", get(pages::home::show))
         .route("/people", get(pages::people::show).post(pages::people::add))

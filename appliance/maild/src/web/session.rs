@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::settings::Progress;
 
 const COOKIE: &str = "pillarbox";
+const LANGUAGE: &str = "language";
 /// Octets of what a browser calls itself that are kept.
 const AGENT: usize = 120;
 
@@ -57,7 +58,9 @@ where
         let header = |name| parts.headers.get(name).and_then(|h| h.to_str().ok()).unwrap_or_default().to_string();
         let visitor = visitor(&context, &parts.headers).await;
         Ok(Visit {
-            texts: Texts::choose(&header(header::ACCEPT_LANGUAGE)),
+            texts: cookie_named(&parts.headers, LANGUAGE)
+                .and_then(|chosen| Texts::chosen(&chosen))
+                .unwrap_or_else(|| Texts::choose(&header(header::ACCEPT_LANGUAGE))),
             agent: header(header::USER_AGENT),
             host: header(header::HOST),
             link,
@@ -104,9 +107,18 @@ where
 }
 
 fn token(headers: &HeaderMap) -> Option<String> {
+    cookie_named(headers, COOKIE).filter(|value| value.len() == 64)
+}
+
+fn cookie_named(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|c| c.to_str().ok()).flat_map(|c| c.split(';'));
-    let mut ours = cookies.filter_map(|c| c.trim().split_once('=')).filter(|(name, _)| *name == COOKIE);
-    ours.next().map(|(_, value)| value.to_string()).filter(|value| value.len() == 64)
+    let mut found = cookies.filter_map(|c| c.trim().split_once('=')).filter(|(name, _)| *name == wanted);
+    found.next().map(|(_, value)| value.to_string())
+}
+
+/// The cookie that keeps a person's language for a year.
+pub fn language_cookie(texts: Texts) -> String {
+    format!("{LANGUAGE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000", texts.lang())
 }
 
 /// What is kept of such a word.

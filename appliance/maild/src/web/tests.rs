@@ -167,7 +167,7 @@ fn the_tables_name_every_route() {
         let (a, b): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| *a == b || a.starts_with('{'))
     };
-    let unguarded = ["/login/code"];
+    let unguarded = ["/login/code", "/language"];
     for route in routes.filter(|route| !unguarded.contains(route)) {
         let is_named = PAGES.iter().any(|(path, _)| is_like(route, path)) || FORMS.iter().any(|(path, ..)| is_like(route, path));
         assert!(is_named, "{route} is in no table");
@@ -557,4 +557,18 @@ async fn with_a_certificate_the_pages_are_under_tls_only() {
     assert_eq!(plain("/login", "pillarbox.local").await.0, StatusCode::UPGRADE_REQUIRED);
     assert_eq!(plain("/health", "box.test").await.0, StatusCode::OK);
     assert_eq!(plain("/.well-known/acme-challenge/x", "box.test").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_language_is_the_browsers_or_the_persons_and_leads_nowhere_else() {
+    let world = world().await;
+    let login = async |cookie: &str| ask(&world, request(Method::GET, "/login", cookie, "")).await.body;
+    assert!(login("").await.contains("lang=\"en\""));
+    let answer = ask(&world, request(Method::POST, "/language", "", "language=de&back=/login")).await;
+    assert_eq!(answer.location, "/login");
+    assert!(login(answer.cookie.split(';').next().unwrap()).await.contains("<html lang=\"de\""));
+    for back in ["//evil.example", "https://evil.example", "javascript:x", ""] {
+        let answer = ask(&world, request(Method::POST, "/language", "", &format!("language=xx&back={}", encoded(back)))).await;
+        assert_eq!(answer.location, "/", "{back}");
+    }
 }

@@ -52,6 +52,11 @@ impl Texts {
         Texts { language }
     }
 
+    /// The language a person chose, if it is one of ours.
+    pub fn chosen(name: &str) -> Option<Texts> {
+        CATALOGUES.iter().position(|(known, _)| *known == name).map(|language| Texts { language })
+    }
+
     /// The language's name for `lang=`.
     pub fn lang(&self) -> &'static str {
         CATALOGUES[self.language].0

@@ -48,6 +48,8 @@ struct Shown {
     word: String,
     /// What is there instead, or why it could not be seen.
     detail: String,
+    /// Whether the detail is what is there instead.
+    is_there: bool,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +115,7 @@ fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Vec<(String, V
 }
 
 fn shown(t: Texts, record: DnsRecord, check: Option<Check>) -> Shown {
+    let is_there = matches!(check, Some(Check::Different(_)));
     let (state, key, detail) = match check {
         None => ("", "", String::new()),
         Some(Check::Right) => ("delivered", "check-right", String::new()),
@@ -124,7 +127,7 @@ fn shown(t: Texts, record: DnsRecord, check: Option<Check>) -> Shown {
     };
     let word = if key.is_empty() { String::new() } else { t.get(key).into_owned() };
     let why = t.get(record.key).into_owned();
-    Shown { record, why, state, word, detail }
+    Shown { record, why, state, word, detail, is_there }
 }
 
 /// Looks all records up at once: the page takes as long as the slowest.

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::context::WEB;
 use crate::history::What;
 use crate::web::session::{self, Person, Visit};
+use crate::web::text::Texts;
 
 /// How long a password counts while the code is looked for, and wrong codes before it no longer does.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -201,4 +202,21 @@ pub async fn sign_out(Person(visit, visitor): Person, Form(form): Form<SignOut>)
         Ok(_) => redirect_with(session::cookie("", visit.link), "/login"),
         Err(error) => trouble(&visit, &error),
     }
+}
+
+#[derive(Deserialize)]
+pub struct Language {
+    #[serde(default)]
+    language: String,
+    /// The page to go back to.
+    #[serde(default)]
+    back: String,
+}
+
+/// A person chooses the language of the pages.
+pub async fn language(visit: Visit, Form(form): Form<Language>) -> Response {
+    let texts = Texts::chosen(&form.language).unwrap_or(visit.texts);
+    // Only paths of ours: nobody is led elsewhere by a form.
+    let is_ours = form.back.starts_with('/') && !form.back.starts_with("//") && form.back.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/');
+    redirect_with(session::language_cookie(texts), if is_ours { &form.back } else { "/" })
 }

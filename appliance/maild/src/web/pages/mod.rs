@@ -106,6 +106,11 @@ impl Frame {
         owner.iter().chain([&OWN]).collect()
     }
 
+    /// The languages there are, by their own names.
+    pub fn languages(&self) -> [(&'static str, &'static str); 2] {
+        [("en", "English"), ("de", "Deutsch")]
+    }
+
     /// The groups of pages.
     pub fn groups(&self) -> Vec<Item> {
         let item = |section: &Section| Item {

@@ -120,7 +120,7 @@ pub async fn add(Owner(visit, visitor): Owner, Form(form): Form<Add>) -> Respons
         _ => None,
     };
     let message = visit.texts.with("people-added", "address", &address).into_owned();
-    let password = if form.how == "make" { password } else { String::new() };
+    let password = if is_chosen || invitation.is_some() { String::new() } else { password };
     let fresh = (invitation.is_some() || !password.is_empty()).then_some(Fresh { address, password, invitation });
     list(&visit, StatusCode::OK, frame().done(message), fresh).await
 }
