@@ -468,3 +468,7 @@ factor-left = { $n ->
     [one] Er ist eingeschaltet. Ein Wiederherstellungscode ist übrig.
    *[other] Er ist eingeschaltet. { $n } Wiederherstellungscodes sind übrig.
 }
+and-more = { $n ->
+    [one] { "" } und ein weiterer
+   *[other] { "" } und { $n } weitere
+}

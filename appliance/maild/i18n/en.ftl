@@ -468,3 +468,7 @@ factor-left = { $n ->
     [one] It is on. One recovery code is left.
    *[other] It is on. { $n } recovery codes are left.
 }
+and-more = { $n ->
+    [one] { "" } and one more
+   *[other] { "" } and { $n } more
+}

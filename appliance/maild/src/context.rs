@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use pillarbox_proto::{pop3, smtp};
-use pillarbox_store::{Change, DeviceId, Fate, LedgerRecord, Reader, ShortCode, SignIn, Store};
+use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::acme::Acme;
@@ -38,6 +38,8 @@ pub struct Context {
     pub logins: Mutex<HashMap<(u32, u16), std::time::Instant>>,
     pub acme: Acme,
     pub history: Mutex<History>,
+    /// The hours counted last, the current one at the end.
+    pub hours: Mutex<Vec<(u64, Hour)>>,
     /// Sign-ins that wait for the code of a second factor.
     pub pending: Mutex<web::Pending>,
     /// When the server was started.
@@ -135,6 +137,7 @@ impl Context {
             claims: Mutex::default(),
             acme: Acme::default(),
             history: Mutex::default(),
+            hours: Mutex::default(),
             pending: Mutex::default(),
             started: std::time::Instant::now(),
             settings: RwLock::new(Arc::new(Settings::new(with_chosen_name(config, &store)))),

@@ -12,8 +12,6 @@ use crate::context::{Context, off_thread};
 
 /// Records read at a time.
 const PIECE: usize = 2000;
-/// Pieces of one look; a backlog after a long pause is worked off over several.
-const PIECES: usize = 10;
 /// Hours back that are counted at most.
 const FIRST: u64 = 24 * 31;
 /// Seconds between two rows of the same hour.
@@ -21,7 +19,7 @@ const WRITE: u64 = 600;
 /// Recipients looked at for the oldest one.
 const OLDEST: usize = 200;
 
-/// Counts on, and writes the row when it is time. Housekeeping calls this.
+/// Counts on, and writes rows when it is time. Housekeeping calls this; pages read what it found.
 pub async fn count(context: &Arc<Context>) {
     let context = context.clone();
     let counted = off_thread(move || {
@@ -29,15 +27,16 @@ pub async fn count(context: &Arc<Context>) {
             // What stands in the wrong hour can't be put right later.
             return Ok(());
         }
-        let now = clock::now();
-        let data = context.settings().config.data.clone();
-        for (hour, record) in context.store.read(|r| gather(r, now / 3600, used(&data)))? {
-            let known = context.store.read(|r| r.hours(hour))?.into_iter().find(|(h, _)| *h == hour).map(|(_, r)| r);
-            let is_new = known.is_none_or(|known| known.ledger != record.ledger || known.queued != record.queued);
-            // Within the hour only now and then, at its end always.
-            if known.is_none() || is_new && (hour < now / 3600 || now % WRITE < 40) {
-                context.store.change(Change::PutHour { hour, record }).wait()?;
-            }
+        let stop = context.stop();
+        let mut rest = Rest::Some;
+        while rest == Rest::Some && !*stop.borrow() {
+            let now = clock::now();
+            let disk = used(&context.settings().config.data);
+            let known = lock(&context).last().copied();
+            let rows;
+            (rows, rest) = context.store.read(|r| gather(r, known, now / 3600, disk))?;
+            keep(&context, &rows, now)?;
+            *lock(&context) = rows;
         }
         Ok(())
     });
@@ -46,43 +45,74 @@ pub async fn count(context: &Arc<Context>) {
     }
 }
 
+fn lock(context: &Context) -> std::sync::MutexGuard<'_, Vec<(u64, Hour)>> {
+    context.hours.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Writes the hours that are over, and the current one now and then.
+fn keep(context: &Context, rows: &[(u64, Hour)], now: u64) -> Result<()> {
+    for &(hour, record) in rows {
+        let known = context.store.read(|r| r.hours(hour))?.into_iter().find(|(h, _)| *h == hour).map(|(_, known)| known);
+        let is_new = known.is_none_or(|known| known.ledger != record.ledger || known.queued != record.queued);
+        if known.is_none() || is_new && (hour < now / 3600 || now % WRITE < 40) {
+            context.store.change(Change::PutHour { hour, record }).wait()?;
+        }
+    }
+    Ok(())
+}
+
+/// The hours from one on, the newest as it was at the last look, at most half a minute ago.
+pub fn known(context: &Context, reader: &Reader, from: u64) -> Result<Vec<(u64, Hour)>> {
+    let mut rows = reader.hours(from)?;
+    let fresh = lock(context).clone();
+    rows.retain(|(known, _)| fresh.iter().all(|(new, _)| new != known));
+    rows.extend(fresh.into_iter().filter(|(hour, _)| *hour >= from));
+    rows.sort_by_key(|(hour, _)| *hour);
+    Ok(rows)
+}
+
+/// Whether there is more to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    None,
+    Some,
+}
+
 /// The rows as they should be now, from the last known one on; the newest is the current hour's.
-pub fn gather(reader: &Reader, hour: u64, disk: u64) -> Result<Vec<(u64, Hour)>> {
-    let last = reader.hours(hour.saturating_sub(24 * 31))?.into_iter().next_back();
+fn gather(reader: &Reader, known: Option<(u64, Hour)>, hour: u64, disk: u64) -> Result<(Vec<(u64, Hour)>, Rest)> {
+    let last = match known {
+        Some(known) => Some(known),
+        None => reader.hours(hour.saturating_sub(FIRST))?.into_iter().next_back(),
+    };
     let mut rows: Vec<(u64, Hour)> = last.into_iter().collect();
     let mut place = match rows.last() {
         Some((_, row)) => LedgerId(row.ledger),
         // Nothing counted yet: begin with the last bit of what there is.
         None => LedgerId(reader.ledger_recent(1)?.first().map_or(0, |(id, _)| id.0).saturating_sub(PIECE as u64)),
     };
-    for _ in 0..PIECES {
-        let records = reader.ledger_after(place, PIECE)?;
-        for (id, record) in &records {
-            let at = (record.at / 3600).min(hour);
-            if at + FIRST < hour {
-                // Older than any picture shows.
-                place = *id;
-                continue;
-            }
-            if rows.last().is_none_or(|(last, _)| *last < at) {
-                rows.push((at, Hour::default()));
-            }
-            let Some((_, row)) = rows.last_mut() else { continue };
-            match record.fate {
-                Fate::Delivered => row.delivered += 1,
-                Fate::Relayed => row.relayed += 1,
-                Fate::Refused => row.refused += 1,
-                Fate::Bounced | Fate::Expired => row.bounced += 1,
-                _ => {}
-            }
-            row.ledger = id.0;
-            place = *id;
+    let records = reader.ledger_after(place, PIECE)?;
+    for (id, record) in &records {
+        place = *id;
+        let at = (record.at / 3600).min(hour);
+        if at + FIRST < hour {
+            // Older than any picture shows.
+            continue;
         }
-        if records.len() < PIECE {
-            break;
+        if rows.last().is_none_or(|(last, _)| *last < at) {
+            rows.push((at, Hour::default()));
         }
+        let Some((_, row)) = rows.last_mut() else { continue };
+        match record.fate {
+            Fate::Delivered => row.delivered += 1,
+            Fate::Relayed => row.relayed += 1,
+            Fate::Refused => row.refused += 1,
+            Fate::Bounced | Fate::Expired => row.bounced += 1,
+            _ => {}
+        }
+        row.ledger = id.0;
     }
-    if rows.last().is_none_or(|(last, _)| *last < hour) {
+    let rest = if records.len() < PIECE { Rest::None } else { Rest::Some };
+    if rest == Rest::None && rows.last().is_none_or(|(last, _)| *last < hour) {
         rows.push((hour, Hour::default()));
     }
     if let Some((_, row)) = rows.last_mut() {
@@ -91,7 +121,7 @@ pub fn gather(reader: &Reader, hour: u64, disk: u64) -> Result<Vec<(u64, Hour)>>
         row.oldest = oldest(reader)?;
         row.disk = disk;
     }
-    Ok(rows)
+    Ok((rows, rest))
 }
 
 /// How long the oldest recipient of the queue waits, in seconds.
@@ -116,7 +146,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
         let note = |hour: u64, fate| store.note(LedgerRecord::new(hour * 3600 + 5, fate, ShortCode(1)));
-        let rows = |hour| store.read(|r| gather(r, hour, 7)).unwrap();
+        let rows = |hour| store.read(|r| gather(r, None, hour, 7)).unwrap().0;
         let keep = |rows: &[(u64, Hour)]| rows.iter().for_each(|&(hour, record)| {
             store.change(Change::PutHour { hour, record }).wait().unwrap();
         });

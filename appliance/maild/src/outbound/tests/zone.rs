@@ -21,6 +21,8 @@ type Records = HashMap<(Name, RecordType), RecordSet>;
 pub struct Zone {
     pub address: SocketAddr,
     records: Arc<Mutex<Records>>,
+    /// Names that get no answer.
+    silent: Arc<Mutex<Vec<Name>>>,
     signer: Option<DnssecSigner>,
     /// The anchor file's text, of a signed zone.
     pub anchor: String,
@@ -52,17 +54,22 @@ impl Zone {
     fn start(signer: Option<DnssecSigner>, anchor: String) -> Zone {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (address, records) = (socket.local_addr().unwrap(), Arc::new(Mutex::new(Records::new())));
-        let served = records.clone();
+        let silent: Arc<Mutex<Vec<Name>>> = Arc::default();
+        let (served, unanswered) = (records.clone(), silent.clone());
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok((count, from)) = socket.recv_from(&mut buffer) {
+                let asked = Message::from_vec(&buffer[..count]).ok().and_then(|m| Some(name(&m.queries.first()?.name().to_ascii().to_ascii_lowercase())));
+                if asked.is_some_and(|asked| unanswered.lock().unwrap().contains(&asked)) {
+                    continue;
+                }
                 if let Some(answer) = answer(&served, &buffer[..count]) {
                     // A resolver that is gone needs no answer.
                     let _ = socket.send_to(&answer, from);
                 }
             }
         });
-        let zone = Zone { address, records, signer, anchor };
+        let zone = Zone { address, records, silent, signer, anchor };
         zone.add(APEX, RData::SOA(SOA::new(name("ns.test."), name("admin.test."), 1, 60, 60, 60, 60)));
         zone
     }
@@ -82,6 +89,11 @@ impl Zone {
             set.clear_rrsigs();
             set.insert_rrsig(Record::from_rdata(owner, 60, RData::DNSSEC(DNSSECRData::RRSIG(signature))));
         }
+    }
+
+    /// Answers nothing about a name from now on.
+    pub fn silence(&self, owner: &str) {
+        self.silent.lock().unwrap().push(name(owner));
     }
 
     pub fn remove(&self, owner: &str, kind: RecordType) {

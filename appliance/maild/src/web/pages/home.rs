@@ -15,6 +15,8 @@ use crate::web::text::Texts;
 
 /// Ledger records looked at for the last mail in and out.
 const RECENT: usize = 500;
+/// Recipients of a message that are named in a line.
+const RECIPIENTS: usize = 5;
 /// Hours in the picture of mail and of the queue, and days in the picture of the disk.
 const HOURS: u64 = 48;
 const DAYS: u64 = 30;
@@ -64,23 +66,25 @@ pub struct Line {
 pub fn line(t: Texts, record: &LedgerRecord) -> Line {
     let subject = if record.subject.is_empty() { String::new() } else { format!(" “{}”", record.subject) };
     let from = if record.sender.is_empty() { String::new() } else { format!("{} ", record.sender) };
+    let mut to = record.recipients.iter().take(RECIPIENTS).cloned().collect::<Vec<_>>().join(", ");
+    if let Some(more) = record.recipients.len().checked_sub(RECIPIENTS).filter(|&more| more > 0) {
+        to.push_str(&t.count("and-more", more as u64));
+    }
     Line {
         at: t.moment(record.at, clock::now()),
         fate: record.fate.as_str(),
         word: t.get(&format!("fate-{}", record.fate.as_str())).into_owned(),
-        text: format!("{from}→ {}{subject} {}", record.recipients.join(", "), record.detail),
+        text: format!("{from}→ {}{subject} {}", to, record.detail),
     }
 }
 
 pub async fn show(Owner(visit, _): Owner) -> Response {
     let context = visit.context.clone();
     let now = clock::now();
-    let (hour, used) = (now / 3600, hours::used(&context.settings().config.data));
+    let hour = now / 3600;
+    let own = context.clone();
     let read = context.read(move |r| {
-        let mut rows = r.hours(hour.saturating_sub(DAYS * 24))?;
-        let fresh = hours::gather(r, hour, used)?;
-        rows.retain(|(known, _)| fresh.iter().all(|(new, _)| new != known));
-        rows.extend(fresh);
+        let rows = hours::known(&own, r, hour.saturating_sub(DAYS * 24))?;
         Ok((r.queue_counts()?, r.ledger_recent(RECENT)?, r.routes()?, r.accounts()?.len(), r.domains()?, rows))
     });
     let ((all, scheduled), ledger, routes, people, domains, rows) = match read.await {

@@ -29,8 +29,8 @@ pub async fn health(State(context): State<Arc<Context>>) -> Response {
 
 /// Numbers of the current hour and of now.
 pub async fn show(State(context): State<Arc<Context>>) -> Response {
-    let (hour, used) = (clock::now() / 3600, hours::used(&context.settings().config.data));
-    let read = context.read(move |r| Ok((r.queue_counts()?, hours::gather(r, hour, used)?.pop().unwrap_or_default().1))).await;
+    let (hour, own) = (clock::now() / 3600, context.clone());
+    let read = context.read(move |r| Ok((r.queue_counts()?, hours::known(&own, r, hour)?.pop().unwrap_or_default().1))).await;
     let Ok(((all, scheduled), row)) = read else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let certificate = context.certificates.facts().ends;
     let mut text = String::new();
