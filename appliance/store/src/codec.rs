@@ -205,6 +205,8 @@ pub fn check_all(octets: &[u8]) {
     check::<crate::directory::DomainRecord>(octets);
     check::<crate::directory::AddressTarget>(octets);
     check::<crate::directory::WebSession>(octets);
+    check::<crate::card::Card>(octets);
+    check::<crate::card::Places>(octets);
     check::<crate::owner::Setting>(octets);
     check::<crate::owner::OneTimeLink>(octets);
     check::<crate::owner::SecondFactor>(octets);

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
+use crate::card::{Card, Places};
 use crate::codec::{Record, check_all};
 use crate::content::{ContentHead, Location};
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
-use crate::key::{AccountId, BlobId, MessageId};
+use crate::key::{AccountId, BlobId, FolderId, MessageId};
 use crate::ledger::{Fate, LedgerRecord, ShortCode};
 use crate::mailbox::{Entry, Flags, FolderName, FolderState, UidSet, View};
 use crate::owner::{Hour, OneTimeLink, SecondFactor, Setting, SignIn};
@@ -51,6 +52,23 @@ fn rows_of_the_owner() {
     golden(sign_in, "01 04c0000201 03776562 0164 01");
     let hour = Hour { delivered: 1, relayed: 2, refused: 3, bounced: 4, queued: 5, oldest: 300, disk: 6, ledger: 7 };
     golden(hour, "01 01 02 03 04 05 ac02 06 07");
+}
+
+#[test]
+fn rows_for_lists_and_searching() {
+    let card = Card {
+        from_name: "A".into(),
+        from: "a".into(),
+        to: "b".into(),
+        recipients: 2,
+        subject: "s".into(),
+        preview: "p".into(),
+        date: 7,
+        attachments: 1,
+        conversation: 9,
+    };
+    golden(card, "01 0141 0161 0162 0173 0170 02 07 01 0000000000000009");
+    golden(Places(vec![(FolderId(1), 5), (FolderId(4), 300)]), "01 01 05 04 ac02");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! writer. The crate knows mailboxes and messages as octets; it knows no protocol, no socket and no clock.
 
 mod blob;
+mod card;
 pub mod codec;
 mod content;
 mod directory;
@@ -24,6 +25,7 @@ mod tables;
 mod write;
 mod writer;
 
+pub use card::{CARD_TEXT, Card, TERM_OCTETS};
 pub use blob::{BlobReader, Spool, Spooled};
 pub use content::{INLINE_OCTETS, Location};
 pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession};
@@ -37,9 +39,9 @@ pub use owner::{Hour, OneTimeLink, SecondFactor, SignIn};
 pub use queue::{
     Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting,
 };
-pub use reader::{Content, Reader, Resolution};
+pub use reader::{Content, Found, Reader, Resolution, Unindexed};
 pub use write::{
-    Change, Changed, Collection, Delivered, Delivery, Maintained, Order, Placement, QueueOrder, Relay, Retention,
+    Change, Changed, Collection, Delivered, Delivery, IndexWork, Indexed, MAIL_ORDER, MailOrder, MailWhat, Maintained, Order, Placement, QueueOrder, Relay, Retention,
     Settlement, Updated, Verdict,
 };
 pub use writer::{Pending, Store};

@@ -2,12 +2,14 @@
 
 use roaring::RoaringBitmap;
 
+use crate::card::{BLOCK_BITS, Card, PlaceKey, block_of, number, term_prefix};
 use crate::content::{ContentHead, Location};
+use crate::codec::Value;
 use crate::directory::{Account, AddressTarget, Credential, WebSession};
 use crate::env::Shared;
 use crate::error::{Error, Result};
 use crate::key::{
-    AccountId, AgendaKey, BlobId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, LaneId, LaneKey, LedgerId, MessageId,
+    AccountId, AgendaKey, BlobId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, LaneId, LaneKey, LedgerId, MailKey, MessageId,
     QueueKey, ReportKey, TermKey,
 };
 use crate::ledger::LedgerRecord;
@@ -47,6 +49,25 @@ pub struct Content {
     pub received_at: u64,
     pub(crate) head: ContentHead,
 }
+
+/// A message that a search found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub folder: FolderId,
+    pub uid: u32,
+    pub entry: Entry,
+}
+
+/// Messages of a folder that are not in the index yet, oldest first.
+#[derive(Clone, Debug)]
+pub struct Unindexed {
+    pub account: AccountId,
+    pub folder: FolderId,
+    pub entries: Vec<(u32, Entry)>,
+}
+
+/// Rows of the index that one word of a search may meet.
+const POSTINGS: usize = 5000;
 
 impl Content {
     /// Octets at the front that belong to final delivery and not to a relayed copy.
@@ -207,6 +228,139 @@ impl<'a> Reader<'a> {
     /// Entries of any folder from a UID on, at most `limit`.
     pub fn entries(&self, account: AccountId, folder: FolderId, from: u32, limit: usize) -> Result<Vec<(u32, Entry)>> {
         self.shared.tables.entries(&self.txn, FolderKey { account, folder }, from)?.take(limit).collect()
+    }
+
+    /// One entry of a folder.
+    pub fn entry(&self, account: AccountId, folder: FolderId, uid: u32) -> Result<Option<Entry>> {
+        self.shared.tables.entry(&self.txn, MailKey::new(account, folder, uid))
+    }
+
+    /// Entries of a folder below a UID, newest first, at most `limit`: the same work at any size of the folder.
+    pub fn entries_before(&self, account: AccountId, folder: FolderId, before: u32, limit: usize) -> Result<Vec<(u32, Entry)>> {
+        let doing = "reading a mailbox";
+        let key = |uid| MailKey::new(account, folder, uid);
+        let range = key(0)..key(before);
+        let recent = self.shared.tables.recent.remap_data_type::<Value<Entry>>().rev_range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        let mail = self.shared.tables.mail.remap_data_type::<Value<Entry>>().rev_range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        recent.chain(mail).take(limit).map(|row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))).collect()
+    }
+
+    /// The folders of an account with their names and counters, in order of their numbers.
+    pub fn folders(&self, account: AccountId) -> Result<Vec<(FolderId, String, FolderState)>> {
+        let doing = "reading folders";
+        let range = FolderKey { account, folder: FolderId(0) }..=FolderKey { account, folder: FolderId(u32::MAX) };
+        let rows = self.shared.tables.folders.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        let mut found = Vec::new();
+        for row in rows {
+            let (key, name) = row.map_err(Error::lmdb(doing))?;
+            if let Some(state) = self.shared.tables.folder(&self.txn, key)? {
+                found.push((key.folder, name.name, state));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What lists show of a message, once it was read for the index.
+    pub fn card(&self, message: MessageId) -> Result<Option<Card>> {
+        self.shared.tables.cards.get(&self.txn, &message).map_err(Error::lmdb("reading a card"))
+    }
+
+    /// Folders with messages that are not in the index yet, at most `limit` messages of each; of one account, or of all.
+    pub fn unindexed(&self, only: Option<AccountId>, limit: usize) -> Result<Vec<Unindexed>> {
+        let doing = "reading the index";
+        let (first, last) = only.map_or((AccountId(0), AccountId(u32::MAX)), |account| (account, account));
+        let range = FolderKey { account: first, folder: FolderId(0) }..=FolderKey { account: last, folder: FolderId(u32::MAX) };
+        let keys = self.shared.tables.folders.remap_data_type::<heed::types::DecodeIgnore>().range(&self.txn, &range);
+        let mut found = Vec::new();
+        for row in keys.map_err(Error::lmdb(doing))? {
+            let (key, ()) = row.map_err(Error::lmdb(doing))?;
+            let below = self.shared.tables.indexed.get(&self.txn, &key).map_err(Error::lmdb(doing))?;
+            let below = below.and_then(|octets| octets.try_into().ok()).map_or(0, u32::from_be_bytes);
+            let Some(state) = self.shared.tables.folder(&self.txn, key)?.filter(|state| state.next_uid > below.max(1)) else { continue };
+            if state.messages == 0 {
+                continue;
+            }
+            let entries = self.entries(key.account, key.folder, below, limit)?;
+            if !entries.is_empty() {
+                found.push(Unindexed { account: key.account, folder: key.folder, entries });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Messages of an account in which, for each of `all`, one of the alternatives stands; newest arrival first, at most
+    /// `limit` of those that `wanted` accepts. A term that ends with `*` stands for all that begin so.
+    pub fn search(&self, account: AccountId, all: &[Vec<String>], limit: usize, wanted: impl Fn(&Found) -> bool) -> Result<Vec<Found>> {
+        let mut numbers: Option<RoaringBitmap> = None;
+        for alternatives in all {
+            let mut any = RoaringBitmap::new();
+            for term in alternatives {
+                any |= self.postings(account, term)?;
+            }
+            numbers = Some(match numbers {
+                Some(known) => known & any,
+                None => any,
+            });
+        }
+        let mut found = Vec::new();
+        let doing = "searching";
+        let mut visit = |key: PlaceKey, places: &crate::card::Places| -> Result<bool> {
+            for &(folder, uid) in &places.0 {
+                let Some(entry) = self.entry(account, folder, uid)?.filter(|entry| entry.message == key.message) else { continue };
+                let one = Found { folder, uid, entry };
+                if wanted(&one) {
+                    found.push(one);
+                }
+            }
+            Ok(found.len() < limit)
+        };
+        match numbers {
+            Some(numbers) => {
+                for number in numbers.iter().rev() {
+                    let key = PlaceKey { account, message: MessageId(u64::from(number)) };
+                    let places = self.shared.tables.places.get(&self.txn, &key).map_err(Error::lmdb(doing))?;
+                    if let Some(places) = places
+                        && !visit(key, &places)?
+                    {
+                        break;
+                    }
+                }
+            }
+            None => {
+                let range = PlaceKey { account, message: MessageId(0) }..=PlaceKey { account, message: MessageId(u64::MAX) };
+                for row in self.shared.tables.places.rev_range(&self.txn, &range).map_err(Error::lmdb(doing))? {
+                    let (key, places) = row.map_err(Error::lmdb(doing))?;
+                    if !visit(key, &places)? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn postings(&self, account: AccountId, term: &str) -> Result<RoaringBitmap> {
+        let doing = "searching";
+        let (term, is_prefix) = term.strip_suffix('*').map_or((term, false), |term| (term, true));
+        let mut prefix = term_prefix(account, term);
+        if !is_prefix {
+            prefix.push(0);
+        }
+        let mut numbers = RoaringBitmap::new();
+        for row in self.shared.tables.postings.prefix_iter(&self.txn, &prefix).map_err(Error::lmdb(doing))?.take(POSTINGS) {
+            let (key, block) = row.map_err(Error::lmdb(doing))?;
+            // A block holds its own numbers only; another's would be damage.
+            let own = block_of(key).map(|block| block << BLOCK_BITS..(block + 1) << BLOCK_BITS);
+            numbers |= block.0.iter().filter(|n| own.as_ref().is_some_and(|own| own.contains(n))).collect::<RoaringBitmap>();
+        }
+        Ok(numbers)
+    }
+
+    /// Whether the index has a message of an account.
+    pub fn is_indexed(&self, account: AccountId, message: MessageId) -> Result<bool> {
+        let key = PlaceKey { account, message };
+        let known = self.shared.tables.places.get(&self.txn, &key).map_err(Error::lmdb("searching"))?;
+        Ok(number(message).is_some() && known.is_some())
     }
 
     /// Opens the content of a message; `None` when it is gone.

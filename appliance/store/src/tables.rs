@@ -3,6 +3,7 @@
 use heed::types::{Bytes, Str, Unit};
 use heed::{CommitOrAbort, CommitToken, Database, Env, OnCommit};
 
+use crate::card::{Card, PlaceKey, Places};
 use crate::codec::{Key, Value};
 use crate::content::ContentHead;
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, WebSession};
@@ -124,6 +125,14 @@ tables! {
     factors: Table<'e, AccountId, SecondFactor>,
     /// The last sign-ins of each account.
     sign_ins: Table<'e, SignInKey, SignIn>,
+    /// What lists show of messages; made behind the deliveries, like the four tables below.
+    cards: Table<'e, MessageId, Card>,
+    /// Where an account has a message that is in its index.
+    places: Table<'e, PlaceKey, Places>,
+    /// The numbers of messages by account, term and block.
+    postings: Database<'e, Bytes, Value<UidSet>>,
+    /// UIDs below this are in the index.
+    indexed: RawTable<'e, FolderKey>,
     /// By hours since 1970.
     hours: Table<'e, u64, Hour>,
 }

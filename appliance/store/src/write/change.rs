@@ -8,6 +8,7 @@ use crate::owner::{Hour, OneTimeLink, SecondFactor, SignIn, SignInKey};
 use crate::queue::{Route, SigningKey, StsPolicy};
 
 use super::Work;
+use super::webmail::{IndexWork, MailOrder};
 
 /// A change the owner asks for. Names and addresses are canonical (lowercase, unquoted); times are seconds since 1970.
 #[derive(Clone, Debug)]
@@ -50,6 +51,14 @@ pub enum Change {
     NoteSignIn { account: AccountId, at: u64, sign_in: SignIn },
     /// Hours since 1970.
     PutHour { hour: u64, record: Hour },
+    /// What a person does with messages.
+    Mail(MailOrder),
+    MakeFolder { account: AccountId, name: String },
+    RenameFolder { account: AccountId, folder: FolderId, name: String },
+    /// Only an empty one that people made.
+    RemoveFolder { account: AccountId, folder: FolderId },
+    Index(IndexWork),
+    ClearIndex,
 }
 
 /// What a change made.
@@ -58,6 +67,7 @@ pub enum Changed {
     Done,
     Account(AccountId),
     Device(DeviceId),
+    Folder(FolderId),
 }
 
 /// The folders every account has from the start.
@@ -69,7 +79,7 @@ const FOLDERS: [(FolderId, &str); 5] = [
     (FolderId::JUNK, "Junk"),
 ];
 /// Folders people make are numbered from here.
-const FIRST_OWN_FOLDER: u32 = 16;
+pub(super) const FIRST_OWN_FOLDER: u32 = 16;
 /// Prefix of the marks for accounts whose mail is still to be deleted.
 pub(super) const PURGE: &str = "purge:";
 const DOING: &str = "changing the directory";
@@ -170,6 +180,12 @@ impl Work<'_, '_> {
             }
             Change::NoteSignIn { account, at, sign_in } => self.note_sign_in(SignInKey { account: *account, at: *at }, sign_in),
             Change::PutHour { hour, record } => self.put_hour(*hour, record),
+            Change::Mail(order) => self.mail_order(order),
+            Change::MakeFolder { account, name } => self.make_own_folder(*account, name),
+            Change::RenameFolder { account, folder, name } => self.rename_own_folder(*account, *folder, name),
+            Change::RemoveFolder { account, folder } => self.remove_own_folder(*account, *folder),
+            Change::Index(work) => self.index(work),
+            Change::ClearIndex => self.clear_index(),
         }
     }
 

@@ -104,6 +104,7 @@ impl Work<'_, '_> {
             state.messages = state.messages.saturating_sub(1);
             state.octets = state.octets.saturating_sub(u64::from(entry.octets));
             state.unseen = state.unseen.saturating_sub(u32::from(!entry.flags.contains(Flags::SEEN)));
+            self.leave(folder.account, entry.message, (folder.folder, uid))?;
             taken.push((uid, entry));
         }
         state.modseq += 1;
@@ -151,7 +152,8 @@ impl Work<'_, '_> {
         self.state(target)?;
         let taken = self.take_entries(from, uids)?;
         for entry in &taken {
-            self.add_entry(target, Entry { saved_at: at, ..*entry })?;
+            let uid = self.add_entry(target, Entry { saved_at: at, ..*entry })?;
+            self.settle_in(target, entry.message, uid)?;
         }
         Ok(taken.len())
     }
@@ -191,6 +193,7 @@ impl Work<'_, '_> {
             Location::Inline { parts, .. } => parts,
             Location::File(_) => 0,
         };
+        self.tables.cards.delete(self.txn, &message).map_err(Error::lmdb(doing))?;
         for part in 0..=parts {
             self.tables.content.delete(self.txn, &ContentKey { message, part }).map_err(Error::lmdb(doing))?;
         }

@@ -8,10 +8,11 @@ mod change;
 mod collect;
 mod deliver;
 mod mailbox;
-mod owner;
 mod maintain;
+mod owner;
 mod queue;
 mod record;
+mod webmail;
 
 use heed::RwTxn;
 
@@ -24,6 +25,7 @@ pub use change::{Change, Changed};
 pub use collect::{Collection, Updated};
 pub use deliver::{Delivered, Delivery, Placement};
 pub use maintain::{Maintained, Retention};
+pub use webmail::{IndexWork, Indexed, MAIL_ORDER, MailOrder, MailWhat};
 pub use queue::{Order, QueueOrder, Relay, Settlement, Verdict};
 
 /// Pages one commit may free by deleting. LMDB keeps the freed page numbers of a commit in one row, and
@@ -127,7 +129,7 @@ impl Write {
 
     /// True for writes that may free many pages: at most one of them goes into a commit.
     pub(crate) fn frees_much(&self) -> bool {
-        matches!(self, Write::Collect(_) | Write::Maintain(_))
+        matches!(self, Write::Collect(_) | Write::Maintain(_) | Write::Change(Change::Mail(_) | Change::ClearIndex))
     }
 
     /// Carries out anything but a delivery, which takes two steps: see [`apply_all`].
