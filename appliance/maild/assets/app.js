@@ -32,3 +32,69 @@ if (live && every > 0) {
   };
   setInterval(look, every * 1000);
 }
+
+// Webmail: keys, dragging to folders, new mail without a reload.
+const mail = document.querySelector("[data-mail]");
+if (mail) {
+  const list = document.querySelector(".list");
+  const rows = () => [...document.querySelectorAll(".row-mail")];
+  let here = -1;
+  const go = (to) => {
+    const all = rows();
+    if (!all.length) return;
+    all[here]?.classList.remove("here");
+    here = Math.max(0, Math.min(all.length - 1, to));
+    all[here].classList.add("here");
+    all[here].querySelector("a").focus();
+  };
+  const order = (value) => {
+    const button = list?.querySelector(`button[value="${value}"]`);
+    if (!button) return;
+    if (!list.querySelector("[name=id]:checked") && here >= 0) rows()[here].querySelector("[name=id]").checked = true;
+    if (list.querySelector("[name=id]:checked")) button.click();
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]), textarea, select")) return;
+    const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (event.key === "j") go(here + 1);
+    else if (event.key === "k") go(here - 1);
+    else if (event.key === "x" && here >= 0) rows()[here].querySelector("[name=id]").click();
+    else if (event.key === "e" && list) order("delete");
+    else if (event.key === "?") document.querySelector(".help")?.toggleAttribute("open");
+    else if (target) target.matches("input") ? target.focus() : target.click();
+    else return;
+    event.preventDefault();
+  });
+  document.addEventListener("dragstart", (event) => {
+    const row = event.target.closest?.(".row-mail");
+    if (row) event.dataTransfer.setData("text/plain", row.dataset.id);
+  });
+  for (const folder of document.querySelectorAll("[data-folder]")) {
+    folder.addEventListener("dragover", (event) => { event.preventDefault(); folder.classList.add("over"); });
+    folder.addEventListener("dragleave", () => folder.classList.remove("over"));
+    folder.addEventListener("drop", (event) => {
+      event.preventDefault();
+      const box = list?.querySelector(`[name=id][value="${CSS.escape(event.dataTransfer.getData("text/plain"))}"]`);
+      if (!box) return;
+      box.checked = true;
+      list.querySelector("[name=to]").value = folder.dataset.folder;
+      order("move");
+    });
+  }
+  const title = document.title;
+  const count = (unseen) => { document.title = unseen > 0 ? `(${unseen}) ${title}` : title; };
+  count(Number(mail.dataset.unseen || 0));
+  const events = new EventSource("/mail/events");
+  events.addEventListener("mail", async (event) => {
+    count(Number(event.data));
+    if (!list || list.querySelector("[name=id]:checked") || document.activeElement?.closest(".rows")) return;
+    const answer = await fetch(location.href);
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of [".rows", ".folders"]) {
+      const [old, made] = [document.querySelector(part), fresh.querySelector(part)];
+      if (old && made) old.innerHTML = made.innerHTML;
+    }
+  });
+  addEventListener("pagehide", () => events.close());
+}

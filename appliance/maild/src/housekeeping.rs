@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pillarbox_store::{Change, Maintained, Retention, Space};
 
-use crate::{acme, clock, dkim, hours};
+use crate::{acme, clock, dkim, hours, mail};
 use crate::context::{Context, off_thread};
 use crate::server::notify;
 use crate::tls::Refreshed;
@@ -39,6 +39,7 @@ pub async fn run(context: Arc<Context>) {
             make_keys(&context).await;
             end_sessions(&context).await;
             hours::count(&context).await;
+            mail::index::run(&context).await;
             acme::renew(&context).await;
         }
         if beats.is_multiple_of(HOUR) {

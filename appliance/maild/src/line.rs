@@ -171,7 +171,9 @@ pub async fn examine(context: &Arc<Context>) -> Facts {
             break;
         }
     }
-    facts.address = facts.address.or_else(|| context.outbound.own_public_address());
+    // A machine without a router before it has the address the world sees.
+    let own = || context.outbound.own_addresses().iter().copied().find(|a| !is_private(*a) && !a.is_unspecified());
+    facts.address = facts.address.or_else(own);
     if let Some(address) = facts.address {
         reverse(context, address, &mut facts).await;
         lists(context, address, &mut facts).await;

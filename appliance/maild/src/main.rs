@@ -17,6 +17,7 @@ mod hours;
 mod housekeeping;
 mod line;
 mod logging;
+mod mail;
 mod mda;
 mod msa;
 mod mta;

@@ -15,6 +15,9 @@ pub struct Check {
     /// Also read every message and compare its checksum; takes as long as reading the whole store.
     #[arg(long)]
     full: bool,
+    /// Make the index for lists and searching anew.
+    #[arg(long)]
+    rebuild_index: bool,
 }
 
 /// Entries looked at per view of the store, so that a running server can reuse freed pages meanwhile.
@@ -31,6 +34,10 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let store = Store::open(&config.data, Access::Tool, &config.store_options()).map_err(|e| e.to_string())?;
+    if check.rebuild_index {
+        let count = crate::mail::index::rebuild(&store).map_err(|e| e.to_string())?;
+        say(&format!("index     made anew from {count} messages"))?;
+    }
     let mut faults = Vec::new();
     let accounts = store.read(|r| r.accounts()).map_err(|e| e.to_string())?;
     let mut messages = 0;

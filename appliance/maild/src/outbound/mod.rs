@@ -43,7 +43,7 @@ use crate::secrets::Secrets;
 use doctor::finding;
 pub use cause::{Language, cause};
 pub use doctor::{Finding, Findings, Topic, examine, findings};
-pub use notice::encoded_words;
+pub use notice::{encoded_words, quoted_printable};
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
 pub use transport::{Connection, Endpoint, Source};
@@ -166,9 +166,9 @@ impl Outbound {
         self.tls.clone()
     }
 
-    /// An address of this machine that the world sees as it is.
-    pub fn own_public_address(&self) -> Option<IpAddr> {
-        self.own_addresses.iter().copied().find(|address| !crate::auth::is_private(*address) && !address.is_unspecified())
+    /// The addresses of this machine.
+    pub fn own_addresses(&self) -> &[IpAddr] {
+        &self.own_addresses
     }
 
     /// The login of a route; `None` when it has none.

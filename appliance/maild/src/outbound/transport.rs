@@ -186,7 +186,7 @@ impl Connection {
                 }
                 Action::Content => {
                     let piece = match &mut source {
-                        Some(source) => source.next().await,
+                        Some(source) => source.piece().await,
                         None => Err("nothing to send".into()),
                     };
                     match piece {
@@ -257,7 +257,7 @@ impl Source {
     }
 
     /// The next piece; `None` at the end.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+    pub async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
         if !self.front.is_empty() {
             return Ok(Some(std::mem::take(&mut self.front)));
         }

@@ -17,7 +17,7 @@ pub const BODY_OCTETS: usize = 64 * 1024;
 
 /// Nothing but our own files runs, shows or is asked for; no page of ours stands in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                      frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// What the internet may see: what mail programs fetch to set themselves up, what other servers read of our TLS policy,
 /// and the proofs that a certificate authority looks at.

@@ -28,6 +28,8 @@ use crate::context::Context;
 
 /// All routes. A test walks each of them in each role.
 pub fn router(context: Arc<Context>) -> Router {
+    // A letter with its files; base64 makes a third more of them, and the form has words of its own.
+    let letter = axum::extract::DefaultBodyLimit::max(context.settings().config.limits.message_octets as usize + guard::BODY_OCTETS);
     Router::new()
         .route("/", get(pages::start))
         .route("/setup", get(pages::setup::show).post(pages::setup::claim))
@@ -53,6 +55,16 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/queue", get(pages::queue::show).post(pages::queue::order))
         .route("/find", get(pages::find::show))
         .route("/doctor", get(pages::doctor::show).post(pages::doctor::examine))
+        .route("/mail", get(pages::mail::list::start))
+        .route("/mail/act", post(pages::mail::act::act))
+        .route("/mail/folders", post(pages::mail::act::folders))
+        .route("/mail/events", get(pages::mail::list::events))
+        .route("/mail/{folder}", get(pages::mail::list::show))
+        .route("/mail/{folder}/{uid}", get(pages::mail::message::show))
+        .route("/mail/{folder}/{uid}/html", get(pages::mail::message::document))
+        .route("/mail/{folder}/{uid}/raw", get(pages::mail::message::raw))
+        .route("/mail/{folder}/{uid}/part/{number}", get(pages::mail::message::part))
+        .route("/compose", get(pages::mail::compose::show).post(pages::mail::compose::send).layer(letter))
         .route("/programs", get(pages::programs::show))
         .route("/coach", get(pages::programs::coach))
         .route("/programs/card", get(pages::programs::card))

@@ -18,7 +18,14 @@ const PLACE: &str = "<!--pieces-->";
 /// Pieces that wait for a slow browser.
 const WAITING: usize = 8;
 
-struct Pieces(mpsc::Receiver<String>);
+/// A body whose pieces come through a channel.
+pub struct Pieces(mpsc::Receiver<String>);
+
+impl Pieces {
+    pub fn new(pieces: mpsc::Receiver<String>) -> Pieces {
+        Pieces(pieces)
+    }
+}
 
 impl http_body::Body for Pieces {
     type Data = Bytes;
@@ -53,4 +60,22 @@ pub fn page<T: Send + 'static>(around: &impl Template, mut pieces: mpsc::Receive
         let _ = sender.send(end).await;
     });
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], Body::new(Pieces(receiver))).into_response()
+}
+
+/// The same for octets.
+pub struct Octets(mpsc::Receiver<Bytes>);
+
+impl Octets {
+    pub fn new(pieces: mpsc::Receiver<Bytes>) -> Octets {
+        Octets(pieces)
+    }
+}
+
+impl http_body::Body for Octets {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|octets| Ok(BodyFrame::data(octets))))
+    }
 }

@@ -21,6 +21,13 @@ pub struct Sender {
 
 /// Submits a message with CRLF line ends; when this returns well, it is on stable storage.
 pub async fn submit(context: &Arc<Context>, sender: Sender, recipients: Vec<Address>, content: &[u8]) -> Result<Delivered, Refusal> {
+    let mut submission = begin(context, sender, recipients, Some(content.len() as u64)).await?;
+    submission.content(content).await;
+    submission.end().await
+}
+
+/// Begins a submission whose content comes in pieces; `octets`: its size, where it is known.
+pub async fn begin(context: &Arc<Context>, sender: Sender, recipients: Vec<Address>, octets: Option<u64>) -> Result<Submission<'_>, Refusal> {
     let code = fresh_code();
     let wanted: Vec<String> = recipients.iter().map(Address::canonical).collect();
     let resolved = context.read(move |r| wanted.iter().map(|address| r.resolve(address)).collect::<Result<Vec<_>, _>>()).await?;
@@ -43,7 +50,7 @@ pub async fn submit(context: &Arc<Context>, sender: Sender, recipients: Vec<Addr
     let path = Address::parse(&sender.address).map_err(|_| Error::Closed)?;
     let mail = MailCommand {
         reverse_path: ReversePath::Address(path),
-        size: Some(content.len() as u64),
+        size: octets,
         body: Body::EightBitMime,
         smtputf8: true,
         requiretls: false,
@@ -64,7 +71,5 @@ pub async fn submit(context: &Arc<Context>, sender: Sender, recipients: Vec<Addr
         recipient: None,
         date: clock::rfc5322(at),
     };
-    let mut submission = Submission::begin(context, facts, received).await?;
-    submission.content(content).await;
-    submission.end().await
+    Ok(Submission::begin(context, facts, received).await?)
 }

@@ -29,8 +29,27 @@ async fn world() -> World {
         store.change(Change::SetPassword { address: ANN.into(), hash: hash.clone(), at: clock::now() }).wait().unwrap();
         let bob = Change::AddAccount { address: BOB.into(), name: String::new(), hash, policy: MailboxPolicy::Keep, at: clock::now() };
         store.change(bob).wait().unwrap();
+        for address in [ANN, BOB] {
+            deliver(&world, address, MESSAGE);
+        }
     });
     world
+}
+
+const MESSAGE: &str = "From: Cy <cy@a.test>\r\nTo: ann@box.test\r\nCc: dee@a.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <1@a.test>\r\nMIME-Version: 1.0\r\n\
+    Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>hello <b>you</b><script>alert(1)</script><img src=\"https://evil.test/p\"></p>\r\n\
+    --b\r\nContent-Type: application/pdf; name=\"../offer.pdf\"\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n--b--\r\n";
+
+/// Puts a message into somebody's inbox. Blocks.
+fn deliver(world: &World, address: &str, content: &str) {
+    use pillarbox_store::{Delivery, Fate, Flags, FolderId, LedgerRecord, Placement, ShortCode};
+    let store = &world.context.store;
+    let account = store.read(|r| r.account(address)).unwrap().unwrap().0;
+    let mut spool = store.spool();
+    spool.append(content.as_bytes()).unwrap();
+    let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
+    let record = LedgerRecord::new(clock::now(), Fate::Delivered, ShortCode(9));
+    store.deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)).wait().unwrap();
 }
 
 fn request(method: Method, path: &str, cookie: &str, form: &str) -> Request<Body> {
@@ -66,7 +85,9 @@ async fn ask_from(world: &World, peer: &str, mut request: Request<Body>) -> Answ
     let answer = super::router(world.context.clone()).oneshot(request).await.unwrap();
     let (parts, body) = answer.into_parts();
     let text = |name| parts.headers.get(name).and_then(|v: &axum::http::HeaderValue| v.to_str().ok()).unwrap_or_default().to_string();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    // Answers that go on and on are read for a moment.
+    let is_endless = text(header::CONTENT_TYPE) == "text/event-stream";
+    let body = if is_endless { Default::default() } else { axum::body::to_bytes(body, 1 << 20).await.unwrap() };
     Answer {
         status: parts.status,
         location: text(header::LOCATION),
@@ -99,7 +120,7 @@ async fn cookie(world: &World, role: Role) -> String {
 }
 
 /// Who may see what: path, and the least role for GET. The test below holds it against the router itself.
-const PAGES: [(&str, Role); 37] = [
+const PAGES: [(&str, Role); 47] = [
     ("/", Role::Nobody),
     ("/setup", Role::Nobody),
     ("/setup/resume", Role::Owner),
@@ -134,13 +155,26 @@ const PAGES: [(&str, Role); 37] = [
     ("/health", Role::Nobody),
     ("/metrics", Role::Nobody),
     ("/assets/x", Role::Nobody),
+    ("/mail", Role::Worker),
+    ("/mail/1", Role::Worker),
+    ("/mail/1?q=hello+from:x", Role::Worker),
+    ("/mail/1/1", Role::Worker),
+    ("/mail/1/1/html", Role::Worker),
+    ("/mail/1/1/raw", Role::Worker),
+    ("/mail/1/1/part/1", Role::Worker),
+    ("/mail/events", Role::Worker),
+    ("/compose", Role::Worker),
+    ("/compose?answers=1.1&how=reply", Role::Worker),
     ("/logout", Role::Nobody),
     ("/setup/next", Role::Nobody),
     ("/nothing-here", Role::Nobody),
 ];
 
 /// Forms that change something, and the least role.
-const FORMS: [(&str, &str, Role); 15] = [
+const FORMS: [(&str, &str, Role); 18] = [
+    ("/mail/act", "id=1.1&order=delete", Role::Worker),
+    ("/mail/folders", "order=make&name=x", Role::Worker),
+    ("/compose", "to=x@a.test", Role::Worker),
     ("/people", "address=cy@box.test", Role::Owner),
     ("/people/alias", "order=add&address=info&to=bob@box.test", Role::Owner),
     ("/people/bob@box.test", "order=remove&confirm=bob@box.test", Role::Owner),
@@ -187,7 +221,7 @@ async fn every_route_in_every_role_and_method() {
             let answer = ask(&world, request(Method::GET, path, cookie, "")).await;
             let may = (*role as u8) >= (least as u8);
             let expected = match (may, role) {
-                (true, _) if answer.status == StatusCode::SEE_OTHER => matches!(path, "/" | "/login" | "/setup" | "/setup/resume"),
+                (true, _) if answer.status == StatusCode::SEE_OTHER => matches!(path, "/" | "/login" | "/setup" | "/setup/resume" | "/mail"),
                 (true, _) if *least_of(path) == Role::Nobody => answer.status == StatusCode::OK || answer.status.is_client_error(),
                 (true, _) => answer.status == StatusCode::OK,
                 (false, Role::Nobody) => answer.status == StatusCode::SEE_OTHER && answer.location == "/login",
@@ -572,4 +606,105 @@ async fn the_language_is_the_browsers_or_the_persons_and_leads_nowhere_else() {
         let answer = ask(&world, request(Method::POST, "/language", "", &format!("language=xx&back={}", encoded(back)))).await;
         assert_eq!(answer.location, "/", "{back}");
     }
+}
+
+/// A form as browsers send files.
+fn multipart(path: &str, cookie: &str, fields: &[(&str, &str)], files: &[(&str, &str)]) -> Request<Body> {
+    let mut body = String::new();
+    for (name, value) in fields {
+        body.push_str(&format!("--BB\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
+    }
+    for (name, content) in files {
+        body.push_str(&format!("--BB\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/plain\r\n\r\n{content}\r\n"));
+    }
+    body.push_str("--BB--\r\n");
+    let mut request = request(Method::POST, path, cookie, &body);
+    request.headers_mut().insert(header::CONTENT_TYPE, axum::http::HeaderValue::from_static("multipart/form-data; boundary=BB"));
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_is_read_safely_and_moved_and_found() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await;
+    let list = get("/mail/1").await.body;
+    assert!(list.contains("Grüße") && list.contains("Cy") && list.contains("row-mail unread"), "{list}");
+    let page = get("/mail/1/1").await;
+    assert!(page.body.contains("Pictures from other servers are not shown") && page.body.contains("../offer.pdf") && !page.body.contains("alert(1)"));
+    let frame = get("/mail/1/1/html").await;
+    assert!(frame.body.contains("<b>you</b>") && !frame.body.contains("alert") && !frame.body.contains("evil.test"), "{}", frame.body);
+    let policy = frame.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("sandbox") && !policy.contains("allow-scripts") && !policy.contains("https:"));
+    let file = get("/mail/1/1/part/1").await;
+    assert_eq!((file.body.as_str(), file.headers["content-disposition"].to_str().unwrap()), ("Hello", "attachment; filename=\"offer.pdf\"; filename*=UTF-8''offer.pdf"));
+    assert!(!get("/mail/1").await.body.contains("row-mail unread"), "it was read");
+    // Searching, before and after the index has it.
+    for _ in 0..2 {
+        for (q, is_found) in [("grusse", true), ("GRÜS from:cy", true), ("hello has:attachment", true), ("is:unread", false), ("from:ann", false), ("offer.pdf", true), ("before:2020-01-01", false)] {
+            assert_eq!(get(&format!("/mail/1?q={}", encoded(q))).await.body.contains("Grüße"), is_found, "{q}");
+        }
+        let store = world.context.store.clone();
+        tokio::task::block_in_place(|| crate::mail::index::rebuild(&store).unwrap());
+    }
+    // To the trash, back, and for good.
+    let moved = post(&world, "/mail/act", &bob, "id=1.1&order=delete&back=/mail/1").await.location;
+    assert_eq!(moved, "/mail/1?undo=4:1-1:1");
+    assert!(get("/mail/4").await.body.contains("Grüße") && get("/mail/1/1").await.status == StatusCode::NOT_FOUND);
+    assert!(get("/mail/1?q=grusse").await.body.contains("Trash"), "found where it is now");
+    post(&world, "/mail/act", &bob, "undo=4:1-1:1&back=/mail/1").await;
+    assert!(get("/mail/1").await.body.contains("Grüße"));
+    let folder = post(&world, "/mail/folders", &bob, "order=make&name=Project").await.location;
+    assert_eq!(folder, "/mail/16");
+    post(&world, "/mail/act", &bob, "id=1.2&order=move&to=16").await;
+    assert!(get("/mail/16").await.body.contains("Grüße"));
+    assert_eq!(post(&world, "/mail/folders", &bob, "order=remove&folder=16").await.status, StatusCode::CONFLICT);
+    post(&world, "/mail/act", &bob, "id=16.1&order=delete").await;
+    post(&world, "/mail/act", &bob, "id=4.2&order=delete").await;
+    assert!(!get("/mail/4").await.body.contains("Grüße") && !get("/mail/1?q=grusse").await.body.contains("Grüße"));
+    assert!(post(&world, "/mail/folders", &bob, "order=remove&folder=16").await.status.is_redirection());
+    // Ann's copy is hers: nothing of Bob's orders touched it, and nobody reads another's by its number.
+    let owner = cookie(&world, Role::Owner).await;
+    assert!(ask(&world, request(Method::GET, "/mail/1", &owner, "")).await.body.contains("Grüße"));
+    assert_eq!(get("/mail/1/1").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_go_out_with_files_and_drafts_are_gone_on_with() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await.body;
+    let page = get("/compose?answers=1.1&how=all").await;
+    assert!(page.contains("value=\"Re: Grüße\"") && page.contains("ann@box.test") && page.contains("dee@a.test") && page.contains("&#62; hello you") || page.contains("&gt; hello you"), "{page}");
+    let token = token_in(&page);
+    let base = [("token", token.as_str()), ("to", "Ann <ann@box.test>, x@a.test"), ("subject", "Re: Grüße"), ("answers", "1.1:reply"), ("in_reply_to", "1@a.test")];
+    let with = |more: &[(&'static str, &'static str)]| [&base[..], more].concat();
+    let asks = ask(&world, multipart("/compose", &bob, &with(&[("body", "The file is attached.\n> old"), ("order", "send")]), &[])).await;
+    assert!(asks.status == StatusCode::BAD_REQUEST && asks.body.contains("none is attached") && asks.body.contains("The file is attached."));
+    let sent = ask(&world, multipart("/compose", &bob, &with(&[("body", "The file is attached."), ("order", "send")]), &[("Résumé.txt", "file content")])).await;
+    assert_eq!(sent.location, "/mail/2", "{}", sent.body);
+    assert_eq!(world.queue().iter().map(|w| w.address.as_str()).collect::<Vec<_>>(), ["x@a.test"]);
+    let copy = get("/mail/2/1").await;
+    assert!(copy.contains("Résumé.txt") && copy.contains("Next try"), "{copy}");
+    assert_eq!(get("/mail/2/1/part/1").await, "file content");
+    assert!(get("/mail/1").await.contains("answered"));
+    let raw = get("/mail/2/1/raw").await;
+    assert!(raw.contains("In-Reply-To: <1@a.test>") && raw.contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.txt") && !raw.contains("Bcc"), "{raw}");
+    // What is wrong is said, and what was typed stays.
+    for (more, said) in [([("to", "nobody"), ("order", "send")], "not an e-mail address"), ([("to", ""), ("order", "send")], "To whom?"), ([("to", "gone@box.test"), ("order", "send")], "not an address of this box")] {
+        let answer = ask(&world, multipart("/compose", &bob, &[&[("token", token.as_str()), ("body", "my words")][..], &more[..]].concat(), &[])).await;
+        assert!(answer.status == StatusCode::BAD_REQUEST && answer.body.contains(said) && answer.body.contains("my words"), "{said}: {}", answer.body);
+    }
+    // A draft, unfinished in every way, and gone on with.
+    let draft = ask(&world, multipart("/compose", &bob, &[("token", &token), ("to", "no"), ("subject", "later"), ("body", "half a"), ("order", "draft")], &[("a.txt", "in a draft")])).await;
+    assert_eq!(draft.location, "/mail/3");
+    let page = get("/compose?answers=3.1&how=draft").await;
+    assert!(page.contains("half a") && page.contains("value=\"3.1.1\""), "{page}");
+    let fields = [("token", token.as_str()), ("to", "ann@box.test"), ("subject", "now"), ("body", "whole"), ("draft", "3.1"), ("carry", "3.1.1"), ("order", "send")];
+    assert_eq!(ask(&world, multipart("/compose", &bob, &fields, &[])).await.location, "/mail/2");
+    assert!(get("/mail/3").await.contains("Nothing here."));
+    assert_eq!(get("/mail/2/2/part/1").await, "in a draft");
+    // Without the token of the page nothing goes.
+    let stale = ask(&world, multipart("/compose", &bob, &[("token", "x"), ("to", "ann@box.test"), ("order", "send")], &[])).await;
+    assert_eq!(stale.status, StatusCode::FORBIDDEN);
 }

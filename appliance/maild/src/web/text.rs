@@ -134,7 +134,7 @@ mod tests {
     fn every_text_a_page_names_is_there() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let known = keys(CATALOGUES[0].1);
-        for folder in ["templates", "src/web", "src/web/pages"] {
+        for folder in ["templates", "src/web", "src/web/pages", "src/web/pages/mail"] {
             for item in std::fs::read_dir(root.join(folder)).unwrap() {
                 let path = item.unwrap().path();
                 if path.is_dir() || path.ends_with("text.rs") {

@@ -9,6 +9,7 @@ pub mod find;
 pub mod home;
 pub mod line;
 pub mod login;
+pub mod mail;
 pub mod metrics;
 pub mod people;
 pub mod person;
@@ -68,6 +69,7 @@ const SECTIONS: [Section; 4] = [
     },
 ];
 /// What everybody has.
+const MAIL: Section = Section { name: "nav-webmail", pages: &[("/mail", "nav-webmail")] };
 const OWN: Section = Section { name: "nav-own", pages: &[("/programs", "nav-programs"), ("/coach", "nav-coach"), ("/security", "nav-security")] };
 
 /// One link of a navigation.
@@ -103,7 +105,7 @@ impl Frame {
     fn sections(&self) -> Vec<&'static Section> {
         let is_owner = self.visitor.as_ref().is_some_and(|visitor| visitor.is_owner);
         let owner = if is_owner { &SECTIONS[..] } else { &[] };
-        owner.iter().chain([&OWN]).collect()
+        [&MAIL].into_iter().chain(owner).chain([&OWN]).collect()
     }
 
     /// The languages there are, by their own names.
@@ -210,7 +212,7 @@ pub async fn not_found(visit: Visit) -> Response {
 pub async fn start(visit: Visit) -> Response {
     let to = match &visit.visitor {
         Some(visitor) if visitor.is_owner => visitor.progress.as_ref().and_then(|p| p.next()).map_or("/home", |step| step.page()),
-        Some(_) => "/programs",
+        Some(_) => "/mail",
         None if visit.context.read(|r| r.accounts()).await.is_ok_and(|a| a.is_empty()) => "/setup",
         None => "/login",
     };

@@ -1,0 +1,9 @@
+//! Messages as people read them: their parts, their text, their words for searching.
+
+pub mod html;
+pub mod index;
+pub mod query;
+pub mod reading;
+pub mod structure;
+pub mod transfer;
+pub mod words;

@@ -1,0 +1,159 @@
+//! A stored message opened for reading: its structure, its text, what lists and searches need of it. Blocks.
+
+use pillarbox_store::{Card, Content, Result, Store};
+
+use super::html;
+use super::structure::{Part, Structure, Walker};
+use super::transfer::Decoder;
+use super::words::Terms;
+use crate::outbound::Source;
+
+/// Octets of a body that are shown, and that are searched in.
+pub const SHOWN: usize = 1 << 20;
+const SEARCHED: usize = 128 * 1024;
+/// Characters of a list's preview.
+const PREVIEW: usize = 140;
+
+/// Takes a message apart. Reads all of it, in pieces.
+pub fn structure(store: &Store, content: &Content) -> Result<Structure> {
+    let mut walker = Walker::new();
+    Source::blocking(store, content, false, &mut |piece| walker.push(piece))?;
+    Ok(walker.finish())
+}
+
+/// The decoded octets of a part, at most `limit`.
+pub fn octets(store: &Store, content: &Content, part: &Part, limit: usize) -> Result<Vec<u8>> {
+    let (mut decoder, mut out, mut at) = (Decoder::new(part.encoding), Vec::new(), 0u64);
+    Source::blocking(store, content, false, &mut |piece| {
+        let end = at + piece.len() as u64;
+        let (from, to) = (part.start.clamp(at, end) - at, part.end.clamp(at, end) - at);
+        if from < to && out.len() < limit {
+            decoder.push(&piece[from as usize..to as usize], &mut out);
+        }
+        at = end;
+    })?;
+    decoder.finish(&mut out);
+    out.truncate(limit);
+    Ok(out)
+}
+
+/// A text part as text, in whatever charset it came (RFC 2046 §4.1.2; old mail names none).
+pub fn text(store: &Store, content: &Content, part: &Part, limit: usize) -> Result<String> {
+    Ok(decode(&octets(store, content, part, limit)?, &part.charset))
+}
+
+fn decode(octets: &[u8], charset: &str) -> String {
+    let named = encoding_rs::Encoding::for_label(charset.trim().as_bytes());
+    match (named, std::str::from_utf8(octets)) {
+        (None, Ok(text)) => text.to_string(),
+        // What is neither named nor UTF-8 was written on an old Windows machine.
+        (named, _) => named.unwrap_or(encoding_rs::WINDOWS_1252).decode(octets).0.into_owned(),
+    }
+}
+
+/// The text of a message for people who read no HTML, and for searching.
+pub fn plain(store: &Store, content: &Content, structure: &Structure, limit: usize) -> Result<String> {
+    match structure.bodies() {
+        (Some(at), _) => {
+            let part = &structure.parts[at];
+            let text = text(store, content, part, limit)?;
+            Ok(if part.is_flowed { unflow(&text) } else { text.replace("\r\n", "\n") })
+        }
+        (None, Some(at)) => Ok(html::to_text(&text(store, content, &structure.parts[at], limit)?)),
+        (None, None) => Ok(String::new()),
+    }
+}
+
+/// Joins the lines of flowed text (RFC 3676 §4).
+fn unflow(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut was_flowed: Option<usize> = None;
+    for line in text.lines() {
+        let depth = line.bytes().take_while(|&b| b == b'>').count();
+        let rest = line[depth..].strip_prefix(' ').unwrap_or(&line[depth..]);
+        match was_flowed {
+            Some(known) if known == depth => out.push_str(rest),
+            _ => {
+                if !out.is_empty() {
+                    out.push('\n');
+                }
+                if depth > 0 {
+                    out.push_str(&">".repeat(depth));
+                    out.push(' ');
+                }
+                out.push_str(rest);
+            }
+        }
+        // A signature's separator is never flowed.
+        was_flowed = (rest.ends_with(' ') && rest != "-- ").then_some(depth);
+    }
+    out
+}
+
+/// What lists show of a message, and the terms it is found by.
+pub fn summary(store: &Store, content: &Content) -> Result<(Card, Vec<String>)> {
+    let structure = structure(store, content)?;
+    let body = plain(store, content, &structure, SEARCHED)?;
+    Ok(summarise(&structure, &body))
+}
+
+fn summarise(structure: &Structure, body: &str) -> (Card, Vec<String>) {
+    let first = structure.from.first().cloned().unwrap_or_default();
+    let to = structure.to.first().map(|person| if person.name.is_empty() { person.address.clone() } else { person.name.clone() });
+    let attachments = structure.attachments().iter().filter(|(_, part)| part.content_id.is_empty() || part.within != "related").count();
+    let said = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('>'));
+    let preview: String = said.flat_map(|line| line.chars().chain([' '])).take(PREVIEW).collect();
+    let root = structure.references.first().unwrap_or(&structure.message_id);
+    let mut terms = Terms::default();
+    for person in &structure.from {
+        terms.add('f', &format!("{} {}", person.name, person.address));
+    }
+    for person in structure.to.iter().chain(&structure.cc) {
+        terms.add('t', &format!("{} {}", person.name, person.address));
+    }
+    terms.add('s', &structure.subject);
+    for (_, part) in structure.attachments() {
+        terms.add('b', &part.file_name);
+    }
+    if attachments > 0 {
+        terms.mark("xattachment");
+    }
+    terms.add('b', body);
+    let card = Card {
+        from_name: first.name,
+        from: first.address,
+        to: to.unwrap_or_default(),
+        recipients: (structure.to.len() + structure.cc.len()) as u32,
+        subject: structure.subject.clone(),
+        preview: preview.trim_end().to_string(),
+        date: structure.date,
+        attachments: attachments as u32,
+        conversation: if root.is_empty() { 0 } else { pillarbox_store::term("conversation", root) },
+    };
+    (card, terms.into_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flowed_lines_are_joined_and_quotes_stay_quotes() {
+        assert_eq!(unflow("a long \r\nline\r\n> quoted \r\n> text\r\nmine\r\n-- \r\nAnn"), "a long line\n> quoted text\nmine\n-- \nAnn");
+        assert_eq!(decode(b"h\xfc", ""), "hü");
+        assert_eq!(decode("hü".as_bytes(), ""), "hü");
+        assert_eq!(decode(b"\xce\xb1", "ISO-8859-7"), "Ξ±");
+    }
+
+    #[test]
+    fn a_message_is_summed_up() {
+        let mut walker = Walker::new();
+        walker.push(b"From: Ann <ann@a.example>\r\nTo: b@b.example\r\nSubject: Offer\r\nIn-Reply-To: <root@a>\r\nMessage-ID: <2@a>\r\n\r\n> old\r\n\r\nHello there\r\n");
+        let structure = walker.finish();
+        let (card, terms) = summarise(&structure, "> old\n\nHello there\n");
+        assert_eq!((card.from_name.as_str(), card.to.as_str(), card.preview.as_str()), ("Ann", "b@b.example", "Hello there"));
+        assert_eq!(card.conversation, pillarbox_store::term("conversation", "root@a"));
+        assert!(terms.contains(&"fann".to_string()) && terms.contains(&"soffer".to_string()) && terms.contains(&"bhello".to_string()));
+        assert!(terms.is_sorted());
+    }
+}

@@ -1,0 +1,122 @@
+//! Content-transfer-encodings, piece by piece (RFC 2045 §6): base64, quoted-printable, and as it is.
+
+/// How a body is encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    #[default]
+    Identity,
+    Base64,
+    QuotedPrintable,
+}
+
+impl Encoding {
+    /// By its name in the header; unknown ones are taken as they are.
+    pub fn parse(name: &str) -> Encoding {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "base64" => Encoding::Base64,
+            "quoted-printable" => Encoding::QuotedPrintable,
+            _ => Encoding::Identity,
+        }
+    }
+}
+
+/// Decodes a body as it comes in; what is malformed is passed over.
+pub struct Decoder {
+    encoding: Encoding,
+    bits: u32,
+    count: u8,
+    /// Quoted-printable: an `=` and what followed it.
+    held: Vec<u8>,
+}
+
+impl Decoder {
+    pub fn new(encoding: Encoding) -> Decoder {
+        Decoder { encoding, bits: 0, count: 0, held: Vec::new() }
+    }
+
+    /// Decodes a piece behind `out`.
+    pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        match self.encoding {
+            Encoding::Identity => out.extend_from_slice(piece),
+            Encoding::Base64 => piece.iter().for_each(|&octet| self.base64(octet, out)),
+            Encoding::QuotedPrintable => piece.iter().for_each(|&octet| self.quoted(octet, out)),
+        }
+    }
+
+    /// The body is over.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.held);
+    }
+
+    fn base64(&mut self, octet: u8, out: &mut Vec<u8>) {
+        let value = match octet {
+            b'A'..=b'Z' => octet - b'A',
+            b'a'..=b'z' => octet - b'a' + 26,
+            b'0'..=b'9' => octet - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'=' => {
+                (self.bits, self.count) = (0, 0);
+                return;
+            }
+            _ => return,
+        };
+        self.bits = self.bits << 6 | u32::from(value);
+        self.count += 6;
+        if self.count >= 8 {
+            self.count -= 8;
+            out.push((self.bits >> self.count) as u8);
+            self.bits &= (1 << self.count) - 1;
+        }
+    }
+
+    fn quoted(&mut self, octet: u8, out: &mut Vec<u8>) {
+        if self.held.is_empty() {
+            match octet {
+                b'=' => self.held.push(octet),
+                _ => out.push(octet),
+            }
+            return;
+        }
+        self.held.push(octet);
+        let digit = |octet: u8| char::from(octet).to_digit(16).map(|d| d as u8);
+        match self.held[..] {
+            // A soft line break; blanks before its end don't count.
+            [_, b'\n'] | [_, b'\r', b'\n'] => self.held.clear(),
+            [_, b'\r'] => {}
+            [_, .., b' ' | b'\t'] if self.held.len() < 20 && self.held[1..].iter().all(|b| matches!(b, b' ' | b'\t')) => {}
+            [_, high, low] => match (digit(high), digit(low)) {
+                (Some(high), Some(low)) => {
+                    out.push(high << 4 | low);
+                    self.held.clear();
+                }
+                _ => out.append(&mut self.held),
+            },
+            [_, first] if digit(first).is_some() => {}
+            _ => out.append(&mut self.held),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(encoding: Encoding, text: &[u8], size: usize) -> Vec<u8> {
+        let (mut decoder, mut out) = (Decoder::new(encoding), Vec::new());
+        text.chunks(size).for_each(|piece| decoder.push(piece, &mut out));
+        decoder.finish(&mut out);
+        out
+    }
+
+    #[test]
+    fn bodies_decode_the_same_however_they_are_cut() {
+        for size in [1, 2, 3, 7, 100] {
+            assert_eq!(decode(Encoding::Base64, b"SGVs\r\nbG8g\r\nV29ybGQ=", size), b"Hello World");
+            assert_eq!(decode(Encoding::Base64, b"SGk=SGk=!!", size), b"HiHi");
+            assert_eq!(decode(Encoding::QuotedPrintable, b"Gr=C3=BC=\r\n=C3=9Fe=3D=zz =", size), "Grüße==zz =".as_bytes());
+            assert_eq!(decode(Encoding::QuotedPrintable, b"a= \t\r\nb", size), b"a= \t\r\nb");
+            assert_eq!(decode(Encoding::Identity, b"x=3D", size), b"x=3D");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What a person does with messages and folders: forms that work without a script.
+
+use axum::extract::RawForm;
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_store::{Change, Changed, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat};
+
+use super::failed;
+use crate::clock;
+use crate::context::fresh_code;
+use crate::web::pages::is_own;
+use crate::web::session::{Person, Visit};
+
+/// Characters of a folder's name.
+const NAME: usize = 60;
+
+/// A form with values that may come several times.
+struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    fn parse(octets: &[u8]) -> Fields {
+        Fields(form_urlencoded::parse(octets).map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    fn one(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// `folder.uid`
+pub fn parse_id(text: &str) -> Option<(FolderId, u32)> {
+    let (folder, uid) = text.split_once('.')?;
+    Some((FolderId(folder.parse().ok()?), uid.parse().ok()?))
+}
+
+/// Only our own lists: nobody is led elsewhere by a form.
+fn back(text: &str) -> String {
+    let is_ours = text.starts_with("/mail/") && !text.contains("//") && text.bytes().all(|b| b.is_ascii_graphic());
+    if is_ours { text.to_string() } else { "/mail/1".into() }
+}
+
+pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
+    let fields = Fields::parse(&octets);
+    if !is_own(&visitor, fields.one("token")) {
+        return super::super::stale(&visit);
+    }
+    let back = back(fields.one("back"));
+    let mut by_folder: std::collections::BTreeMap<FolderId, Vec<u32>> = std::collections::BTreeMap::new();
+    for (folder, uid) in fields.all("id").filter_map(parse_id) {
+        by_folder.entry(folder).or_default().push(uid);
+    }
+    // Taking back: a folder and a span of UIDs, `4:57-59:1`.
+    if let Some((folder, uids, to)) = parse_undo(fields.one("undo")) {
+        let order = MailOrder { account: visitor.account, folder, uids, what: MailWhat::Move { to }, at: clock::now() };
+        return match visit.context.store.change(Change::Mail(order)).done().await {
+            Ok(_) => Redirect::to(&back).into_response(),
+            Err(error) => failed(&visit, &error),
+        };
+    }
+    let mut undo = String::new();
+    for (folder, uids) in by_folder {
+        let what = match what(fields.one("order"), folder, fields.one("to")) {
+            Some(what) => what,
+            None => return Redirect::to(&back).into_response(),
+        };
+        let target = match what {
+            MailWhat::Move { to } => Some(to),
+            _ => None,
+        };
+        let account = visitor.account;
+        let first = match next_uid(&visit, account, target).await {
+            Ok(first) => first,
+            Err(error) => return failed(&visit, &error),
+        };
+        let count = uids.len() as u32;
+        for uids in uids.chunks(MAIL_ORDER) {
+            let order = MailOrder { account, folder, uids: uids.to_vec(), what: what.clone(), at: clock::now() };
+            match visit.context.store.change(Change::Mail(order)).done().await {
+                Ok(_) => {}
+                // The folder was removed in another window.
+                Err(Error::NotFound { .. }) => return Redirect::to("/mail/1").into_response(),
+                Err(error) => return failed(&visit, &error),
+            }
+        }
+        if let (Some(to), Some(first)) = (target, first) {
+            undo = format!("{}:{first}-{}:{}", to.0, first + count - 1, folder.0);
+        }
+    }
+    let back = if undo.is_empty() { back } else { format!("{back}{}undo={undo}", if back.contains('?') { '&' } else { '?' }) };
+    Redirect::to(&back).into_response()
+}
+
+/// An order by its name; deleting means the trash, and in the trash for good.
+fn what(order: &str, folder: FolderId, to: &str) -> Option<MailWhat> {
+    let flag = |add, remove| Some(MailWhat::Flag { add, remove });
+    let none = Flags::default();
+    match order {
+        "read" => flag(Flags::SEEN, none),
+        "unread" => flag(none, Flags::SEEN),
+        "flag" => flag(Flags::FLAGGED, none),
+        "unflag" => flag(none, Flags::FLAGGED),
+        "delete" if folder == FolderId::TRASH => Some(MailWhat::Delete { code: fresh_code() }),
+        "delete" => Some(MailWhat::Move { to: FolderId::TRASH }),
+        "junk" => Some(MailWhat::Move { to: FolderId::JUNK }),
+        "not-junk" => Some(MailWhat::Move { to: FolderId::INBOX }),
+        "move" => to.parse().ok().map(|to| MailWhat::Move { to: FolderId(to) }),
+        _ => None,
+    }
+}
+
+fn parse_undo(text: &str) -> Option<(FolderId, Vec<u32>, FolderId)> {
+    let mut parts = text.split(':');
+    let folder = FolderId(parts.next()?.parse().ok()?);
+    let (first, last) = parts.next()?.split_once('-')?;
+    let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+    let to = FolderId(parts.next()?.parse().ok()?);
+    (first <= last && last - first < MAIL_ORDER as u32).then(|| (folder, (first..=last).collect(), to))
+}
+
+async fn next_uid(visit: &Visit, account: pillarbox_store::AccountId, folder: Option<FolderId>) -> Result<Option<u32>, Error> {
+    let Some(folder) = folder else { return Ok(None) };
+    Ok(visit.context.read(move |r| r.folder(account, folder)).await?.map(|state| state.next_uid))
+}
+
+/// Folders of one's own.
+pub async fn folders(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
+    let fields = Fields::parse(&octets);
+    if !is_own(&visitor, fields.one("token")) {
+        return super::super::stale(&visit);
+    }
+    let name: String = fields.one("name").trim().chars().filter(|c| !c.is_control()).take(NAME).collect();
+    let folder = FolderId(fields.one("folder").parse().unwrap_or(0));
+    let account = visitor.account;
+    let change = match fields.one("order") {
+        "make" if !name.is_empty() => Change::MakeFolder { account, name },
+        "rename" if !name.is_empty() => Change::RenameFolder { account, folder, name },
+        "remove" => Change::RemoveFolder { account, folder },
+        _ => return Redirect::to("/mail/1").into_response(),
+    };
+    match visit.context.store.change(change).done().await {
+        Ok(Changed::Folder(made)) => Redirect::to(&format!("/mail/{}", made.0)).into_response(),
+        Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => Redirect::to("/mail/1").into_response(),
+        Err(Error::Invalid { .. }) => super::super::notice(&visit, axum::http::StatusCode::CONFLICT, "folder-full-title", "folder-full"),
+        Err(error) => failed(&visit, &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_name_messages_and_ways_back_of_ours_only() {
+        assert_eq!(parse_id("1.57"), Some((FolderId(1), 57)));
+        assert_eq!((parse_id("1"), parse_id("a.b"), parse_id("1.-5")), (None, None, None));
+        assert_eq!(parse_undo("4:57-58:1"), Some((FolderId(4), vec![57, 58], FolderId(1))));
+        assert_eq!((parse_undo(""), parse_undo("4:9-8:1"), parse_undo("4:1-4000000000:1")), (None, None, None));
+        for (text, is) in [("/mail/1?before=5", "/mail/1?before=5"), ("https://evil.example", "/mail/1"), ("//evil", "/mail/1"), ("/mail//evil.example", "/mail/1"), ("/mail/1\r\nx", "/mail/1")] {
+            assert_eq!(back(text), is);
+        }
+    }
+}

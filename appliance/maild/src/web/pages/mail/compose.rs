@@ -1,0 +1,574 @@
+//! Writing: new, answers, forwards, drafts. A message with files is sent while it comes in: no copy of it lies in memory.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::multipart::{Field, Multipart};
+use axum::extract::{FromRequest, Query, Request};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_proto::address::Address;
+use pillarbox_proto::smtp::encode_base64;
+use pillarbox_store::{AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, Placement, Spool};
+use serde::Deserialize;
+
+use super::act::parse_id;
+use super::{failed, frame, open, sender, size};
+use crate::clock;
+use crate::context::{Context, fresh_code, off_thread};
+use crate::mail::reading::{self, SHOWN};
+use crate::mail::structure::{Part, Person as Correspondent, Structure, Walker};
+use crate::mail::transfer::Decoder;
+use crate::msa::{Refusal, Submission};
+use crate::outbound::{Source, encoded_words, quoted_printable};
+use crate::web::pages::{Frame, is_own, page};
+use crate::web::session::{Person, Visit, Visitor};
+use crate::web::submit;
+
+/// Octets of a text field.
+const FIELD: usize = 1 << 20;
+/// Correspondents that are offered, and sent messages looked at for them.
+const CONTACTS: usize = 200;
+/// Octets that make a line of base64 (RFC 2045 §6.8).
+const LINE: usize = 57;
+/// Words that speak of a file.
+const MENTIONS: [&str; 8] = ["attached", "attachment", "enclosed", "anhang", "angehängt", "anbei", "beigefügt", "anlage"];
+
+#[derive(Template)]
+#[template(path = "mail-compose.html")]
+struct ComposePage {
+    frame: Frame,
+    letter: Letter,
+    contacts: Vec<String>,
+    /// Files of another message that can go along: `folder.uid.part`, name and size.
+    carried: Vec<(String, String, String)>,
+    limit: String,
+    /// The text speaks of a file and none is there.
+    asks_for_file: bool,
+}
+
+/// What a person writes.
+#[derive(Clone, Debug, Default)]
+struct Letter {
+    token: String,
+    to: String,
+    cc: String,
+    bcc: String,
+    subject: String,
+    body: String,
+    /// `send`, `draft` or `anyway`.
+    order: String,
+    /// The message it answers, and the kind: `reply`, `all`, `forward`.
+    answers: String,
+    in_reply_to: String,
+    references: String,
+    /// The draft it goes on with.
+    draft: String,
+    carry: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    to: String,
+    #[serde(default)]
+    subject: String,
+    /// `folder.uid`
+    #[serde(default)]
+    answers: String,
+    /// `reply`, `all`, `forward` or `draft`.
+    #[serde(default)]
+    how: String,
+}
+
+pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) -> Response {
+    let mut letter = Letter { to: asked.to, subject: asked.subject, ..Letter::default() };
+    let mut carried = Vec::new();
+    if let Some((folder, uid)) = parse_id(&asked.answers) {
+        let content = match open(&visit, visitor.account, folder, uid).await {
+            Ok(Some((_, content))) => content,
+            Ok(None) => return super::missing(&visit),
+            Err(error) => return failed(&visit, &error),
+        };
+        let store = visit.context.store.clone();
+        let read = off_thread(move || {
+            let structure = reading::structure(&store, &content)?;
+            let text = reading::plain(&store, &content, &structure, SHOWN)?;
+            Ok((structure, text))
+        });
+        let (structure, text) = match read.await {
+            Ok(read) => read,
+            Err(error) => return failed(&visit, &error),
+        };
+        if matches!(asked.how.as_str(), "forward" | "draft") {
+            carried = files(&structure, &asked.answers);
+        }
+        letter = answer(&visit, &visitor.address, &asked.answers, &asked.how, &structure, &text);
+    }
+    answer_page(&visit, &visitor, StatusCode::OK, frame(&visit, "compose-title"), letter, carried, false).await
+}
+
+fn files(structure: &Structure, id: &str) -> Vec<(String, String, String)> {
+    let one = |(number, part): (usize, &Part)| {
+        let name = if part.file_name.is_empty() { part.kind.clone() } else { part.file_name.clone() };
+        (format!("{id}.{number}"), name, size((part.end - part.start) * 73 / 100))
+    };
+    structure.attachments().into_iter().map(one).collect()
+}
+
+/// The beginning of an answer, a forward, or a draft gone on with.
+fn answer(visit: &Visit, own: &str, id: &str, how: &str, structure: &Structure, text: &str) -> Letter {
+    let t = visit.texts;
+    let names = |people: &[Correspondent]| people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if how == "draft" {
+        return Letter {
+            to: names(&structure.to),
+            cc: names(&structure.cc),
+            subject: structure.subject.clone(),
+            body: text.to_string(),
+            draft: id.to_string(),
+            references: structure.references.join(" "),
+            ..Letter::default()
+        };
+    }
+    let who = if structure.reply_to.is_empty() { &structure.from } else { &structure.reply_to };
+    let at = t.moment(structure.date, clock::now());
+    let intro = t.with_two("compose-wrote", ("who", &names(&structure.from)), ("at", &at));
+    let quoted: String = text.lines().map(|line| if line.starts_with('>') { format!(">{line}\n") } else { format!("> {line}\n") }).collect();
+    let prefixed = |prefix: &str| match structure.subject.to_lowercase().starts_with(&prefix.to_lowercase()) {
+        true => structure.subject.clone(),
+        false => format!("{prefix} {}", structure.subject),
+    };
+    let mut references = structure.references.clone();
+    references.push(structure.message_id.clone());
+    let mut letter = Letter {
+        body: format!("\n\n{intro}\n{quoted}"),
+        answers: format!("{id}:{how}"),
+        in_reply_to: structure.message_id.clone(),
+        references: references.join(" "),
+        ..Letter::default()
+    };
+    if how == "forward" {
+        letter.subject = prefixed("Fwd:");
+        letter.body = format!(
+            "\n\n{}\nFrom: {}\nTo: {}\nDate: {at}\nSubject: {}\n\n{text}",
+            t.get("compose-forwarded"), names(&structure.from), names(&structure.to), structure.subject
+        );
+        return letter;
+    }
+    letter.subject = prefixed("Re:");
+    letter.to = names(who);
+    if how == "all" {
+        let others = structure.to.iter().chain(&structure.cc);
+        let others: Vec<Correspondent> = others.filter(|p| !p.address.eq_ignore_ascii_case(own) && !who.iter().any(|w| w.address == p.address)).cloned().collect();
+        letter.cc = names(&others);
+    }
+    letter
+}
+
+async fn answer_page(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame, letter: Letter, carried: Vec<(String, String, String)>, asks_for_file: bool) -> Response {
+    let contacts = contacts(&visit.context, visitor.account).await;
+    let limit = size(visit.context.settings().config.limits.message_octets);
+    page(status, &ComposePage { frame, letter, contacts, carried, limit, asks_for_file })
+}
+
+/// Those a person wrote to and heard from lately.
+async fn contacts(context: &Arc<Context>, account: AccountId) -> Vec<String> {
+    let read = context.read(move |r| {
+        let mut found = Vec::new();
+        for folder in [FolderId::SENT, FolderId::INBOX] {
+            for (_, entry) in r.entries_before(account, folder, u32::MAX - 1, CONTACTS)? {
+                let Some(card) = r.card(entry.message)? else { continue };
+                let person = match folder {
+                    FolderId::SENT => Correspondent { name: String::new(), address: card.to },
+                    _ => Correspondent { name: card.from_name, address: card.from },
+                };
+                let text = person.to_string();
+                if person.address.contains('@') && !found.contains(&text) && found.len() < CONTACTS {
+                    found.push(text);
+                }
+            }
+        }
+        Ok(found)
+    });
+    read.await.unwrap_or_default()
+}
+
+/// Addresses as people type them: with names, with commas or semicolons.
+fn recipients(text: &str) -> Result<Vec<Correspondent>, String> {
+    let line = text.replace([';', '\n', '\r'], ",");
+    if line.trim_matches([',', ' ']).is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut walker = Walker::new();
+    walker.push(format!("To: {}\r\n\r\n", line.trim_matches([',', ' '])).as_bytes());
+    let people = walker.finish().to;
+    match people.iter().find(|person| Address::parse(&person.address).is_err()) {
+        Some(wrong) => Err(if wrong.address.is_empty() { wrong.name.clone() } else { wrong.address.clone() }),
+        None if people.is_empty() => Err(text.to_string()),
+        None => Ok(people),
+    }
+}
+
+/// Where a finished letter goes.
+enum Sink<'a> {
+    Submission(Box<Submission<'a>>),
+    Draft(Spool, u64),
+}
+
+impl Sink<'_> {
+    async fn write(&mut self, octets: &[u8], limit: u64) -> Result<(), pillarbox_store::Error> {
+        match self {
+            Sink::Submission(submission) => {
+                submission.content(octets).await;
+                Ok(())
+            }
+            Sink::Draft(spool, count) => {
+                *count += octets.len() as u64;
+                if *count > limit {
+                    return Err(pillarbox_store::Error::Invalid { why: "too large".into() });
+                }
+                spool.append(octets)
+            }
+        }
+    }
+}
+
+/// Why a letter does not go out.
+enum Stop {
+    /// The page again, with what was typed and a sentence.
+    Say(String),
+    AsksForFile,
+    Refused(Refusal),
+    Store(pillarbox_store::Error),
+    /// The form is not ours.
+    Stale,
+    /// The browser went away in the middle.
+    Broken,
+}
+
+impl From<pillarbox_store::Error> for Stop {
+    fn from(error: pillarbox_store::Error) -> Self {
+        Stop::Store(error)
+    }
+}
+
+pub async fn send(Person(visit, visitor): Person, request: Request) -> Response {
+    let Ok(mut form) = Multipart::from_request(request, &()).await else { return super::super::stale(&visit) };
+    let mut letter = Letter::default();
+    let outcome = take(&visit, &visitor, &mut form, &mut letter).await;
+    let t = visit.texts;
+    let again = async |message: String, asks: bool, letter: Letter| {
+        let frame = frame(&visit, "compose-title");
+        let frame = if message.is_empty() { frame } else { frame.trouble(message) };
+        answer_page(&visit, &visitor, StatusCode::BAD_REQUEST, frame, letter, Vec::new(), asks).await
+    };
+    match outcome {
+        Ok(place) => {
+            after(&visit, &visitor, &letter).await;
+            Redirect::to(&place).into_response()
+        }
+        Err(Stop::Say(text)) => again(text, false, letter).await,
+        Err(Stop::AsksForFile) => again(String::new(), true, letter).await,
+        Err(Stop::Refused(Refusal::Said(reply))) => again(reply.lines.join(" "), false, letter).await,
+        Err(Stop::Refused(Refusal::Trouble(error)) | Stop::Store(error)) => match error {
+            pillarbox_store::Error::Full => again(t.get("compose-full").into_owned(), false, letter).await,
+            pillarbox_store::Error::Invalid { .. } => again(t.get("compose-too-large").into_owned(), false, letter).await,
+            error => failed(&visit, &error),
+        },
+        Err(Stop::Stale) => super::super::stale(&visit),
+        Err(Stop::Broken) => again(t.get("compose-broken").into_owned(), false, letter).await,
+    }
+}
+
+/// Takes the form in: texts first, then files straight into the message.
+async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &mut Letter) -> Result<String, Stop> {
+    let limit = visit.context.settings().config.limits.message_octets;
+    let boundary = format!("pillarbox-{:016x}", getrandom::u64().unwrap_or_default());
+    let mut sink: Option<Sink> = None;
+    while let Some(mut field) = form.next_field().await.map_err(|_| Stop::Broken)? {
+        let name = field.name().unwrap_or_default().to_string();
+        if name == "file" {
+            let file_name = field.file_name().unwrap_or_default().to_string();
+            if file_name.is_empty() {
+                continue;
+            }
+            if sink.is_none() {
+                sink = Some(begin(visit, visitor, letter, Some(&boundary)).await?);
+            }
+            if let Some(sink) = &mut sink {
+                let kind = field.content_type().unwrap_or("application/octet-stream").to_string();
+                sink.write(part_header(&boundary, &kind, &file_name).as_bytes(), limit).await?;
+                attach(sink, &mut field, limit).await?;
+            }
+            continue;
+        }
+        let mut text = Vec::new();
+        while let Some(piece) = field.chunk().await.map_err(|_| Stop::Broken)? {
+            if text.len() + piece.len() > FIELD {
+                return Err(Stop::Say(visit.texts.get("compose-too-large").into_owned()));
+            }
+            text.extend_from_slice(&piece);
+        }
+        put(letter, &name, String::from_utf8_lossy(&text).into_owned());
+    }
+    let carries = !letter.carry.is_empty();
+    let has_files = sink.is_some() || carries;
+    let mut sink = match sink {
+        Some(sink) => sink,
+        None => {
+            let mentions = || MENTIONS.iter().any(|word| own_words(&letter.body).to_lowercase().contains(word));
+            if letter.order == "send" && !carries && mentions() {
+                return Err(Stop::AsksForFile);
+            }
+            begin(visit, visitor, letter, carries.then_some(boundary.as_str())).await?
+        }
+    };
+    for id in letter.carry.clone() {
+        carry(visit, visitor, &id, &boundary, &mut sink, limit).await?;
+    }
+    if has_files {
+        sink.write(format!("--{boundary}--\r\n").as_bytes(), limit).await?;
+    }
+    match sink {
+        Sink::Submission(submission) => {
+            submission.end().await.map_err(Stop::Refused)?;
+            Ok("/mail/2".into())
+        }
+        Sink::Draft(spool, _) => {
+            save(visit, visitor, letter, spool).await?;
+            Ok("/mail/3".into())
+        }
+    }
+}
+
+/// What the person wrote, without what is quoted.
+fn own_words(body: &str) -> String {
+    body.lines().filter(|line| !line.starts_with('>')).collect::<Vec<_>>().join(" ")
+}
+
+fn put(letter: &mut Letter, name: &str, value: String) {
+    match name {
+        "token" => letter.token = value,
+        "to" => letter.to = value,
+        "cc" => letter.cc = value,
+        "bcc" => letter.bcc = value,
+        "subject" => letter.subject = value,
+        "body" => letter.body = value,
+        "order" => letter.order = value,
+        "answers" => letter.answers = value,
+        "in_reply_to" => letter.in_reply_to = value,
+        "references" => letter.references = value,
+        "draft" => letter.draft = value,
+        "carry" => letter.carry.push(value),
+        _ => {}
+    }
+}
+
+/// Checks what was typed and begins the message: header and text.
+async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &Letter, boundary: Option<&str>) -> Result<Sink<'a>, Stop> {
+    if !is_own(visitor, &letter.token) {
+        return Err(Stop::Stale);
+    }
+    let (t, limit) = (visit.texts, visit.context.settings().config.limits.message_octets);
+    let parse = |text: &str| recipients(text).map_err(|wrong| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned()));
+    let is_draft = letter.order == "draft";
+    let lists = match (parse(&letter.to), parse(&letter.cc), parse(&letter.bcc)) {
+        // A draft may be unfinished in every way.
+        (to, cc, bcc) if is_draft => [to.unwrap_or_default(), cc.unwrap_or_default(), bcc.unwrap_or_default()],
+        (to, cc, bcc) => [to?, cc?, bcc?],
+    };
+    let name = own_name(&visit.context, visitor.account).await?;
+    let header = header(letter, &Correspondent { name, address: visitor.address.clone() }, &lists, boundary);
+    let mut sink = if is_draft {
+        Sink::Draft(visit.context.store.spool(), 0)
+    } else {
+        let all = lists.iter().flatten().filter_map(|person| Address::parse(&person.address).ok());
+        let mut addresses: Vec<Address> = Vec::new();
+        for address in all {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        if addresses.is_empty() {
+            return Err(Stop::Say(t.get("compose-nobody").into_owned()));
+        }
+        let begun = submit::begin(&visit.context, sender(visit, visitor), addresses, None).await.map_err(Stop::Refused)?;
+        Sink::Submission(Box::new(begun))
+    };
+    sink.write(header.as_bytes(), limit).await?;
+    Ok(sink)
+}
+
+async fn own_name(context: &Arc<Context>, account: AccountId) -> Result<String, pillarbox_store::Error> {
+    Ok(context.read(move |r| r.account_by_id(account)).await?.map(|account| account.name).unwrap_or_default())
+}
+
+/// Header and text; flowed, quoted-printable.
+fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>; 3], boundary: Option<&str>) -> String {
+    let person = |person: &Correspondent| match (person.name.is_empty(), person.name.is_ascii()) {
+        (true, _) => person.address.clone(),
+        (false, true) => format!("\"{}\" <{}>", person.name.replace(['"', '\\'], ""), person.address),
+        (false, false) => format!("{} <{}>", encoded_words(&person.name), person.address),
+    };
+    let clean = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let mut out = format!("From: {}\r\n", person(from));
+    for (name, people) in ["To", "Cc", "Bcc"].iter().zip(lists) {
+        if !people.is_empty() {
+            out.push_str(&format!("{name}: {}\r\n", people.iter().map(person).collect::<Vec<_>>().join(",\r\n ")));
+        }
+    }
+    out.push_str(&format!("Subject: {}\r\n", encoded_words(clean(&letter.subject).trim())));
+    let ids = |text: &str| clean(text).split_whitespace().map(|id| format!("<{}>", id.trim_matches(['<', '>']))).collect::<Vec<_>>();
+    let (parent, references) = (ids(&letter.in_reply_to), ids(&letter.references));
+    if let Some(parent) = parent.first() {
+        out.push_str(&format!("In-Reply-To: {parent}\r\n"));
+    }
+    if !references.is_empty() {
+        let kept = &references[references.len().saturating_sub(20)..];
+        out.push_str(&format!("References: {}\r\n", kept.join("\r\n ")));
+    }
+    out.push_str("MIME-Version: 1.0\r\nUser-Agent: Pillarbox\r\n");
+    let text = format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}\r\n", quoted_printable(&letter.body));
+    match boundary {
+        None => out.push_str(&text),
+        Some(boundary) => out.push_str(&format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{text}")),
+    }
+    out
+}
+
+/// The header of a file's part; its name as RFC 2231 has it, and simply for old programs.
+fn part_header(boundary: &str, kind: &str, name: &str) -> String {
+    let is_kind = kind.split_once('/').is_some_and(|(a, b)| [a, b].iter().all(|p| !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || b"-+._".contains(&c))));
+    let kind = if is_kind { kind } else { "application/octet-stream" };
+    let name: String = name.rsplit(['/', '\\']).next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(150).collect();
+    let encoded: String = name.bytes().map(|b| if b.is_ascii_alphanumeric() || b".-_".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+    let parameter = match name.is_ascii() {
+        true => format!("filename=\"{}\"", name.replace(['"', '\\'], "_")),
+        // RFC 2231 §3: in pieces, so that no line grows long.
+        false => encoded.as_bytes().chunks(60).enumerate().map(|(at, piece)| {
+            let charset = if at == 0 { "utf-8''" } else { "" };
+            format!("filename*{at}*={charset}{}", String::from_utf8_lossy(piece))
+        }).collect::<Vec<_>>().join(";\r\n "),
+    };
+    format!("--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n {parameter}\r\n\r\n")
+}
+
+/// Octets as lines of base64.
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn take(&mut self, octets: &[u8], is_end: bool) -> String {
+        self.0.extend_from_slice(octets);
+        let whole = if is_end { self.0.len() } else { self.0.len() / LINE * LINE };
+        let ready: Vec<u8> = self.0.drain(..whole).collect();
+        ready.chunks(LINE).map(|line| format!("{}\r\n", encode_base64(line))).collect()
+    }
+}
+
+async fn attach(sink: &mut Sink<'_>, field: &mut Field<'_>, limit: u64) -> Result<(), Stop> {
+    let mut lines = Lines(Vec::new());
+    while let Some(piece) = field.chunk().await.map_err(|_| Stop::Broken)? {
+        sink.write(lines.take(&piece, false).as_bytes(), limit).await?;
+    }
+    Ok(sink.write(lines.take(&[], true).as_bytes(), limit).await?)
+}
+
+/// A file of another message goes along.
+async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink: &mut Sink<'_>, limit: u64) -> Result<(), Stop> {
+    let (message, number) = id.rsplit_once('.').ok_or(Stop::Stale)?;
+    let (folder, uid) = parse_id(message).ok_or(Stop::Stale)?;
+    let number: usize = number.parse().map_err(|_| Stop::Stale)?;
+    let Some((_, content)) = open(visit, visitor.account, folder, uid).await? else { return Err(Stop::Stale) };
+    let (store, own) = (visit.context.store.clone(), content.clone());
+    let structure = off_thread(move || reading::structure(&store, &own)).await?;
+    let part = structure.parts.into_iter().nth(number).ok_or(Stop::Stale)?;
+    sink.write(part_header(boundary, &part.kind, if part.file_name.is_empty() { "file" } else { &part.file_name }).as_bytes(), limit).await?;
+    copy(visit, &content, &part, sink, limit).await
+}
+
+async fn copy(visit: &Visit, content: &Content, part: &Part, sink: &mut Sink<'_>, limit: u64) -> Result<(), Stop> {
+    let mut source = Source::new(&visit.context.store, content, Vec::new(), false);
+    let (mut decoder, mut lines, mut at) = (Decoder::new(part.encoding), Lines(Vec::new()), 0u64);
+    while at < part.end {
+        let Some(piece) = source.piece().await.map_err(|why| Stop::Store(pillarbox_store::Error::Invalid { why }))? else { break };
+        let end = at + piece.len() as u64;
+        let (first, last) = (part.start.clamp(at, end) - at, part.end.clamp(at, end) - at);
+        let mut out = Vec::new();
+        decoder.push(&piece[first as usize..last as usize], &mut out);
+        sink.write(lines.take(&out, false).as_bytes(), limit).await?;
+        at = end;
+    }
+    let mut out = Vec::new();
+    decoder.finish(&mut out);
+    Ok(sink.write(lines.take(&out, true).as_bytes(), limit).await?)
+}
+
+/// A draft lies in its folder like any message.
+async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -> Result<(), Stop> {
+    let content = off_thread(move || spool.finish()).await?;
+    let placement = Placement { account: visitor.account, folder: FolderId::DRAFTS, flags: Flags::SEEN.with(Flags::DRAFT) };
+    let record = LedgerRecord {
+        sender: visitor.address.clone(),
+        subject: letter.subject.clone(),
+        detail: "draft".into(),
+        ..LedgerRecord::new(clock::now(), Fate::Delivered, fresh_code())
+    };
+    visit.context.store.deliver(Delivery::local(content, 0, vec![placement], record)).done().await?;
+    Ok(())
+}
+
+/// The draft that was gone on with is of no more use; what was answered gets its mark.
+async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
+    let account = visitor.account;
+    let order = |folder, uid, what| Change::Mail(MailOrder { account, folder, uids: vec![uid], what, at: clock::now() });
+    let mut changes = Vec::new();
+    if let Some((FolderId::DRAFTS, uid)) = parse_id(&letter.draft) {
+        changes.push(order(FolderId::DRAFTS, uid, MailWhat::Delete { code: fresh_code() }));
+    }
+    if letter.order != "draft"
+        && let Some((id, "reply" | "all")) = letter.answers.rsplit_once(':')
+        && let Some((folder, uid)) = parse_id(id)
+    {
+        changes.push(order(folder, uid, MailWhat::Flag { add: Flags::ANSWERED, remove: Flags::default() }));
+    }
+    for change in changes {
+        if let Err(error) = visit.context.store.change(change).done().await {
+            tracing::warn!(%error, "a draft or a mark stays as it was");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipients_are_read_as_people_type_them() {
+        let read = |text: &str| recipients(text).map(|list| list.into_iter().map(|p| p.address).collect::<Vec<_>>());
+        assert_eq!(read("Ann <ann@a.example>; b@b.example,"), Ok(vec!["ann@a.example".into(), "b@b.example".into()]));
+        assert_eq!(read("\"Doe, Jane\" <j@x.example>"), Ok(vec!["j@x.example".into()]));
+        assert_eq!(read(" , "), Ok(vec![]));
+        assert_eq!(read("ann@a.example, nobody"), Err("nobody".into()));
+    }
+
+    #[test]
+    fn letters_are_built_as_the_standards_have_them() {
+        let letter = Letter {
+            subject: "Grüße\r\nBcc: evil@x".into(),
+            body: "Hé\n".into(),
+            in_reply_to: "1@a".into(),
+            references: "0@a <1@a>".into(),
+            ..Letter::default()
+        };
+        let from = Correspondent { name: "Ann".into(), address: "ann@a.example".into() };
+        let to = vec![Correspondent { name: "Jörg".into(), address: "j@b.example".into() }];
+        let text = header(&letter, &from, &[to, Vec::new(), Vec::new()], None);
+        assert!(text.starts_with("From: \"Ann\" <ann@a.example>\r\nTo: =?utf-8?") && text.contains("\r\nIn-Reply-To: <1@a>\r\nReferences: <0@a>\r\n <1@a>\r\n"), "{text}");
+        assert!(!text.contains("\r\nBcc") && text.contains("H=C3=A9"));
+        assert!(part_header("b", "x\"y", "../Résumé.pdf").contains("application/octet-stream") && part_header("b", "a/b", "Résumé.pdf").contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.pdf"));
+        let mut lines = Lines(Vec::new());
+        let out = format!("{}{}", lines.take(&[1; 100], false), lines.take(&[2; 10], true));
+        assert_eq!(out.lines().map(str::len).collect::<Vec<_>>(), [76, 72]);
+    }
+}

@@ -1,0 +1,88 @@
+//! Webmail: lists, messages, writing. A person sees and changes their own mail only: every question to the store carries
+//! the account of the session.
+
+pub mod act;
+pub mod compose;
+pub mod list;
+pub mod message;
+
+use pillarbox_store::{AccountId, Content, Entry, Error, FolderId, FolderState};
+
+use super::{Frame, trouble};
+use crate::web::session::{Visit, Visitor};
+use crate::web::text::Texts;
+
+/// A folder as it is shown.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    pub id: FolderId,
+    pub name: String,
+    pub unseen: u32,
+    pub is_here: bool,
+    /// Made by the person: can be renamed and removed.
+    pub is_own: bool,
+}
+
+/// Folders everybody has are named in the reader's language.
+fn folder_name(t: Texts, id: FolderId, name: &str) -> String {
+    let key = match id {
+        FolderId::INBOX => "folder-inbox",
+        FolderId::SENT => "folder-sent",
+        FolderId::DRAFTS => "folder-drafts",
+        FolderId::TRASH => "folder-trash",
+        FolderId::JUNK => "folder-junk",
+        _ => return name.to_string(),
+    };
+    t.get(key).into_owned()
+}
+
+fn shown(t: Texts, found: &[(FolderId, String, FolderState)], here: FolderId) -> Vec<Folder> {
+    let folder = |(id, name, state): &(FolderId, String, FolderState)| Folder {
+        id: *id,
+        name: folder_name(t, *id, name),
+        // Unread is of interest where mail comes in.
+        unseen: if matches!(*id, FolderId::SENT | FolderId::DRAFTS | FolderId::TRASH) { 0 } else { state.unseen },
+        is_here: *id == here,
+        is_own: id.0 >= 16,
+    };
+    found.iter().map(folder).collect()
+}
+
+/// A message of a person's own: its entry and content.
+async fn open(visit: &Visit, account: AccountId, folder: FolderId, uid: u32) -> Result<Option<(Entry, Content)>, Error> {
+    visit
+        .context
+        .read(move |r| {
+            let Some(entry) = r.entry(account, folder, uid)? else { return Ok(None) };
+            Ok(r.content(entry.message)?.map(|content| (entry, content)))
+        })
+        .await
+}
+
+/// The frame of a mail page.
+fn frame(visit: &Visit, title: &str) -> Frame {
+    Frame::new(visit, "/mail", title)
+}
+
+/// Octets for people.
+pub fn size(octets: u64) -> String {
+    match octets {
+        0..1_000 => format!("{octets} B"),
+        1_000..1_000_000 => format!("{:.0} KB", octets as f64 / 1e3),
+        _ => format!("{:.1} MB", octets as f64 / 1e6),
+    }
+}
+
+/// Somebody asked for mail that is not there (any more), or not theirs.
+fn missing(visit: &Visit) -> axum::response::Response {
+    super::notice(visit, axum::http::StatusCode::NOT_FOUND, "mail-gone-title", "mail-gone")
+}
+
+fn failed(visit: &Visit, error: &Error) -> axum::response::Response {
+    trouble(visit, error)
+}
+
+/// Who writes, for the submission.
+fn sender(visit: &Visit, visitor: &Visitor) -> crate::web::submit::Sender {
+    crate::web::submit::Sender { account: visitor.account, address: visitor.address.clone(), peer: visit.link.peer }
+}
