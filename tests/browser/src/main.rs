@@ -4,8 +4,10 @@
 //! `pillarbox-browser-tests [--pictures FOLDER] [word of a scenario's name]`
 
 mod driver;
+mod hostile;
 mod owner;
 mod product;
+mod webmail;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -69,6 +71,11 @@ async fn run(pictures: &Path, word: &str) -> Result<usize> {
         owner::everything_works_without_scripts,
         owner::everything_works_by_keyboard,
         owner::the_coach_shows_what_arrives_without_a_reload,
+        webmail::mail_is_read_answered_and_found,
+        webmail::two_people_write_to_each_other_and_see_it_at_once,
+        webmail::mail_works_without_scripts,
+        webmail::mail_works_by_keys,
+        hostile::nothing_runs_and_nothing_gets_out,
     }
     Ok(failed)
 }

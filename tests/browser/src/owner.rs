@@ -30,7 +30,7 @@ async fn claim(browser: &Browser, product: &Product, code: &str) -> Result<()> {
     browser.click("This is my mail box").await
 }
 
-async fn sign_in(browser: &Browser, product: &Product, user: &str, password: &str) -> Result<()> {
+pub async fn sign_in(browser: &Browser, product: &Product, user: &str, password: &str) -> Result<()> {
     browser.open(&product.url("/login")).await?;
     browser.fill("user", user).await?;
     browser.fill("password", password).await?;
@@ -112,7 +112,7 @@ async fn welcome(driver: &Driver, pictures: &Path, link: &str) -> Result<()> {
     browser.picture(pictures, "welcome-390").await?;
     browser.fill("password", "bob has a sentence").await?;
     browser.click("Use this password").await?;
-    browser.sees("These are the settings").await?;
+    browser.sees("Inbox").await?;
     browser.open(link).await?;
     browser.sees("This link no longer works").await?;
     browser.close().await

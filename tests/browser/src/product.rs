@@ -14,6 +14,7 @@ pub struct Product {
     process: Child,
     _folder: tempfile::TempDir,
     data: PathBuf,
+    pub smtp: u16,
     pub http: u16,
     pub pop3s: u16,
     /// Address and password of the sample people of the demo.
@@ -44,7 +45,7 @@ impl Product {
         let file = folder.path().join("pillarbox.toml");
         std::fs::write(&file, text)?;
         let process = Command::new(binary()?).arg("--config").arg(&file).arg("serve").stderr(Stdio::null()).spawn()?;
-        let product = Product { process, _folder: folder, data, http: ports[5], pop3s: ports[4], people: Vec::new() };
+        let product = Product { process, _folder: folder, data, smtp: ports[0], http: ports[5], pop3s: ports[4], people: Vec::new() };
         for _ in 0..100 {
             if tokio::net::TcpStream::connect(("127.0.0.1", product.http)).await.is_ok() {
                 return Ok(product);
@@ -70,6 +71,7 @@ impl Product {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
         let people = facts["accounts"].as_array().ok_or("no accounts")?;
         Ok(Product {
+            smtp: port("smtp")?,
             http: port("http")?,
             pop3s: port("pop3s")?,
             people: people.iter().map(|person| (text(&person["address"]), text(&person["password"]))).collect(),

@@ -1,0 +1,163 @@
+//! What an office worker does with mail.
+
+use std::path::Path;
+
+use fantoccini::Locator;
+use fantoccini::key::Key;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::driver::{Browser, DESKTOP, Driver, Kind, PHONE, Result};
+use crate::owner::sign_in;
+use crate::product::Product;
+
+fn check(is: bool, what: &str) -> Result<()> {
+    if is { Ok(()) } else { Err(what.into()) }
+}
+
+/// The demo with one of its people signed in: 0 is Ann, 1 is Bob.
+async fn inside(driver: &Driver, kind: Kind, product: &Product, person: usize) -> Result<Browser> {
+    let browser = driver.browser(kind).await?;
+    let (user, password) = product.people[person].clone();
+    sign_in(&browser, product, &user, &password).await?;
+    browser.sees("Sign out").await?;
+    browser.open(&product.url("/mail")).await?;
+    browser.sees("Inbox").await?;
+    Ok(browser)
+}
+
+/// Brings a message as another server would.
+pub async fn bring(product: &Product, to: &str, content: &str) -> Result<()> {
+    let mut smtp = TcpStream::connect(("127.0.0.1", product.smtp)).await?;
+    let mut answer = [0; 512];
+    let stuffed = content.replace("\r\n.", "\r\n..");
+    for line in ["", "HELO x.example\r\n", "MAIL FROM:<cy@x.example>\r\n", &format!("RCPT TO:<{to}>\r\n"), "DATA\r\n", &format!("{stuffed}\r\n.\r\n"), "QUIT\r\n"] {
+        smtp.write_all(line.as_bytes()).await?;
+        let count = smtp.read(&mut answer).await?;
+        check(matches!(answer[..count].first(), Some(b'2' | b'3')), &format!("{line:?}: {}", String::from_utf8_lossy(&answer[..count])))?;
+    }
+    Ok(())
+}
+
+fn letter(subject: &str, kind: &str, body: &str) -> String {
+    format!("From: Cy Sample <cy@x.example>\r\nTo: ann@example.test\r\nSubject: {subject}\r\nMessage-ID: <{subject}@x.example>\r\nMIME-Version: 1.0\r\nContent-Type: {kind}; charset=utf-8\r\n\r\n{body}")
+        .replace("> \r\n", ">\r\n")
+}
+
+pub async fn mail_is_read_answered_and_found(driver: &Driver, pictures: &Path) -> Result<()> {
+    let product = Product::demo()?;
+    let html = "<h1>Offer</h1><p>Dear Ann, <b>here</b> it is: <a href=\"https://x.example/offer\">the offer</a></p><img src=\"https://x.example/pixel.png\">";
+    bring(&product, "ann@example.test", &letter("Offer", "text/html", html)).await?;
+    for kind in [DESKTOP, PHONE] {
+        let browser = inside(driver, kind, &product, 0).await?;
+        browser.picture(pictures, &format!("mail-list-{}", kind.width)).await?;
+        let is_too_wide = browser.script("return document.documentElement.scrollWidth > window.innerWidth").await?;
+        check(is_too_wide == false, "the list fits")?;
+        browser.open(&product.url("/mail/1?q=offer+from:cy")).await?;
+        browser.sees("Offer").await?;
+        browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
+        browser.sees("Pictures from other servers are not shown").await?;
+        browser.picture(pictures, &format!("mail-message-{}", kind.width)).await?;
+        let is_too_wide = browser.script("return document.documentElement.scrollWidth > window.innerWidth").await?;
+        check(is_too_wide == false, "the message fits")?;
+        browser.client.find(Locator::Css("iframe.body")).await?.enter_frame().await?;
+        browser.sees("Dear Ann").await?;
+        browser.client.enter_parent_frame().await?;
+        browser.click("Reply").await?;
+        browser.sees("Keep as a draft").await?;
+        let body = browser.client.find(Locator::Css("textarea")).await?.prop("value").await?.unwrap_or_default();
+        check(body.contains("> Dear Ann, here it is"), &format!("the answer quotes: {body}"))?;
+        browser.picture(pictures, &format!("mail-compose-{}", kind.width)).await?;
+        browser.close().await?;
+    }
+    Ok(())
+}
+
+pub async fn two_people_write_to_each_other_and_see_it_at_once(driver: &Driver, pictures: &Path) -> Result<()> {
+    let product = Product::demo()?;
+    let ann = inside(driver, DESKTOP, &product, 0).await?;
+    let bob = inside(driver, DESKTOP, &product, 1).await?;
+    ann.script("window.same = true").await?;
+    bob.click("Write").await?;
+    bob.fill("to", "Ann <ann@example.test>").await?;
+    bob.fill("subject", "Lunch, Grüße").await?;
+    bob.fill("body", "At noon? The menu is attached.").await?;
+    bob.click("Send").await?;
+    bob.sees("none is attached").await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("Menü.txt");
+    std::fs::write(&file, "soup")?;
+    bob.client.find(Locator::Css("input[type=file]")).await?.send_keys(&file.display().to_string()).await?;
+    bob.click("Send").await?;
+    bob.sees("Sent").await?;
+    bob.sees("Lunch, Grüße").await?;
+    // Ann's page has it without a reload, and its title counts.
+    ann.sees("Lunch, Grüße").await?;
+    check(ann.script("return window.same").await? == true, "the list was not loaded again")?;
+    let title = ann.client.title().await?;
+    check(title.starts_with('('), &format!("the title counts: {title}"))?;
+    ann.client.find(Locator::XPath("//a[contains(., 'Lunch')]")).await?.click().await?;
+    ann.sees("Menü.txt").await?;
+    ann.picture(pictures, "mail-with-file-1280").await?;
+    // The same mailbox in two browsers: what one deletes is gone in the other.
+    let second = inside(driver, DESKTOP, &product, 0).await?;
+    second.sees("Lunch").await?;
+    ann.click("Delete").await?;
+    ann.sees("Take it back").await?;
+    let gone = async || -> Result<bool> { Ok(!second.text().await?.contains("Lunch")) };
+    for _ in 0..100 {
+        if gone().await? {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    check(gone().await?, "the other browser sees that it is gone")?;
+    ann.click("Take it back").await?;
+    second.sees("Lunch").await?;
+    for browser in [ann, bob, second] {
+        browser.close().await?;
+    }
+    Ok(())
+}
+
+pub async fn mail_works_without_scripts(driver: &Driver, _: &Path) -> Result<()> {
+    let product = Product::demo()?;
+    let browser = inside(driver, Kind { script: false, ..PHONE }, &product, 0).await?;
+    browser.fill("q", "buro").await?;
+    browser.click("Find").await?;
+    browser.sees("Grüße aus dem Büro").await?;
+    browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
+    browser.sees("der Termin am Montag steht").await?;
+    browser.click("Reply").await?;
+    browser.fill("body", "Danke!").await?;
+    browser.click("Send").await?;
+    browser.sees("Re: Grüße aus dem Büro").await?;
+    browser.open(&product.url("/mail/1")).await?;
+    browser.choose(".row-mail [name=id]").await?;
+    browser.click("Delete").await?;
+    browser.sees("Take it back").await?;
+    browser.click("Take it back").await?;
+    browser.sees("Grüße aus dem Büro").await?;
+    browser.close().await
+}
+
+pub async fn mail_works_by_keys(driver: &Driver, _: &Path) -> Result<()> {
+    let product = Product::demo()?;
+    let browser = inside(driver, DESKTOP, &product, 0).await?;
+    let press = async |keys: &str| -> Result<()> { Ok(browser.client.active_element().await?.send_keys(keys).await?) };
+    press("j").await?;
+    press("j").await?;
+    press("k").await?;
+    press(&Key::Enter.to_string()).await?;
+    browser.sees("Reply to all").await?;
+    press("r").await?;
+    browser.sees("Keep as a draft").await?;
+    browser.open(&product.url("/mail/1")).await?;
+    press("j").await?;
+    press("e").await?;
+    browser.sees("Moved.").await?;
+    press("/").await?;
+    let focused = browser.script("return document.activeElement.name").await?;
+    check(focused == "q", "the slash leads to the search")?;
+    browser.close().await
+}
