@@ -38,6 +38,11 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
         let count = crate::mail::index::rebuild(&store).map_err(|e| e.to_string())?;
         say(&format!("index     made anew from {count} messages"))?;
     }
+    let waiting: usize = store.read(|r| r.unindexed(None, 1000)).map_err(|e| e.to_string())?.iter().map(|folder| folder.entries.len()).sum();
+    match waiting {
+        0 => say("index     complete")?,
+        _ => say(&format!("index     {waiting} messages wait to be taken in; searches look at the newest of them themselves"))?,
+    }
     let mut faults = Vec::new();
     let accounts = store.read(|r| r.accounts()).map_err(|e| e.to_string())?;
     let mut messages = 0;

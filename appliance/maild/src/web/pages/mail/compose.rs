@@ -85,14 +85,17 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
     let mut letter = Letter { to: asked.to, subject: asked.subject, ..Letter::default() };
     let mut carried = Vec::new();
     if let Some((folder, uid)) = parse_id(&asked.answers) {
-        let content = match open(&visit, visitor.account, folder, uid).await {
-            Ok(Some((_, content))) => content,
+        let (entry, content) = match open(&visit, visitor.account, folder, uid).await {
+            Ok(Some(found)) => found,
             Ok(None) => return super::missing(&visit),
             Err(error) => return failed(&visit, &error),
         };
         let store = visit.context.store.clone();
         let read = off_thread(move || {
-            let structure = reading::structure(&store, &content)?;
+            let mut structure = reading::structure(&store, &content)?;
+            if structure.date == 0 {
+                structure.date = entry.saved_at;
+            }
             let text = reading::plain(&store, &content, &structure, SHOWN)?;
             Ok((structure, text))
         });
