@@ -51,6 +51,8 @@ class Webmail(unittest.TestCase):
         browser = Browser(f"https://{self.box.name}:{self.box.ports['https']}", self.box.tls())
         status, _, page = browser.post("/login", user=self.box.ann[0], password=self.box.ann[1])
         self.assertEqual(status, 200, page)
+        # At once, without the moment to call it back.
+        browser.post("/mail/settings", token=token(browser.get("/mail/settings")[2]), undo="0", conversations="1")
         return browser
 
     def write(self, browser, files=(), **fields):

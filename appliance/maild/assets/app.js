@@ -98,3 +98,29 @@ if (mail) {
   });
   addEventListener("pagehide", () => events.close());
 }
+
+// Writing: what was typed is kept as a draft now and then (files are not: they go when the letter goes).
+const letter = document.querySelector(".compose");
+if (letter) {
+  const status = letter.querySelector("[data-autosave]");
+  const text = () => [...new FormData(letter)].filter(([name]) => name !== "file" && name !== "draft").map(([, value]) => value).join("\n");
+  let kept = text();
+  let isSending = false;
+  letter.addEventListener("submit", () => { isSending = true; });
+  setInterval(async () => {
+    if (isSending || text() === kept) return;
+    const now = text();
+    const form = new FormData(letter);
+    form.delete("file");
+    form.set("order", "autosave");
+    try {
+      const answer = await fetch("/compose", { method: "POST", body: form });
+      if (!answer.ok || isSending) return;
+      letter.querySelector("[name=draft]").value = await answer.text();
+      kept = now;
+      status.textContent = status.dataset.autosave;
+    } catch {
+      // The box may be restarting: the next time keeps it.
+    }
+  }, 15000);
+}

@@ -51,6 +51,13 @@ pub fn is_trusted() -> bool {
     now() >= RELEASED && (!folder.exists() || folder.join("synchronized").exists())
 }
 
+/// A local time as browsers' forms write it (`2026-11-23T21:58`), where the box stands.
+pub fn parse_local(text: &str) -> Option<u64> {
+    let civil: jiff::civil::DateTime = text.parse().ok()?;
+    let there = civil.to_zoned(jiff::tz::TimeZone::system()).ok()?;
+    u64::try_from(there.timestamp().as_second()).ok()
+}
+
 fn timestamp(at: u64) -> jiff::Timestamp {
     i64::try_from(at).ok().and_then(|s| jiff::Timestamp::from_second(s).ok()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pillarbox_store::{Change, Maintained, Retention, Space};
 
-use crate::{acme, clock, dkim, hours, mail};
+use crate::{acme, clock, dkim, hours, mail, web};
 use crate::context::{Context, off_thread};
 use crate::server::notify;
 use crate::tls::Refreshed;
@@ -32,6 +32,7 @@ pub async fn run(context: Arc<Context>) {
             _ = stop.changed() => return,
         }
         look_at_disk(&context).await;
+        web::later::run(&context).await;
         notify(&[sd_notify::NotifyState::Watchdog]);
         if beats.is_multiple_of(ROUND) {
             refresh_certificate(&context);

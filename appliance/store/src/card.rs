@@ -92,6 +92,26 @@ impl Record for Places {
     }
 }
 
+/// A letter among the drafts that goes out by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timed {
+    /// When, in seconds since 1970.
+    pub due: u64,
+    /// Where it lies.
+    pub uid: u32,
+}
+
+impl Record for Timed {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.due.to_be_bytes());
+        out.extend_from_slice(&self.uid.to_be_bytes());
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(Timed { due: octets.u64()?, uid: octets.u32()? })
+    }
+}
+
 /// Messages of one block of the index: their numbers below are distances from its beginning.
 pub(crate) const BLOCK_BITS: u32 = 14;
 /// Longest search term in octets; longer ones are cut.

@@ -207,6 +207,7 @@ pub fn check_all(octets: &[u8]) {
     check::<crate::directory::WebSession>(octets);
     check::<crate::card::Card>(octets);
     check::<crate::card::Places>(octets);
+    check::<crate::card::Timed>(octets);
     check::<crate::owner::Setting>(octets);
     check::<crate::owner::OneTimeLink>(octets);
     check::<crate::owner::SecondFactor>(octets);

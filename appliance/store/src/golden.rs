@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
-use crate::card::{Card, Places};
+use crate::card::{Card, Places, Timed};
 use crate::codec::{Record, check_all};
 use crate::content::{ContentHead, Location};
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
@@ -68,6 +68,7 @@ fn rows_for_lists_and_searching() {
         conversation: 9,
     };
     golden(card, "01 0141 0161 0162 0173 0170 02 07 01 0000000000000009");
+    golden(Timed { due: 7, uid: 5 }, "01 0000000000000007 00000005");
     golden(Places(vec![(FolderId(1), 5), (FolderId(4), 300)]), "01 01 05 04 ac02");
 }
 

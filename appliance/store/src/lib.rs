@@ -25,7 +25,7 @@ mod tables;
 mod write;
 mod writer;
 
-pub use card::{CARD_TEXT, Card, TERM_OCTETS};
+pub use card::{CARD_TEXT, Card, TERM_OCTETS, Timed};
 pub use blob::{BlobReader, Spool, Spooled};
 pub use content::{INLINE_OCTETS, Location};
 pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession};

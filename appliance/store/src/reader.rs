@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::card::{BLOCK_BITS, Card, PlaceKey, block_of, number, term_prefix};
+use crate::card::{BLOCK_BITS, Card, PlaceKey, Timed, block_of, number, term_prefix};
 use crate::content::{ContentHead, Location};
 use crate::codec::Value;
 use crate::directory::{Account, AddressTarget, Credential, WebSession};
@@ -354,6 +354,13 @@ impl<'a> Reader<'a> {
             numbers |= block.0.iter().filter(|n| own.as_ref().is_some_and(|own| own.contains(n))).collect::<RoaringBitmap>();
         }
         Ok(numbers)
+    }
+
+    /// Letters that go out by themselves, with their accounts.
+    pub fn timed(&self) -> Result<Vec<(AccountId, MessageId, Timed)>> {
+        let doing = "reading letters for later";
+        let rows = self.shared.tables.timed.iter(&self.txn).map_err(Error::lmdb(doing))?;
+        rows.map(|row| row.map(|(key, timed)| (key.account, key.message, timed)).map_err(Error::lmdb(doing))).collect()
     }
 
     /// Whether the index has a message of an account.

@@ -3,7 +3,7 @@
 use heed::types::{Bytes, Str, Unit};
 use heed::{CommitOrAbort, CommitToken, Database, Env, OnCommit};
 
-use crate::card::{Card, PlaceKey, Places};
+use crate::card::{Card, PlaceKey, Places, Timed};
 use crate::codec::{Key, Value};
 use crate::content::ContentHead;
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, WebSession};
@@ -131,6 +131,8 @@ tables! {
     places: Table<'e, PlaceKey, Places>,
     /// The numbers of messages by account, term and block.
     postings: Database<'e, Bytes, Value<UidSet>>,
+    /// Letters among the drafts that go out by themselves.
+    timed: Table<'e, PlaceKey, Timed>,
     /// UIDs below this are in the index.
     indexed: RawTable<'e, FolderKey>,
     /// By hours since 1970.

@@ -2,6 +2,7 @@
 
 pub mod html;
 pub mod index;
+pub mod preferences;
 pub mod query;
 pub mod reading;
 pub mod structure;

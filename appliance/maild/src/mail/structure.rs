@@ -59,6 +59,8 @@ pub struct Structure {
     pub reply_to: Vec<Person>,
     pub to: Vec<Person>,
     pub cc: Vec<Person>,
+    /// Only drafts have them.
+    pub bcc: Vec<Person>,
     pub subject: String,
     /// Seconds since 1970; 0: none.
     pub date: u64,
@@ -221,6 +223,7 @@ fn facts(message: &mail_parser::Message) -> Structure {
         reply_to: people(message.reply_to()),
         to: people(message.to()),
         cc: people(message.cc()),
+        bcc: people(message.bcc()),
         subject: message.subject().unwrap_or_default().to_string(),
         date: message.date().map_or(0, |date| u64::try_from(date.to_timestamp()).unwrap_or(0)),
         message_id: message.message_id().unwrap_or_default().to_string(),

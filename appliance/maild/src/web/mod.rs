@@ -5,6 +5,7 @@
 
 mod assets;
 mod guard;
+pub mod later;
 mod pages;
 mod serve;
 mod session;
@@ -58,6 +59,7 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/mail", get(pages::mail::list::start))
         .route("/mail/act", post(pages::mail::act::act))
         .route("/mail/folders", post(pages::mail::act::folders))
+        .route("/mail/settings", get(pages::mail::settings::show).post(pages::mail::settings::save))
         .route("/mail/events", get(pages::mail::list::events))
         .route("/mail/{folder}", get(pages::mail::list::show))
         .route("/mail/{folder}/{uid}", get(pages::mail::message::show))

@@ -10,12 +10,15 @@ use pillarbox_store::{AccountId, Delivered, DeviceId, Error, Resolution};
 use crate::auth::Identity;
 use crate::clock;
 use crate::context::{Context, fresh_code};
-use crate::msa::{Facts, Refusal, Submission};
+use crate::msa::{self, Facts, Refusal, Submission};
 
 /// Who writes.
 pub struct Sender {
     pub account: AccountId,
+    /// The account's address.
     pub address: String,
+    /// The address it writes from: its own, or one that leads to it.
+    pub from: String,
     pub peer: IpAddr,
 }
 
@@ -47,7 +50,12 @@ pub async fn begin(context: &Arc<Context>, sender: Sender, recipients: Vec<Addre
             }
         }
     }
-    let path = Address::parse(&sender.address).map_err(|_| Error::Closed)?;
+    let path = Address::parse(&sender.from).map_err(|_| Error::Closed)?;
+    let (account, reverse) = (sender.account, ReversePath::Address(path.clone()));
+    if context.read(move |r| msa::sender(r, account, &reverse)).await? == msa::Sender::Foreign {
+        let reply = msa::foreign_sender("as sender", &sender.from, &sender.address, &code.to_string());
+        return Err(Refusal::Said(reply));
+    }
     let mail = MailCommand {
         reverse_path: ReversePath::Address(path),
         size: octets,

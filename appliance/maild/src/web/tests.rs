@@ -120,7 +120,7 @@ async fn cookie(world: &World, role: Role) -> String {
 }
 
 /// Who may see what: path, and the least role for GET. The test below holds it against the router itself.
-const PAGES: [(&str, Role); 47] = [
+const PAGES: [(&str, Role); 48] = [
     ("/", Role::Nobody),
     ("/setup", Role::Nobody),
     ("/setup/resume", Role::Owner),
@@ -162,6 +162,7 @@ const PAGES: [(&str, Role); 47] = [
     ("/mail/1/1/html", Role::Worker),
     ("/mail/1/1/raw", Role::Worker),
     ("/mail/1/1/part/1", Role::Worker),
+    ("/mail/settings", Role::Worker),
     ("/mail/events", Role::Worker),
     ("/compose", Role::Worker),
     ("/compose?answers=1.1&how=reply", Role::Worker),
@@ -171,7 +172,8 @@ const PAGES: [(&str, Role); 47] = [
 ];
 
 /// Forms that change something, and the least role.
-const FORMS: [(&str, &str, Role); 18] = [
+const FORMS: [(&str, &str, Role); 19] = [
+    ("/mail/settings", "signature=x", Role::Worker),
     ("/mail/act", "id=1.1&order=delete", Role::Worker),
     ("/mail/folders", "order=make&name=x", Role::Worker),
     ("/compose", "to=x@a.test", Role::Worker),
@@ -674,6 +676,8 @@ async fn letters_go_out_with_files_and_drafts_are_gone_on_with() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await.body;
+    // At once, here; calling back has a test of its own.
+    post(&world, "/mail/settings", &bob, "undo=0&conversations=1").await;
     let page = get("/compose?answers=1.1&how=all").await;
     assert!(page.contains("value=\"Re: Grüße\"") && page.contains("ann@box.test") && page.contains("dee@a.test") && page.contains("&#62; hello you") || page.contains("&gt; hello you"), "{page}");
     let token = token_in(&page);
@@ -707,4 +711,52 @@ async fn letters_go_out_with_files_and_drafts_are_gone_on_with() {
     // Without the token of the page nothing goes.
     let stale = ask(&world, multipart("/compose", &bob, &[("token", "x"), ("to", "ann@box.test"), ("order", "send")], &[])).await;
     assert_eq!(stale.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_can_be_called_back_or_sent_later_and_goes_out_once() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let owner = cookie(&world, Role::Owner).await;
+    post(&world, "/people/alias", &owner, "order=add&address=sales&to=bob@box.test").await;
+    let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await.body;
+    assert!(post(&world, "/mail/settings", &bob, "undo=1&signature=Bob%0D%0ABox").await.body.contains("Saved."));
+    let page = get("/compose").await;
+    assert!(page.contains("-- \nBob\nBox") && page.contains("<option>sales@box.test</option>"), "{page}");
+    let token = token_in(&page);
+    let send = async |more: &[(&str, &str)]| {
+        let fields = [&[("token", token.as_str()), ("to", "x@a.test"), ("bcc", "y@a.test"), ("subject", "soon"), ("body", "b"), ("order", "send")][..], more].concat();
+        ask(&world, multipart("/compose", &bob, &fields, &[])).await
+    };
+    let answer = send(&[("from", "sales@box.test")]).await;
+    assert_eq!(answer.location, "/mail/1?later=3.1");
+    assert!(get(&answer.location).await.contains("Call it back"));
+    super::later::run(&world.context).await;
+    assert!(world.queue().is_empty(), "not yet");
+    // Called back: it can be gone on with, its hidden recipient included, and does not go by itself.
+    let page = get("/compose?answers=3.1&how=draft").await;
+    assert!(page.contains("y@a.test") && page.contains("soon"));
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    super::later::run(&world.context).await;
+    assert!(world.queue().is_empty());
+    // Sent again, and not called back.
+    assert_eq!(send(&[("draft", "3.1"), ("from", "sales@box.test")]).await.location, "/mail/1?later=3.2");
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    super::later::run(&world.context).await;
+    super::later::run(&world.context).await;
+    assert_eq!(world.queue().iter().map(|w| w.address.as_str()).collect::<Vec<_>>(), ["x@a.test", "y@a.test"]);
+    let raw = get("/mail/2/1/raw").await;
+    assert!(raw.contains("From: sales@box.test") && !raw.contains("y@a.test") && raw.matches("Message-ID:").count() == 1, "{raw}");
+    assert!(get("/mail/3").await.contains("Nothing here."));
+    // Much later, and times that make no sense.
+    for (later, is_good) in [("2020-01-01T10:00", false), ("2999-01-01T10:00", false), ("soon", false)] {
+        assert_eq!(send(&[("later", later)]).await.location.starts_with("/mail/1?later="), is_good, "{later}");
+    }
+    // Somebody else's address is nobody's to write from: the own one stands there instead.
+    let answer = send(&[("from", "ann@box.test")]).await;
+    let uid = answer.location.rsplit('.').next().unwrap().to_string();
+    assert!(get(&format!("/mail/3/{uid}/raw")).await.contains("From: bob@box.test"));
+    // The script keeps drafts and learns where they are.
+    let saved = send(&[("order", "autosave")]).await;
+    assert!(saved.body.starts_with("3.") && saved.status == StatusCode::OK, "{}", saved.body);
 }

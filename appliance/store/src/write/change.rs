@@ -2,7 +2,8 @@
 
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
 use crate::error::{Error, Result};
-use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey};
+use crate::card::Timed;
+use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey, MessageId};
 use crate::mailbox::FolderName;
 use crate::owner::{Hour, OneTimeLink, SecondFactor, SignIn, SignInKey};
 use crate::queue::{Route, SigningKey, StsPolicy};
@@ -57,6 +58,8 @@ pub enum Change {
     RenameFolder { account: AccountId, folder: FolderId, name: String },
     /// Only an empty one that people made.
     RemoveFolder { account: AccountId, folder: FolderId },
+    /// When a letter among the drafts goes out by itself; `None`: not at all.
+    SetTimed { account: AccountId, message: MessageId, timed: Option<Timed> },
     Index(IndexWork),
     ClearIndex,
 }
@@ -184,6 +187,7 @@ impl Work<'_, '_> {
             Change::MakeFolder { account, name } => self.make_own_folder(*account, name),
             Change::RenameFolder { account, folder, name } => self.rename_own_folder(*account, *folder, name),
             Change::RemoveFolder { account, folder } => self.remove_own_folder(*account, *folder),
+            Change::SetTimed { account, message, timed } => self.set_timed(*account, *message, *timed),
             Change::Index(work) => self.index(work),
             Change::ClearIndex => self.clear_index(),
         }

@@ -1,7 +1,8 @@
 //! Changes that belong to running the box: choices, one-time links, second factors, sign-ins, hours.
 
 use crate::error::{Error, Result};
-use crate::key::{AccountId, DeviceId};
+use crate::card::PlaceKey;
+use crate::key::{AccountId, DeviceId, MessageId};
 use crate::owner::{Setting, SignIn, SignInKey};
 
 use super::Work;
@@ -66,6 +67,9 @@ impl Work<'_, '_> {
     pub(super) fn forget_account(&mut self, account: AccountId) -> Result<()> {
         self.remove_links(account)?;
         self.tables.factors.delete(self.txn, &account).map_err(Error::lmdb(DOING))?;
+        self.tables.settings.delete(self.txn, &format!("preferences:{}", account.0)).map_err(Error::lmdb(DOING))?;
+        let timed = PlaceKey { account, message: MessageId(0) }..=PlaceKey { account, message: MessageId(u64::MAX) };
+        self.tables.timed.delete_range(self.txn, &timed).map_err(Error::lmdb(DOING))?;
         let range = SignInKey { account, at: 0 }..=SignInKey { account, at: u64::MAX };
         self.tables.sign_ins.delete_range(self.txn, &range).map_err(Error::lmdb(DOING))?;
         Ok(())

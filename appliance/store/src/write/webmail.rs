@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::card::{BLOCK_BITS, Card, PlaceKey, Places, number, posting};
+use crate::card::{BLOCK_BITS, Card, PlaceKey, Places, Timed, number, posting};
 use crate::error::{Error, Result};
 use crate::key::{AccountId, FolderId, FolderKey, MailKey, MessageId};
 use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
@@ -166,6 +166,16 @@ impl Work<'_, '_> {
             return Err(missing());
         }
         Ok(key)
+    }
+
+    pub(super) fn set_timed(&mut self, account: AccountId, message: MessageId, timed: Option<Timed>) -> Result<Changed> {
+        let key = PlaceKey { account, message };
+        match timed {
+            Some(timed) => self.tables.timed.put(self.txn, &key, &timed),
+            None => self.tables.timed.delete(self.txn, &key).map(drop),
+        }
+        .map_err(Error::lmdb(DOING))?;
+        Ok(Changed::Done)
     }
 
     pub(super) fn index(&mut self, work: &IndexWork) -> Result<Changed> {

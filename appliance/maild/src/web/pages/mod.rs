@@ -70,7 +70,7 @@ const SECTIONS: [Section; 4] = [
 ];
 /// What everybody has.
 const MAIL: Section = Section { name: "nav-webmail", pages: &[("/mail", "nav-webmail")] };
-const OWN: Section = Section { name: "nav-own", pages: &[("/programs", "nav-programs"), ("/coach", "nav-coach"), ("/security", "nav-security")] };
+const OWN: Section = Section { name: "nav-own", pages: &[("/mail/settings", "nav-mail-settings"), ("/programs", "nav-programs"), ("/coach", "nav-coach"), ("/security", "nav-security")] };
 
 /// One link of a navigation.
 pub struct Item {

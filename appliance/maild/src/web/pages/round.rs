@@ -94,6 +94,6 @@ async fn send(visit: &Visit, visitor: &Visitor, to: Address) -> Result<(), Refus
         outbound::encoded_words(&t.get("round-subject")),
         t.get("round-body"),
     );
-    let sender = submit::Sender { account: visitor.account, address: visitor.address.clone(), peer: visit.link.peer };
+    let sender = submit::Sender { account: visitor.account, address: visitor.address.clone(), from: visitor.address.clone(), peer: visit.link.peer };
     submit::submit(&visit.context, sender, vec![to], content.as_bytes()).await.map(drop)
 }

@@ -9,21 +9,24 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_proto::address::Address;
 use pillarbox_proto::smtp::encode_base64;
-use pillarbox_store::{AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, Placement, Spool};
+use pillarbox_store::{
+    AccountId, AddressTarget, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed,
+};
 use serde::Deserialize;
 
 use super::act::parse_id;
 use super::{failed, frame, open, sender, size};
 use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
+use crate::mail::preferences::{LONGEST_UNDO, Preferences};
 use crate::mail::reading::{self, SHOWN};
 use crate::mail::structure::{Part, Person as Correspondent, Structure, Walker};
 use crate::mail::transfer::Decoder;
 use crate::msa::{Refusal, Submission};
-use crate::outbound::{Source, encoded_words, quoted_printable};
+use crate::outbound::{Source, domain_of, encoded_words, quoted_printable};
 use crate::web::pages::{Frame, is_own, page};
 use crate::web::session::{Person, Visit, Visitor};
-use crate::web::submit;
+use crate::web::submit::{self, Sender};
 
 /// Octets of a text field.
 const FIELD: usize = 1 << 20;
@@ -31,6 +34,8 @@ const FIELD: usize = 1 << 20;
 const CONTACTS: usize = 200;
 /// Octets that make a line of base64 (RFC 2045 §6.8).
 const LINE: usize = 57;
+/// How far ahead a letter can be sent, in seconds.
+const LATEST: u64 = 366 * 86_400;
 /// Words that speak of a file.
 const MENTIONS: [&str; 8] = ["attached", "attachment", "enclosed", "anhang", "angehängt", "anbei", "beigefügt", "anlage"];
 
@@ -42,6 +47,8 @@ struct ComposePage {
     contacts: Vec<String>,
     /// Files of another message that can go along: `folder.uid.part`, name and size.
     carried: Vec<(String, String, String)>,
+    /// Addresses the person may write from.
+    senders: Vec<String>,
     limit: String,
     /// The text speaks of a file and none is there.
     asks_for_file: bool,
@@ -51,13 +58,17 @@ struct ComposePage {
 #[derive(Clone, Debug, Default)]
 struct Letter {
     token: String,
+    /// Empty: the account's own address.
+    from: String,
     to: String,
     cc: String,
     bcc: String,
     subject: String,
     body: String,
-    /// `send`, `draft` or `anyway`.
+    /// `send`, `anyway` (without the file that is spoken of), `draft`, or `autosave` by the script.
     order: String,
+    /// When it goes out, as browsers write local times; empty: at once.
+    later: String,
     /// The message it answers, and the kind: `reply`, `all`, `forward`.
     answers: String,
     in_reply_to: String,
@@ -83,6 +94,11 @@ pub struct Asked {
 
 pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) -> Response {
     let mut letter = Letter { to: asked.to, subject: asked.subject, ..Letter::default() };
+    let account = visitor.account;
+    let preferences = match visit.context.read(move |r| Preferences::read(r, account)).await {
+        Ok(preferences) => preferences,
+        Err(error) => return failed(&visit, &error),
+    };
     let mut carried = Vec::new();
     if let Some((folder, uid)) = parse_id(&asked.answers) {
         let (entry, content) = match open(&visit, visitor.account, folder, uid).await {
@@ -106,7 +122,17 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
         if matches!(asked.how.as_str(), "forward" | "draft") {
             carried = files(&structure, &asked.answers);
         }
+        if asked.how == "draft" {
+            // A letter that is worked on must not go out meanwhile.
+            let change = Change::SetTimed { account, message: entry.message, timed: None };
+            if let Err(error) = visit.context.store.change(change).done().await {
+                return failed(&visit, &error);
+            }
+        }
         letter = answer(&visit, &visitor.address, &asked.answers, &asked.how, &structure, &text);
+    }
+    if asked.how != "draft" && !preferences.signature.is_empty() {
+        letter.body = format!("\n\n-- \n{}\n{}", preferences.signature.trim_end(), letter.body);
     }
     answer_page(&visit, &visitor, StatusCode::OK, frame(&visit, "compose-title"), letter, carried, false).await
 }
@@ -125,8 +151,10 @@ fn answer(visit: &Visit, own: &str, id: &str, how: &str, structure: &Structure, 
     let names = |people: &[Correspondent]| people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if how == "draft" {
         return Letter {
+            from: structure.from.first().map(|from| from.address.clone()).unwrap_or_default(),
             to: names(&structure.to),
             cc: names(&structure.cc),
+            bcc: names(&structure.bcc),
             subject: structure.subject.clone(),
             body: text.to_string(),
             draft: id.to_string(),
@@ -172,7 +200,23 @@ fn answer(visit: &Visit, own: &str, id: &str, how: &str, structure: &Structure, 
 async fn answer_page(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame, letter: Letter, carried: Vec<(String, String, String)>, asks_for_file: bool) -> Response {
     let contacts = contacts(&visit.context, visitor.account).await;
     let limit = size(visit.context.settings().config.limits.message_octets);
-    page(status, &ComposePage { frame, letter, contacts, carried, limit, asks_for_file })
+    let senders = senders(&visit.context, &visitor.address).await;
+    page(status, &ComposePage { frame, letter, contacts, carried, senders, limit, asks_for_file })
+}
+
+/// A person's own address, and those that lead to it by name.
+async fn senders(context: &Arc<Context>, own: &str) -> Vec<String> {
+    let own = own.to_string();
+    let read = context.read(move |r| {
+        let leads_here = |(address, target): &(String, AddressTarget)| match target {
+            AddressTarget::Alias(to) => to.contains(&own) && !address.starts_with('@'),
+            AddressTarget::Account(_) => false,
+        };
+        let mut all = vec![own.clone()];
+        all.extend(r.addresses()?.iter().filter(|row| leads_here(row)).map(|(address, _)| address.clone()));
+        Ok(all)
+    });
+    read.await.unwrap_or_default()
 }
 
 /// Those a person wrote to and heard from lately.
@@ -269,7 +313,11 @@ pub async fn send(Person(visit, visitor): Person, request: Request) -> Response 
     match outcome {
         Ok(place) => {
             after(&visit, &visitor, &letter).await;
-            Redirect::to(&place).into_response()
+            match letter.order.as_str() {
+                // The script only wants to know where the draft is now.
+                "autosave" => place.into_response(),
+                _ => Redirect::to(&place).into_response(),
+            }
         }
         Err(Stop::Say(text)) => again(text, false, letter).await,
         Err(Stop::AsksForFile) => again(String::new(), true, letter).await,
@@ -339,8 +387,16 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
             Ok("/mail/2".into())
         }
         Sink::Draft(spool, _) => {
-            save(visit, visitor, letter, spool).await?;
-            Ok("/mail/3".into())
+            let (message, uid) = save(visit, visitor, letter, spool).await?;
+            match due(visit, visitor, letter).await? {
+                None if letter.order == "autosave" => Ok(format!("3.{uid}")),
+                None => Ok("/mail/3".into()),
+                Some(due) => {
+                    let change = Change::SetTimed { account: visitor.account, message, timed: Some(Timed { due, uid }) };
+                    visit.context.store.change(change).done().await?;
+                    Ok(format!("/mail/1?later=3.{uid}"))
+                }
+            }
         }
     }
 }
@@ -353,6 +409,8 @@ fn own_words(body: &str) -> String {
 fn put(letter: &mut Letter, name: &str, value: String) {
     match name {
         "token" => letter.token = value,
+        "from" => letter.from = value,
+        "later" => letter.later = value,
         "to" => letter.to = value,
         "cc" => letter.cc = value,
         "bcc" => letter.bcc = value,
@@ -375,14 +433,22 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &Letter, boundar
     }
     let (t, limit) = (visit.texts, visit.context.settings().config.limits.message_octets);
     let parse = |text: &str| recipients(text).map_err(|wrong| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned()));
-    let is_draft = letter.order == "draft";
+    let is_draft = is_draft(letter);
+    let goes_later = !is_draft && due(visit, visitor, letter).await?.is_some();
     let lists = match (parse(&letter.to), parse(&letter.cc), parse(&letter.bcc)) {
         // A draft may be unfinished in every way.
         (to, cc, bcc) if is_draft => [to.unwrap_or_default(), cc.unwrap_or_default(), bcc.unwrap_or_default()],
         (to, cc, bcc) => [to?, cc?, bcc?],
     };
     let name = own_name(&visit.context, visitor.account).await?;
-    let header = header(letter, &Correspondent { name, address: visitor.address.clone() }, &lists, boundary);
+    let allowed = senders(&visit.context, &visitor.address).await;
+    let from = allowed.iter().find(|address| **address == letter.from).unwrap_or(&visitor.address).clone();
+    let mut header = header(letter, &Correspondent { name, address: from.clone() }, &lists, boundary);
+    if goes_later {
+        // Its own from the beginning: should it go out twice, others see that it is one.
+        let unique = getrandom::u64().unwrap_or_default();
+        header.insert_str(0, &format!("Message-ID: <{unique:016x}@{}>\r\n", domain_of(&from)));
+    }
     let mut sink = if is_draft {
         Sink::Draft(visit.context.store.spool(), 0)
     } else {
@@ -396,11 +462,34 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &Letter, boundar
         if addresses.is_empty() {
             return Err(Stop::Say(t.get("compose-nobody").into_owned()));
         }
-        let begun = submit::begin(&visit.context, sender(visit, visitor), addresses, None).await.map_err(Stop::Refused)?;
-        Sink::Submission(Box::new(begun))
+        let begun = submit::begin(&visit.context, Sender { from, ..sender(visit, visitor) }, addresses, None).await.map_err(Stop::Refused)?;
+        match goes_later {
+            // What is wrong with the addresses is said now, not later.
+            true => Sink::Draft(visit.context.store.spool(), 0),
+            false => Sink::Submission(Box::new(begun)),
+        }
     };
     sink.write(header.as_bytes(), limit).await?;
     Ok(sink)
+}
+
+fn is_draft(letter: &Letter) -> bool {
+    matches!(letter.order.as_str(), "draft" | "autosave")
+}
+
+/// When a letter goes out, if not at once: at the time that was chosen, or after the moment to call it back.
+async fn due(visit: &Visit, visitor: &Visitor, letter: &Letter) -> Result<Option<u64>, Stop> {
+    if is_draft(letter) {
+        return Ok(None);
+    }
+    let now = clock::now();
+    if !letter.later.is_empty() {
+        let chosen = clock::parse_local(&letter.later).filter(|&at| at > now && at < now + LATEST);
+        return chosen.map(Some).ok_or_else(|| Stop::Say(visit.texts.get("compose-wrong-time").into_owned()));
+    }
+    let account = visitor.account;
+    let preferences = visit.context.read(move |r| Preferences::read(r, account)).await?;
+    Ok((preferences.undo > 0).then(|| now + preferences.undo.min(LONGEST_UNDO)))
 }
 
 async fn own_name(context: &Arc<Context>, account: AccountId) -> Result<String, pillarbox_store::Error> {
@@ -508,7 +597,7 @@ async fn copy(visit: &Visit, content: &Content, part: &Part, sink: &mut Sink<'_>
 }
 
 /// A draft lies in its folder like any message.
-async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -> Result<(), Stop> {
+async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -> Result<(MessageId, u32), Stop> {
     let content = off_thread(move || spool.finish()).await?;
     let placement = Placement { account: visitor.account, folder: FolderId::DRAFTS, flags: Flags::SEEN.with(Flags::DRAFT) };
     let record = LedgerRecord {
@@ -517,8 +606,8 @@ async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -
         detail: "draft".into(),
         ..LedgerRecord::new(clock::now(), Fate::Delivered, fresh_code())
     };
-    visit.context.store.deliver(Delivery::local(content, 0, vec![placement], record)).done().await?;
-    Ok(())
+    let delivered = visit.context.store.deliver(Delivery::local(content, 0, vec![placement], record)).done().await?;
+    Ok((delivered.message, delivered.uids.first().copied().unwrap_or(0)))
 }
 
 /// The draft that was gone on with is of no more use; what was answered gets its mark.
@@ -529,7 +618,7 @@ async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
     if let Some((FolderId::DRAFTS, uid)) = parse_id(&letter.draft) {
         changes.push(order(FolderId::DRAFTS, uid, MailWhat::Delete { code: fresh_code() }));
     }
-    if letter.order != "draft"
+    if !is_draft(letter)
         && let Some((id, "reply" | "all")) = letter.answers.rsplit_once(':')
         && let Some((folder, uid)) = parse_id(id)
     {

@@ -15,6 +15,7 @@ use super::{Folder, failed, folder_name, frame, missing, shown};
 use crate::clock;
 use crate::context::{Context, off_thread};
 use crate::mail::index::{self, FRESH};
+use crate::mail::preferences::Preferences;
 use crate::mail::query;
 use crate::web::pages::{Frame, page};
 use crate::web::session::Person;
@@ -42,6 +43,8 @@ struct ListPage {
     is_junk: bool,
     /// What can be taken back: folder, UIDs and the folder it came from.
     undo: String,
+    /// A letter that goes out in a moment: `folder.uid`.
+    later: String,
     unseen: u32,
 }
 
@@ -72,6 +75,8 @@ pub struct Asked {
     q: String,
     #[serde(default)]
     undo: String,
+    #[serde(default)]
+    later: String,
 }
 
 pub async fn start(Person(..): Person) -> Response {
@@ -107,6 +112,13 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
     found.truncate(ROWS);
     let names = |id: FolderId| folders.iter().find(|(known, ..)| *known == id).map_or_else(String::new, |(id, name, _)| folder_name(t, *id, name));
     let place = |id| if asked.q.is_empty() { String::new() } else { names(id) };
+    let preferences = match visit.context.read(move |r| Preferences::read(r, account)).await {
+        Ok(preferences) => preferences,
+        Err(error) => return failed(&visit, &error),
+    };
+    if !preferences.conversations {
+        found.iter_mut().for_each(|(_, card)| card.conversation = 0);
+    }
     let rows = rows(t, found, folder == FolderId::SENT || folder == FolderId::DRAFTS, place);
     let mut frame = frame(&visit, "mail-title");
     frame.title = name.clone();
@@ -121,6 +133,7 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
         is_trash: folder == FolderId::TRASH,
         is_junk: folder == FolderId::JUNK,
         undo: asked.undo.chars().filter(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | ':')).take(60).collect(),
+        later: super::act::parse_id(&asked.later).map_or_else(String::new, |(folder, uid)| format!("{}.{uid}", folder.0)),
         unseen,
     };
     page(StatusCode::OK, &shown)

@@ -5,6 +5,7 @@ pub mod act;
 pub mod compose;
 pub mod list;
 pub mod message;
+pub mod settings;
 
 use pillarbox_store::{AccountId, Content, Entry, Error, FolderId, FolderState};
 
@@ -84,5 +85,5 @@ fn failed(visit: &Visit, error: &Error) -> axum::response::Response {
 
 /// Who writes, for the submission.
 fn sender(visit: &Visit, visitor: &Visitor) -> crate::web::submit::Sender {
-    crate::web::submit::Sender { account: visitor.account, address: visitor.address.clone(), peer: visit.link.peer }
+    crate::web::submit::Sender { account: visitor.account, address: visitor.address.clone(), from: visitor.address.clone(), peer: visit.link.peer }
 }
