@@ -2,6 +2,7 @@
 
 pub mod html;
 pub mod index;
+pub mod letter;
 pub mod preferences;
 pub mod query;
 pub mod reading;

@@ -8,7 +8,6 @@ use axum::extract::{FromRequest, Query, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_proto::address::Address;
-use pillarbox_proto::smtp::encode_base64;
 use pillarbox_store::{
     AccountId, AddressTarget, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed,
 };
@@ -18,12 +17,13 @@ use super::act::parse_id;
 use super::{failed, frame, open, sender, size};
 use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
+use crate::mail::letter::{self, Letter, Lines, Phrases};
 use crate::mail::preferences::{LONGEST_UNDO, Preferences};
 use crate::mail::reading::{self, SHOWN};
-use crate::mail::structure::{Part, Person as Correspondent, Structure, Walker};
+use crate::mail::structure::{Part, Person as Correspondent, Structure};
 use crate::mail::transfer::Decoder;
 use crate::msa::{Refusal, Submission};
-use crate::outbound::{Source, domain_of, encoded_words, quoted_printable};
+use crate::outbound::{Source, domain_of};
 use crate::web::pages::{Frame, is_own, page};
 use crate::web::session::{Person, Visit, Visitor};
 use crate::web::submit::{self, Sender};
@@ -32,12 +32,8 @@ use crate::web::submit::{self, Sender};
 const FIELD: usize = 1 << 20;
 /// Correspondents that are offered, and sent messages looked at for them.
 const CONTACTS: usize = 200;
-/// Octets that make a line of base64 (RFC 2045 §6.8).
-const LINE: usize = 57;
 /// How far ahead a letter can be sent, in seconds.
 const LATEST: u64 = 366 * 86_400;
-/// Words that speak of a file.
-const MENTIONS: [&str; 8] = ["attached", "attachment", "enclosed", "anhang", "angehängt", "anbei", "beigefügt", "anlage"];
 
 #[derive(Template)]
 #[template(path = "mail-compose.html")]
@@ -52,30 +48,6 @@ struct ComposePage {
     limit: String,
     /// The text speaks of a file and none is there.
     asks_for_file: bool,
-}
-
-/// What a person writes.
-#[derive(Clone, Debug, Default)]
-struct Letter {
-    token: String,
-    /// Empty: the account's own address.
-    from: String,
-    to: String,
-    cc: String,
-    bcc: String,
-    subject: String,
-    body: String,
-    /// `send`, `anyway` (without the file that is spoken of), `draft`, or `autosave` by the script.
-    order: String,
-    /// When it goes out, as browsers write local times; empty: at once.
-    later: String,
-    /// The message it answers, and the kind: `reply`, `all`, `forward`.
-    answers: String,
-    in_reply_to: String,
-    references: String,
-    /// The draft it goes on with.
-    draft: String,
-    carry: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -129,7 +101,14 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
                 return failed(&visit, &error);
             }
         }
-        letter = answer(&visit, &visitor.address, &asked.answers, &asked.how, &structure, &text);
+        let names = |people: &[Correspondent]| people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let at = visit.texts.moment(structure.date, clock::now());
+        let phrases = Phrases {
+            intro: visit.texts.with_two("compose-wrote", ("who", &names(&structure.from)), ("at", &at)),
+            forwarded: visit.texts.get("compose-forwarded").into_owned(),
+            at,
+        };
+        letter = letter::answer(&phrases, &visitor.address, &asked.answers, &asked.how, &structure, &text);
     }
     if asked.how != "draft" && !preferences.signature.is_empty() {
         letter.body = format!("\n\n-- \n{}\n{}", preferences.signature.trim_end(), letter.body);
@@ -143,58 +122,6 @@ fn files(structure: &Structure, id: &str) -> Vec<(String, String, String)> {
         (format!("{id}.{number}"), name, size((part.end - part.start) * 73 / 100))
     };
     structure.attachments().into_iter().map(one).collect()
-}
-
-/// The beginning of an answer, a forward, or a draft gone on with.
-fn answer(visit: &Visit, own: &str, id: &str, how: &str, structure: &Structure, text: &str) -> Letter {
-    let t = visit.texts;
-    let names = |people: &[Correspondent]| people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if how == "draft" {
-        return Letter {
-            from: structure.from.first().map(|from| from.address.clone()).unwrap_or_default(),
-            to: names(&structure.to),
-            cc: names(&structure.cc),
-            bcc: names(&structure.bcc),
-            subject: structure.subject.clone(),
-            body: text.to_string(),
-            draft: id.to_string(),
-            references: structure.references.join(" "),
-            ..Letter::default()
-        };
-    }
-    let who = if structure.reply_to.is_empty() { &structure.from } else { &structure.reply_to };
-    let at = t.moment(structure.date, clock::now());
-    let intro = t.with_two("compose-wrote", ("who", &names(&structure.from)), ("at", &at));
-    let quoted: String = text.lines().map(|line| if line.starts_with('>') { format!(">{line}\n") } else { format!("> {line}\n") }).collect();
-    let prefixed = |prefix: &str| match structure.subject.to_lowercase().starts_with(&prefix.to_lowercase()) {
-        true => structure.subject.clone(),
-        false => format!("{prefix} {}", structure.subject),
-    };
-    let mut references = structure.references.clone();
-    references.push(structure.message_id.clone());
-    let mut letter = Letter {
-        body: format!("\n\n{intro}\n{quoted}"),
-        answers: format!("{id}:{how}"),
-        in_reply_to: structure.message_id.clone(),
-        references: references.join(" "),
-        ..Letter::default()
-    };
-    if how == "forward" {
-        letter.subject = prefixed("Fwd:");
-        letter.body = format!(
-            "\n\n{}\nFrom: {}\nTo: {}\nDate: {at}\nSubject: {}\n\n{text}",
-            t.get("compose-forwarded"), names(&structure.from), names(&structure.to), structure.subject
-        );
-        return letter;
-    }
-    letter.subject = prefixed("Re:");
-    letter.to = names(who);
-    if how == "all" {
-        let others = structure.to.iter().chain(&structure.cc);
-        let others: Vec<Correspondent> = others.filter(|p| !p.address.eq_ignore_ascii_case(own) && !who.iter().any(|w| w.address == p.address)).cloned().collect();
-        letter.cc = names(&others);
-    }
-    letter
 }
 
 async fn answer_page(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame, letter: Letter, carried: Vec<(String, String, String)>, asks_for_file: bool) -> Response {
@@ -239,22 +166,6 @@ async fn contacts(context: &Arc<Context>, account: AccountId) -> Vec<String> {
         Ok(found)
     });
     read.await.unwrap_or_default()
-}
-
-/// Addresses as people type them: with names, with commas or semicolons.
-fn recipients(text: &str) -> Result<Vec<Correspondent>, String> {
-    let line = text.replace([';', '\n', '\r'], ",");
-    if line.trim_matches([',', ' ']).is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut walker = Walker::new();
-    walker.push(format!("To: {}\r\n\r\n", line.trim_matches([',', ' '])).as_bytes());
-    let people = walker.finish().to;
-    match people.iter().find(|person| Address::parse(&person.address).is_err()) {
-        Some(wrong) => Err(if wrong.address.is_empty() { wrong.name.clone() } else { wrong.address.clone() }),
-        None if people.is_empty() => Err(text.to_string()),
-        None => Ok(people),
-    }
 }
 
 /// Where a finished letter goes.
@@ -349,7 +260,7 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
             }
             if let Some(sink) = &mut sink {
                 let kind = field.content_type().unwrap_or("application/octet-stream").to_string();
-                sink.write(part_header(&boundary, &kind, &file_name).as_bytes(), limit).await?;
+                sink.write(letter::part_header(&boundary, &kind, &file_name).as_bytes(), limit).await?;
                 attach(sink, &mut field, limit).await?;
             }
             continue;
@@ -361,15 +272,14 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
             }
             text.extend_from_slice(&piece);
         }
-        put(letter, &name, String::from_utf8_lossy(&text).into_owned());
+        letter.put(&name, String::from_utf8_lossy(&text).into_owned());
     }
     let carries = !letter.carry.is_empty();
     let has_files = sink.is_some() || carries;
     let mut sink = match sink {
         Some(sink) => sink,
         None => {
-            let mentions = || MENTIONS.iter().any(|word| own_words(&letter.body).to_lowercase().contains(word));
-            if letter.order == "send" && !carries && mentions() {
+            if letter.order == "send" && !carries && letter.mentions_file() {
                 return Err(Stop::AsksForFile);
             }
             begin(visit, visitor, letter, carries.then_some(boundary.as_str())).await?
@@ -401,39 +311,14 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
     }
 }
 
-/// What the person wrote, without what is quoted.
-fn own_words(body: &str) -> String {
-    body.lines().filter(|line| !line.starts_with('>')).collect::<Vec<_>>().join(" ")
-}
-
-fn put(letter: &mut Letter, name: &str, value: String) {
-    match name {
-        "token" => letter.token = value,
-        "from" => letter.from = value,
-        "later" => letter.later = value,
-        "to" => letter.to = value,
-        "cc" => letter.cc = value,
-        "bcc" => letter.bcc = value,
-        "subject" => letter.subject = value,
-        "body" => letter.body = value,
-        "order" => letter.order = value,
-        "answers" => letter.answers = value,
-        "in_reply_to" => letter.in_reply_to = value,
-        "references" => letter.references = value,
-        "draft" => letter.draft = value,
-        "carry" => letter.carry.push(value),
-        _ => {}
-    }
-}
-
 /// Checks what was typed and begins the message: header and text.
 async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &Letter, boundary: Option<&str>) -> Result<Sink<'a>, Stop> {
     if !is_own(visitor, &letter.token) {
         return Err(Stop::Stale);
     }
     let (t, limit) = (visit.texts, visit.context.settings().config.limits.message_octets);
-    let parse = |text: &str| recipients(text).map_err(|wrong| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned()));
-    let is_draft = is_draft(letter);
+    let parse = |text: &str| letter::recipients(text).map_err(|wrong| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned()));
+    let is_draft = letter.is_draft();
     let goes_later = !is_draft && due(visit, visitor, letter).await?.is_some();
     let lists = match (parse(&letter.to), parse(&letter.cc), parse(&letter.bcc)) {
         // A draft may be unfinished in every way.
@@ -443,7 +328,7 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &Letter, boundar
     let name = own_name(&visit.context, visitor.account).await?;
     let allowed = senders(&visit.context, &visitor.address).await;
     let from = allowed.iter().find(|address| **address == letter.from).unwrap_or(&visitor.address).clone();
-    let mut header = header(letter, &Correspondent { name, address: from.clone() }, &lists, boundary);
+    let mut header = letter::header(letter, &Correspondent { name, address: from.clone() }, &lists, boundary);
     if goes_later {
         // Its own from the beginning: should it go out twice, others see that it is one.
         let unique = getrandom::u64().unwrap_or_default();
@@ -473,13 +358,9 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &Letter, boundar
     Ok(sink)
 }
 
-fn is_draft(letter: &Letter) -> bool {
-    matches!(letter.order.as_str(), "draft" | "autosave")
-}
-
 /// When a letter goes out, if not at once: at the time that was chosen, or after the moment to call it back.
 async fn due(visit: &Visit, visitor: &Visitor, letter: &Letter) -> Result<Option<u64>, Stop> {
-    if is_draft(letter) {
+    if letter.is_draft() {
         return Ok(None);
     }
     let now = clock::now();
@@ -496,70 +377,8 @@ async fn own_name(context: &Arc<Context>, account: AccountId) -> Result<String, 
     Ok(context.read(move |r| r.account_by_id(account)).await?.map(|account| account.name).unwrap_or_default())
 }
 
-/// Header and text; flowed, quoted-printable.
-fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>; 3], boundary: Option<&str>) -> String {
-    let person = |person: &Correspondent| match (person.name.is_empty(), person.name.is_ascii()) {
-        (true, _) => person.address.clone(),
-        (false, true) => format!("\"{}\" <{}>", person.name.replace(['"', '\\'], ""), person.address),
-        (false, false) => format!("{} <{}>", encoded_words(&person.name), person.address),
-    };
-    let clean = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    let mut out = format!("From: {}\r\n", person(from));
-    for (name, people) in ["To", "Cc", "Bcc"].iter().zip(lists) {
-        if !people.is_empty() {
-            out.push_str(&format!("{name}: {}\r\n", people.iter().map(person).collect::<Vec<_>>().join(",\r\n ")));
-        }
-    }
-    out.push_str(&format!("Subject: {}\r\n", encoded_words(clean(&letter.subject).trim())));
-    let ids = |text: &str| clean(text).split_whitespace().map(|id| format!("<{}>", id.trim_matches(['<', '>']))).collect::<Vec<_>>();
-    let (parent, references) = (ids(&letter.in_reply_to), ids(&letter.references));
-    if let Some(parent) = parent.first() {
-        out.push_str(&format!("In-Reply-To: {parent}\r\n"));
-    }
-    if !references.is_empty() {
-        let kept = &references[references.len().saturating_sub(20)..];
-        out.push_str(&format!("References: {}\r\n", kept.join("\r\n ")));
-    }
-    out.push_str("MIME-Version: 1.0\r\nUser-Agent: Pillarbox\r\n");
-    let text = format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}\r\n", quoted_printable(&letter.body));
-    match boundary {
-        None => out.push_str(&text),
-        Some(boundary) => out.push_str(&format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{text}")),
-    }
-    out
-}
-
-/// The header of a file's part; its name as RFC 2231 has it, and simply for old programs.
-fn part_header(boundary: &str, kind: &str, name: &str) -> String {
-    let is_kind = kind.split_once('/').is_some_and(|(a, b)| [a, b].iter().all(|p| !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || b"-+._".contains(&c))));
-    let kind = if is_kind { kind } else { "application/octet-stream" };
-    let name: String = name.rsplit(['/', '\\']).next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(150).collect();
-    let encoded: String = name.bytes().map(|b| if b.is_ascii_alphanumeric() || b".-_".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
-    let parameter = match name.is_ascii() {
-        true => format!("filename=\"{}\"", name.replace(['"', '\\'], "_")),
-        // RFC 2231 §3: in pieces, so that no line grows long.
-        false => encoded.as_bytes().chunks(60).enumerate().map(|(at, piece)| {
-            let charset = if at == 0 { "utf-8''" } else { "" };
-            format!("filename*{at}*={charset}{}", String::from_utf8_lossy(piece))
-        }).collect::<Vec<_>>().join(";\r\n "),
-    };
-    format!("--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n {parameter}\r\n\r\n")
-}
-
-/// Octets as lines of base64.
-struct Lines(Vec<u8>);
-
-impl Lines {
-    fn take(&mut self, octets: &[u8], is_end: bool) -> String {
-        self.0.extend_from_slice(octets);
-        let whole = if is_end { self.0.len() } else { self.0.len() / LINE * LINE };
-        let ready: Vec<u8> = self.0.drain(..whole).collect();
-        ready.chunks(LINE).map(|line| format!("{}\r\n", encode_base64(line))).collect()
-    }
-}
-
 async fn attach(sink: &mut Sink<'_>, field: &mut Field<'_>, limit: u64) -> Result<(), Stop> {
-    let mut lines = Lines(Vec::new());
+    let mut lines = Lines::default();
     while let Some(piece) = field.chunk().await.map_err(|_| Stop::Broken)? {
         sink.write(lines.take(&piece, false).as_bytes(), limit).await?;
     }
@@ -575,13 +394,13 @@ async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink:
     let (store, own) = (visit.context.store.clone(), content.clone());
     let structure = off_thread(move || reading::structure(&store, &own)).await?;
     let part = structure.parts.into_iter().nth(number).ok_or(Stop::Stale)?;
-    sink.write(part_header(boundary, &part.kind, if part.file_name.is_empty() { "file" } else { &part.file_name }).as_bytes(), limit).await?;
+    sink.write(letter::part_header(boundary, &part.kind, if part.file_name.is_empty() { "file" } else { &part.file_name }).as_bytes(), limit).await?;
     copy(visit, &content, &part, sink, limit).await
 }
 
 async fn copy(visit: &Visit, content: &Content, part: &Part, sink: &mut Sink<'_>, limit: u64) -> Result<(), Stop> {
     let mut source = Source::new(&visit.context.store, content, Vec::new(), false);
-    let (mut decoder, mut lines, mut at) = (Decoder::new(part.encoding), Lines(Vec::new()), 0u64);
+    let (mut decoder, mut lines, mut at) = (Decoder::new(part.encoding), Lines::default(), 0u64);
     while at < part.end {
         let Some(piece) = source.piece().await.map_err(|why| Stop::Store(pillarbox_store::Error::Invalid { why }))? else { break };
         let end = at + piece.len() as u64;
@@ -618,7 +437,7 @@ async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
     if let Some((FolderId::DRAFTS, uid)) = parse_id(&letter.draft) {
         changes.push(order(FolderId::DRAFTS, uid, MailWhat::Delete { code: fresh_code() }));
     }
-    if !is_draft(letter)
+    if !letter.is_draft()
         && let Some((id, "reply" | "all")) = letter.answers.rsplit_once(':')
         && let Some((folder, uid)) = parse_id(id)
     {
@@ -628,39 +447,5 @@ async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
         if let Err(error) = visit.context.store.change(change).done().await {
             tracing::warn!(%error, "a draft or a mark stays as it was");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recipients_are_read_as_people_type_them() {
-        let read = |text: &str| recipients(text).map(|list| list.into_iter().map(|p| p.address).collect::<Vec<_>>());
-        assert_eq!(read("Ann <ann@a.example>; b@b.example,"), Ok(vec!["ann@a.example".into(), "b@b.example".into()]));
-        assert_eq!(read("\"Doe, Jane\" <j@x.example>"), Ok(vec!["j@x.example".into()]));
-        assert_eq!(read(" , "), Ok(vec![]));
-        assert_eq!(read("ann@a.example, nobody"), Err("nobody".into()));
-    }
-
-    #[test]
-    fn letters_are_built_as_the_standards_have_them() {
-        let letter = Letter {
-            subject: "Grüße\r\nBcc: evil@x".into(),
-            body: "Hé\n".into(),
-            in_reply_to: "1@a".into(),
-            references: "0@a <1@a>".into(),
-            ..Letter::default()
-        };
-        let from = Correspondent { name: "Ann".into(), address: "ann@a.example".into() };
-        let to = vec![Correspondent { name: "Jörg".into(), address: "j@b.example".into() }];
-        let text = header(&letter, &from, &[to, Vec::new(), Vec::new()], None);
-        assert!(text.starts_with("From: \"Ann\" <ann@a.example>\r\nTo: =?utf-8?") && text.contains("\r\nIn-Reply-To: <1@a>\r\nReferences: <0@a>\r\n <1@a>\r\n"), "{text}");
-        assert!(!text.contains("\r\nBcc") && text.contains("H=C3=A9"));
-        assert!(part_header("b", "x\"y", "../Résumé.pdf").contains("application/octet-stream") && part_header("b", "a/b", "Résumé.pdf").contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.pdf"));
-        let mut lines = Lines(Vec::new());
-        let out = format!("{}{}", lines.take(&[1; 100], false), lines.take(&[2; 10], true));
-        assert_eq!(out.lines().map(str::len).collect::<Vec<_>>(), [76, 72]);
     }
 }

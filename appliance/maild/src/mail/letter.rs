@@ -1,0 +1,245 @@
+//! A letter as a person writes it, and the message it becomes. Nothing is sent here.
+
+use pillarbox_proto::address::Address;
+use pillarbox_proto::smtp::encode_base64;
+
+use super::structure::{Person as Correspondent, Structure, Walker};
+use crate::outbound::{encoded_words, quoted_printable};
+
+/// Octets that make a line of base64 (RFC 2045 §6.8).
+const LINE: usize = 57;
+/// Words that speak of a file.
+const MENTIONS: [&str; 8] = ["attached", "attachment", "enclosed", "anhang", "angehängt", "anbei", "beigefügt", "anlage"];
+/// Identifiers of a conversation that go along (RFC 5322 §3.6.4).
+const REFERENCES: usize = 20;
+
+/// What a person writes.
+#[derive(Clone, Debug, Default)]
+pub struct Letter {
+    pub token: String,
+    /// Empty: the account's own address.
+    pub from: String,
+    pub to: String,
+    pub cc: String,
+    pub bcc: String,
+    pub subject: String,
+    pub body: String,
+    /// `send`, `anyway` (without the file that is spoken of), `draft`, or `autosave` by the script.
+    pub order: String,
+    /// When it goes out, as browsers write local times; empty: at once.
+    pub later: String,
+    /// The message it answers, and the kind: `reply`, `all`, `forward`.
+    pub answers: String,
+    pub in_reply_to: String,
+    pub references: String,
+    /// The draft it goes on with.
+    pub draft: String,
+    pub carry: Vec<String>,
+}
+
+impl Letter {
+    /// Takes a field of the form.
+    pub fn put(&mut self, name: &str, value: String) {
+        match name {
+            "token" => self.token = value,
+            "from" => self.from = value,
+            "later" => self.later = value,
+            "to" => self.to = value,
+            "cc" => self.cc = value,
+            "bcc" => self.bcc = value,
+            "subject" => self.subject = value,
+            "body" => self.body = value,
+            "order" => self.order = value,
+            "answers" => self.answers = value,
+            "in_reply_to" => self.in_reply_to = value,
+            "references" => self.references = value,
+            "draft" => self.draft = value,
+            "carry" => self.carry.push(value),
+            _ => {}
+        }
+    }
+
+    /// Whether it is only to be kept.
+    pub fn is_draft(&self) -> bool {
+        matches!(self.order.as_str(), "draft" | "autosave")
+    }
+
+    /// Whether it speaks of a file, in what is not quoted.
+    pub fn mentions_file(&self) -> bool {
+        let own = self.body.lines().filter(|line| !line.starts_with('>')).collect::<Vec<_>>().join(" ").to_lowercase();
+        MENTIONS.iter().any(|word| own.contains(word))
+    }
+}
+
+/// Words of the reader's language that an answer begins with.
+pub struct Phrases {
+    /// "… wrote, at …:"
+    pub intro: String,
+    pub forwarded: String,
+    pub at: String,
+}
+
+/// The beginning of an answer, a forward, or a draft gone on with.
+pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Structure, text: &str) -> Letter {
+    let names = |people: &[Correspondent]| people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if how == "draft" {
+        return Letter {
+            from: structure.from.first().map(|from| from.address.clone()).unwrap_or_default(),
+            to: names(&structure.to),
+            cc: names(&structure.cc),
+            bcc: names(&structure.bcc),
+            subject: structure.subject.clone(),
+            body: text.to_string(),
+            draft: id.to_string(),
+            references: structure.references.join(" "),
+            ..Letter::default()
+        };
+    }
+    let who = if structure.reply_to.is_empty() { &structure.from } else { &structure.reply_to };
+    let Phrases { intro, forwarded, at } = phrases;
+    let quoted: String = text.lines().map(|line| if line.starts_with('>') { format!(">{line}\n") } else { format!("> {line}\n") }).collect();
+    let prefixed = |prefix: &str| match structure.subject.to_lowercase().starts_with(&prefix.to_lowercase()) {
+        true => structure.subject.clone(),
+        false => format!("{prefix} {}", structure.subject),
+    };
+    let mut references = structure.references.clone();
+    references.push(structure.message_id.clone());
+    let mut letter = Letter {
+        body: format!("\n\n{intro}\n{quoted}"),
+        answers: format!("{id}:{how}"),
+        in_reply_to: structure.message_id.clone(),
+        references: references.join(" "),
+        ..Letter::default()
+    };
+    if how == "forward" {
+        letter.subject = prefixed("Fwd:");
+        letter.body = format!(
+            "\n\n{forwarded}\nFrom: {}\nTo: {}\nDate: {at}\nSubject: {}\n\n{text}",
+            names(&structure.from), names(&structure.to), structure.subject
+        );
+        return letter;
+    }
+    letter.subject = prefixed("Re:");
+    letter.to = names(who);
+    if how == "all" {
+        let others = structure.to.iter().chain(&structure.cc);
+        let others: Vec<Correspondent> = others.filter(|p| !p.address.eq_ignore_ascii_case(own) && !who.iter().any(|w| w.address == p.address)).cloned().collect();
+        letter.cc = names(&others);
+    }
+    letter
+}
+
+/// Addresses as people type them: with names, with commas or semicolons.
+pub fn recipients(text: &str) -> Result<Vec<Correspondent>, String> {
+    let line = text.replace([';', '\n', '\r'], ",");
+    if line.trim_matches([',', ' ']).is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut walker = Walker::new();
+    walker.push(format!("To: {}\r\n\r\n", line.trim_matches([',', ' '])).as_bytes());
+    let people = walker.finish().to;
+    match people.iter().find(|person| Address::parse(&person.address).is_err()) {
+        Some(wrong) => Err(if wrong.address.is_empty() { wrong.name.clone() } else { wrong.address.clone() }),
+        None if people.is_empty() => Err(text.to_string()),
+        None => Ok(people),
+    }
+}
+
+/// Header and text; flowed, quoted-printable.
+pub fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>; 3], boundary: Option<&str>) -> String {
+    let person = |person: &Correspondent| match (person.name.is_empty(), person.name.is_ascii()) {
+        (true, _) => person.address.clone(),
+        (false, true) => format!("\"{}\" <{}>", person.name.replace(['"', '\\'], ""), person.address),
+        (false, false) => format!("{} <{}>", encoded_words(&person.name), person.address),
+    };
+    let clean = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let mut out = format!("From: {}\r\n", person(from));
+    for (name, people) in ["To", "Cc", "Bcc"].iter().zip(lists) {
+        if !people.is_empty() {
+            out.push_str(&format!("{name}: {}\r\n", people.iter().map(person).collect::<Vec<_>>().join(",\r\n ")));
+        }
+    }
+    out.push_str(&format!("Subject: {}\r\n", encoded_words(clean(&letter.subject).trim())));
+    let ids = |text: &str| clean(text).split_whitespace().map(|id| format!("<{}>", id.trim_matches(['<', '>']))).collect::<Vec<_>>();
+    let (parent, references) = (ids(&letter.in_reply_to), ids(&letter.references));
+    if let Some(parent) = parent.first() {
+        out.push_str(&format!("In-Reply-To: {parent}\r\n"));
+    }
+    if !references.is_empty() {
+        let kept = &references[references.len().saturating_sub(REFERENCES)..];
+        out.push_str(&format!("References: {}\r\n", kept.join("\r\n ")));
+    }
+    out.push_str("MIME-Version: 1.0\r\nUser-Agent: Pillarbox\r\n");
+    let text = format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}\r\n", quoted_printable(&letter.body));
+    match boundary {
+        None => out.push_str(&text),
+        Some(boundary) => out.push_str(&format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{text}")),
+    }
+    out
+}
+
+/// The header of a file's part; its name as RFC 2231 has it, and simply for old programs.
+pub fn part_header(boundary: &str, kind: &str, name: &str) -> String {
+    let is_kind = kind.split_once('/').is_some_and(|(a, b)| [a, b].iter().all(|p| !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || b"-+._".contains(&c))));
+    let kind = if is_kind { kind } else { "application/octet-stream" };
+    let name: String = name.rsplit(['/', '\\']).next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(150).collect();
+    let encoded: String = name.bytes().map(|b| if b.is_ascii_alphanumeric() || b".-_".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+    let parameter = match name.is_ascii() {
+        true => format!("filename=\"{}\"", name.replace(['"', '\\'], "_")),
+        // RFC 2231 §3: in pieces, so that no line grows long.
+        false => encoded.as_bytes().chunks(60).enumerate().map(|(at, piece)| {
+            let charset = if at == 0 { "utf-8''" } else { "" };
+            format!("filename*{at}*={charset}{}", String::from_utf8_lossy(piece))
+        }).collect::<Vec<_>>().join(";\r\n "),
+    };
+    format!("--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n {parameter}\r\n\r\n")
+}
+
+/// Octets as lines of base64.
+#[derive(Default)]
+pub struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Whole lines of what came so far; at the end the rest too.
+    pub fn take(&mut self, octets: &[u8], is_end: bool) -> String {
+        self.0.extend_from_slice(octets);
+        let whole = if is_end { self.0.len() } else { self.0.len() / LINE * LINE };
+        let ready: Vec<u8> = self.0.drain(..whole).collect();
+        ready.chunks(LINE).map(|line| format!("{}\r\n", encode_base64(line))).collect()
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipients_are_read_as_people_type_them() {
+        let read = |text: &str| recipients(text).map(|list| list.into_iter().map(|p| p.address).collect::<Vec<_>>());
+        assert_eq!(read("Ann <ann@a.example>; b@b.example,"), Ok(vec!["ann@a.example".into(), "b@b.example".into()]));
+        assert_eq!(read("\"Doe, Jane\" <j@x.example>"), Ok(vec!["j@x.example".into()]));
+        assert_eq!(read(" , "), Ok(vec![]));
+        assert_eq!(read("ann@a.example, nobody"), Err("nobody".into()));
+    }
+
+    #[test]
+    fn letters_are_built_as_the_standards_have_them() {
+        let letter = Letter {
+            subject: "Grüße\r\nBcc: evil@x".into(),
+            body: "Hé\n".into(),
+            in_reply_to: "1@a".into(),
+            references: "0@a <1@a>".into(),
+            ..Letter::default()
+        };
+        let from = Correspondent { name: "Ann".into(), address: "ann@a.example".into() };
+        let to = vec![Correspondent { name: "Jörg".into(), address: "j@b.example".into() }];
+        let text = header(&letter, &from, &[to, Vec::new(), Vec::new()], None);
+        assert!(text.starts_with("From: \"Ann\" <ann@a.example>\r\nTo: =?utf-8?") && text.contains("\r\nIn-Reply-To: <1@a>\r\nReferences: <0@a>\r\n <1@a>\r\n"), "{text}");
+        assert!(!text.contains("\r\nBcc") && text.contains("H=C3=A9"));
+        assert!(part_header("b", "x\"y", "../Résumé.pdf").contains("application/octet-stream") && part_header("b", "a/b", "Résumé.pdf").contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.pdf"));
+        let mut lines = Lines::default();
+        let out = format!("{}{}", lines.take(&[1; 100], false), lines.take(&[2; 10], true));
+        assert_eq!(out.lines().map(str::len).collect::<Vec<_>>(), [76, 72]);
+    }
+}
