@@ -368,3 +368,48 @@ fn short_codes_read_back_as_people_type_them() {
     assert!("TOOLONGCODE".parse::<ShortCode>().is_err());
     assert!("ZZZZZZZ".parse::<ShortCode>().is_err());
 }
+
+#[test]
+fn folders_flags_moves_and_deletions_keep_their_counts_and_the_index_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let ann = id(&store, "ann");
+    for n in 0..40 {
+        // Large enough that one commit may not free them all.
+        deliver(&store, format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(100_000)).as_bytes(), &[ann]);
+    }
+    let order = |folder, uids: Vec<u32>, what| store.change(Change::Mail(MailOrder { account: ann, folder, uids, what, at: 5 })).wait();
+    let state = |folder| store.read(|r| r.folder(ann, folder)).unwrap().unwrap();
+    let seen = MailWhat::Flag { add: Flags::SEEN, remove: Flags::default() };
+    order(FolderId::INBOX, vec![1, 2, 99], seen.clone()).unwrap();
+    order(FolderId::INBOX, vec![2], seen).unwrap();
+    assert_eq!((state(FolderId::INBOX).unseen, state(FolderId::INBOX).messages), (38, 40));
+    // The index: found where it is, also after a move, and not after its end.
+    let entries = store.read(|r| r.unindexed(Some(ann), 100)).unwrap().remove(0).entries;
+    let messages = entries.iter().map(|(uid, entry)| Indexed { message: entry.message, uid: *uid, card: Card::default(), terms: vec![format!("b{uid}"), "ball".into()] });
+    let work = IndexWork { account: ann, folder: FolderId::INBOX, messages: messages.collect(), below: 41 };
+    store.change(Change::Index(work)).wait().unwrap();
+    assert!(store.read(|r| r.unindexed(Some(ann), 100)).unwrap().is_empty());
+    let search = |term: &str| {
+        let found = store.read(|r| r.search(ann, &[vec![term.to_string()]], 100, |_| true)).unwrap();
+        found.into_iter().map(|one| (one.folder, one.uid)).collect::<Vec<_>>()
+    };
+    assert_eq!((search("b7"), search("bal*").len(), search("bal").len()), (vec![(FolderId::INBOX, 7)], 40, 0));
+    let Changed::Folder(own) = store.change(Change::MakeFolder { account: ann, name: "Own".into() }).wait().unwrap() else { panic!() };
+    assert!(matches!(store.change(Change::MakeFolder { account: ann, name: "own".into() }).wait(), Err(Error::Exists { .. })));
+    order(FolderId::INBOX, (1..=30).collect(), MailWhat::Move { to: own }).unwrap();
+    assert_eq!((state(own).messages, state(own).unseen, search("b7")), (30, 28, vec![(own, 7)]));
+    assert!(matches!(store.change(Change::RemoveFolder { account: ann, folder: own }).wait(), Err(Error::Invalid { .. })));
+    assert!(matches!(store.change(Change::RemoveFolder { account: ann, folder: FolderId::INBOX }).wait(), Err(Error::NotFound { .. })));
+    let delete = || order(own, (1..=30).collect(), MailWhat::Delete { code: ShortCode(3) }).unwrap();
+    let mut rounds = 0;
+    while let Changed::Left(1..) = delete() {
+        rounds += 1;
+        assert!(rounds < 30);
+    }
+    assert!(rounds > 0, "as much as a commit may free, and no more");
+    assert_eq!((state(own).messages, search("b7"), search("b35")), (0, vec![], vec![(FolderId::INBOX, 35)]));
+    store.change(Change::RemoveFolder { account: ann, folder: own }).wait().unwrap();
+    store.change(Change::ClearIndex).wait().unwrap();
+    assert_eq!(store.read(|r| r.unindexed(Some(ann), 100)).unwrap()[0].entries.len(), 10);
+}

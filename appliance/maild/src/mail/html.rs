@@ -145,6 +145,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_rubbish_gets_anything_through(text in "[<>a-z /=\"':;&#x\u{0}-\u{20}]{0,200}") {
+            let out = cleaned(&text).to_ascii_lowercase();
+            proptest::prop_assert!(!out.contains("<script") && !out.contains("<iframe") && !out.contains("<style"));
+            to_text(&text);
+        }
+    }
+
     #[test]
     fn what_mail_is_made_of_stays() {
         let out = cleaned("<table bgcolor=red><tr><td style=\"color:blue;background:url(x)\"><a href=\"https://a.example\">go</a><img src=\"CID:p1@a\" alt=p></td></tr></table>");

@@ -108,6 +108,13 @@ fn token(text: &str) -> (String, &str) {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn anything_can_be_typed(text in "\\PC{0,80}") {
+            Query::parse(&text);
+        }
+    }
+
     #[test]
     fn searches_are_understood_as_typed() {
         let query = Query::parse("Grüße from:ann subject:\"new offer\" has:attachment before:2026-09-21 is:unread in:Sent x");

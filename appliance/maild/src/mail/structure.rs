@@ -275,6 +275,26 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_octets_are_taken_apart_the_same_however_they_are_cut(
+            octets in proptest::collection::vec(proptest::prop_oneof![proptest::num::u8::ANY, proptest::sample::select(b"-b\r\n:; =\"".to_vec())], 0..600),
+            size in 1usize..50,
+        ) {
+            let message = [b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".as_slice(), &octets].concat();
+            let walk = |size: usize| {
+                let mut walker = Walker::new();
+                message.chunks(size).for_each(|piece| walker.push(piece));
+                walker.finish()
+            };
+            let whole = walk(message.len());
+            for part in &whole.parts {
+                proptest::prop_assert!(part.start <= part.end && part.end <= message.len() as u64);
+            }
+            proptest::prop_assert_eq!(walk(size), whole);
+        }
+    }
+
     #[test]
     fn what_is_strange_stays_within_bounds() {
         assert_eq!(walk("", 1).parts.len(), 1);

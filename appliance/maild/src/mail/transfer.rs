@@ -109,6 +109,15 @@ mod tests {
         out
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_octets_decode_the_same_however_they_are_cut(octets in proptest::collection::vec(proptest::num::u8::ANY, 0..300), size in 1usize..40) {
+            for encoding in [Encoding::Identity, Encoding::Base64, Encoding::QuotedPrintable] {
+                proptest::prop_assert_eq!(decode(encoding, &octets, size), decode(encoding, &octets, 1000));
+            }
+        }
+    }
+
     #[test]
     fn bodies_decode_the_same_however_they_are_cut() {
         for size in [1, 2, 3, 7, 100] {

@@ -22,6 +22,10 @@ const LETTERS: usize = 20;
 /// Sends what is due. Housekeeping calls this every second.
 pub async fn run(context: &Arc<Context>) {
     let now = clock::now();
+    if !context.has_space() {
+        // They wait on stable storage until there is room again.
+        return;
+    }
     let due = match context.read(|r| r.timed()).await {
         Ok(all) => all.into_iter().filter(|(_, _, timed)| timed.due <= now).take(LETTERS),
         Err(error) => return tracing::error!(%error, "letters for later can't be read"),

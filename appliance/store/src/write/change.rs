@@ -71,6 +71,8 @@ pub enum Changed {
     Account(AccountId),
     Device(DeviceId),
     Folder(FolderId),
+    /// So many messages are still to be deleted: the same order again takes the next ones.
+    Left(u32),
 }
 
 /// The folders every account has from the start.

@@ -30,7 +30,7 @@ pub struct MailOrder {
 pub enum MailWhat {
     Flag { add: Flags, remove: Flags },
     Move { to: FolderId },
-    /// For good; `code` stands in the ledger.
+    /// For good, as many as one commit may free ([`Changed::Left`] tells of the rest); `code` stands in the ledger.
     Delete { code: ShortCode },
 }
 
@@ -72,7 +72,7 @@ impl Work<'_, '_> {
                 self.state(FolderKey { account: order.account, folder: to })?;
                 self.move_entries(folder, to, &uids, order.at)?;
             }
-            MailWhat::Delete { code } => self.delete_for_good(folder, &uids, order.at, code)?,
+            MailWhat::Delete { code } => return self.delete_for_good(folder, &uids, order.at, code),
         }
         Ok(Changed::Done)
     }
@@ -101,9 +101,10 @@ impl Work<'_, '_> {
         self.put_state(folder, &state)
     }
 
-    fn delete_for_good(&mut self, folder: FolderKey, uids: &RoaringBitmap, at: u64, code: ShortCode) -> Result<()> {
+    fn delete_for_good(&mut self, folder: FolderKey, uids: &RoaringBitmap, at: u64, code: ShortCode) -> Result<Changed> {
+        let (now, left) = self.deletable(folder, uids)?;
         let account = self.tables.accounts.get(self.txn, &folder.account).map_err(Error::lmdb(DOING))?;
-        let removed: Vec<u64> = self.take_entries(folder, uids)?.iter().map(|entry| entry.message.0).collect();
+        let removed: Vec<u64> = self.take_entries(folder, &now)?.iter().map(|entry| entry.message.0).collect();
         for removed in removed.chunks(LIST_LIMIT) {
             let record = LedgerRecord {
                 recipients: account.iter().map(|a| a.address.clone()).collect(),
@@ -113,7 +114,8 @@ impl Work<'_, '_> {
             };
             self.record(&record)?;
         }
-        removed.into_iter().try_for_each(|message| self.release(MessageId(message)))
+        removed.into_iter().try_for_each(|message| self.release(MessageId(message)))?;
+        Ok(Changed::Left(left.len() as u32))
     }
 
     pub(super) fn make_own_folder(&mut self, account: AccountId, name: &str) -> Result<Changed> {

@@ -78,11 +78,14 @@ pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Re
         let count = uids.len() as u32;
         for uids in uids.chunks(MAIL_ORDER) {
             let order = MailOrder { account, folder, uids: uids.to_vec(), what: what.clone(), at: clock::now() };
-            match visit.context.store.change(Change::Mail(order)).done().await {
-                Ok(_) => {}
-                // The folder was removed in another window.
-                Err(Error::NotFound { .. }) => return Redirect::to("/mail/1").into_response(),
-                Err(error) => return failed(&visit, &error),
+            loop {
+                match visit.context.store.change(Change::Mail(order.clone())).done().await {
+                    Ok(Changed::Left(1..)) => {}
+                    Ok(_) => break,
+                    // The folder was removed in another window.
+                    Err(Error::NotFound { .. }) => return Redirect::to("/mail/1").into_response(),
+                    Err(error) => return failed(&visit, &error),
+                }
             }
         }
         if let (Some(to), Some(first)) = (target, first) {

@@ -186,7 +186,8 @@ impl Sink<'_> {
                 if *count > limit {
                     return Err(pillarbox_store::Error::Invalid { why: "too large".into() });
                 }
-                spool.append(octets)
+                // A large one is written to the disk while it comes in.
+                tokio::task::block_in_place(|| spool.append(octets))
             }
         }
     }
