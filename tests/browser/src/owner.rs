@@ -12,7 +12,8 @@ use crate::product::Product;
 const PASSWORD: &str = "a sentence to keep";
 
 /// The owner's and everybody's pages.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 20] = [
+    "/mail/1", "/mail/settings",
     "/home", "/people", "/people/bob@example.test", "/domains", "/line", "/certificate", "/name", "/round", "/log", "/about",
     "/queue", "/find", "/doctor", "/programs", "/programs/card", "/coach", "/security", "/nothing",
 ];

@@ -760,3 +760,14 @@ async fn a_letter_can_be_called_back_or_sent_later_and_goes_out_once() {
     let saved = send(&[("order", "autosave")]).await;
     assert!(saved.body.starts_with("3.") && saved.status == StatusCode::OK, "{}", saved.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_a_card() {
+    let world = world().await;
+    let message = "From: cy@a.test\r\nSubject: Lunch\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\ncome\r\n--b\r\nContent-Type: text/calendar; charset=utf-8\r\n\r\n\
+        BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:Lunch <b>now</b>\r\nORGANIZER:mailto:cy@a.test\r\nDTSTART:20260921T141320Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n--b--\r\n";
+    tokio::task::block_in_place(|| deliver(&world, BOB, message));
+    let bob = cookie(&world, Role::Worker).await;
+    let page = ask(&world, request(Method::GET, "/mail/1/2", &bob, "")).await.body;
+    assert!(page.contains("Invitation") && page.contains("Say yes") && page.contains("to=cy%40a.test") && !page.contains("<b>now</b>"), "{page}");
+}

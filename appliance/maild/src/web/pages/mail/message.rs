@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{Folder, failed, frame, missing, open, shown, size};
 use crate::clock;
 use crate::context::off_thread;
+use crate::mail::calendar;
 use crate::mail::html::{self, Remote};
 use crate::mail::reading::{self, SHOWN};
 use crate::mail::structure::{Part, Person as Correspondent, Structure};
@@ -64,6 +65,14 @@ struct MessagePage {
     /// Notices that came about this message.
     reports: Vec<(u32, u32)>,
     unsubscribe: String,
+    card: Option<Card>,
+}
+
+/// An invitation.
+struct Card {
+    event: calendar::Event,
+    starts: String,
+    ends: String,
 }
 
 struct File {
@@ -110,9 +119,14 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
         let text = if shows_html { String::new() } else { reading::plain(&store, &content, &structure, SHOWN)? };
         let (states, reports) = states(&store, t, account, entry.message)?;
         let folders = store.read(|r| r.folders(account))?;
-        Ok((structure, html_part.is_some(), shows_html, blocked, text, states, reports, folders))
+        let invitation = structure.parts.iter().find(|part| part.kind == "text/calendar");
+        let event = match invitation {
+            Some(part) => calendar::event(&reading::text(&store, &content, part, calendar::OCTETS)?),
+            None => None,
+        };
+        Ok((event, structure, html_part.is_some(), shows_html, blocked, text, states, reports, folders))
     });
-    let (structure, has_html, shows_html, blocked, text, states, reports, folders) = match read.await {
+    let (event, structure, has_html, shows_html, blocked, text, states, reports, folders) = match read.await {
         Ok(read) => read,
         Err(error) => return failed(&visit, &error),
     };
@@ -126,6 +140,7 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
         folder: folder.0,
         uid,
         at: t.moment(if structure.date > 0 { structure.date } else { entry.saved_at }, clock::now()),
+        card: event.map(|event| card(t, event)),
         unsubscribe: unsubscribe(&structure.list_unsubscribe),
         subject,
         structure,
@@ -143,6 +158,11 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
         reports,
     };
     page(StatusCode::OK, &shown)
+}
+
+fn card(t: Texts, event: calendar::Event) -> Card {
+    let at = |moment: Option<u64>| moment.map_or_else(String::new, |at| t.moment(at, clock::now()));
+    Card { starts: at(event.starts), ends: at(event.ends), event }
 }
 
 fn file(t: Texts, number: usize, part: &Part) -> File {
