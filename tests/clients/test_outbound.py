@@ -84,7 +84,7 @@ class Outbound(unittest.TestCase):
         code, said = self.box.command("domain", "records", "example.test", "--json")
         self.assertEqual(code, 0, said)
         records = json.loads(said)
-        self.assertEqual({r["type"] for r in records}, {"MX", "TXT"})
+        self.assertEqual({r["type"] for r in records}, {"MX", "TXT", "CNAME", "SRV"})
         for record in records:
             if record["type"] == "TXT":
                 self.zone.add(record["name"], "TXT", record["value"])

@@ -59,12 +59,12 @@ class Pages(BoxTest):
         self.assertEqual(status, 200, page)
         return browser, place, page
 
-    def test_the_owner_sees_home_and_a_worker_the_settings(self):
+    def test_the_owner_sees_home_and_a_worker_the_mailbox(self):
         _, place, page = self.signed_in(self.box.ann)
         self.assertEqual(place, "/home")
         browser, place, page = self.signed_in(self.box.bob)
-        self.assertEqual(place, "/programs")
-        self.assertIn(str(self.box.ports["pop3s"]), page)
+        self.assertEqual(place, "/mail/1")
+        self.assertIn(str(self.box.ports["pop3s"]), browser.get("/programs")[2])
         self.assertEqual(browser.get("/home")[0], 403)
 
     def test_a_wrong_password_and_a_short_name_are_told_apart(self):
@@ -132,12 +132,12 @@ class FirstRun(unittest.TestCase):
             self.assertIn("10 characters", browser.post("/setup", code=code, **{**form, "password": "short"})[2])
             status, place, page = browser.post("/setup", code=code.lower(), **form)
             self.assertEqual((status, place), (200, "/name"), page)
-            self.assertIn("v=spf1", page)
+            self.assertIn("v=spf1", browser.get("/domains")[2])
             self.assertFalse(pathlib.Path(folder, "data", "claim-code").exists())
             # A second person with the code is too late.
             late = Browser(f"http://localhost:{port}")
             self.assertEqual(late.post("/setup", code=code, **form)[1], "/login")
-            self.assertEqual(late.post("/login", user="owner@office.test", password="a short sentence")[1], "/home")
+            self.assertEqual(late.post("/login", user="owner@office.test", password="a short sentence")[1], "/name")
         finally:
             process.terminate()
             self.assertEqual(process.wait(PATIENCE), 0)
