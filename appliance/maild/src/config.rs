@@ -126,6 +126,7 @@ section!(
     /// The pages.
     Web {
         from_everywhere: bool = false,
+        owner_from_everywhere: bool = false,
         session_hours: u64 = 12,
     }
 );

@@ -33,12 +33,18 @@ const PUBLIC: [&str; 6] = [
 const PROGRAMS: &str = "/autodiscover/autodiscover.xml";
 /// What stays on plain HTTP when there is a certificate: authorities and monitors ask there.
 const PLAIN: [&str; 4] = ["/.well-known/acme-challenge/", "/mail/config-v1.1.xml", "/health", "/metrics"];
+/// Pages of everybody who has a mailbox; the others are the owner's.
+const EVERYBODYS: [&str; 16] = [
+    "/", "/login", "/login/", "/logout", "/language", "/assets/", "/welcome/", "/mail", "/mail/", "/compose", "/programs", "/programs/", "/coach",
+    "/security", "/security/", "/health",
+];
 /// Names of a domain that lead here, besides the domain itself.
 const PREFIXES: [&str; 5] = ["mail.", "autoconfig.", "autodiscover.", "mta-sts.", "www."];
 
 fn is_one_of(path: &str, list: &[&str]) -> bool {
     let path = path.to_ascii_lowercase();
-    list.iter().any(|known| if known.ends_with('/') { path.starts_with(known) } else { path == *known })
+    // A lone slash is the first page, not all of them.
+    list.iter().any(|known| if known.len() > 1 && known.ends_with('/') { path.starts_with(known) } else { path == *known })
 }
 
 /// Checks host, origin and place, and adds what every answer carries.
@@ -79,7 +85,9 @@ async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &H
         // A page elsewhere may point a name of its own at this box and make a browser talk to it (DNS rebinding).
         return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name.").into_response());
     }
-    let is_let_in = is_near(link.peer) || settings.config.web.from_everywhere && link.is_secure;
+    let web = &settings.config.web;
+    let is_open = web.owner_from_everywhere || web.from_everywhere && is_one_of(path, &EVERYBODYS);
+    let is_let_in = is_near(link.peer) || is_open && link.is_secure;
     if !is_let_in && !is_one_of(path, &PUBLIC) {
         return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only.").into_response());
     }

@@ -771,3 +771,17 @@ async fn an_invitation_is_a_card() {
     let page = ask(&world, request(Method::GET, "/mail/1/2", &bob, "")).await.body;
     assert!(page.contains("Invitation") && page.contains("Say yes") && page.contains("to=cy%40a.test") && !page.contains("<b>now</b>"), "{page}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_internet_sees_webmail_when_it_may_and_the_owners_pages_only_when_they_may() {
+    let world = world().await;
+    let owner = cookie(&world, Role::Owner).await;
+    let from_outside = async |path: &str| ask_from(&world, "203.0.113.9", request(Method::GET, path, &owner, "")).await.status == StatusCode::OK;
+    for (everywhere, owner_too, webmail, home) in [(false, false, false, false), (true, false, true, false), (true, true, true, true), (false, true, true, true)] {
+        world.change_config(|config| (config.web.from_everywhere, config.web.owner_from_everywhere) = (everywhere, owner_too));
+        assert_eq!((from_outside("/mail/1").await, from_outside("/programs").await), (webmail, webmail), "{everywhere} {owner_too}");
+        for path in ["/home", "/people", "/log", "/people/bob@box.test", "/metrics"] {
+            assert_eq!(from_outside(path).await, home, "{path} {everywhere} {owner_too}");
+        }
+    }
+}
