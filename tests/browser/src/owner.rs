@@ -35,7 +35,10 @@ pub async fn sign_in(browser: &Browser, product: &Product, user: &str, password:
     browser.open(&product.url("/login")).await?;
     browser.fill("user", user).await?;
     browser.fill("password", password).await?;
-    browser.choose("main button").await
+    browser.choose("main button").await?;
+    // Whoever goes on before the answer is there is led elsewhere by it.
+    browser.client.wait().for_element(Locator::Css("form.who")).await?;
+    Ok(())
 }
 
 pub async fn a_wrong_claim_code_is_refused(driver: &Driver, pictures: &Path) -> Result<()> {
