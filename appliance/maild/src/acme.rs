@@ -169,19 +169,16 @@ async fn order(context: &Arc<Context>, account: &Account, names: &[String], meth
     context.acme.set(Progress::Ordering);
     let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.clone())).collect();
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await.map_err(|e| e.to_string())?;
-    let records = prepare(context, &mut order, method).await?;
-    if method != Method::Dns {
-        context.acme.set(Progress::Proving(method));
-    }
-    if method == Method::Tls {
-        prove_by_tls(context, &mut order).await?;
-    }
-    if method == Method::Dns && !records.is_empty() {
-        context.acme.set(Progress::WaitingForRecords(records));
-        let waiting = tokio::time::timeout(RECORD, context.acme.records_are_there.notified()).await;
-        waiting.map_err(|_| "the records were not published within a day".to_string())?;
-        context.acme.set(Progress::Proving(method));
-        ready(&mut order).await?;
+    match method {
+        Method::Http => {
+            context.acme.set(Progress::Proving(method));
+            prove_by_http(context, &mut order).await?;
+        }
+        Method::Tls => {
+            context.acme.set(Progress::Proving(method));
+            prove_by_tls(context, &mut order).await?;
+        }
+        Method::Dns => prove_by_dns(context, &mut order).await?,
     }
     let retry = RetryPolicy::new().timeout(PATIENCE);
     let status = order.poll_ready(&retry).await.map_err(|e| e.to_string())?;
@@ -195,14 +192,13 @@ async fn order(context: &Arc<Context>, account: &Account, names: &[String], meth
     installed.await.map_err(|e| e.to_string())?
 }
 
-/// Lays the proofs ready, and tells the authority where it can look at once. Returns the records to publish.
-async fn prepare(context: &Arc<Context>, order: &mut Order, method: Method) -> Result<Vec<(String, String)>, String> {
-    let mut records = Vec::new();
-    let kind = match method {
-        Method::Http => ChallengeType::Http01,
-        Method::Tls => ChallengeType::TlsAlpn01,
-        Method::Dns => ChallengeType::Dns01,
-    };
+/// Why a name can't be proven this way.
+fn missing(name: &str) -> String {
+    format!("the authority offers no such proof for {name}")
+}
+
+/// Lays the proofs of all names ready on port 80.
+async fn prove_by_http(context: &Arc<Context>, order: &mut Order) -> Result<(), String> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.map_err(|e| e.to_string())?;
@@ -210,23 +206,35 @@ async fn prepare(context: &Arc<Context>, order: &mut Order, method: Method) -> R
             continue;
         }
         let name = authorization.identifier().to_string();
-        let mut challenge = authorization.challenge(kind.clone()).ok_or_else(|| format!("the authority offers no such proof for {name}"))?;
-        let proof = challenge.key_authorization();
-        match method {
-            Method::Dns => {
-                records.push((format!("_acme-challenge.{name}"), proof.dns_value()));
-                continue;
-            }
-            Method::Http => {
-                context.acme.set(Progress::Proving(method));
-                let mut tokens = context.acme.tokens.lock().unwrap_or_else(|e| e.into_inner());
-                tokens.insert(challenge.token.clone(), proof.as_str().to_string());
-            }
-            Method::Tls => continue,
-        }
+        let mut challenge = authorization.challenge(ChallengeType::Http01).ok_or_else(|| missing(&name))?;
+        let proof = challenge.key_authorization().as_str().to_string();
+        context.acme.tokens.lock().unwrap_or_else(|e| e.into_inner()).insert(challenge.token.clone(), proof);
         challenge.set_ready().await.map_err(|e| e.to_string())?;
     }
-    Ok(records)
+    Ok(())
+}
+
+/// Shows the records, waits until somebody says that they are published, and lets the authority look.
+async fn prove_by_dns(context: &Arc<Context>, order: &mut Order) -> Result<(), String> {
+    let mut records = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization.map_err(|e| e.to_string())?;
+        if authorization.status == AuthorizationStatus::Valid {
+            continue;
+        }
+        let name = authorization.identifier().to_string();
+        let challenge = authorization.challenge(ChallengeType::Dns01).ok_or_else(|| missing(&name))?;
+        records.push((format!("_acme-challenge.{name}"), challenge.key_authorization().dns_value()));
+    }
+    if records.is_empty() {
+        return Ok(());
+    }
+    context.acme.set(Progress::WaitingForRecords(records));
+    let waiting = tokio::time::timeout(RECORD, context.acme.records_are_there.notified()).await;
+    waiting.map_err(|_| "the records were not published within a day".to_string())?;
+    context.acme.set(Progress::Proving(Method::Dns));
+    ready(order).await
 }
 
 /// Proves one name after the other over TLS: one proof at a time stands on port 443.
@@ -246,8 +254,7 @@ async fn next_by_tls(context: &Arc<Context>, order: &mut Order) -> Result<Option
             continue;
         }
         let name = authorization.identifier().to_string();
-        let mut challenge =
-            authorization.challenge(ChallengeType::TlsAlpn01).ok_or_else(|| format!("the authority offers no such proof for {name}"))?;
+        let mut challenge = authorization.challenge(ChallengeType::TlsAlpn01).ok_or_else(|| missing(&name))?;
         context.certificates.prove(Some((&name, challenge.key_authorization().digest().as_ref())))?;
         challenge.set_ready().await.map_err(|e| e.to_string())?;
         return Ok(Some(name));

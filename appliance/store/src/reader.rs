@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::card::{BLOCK_BITS, Card, PlaceKey, Timed, block_of, number, term_prefix};
+use crate::card::{BLOCK_BITS, Card, PlaceKey, Timed, block_of, term_prefix};
 use crate::content::{ContentHead, Location};
 use crate::codec::Value;
 use crate::directory::{Account, AddressTarget, Credential, WebSession};
@@ -361,13 +361,6 @@ impl<'a> Reader<'a> {
         let doing = "reading letters for later";
         let rows = self.shared.tables.timed.iter(&self.txn).map_err(Error::lmdb(doing))?;
         rows.map(|row| row.map(|(key, timed)| (key.account, key.message, timed)).map_err(Error::lmdb(doing))).collect()
-    }
-
-    /// Whether the index has a message of an account.
-    pub fn is_indexed(&self, account: AccountId, message: MessageId) -> Result<bool> {
-        let key = PlaceKey { account, message };
-        let known = self.shared.tables.places.get(&self.txn, &key).map_err(Error::lmdb("searching"))?;
-        Ok(number(message).is_some() && known.is_some())
     }
 
     /// Opens the content of a message; `None` when it is gone.

@@ -208,13 +208,3 @@ fn give(store: &Store, keys: &[QueueKey], order: Order) -> Result<usize, String>
     }
     Ok(count)
 }
-
-/// Lets everything go that a refused login held back.
-pub fn release_after_login(store: &Store) -> Result<usize, String> {
-    let mut keys = Vec::new();
-    Which { names: Vec::new(), held: true, all: true }.each(store, |key, waiting, _| {
-        keys.extend((waiting.state == QueueState::Held(Hold::Login)).then_some(key));
-        true
-    })?;
-    give(store, &keys, Order::Release)
-}

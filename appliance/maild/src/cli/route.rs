@@ -5,8 +5,9 @@ use pillarbox_store::{Change, Route as StoredRoute, RouteTls};
 use serde_json::json;
 
 use super::address::domain_name;
-use super::{Output, Place, change, queue, say, say_json};
-use crate::outbound::ROUTE_PURPOSE;
+use super::{Output, Place, change, say, say_json};
+use crate::clock;
+use crate::outbound::{ROUTE_PURPOSE, release_after_login};
 use crate::secrets::Secrets;
 
 #[derive(Subcommand)]
@@ -83,7 +84,7 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
             };
             let domain = name(domain)?;
             change(&store, Change::SetRoute { domain: domain.clone(), route })?;
-            let released = queue::release_after_login(&store)?;
+            let released = release_after_login(&store, clock::now()).map_err(|e| e.to_string())?;
             say(&format!("{} goes through {host} now.", shown(&domain)))?;
             if released > 0 {
                 say(&format!("{released} recipients that waited for this are tried at once."))?;
@@ -93,7 +94,7 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
         Route::Remove { domain } => {
             let domain = name(domain)?;
             change(&store, Change::RemoveRoute { domain: domain.clone() })?;
-            queue::release_after_login(&store)?;
+            release_after_login(&store, clock::now()).map_err(|e| e.to_string())?;
             say(&format!("{} goes directly to the recipients' servers now.", shown(&domain)))
         }
         Route::List { output } => {

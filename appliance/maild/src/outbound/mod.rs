@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use pillarbox_proto::smtp::client::Login;
 use pillarbox_proto::smtp::Secret;
-use pillarbox_store::{AccountId, Order, QueueKey, QueueOrder, Result, Route, Store, Waiting};
+use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Result, Route, Store, Waiting};
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -53,6 +53,8 @@ pub use work::domain_of;
 
 /// Lanes looked at for the next piece of work; more than connections, so that a busy destination hides no other.
 const LANES: usize = 256;
+/// Rows of the queue looked at in one step of letting go.
+const RELEASED: usize = 1000;
 /// Recipients that one worker takes at a time.
 const BATCH: usize = 32;
 /// The queue is looked at at least this often: the command line of another process changes it too.
@@ -253,6 +255,21 @@ fn way(routes: &[(String, Route)], domain: &str) -> Way {
     match named(domain).or_else(|| named("")) {
         Some((name, route)) => Way::Route(name.clone(), route.clone()),
         None => Way::Direct,
+    }
+}
+
+/// Lets go what waits for a provider's password; returns how many recipients. Blocks.
+pub fn release_after_login(store: &Store, at: u64) -> Result<usize> {
+    let (mut from, mut released) = (QueueKey { message: MessageId(0), recipient: 0 }, 0);
+    loop {
+        let rows = store.read(|r| r.queue(from, RELEASED))?;
+        let Some((last, _)) = rows.last() else { return Ok(released) };
+        from = QueueKey { recipient: last.recipient + 1, ..*last };
+        let waits = |(key, waiting): &(QueueKey, Waiting)| (waiting.state == QueueState::Held(Hold::Login)).then_some(*key);
+        let entries: Vec<QueueKey> = rows.iter().filter_map(waits).collect();
+        if !entries.is_empty() {
+            released += store.order(QueueOrder { order: Order::Release, entries, at, detail: String::new() }).wait()?;
+        }
     }
 }
 

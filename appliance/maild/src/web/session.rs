@@ -126,7 +126,8 @@ pub fn key(token: &str) -> String {
     hex(&Sha256::digest(token.as_bytes()))
 }
 
-fn hex(octets: &[u8]) -> String {
+/// Octets in hex, lower case.
+pub fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

@@ -6,7 +6,7 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{Change, Error, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Route, RouteTls};
+use pillarbox_store::{Change, Error, Route, RouteTls};
 use serde::Deserialize;
 
 use super::doctor::{Step, step};
@@ -14,7 +14,7 @@ use super::{Frame, is_own, page, trouble};
 use crate::clock;
 use crate::context::off_thread;
 use crate::line::{Advice, Facts, advise, examine};
-use crate::outbound::{ROUTE_PURPOSE, Trial, encoded_words, try_route};
+use crate::outbound::{ROUTE_PURPOSE, Trial, encoded_words, release_after_login, try_route};
 use crate::settings;
 use crate::web::session::{Owner, Visit};
 
@@ -232,16 +232,8 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) ->
 
 /// What waited for the provider's password is tried at once.
 async fn release(visit: &Visit) -> Result<(), Error> {
-    loop {
-        let from = QueueKey { message: MessageId(0), recipient: 0 };
-        let waiting = visit.context.read(move |r| r.queue(from, 10_000)).await?;
-        let entries: Vec<QueueKey> =
-            waiting.into_iter().filter(|(_, w)| w.state == QueueState::Held(Hold::Login)).map(|(key, _)| key).take(1000).collect();
-        if entries.is_empty() {
-            visit.context.outbound.wake();
-            return Ok(());
-        }
-        let order = QueueOrder { order: Order::Release, entries, at: clock::now(), detail: String::new() };
-        visit.context.store.order(order).done().await?;
-    }
+    let store = visit.context.store.clone();
+    off_thread(move || release_after_login(&store, clock::now())).await?;
+    visit.context.outbound.wake();
+    Ok(())
 }

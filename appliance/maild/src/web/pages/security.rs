@@ -13,7 +13,7 @@ use super::{Frame, is_own, page, trouble};
 use crate::auth::{self, Verdict, factor};
 use crate::clock;
 use crate::context::WEB;
-use crate::web::session::{Person, Visit, Visitor};
+use crate::web::session::{Person, Visit, Visitor, hex};
 use crate::web::svg;
 
 /// Sign-ins shown.
@@ -134,10 +134,6 @@ fn offer(visit: &Visit, visitor: &Visitor, secret: &[u8]) -> Result<Offer, Strin
     let sealed = visit.context.outbound.secrets.seal(&purpose(visitor), secret)?;
     let url = factor::url(secret, &visitor.address);
     Ok(Offer { text: factor::text(secret), qr: svg::qr(&url, &visit.texts.get("factor-qr")), sealed: hex(&sealed) })
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
