@@ -1,6 +1,9 @@
 //! The one place that asks what time it is.
 
+use std::sync::RwLock;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::tz::TimeZone;
 
 /// Seconds since 1970 by the box's clock; 0 when it stands before that.
 pub fn now() -> u64 {
@@ -22,9 +25,48 @@ pub fn day(at: u64) -> String {
     timestamp(at).strftime("%Y%m%d").to_string()
 }
 
-/// Day, month, year, hour and minute where the box stands.
-pub fn local(at: u64) -> [i16; 5] {
-    let there = timestamp(at).to_zoned(jiff::tz::TimeZone::system());
+/// A time zone: the box's, or one that was asked for by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Zone(usize);
+
+/// Zones that were asked for by name; the system knows some six hundred, each is kept once.
+static ZONES: RwLock<Vec<(String, TimeZone)>> = RwLock::new(Vec::new());
+
+const MOST_ZONES: usize = 1000;
+
+impl Zone {
+    /// A zone by its name (`Europe/Berlin`); `None` where the system does not know it.
+    pub fn named(name: &str) -> Option<Zone> {
+        let place = |zones: &[(String, TimeZone)]| zones.iter().position(|(known, _)| known == name).map(|at| Zone(at + 1));
+        if let Some(zone) = place(&ZONES.read().unwrap_or_else(|e| e.into_inner())) {
+            return Some(zone);
+        }
+        let found = TimeZone::get(name).ok().filter(|_| !name.is_empty())?;
+        let mut zones = ZONES.write().unwrap_or_else(|e| e.into_inner());
+        if zones.len() >= MOST_ZONES {
+            return None;
+        }
+        zones.push((name.to_string(), found));
+        place(&zones)
+    }
+
+    /// Names that the system knows, in order.
+    pub fn names() -> Vec<String> {
+        let mut names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        names.retain(|name| name.contains('/') && !name.starts_with("Etc/") && !name.contains("posix") && !name.contains("right"));
+        names.sort_unstable();
+        names
+    }
+
+    fn zone(self) -> TimeZone {
+        let zones = ZONES.read().unwrap_or_else(|e| e.into_inner());
+        self.0.checked_sub(1).and_then(|at| zones.get(at)).map_or_else(TimeZone::system, |(_, zone)| zone.clone())
+    }
+}
+
+/// Day, month, year, hour and minute in a zone.
+pub fn local(at: u64, zone: Zone) -> [i16; 5] {
+    let there = timestamp(at).to_zoned(zone.zone());
     [i16::from(there.day()), i16::from(there.month()), there.year(), i16::from(there.hour()), i16::from(there.minute())]
 }
 
@@ -51,10 +93,10 @@ pub fn is_trusted() -> bool {
     now() >= RELEASED && (!folder.exists() || folder.join("synchronized").exists())
 }
 
-/// A local time as browsers' forms write it (`2026-11-23T21:58`), where the box stands.
-pub fn parse_local(text: &str) -> Option<u64> {
+/// A local time as browsers' forms write it (`2026-11-23T21:58`), in a zone.
+pub fn parse_local(text: &str, zone: Zone) -> Option<u64> {
     let civil: jiff::civil::DateTime = text.parse().ok()?;
-    let there = civil.to_zoned(jiff::tz::TimeZone::system()).ok()?;
+    let there = civil.to_zoned(zone.zone()).ok()?;
     u64::try_from(there.timestamp().as_second()).ok()
 }
 
@@ -69,6 +111,16 @@ mod tests {
         assert_eq!(super::parse("2026-09-21"), Ok((1_789_948_800, 1_790_035_199)));
         assert_eq!(super::parse("2026-09-21T14:13:20Z"), Ok((1_790_000_000, 1_790_000_000)));
         assert!(super::parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn zones_are_known_by_name() {
+        let zone = super::Zone::named("America/New_York").unwrap();
+        assert_eq!(super::Zone::named("America/New_York"), Some(zone));
+        assert_eq!(super::local(1_790_000_000, zone), [21, 9, 2026, 10, 13]);
+        assert_eq!(super::parse_local("2026-09-21T10:13", zone), Some(1_789_999_980));
+        assert!(super::Zone::named("../etc/passwd").is_none() && super::Zone::named("").is_none());
+        assert!(super::Zone::names().contains(&"Europe/Berlin".to_string()));
     }
 
     #[test]

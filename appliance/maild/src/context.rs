@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use pillarbox_proto::{pop3, smtp};
@@ -44,6 +44,8 @@ pub struct Context {
     pub pending: Mutex<web::Pending>,
     /// When the server was started.
     pub started: std::time::Instant,
+    /// Things that browsers kept pages of ours, or mail in them, from doing.
+    pub policy_reports: AtomicU64,
     /// Wrong claim codes.
     pub claims: Mutex<web::ClaimGuard>,
     settings: RwLock<Arc<Settings>>,
@@ -134,6 +136,7 @@ impl Context {
             connections: Connections::default(),
             has_space: AtomicBool::new(true),
             logins: Mutex::new(HashMap::new()),
+            policy_reports: AtomicU64::new(0),
             claims: Mutex::default(),
             acme: Acme::default(),
             history: Mutex::default(),
@@ -264,6 +267,12 @@ impl Context {
     /// Whether mail can be taken on at all.
     pub fn has_space(&self) -> bool {
         self.has_space.load(Ordering::Relaxed)
+    }
+
+    /// Free and all octets of the data partition; both 0 when that can't be known.
+    pub fn disk(&self) -> (u64, u64) {
+        nix::sys::statvfs::statvfs(&self.settings().config.data)
+            .map_or((0, 0), |s| (s.blocks_available() * s.fragment_size(), s.blocks() * s.fragment_size()))
     }
 
     /// A receiver that changes when the server stops.

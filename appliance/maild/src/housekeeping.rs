@@ -32,7 +32,7 @@ pub async fn run(context: Arc<Context>) {
             _ = stop.changed() => return,
         }
         look_at_disk(&context).await;
-        web::later::run(&context).await;
+        web::later::run(&context, clock::now()).await;
         notify(&[sd_notify::NotifyState::Watchdog]);
         if beats.is_multiple_of(ROUND) {
             refresh_certificate(&context);

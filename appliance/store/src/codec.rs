@@ -208,6 +208,8 @@ pub fn check_all(octets: &[u8]) {
     check::<crate::card::Card>(octets);
     check::<crate::card::Places>(octets);
     check::<crate::card::Timed>(octets);
+    check::<crate::contact::Contact>(octets);
+    check::<crate::contact::Judgement>(octets);
     check::<crate::owner::Setting>(octets);
     check::<crate::owner::OneTimeLink>(octets);
     check::<crate::owner::SecondFactor>(octets);

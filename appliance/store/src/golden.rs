@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use crate::card::{Card, Places, Timed};
 use crate::codec::{Record, check_all};
+use crate::contact::{Contact, Judgement};
 use crate::content::{ContentHead, Location};
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
 use crate::key::{AccountId, BlobId, FolderId, MessageId};
@@ -69,6 +70,9 @@ fn rows_for_lists_and_searching() {
     };
     golden(card, "01 0141 0161 0162 0173 0170 02 07 01 0000000000000009");
     golden(Timed { due: 7, uid: 5 }, "01 0000000000000007 00000005");
+    let contact = Contact { name: "A".into(), note: "n".into(), written: 3, last: 7, is_kept: true };
+    golden(contact, "01 0141 016e 03 07 01");
+    golden(Judgement { is_junk: true, at: 7 }, "01 01 07");
     golden(Places(vec![(FolderId(1), 5), (FolderId(4), 300)]), "01 01 05 04 ac02");
 }
 

@@ -7,6 +7,7 @@
 mod blob;
 mod card;
 pub mod codec;
+mod contact;
 mod content;
 mod directory;
 mod env;
@@ -27,6 +28,7 @@ mod writer;
 
 pub use card::{CARD_TEXT, Card, TERM_OCTETS, Timed};
 pub use blob::{BlobReader, Spool, Spooled};
+pub use contact::{CONTACT_TEXT, CONTACTS, Contact, Judgement};
 pub use content::{INLINE_OCTETS, Location};
 pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession};
 pub use env::{Access, Options, Space};

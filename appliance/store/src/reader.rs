@@ -2,6 +2,7 @@
 
 use roaring::RoaringBitmap;
 
+use crate::contact::{Contact, Judgement, JudgementKey, contact_key};
 use crate::card::{BLOCK_BITS, Card, PlaceKey, Timed, block_of, term_prefix};
 use crate::content::{ContentHead, Location};
 use crate::codec::Value;
@@ -354,6 +355,21 @@ impl<'a> Reader<'a> {
             numbers |= block.0.iter().filter(|n| own.as_ref().is_some_and(|own| own.contains(n))).collect::<RoaringBitmap>();
         }
         Ok(numbers)
+    }
+
+    /// A person's contacts by address.
+    pub fn contacts(&self, account: AccountId) -> Result<Vec<(String, Contact)>> {
+        let doing = "reading contacts";
+        let prefix = contact_key(account, "");
+        let rows = self.shared.tables.contacts.prefix_iter(&self.txn, &prefix).map_err(Error::lmdb(doing))?;
+        let row = |(key, contact): (&[u8], Contact)| (String::from_utf8_lossy(&key[prefix.len()..]).into_owned(), contact);
+        rows.map(|found| found.map(row).map_err(Error::lmdb(doing))).collect()
+    }
+
+    /// What a person said about a message.
+    pub fn judgement(&self, account: AccountId, message: MessageId) -> Result<Option<Judgement>> {
+        let key = JudgementKey { message, account };
+        self.shared.tables.judgements.get(&self.txn, &key).map_err(Error::lmdb("reading a judgement"))
     }
 
     /// Letters that go out by themselves, with their accounts.

@@ -5,6 +5,7 @@ use heed::{CommitOrAbort, CommitToken, Database, Env, OnCommit};
 
 use crate::card::{Card, PlaceKey, Places, Timed};
 use crate::codec::{Key, Value};
+use crate::contact::{Contact, Judgement, JudgementKey};
 use crate::content::ContentHead;
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, WebSession};
 use crate::error::{Error, Result};
@@ -133,6 +134,10 @@ tables! {
     postings: Database<'e, Bytes, Value<UidSet>>,
     /// Letters among the drafts that go out by themselves.
     timed: Table<'e, PlaceKey, Timed>,
+    /// By account and address.
+    contacts: Database<'e, Bytes, Value<Contact>>,
+    /// Junk or not, as people judged.
+    judgements: Table<'e, JudgementKey, Judgement>,
     /// UIDs below this are in the index.
     indexed: RawTable<'e, FolderKey>,
     /// By hours since 1970.

@@ -85,6 +85,19 @@ fn style(value: &str) -> Cow<'_, str> {
     Cow::Owned(value.split(';').filter(is_harmless).collect::<Vec<_>>().join(";"))
 }
 
+/// Formatted text of our own editor: what it can make, and nothing else.
+pub fn written(html: &str) -> String {
+    let mut builder = Builder::empty();
+    builder
+        .tags(HashSet::from(["a", "b", "strong", "i", "em", "u", "s", "p", "br", "div", "ul", "ol", "li", "blockquote"]))
+        .clean_content_tags(HashSet::from(["script", "style", "title", "head"]))
+        .tag_attributes(HashMap::from([("a", HashSet::from(["href"]))]))
+        .url_schemes(HashSet::from(["http", "https", "mailto", "tel"]))
+        .url_relative(UrlRelative::Deny)
+        .link_rel(None);
+    builder.clean(html).to_string()
+}
+
 /// The text of HTML, for previews, searching and quoting: blocks become lines.
 pub fn to_text(html: &str) -> String {
     let marked = html

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use pillarbox_store::{AccountId, Card, Change, Entry, FolderId, IndexWork, Indexed, MessageId, Result, Store};
+use pillarbox_store::{AccountId, Change, Entry, FolderId, IndexWork, Indexed, MessageId, Result, Store};
 
-use super::reading;
+use super::reading::{self, Summary};
 use crate::clock;
 use crate::context::{Context, off_thread};
 
@@ -45,9 +45,12 @@ pub async fn run(context: &Arc<Context>) {
 fn index(store: &Store, account: AccountId, folder: FolderId, entries: &[(u32, Entry)]) -> Result<()> {
     let mut messages = Vec::with_capacity(entries.len());
     for &(uid, entry) in entries {
-        if let Some((card, terms)) = summary(store, entry.message)? {
-            messages.push(Indexed { message: entry.message, uid, card, terms });
+        let Some(Summary { card, terms, recipients }) = summary(store, entry.message)? else { continue };
+        if folder == FolderId::SENT {
+            let people = recipients.into_iter().map(|person| (person.name, person.address.to_lowercase())).filter(|(_, address)| address.contains('@'));
+            store.change(Change::NoteWritten { account, people: people.collect(), at: card.date }).wait()?;
         }
+        messages.push(Indexed { message: entry.message, uid, card, terms });
     }
     let below = entries.last().map_or(0, |(uid, _)| uid + 1);
     store.change(Change::Index(IndexWork { account, folder, messages, below })).wait().map(drop)
@@ -71,13 +74,13 @@ pub fn rebuild(store: &Store) -> Result<usize> {
 
 /// Card and terms of a message, read from it; `None` when it is gone. What can't be read has an empty card: one damaged
 /// message must not stop the index.
-pub fn summary(store: &Store, message: MessageId) -> Result<Option<(Card, Vec<String>)>> {
+pub fn summary(store: &Store, message: MessageId) -> Result<Option<Summary>> {
     let Some(content) = store.read(|r| r.content(message))? else { return Ok(None) };
     match reading::summary(store, &content) {
         Ok(found) => Ok(Some(found)),
         Err(error) => {
             tracing::warn!(%error, message = message.0, "a message can't be read for the index");
-            Ok(Some((Card::default(), Vec::new())))
+            Ok(Some(Summary::default()))
         }
     }
 }

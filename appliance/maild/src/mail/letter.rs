@@ -3,6 +3,8 @@
 use pillarbox_proto::address::Address;
 use pillarbox_proto::smtp::encode_base64;
 
+use super::html;
+use super::names;
 use super::structure::{Person as Correspondent, Structure, Walker};
 use crate::outbound::{encoded_words, quoted_printable};
 
@@ -24,6 +26,8 @@ pub struct Letter {
     pub bcc: String,
     pub subject: String,
     pub body: String,
+    /// The same with formatting, where it was written so; what it says counts then.
+    pub html: String,
     /// `send`, `anyway` (without the file that is spoken of), `draft`, or `autosave` by the script.
     pub order: String,
     /// When it goes out, as browsers write local times; empty: at once.
@@ -49,6 +53,7 @@ impl Letter {
             "bcc" => self.bcc = value,
             "subject" => self.subject = value,
             "body" => self.body = value,
+            "html" => self.html = value,
             "order" => self.order = value,
             "answers" => self.answers = value,
             "in_reply_to" => self.in_reply_to = value,
@@ -56,6 +61,14 @@ impl Letter {
             "draft" => self.draft = value,
             "carry" => self.carry.push(value),
             _ => {}
+        }
+    }
+
+    /// Formatted text is made harmless, and read out as plain text for those who prefer it.
+    pub fn clean(&mut self) {
+        if !self.html.is_empty() {
+            self.html = html::written(&self.html);
+            self.body = html::to_text(&self.html);
         }
     }
 
@@ -82,7 +95,7 @@ pub struct Phrases {
 /// The beginning of an answer, a forward, or a draft gone on with.
 pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Structure, text: &str) -> Letter {
     let names = |people: &[Correspondent]| people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if how == "draft" {
+    if matches!(how, "draft" | "again") {
         return Letter {
             from: structure.from.first().map(|from| from.address.clone()).unwrap_or_default(),
             to: names(&structure.to),
@@ -90,7 +103,7 @@ pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Str
             bcc: names(&structure.bcc),
             subject: structure.subject.clone(),
             body: text.to_string(),
-            draft: id.to_string(),
+            draft: if how == "draft" { id.to_string() } else { String::new() },
             references: structure.references.join(" "),
             ..Letter::default()
         };
@@ -119,6 +132,10 @@ pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Str
         );
         return letter;
     }
+    if how == "attach" {
+        (letter.subject, letter.body) = (prefixed("Fwd:"), String::new());
+        return letter;
+    }
     letter.subject = prefixed("Re:");
     letter.to = names(who);
     if how == "all" {
@@ -145,8 +162,25 @@ pub fn recipients(text: &str) -> Result<Vec<Correspondent>, String> {
     }
 }
 
-/// Header and text; flowed, quoted-printable.
-pub fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>; 3], boundary: Option<&str>) -> String {
+/// Plain text as formatted text: paragraphs, and quotes as such.
+pub fn as_html(text: &str) -> String {
+    let mut out = String::new();
+    let mut depth = 0;
+    for line in text.lines() {
+        let quoted = line.bytes().take_while(|&b| b == b'>').count();
+        let rest = line[quoted..].strip_prefix(' ').filter(|_| quoted > 0).unwrap_or(&line[quoted..]);
+        (depth..quoted).for_each(|_| out.push_str("<blockquote>"));
+        (quoted..depth).for_each(|_| out.push_str("</blockquote>"));
+        depth = quoted;
+        let escaped = rest.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        out.push_str(&format!("<div>{}</div>", if escaped.is_empty() { "<br>" } else { &escaped }));
+    }
+    (0..depth).for_each(|_| out.push_str("</blockquote>"));
+    out
+}
+
+/// Header and text, quoted-printable; formatted text goes with plain text beside it (RFC 2046 §5.1.4).
+pub fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>; 3], boundary: &str, has_files: bool) -> String {
     let person = |person: &Correspondent| match (person.name.is_empty(), person.name.is_ascii()) {
         (true, _) => person.address.clone(),
         (false, true) => format!("\"{}\" <{}>", person.name.replace(['"', '\\'], ""), person.address),
@@ -170,29 +204,46 @@ pub fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>
         out.push_str(&format!("References: {}\r\n", kept.join("\r\n ")));
     }
     out.push_str("MIME-Version: 1.0\r\nUser-Agent: Pillarbox\r\n");
-    let text = format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}\r\n", quoted_printable(&letter.body));
-    match boundary {
-        None => out.push_str(&text),
-        Some(boundary) => out.push_str(&format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{text}")),
+    let part = |kind: &str, body: &str| {
+        format!("Content-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}\r\n", quoted_printable(body))
+    };
+    let mut text = part("text/plain", &letter.body);
+    if !letter.html.is_empty() {
+        let (inner, formatted) = (format!("{boundary}-text"), part("text/html", &format!("<!doctype html><html><body>{}</body></html>", letter.html)));
+        text = format!("Content-Type: multipart/alternative; boundary=\"{inner}\"\r\n\r\n--{inner}\r\n{text}--{inner}\r\n{formatted}--{inner}--\r\n");
+    }
+    match has_files {
+        false => out.push_str(&text),
+        true => out.push_str(&format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{text}")),
     }
     out
+}
+
+/// The header of a part that is a whole message (RFC 2046 §5.2.1): it is never encoded.
+pub fn message_header(boundary: &str, name: &str) -> String {
+    let parameter = file_parameter(name);
+    format!("--{boundary}\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\nContent-Disposition: attachment;\r\n {parameter}\r\n\r\n")
 }
 
 /// The header of a file's part; its name as RFC 2231 has it, and simply for old programs.
 pub fn part_header(boundary: &str, kind: &str, name: &str) -> String {
     let is_kind = kind.split_once('/').is_some_and(|(a, b)| [a, b].iter().all(|p| !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || b"-+._".contains(&c))));
     let kind = if is_kind { kind } else { "application/octet-stream" };
-    let name: String = name.rsplit(['/', '\\']).next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(150).collect();
-    let encoded: String = name.bytes().map(|b| if b.is_ascii_alphanumeric() || b".-_".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
-    let parameter = match name.is_ascii() {
+    let parameter = file_parameter(name);
+    format!("--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n {parameter}\r\n\r\n")
+}
+
+fn file_parameter(name: &str) -> String {
+    let name = names::file_name(name);
+    let encoded = names::percent_encoded(&name);
+    match name.is_ascii() {
         true => format!("filename=\"{}\"", name.replace(['"', '\\'], "_")),
         // RFC 2231 §3: in pieces, so that no line grows long.
         false => encoded.as_bytes().chunks(60).enumerate().map(|(at, piece)| {
             let charset = if at == 0 { "utf-8''" } else { "" };
             format!("filename*{at}*={charset}{}", String::from_utf8_lossy(piece))
         }).collect::<Vec<_>>().join(";\r\n "),
-    };
-    format!("--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n {parameter}\r\n\r\n")
+    }
 }
 
 /// Octets as lines of base64.
@@ -234,10 +285,16 @@ mod tests {
         };
         let from = Correspondent { name: "Ann".into(), address: "ann@a.example".into() };
         let to = vec![Correspondent { name: "Jörg".into(), address: "j@b.example".into() }];
-        let text = header(&letter, &from, &[to, Vec::new(), Vec::new()], None);
+        let text = header(&letter, &from, &[to, Vec::new(), Vec::new()], "b", false);
         assert!(text.starts_with("From: \"Ann\" <ann@a.example>\r\nTo: =?utf-8?") && text.contains("\r\nIn-Reply-To: <1@a>\r\nReferences: <0@a>\r\n <1@a>\r\n"), "{text}");
         assert!(!text.contains("\r\nBcc") && text.contains("H=C3=A9"));
         assert!(part_header("b", "x\"y", "../Résumé.pdf").contains("application/octet-stream") && part_header("b", "a/b", "Résumé.pdf").contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.pdf"));
+        let mut formatted = Letter { html: "<p>Hé <b>you</b></p><script>x</script>".into(), ..Letter::default() };
+        formatted.clean();
+        let text = header(&formatted, &from, &Default::default(), "b", true);
+        assert!(text.contains("boundary=\"b\"\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=\"b-text\"") && text.ends_with("--b-text--\r\n"), "{text}");
+        assert!(text.contains("\r\nH=C3=A9 you\r\n") && text.contains("<b>you</b>") && !text.contains("script"), "{text}");
+        assert_eq!(as_html("a & b\n\n> x\n>> y"), "<div>a &amp; b</div><div><br></div><blockquote><div>x</div><blockquote><div>y</div></blockquote></blockquote>");
         let mut lines = Lines::default();
         let out = format!("{}{}", lines.take(&[1; 100], false), lines.take(&[2; 10], true));
         assert_eq!(out.lines().map(str::len).collect::<Vec<_>>(), [76, 72]);

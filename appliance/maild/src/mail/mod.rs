@@ -1,12 +1,16 @@
 //! Messages as people read them: their parts, their text, their words for searching.
 
 pub mod calendar;
+pub mod extract;
 pub mod html;
 pub mod index;
 pub mod letter;
+pub mod names;
 pub mod preferences;
 pub mod query;
 pub mod reading;
 pub mod structure;
 pub mod transfer;
+pub mod vcard;
+pub mod winmail;
 pub mod words;

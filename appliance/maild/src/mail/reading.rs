@@ -2,9 +2,10 @@
 
 use pillarbox_store::{Card, Content, Result, Store};
 
+use super::extract::Extractor;
 use super::html;
-use super::structure::{Part, Structure, Walker};
-use super::transfer::Decoder;
+use super::structure::{Part, Person, Structure, Walker};
+use super::winmail::{self, Winmail};
 use super::words::Terms;
 use crate::outbound::Source;
 
@@ -23,18 +24,28 @@ pub fn structure(store: &Store, content: &Content) -> Result<Structure> {
 
 /// The decoded octets of a part, at most `limit`.
 pub fn octets(store: &Store, content: &Content, part: &Part, limit: usize) -> Result<Vec<u8>> {
-    let (mut decoder, mut out, mut at) = (Decoder::new(part.encoding), Vec::new(), 0u64);
+    let (mut extractor, mut out) = (Extractor::new(part), Vec::new());
     Source::blocking(store, content, false, &mut |piece| {
-        let end = at + piece.len() as u64;
-        let (from, to) = (part.start.clamp(at, end) - at, part.end.clamp(at, end) - at);
-        if from < to && out.len() < limit {
-            decoder.push(&piece[from as usize..to as usize], &mut out);
+        if out.len() < limit {
+            extractor.push(piece, &mut out);
         }
-        at = end;
     })?;
-    decoder.finish(&mut out);
+    extractor.finish(&mut out);
     out.truncate(limit);
     Ok(out)
+}
+
+/// What is wrapped in a `winmail.dat`.
+pub fn winmail(store: &Store, content: &Content, part: &Part) -> Result<Winmail> {
+    let (mut extractor, mut walker, mut out) = (Extractor::new(part), winmail::Walker::default(), Vec::new());
+    Source::blocking(store, content, false, &mut |piece| {
+        extractor.push(piece, &mut out);
+        walker.push(&out);
+        out.clear();
+    })?;
+    extractor.finish(&mut out);
+    walker.push(&out);
+    Ok(walker.finish())
 }
 
 /// A text part as text, in whatever charset it came (RFC 2046 §4.1.2; old mail names none).
@@ -90,11 +101,20 @@ fn unflow(text: &str) -> String {
     out
 }
 
-/// What lists show of a message, and the terms it is found by.
-pub fn summary(store: &Store, content: &Content) -> Result<(Card, Vec<String>)> {
+/// What lists show of a message, the terms it is found by, and those it went to.
+#[derive(Default)]
+pub struct Summary {
+    pub card: Card,
+    pub terms: Vec<String>,
+    pub recipients: Vec<Person>,
+}
+
+/// Sums a message up.
+pub fn summary(store: &Store, content: &Content) -> Result<Summary> {
     let structure = structure(store, content)?;
     let body = plain(store, content, &structure, SEARCHED)?;
-    Ok(summarise(&structure, &body))
+    let (card, terms) = summarise(&structure, &body);
+    Ok(Summary { card, terms, recipients: [structure.to, structure.cc, structure.bcc].concat() })
 }
 
 fn summarise(structure: &Structure, body: &str) -> (Card, Vec<String>) {

@@ -69,6 +69,14 @@ pub struct Structure {
     pub references: Vec<String>,
     pub list_unsubscribe: String,
     pub unsubscribes_by_post: bool,
+    /// Who wants to be told that it was read (RFC 8098 §2.1); nobody is told by itself.
+    pub receipt_to: Vec<Person>,
+    /// The mailing list it came over (RFC 2919).
+    pub list_id: String,
+    /// The program that wrote it, as it calls itself.
+    pub program: String,
+    /// The newest Received field (RFC 5321 §4.4): this box's own.
+    pub received: String,
     pub parts: Vec<Part>,
 }
 
@@ -230,8 +238,23 @@ fn facts(message: &mail_parser::Message) -> Structure {
         references,
         list_unsubscribe: raw("List-Unsubscribe"),
         unsubscribes_by_post: raw("List-Unsubscribe-Post").eq_ignore_ascii_case("List-Unsubscribe=One-Click"),
+        receipt_to: receipt(message),
+        list_id: short(raw("List-Id")),
+        program: short(["User-Agent", "X-Mailer"].iter().map(|name| raw(name)).find(|text| !text.is_empty()).unwrap_or_default()),
+        received: short(raw("Received")),
         parts: Vec::new(),
     }
+}
+
+/// A field on one line, without what is too long for a page.
+fn short(text: String) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
+}
+
+fn receipt(message: &mail_parser::Message) -> Vec<Person> {
+    let field = message.header_raw("Disposition-Notification-To").unwrap_or_default();
+    let own = format!("To: {}\r\n\r\n", short(field.to_string()));
+    MessageParser::new().parse_headers(own.as_bytes()).map(|parsed| people(parsed.to())).filter(|_| !field.is_empty()).unwrap_or_default()
 }
 
 fn ids(value: &HeaderValue) -> Vec<String> {

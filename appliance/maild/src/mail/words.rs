@@ -22,6 +22,23 @@ pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.unicode_words().map(|word| fold(word).chars().take(LENGTH).collect())
 }
 
+/// A text in pieces: those that begin with a word that was searched for are marked. `wanted` is folded.
+pub fn marked(text: &str, wanted: &[String]) -> Vec<(String, bool)> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    for (start, word) in text.unicode_word_indices() {
+        let folded = fold(word);
+        if wanted.iter().any(|wanted| folded.starts_with(wanted.as_str())) {
+            pieces.push((text[at..start].to_string(), false));
+            pieces.push((word.to_string(), true));
+            at = start + word.len();
+        }
+    }
+    pieces.push((text[at..].to_string(), false));
+    pieces.retain(|(piece, _)| !piece.is_empty());
+    pieces
+}
+
 /// Terms of one message, each once: a letter for the field, then the word.
 #[derive(Default)]
 pub struct Terms(BTreeSet<String>);
@@ -56,6 +73,8 @@ mod tests {
         let found: Vec<String> = words("Grüße, Été-2026! it's straße@x.example").collect();
         assert_eq!(found, ["grusse", "ete", "2026", "it's", "strasse", "x.example"]);
         assert_eq!(fold("ÀÉÎ ﬁ Ⅷ"), "aei fi viii");
+        let found = marked("Ein Grüßchen, grüße!", &["gruss".to_string()]);
+        assert_eq!(found.iter().map(|(piece, is)| (piece.as_str(), *is)).collect::<Vec<_>>(), [("Ein ", false), ("Grüßchen", true), (", ", false), ("grüße", true), ("!", false)]);
         let mut terms = Terms::default();
         terms.add('b', "a b A");
         assert_eq!(terms.into_vec(), ["ba", "bb"]);

@@ -17,7 +17,7 @@ pub const BODY_OCTETS: usize = 64 * 1024;
 
 /// Nothing but our own files runs, shows or is asked for; no page of ours stands in a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
-                      frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                      frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; report-uri /policy-report";
 
 /// What the internet may see: what mail programs fetch to set themselves up, what other servers read of our TLS policy,
 /// and the proofs that a certificate authority looks at.
@@ -30,13 +30,13 @@ const PUBLIC: [&str; 6] = [
     "/autodiscover/autodiscover.json",
 ];
 /// Sent by programs, which know nothing of forms; nothing is changed by it.
-const PROGRAMS: &str = "/autodiscover/autodiscover.xml";
+const PROGRAMS: [&str; 2] = ["/autodiscover/autodiscover.xml", "/policy-report"];
 /// What stays on plain HTTP when there is a certificate: authorities and monitors ask there.
 const PLAIN: [&str; 4] = ["/.well-known/acme-challenge/", "/mail/config-v1.1.xml", "/health", "/metrics"];
 /// Pages of everybody who has a mailbox; the others are the owner's.
-const EVERYBODYS: [&str; 16] = [
+const EVERYBODYS: [&str; 17] = [
     "/", "/login", "/login/", "/logout", "/language", "/assets/", "/welcome/", "/mail", "/mail/", "/compose", "/programs", "/programs/", "/coach",
-    "/security", "/security/", "/health",
+    "/security", "/security/", "/health", "/policy-report",
 ];
 /// Names of a domain that lead here, besides the domain itself.
 const PREFIXES: [&str; 5] = ["mail.", "autoconfig.", "autodiscover.", "mta-sts.", "www."];
@@ -96,7 +96,7 @@ async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &H
         let port = settings.config.listen.https.first().map(|address| address.port()).filter(|&port| port != 443);
         return Some(to_https(name_of(host), &settings.config.hostname(), port, path, &facts));
     }
-    if *method != Method::GET && *method != Method::HEAD && !is_own_form(headers, host) && !is_one_of(path, &[PROGRAMS]) {
+    if *method != Method::GET && *method != Method::HEAD && !is_own_form(headers, host) && !is_one_of(path, &PROGRAMS) {
         return Some((StatusCode::FORBIDDEN, "This form was not sent from a page of this box.").into_response());
     }
     None

@@ -9,7 +9,6 @@ use pillarbox_proto::address::Address;
 use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Timed};
 
 use super::submit::{self, Sender};
-use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
 use crate::mail::reading;
 use crate::mail::structure::Structure;
@@ -19,9 +18,8 @@ use crate::outbound::Source;
 /// Letters sent in one look.
 const LETTERS: usize = 20;
 
-/// Sends what is due. Housekeeping calls this every second.
-pub async fn run(context: &Arc<Context>) {
-    let now = clock::now();
+/// Sends what is due at `now`, in seconds since 1970. Housekeeping calls this every second.
+pub async fn run(context: &Arc<Context>, now: u64) {
     if !context.has_space() {
         // They wait on stable storage until there is room again.
         return;
@@ -31,13 +29,13 @@ pub async fn run(context: &Arc<Context>) {
         Err(error) => return tracing::error!(%error, "letters for later can't be read"),
     };
     for (account, message, timed) in due {
-        if let Err(error) = send(context, account, message, timed).await {
+        if let Err(error) = send(context, account, message, timed, now).await {
             tracing::error!(%error, message = message.0, "a letter could not be sent; it is tried again");
         }
     }
 }
 
-async fn send(context: &Arc<Context>, account: AccountId, message: MessageId, timed: Timed) -> Result<(), Error> {
+async fn send(context: &Arc<Context>, account: AccountId, message: MessageId, timed: Timed, now: u64) -> Result<(), Error> {
     let read = context.read(move |r| {
         let entry = r.entry(account, FolderId::DRAFTS, timed.uid)?.filter(|entry| entry.message == message);
         let content = entry.map(|_| r.content(message)).transpose()?.flatten();
@@ -58,11 +56,12 @@ async fn send(context: &Arc<Context>, account: AccountId, message: MessageId, ti
         }
         Err(Refusal::Trouble(error)) => return Err(error),
     };
-    let order = MailOrder { account, folder: FolderId::DRAFTS, uids: vec![timed.uid], what, at: clock::now() };
+    let order = MailOrder { account, folder: FolderId::DRAFTS, uids: vec![timed.uid], what, at: now };
     context.store.change(Change::Mail(order)).done().await?;
     context.store.change(forget).done().await.map(drop)
 }
 
+/// Sends a stored letter to those its header names.
 async fn submit_letter(context: &Arc<Context>, account: AccountId, address: &str, structure: &Structure, content: &Content) -> Result<(), Refusal> {
     let mut recipients: Vec<Address> = Vec::new();
     for person in structure.to.iter().chain(&structure.cc).chain(&structure.bcc) {
@@ -72,6 +71,11 @@ async fn submit_letter(context: &Arc<Context>, account: AccountId, address: &str
             recipients.push(address);
         }
     }
+    submit_to(context, account, address, structure, content, recipients).await
+}
+
+/// Sends a stored letter to these.
+pub async fn submit_to(context: &Arc<Context>, account: AccountId, address: &str, structure: &Structure, content: &Content, recipients: Vec<Address>) -> Result<(), Refusal> {
     let from = structure.from.first().map_or(address, |from| from.address.as_str()).to_string();
     let sender = Sender { account, address: address.to_string(), from, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) };
     let mut submission = submit::begin(context, sender, recipients, None).await?;

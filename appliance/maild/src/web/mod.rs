@@ -6,6 +6,7 @@
 mod assets;
 mod guard;
 pub mod later;
+mod oneclick;
 mod pages;
 mod serve;
 mod session;
@@ -31,6 +32,7 @@ use crate::context::Context;
 pub fn router(context: Arc<Context>) -> Router {
     // A letter with its files; base64 makes a third more of them, and the form has words of its own.
     let letter = axum::extract::DefaultBodyLimit::max(context.settings().config.limits.message_octets as usize + guard::BODY_OCTETS);
+    let cards = axum::extract::DefaultBodyLimit::max(pages::mail::contacts::FILE);
     Router::new()
         .route("/", get(pages::start))
         .route("/setup", get(pages::setup::show).post(pages::setup::claim))
@@ -58,15 +60,20 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/doctor", get(pages::doctor::show).post(pages::doctor::examine))
         .route("/mail", get(pages::mail::list::start))
         .route("/mail/act", post(pages::mail::act::act))
+        .route("/mail/message", post(pages::mail::act::message))
+        .route("/mail/contacts", get(pages::mail::contacts::show).post(pages::mail::contacts::change))
+        .route("/mail/contacts/file", get(pages::mail::contacts::file).post(pages::mail::contacts::import).layer(cards))
         .route("/mail/folders", post(pages::mail::act::folders))
         .route("/mail/settings", get(pages::mail::settings::show).post(pages::mail::settings::save))
         .route("/mail/events", get(pages::mail::list::events))
         .route("/mail/{folder}", get(pages::mail::list::show))
         .route("/mail/{folder}/{uid}", get(pages::mail::message::show))
         .route("/mail/{folder}/{uid}/html", get(pages::mail::message::document))
-        .route("/mail/{folder}/{uid}/raw", get(pages::mail::message::raw))
-        .route("/mail/{folder}/{uid}/part/{number}", get(pages::mail::message::part))
-        .route("/compose", get(pages::mail::compose::show).post(pages::mail::compose::send).layer(letter))
+        .route("/mail/{folder}/{uid}/raw", get(pages::mail::files::raw))
+        .route("/mail/{folder}/{uid}/files", get(pages::mail::files::all))
+        .route("/mail/{folder}/{uid}/part/{number}", get(pages::mail::files::part))
+        .route("/mail/{folder}/{uid}/part/{number}/inside/{at}", get(pages::mail::files::inside))
+        .route("/compose", get(pages::mail::compose::show).post(pages::mail::send::send).layer(letter))
         .route("/programs", get(pages::programs::show))
         .route("/coach", get(pages::programs::coach))
         .route("/programs/card", get(pages::programs::card))
@@ -80,6 +87,7 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/autodiscover/autodiscover.json", get(pages::discovery::autodiscover_json))
         .route("/.well-known/mta-sts.txt", get(pages::discovery::mta_sts))
         .route("/.well-known/acme-challenge/{token}", get(pages::certificate::proof))
+        .route("/policy-report", post(pages::metrics::policy_report))
         .route("/health", get(pages::metrics::health))
         .route("/metrics", get(pages::metrics::show))
         .route("/assets/{name}", get(assets::show))

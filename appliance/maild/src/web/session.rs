@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::serve::Link;
 use super::text::Texts;
-use crate::clock;
+use crate::clock::{self, Zone};
 use crate::context::Context;
+use crate::mail::preferences::Preferences;
 use crate::settings::Progress;
 
 const COOKIE: &str = "pillarbox";
@@ -29,6 +30,8 @@ pub struct Visit {
     /// The name and port the browser used.
     pub host: String,
     pub visitor: Option<Visitor>,
+    /// The visitor's, or nobody's.
+    pub preferences: Preferences,
 }
 
 /// Somebody signed in.
@@ -56,11 +59,13 @@ where
         let missing = || axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
         let link = parts.extensions.get::<Link>().copied().ok_or_else(missing)?;
         let header = |name| parts.headers.get(name).and_then(|h| h.to_str().ok()).unwrap_or_default().to_string();
-        let visitor = visitor(&context, &parts.headers).await;
+        let (visitor, preferences) = visitor(&context, &parts.headers).await.unzip();
+        let preferences = preferences.unwrap_or_default();
+        let chosen = Texts::chosen(&preferences.language).or_else(|| Texts::chosen(&cookie_named(&parts.headers, LANGUAGE)?));
+        let texts = chosen.unwrap_or_else(|| Texts::choose(&header(header::ACCEPT_LANGUAGE)));
         Ok(Visit {
-            texts: cookie_named(&parts.headers, LANGUAGE)
-                .and_then(|chosen| Texts::chosen(&chosen))
-                .unwrap_or_else(|| Texts::choose(&header(header::ACCEPT_LANGUAGE))),
+            texts: texts.in_zone(Zone::named(&preferences.zone).unwrap_or_default()),
+            preferences,
             agent: header(header::USER_AGENT),
             host: header(header::HOST),
             link,
@@ -138,7 +143,7 @@ pub fn random() -> Result<String, String> {
     Ok(hex(&octets))
 }
 
-async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<Visitor> {
+async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<(Visitor, Preferences)> {
     let key = key(&token(headers)?);
     let (now, life) = (clock::now(), context.settings().config.web.session_hours * 3600);
     let wanted = key.clone();
@@ -147,9 +152,10 @@ async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<Visitor>
         let account = r.account_by_id(session.account)?;
         let is_owner = r.accounts()?.first().is_some_and(|(id, _)| *id == session.account);
         let progress = if is_owner { Progress::read(r)? } else { None };
-        Ok(account.map(|account| (session, account, is_owner, progress)))
+        let preferences = Preferences::read(r, session.account)?;
+        Ok(account.map(|account| (session, account, is_owner, progress, preferences)))
     });
-    let (session, account, is_owner, progress) = found.await.ok().flatten()?;
+    let (session, account, is_owner, progress, preferences) = found.await.ok().flatten()?;
     if session.seen.saturating_add(life) < now {
         // A session that is not removed now is removed when it is met next.
         let _ = context.store.change(Change::RemoveSession { key }).done().await;
@@ -160,7 +166,8 @@ async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<Visitor>
         let seen = WebSession { seen: now, ..session.clone() };
         let _ = context.store.change(Change::PutSession { key: key.clone(), session: seen }).done().await;
     }
-    Some(Visitor { account: session.account, address: account.address, is_owner, form_token: session.form_token, key, progress })
+    let visitor = Visitor { account: session.account, address: account.address, is_owner, form_token: session.form_token, key, progress };
+    Some((visitor, preferences))
 }
 
 /// Signs an account in with a fresh token (never one that was there before) and gives the cookie.

@@ -62,20 +62,20 @@ pub fn page<T: Send + 'static>(around: &impl Template, mut pieces: mpsc::Receive
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], Body::new(Pieces(receiver))).into_response()
 }
 
-/// The same for octets.
-pub struct Octets(mpsc::Receiver<Bytes>);
+/// The same for octets. A failure breaks the answer off: the browser says that the file is not whole.
+pub struct Octets(mpsc::Receiver<Result<Bytes, String>>);
 
 impl Octets {
-    pub fn new(pieces: mpsc::Receiver<Bytes>) -> Octets {
+    pub fn new(pieces: mpsc::Receiver<Result<Bytes, String>>) -> Octets {
         Octets(pieces)
     }
 }
 
 impl http_body::Body for Octets {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = std::io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|octets| Ok(BodyFrame::data(octets))))
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, std::io::Error>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|octets| octets.map(BodyFrame::data).map_err(std::io::Error::other)))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource};
 
-use crate::clock;
+use crate::clock::{self, Zone};
 
 /// English, then German; English also stands in where a text is missing.
 const CATALOGUES: [(&str, &str); 2] = [("en", include_str!("../../i18n/en.ftl")), ("de", include_str!("../../i18n/de.ftl"))];
@@ -28,10 +28,11 @@ fn bundles() -> &'static [Bundle] {
     })
 }
 
-/// The texts of one language.
+/// The texts of one language, and the zone of its times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Texts {
     language: usize,
+    zone: Zone,
 }
 
 impl Texts {
@@ -49,12 +50,21 @@ impl Texts {
         wishes.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
         let known = |language: &str| CATALOGUES.iter().position(|(name, _)| name.eq_ignore_ascii_case(language));
         let language = wishes.iter().filter(|(weight, _)| *weight > 0).find_map(|(_, language)| known(language)).unwrap_or(0);
-        Texts { language }
+        Texts { language, zone: Zone::default() }
     }
 
     /// The language a person chose, if it is one of ours.
     pub fn chosen(name: &str) -> Option<Texts> {
-        CATALOGUES.iter().position(|(known, _)| *known == name).map(|language| Texts { language })
+        CATALOGUES.iter().position(|(known, _)| *known == name).map(|language| Texts { language, zone: Zone::default() })
+    }
+
+    /// The same, with times of a zone.
+    pub fn in_zone(self, zone: Zone) -> Texts {
+        Texts { zone, ..self }
+    }
+
+    pub fn zone(&self) -> Zone {
+        self.zone
     }
 
     /// The language's name for `lang=`.
@@ -90,9 +100,9 @@ impl Texts {
         self.format(key, Some(&args))
     }
 
-    /// A time where the box stands, as people write it: today's by the clock alone, others with their day.
+    /// A time in the reader's zone, as people write it: today's by the clock alone, others with their day.
     pub fn moment(&self, at: u64, now: u64) -> String {
-        let ([day, month, year, hour, minute], [today, this_month, this_year, ..]) = (clock::local(at), clock::local(now));
+        let ([day, month, year, hour, minute], [today, this_month, this_year, ..]) = (clock::local(at, self.zone), clock::local(now, self.zone));
         let time = format!("{hour:02}:{minute:02}");
         if (day, month, year) == (today, this_month, this_year) {
             return self.with("time-today", "time", &time).into_owned();

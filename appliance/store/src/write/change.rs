@@ -3,6 +3,7 @@
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
 use crate::error::{Error, Result};
 use crate::card::Timed;
+use crate::contact::Contact;
 use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey, MessageId};
 use crate::mailbox::FolderName;
 use crate::owner::{Hour, OneTimeLink, SecondFactor, SignIn, SignInKey};
@@ -60,6 +61,10 @@ pub enum Change {
     RemoveFolder { account: AccountId, folder: FolderId },
     /// When a letter among the drafts goes out by itself; `None`: not at all.
     SetTimed { account: AccountId, message: MessageId, timed: Option<Timed> },
+    /// Contacts by their addresses, lower case; `None` removes one.
+    PutContacts { account: AccountId, contacts: Vec<(String, Option<Contact>)> },
+    /// Names and addresses somebody wrote to.
+    NoteWritten { account: AccountId, people: Vec<(String, String)>, at: u64 },
     Index(IndexWork),
     ClearIndex,
 }
@@ -190,6 +195,8 @@ impl Work<'_, '_> {
             Change::RenameFolder { account, folder, name } => self.rename_own_folder(*account, *folder, name),
             Change::RemoveFolder { account, folder } => self.remove_own_folder(*account, *folder),
             Change::SetTimed { account, message, timed } => self.set_timed(*account, *message, *timed),
+            Change::PutContacts { account, contacts } => self.put_contacts(*account, contacts),
+            Change::NoteWritten { account, people, at } => self.note_written(*account, people, *at),
             Change::Index(work) => self.index(work),
             Change::ClearIndex => self.clear_index(),
         }

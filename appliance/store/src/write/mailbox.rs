@@ -3,6 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::codec::Record;
+use crate::contact::JudgementKey;
 use crate::content::Location;
 use crate::error::{Error, Result};
 use crate::key::{AccountId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, MailKey, MessageId, ReportKey};
@@ -194,6 +195,8 @@ impl Work<'_, '_> {
             Location::File(_) => 0,
         };
         self.tables.cards.delete(self.txn, &message).map_err(Error::lmdb(doing))?;
+        let judged = JudgementKey { message, account: AccountId(0) }..=JudgementKey { message, account: AccountId(u32::MAX) };
+        self.tables.judgements.delete_range(self.txn, &judged).map_err(Error::lmdb(doing))?;
         for part in 0..=parts {
             self.tables.content.delete(self.txn, &ContentKey { message, part }).map_err(Error::lmdb(doing))?;
         }

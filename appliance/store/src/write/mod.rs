@@ -6,6 +6,7 @@
 
 mod change;
 mod collect;
+mod contact;
 mod deliver;
 mod mailbox;
 mod maintain;

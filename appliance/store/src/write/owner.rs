@@ -66,6 +66,7 @@ impl Work<'_, '_> {
     /// What an account leaves behind when it goes.
     pub(super) fn forget_account(&mut self, account: AccountId) -> Result<()> {
         self.remove_links(account)?;
+        self.forget_contacts(account)?;
         self.tables.factors.delete(self.txn, &account).map_err(Error::lmdb(DOING))?;
         self.tables.settings.delete(self.txn, &format!("preferences:{}", account.0)).map_err(Error::lmdb(DOING))?;
         let timed = PlaceKey { account, message: MessageId(0) }..=PlaceKey { account, message: MessageId(u64::MAX) };

@@ -3,6 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::card::{BLOCK_BITS, Card, PlaceKey, Places, Timed, number, posting};
+use crate::contact::Judgement;
 use crate::error::{Error, Result};
 use crate::key::{AccountId, FolderId, FolderKey, MailKey, MessageId};
 use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
@@ -30,6 +31,8 @@ pub struct MailOrder {
 pub enum MailWhat {
     Flag { add: Flags, remove: Flags },
     Move { to: FolderId },
+    /// Moved to the junk folder, or from it to the inbox; what its reader said is kept for a filter to learn from.
+    Judge { is_junk: bool },
     /// For good, as many as one commit may free ([`Changed::Left`] tells of the rest); `code` stands in the ledger.
     Delete { code: ShortCode },
 }
@@ -71,6 +74,13 @@ impl Work<'_, '_> {
             MailWhat::Move { to } => {
                 self.state(FolderKey { account: order.account, folder: to })?;
                 self.move_entries(folder, to, &uids, order.at)?;
+            }
+            MailWhat::Judge { is_junk } => {
+                let to = if is_junk { FolderId::JUNK } else { FolderId::INBOX };
+                self.judge(folder, &uids, Judgement { is_junk, at: order.at })?;
+                if to != order.folder {
+                    self.move_entries(folder, to, &uids, order.at)?;
+                }
             }
             MailWhat::Delete { code } => return self.delete_for_good(folder, &uids, order.at, code),
         }

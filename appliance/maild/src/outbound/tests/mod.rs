@@ -3,6 +3,6 @@
 
 mod delivery;
 pub mod peer;
-mod security;
+pub mod security;
 pub mod world;
 mod zone;

@@ -96,7 +96,7 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
     let last = |wanted: &[Fate]| ledger.iter().find(|(_, r)| wanted.contains(&r.fate)).map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now));
     let tile = |label: &str, value: String, note: String| Tile { label: t.get(label).into_owned(), value, note };
     let certificate = context.certificates.facts();
-    let (free, size) = disk(&context);
+    let (free, size) = context.disk();
     let days = certificate.ends.saturating_sub(now) / DAY;
     let certificate_note = t.get(if certificate.is_self_signed { "home-self-signed" } else { "home-issued" }).into_owned();
     let memory = about::memory().map_or_else(|| "-".into(), |octets| format!("{:.0} MB", octets as f64 / 1e6));
@@ -169,12 +169,6 @@ fn pictures(t: Texts, rows: &[(u64, Hour)], hour: u64, size: u64) -> Vec<Picture
         picture("home-oldest", t.count("home-oldest-note", longest.div_ceil(60)).into_owned(), &|title| svg::curve(&oldest, longest.max(3600), title)),
         picture("home-disk-picture", gigabytes(disk.last().copied().unwrap_or(0)), &|title| svg::curve(&disk, size, title)),
     ]
-}
-
-/// Free and all octets of the data partition.
-fn disk(context: &Context) -> (u64, u64) {
-    nix::sys::statvfs::statvfs(&context.settings().config.data)
-        .map_or((0, 0), |s| (s.blocks_available() * s.fragment_size(), s.blocks() * s.fragment_size()))
 }
 
 fn gigabytes(octets: u64) -> String {

@@ -15,6 +15,7 @@ use crate::auth::{Identity, Verdict, factor};
 use crate::clock;
 use crate::context::WEB;
 use crate::history::What;
+use crate::mail::preferences::Preferences;
 use crate::web::session::{self, Person, Visit};
 use crate::web::text::Texts;
 
@@ -216,6 +217,12 @@ pub struct Language {
 /// A person chooses the language of the pages.
 pub async fn language(visit: Visit, Form(form): Form<Language>) -> Response {
     let texts = Texts::chosen(&form.language).unwrap_or(visit.texts);
+    if let Some(visitor) = &visit.visitor {
+        let preferences = Preferences { language: texts.lang().into(), ..visit.preferences.clone() };
+        if let Err(error) = visit.context.store.change(preferences.change(visitor.account)).done().await {
+            return super::trouble(&visit, &error);
+        }
+    }
     // Only paths of ours: nobody is led elsewhere by a form.
     let is_ours = form.back.starts_with('/') && !form.back.starts_with("//") && form.back.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/');
     redirect_with(session::language_cookie(texts), if is_ours { &form.back } else { "/" })

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -27,6 +28,18 @@ pub async fn health(State(context): State<Arc<Context>>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
+/// Octets of a browser's report that stand in the log.
+const REPORT: usize = 400;
+
+/// A browser kept a page of ours, or mail in it, from doing something (CSP level 2, §4.4). It is a sign that something got
+/// through the first lock; nothing else follows from it, for anybody could send such a report.
+pub async fn policy_report(State(context): State<Arc<Context>>, body: axum::body::Bytes) -> StatusCode {
+    context.policy_reports.fetch_add(1, Ordering::Relaxed);
+    let text: String = String::from_utf8_lossy(&body).chars().take(REPORT).collect();
+    tracing::warn!(report = %text.escape_debug(), "a browser kept a page from doing something");
+    StatusCode::NO_CONTENT
+}
+
 /// Numbers of the current hour and of now.
 pub async fn show(State(context): State<Arc<Context>>) -> Response {
     let (hour, own) = (clock::now() / 3600, context.clone());
@@ -50,6 +63,7 @@ pub async fn show(State(context): State<Arc<Context>>) -> Response {
     gauge("clock_trusted", "1 while the clock can be believed.", u64::from(clock::is_trusted()));
     gauge("certificate_end_seconds", "End of the certificate, seconds since 1970.", certificate);
     gauge("memory_bytes", "The server's share of memory.", about::memory().unwrap_or(0));
+    gauge("policy_reports", "Things that browsers kept pages, or mail in them, from doing.", context.policy_reports.load(Ordering::Relaxed));
     gauge("uptime_seconds", "Since the server was started.", context.started.elapsed().as_secs());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

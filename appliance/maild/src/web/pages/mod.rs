@@ -70,7 +70,7 @@ const SECTIONS: [Section; 4] = [
 ];
 /// What everybody has.
 const MAIL: Section = Section { name: "nav-webmail", pages: &[("/mail", "nav-webmail")] };
-const OWN: Section = Section { name: "nav-own", pages: &[("/mail/settings", "nav-mail-settings"), ("/programs", "nav-programs"), ("/coach", "nav-coach"), ("/security", "nav-security")] };
+const OWN: Section = Section { name: "nav-own", pages: &[("/mail/contacts", "nav-contacts"), ("/mail/settings", "nav-mail-settings"), ("/programs", "nav-programs"), ("/coach", "nav-coach"), ("/security", "nav-security")] };
 
 /// One link of a navigation.
 pub struct Item {
@@ -191,6 +191,11 @@ struct NoticePage {
 /// A page of one sentence and a way on.
 pub fn notice(visit: &Visit, status: StatusCode, title: &'static str, text: &'static str) -> Response {
     page(status, &NoticePage { frame: Frame::new(visit, "", title), text: visit.texts.get(text).into_owned() })
+}
+
+/// A page with what the box itself answered.
+fn said(visit: &Visit, text: String) -> Response {
+    page(StatusCode::CONFLICT, &NoticePage { frame: Frame::new(visit, "", "trouble-title"), text })
 }
 
 /// The world failed: the person hears that and what to do, the log why.

@@ -2,12 +2,17 @@
 
 use axum::extract::RawForm;
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{Change, Changed, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat};
+use pillarbox_proto::address::Address;
+use pillarbox_store::{AccountId, Change, Changed, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat};
 
 use super::failed;
+use super::message::unsubscribe;
 use crate::clock;
 use crate::context::fresh_code;
+use crate::mail::preferences::PICTURES_FROM;
+use crate::msa::Refusal;
 use crate::web::pages::is_own;
+use crate::web::{later, oneclick};
 use crate::web::session::{Person, Visit};
 
 /// Characters of a folder's name.
@@ -68,6 +73,7 @@ pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Re
         };
         let target = match what {
             MailWhat::Move { to } => Some(to),
+            MailWhat::Judge { is_junk } => Some(if is_junk { FolderId::JUNK } else { FolderId::INBOX }),
             _ => None,
         };
         let account = visitor.account;
@@ -107,8 +113,8 @@ fn what(order: &str, folder: FolderId, to: &str) -> Option<MailWhat> {
         "unflag" => flag(none, Flags::FLAGGED),
         "delete" if folder == FolderId::TRASH => Some(MailWhat::Delete { code: fresh_code() }),
         "delete" => Some(MailWhat::Move { to: FolderId::TRASH }),
-        "junk" => Some(MailWhat::Move { to: FolderId::JUNK }),
-        "not-junk" => Some(MailWhat::Move { to: FolderId::INBOX }),
+        "junk" => Some(MailWhat::Judge { is_junk: true }),
+        "not-junk" => Some(MailWhat::Judge { is_junk: false }),
         "move" => to.parse().ok().map(|to| MailWhat::Move { to: FolderId(to) }),
         _ => None,
     }
@@ -123,9 +129,57 @@ fn parse_undo(text: &str) -> Option<(FolderId, Vec<u32>, FolderId)> {
     (first <= last && last - first < MAIL_ORDER as u32).then(|| (folder, (first..=last).collect(), to))
 }
 
-async fn next_uid(visit: &Visit, account: pillarbox_store::AccountId, folder: Option<FolderId>) -> Result<Option<u32>, Error> {
+async fn next_uid(visit: &Visit, account: AccountId, folder: Option<FolderId>) -> Result<Option<u32>, Error> {
     let Some(folder) = folder else { return Ok(None) };
     Ok(visit.context.read(move |r| r.folder(account, folder)).await?.map(|state| state.next_uid))
+}
+
+/// What a person does with one message besides moving it: pictures of its sender from now on, leaving its mailing list,
+/// sending it again to one recipient.
+pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
+    let fields = Fields::parse(&octets);
+    if !is_own(&visitor, fields.one("token")) {
+        return super::super::stale(&visit);
+    }
+    let Some((folder, uid)) = parse_id(fields.one("id")) else { return super::missing(&visit) };
+    let (content, structure) = match super::files::taken_apart(&visit, &visitor, folder.0, uid).await {
+        Ok(found) => found,
+        Err(answer) => return answer,
+    };
+    let here = format!("/mail/{}/{uid}", folder.0);
+    match fields.one("order") {
+        "pictures" => {
+            let sender = structure.from.first().map(|from| from.address.to_lowercase()).unwrap_or_default();
+            let mut preferences = visit.preferences.clone();
+            if preferences.pictures_from.len() < PICTURES_FROM && !sender.is_empty() {
+                preferences.pictures_from.insert(sender);
+            }
+            match visit.context.store.change(preferences.change(visitor.account)).done().await {
+                Ok(_) => Redirect::to(&here).into_response(),
+                Err(error) => failed(&visit, &error),
+            }
+        }
+        "leave" => {
+            let Some(target) = oneclick::target(&unsubscribe(&structure.list_unsubscribe)) else { return super::missing(&visit) };
+            let outcome = match oneclick::leave(&visit.context, &target, oneclick::is_public).await {
+                Ok(()) => "left",
+                Err(why) => {
+                    tracing::info!(host = target.host, why, "a mailing list could not be left");
+                    "not-left"
+                }
+            };
+            Redirect::to(&format!("{here}?list={outcome}")).into_response()
+        }
+        "again" => {
+            let Ok(to) = Address::parse(fields.one("to")) else { return super::missing(&visit) };
+            match later::submit_to(&visit.context, visitor.account, &visitor.address, &structure, &content, vec![to]).await {
+                Ok(()) => Redirect::to("/mail/2").into_response(),
+                Err(Refusal::Said(reply)) => super::super::said(&visit, reply.lines.join(" ")),
+                Err(Refusal::Trouble(error)) => failed(&visit, &error),
+            }
+        }
+        _ => Redirect::to(&here).into_response(),
+    }
 }
 
 /// Folders of one's own.
@@ -139,7 +193,7 @@ pub async fn folders(Person(visit, visitor): Person, RawForm(octets): RawForm) -
     let account = visitor.account;
     let change = match fields.one("order") {
         "make" if !name.is_empty() => Change::MakeFolder { account, name },
-        "rename" if !name.is_empty() => Change::RenameFolder { account, folder, name },
+        "rename" if !name.is_empty() => return rename(&visit, account, folder, fields.one("within"), &name).await,
         "remove" => Change::RemoveFolder { account, folder },
         _ => return Redirect::to("/mail/1").into_response(),
     };
@@ -149,6 +203,30 @@ pub async fn folders(Person(visit, visitor): Person, RawForm(octets): RawForm) -
         Err(Error::Invalid { .. }) => super::super::notice(&visit, axum::http::StatusCode::CONFLICT, "folder-full-title", "folder-full"),
         Err(error) => failed(&visit, &error),
     }
+}
+
+/// Renames or moves a folder, and those within it with it: a folder within another has its name in front, `Customers/Berlin`.
+async fn rename(visit: &Visit, account: AccountId, folder: FolderId, within: &str, name: &str) -> Response {
+    let folders = match visit.context.read(move |r| r.folders(account)).await {
+        Ok(folders) => folders,
+        Err(error) => return failed(visit, &error),
+    };
+    let known = |id: FolderId| folders.iter().find(|(known, ..)| *known == id).map(|(_, name, _)| name.clone());
+    let Some(old) = known(folder) else { return Redirect::to("/mail/1").into_response() };
+    let parent = within.parse().ok().map(FolderId).filter(|id| id.0 >= 16 && *id != folder).and_then(known);
+    // Never into one of its own.
+    let parent = parent.filter(|parent| !format!("{parent}/").starts_with(&format!("{old}/")));
+    let name = name.replace('/', "-");
+    let new = parent.map_or(name.clone(), |parent| format!("{parent}/{name}"));
+    for (id, known, _) in &folders {
+        let Some(rest) = known.strip_prefix(old.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/')) else { continue };
+        let change = Change::RenameFolder { account, folder: *id, name: format!("{new}{rest}") };
+        match visit.context.store.change(change).done().await {
+            Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => {}
+            Err(error) => return failed(visit, &error),
+        }
+    }
+    Redirect::to(&format!("/mail/{}", folder.0)).into_response()
 }
 
 #[cfg(test)]

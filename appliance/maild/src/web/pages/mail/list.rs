@@ -11,12 +11,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_store::{AccountId, Card, Entry, Error, Flags, FolderId, Found};
 use serde::Deserialize;
 
-use super::{Folder, failed, folder_name, frame, missing, shown};
+use super::{Folder, failed, folder_name, frame, missing, shown, size};
 use crate::clock;
 use crate::context::{Context, off_thread};
 use crate::mail::index::{self, FRESH};
-use crate::mail::preferences::Preferences;
 use crate::mail::query;
+use crate::mail::words::marked;
 use crate::web::pages::{Frame, page};
 use crate::web::session::Person;
 use crate::web::stream;
@@ -46,6 +46,11 @@ struct ListPage {
     /// A letter that goes out in a moment: `folder.uid`.
     later: String,
     unseen: u32,
+    /// New mail is shown outside the window too.
+    notifies: bool,
+    /// Folders this one can be moved into.
+    parents: Vec<Folder>,
+    used: String,
 }
 
 struct Row {
@@ -54,8 +59,10 @@ struct Row {
     folder: u32,
     uid: u32,
     who: String,
-    subject: String,
-    preview: String,
+    /// Subject and preview in pieces: those that were searched for are marked.
+    subject: Vec<(String, bool)>,
+    preview: Vec<(String, bool)>,
+    plain_subject: String,
     at: String,
     is_unread: bool,
     is_flagged: bool,
@@ -93,6 +100,7 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
     let Some((_, name, state)) = folders.iter().find(|(id, ..)| *id == folder) else { return missing(&visit) };
     let (name, unseen) = (folder_name(visit.texts, folder, name), state.unseen);
     let query = query::Query::parse(&asked.q);
+    let words = query.words.clone();
     let t = visit.texts;
     let found = match query.is_empty() {
         true => listed(&visit.context, account, folder, before).await,
@@ -112,14 +120,10 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
     found.truncate(ROWS);
     let names = |id: FolderId| folders.iter().find(|(known, ..)| *known == id).map_or_else(String::new, |(id, name, _)| folder_name(t, *id, name));
     let place = |id| if asked.q.is_empty() { String::new() } else { names(id) };
-    let preferences = match visit.context.read(move |r| Preferences::read(r, account)).await {
-        Ok(preferences) => preferences,
-        Err(error) => return failed(&visit, &error),
-    };
-    if !preferences.conversations {
+    if !visit.preferences.conversations {
         found.iter_mut().for_each(|(_, card)| card.conversation = 0);
     }
-    let rows = rows(t, found, folder == FolderId::SENT || folder == FolderId::DRAFTS, place);
+    let rows = rows(t, found, folder == FolderId::SENT || folder == FolderId::DRAFTS, place, &words);
     let mut frame = frame(&visit, "mail-title");
     frame.title = name.clone();
     let shown = ListPage {
@@ -135,6 +139,9 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
         undo: asked.undo.chars().filter(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | ':')).take(60).collect(),
         later: super::act::parse_id(&asked.later).map_or_else(String::new, |(folder, uid)| format!("{}.{uid}", folder.0)),
         unseen,
+        notifies: visit.preferences.notifies,
+        parents: shown(t, &folders, folder).into_iter().filter(|one| one.is_own && !one.is_here).collect(),
+        used: size(folders.iter().map(|(_, _, state)| state.octets).sum()),
     };
     page(StatusCode::OK, &shown)
 }
@@ -158,7 +165,7 @@ fn with_cards(store: &pillarbox_store::Store, found: Vec<(Found, Option<Card>)>)
     let card = |(one, card): (Found, Option<Card>)| {
         let card = match card {
             Some(card) => card,
-            None => index::summary(store, one.entry.message)?.map(|(card, _)| card).unwrap_or_default(),
+            None => index::summary(store, one.entry.message)?.map(|summary| summary.card).unwrap_or_default(),
         };
         Ok((one, card))
     };
@@ -175,10 +182,10 @@ async fn searched(context: &Arc<Context>, account: AccountId, query: query::Quer
             for (uid, entry) in one.entries.into_iter().rev().take(FRESH) {
                 let found = Found { folder: one.folder, uid, entry };
                 if query.passes(&found, folder)
-                    && let Some((card, terms)) = index::summary(&store, entry.message)?
-                    && query.matches(&terms)
+                    && let Some(summary) = index::summary(&store, entry.message)?
+                    && query.matches(&summary.terms)
                 {
-                    rows.push((found, card));
+                    rows.push((found, summary.card));
                 }
             }
         }
@@ -195,7 +202,7 @@ async fn searched(context: &Arc<Context>, account: AccountId, query: query::Quer
     .await
 }
 
-fn rows(t: Texts, found: Rows, shows_recipient: bool, place: impl Fn(FolderId) -> String) -> Vec<Row> {
+fn rows(t: Texts, found: Rows, shows_recipient: bool, place: impl Fn(FolderId) -> String, words: &[String]) -> Vec<Row> {
     let now = clock::now();
     let mut rows: Vec<(u64, Row)> = Vec::new();
     for (one, card) in found {
@@ -207,21 +214,22 @@ fn rows(t: Texts, found: Rows, shows_recipient: bool, place: impl Fn(FolderId) -
             known.is_unread |= !one.entry.flags.contains(Flags::SEEN);
             continue;
         }
-        rows.push((card.conversation, row(t, one.folder, one.uid, one.entry, card, shows_recipient, now, place(one.folder))));
+        rows.push((card.conversation, row(t, one.folder, one.uid, one.entry, card, shows_recipient, now, place(one.folder), words)));
     }
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
 #[allow(clippy::too_many_arguments)] // the columns of a row
-fn row(t: Texts, folder: FolderId, uid: u32, entry: Entry, card: Card, shows_recipient: bool, now: u64, place: String) -> Row {
+fn row(t: Texts, folder: FolderId, uid: u32, entry: Entry, card: Card, shows_recipient: bool, now: u64, place: String, words: &[String]) -> Row {
     let from = if card.from_name.is_empty() { card.from } else { card.from_name };
     Row {
         id: format!("{}.{uid}", folder.0),
         folder: folder.0,
         uid,
         who: if shows_recipient { card.to } else { from },
-        subject: if card.subject.is_empty() { t.get("mail-no-subject").into_owned() } else { card.subject },
-        preview: card.preview,
+        plain_subject: card.subject.clone(),
+        subject: if card.subject.is_empty() { vec![(t.get("mail-no-subject").into_owned(), false)] } else { marked(&card.subject, words) },
+        preview: marked(&card.preview, words),
         at: t.moment(entry.saved_at, now),
         is_unread: !entry.flags.contains(Flags::SEEN),
         is_flagged: entry.flags.contains(Flags::FLAGGED),

@@ -3,8 +3,12 @@
 
 pub mod act;
 pub mod compose;
+pub mod contacts;
+pub mod fate;
+pub mod files;
 pub mod list;
 pub mod message;
+pub mod send;
 pub mod settings;
 
 use pillarbox_store::{AccountId, Content, Entry, Error, FolderId, FolderState};
@@ -17,11 +21,22 @@ use crate::web::text::Texts;
 #[derive(Clone, Debug)]
 pub struct Folder {
     pub id: FolderId,
+    /// The last part of its name, and how deep it lies within others.
     pub name: String,
+    pub depth: usize,
+    /// All of its name.
+    pub path: String,
     pub unseen: u32,
     pub is_here: bool,
     /// Made by the person: can be renamed and removed.
     pub is_own: bool,
+}
+
+impl Folder {
+    /// Whether it lies directly in another.
+    fn is_within(&self, parent: &Folder) -> bool {
+        self.path.rsplit_once('/').is_some_and(|(front, _)| front == parent.path)
+    }
 }
 
 /// Folders everybody has are named in the reader's language.
@@ -40,13 +55,18 @@ fn folder_name(t: Texts, id: FolderId, name: &str) -> String {
 fn shown(t: Texts, found: &[(FolderId, String, FolderState)], here: FolderId) -> Vec<Folder> {
     let folder = |(id, name, state): &(FolderId, String, FolderState)| Folder {
         id: *id,
-        name: folder_name(t, *id, name),
+        name: folder_name(t, *id, name.rsplit('/').next().unwrap_or_default()),
+        depth: name.matches('/').count().min(4),
+        path: folder_name(t, *id, name),
         // Unread is of interest where mail comes in.
         unseen: if matches!(*id, FolderId::SENT | FolderId::DRAFTS | FolderId::TRASH) { 0 } else { state.unseen },
         is_here: *id == here,
         is_own: id.0 >= 16,
     };
-    found.iter().map(folder).collect()
+    let mut folders: Vec<Folder> = found.iter().map(folder).collect();
+    // Those everybody has, then one's own by name: a folder stands before those within it.
+    folders.sort_by_cached_key(|folder| (folder.is_own, if folder.is_own { folder.path.to_lowercase().replace('/', "\u{1}") } else { String::new() }));
+    folders
 }
 
 /// A message of a person's own: its entry and content.

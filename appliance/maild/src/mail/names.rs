@@ -1,0 +1,55 @@
+//! Names of files, as senders and browsers give them: never a path, never more than a name.
+
+/// Characters of a name that are kept.
+const LENGTH: usize = 150;
+
+/// The last part of what may be a path, without anything that steers a terminal or a header.
+pub fn file_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let is_plain = |c: &char| !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    last.chars().filter(is_plain).take(LENGTH).collect()
+}
+
+/// A name in percent-encoded octets, as RFC 8187 and RFC 2231 have it.
+pub fn percent_encoded(name: &str) -> String {
+    let octet = |b: u8| if b.is_ascii_alphanumeric() || b".-_".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    name.bytes().map(octet).collect()
+}
+
+/// A `Content-Disposition` (RFC 6266 §4): plain for old programs, whole for new ones.
+pub fn disposition(name: &str, kind: &str) -> String {
+    let name = file_name(name);
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' }).collect();
+    format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{}", percent_encoded(&name))
+}
+
+/// Names that differ from each other, for files that lie together: `a.pdf`, `a (2).pdf`.
+pub fn distinct(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut taken = std::collections::HashSet::new();
+    let mut one = |name: String| {
+        let name = match file_name(&name) {
+            name if name.trim_matches(['.', ' ']).is_empty() => "file".to_string(),
+            name => name,
+        };
+        let (stem, ending) = name.rsplit_once('.').map_or((name.clone(), String::new()), |(stem, ending)| (stem.to_string(), format!(".{ending}")));
+        let numbered = (2..).map(|n| format!("{stem} ({n}){ending}"));
+        let mut found = [name].into_iter().chain(numbered).filter(|name| taken.insert(name.to_lowercase()));
+        found.next().unwrap_or_default()
+    };
+    names.into_iter().map(&mut one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_stay_names() {
+        assert_eq!(disposition("../../etc/passwd", "attachment"), "attachment; filename=\"passwd\"; filename*=UTF-8''passwd");
+        assert_eq!(disposition("Rés\"umé\r\n.pdf", "inline"), "inline; filename=\"R_s_um_.pdf\"; filename*=UTF-8''R%C3%A9s%22um%C3%A9.pdf");
+        // A name that reads "exe.pdf" from the right must not be "fdp.exe".
+        assert_eq!(file_name("in\u{202e}fdp.exe"), "infdp.exe");
+        let names = ["a.pdf", "A.pdf", "x/a.pdf", "", "..", "noending"].map(String::from);
+        assert_eq!(distinct(names), ["a.pdf", "A (2).pdf", "a (3).pdf", "file", "file (2)", "noending"]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Contacts as other programs keep them: vCard 3.0 and 4.0 in (RFC 2426, RFC 6350), 3.0 out, which all of them read.
+
+use pillarbox_proto::address::Address;
+use pillarbox_store::Contact;
+
+/// Contacts of one file.
+const CARDS: usize = 5_000;
+/// Properties that go into the note.
+const NOTED: [&str; 4] = ["TEL", "ORG", "TITLE", "NOTE"];
+
+/// Reads a file of cards: each address with its contact. Cards without an address are left out, and counted.
+pub fn parse(text: &str) -> (Vec<(String, Contact)>, usize) {
+    // RFC 6350 §3.2: a line that begins with a blank goes on with the one before.
+    let unfolded = text.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
+    let (mut found, mut skipped) = (Vec::new(), 0);
+    let mut card: Option<Card> = None;
+    for line in unfolded.lines() {
+        let Some((head, value)) = line.split_once(':') else { continue };
+        // `item1.EMAIL;TYPE=work:…`
+        let name = head.split(';').next().unwrap_or_default().rsplit('.').next().unwrap_or_default().to_ascii_uppercase();
+        let is_quoted = head.to_ascii_uppercase().contains("ENCODING=QUOTED-PRINTABLE");
+        let value = if is_quoted { quoted(value) } else { value.to_string() };
+        match (name.as_str(), &mut card) {
+            ("BEGIN", _) => card = Some(Card::default()),
+            ("END", _) => {
+                let Some(card) = card.take() else { continue };
+                skipped += usize::from(card.addresses.is_empty());
+                found.extend(card.into_contacts());
+                if found.len() >= CARDS {
+                    break;
+                }
+            }
+            (name, Some(card)) => card.take(name, &value),
+            _ => {}
+        }
+    }
+    (found, skipped)
+}
+
+#[derive(Default)]
+struct Card {
+    name: String,
+    notes: Vec<String>,
+    addresses: Vec<String>,
+}
+
+impl Card {
+    fn take(&mut self, name: &str, value: &str) {
+        match name {
+            "FN" => self.name = unescaped(value),
+            // Family, given: only where there is no name as a whole.
+            "N" if self.name.is_empty() => {
+                let parts: Vec<String> = split(value).into_iter().take(2).collect();
+                self.name = parts.iter().rev().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ");
+            }
+            "EMAIL" => {
+                if let Ok(address) = Address::parse(unescaped(value).trim().trim_start_matches("mailto:")) {
+                    self.addresses.push(address.canonical());
+                }
+            }
+            name if NOTED.contains(&name) => {
+                let text = split(value).join(" ").trim().trim_start_matches("tel:").to_string();
+                if !text.is_empty() {
+                    self.notes.push(text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn into_contacts(self) -> Vec<(String, Contact)> {
+        let contact = Contact { name: clean(&self.name), note: self.notes.join("\n"), is_kept: true, ..Contact::default() };
+        self.addresses.into_iter().map(|address| (address, contact.clone())).collect()
+    }
+}
+
+/// A name on one line.
+pub fn clean(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().chars().take(200).collect()
+}
+
+/// Components of a value, at unescaped semicolons.
+fn split(value: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        let last = parts.len() - 1;
+        match c {
+            '\\' => match chars.next() {
+                Some('n' | 'N') => parts[last].push('\n'),
+                Some(other) => parts[last].push(other),
+                None => {}
+            },
+            ';' => parts.push(String::new()),
+            c => parts[last].push(c),
+        }
+    }
+    parts
+}
+
+fn unescaped(value: &str) -> String {
+    split(value).join(";")
+}
+
+/// Quoted-printable, as version 2.1 had it.
+fn quoted(value: &str) -> String {
+    let mut octets = Vec::new();
+    let mut decoder = super::transfer::Decoder::new(super::transfer::Encoding::QuotedPrintable);
+    decoder.push(value.as_bytes(), &mut octets);
+    decoder.finish(&mut octets);
+    String::from_utf8_lossy(&octets).into_owned()
+}
+
+/// All contacts as a file.
+pub fn write(contacts: &[(String, Contact)]) -> String {
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('\n', "\\n").replace(',', "\\,").replace(';', "\\;").replace('\r', "");
+    let mut out = String::new();
+    for (address, contact) in contacts {
+        let name = if contact.name.is_empty() { address } else { &contact.name };
+        let (given, family) = name.rsplit_once(' ').map_or((name.as_str(), ""), |(given, family)| (given, family));
+        let mut lines = vec![
+            "BEGIN:VCARD".to_string(),
+            "VERSION:3.0".to_string(),
+            format!("FN:{}", escaped(name)),
+            format!("N:{};{};;;", escaped(family), escaped(given)),
+            format!("EMAIL;TYPE=INTERNET:{}", escaped(address)),
+        ];
+        if !contact.note.is_empty() {
+            lines.push(format!("NOTE:{}", escaped(&contact.note)));
+        }
+        lines.push("END:VCARD".to_string());
+        lines.iter().for_each(|line| folded(line, &mut out));
+    }
+    out
+}
+
+/// Lines of at most 75 octets (RFC 2426 §2.6).
+fn folded(line: &str, out: &mut String) {
+    let mut rest = line;
+    loop {
+        let end = rest.floor_char_boundary(74);
+        out.push_str(&rest[..end]);
+        out.push_str("\r\n");
+        rest = &rest[end..];
+        if rest.is_empty() {
+            return;
+        }
+        out.push(' ');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cards_of_other_programs_are_read() {
+        let text = "BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ann Example\\, PhD\r\nitem1.EMAIL;TYPE=work:Ann@Example.ORG\r\nEMAIL:ann@home.example\r\nTEL;TYPE=cell:+49 1\r\n 23\r\nORG:Box;Ltd\r\nEND:VCARD\r\n\
+            BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;J=C3=B6rg;;;\r\nEMAIL:j@x.example\r\nEND:VCARD\r\nBEGIN:VCARD\r\nFN:Nobody\r\nEND:VCARD\r\n";
+        let (found, skipped) = parse(text);
+        assert_eq!(skipped, 1);
+        let row = |at: usize| (found[at].0.as_str(), found[at].1.name.as_str(), found[at].1.note.as_str());
+        assert_eq!(row(0), ("ann@example.org", "Ann Example, PhD", "+49 123\nBox Ltd"));
+        assert_eq!((row(1).0, row(2)), ("ann@home.example", ("j@x.example", "Jörg Müller", "")));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let contact = Contact { name: "Zoë; \\ Long ".repeat(12).trim().into(), note: "a,b\nc".into(), is_kept: true, ..Contact::default() };
+        let text = write(&[("z@x.example".into(), contact.clone())]);
+        assert!(text.lines().all(|line| line.len() <= 75));
+        assert_eq!(parse(&text).0, [("z@x.example".to_string(), contact)]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(text in "(BEGIN:VCARD\n|END:VCARD\n|EMAIL:a@b\n|[ -~\n\\\\;]{0,20}){0,20}") {
+            parse(&text);
+        }
+    }
+}

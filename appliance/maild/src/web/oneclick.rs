@@ -1,0 +1,116 @@
+//! Leaving a mailing list with one click (RFC 8058): the box asks the list's server, so that no page of a stranger is
+//! opened and no cookie goes along. Only servers of the public internet are asked: a message must not make the box knock
+//! at doors of its own network.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use crate::auth::is_private;
+use crate::context::Context;
+
+/// How long the list's server may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Octets of its answer that are read.
+const ANSWER: u64 = 4096;
+
+/// Where to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub host: String,
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+}
+
+/// Understands the address; only `https:` with a host name of the world will do.
+pub fn target(address: &str) -> Option<Target> {
+    let url = Url::parse(address).ok().filter(|url| url.scheme() == "https" && url.username().is_empty() && url.password().is_none())?;
+    let Some(Host::Domain(host)) = url.host() else { return None };
+    let path = url.query().map_or_else(|| url.path().to_string(), |query| format!("{}?{query}", url.path()));
+    (host.contains('.') && !host.ends_with(".local")).then(|| Target { host: host.to_string(), port: url.port_or_known_default().unwrap_or(443), path })
+}
+
+/// Whether an address is one of the public internet.
+pub fn is_public(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let is_special = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast() || v4.is_documentation() || v4.octets()[0] == 0 || v4.octets()[0] >= 240,
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_unique_local() || v6.segments()[0] == 0x2001 && v6.segments()[1] == 0xdb8,
+    };
+    !(is_special || is_private(address) || address.is_loopback() || address.is_unspecified() || address.is_multicast())
+}
+
+/// Asks the list's server to leave; `allowed` says which addresses may be asked.
+pub async fn leave(context: &Context, target: &Target, allowed: fn(IpAddr) -> bool) -> Result<(), String> {
+    let (v4, v6) = context.outbound.dns.addresses(&target.host).await.map_err(|error| format!("{}: {error:?}", target.host))?;
+    let own = context.outbound.own_addresses();
+    let addresses: Vec<IpAddr> = v4.records.into_iter().chain(v6.records).filter(|&address| allowed(address) && !own.contains(&address)).collect();
+    if addresses.is_empty() {
+        return Err(format!("{} has no address in the internet", target.host));
+    }
+    let asking = async {
+        let mut last = String::new();
+        for address in addresses {
+            match TcpStream::connect((address, target.port)).await {
+                Ok(tcp) => return ask(tcp, target, context.outbound.https()).await,
+                Err(error) => last = error.to_string(),
+            }
+        }
+        Err(last)
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err("it took too long".into()))
+}
+
+async fn ask(tcp: TcpStream, target: &Target, tls: Arc<ClientConfig>) -> Result<(), String> {
+    let name = ServerName::try_from(target.host.clone()).map_err(|e| e.to_string())?;
+    let mut stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| e.to_string())?;
+    stream.write_all(request(target).as_bytes()).await.map_err(|e| e.to_string())?;
+    let mut answer = Vec::new();
+    // A server that ends without TLS's goodbye has still said what it said.
+    if let Err(error) = stream.take(ANSWER).read_to_end(&mut answer).await
+        && answer.is_empty()
+    {
+        return Err(error.to_string());
+    }
+    let status = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_string();
+    match status.split(' ').nth(1).and_then(|code| code.parse::<u16>().ok()) {
+        Some(200..=299) => Ok(()),
+        // RFC 8058 §3.1: no redirects.
+        _ => Err(format!("the server said {:?}", status.chars().take(100).collect::<String>())),
+    }
+}
+
+fn request(target: &Target) -> String {
+    const FORM: &str = "List-Unsubscribe=One-Click";
+    format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Pillarbox\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{FORM}",
+        target.path, target.host, FORM.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_servers_of_the_world_are_asked() {
+        let found = target("https://lists.example/u?id=1&x=%0d%0aHost:%20evil").unwrap();
+        assert_eq!((found.host.as_str(), found.port), ("lists.example", 443));
+        assert!(!request(&found).contains("\r\nHost: evil") && request(&found).ends_with("\r\n\r\nList-Unsubscribe=One-Click"));
+        assert!(!target("https://a.example/x\r\nHost: evil").is_some_and(|found| found.path.contains('\n')));
+        for bad in ["http://a.example/", "https://127.0.0.1/", "https://[::1]/", "https://box/", "https://printer.local/", "https://u:p@a.example/", "x"] {
+            assert_eq!(target(bad), None, "{bad}");
+        }
+        for (address, is) in [("93.184.216.34", true), ("192.168.1.1", false), ("127.0.0.1", false), ("169.254.1.1", false), ("::ffff:10.0.0.1", false), ("fe80::1", false), ("2606:2800::1", true), ("0.0.0.0", false), ("224.0.0.1", false)] {
+            assert_eq!(is_public(address.parse().unwrap()), is, "{address}");
+        }
+    }
+}

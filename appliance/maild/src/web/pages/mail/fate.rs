@@ -1,0 +1,93 @@
+//! What became of a message: on its way, failed and why, fetched by which program.
+
+use pillarbox_store::{AccountId, Error, Fate, FolderId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Waiting, term};
+
+use crate::clock;
+use crate::outbound::{self, Language};
+use crate::web::text::Texts;
+
+/// Recipients of a sent message whose state is shown.
+const STATES: usize = 20;
+/// Records of a message that are looked at.
+const RECORDS: usize = 200;
+
+/// A recipient that was not reached: a card with what happened and what to do.
+pub struct Failure {
+    pub address: String,
+    pub at: String,
+    pub what: &'static str,
+    pub whose: &'static str,
+    pub advice: &'static str,
+    /// The other server's words.
+    pub words: String,
+}
+
+/// What is known of a message besides its content.
+#[derive(Default)]
+pub struct Story {
+    /// Recipients that are still tried, and what is said about them.
+    pub states: Vec<(String, String)>,
+    pub failures: Vec<Failure>,
+    /// Notices that came about it: folder and UID.
+    pub reports: Vec<(u32, u32)>,
+    /// Programs that fetched it, and when.
+    pub fetched: Vec<(String, String)>,
+    /// How it came here: the record of its delivery.
+    pub arrival: Option<LedgerRecord>,
+}
+
+/// Reads all of it.
+pub fn story(r: &Reader, t: Texts, account: AccountId, message: MessageId, program: &str) -> Result<Story, Error> {
+    let now = clock::now();
+    let mut story = Story::default();
+    for (key, waiting) in r.queue(QueueKey { message, recipient: 0 }, STATES)? {
+        if key.message == message {
+            story.states.push((waiting.address.clone(), state(t, &waiting, now)));
+        }
+    }
+    let own = r.account_by_id(account)?.map(|account| account.address).unwrap_or_default();
+    let found = r.ledger_find(Some(term("message", &message.0.to_string())), RECORDS, |_, record| record.messages.contains(&message.0))?;
+    for (_, record) in found {
+        let at = t.moment(record.at, now);
+        match record.fate {
+            Fate::Bounced | Fate::Expired => story.failures.extend(record.recipients.iter().map(|address| failure(t, address, &record.detail, &at))),
+            Fate::Collected if record.recipients.contains(&own) => {
+                let label = if record.detail.is_empty() { program.to_string() } else { record.detail };
+                // The newest of each program comes first.
+                if !story.fetched.iter().any(|(known, _)| *known == label) {
+                    story.fetched.push((label, at));
+                }
+            }
+            Fate::Delivered if record.recipients.contains(&own) || record.recipients.is_empty() => story.arrival = Some(record),
+            _ => {}
+        }
+    }
+    for report in r.reports(message)? {
+        let found = r.entries_before(account, FolderId::INBOX, u32::MAX - 1, 1000)?.into_iter().find(|(_, entry)| entry.message == report);
+        story.reports.extend(found.map(|(uid, _)| (FolderId::INBOX.0, uid)));
+    }
+    Ok(story)
+}
+
+fn state(t: Texts, waiting: &Waiting, now: u64) -> String {
+    match waiting.state {
+        QueueState::Scheduled => {
+            let domain = waiting.address.rsplit('@').next().unwrap_or_default();
+            format!("{} {}", t.with_two("mail-state-waiting", ("domain", domain), ("at", &t.moment(waiting.due, now))), waiting.last)
+        }
+        _ => format!("{} {}", t.get("mail-state-held"), waiting.last),
+    }
+}
+
+fn failure(t: Texts, address: &str, detail: &str, at: &str) -> Failure {
+    let language = if t.lang() == "de" { Language::German } else { Language::English };
+    let explanation = outbound::cause(detail).explain(language);
+    Failure {
+        address: address.to_string(),
+        at: at.to_string(),
+        what: explanation.what,
+        whose: explanation.whose,
+        advice: explanation.advice,
+        words: detail.to_string(),
+    }
+}

@@ -1,0 +1,88 @@
+//! People somebody writes to, and what somebody said about mail that came in.
+
+use crate::codec::{Cursor, FixedKey, Record, put_bytes, put_varint};
+use crate::key::{AccountId, MessageId};
+
+/// Contacts of one account.
+pub const CONTACTS: usize = 5_000;
+/// Octets of a contact's name and of its note; longer ones are cut at a character.
+pub const CONTACT_TEXT: usize = 1_000;
+
+/// Somebody a person knows; the address is the row's key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contact {
+    pub name: String,
+    /// Telephone, company, whatever belongs to it; lines.
+    pub note: String,
+    /// Letters written to it.
+    pub written: u64,
+    /// The last of them, seconds since 1970.
+    pub last: u64,
+    /// Made or edited by the person, not only collected from what was sent.
+    pub is_kept: bool,
+}
+
+impl Record for Contact {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        for text in [&self.name, &self.note] {
+            put_bytes(out, &text.as_bytes()[..text.floor_char_boundary(CONTACT_TEXT)]);
+        }
+        put_varint(out, self.written);
+        put_varint(out, self.last);
+        out.push(u8::from(self.is_kept));
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(Contact {
+            name: octets.string()?,
+            note: octets.string()?,
+            written: octets.varint()?,
+            last: octets.varint()?,
+            is_kept: octets.u8()? != 0,
+        })
+    }
+}
+
+/// The key of a contact: the account, then the address.
+pub(crate) fn contact_key(account: AccountId, address: &str) -> Vec<u8> {
+    let mut key = account.0.to_be_bytes().to_vec();
+    key.extend_from_slice(address[..address.floor_char_boundary(320)].as_bytes());
+    key
+}
+
+/// What an account says about a message. It goes with the message's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JudgementKey {
+    pub message: MessageId,
+    pub account: AccountId,
+}
+
+impl FixedKey for JudgementKey {
+    const WIDTH: usize = 12;
+    fn write(&self, out: &mut Vec<u8>) {
+        self.message.write(out);
+        self.account.write(out);
+    }
+    fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(JudgementKey { message: MessageId::read(octets)?, account: AccountId::read(octets)? })
+    }
+}
+
+/// Junk or not, as a person judged: what a filter learns from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    pub is_junk: bool,
+    /// Seconds since 1970.
+    pub at: u64,
+}
+
+impl Record for Judgement {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.is_junk));
+        put_varint(out, self.at);
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(Judgement { is_junk: octets.u8()? != 0, at: octets.varint()? })
+    }
+}
