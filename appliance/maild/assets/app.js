@@ -160,7 +160,8 @@ if (letter) {
   editor.setAttribute("aria-label", area.parentElement.firstChild.textContent.trim());
   area.parentElement.after(editor);
   const html = Object.assign(document.createElement("input"), { type: "hidden", name: "html" });
-  letter.append(html);
+  // Texts go in front of the files: the letter is begun when the first file comes in.
+  letter.prepend(html);
   const isRich = () => !editor.hidden;
   const setRich = (rich) => {
     editor.hidden = formats.hidden = !rich;

@@ -154,6 +154,26 @@ pub async fn nothing_runs_and_nothing_gets_out(driver: &Driver, _: &Path) -> Res
         browser.open(&product.url(page)).await?;
         looked(page, browser.script("return window.pwned ?? null").await?)?;
     }
+    // No browser had to keep anything of it from running: the first lock held. And a page that did would be told of.
+    let reports = async || -> Result<String> {
+        let metrics = browser.script("return await (await fetch('/metrics')).text()").await?;
+        let line = metrics.as_str().and_then(|text| text.lines().find(|line| line.starts_with("pillarbox_policy_reports "))).unwrap_or_default();
+        Ok(line.rsplit(' ').next().unwrap_or_default().to_string())
+    };
+    if reports().await? != "0" {
+        return Err(format!("browsers reported {} things", reports().await?).into());
+    }
+    browser.script("const made = document.createElement('script'); made.textContent = 'window.pwned = 1'; document.body.append(made); return 0").await?;
+    looked("a script put into a page", browser.script("return window.pwned ?? null").await?)?;
+    for _ in 0..50 {
+        if reports().await? != "0" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    if reports().await? == "0" {
+        return Err("a script was kept from running, and nobody was told".into());
+    }
     // The canary itself works: with pictures allowed, the picture is fetched.
     let pixel = VECTORS.iter().position(|vector| vector.contains("pixel.png")).ok_or("no vector with a picture")? * 6;
     browser.open(&product.url(&format!("/mail/1/{}?pictures=1", first + pixel))).await?;

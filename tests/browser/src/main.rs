@@ -5,6 +5,7 @@
 
 mod driver;
 mod hostile;
+mod office;
 mod owner;
 mod product;
 mod webmail;
@@ -75,6 +76,12 @@ async fn run(pictures: &Path, word: &str) -> Result<usize> {
         webmail::two_people_write_to_each_other_and_see_it_at_once,
         webmail::mail_works_without_scripts,
         webmail::mail_works_by_keys,
+        office::letters_are_formatted_and_take_files_by_drop_and_paste,
+        office::contacts_are_collected_edited_and_travel,
+        office::a_message_shows_its_parts_and_its_way,
+        office::words_are_found_as_one_types_and_folders_keep_order,
+        office::a_letter_tells_what_became_of_it,
+        office::what_a_person_likes_follows_them,
         hostile::nothing_runs_and_nothing_gets_out,
     }
     Ok(failed)

@@ -12,8 +12,8 @@ use crate::product::Product;
 const PASSWORD: &str = "a sentence to keep";
 
 /// The owner's and everybody's pages.
-const PAGES: [&str; 20] = [
-    "/mail/1", "/mail/settings",
+const PAGES: [&str; 21] = [
+    "/mail/1", "/mail/settings", "/mail/contacts",
     "/home", "/people", "/people/bob@example.test", "/domains", "/line", "/certificate", "/name", "/round", "/log", "/about",
     "/queue", "/find", "/doctor", "/programs", "/programs/card", "/coach", "/security", "/nothing",
 ];

@@ -11,12 +11,12 @@ use crate::driver::{Browser, DESKTOP, Driver, Kind, PHONE, Result};
 use crate::owner::sign_in;
 use crate::product::Product;
 
-fn check(is: bool, what: &str) -> Result<()> {
+pub fn check(is: bool, what: &str) -> Result<()> {
     if is { Ok(()) } else { Err(what.into()) }
 }
 
 /// The demo with one of its people signed in: 0 is Ann, 1 is Bob.
-async fn inside(driver: &Driver, kind: Kind, product: &Product, person: usize) -> Result<Browser> {
+pub async fn inside(driver: &Driver, kind: Kind, product: &Product, person: usize) -> Result<Browser> {
     let browser = driver.browser(kind).await?;
     let (user, password) = product.people[person].clone();
     sign_in(&browser, product, &user, &password).await?;

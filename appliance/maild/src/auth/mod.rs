@@ -18,6 +18,9 @@ pub use throttle::{is_private, network_of};
 pub use throttle::Waiting;
 use throttle::{Decision, Throttle};
 
+/// What programs are called that have no password of their own, in logs and the ledger.
+pub const ACCOUNT_PASSWORD: &str = "account password";
+
 /// Someone who proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -25,7 +28,7 @@ pub struct Identity {
     /// The account's full address.
     pub address: String,
     pub device: DeviceId,
-    /// The device's name; "account password" for device 0.
+    /// The device's name; [`ACCOUNT_PASSWORD`] for device 0.
     pub label: String,
 }
 
@@ -112,7 +115,7 @@ impl Authenticator {
             address: record.address.clone(),
             device,
             label: match device {
-                DeviceId::MAIN => "account password".into(),
+                DeviceId::MAIN => ACCOUNT_PASSWORD.into(),
                 _ => credential.label.clone(),
             },
         };

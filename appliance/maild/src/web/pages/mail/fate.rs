@@ -1,7 +1,8 @@
 //! What became of a message: on its way, failed and why, fetched by which program.
 
-use pillarbox_store::{AccountId, Error, Fate, FolderId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Waiting, term};
+use pillarbox_store::{AccountId, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Waiting, term};
 
+use crate::auth::ACCOUNT_PASSWORD;
 use crate::clock;
 use crate::outbound::{self, Language};
 use crate::web::text::Texts;
@@ -39,7 +40,8 @@ pub struct Story {
 /// Reads all of it.
 pub fn story(r: &Reader, t: Texts, account: AccountId, message: MessageId, program: &str) -> Result<Story, Error> {
     let now = clock::now();
-    let mut story = Story::default();
+    // A message has the number of the record of its arrival.
+    let mut story = Story { arrival: r.ledger_record(LedgerId(message.0))?.filter(|record| record.fate == Fate::Delivered), ..Story::default() };
     for (key, waiting) in r.queue(QueueKey { message, recipient: 0 }, STATES)? {
         if key.message == message {
             story.states.push((waiting.address.clone(), state(t, &waiting, now)));
@@ -52,13 +54,12 @@ pub fn story(r: &Reader, t: Texts, account: AccountId, message: MessageId, progr
         match record.fate {
             Fate::Bounced | Fate::Expired => story.failures.extend(record.recipients.iter().map(|address| failure(t, address, &record.detail, &at))),
             Fate::Collected if record.recipients.contains(&own) => {
-                let label = if record.detail.is_empty() { program.to_string() } else { record.detail };
+                let label = if record.detail == ACCOUNT_PASSWORD { program.to_string() } else { record.detail };
                 // The newest of each program comes first.
                 if !story.fetched.iter().any(|(known, _)| *known == label) {
                     story.fetched.push((label, at));
                 }
             }
-            Fate::Delivered if record.recipients.contains(&own) || record.recipients.is_empty() => story.arrival = Some(record),
             _ => {}
         }
     }
