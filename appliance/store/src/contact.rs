@@ -46,7 +46,7 @@ impl Record for Contact {
 /// The key of a contact: the account, then the address.
 pub(crate) fn contact_key(account: AccountId, address: &str) -> Vec<u8> {
     let mut key = account.0.to_be_bytes().to_vec();
-    key.extend_from_slice(address[..address.floor_char_boundary(320)].as_bytes());
+    key.extend_from_slice(&address.as_bytes()[..address.floor_char_boundary(320)]);
     key
 }
 

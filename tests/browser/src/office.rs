@@ -99,7 +99,7 @@ pub async fn contacts_are_collected_edited_and_travel(driver: &Driver, pictures:
         std::fs::write(&file, "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Card Person\r\nEMAIL:card@x.example\r\nTEL:+49 1\r\nEND:VCARD\r\n")?;
         browser.client.find(Locator::Css("input[type=file]")).await?.send_keys(&file.display().to_string()).await?;
         browser.click("Take in").await?;
-        browser.sees("1 contacts taken in").await?;
+        browser.sees("Contacts taken in: 1.").await?;
         browser.sees("Card Person").await?;
         browser.picture(pictures, &format!("mail-contacts-{}", kind.width)).await?;
         fits(&browser, "the list of contacts").await?;

@@ -169,7 +169,7 @@ async fn who_was_written_to_is_a_contact_and_contacts_come_and_go_as_cards() {
     assert!(post(&world, "/mail/contacts", &bob, "order=save&address=nobody").await.body.contains("not an e-mail address"));
     let cards = "BEGIN:VCARD\r\nFN:Cy <b>\r\nEMAIL:cy@a.test\r\nEND:VCARD\r\nBEGIN:VCARD\r\nFN:No\r\nEND:VCARD\r\n";
     let taken = ask(&world, multipart("/mail/contacts/file", &bob, &[("token", &token)], &[("c.vcf", cards)])).await;
-    assert!(taken.body.contains("1 contacts taken in; 1 had no address") && !taken.body.contains("Cy <b>"), "{}", taken.body);
+    assert!(taken.body.contains("Contacts taken in: 1. Left out for want of an address: 1.") && !taken.body.contains("Cy <b>"), "{}", taken.body);
     let file = get("/mail/contacts/file").await;
     assert!(file.contains("FN:Cy <b>") && file.contains("NOTE:tel 1"), "{file}");
     post(&world, "/mail/contacts", &bob, "order=remove&was=cy@a.test").await;

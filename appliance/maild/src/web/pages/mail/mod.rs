@@ -90,7 +90,8 @@ pub fn size(octets: u64) -> String {
     match octets {
         0..1_000 => format!("{octets} B"),
         1_000..1_000_000 => format!("{:.0} KB", octets as f64 / 1e3),
-        _ => format!("{:.1} MB", octets as f64 / 1e6),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", octets as f64 / 1e6),
+        _ => format!("{:.1} GB", octets as f64 / 1e9),
     }
 }
 
