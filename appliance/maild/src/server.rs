@@ -111,6 +111,11 @@ impl Server {
         self.context.store.clone()
     }
 
+    /// The shared state, for a caller in the same process.
+    pub fn context(&self) -> Arc<Context> {
+        self.context.clone()
+    }
+
     /// The settings in use.
     pub fn config(&self) -> Config {
         self.context.settings().config.clone()

@@ -122,6 +122,22 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shar
         file, map_octets, reserve_octets: options.reserve_octets, _server: server })
 }
 
+/// Copies the tables of a store into another folder, as they are at one moment, without migrating anything; also while the
+/// server runs. Large messages in files are not copied. False: there is no store.
+pub(crate) fn copy(dir: &Path, to: &Path) -> Result<bool> {
+    let (from, to) = (dir.join("store"), to.join("store"));
+    if !from.join("data.mdb").exists() {
+        return Ok(false);
+    }
+    check_file(&from.join("data.mdb"))?;
+    private_folder(&to)?;
+    // SAFETY: as in `open`; nothing is written.
+    let env = unsafe { EnvOpenOptions::new().max_dbs(MAX_TABLES).max_readers(READERS).flags(EnvFlags::READ_ONLY).open(&from) };
+    let env = env.map_err(Error::lmdb("opening the store for a copy"))?;
+    env.copy_to_path(to.join("data.mdb"), heed::CompactionOption::Enabled).map_err(Error::lmdb("copying the store"))?;
+    Ok(true)
+}
+
 fn private_folder(path: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::io("creating", path))

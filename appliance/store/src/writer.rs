@@ -100,6 +100,12 @@ macro_rules! submit {
 }
 
 impl Store {
+    /// Copies the tables of the store in `dir` below `to`, as they are at one moment, without migrating anything; also while
+    /// a server runs there. Large messages in files are not copied. False: there is no store in `dir`.
+    pub fn copy(dir: &Path, to: &Path) -> Result<bool> {
+        crate::env::copy(dir, to)
+    }
+
     /// Opens or creates the store below `dir`. A server also removes content files that a crash left behind.
     pub fn open(dir: &Path, access: Access, options: &Options) -> Result<Store> {
         let shared = Arc::new(env::open(dir, access, options)?);

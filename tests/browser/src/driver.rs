@@ -165,8 +165,18 @@ impl Browser {
         Ok(self.client.execute(script, Vec::new()).await?)
     }
 
-    /// The whole page as a picture.
+    /// The whole page as a picture. A page that is just coming has no width yet.
     pub async fn picture(&self, folder: &Path, name: &str) -> Result<()> {
+        for _ in 0..20 {
+            if self.picture_once(folder, name).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        self.picture_once(folder, name).await
+    }
+
+    async fn picture_once(&self, folder: &Path, name: &str) -> Result<()> {
         let metrics = self.protocol("Page.getLayoutMetrics", json!({})).await?;
         let size = &metrics["cssContentSize"];
         let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
