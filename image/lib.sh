@@ -36,6 +36,8 @@ install_product() { # ROOT PROGRAMS SYSTEM
     [ -x "$programs/$program" ] && install -D -m 755 "$programs/$program" "$root/usr/bin/$program"
   done
   install -d "$root/etc/pillarbox" "$root/etc/rauc" "$root/data"
+  # Where it points to is made at each start, from what the owner chose.
+  ln -sfn /run/localtime "$root/etc/localtime"
   install -m 644 image/pillarbox.toml "$root/etc/pillarbox/pillarbox.toml"
   echo "$system" > "$root/etc/pillarbox/system"
   sed "s/@compatible@/$compatible/" image/rauc.conf > "$root/etc/rauc/system.conf"
@@ -88,8 +90,11 @@ make_disk() { # ROOTFILE KERNELFILE BOOTFOLDER SYSTEM FILE
   truncate -s "${boot_size}M" "$work/in/boot.vfat"
   mkfs.vfat -n PILLARBOX "$work/in/boot.vfat" >/dev/null
   mcopy -s -i "$work/in/boot.vfat" "$work"/boot/* ::
-  sed -e "s/@root_size@/$root_size/" -e "s/@data_size@/$data_size/" -e "s/@table@/${table:-gpt}/" image/genimage.cfg > "$work/genimage.cfg"
-  genimage --config "$work/genimage.cfg" --rootpath "$work/root" --inputpath "$work/in" --outputpath "$work/out" --tmppath "$work/tmp" --loglevel 1
+  # Older boards' firmware reads the old kind of partition table: theirs are hybrid.
+  local mbr_type=
+  [ "${table:-gpt}" = gpt ] || mbr_type="  partition-type = 0xC"
+  sed -e "s/@root_size@/$root_size/" -e "s/@data_size@/$data_size/" -e "s/@table@/${table:-gpt}/" -e "s/@mbr_type@/$mbr_type/" image/genimage.cfg > "$work/genimage.cfg"
+  genimage --config "$work/genimage.cfg" --rootpath "$work/root" --inputpath "$work/in" --outputpath "$work/out" --tmppath "$work/tmp" --loglevel 0 >&2
   cp --sparse=always "$work/out/disk.img" "$5"
   rm -rf "$work"
 }

@@ -32,6 +32,7 @@ section!(
     Config {
         hostname: String = String::new(),
         data: PathBuf = PathBuf::from("/var/lib/pillarbox"),
+        board: PathBuf = PathBuf::new(),
         listen: Listen = Listen::default(),
         tls: Tls = Tls::default(),
         dns: Dns = Dns::default(),

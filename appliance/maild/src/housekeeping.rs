@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pillarbox_store::{Change, Maintained, Retention, Space};
 
-use crate::{acme, clock, dkim, hours, mail, web};
+use crate::{acme, board, clock, dkim, hours, mail, web};
 use crate::context::{Context, off_thread};
 use crate::server::notify;
 use crate::tls::Refreshed;
@@ -42,6 +42,9 @@ pub async fn run(context: Arc<Context>) {
             hours::count(&context).await;
             mail::index::run(&context).await;
             acme::renew(&context).await;
+        }
+        if beats.is_multiple_of(pillarbox_host::board::PULSE) {
+            board::write(&context).await;
         }
         if beats.is_multiple_of(HOUR) {
             context.outbound.dns.look_again();

@@ -6,6 +6,7 @@
 mod acme;
 mod auth;
 mod cli;
+mod board;
 mod clock;
 mod config;
 mod context;

@@ -1,0 +1,324 @@
+//! `pillarbox-beacon`: the box's light and screen, and its page while the mail server does not run. It is small and does
+//! little, because it must live when nothing else does.
+//!
+//! `pillarbox-beacon [--board FILE] [--leds FOLDER] [--screen FILE] [--privop SOCKET] [--smtp ADDRESS]`
+
+mod rescue;
+mod screen;
+mod watch;
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use pillarbox_host::board::{BOARD, PULSE};
+use pillarbox_host::{Answer, Board, Request, SOCKET};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{Async, Timer};
+
+use rescue::{Asked, BODY, HEAD};
+use watch::{Seen, State, Watch, pattern};
+
+/// Between two looks at the server, and how many of them go without asking for its greeting.
+const LOOK: Duration = Duration::from_secs(5);
+const GREETINGS: u32 = 12;
+/// For a greeting, and for a browser.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Browsers at once.
+const VISITORS: usize = 16;
+/// After a wrong password.
+const PENALTY: Duration = Duration::from_secs(3);
+
+/// Where things are; tests put them elsewhere.
+struct Places {
+    board: PathBuf,
+    leds: PathBuf,
+    screen: PathBuf,
+    privop: PathBuf,
+    smtp: SocketAddr,
+}
+
+/// What all parts share.
+struct Beacon {
+    places: Places,
+    board: Mutex<Board>,
+    state: Mutex<State>,
+    /// The server does not run: the page is ours.
+    is_down: AtomicBool,
+    visitors: AtomicUsize,
+    /// One password is checked at a time.
+    door: smol::lock::Mutex<()>,
+}
+
+fn main() -> ExitCode {
+    let places = match places(std::env::args().skip(1)) {
+        Ok(places) => places,
+        Err(why) => {
+            eprintln!("pillarbox-beacon: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let listeners = inherited();
+    let beacon = Arc::new(Beacon {
+        places,
+        board: Mutex::default(),
+        state: Mutex::new(State::Booting),
+        is_down: AtomicBool::new(false),
+        visitors: AtomicUsize::new(0),
+        door: smol::lock::Mutex::new(()),
+    });
+    smol::block_on(async {
+        for listener in listeners {
+            smol::spawn(pages(beacon.clone(), listener)).detach();
+        }
+        smol::spawn(light(beacon.clone())).detach();
+        look(beacon).await;
+    });
+    ExitCode::SUCCESS
+}
+
+fn places(mut words: impl Iterator<Item = String>) -> Result<Places, String> {
+    let mut places = Places {
+        board: BOARD.into(),
+        leds: "/sys/class/leds".into(),
+        screen: "/dev/tty1".into(),
+        privop: SOCKET.into(),
+        smtp: SocketAddr::from(([127, 0, 0, 1], 25)),
+    };
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+        match word.as_str() {
+            "--board" => places.board = value.into(),
+            "--leds" => places.leds = value.into(),
+            "--screen" => places.screen = value.into(),
+            "--privop" => places.privop = value.into(),
+            "--smtp" => places.smtp = value.parse().map_err(|_| format!("{value} is no address with a port"))?,
+            other => return Err(format!("{other} is unknown")),
+        }
+    }
+    Ok(places)
+}
+
+/// The sockets that systemd hands over; the server holds the same.
+fn inherited() -> Vec<TcpListener> {
+    let mut passed = listenfd::ListenFd::from_env();
+    (0..passed.len()).filter_map(|at| passed.take_tcp_listener(at).ok().flatten()).collect()
+}
+
+fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Looks at the server, and shows what it sees.
+async fn look(beacon: Arc<Beacon>) {
+    let mut watch = Watch::new(Instant::now());
+    let mut shown = String::new();
+    for round in 0u32.. {
+        let seen = seen(&beacon, round % GREETINGS == GREETINGS - 1).await;
+        let state = watch.see(seen, Instant::now());
+        if *held(&beacon.state) != state {
+            println!("{state:?}");
+        }
+        *held(&beacon.state) = state;
+        let was_down = beacon.is_down.swap(state == State::Fault, Ordering::Relaxed);
+        if was_down && state != State::Fault {
+            // Systemd may have opened the socket anew for the server. Ours would take visitors that nobody answers: it starts
+            // this program again, with the same socket as the server's.
+            return;
+        }
+        let text = screen::text(state, &held(&beacon.board), &addresses());
+        if text != shown {
+            // Cleared, and the cursor at the top; a machine without a screen has no such file.
+            let _ = fs::write(&beacon.places.screen, format!("\x1b[2J\x1b[H{text}"));
+            shown = text;
+        }
+        Timer::after(LOOK).await;
+    }
+}
+
+async fn seen(beacon: &Beacon, asks_for_greeting: bool) -> Seen {
+    let Some((board, age)) = Board::read(&beacon.places.board) else { return Seen::Silent };
+    let needs_attention = board.needs_attention;
+    *held(&beacon.board) = board;
+    if age > 3 * PULSE || asks_for_greeting && !greets(beacon.places.smtp).await {
+        return Seen::Silent;
+    }
+    if needs_attention { Seen::Complaining } else { Seen::Well }
+}
+
+/// Whether the server says its first line in time (RFC 5321 §3.1).
+async fn greets(place: SocketAddr) -> bool {
+    let asking = async {
+        let mut tcp = Async::<TcpStream>::connect(place).await.ok()?;
+        let mut first = [0; 3];
+        tcp.read_exact(&mut first).await.ok()?;
+        // Leaving politely keeps the server's log clean.
+        let _ = tcp.write_all(b"QUIT\r\n").await;
+        // 220, or 421 for a server that has too much to do: it lives.
+        Some(&first == b"220" || &first == b"421")
+    };
+    let late = async {
+        Timer::after(PATIENCE).await;
+        None
+    };
+    smol::future::or(asking, late).await.unwrap_or(false)
+}
+
+fn addresses() -> Vec<IpAddr> {
+    let Ok(all) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let ip = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    let is_shown = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+    };
+    all.filter_map(ip).filter(is_shown).take(4).collect()
+}
+
+/// Blinks; a board without a light of its own costs nothing.
+async fn light(beacon: Arc<Beacon>) {
+    let names = ["ACT", "led0", "PWR"];
+    let Some(led) = names.iter().map(|name| beacon.places.leds.join(name)).find(|led| led.join("brightness").exists()) else { return };
+    // Without rights to it there is no light; everything else goes on.
+    let _ = fs::write(led.join("trigger"), "none");
+    loop {
+        let state = *held(&beacon.state);
+        for (on, off) in pattern(state) {
+            for (value, milliseconds) in [("1", on), ("0", off)] {
+                if *milliseconds > 0 {
+                    let _ = fs::write(led.join("brightness"), value);
+                    Timer::after(Duration::from_millis(*milliseconds)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Answers on the server's own socket, but only while the server does not.
+async fn pages(beacon: Arc<Beacon>, listener: TcpListener) {
+    let Ok(listener) = Async::new(listener) else { return };
+    loop {
+        if !beacon.is_down.load(Ordering::Relaxed) || beacon.visitors.load(Ordering::Relaxed) >= VISITORS {
+            Timer::after(Duration::from_millis(500)).await;
+            continue;
+        }
+        let accepted = async { listener.accept().await.ok() };
+        let again = async {
+            Timer::after(Duration::from_secs(1)).await;
+            None
+        };
+        if let Some((tcp, peer)) = smol::future::or(accepted, again).await {
+            beacon.visitors.fetch_add(1, Ordering::Relaxed);
+            let beacon = beacon.clone();
+            smol::spawn(async move {
+                let late = async {
+                    Timer::after(6 * PATIENCE).await;
+                    None
+                };
+                smol::future::or(visit(&beacon, tcp, peer.ip()), late).await;
+                beacon.visitors.fetch_sub(1, Ordering::Relaxed);
+            })
+            .detach();
+        }
+    }
+}
+
+/// One request of one browser.
+async fn visit(beacon: &Beacon, mut tcp: Async<TcpStream>, peer: IpAddr) -> Option<()> {
+    let mut octets = Vec::new();
+    let answer = loop {
+        match rescue::parse(&octets) {
+            Ok(Some(asked)) => break respond(beacon, &asked, peer).await,
+            Err(status) => break rescue::answer(status, "text/plain", "", status),
+            Ok(None) => {}
+        }
+        let mut piece = [0; 1024];
+        let count = tcp.read(&mut piece).await.ok().filter(|&count| count > 0 && octets.len() <= HEAD + BODY)?;
+        octets.extend_from_slice(&piece[..count]);
+    };
+    tcp.write_all(&answer).await.ok()?;
+    tcp.close().await.ok()
+}
+
+async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
+    let board = held(&beacon.board).clone();
+    if !asked.is_for_us(&board.hostname) || !is_near(peer) {
+        return rescue::answer("403 Forbidden", "text/plain", "", "This page is open to the box's own network only.");
+    }
+    let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(asked.is_german, &board, said, log));
+    let t = |english: &'static str, german: &'static str| if asked.is_german { german } else { english };
+    if !asked.is_post {
+        return page("503 Service Unavailable", "", "");
+    }
+    if !is_right(beacon, &board, asked.field("secret")).await {
+        return page("403 Forbidden", t("That is not right.", "Das stimmt nicht."), "");
+    }
+    let request = match asked.field("do") {
+        "restart" => Request::RestartServer,
+        "other" => Request::OtherSlot,
+        _ => Request::Logs,
+    };
+    let (privop, wanted) = (beacon.places.privop.clone(), request.clone());
+    match smol::unblock(move || pillarbox_host::ask(&privop, &wanted, Duration::from_secs(50))).await {
+        Ok(Answer::Done { text }) if asked.field("do") == "download" => {
+            rescue::answer("200 OK", "text/plain", "Content-Disposition: attachment; filename=\"pillarbox.log\"\r\n", &text)
+        }
+        Ok(Answer::Done { text }) if request == Request::Logs => page("200 OK", "", &text),
+        Ok(Answer::Done { .. }) => page("200 OK", t("It starts. Load this page again in a minute.", "Er startet. Laden Sie diese Seite in einer Minute neu."), ""),
+        Ok(Answer::Refused { why } | Answer::Failed { why }) | Err(why) => page("500 Internal Server Error", &why, ""),
+    }
+}
+
+/// The claim code of a box that is nobody's, else the owner's password. One try at a time, wrong ones cost time.
+async fn is_right(beacon: &Beacon, board: &Board, secret: &str) -> bool {
+    let _one = beacon.door.lock().await;
+    let (claim, owner, secret) = (board.claim_code.clone(), board.owner.clone(), secret.to_string());
+    let right = smol::unblock(move || match (claim, owner) {
+        (Some(code), _) => same(code.as_bytes(), secret.trim().to_ascii_uppercase().as_bytes()),
+        (None, Some(hash)) => PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok()),
+        (None, None) => false,
+    });
+    let right = right.await;
+    if !right {
+        Timer::after(PENALTY).await;
+    }
+    right
+}
+
+/// Compares without telling by its time where the difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+}
+
+/// This machine, and private networks.
+fn is_near(peer: IpAddr) -> bool {
+    match peer.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_own_network_is_near_and_words_are_places() {
+        for (address, is) in [("192.168.1.5", true), ("127.0.0.1", true), ("::ffff:10.1.1.1", true), ("fe80::1", true), ("203.0.113.9", false), ("2001:db8::1", false)] {
+            assert_eq!(is_near(address.parse().unwrap()), is, "{address}");
+        }
+        let read = |words: &[&str]| places(words.iter().map(ToString::to_string));
+        assert_eq!(read(&["--smtp", "127.0.0.1:2525"]).unwrap().smtp.port(), 2525);
+        assert!(read(&["--smtp"]).is_err() && read(&["--smtp", "x"]).is_err() && read(&["--sing", "x"]).is_err());
+        assert_eq!(read(&[]).unwrap().board, PathBuf::from(BOARD));
+        assert!(same(b"abc", b"abc") && !same(b"abc", b"abd") && !same(b"abc", b"ab"));
+    }
+}

@@ -1,0 +1,176 @@
+//! The rescue page: a tiny part of HTTP/1.1 without I/O. A request comes in as octets; what is to be done, or an answer,
+//! goes out.
+
+use pillarbox_host::Board;
+
+/// Octets of a request's head and of its body.
+pub const HEAD: usize = 8 * 1024;
+pub const BODY: usize = 4 * 1024;
+
+/// A request that is whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub is_post: bool,
+    pub path: String,
+    pub host: String,
+    /// German, else English.
+    pub is_german: bool,
+    pub form: Vec<(String, String)>,
+}
+
+/// Why a request is refused: its status line.
+pub type Refused = &'static str;
+
+/// Reads a request; `None` while it is not whole.
+pub fn parse(octets: &[u8]) -> Result<Option<Asked>, Refused> {
+    let Some(end) = octets.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return if octets.len() > HEAD { Err("431 Request Header Fields Too Large") } else { Ok(None) };
+    };
+    let head = std::str::from_utf8(&octets[..end]).map_err(|_| "400 Bad Request")?;
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next().unwrap_or_default().split(' ');
+    let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0"), None) = (first.next(), first.next(), first.next(), first.next()) else {
+        return Err("400 Bad Request");
+    };
+    let is_post = match method {
+        "GET" | "HEAD" => false,
+        "POST" => true,
+        _ => return Err("405 Method Not Allowed"),
+    };
+    let field = |wanted: &str| {
+        let mut found = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':')).filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.next().map(|(_, value)| value.trim().to_string()).unwrap_or_default()
+    };
+    let length = match field("content-length") {
+        none if none.is_empty() => 0,
+        text => text.parse::<usize>().map_err(|_| "400 Bad Request")?,
+    };
+    if length > BODY || !field("transfer-encoding").is_empty() {
+        return Err("413 Content Too Large");
+    }
+    let body = &octets[end + 4..];
+    if body.len() < length {
+        return Ok(None);
+    }
+    Ok(Some(Asked {
+        is_post,
+        path: target.split('?').next().unwrap_or_default().to_string(),
+        host: field("host"),
+        is_german: field("accept-language").to_ascii_lowercase().starts_with("de"),
+        form: form(&String::from_utf8_lossy(&body[..length])),
+    }))
+}
+
+/// `a=b&c=d`, decoded.
+fn form(text: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        let (mut out, mut octets) = (Vec::new(), text.bytes());
+        while let Some(octet) = octets.next() {
+            out.push(match octet {
+                b'+' => b' ',
+                b'%' => {
+                    let mut digit = || octets.next().and_then(|b| char::from(b).to_digit(16)).unwrap_or(0) as u8;
+                    digit() << 4 | digit()
+                }
+                octet => octet,
+            });
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decode(name), decode(value))).collect()
+}
+
+impl Asked {
+    pub fn field(&self, name: &str) -> &str {
+        self.form.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// Whether the browser was sent here by a name of ours: a foreign page may point its own at this box (DNS rebinding).
+    pub fn is_for_us(&self, hostname: &str) -> bool {
+        let name = match self.host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name),
+        };
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        name.parse::<std::net::IpAddr>().is_ok() || ["localhost", "pillarbox", "pillarbox.local"].contains(&name.as_str()) || name == hostname.to_ascii_lowercase()
+    }
+}
+
+/// An answer.
+pub fn answer(status: &str, kind: &str, more: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\nCache-Control: no-store\r\n\
+         Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\r\n\
+         X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n{more}\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// The page: what is wrong, and what can be done.
+pub fn page(is_german: bool, board: &Board, said: &str, log: &str) -> String {
+    let t = |english: &'static str, german: &'static str| if is_german { german } else { english };
+    let secret = match board.claim_code {
+        Some(_) => t("Claim code (it stands on the screen of the box)", "Code der Box (er steht auf ihrem Bildschirm)"),
+        None => t("Password of the box's owner", "Passwort des Besitzers der Box"),
+    };
+    let said = if said.is_empty() { String::new() } else { format!("<p class=said role=status>{}</p>", escaped(said)) };
+    let log = if log.is_empty() { String::new() } else { format!("<h2>{}</h2><pre>{}</pre>", t("Last lines of the log", "Letzte Zeilen des Protokolls"), escaped(log)) };
+    format!(
+        "<!doctype html><html lang={}><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><meta name=color-scheme content=\"light dark\"><title>Pillarbox</title>\
+         <style>body{{font:17px/1.5 system-ui,sans-serif;max-width:38rem;margin:2.5rem auto;padding:0 1.1rem}}h1{{line-height:1.2}}\
+         input,button{{font:inherit;padding:.6rem .9rem;border-radius:.5rem;border:1px solid #777;margin:.35rem .35rem .35rem 0}}input{{display:block;width:100%;box-sizing:border-box}}\
+         .first{{background:#1d5c4b;color:#fff;border-color:#1d5c4b}}.said{{padding:.8rem 1rem;border:1px solid #1d5c4b;border-radius:.5rem}}pre{{overflow:auto;font-size:.8rem}}</style>\
+         <h1>{}</h1><p>{}</p><p>{}</p>{said}<form method=post action=/rescue><label>{secret}<input type=password name=secret autocomplete=current-password required></label>\
+         <button class=first name=do value=restart>{}</button><button name=do value=log>{}</button><button name=do value=download>{}</button>\
+         <button name=do value=other>{}</button></form>{log}</html>",
+        t("en", "de"),
+        t("The mail server does not run", "Der Mailserver läuft nicht"),
+        t("Mail that comes now is not lost: other servers keep it and try again for days.", "Post, die jetzt kommt, geht nicht verloren: Andere Server behalten sie und versuchen es tagelang weiter."),
+        t("Starting it again is mostly enough. If it does not help after an update, start the other system: it is the one before.", "Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das vorige."),
+        t("Start it again", "Neu starten"),
+        t("Show the log", "Protokoll zeigen"),
+        t("Download the log", "Protokoll herunterladen"),
+        t("Start the other system", "Das andere System starten"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_whole_or_refused() {
+        let post = b"POST /rescue HTTP/1.1\r\nHost: 192.168.1.7:80\r\nAccept-Language: de-DE\r\nContent-Length: 25\r\n\r\nsecret=a%26b+c&do=restart";
+        for cut in 0..post.len() {
+            assert_eq!(parse(&post[..cut]), Ok(None), "{cut}");
+        }
+        let asked = parse(post).unwrap().unwrap();
+        assert_eq!((asked.field("secret"), asked.field("do"), asked.is_german, asked.is_post), ("a&b c", "restart", true, true));
+        assert!(asked.is_for_us("x"));
+        for (head, refused) in [
+            ("DELETE / HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
+            ("GET /\r\n\r\n", "400 Bad Request"),
+            ("POST / HTTP/1.1\r\nContent-Length: 5000\r\n\r\n", "413 Content Too Large"),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "413 Content Too Large"),
+            ("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "400 Bad Request"),
+        ] {
+            assert_eq!(parse(head.as_bytes()), Err(refused), "{head}");
+        }
+        assert!(parse(&[b'x'; HEAD + 1]).is_err());
+        let host = |host: &str| Asked { is_post: false, path: "/".into(), host: host.into(), is_german: false, form: vec![] }.is_for_us("mail.office.example");
+        assert!(host("pillarbox.local") && host("[fe80::1]:80") && host("Mail.Office.Example") && !host("evil.example") && !host(""));
+    }
+
+    #[test]
+    fn pages_escape_and_speak_both_languages() {
+        let board = Board { claim_code: Some("1K3Q9XM".into()), ..Board::default() };
+        let shown = page(false, &board, "<b>", "</pre><script>");
+        assert!(shown.contains("Claim code") && !shown.contains("<script>") && !shown.contains("<b>") && !shown.contains("1K3Q9XM"));
+        assert!(page(true, &Board::default(), "", "").contains("Passwort des Besitzers"));
+    }
+}

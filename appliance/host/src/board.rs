@@ -1,0 +1,47 @@
+//! What the server tells the beacon: a small file in memory, written anew while the server lives. Its age is the server's
+//! pulse.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Where it lies on the box.
+pub const BOARD: &str = "/run/pillarbox/board.json";
+/// Seconds between two writings; a file three times as old has no living writer.
+pub const PULSE: u64 = 15;
+
+/// What stands in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Board {
+    pub hostname: String,
+    /// Only while the box is nobody's.
+    pub claim_code: Option<String>,
+    /// The owner's password as a PHC string, for the rescue page; none while the box is nobody's.
+    pub owner: Option<String>,
+    /// SHA-256 of the certificate, as browsers show it.
+    pub fingerprint: String,
+    /// Something needs the owner.
+    pub needs_attention: bool,
+    pub version: String,
+}
+
+impl Board {
+    /// Writes it beside the old one and puts it in its place: nobody reads half of it. Readable by its folder's group.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let beside = path.with_extension("new");
+        let _ = std::fs::remove_file(&beside);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(&beside)?;
+        file.write_all(&serde_json::to_vec(self).map_err(std::io::Error::other)?)?;
+        std::fs::rename(&beside, path)
+    }
+
+    /// Reads it with its age in seconds; `None` when there is none that can be understood.
+    pub fn read(path: &Path) -> Option<(Board, u64)> {
+        let age = std::fs::metadata(path).ok()?.modified().ok()?.elapsed().map_or(0, |age| age.as_secs());
+        let text = std::fs::read(path).ok()?;
+        Some((serde_json::from_slice(&text).ok()?, age))
+    }
+}

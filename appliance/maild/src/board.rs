@@ -1,0 +1,39 @@
+//! What the beacon is told: written anew while the server lives, so that its age is the server's pulse.
+
+use std::sync::Arc;
+
+use pillarbox_host::Board;
+use pillarbox_store::DeviceId;
+
+use crate::clock;
+use crate::context::{Context, off_thread};
+
+/// Writes the board, if there is a place for it. Housekeeping calls this every [`pillarbox_host::board::PULSE`] seconds.
+pub async fn write(context: &Arc<Context>) {
+    let settings = context.settings();
+    let path = settings.config.board.clone();
+    if path.as_os_str().is_empty() {
+        return;
+    }
+    let owner = context.read(|r| {
+        let Some((account, _)) = r.accounts()?.into_iter().next() else { return Ok(None) };
+        Ok(r.credentials(account)?.into_iter().find(|(device, _)| *device == DeviceId::MAIN).map(|(_, credential)| credential.hash))
+    });
+    let owner = match owner.await {
+        Ok(owner) => owner,
+        // A store that can't be read has no pulse.
+        Err(error) => return tracing::error!(%error, "the beacon can't be told"),
+    };
+    let board = Board {
+        hostname: settings.config.hostname(),
+        claim_code: if owner.is_none() { context.claim_code() } else { None },
+        owner,
+        fingerprint: context.certificates.facts().fingerprint,
+        needs_attention: !context.has_space() || !clock::is_trusted(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let written = off_thread(move || Ok(board.write(&path)));
+    if let Ok(Err(error)) = written.await {
+        tracing::warn!(%error, "the beacon can't be told");
+    }
+}

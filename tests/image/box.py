@@ -1,0 +1,135 @@
+"""The box in QEMU: a 64-bit Raspberry Pi's processor and 512 MB, under emulation, on a cable of its own."""
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+
+# The shell is in the test image only.
+PORTS = {"smtp": 25, "submission": 587, "pop3s": 995, "http": 80, "https": 443, "shell": 2323}
+DISK_MB = 1024
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Box:
+    """One card and the machine it is in. The card's file is a copy: what a test does to it stays with it."""
+
+    def __init__(self, images, folder, boot_files=()):
+        self.images, self.folder = images, folder
+        os.makedirs(folder, exist_ok=True)
+        self.card = os.path.join(folder, "card.img")
+        self.log = os.path.join(folder, "console.log")
+        image = next(name for name in sorted(os.listdir(images)) if name.endswith("-test.img"))
+        subprocess.run(["cp", "--sparse=always", os.path.join(images, image), self.card], check=True)
+        # A card is larger than the image that is flashed onto it.
+        os.truncate(self.card, DISK_MB << 20)
+        for name, text in boot_files:
+            self.put_on_boot(name, text)
+        self.machine = None
+        self.ports = {name: free_port() for name in PORTS}
+        self.serial = free_port()
+        self.read_to = 0
+
+    def put_on_boot(self, name, text):
+        """Writes a file onto the boot partition, as somebody does with the card in a PC."""
+        start, _ = self.partition("boot")
+        source = os.path.join(self.folder, name)
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(text)
+        subprocess.run(["mcopy", "-o", "-i", f"{self.card}@@{start}", source, f"::{name}"], check=True)
+
+    def boot_files(self):
+        start, _ = self.partition("boot")
+        listed = subprocess.run(["mdir", "-b", "-i", f"{self.card}@@{start}", "::"], capture_output=True, text=True, check=True)
+        return [line.strip().removeprefix("::/") for line in listed.stdout.splitlines() if line.strip()]
+
+    def partition(self, name):
+        """Where a partition begins and how long it is, in octets."""
+        listed = subprocess.run(["sfdisk", "--json", self.card], capture_output=True, text=True, check=True)
+        for part in json.loads(listed.stdout)["partitiontable"]["partitions"]:
+            if part.get("name") == name:
+                return part["start"] * 512, part["size"] * 512
+        raise LookupError(name)
+
+    def start(self):
+        """Power on."""
+        if os.path.exists(self.log):
+            os.unlink(self.log)
+        self.read_to = 0
+        forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{port}" for name, port in PORTS.items())
+        self.began = time.monotonic()
+        self.machine = subprocess.Popen(
+            ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "1", "-m", "512", "-display", "none", "-nodefaults",
+             "-accel", "tcg,thread=multi", "-chardev", f"socket,id=c0,host=127.0.0.1,port={self.serial},server=on,wait=off,logfile={self.log}",
+             "-serial", "chardev:c0", "-bios", os.path.join(self.images, "u-boot.bin"),
+             "-drive", f"if=none,id=d0,format=raw,cache=writethrough,file={self.card}", "-device", "virtio-blk-pci,drive=d0,romfile=",
+             "-netdev", f"user,id=n0,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=n0,romfile=",
+             "-device", "virtio-rng-pci", "-watchdog-action", "reset", "-device", "i6300esb"],
+            stdout=subprocess.DEVNULL, stderr=open(os.path.join(self.folder, "qemu.log"), "wb"))
+
+    def console(self):
+        try:
+            with open(self.log, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def says(self, pattern, patience=240):
+        """Waits until the console shows a pattern, after what was waited for last."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            found = re.search(pattern, self.console()[self.read_to:])
+            if found:
+                self.read_to += found.end()
+                return found
+            if self.machine.poll() is not None:
+                raise RuntimeError("QEMU ended: " + open(os.path.join(self.folder, "qemu.log")).read()[-2000:])
+            time.sleep(0.3)
+        raise TimeoutError(f"{pattern!r} did not come; the console ends with:\n{self.console()[-3000:]}")
+
+    def banner(self, patience=240):
+        """Waits for port 25; seconds since power-on."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            try:
+                with socket.create_connection(("127.0.0.1", self.ports["smtp"]), 10) as smtp:
+                    smtp.settimeout(20)
+                    if smtp.recv(200).startswith(b"220 "):
+                        return time.monotonic() - self.began
+            except OSError:
+                pass
+            time.sleep(0.5)
+        raise TimeoutError(f"no banner; the console ends with:\n{self.console()[-3000:]}")
+
+    def pull_the_plug(self):
+        self.machine.kill()
+        self.machine.wait()
+
+    def stop(self):
+        if self.machine and self.machine.poll() is None:
+            self.pull_the_plug()
+
+    def data_is_clean(self):
+        """Checks the data partition's file system: replays its journal, then nothing may be wrong."""
+        start, size = self.partition("data")
+        part = os.path.join(self.folder, "data.img")
+        with open(self.card, "rb") as card, open(part, "wb") as out:
+            card.seek(start)
+            left = size
+            while left:
+                piece = card.read(min(left, 4 << 20))
+                if not piece:
+                    break
+                out.write(piece)
+                left -= len(piece)
+        subprocess.run(["e2fsck", "-p", part], capture_output=True)
+        checked = subprocess.run(["e2fsck", "-fn", part], capture_output=True, text=True)
+        os.unlink(part)
+        return checked.returncode == 0, checked.stdout
+

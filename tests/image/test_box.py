@@ -1,0 +1,268 @@
+"""The box as a whole, from power-on to updates. Slow: every start is an emulated one."""
+import os
+import poplib
+import re
+import smtplib
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from box import Box
+
+IMAGES = os.environ["PILLARBOX_IMAGES"]
+FOLDER = tempfile.mkdtemp(prefix="pillarbox-image-")
+SETUP = """
+hostname = "mail.office.test"
+domains = ["office.test"]
+line = "direct"
+certificate = "own"
+finished = true
+[[person]]
+address = "ann@office.test"
+name = "Ann"
+password = "correct horse battery"
+[[person]]
+address = "bob@office.test"
+name = "Bob"
+password = "correct horse staple"
+"""
+BOB = ("bob@office.test", "correct horse staple")
+figures = {}
+
+
+def tell(name, value):
+    figures[name] = value
+    print(f"    {name}: {value}", flush=True)
+
+
+def shell(box, command, patience=300, sends=b""):
+    """Runs a command in the test image; what it said and how it ended."""
+    with socket.create_connection(("127.0.0.1", box.ports["shell"]), 30) as line:
+        line.settimeout(patience)
+        line.sendall(f"({command}) 2>&1; echo __ended $?\nexit\n".encode() if not sends else f"{command}; echo __ended $?\n".encode())
+        if sends:
+            line.sendall(sends)
+        said = b""
+        while not re.search(rb"__ended \d+\n", said):
+            piece = line.recv(65536)
+            if not piece:
+                break
+            said += piece
+    text = said.decode("utf-8", "replace")
+    ended = re.search(r"__ended (\d+)\n", text)
+    return int(ended.group(1)) if ended else -1, re.sub(r"__ended \d+\n.*", "", text, flags=re.S)
+
+
+def send(box, subject, to=BOB[0]):
+    with smtplib.SMTP("127.0.0.1", box.ports["smtp"], timeout=60) as smtp:
+        smtp.sendmail("cy@x.example", [to], f"From: cy@x.example\r\nTo: {to}\r\nSubject: {subject}\r\n\r\n{subject}\r\n")
+
+
+def subjects(box):
+    """What lies in Bob's mailbox, as a mail program fetches it."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    pop = poplib.POP3_SSL("127.0.0.1", box.ports["pop3s"], timeout=120, context=context)
+    pop.user(BOB[0])
+    pop.pass_(BOB[1])
+    count = pop.stat()[0]
+    found = []
+    for number in range(1, count + 1):
+        head = pop.top(number, 0)[1]
+        found += [line[9:].decode() for line in head if line.startswith(b"Subject: ")]
+    pop.quit()
+    return found
+
+
+def page(box, path):
+    ran = subprocess.run(["curl", "-s", "--max-time", "60", f"http://127.0.0.1:{box.ports['http']}{path}", "-H", "Host: pillarbox.local"],
+                         capture_output=True, text=True, check=False)
+    return ran.stdout
+
+
+class TheBox(unittest.TestCase):
+    """One card through its life; the tests run in the order of their names."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.box = Box(IMAGES, os.path.join(FOLDER, "card"))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.box.stop()
+
+    def test_1_a_new_card_starts_and_tells_its_claim_code(self):
+        box = self.box
+        box.start()
+        box.says(r"pillarbox: slot A")
+        tell("power-on to the SMTP banner, first start, seconds", round(box.banner(), 1))
+        box.says(r"[Cc]laim code:? +([0-3][0-9A-Z]{6})")
+        self.assertIn("Make this mail box yours", page(box, "/setup"))
+        failed = shell(box, "systemctl --failed --no-legend --plain")[1].strip()
+        self.assertEqual(failed, "", shell(box, "systemctl --failed --no-legend --plain; journalctl -b -p warning --no-pager | tail -40")[1])
+        _, df = shell(box, "df -m /data | tail -1; mount | grep -c 'on / type squashfs (ro'")
+        self.assertGreater(int(df.split()[1]), 300, "the data partition grew to the end of the card: " + df)
+        self.assertTrue(df.strip().endswith("1"), df)
+
+    def test_2_the_file_on_the_boot_partition_answers_the_set_up(self):
+        box = self.box
+        shell(box, "systemctl poweroff", 60)
+        box.machine.wait(120)
+        box.put_on_boot("pillarbox-setup.toml", SETUP)
+        box.put_on_boot("pillarbox-wifi.txt", 'ssid = Office & Co\npassword = wireless secret\ncountry = DE\n')
+        box.start()
+        tell("power-on to the SMTP banner, seconds", round(box.banner(), 1))
+        send(box, "first")
+        self.assertEqual(subjects(box), ["first"])
+        _, wifi = shell(box, "cat /data/system/wifi.conf; ls -la /data/system/wifi.conf")
+        self.assertIn("ssid=" + "Office & Co".encode().hex(), wifi)
+        self.assertIn("-rw-------", wifi)
+        self.assertNotIn("pillarbox-setup.toml", box.boot_files())
+        self.assertNotIn("pillarbox-wifi.txt", box.boot_files())
+
+    def test_3_it_needs_little_memory(self):
+        box = self.box
+        time.sleep(30)
+        _, free = shell(box, "free -m | sed -n 2p")
+        used = int(free.split()[2])
+        tell("memory used in the guest, MB", used)
+        _, pss = shell(box, "for name in pillarbox pillarbox-beacon; do pid=$(pidof $name) && echo $name $(sed -n 's/^Pss: *//p' /proc/$pid/smaps_rollup); done")
+        for line in pss.strip().splitlines():
+            tell(f"PSS of {line.split()[0]}, MB", round(int(line.split()[1]) / 1024, 1))
+        tell("swap", shell(box, "cat /proc/swaps | tail -n +2")[1].strip() or "none")
+        self.assertLess(used, 90)
+        self.assertLess(int(re.search(r"^pillarbox (\d+)", pss, re.M).group(1)), 20 * 1024)
+
+    def test_4_the_plug_is_pulled_and_nothing_acknowledged_is_lost(self):
+        box = self.box
+        acknowledged, stop = [], threading.Event()
+        for round_ in range(5):
+            stop.clear()
+
+            def load(number):
+                count = 0
+                while not stop.is_set():
+                    subject = f"r{round_}-{number}-{count}"
+                    try:
+                        send(box, subject)
+                        acknowledged.append(subject)
+                    except (OSError, smtplib.SMTPException):
+                        return
+                    count += 1
+
+            loads = [threading.Thread(target=load, args=(number,)) for number in range(3)]
+            for one in loads:
+                one.start()
+            time.sleep(12)
+            box.pull_the_plug()
+            stop.set()
+            for one in loads:
+                one.join(90)
+            is_clean, said = box.data_is_clean()
+            self.assertTrue(is_clean, said)
+            box.start()
+            box.banner()
+        found = subjects(box)
+        lost = set(acknowledged) - set(found)
+        doubled = len(found) - len(set(found))
+        tell("plug pulled 5 times under load: acknowledged, lost, doubled", (len(acknowledged), len(lost), doubled))
+        self.assertGreater(len(acknowledged), 20)
+        self.assertFalse(lost)
+        self.assertEqual(found.count("first"), 1)
+
+    def bring(self, name):
+        with open(os.path.join(IMAGES, name), "rb") as file:
+            octets = file.read()
+        ended, said = shell(self.box, f"mkdir -p /data/update; head -c {len(octets)} > /data/update/{name}", 900, octets)
+        self.assertEqual(ended, 0, said)
+
+    def test_5_updates_are_tried_before_they_are_kept(self):
+        box = self.box
+        for name in ("update-stranger.raucb", "update-good.raucb", "update-broken.raucb"):
+            self.bring(name)
+        # Its own start was good: the timer says so.
+        end = time.monotonic() + 120
+        while "good" not in shell(box, "ls /run/pillarbox-good 2>/dev/null")[1] and time.monotonic() < end:
+            time.sleep(3)
+        ended, said = shell(box, "rauc install /data/update/update-stranger.raucb")
+        self.assertNotEqual(ended, 0, said)
+        self.assertRegex(said, "signature|verif")
+        began = time.monotonic()
+        ended, said = shell(box, "rauc install /data/update/update-good.raucb", 900)
+        self.assertEqual(ended, 0, said)
+        tell("installing an update, seconds", round(time.monotonic() - began, 1))
+        shell(box, "(sleep 1; systemctl reboot) >/dev/null 2>&1 &")
+        box.says(r"pillarbox: slot B")
+        box.says(r"Mail comes in, goes out by POP3, and stands on the page", 400)
+        box.banner()
+        self.assertIn("test 2", shell(box, "cat /etc/pillarbox/system /data/system/rehearsed")[1])
+        self.assertIn("first", subjects(box))
+        end = time.monotonic() + 180
+        while "good" not in shell(box, "ls /run/pillarbox-good 2>/dev/null")[1] and time.monotonic() < end:
+            time.sleep(3)
+        self.assertIn("good", shell(box, "ls /run/pillarbox-good")[1])
+        tell("a good update", "kept after its rehearsal")
+        send(box, "after the update")
+        ended, said = shell(box, "rauc install /data/update/update-broken.raucb", 900)
+        self.assertEqual(ended, 0, said)
+        shell(box, "(sleep 1; systemctl reboot) >/dev/null 2>&1 &")
+        box.says(r"pillarbox: slot A", 300)
+        box.says(r"going back to the other one", 400)
+        box.says(r"pillarbox: slot B", 300)
+        box.banner()
+        self.assertIn("test 2", shell(box, "cat /etc/pillarbox/system")[1])
+        found = subjects(box)
+        self.assertIn("after the update", found)
+        self.assertIn("first", found)
+        tell("a broken update", "rolled back, data kept")
+
+    def test_6_a_factory_reset_makes_it_new(self):
+        box = self.box
+        shell(box, "systemctl poweroff", 60)
+        box.machine.wait(120)
+        box.put_on_boot("pillarbox-reset", "yes\n")
+        box.start()
+        box.banner()
+        self.assertIn("Make this mail box yours", page(box, "/setup"))
+        self.assertNotIn("pillarbox-reset", box.boot_files())
+        self.assertNotIn("bob@office.test", shell(box, "grep -rc office.test /data/pillarbox/store/data.mdb; true")[1])
+
+
+    def test_7_while_the_server_is_down_there_is_a_page_that_helps(self):
+        box = self.box
+        code = re.search(r"Claim code: (\S{7})", box.console()).group(1)
+        shell(box, "systemctl mask --runtime --now pillarbox.service")
+        end = time.monotonic() + 300
+        while "does not run" not in (shown := page(box, "/")) and time.monotonic() < end:
+            time.sleep(3)
+        self.assertIn("The mail server does not run", shown)
+        self.assertIn("does not run", box.console()[-4000:])
+
+        def order(what, secret):
+            ran = subprocess.run(["curl", "-s", "--max-time", "90", f"http://127.0.0.1:{box.ports['http']}/rescue", "-H", "Host: pillarbox.local",
+                                  "--data-urlencode", f"secret={secret}", "--data-urlencode", f"do={what}"], capture_output=True, text=True, check=False)
+            return ran.stdout
+
+        self.assertIn("That is not right", order("log", "0000000"))
+        self.assertIn("pillarbox", order("log", code))
+        shell(box, "systemctl unmask --runtime pillarbox.service")
+        self.assertIn("It starts", order("restart", code))
+        box.banner()
+        end = time.monotonic() + 120
+        while "Make this mail box yours" not in (shown := page(box, "/setup")) and time.monotonic() < end:
+            time.sleep(3)
+        self.assertIn("Make this mail box yours", shown)
+        tell("rescue page", "appears, asks for the code, restarts the server, makes way for it")
+
+
+if __name__ == "__main__":
+    try:
+        unittest.main(verbosity=2, failfast=True)
+    finally:
+        print("\nFigures (under emulation):")
+        for name, value in figures.items():
+            print(f"  {name}: {value}")
