@@ -38,6 +38,9 @@ echo "pillarbox: slot ${slot}, order ${BOOT_ORDER}, tries A ${BOOT_A_LEFT} B ${B
 setenv bootargs "@console@ panic=3 root=PARTLABEL=root-${letter} rootfstype=squashfs ro rauc.slot=${slot} quiet systemd.show_status=0"
 part number ${devtype} ${devnum} kernel-${letter} where
 load ${devtype} ${devnum}:${where} ${kernel_addr_r} /Image
-load ${devtype} ${devnum}:${where} ${ramdisk_addr_r} /initrd
-booti ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${fdtcontroladdr}
+if load ${devtype} ${devnum}:${where} ${ramdisk_addr_r} /initrd; then
+  booti ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${fdtcontroladdr}
+else
+  booti ${kernel_addr_r} - ${fdtcontroladdr}
+fi
 reset

@@ -64,6 +64,7 @@ class Box:
         self.read_to = 0
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{port}" for name, port in PORTS.items())
         self.began = time.monotonic()
+        self.complaints = open(os.path.join(self.folder, "qemu.log"), "wb")  # for as long as QEMU runs
         self.machine = subprocess.Popen(
             ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "1", "-m", "512", "-display", "none", "-nodefaults",
              "-accel", "tcg,thread=multi", "-chardev", f"socket,id=c0,host=127.0.0.1,port={self.serial},server=on,wait=off,logfile={self.log}",
@@ -71,7 +72,7 @@ class Box:
              "-drive", f"if=none,id=d0,format=raw,cache=writethrough,file={self.card}", "-device", "virtio-blk-pci,drive=d0,romfile=",
              "-netdev", f"user,id=n0,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=n0,romfile=",
              "-device", "virtio-rng-pci", "-watchdog-action", "reset", "-device", "i6300esb"],
-            stdout=subprocess.DEVNULL, stderr=open(os.path.join(self.folder, "qemu.log"), "wb"))
+            stdout=subprocess.DEVNULL, stderr=self.complaints)
 
     def console(self):
         try:
@@ -110,6 +111,7 @@ class Box:
     def pull_the_plug(self):
         self.machine.kill()
         self.machine.wait()
+        self.complaints.close()
 
     def stop(self):
         if self.machine and self.machine.poll() is None:

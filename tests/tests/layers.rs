@@ -134,3 +134,9 @@ fn no_file_holds_a_path_of_a_developers_machine() {
         }
     }
 }
+
+#[test]
+fn what_runs_as_root_and_the_beacon_know_nothing_of_mail() {
+    assert_free_of("appliance/host/src", &["pillarbox_store", "pillarbox_proto", "tokio", "smol", "unsafe "]);
+    assert_free_of("appliance/beacon/src", &["pillarbox_store", "pillarbox_proto", "tokio", "unsafe "]);
+}

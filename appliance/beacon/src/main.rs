@@ -1,13 +1,16 @@
 //! `pillarbox-beacon`: the box's light and screen, and its page while the mail server does not run. It is small and does
 //! little, because it must live when nothing else does.
 //!
-//! `pillarbox-beacon [--board FILE] [--leds FOLDER] [--screen FILE] [--privop SOCKET] [--smtp ADDRESS]`
+//! The screen is its standard output.
+//!
+//! `pillarbox-beacon [--board FILE] [--leds FOLDER] [--privop SOCKET] [--smtp ADDRESS]`
 
 mod rescue;
 mod screen;
 mod watch;
 
 use std::fs;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,7 +41,6 @@ const PENALTY: Duration = Duration::from_secs(3);
 struct Places {
     board: PathBuf,
     leds: PathBuf,
-    screen: PathBuf,
     privop: PathBuf,
     smtp: SocketAddr,
 }
@@ -86,7 +88,6 @@ fn places(mut words: impl Iterator<Item = String>) -> Result<Places, String> {
     let mut places = Places {
         board: BOARD.into(),
         leds: "/sys/class/leds".into(),
-        screen: "/dev/tty1".into(),
         privop: SOCKET.into(),
         smtp: SocketAddr::from(([127, 0, 0, 1], 25)),
     };
@@ -95,7 +96,6 @@ fn places(mut words: impl Iterator<Item = String>) -> Result<Places, String> {
         match word.as_str() {
             "--board" => places.board = value.into(),
             "--leds" => places.leds = value.into(),
-            "--screen" => places.screen = value.into(),
             "--privop" => places.privop = value.into(),
             "--smtp" => places.smtp = value.parse().map_err(|_| format!("{value} is no address with a port"))?,
             other => return Err(format!("{other} is unknown")),
@@ -122,7 +122,7 @@ async fn look(beacon: Arc<Beacon>) {
         let seen = seen(&beacon, round % GREETINGS == GREETINGS - 1).await;
         let state = watch.see(seen, Instant::now());
         if *held(&beacon.state) != state {
-            println!("{state:?}");
+            eprintln!("{state:?}");
         }
         *held(&beacon.state) = state;
         let was_down = beacon.is_down.swap(state == State::Fault, Ordering::Relaxed);
@@ -133,8 +133,9 @@ async fn look(beacon: Arc<Beacon>) {
         }
         let text = screen::text(state, &held(&beacon.board), &addresses());
         if text != shown {
-            // Cleared, and the cursor at the top; a machine without a screen has no such file.
-            let _ = fs::write(&beacon.places.screen, format!("\x1b[2J\x1b[H{text}"));
+            // Cleared, and the cursor at the top. A box without a screen is none the worse for it.
+            let _ = std::io::stdout().write_all(format!("\x1b[2J\x1b[H{text}").replace('\n', "\r\n").as_bytes());
+            let _ = std::io::stdout().flush();
             shown = text;
         }
         Timer::after(LOOK).await;

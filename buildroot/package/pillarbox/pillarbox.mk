@@ -1,0 +1,27 @@
+################################################################################
+#
+# pillarbox
+#
+################################################################################
+
+PILLARBOX_VERSION = 0.1.0
+# The programs are static and built by image/build-binaries; PILLARBOX_PROGRAMS
+# names their folder. Everything else comes from the tree around this one.
+PILLARBOX_SITE = $(BR2_EXTERNAL_PILLARBOX_PATH)/..
+PILLARBOX_SITE_METHOD = local
+PILLARBOX_LICENSE = Apache-2.0
+PILLARBOX_LICENSE_FILES = LICENSE
+PILLARBOX_EXCLUSIONS = target tests .git
+
+# Users, units and settings are put in place by the script that every image uses.
+define PILLARBOX_INSTALL_TARGET_CMDS
+	$(foreach p,pillarbox pillarbox-privop pillarbox-beacon,\
+		$(INSTALL) -D -m 0755 $(PILLARBOX_PROGRAMS)/$(p) \
+			$(TARGET_DIR)/usr/bin/$(p)$(sep))
+endef
+
+define PILLARBOX_INSTALL_INIT_SYSTEMD
+	$(@D)/systemd/install $(TARGET_DIR)
+endef
+
+$(eval $(generic-package))
