@@ -61,6 +61,8 @@ class Box:
         """Power on."""
         if os.path.exists(self.log):
             os.unlink(self.log)
+        if self.machine:
+            self.complaints.close()
         self.read_to = 0
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{port}" for name, port in PORTS.items())
         self.began = time.monotonic()
@@ -111,7 +113,6 @@ class Box:
     def pull_the_plug(self):
         self.machine.kill()
         self.machine.wait()
-        self.complaints.close()
 
     def stop(self):
         if self.machine and self.machine.poll() is None:

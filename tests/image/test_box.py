@@ -130,7 +130,7 @@ class TheBox(unittest.TestCase):
         _, free = shell(box, "free -m | sed -n 2p")
         used = int(free.split()[2])
         tell("memory used in the guest, MB", used)
-        _, pss = shell(box, "for name in pillarbox pillarbox-beacon; do pid=$(pidof $name) && echo $name $(sed -n 's/^Pss: *//p' /proc/$pid/smaps_rollup); done")
+        _, pss = shell(box, "for name in pillarbox pillarbox-beacon; do pid=$(systemctl show --property=MainPID --value $name.service); echo $name $(sed -n 's/^Pss: *//p' /proc/$pid/smaps_rollup); done")
         for line in pss.strip().splitlines():
             tell(f"PSS of {line.split()[0]}, MB", round(int(line.split()[1]) / 1024, 1))
         tell("swap", shell(box, "cat /proc/swaps | tail -n +2")[1].strip() or "none")

@@ -33,6 +33,8 @@ section!(
         hostname: String = String::new(),
         data: PathBuf = PathBuf::from("/var/lib/pillarbox"),
         board: PathBuf = PathBuf::new(),
+        privop: PathBuf = PathBuf::new(),
+        updates: PathBuf = PathBuf::new(),
         listen: Listen = Listen::default(),
         tls: Tls = Tls::default(),
         dns: Dns = Dns::default(),

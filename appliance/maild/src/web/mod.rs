@@ -54,6 +54,8 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/round", get(pages::round::show).post(pages::round::run))
         .route("/log", get(pages::about::log))
         .route("/about", get(pages::about::show))
+        .route("/system", get(pages::system::show).post(pages::system::order))
+        .route("/system/update", post(pages::system::update).layer(axum::extract::DefaultBodyLimit::max(pages::system::UPDATE)))
         .route("/security", get(pages::security::show).post(pages::security::change))
         .route("/queue", get(pages::queue::show).post(pages::queue::order))
         .route("/find", get(pages::find::show))

@@ -18,6 +18,7 @@ pub mod queue;
 pub mod round;
 pub mod security;
 pub mod setup;
+pub mod system;
 pub mod welcome;
 
 use askama::Template;
@@ -64,6 +65,7 @@ const SECTIONS: [Section; 4] = [
             ("/name", "nav-name"),
             ("/round", "nav-round"),
             ("/log", "nav-log"),
+            ("/system", "nav-system"),
             ("/about", "nav-about"),
         ],
     },

@@ -125,7 +125,7 @@ async fn cookie(world: &World, role: Role) -> String {
 }
 
 /// Who may see what: path, and the least role for GET. The test below holds it against the router itself.
-const PAGES: [(&str, Role); 52] = [
+const PAGES: [(&str, Role); 53] = [
     ("/", Role::Nobody),
     ("/setup", Role::Nobody),
     ("/setup/resume", Role::Owner),
@@ -146,6 +146,7 @@ const PAGES: [(&str, Role); 52] = [
     ("/find?q=x", Role::Owner),
     ("/doctor", Role::Owner),
     ("/security", Role::Worker),
+    ("/system", Role::Owner),
     ("/coach", Role::Worker),
     ("/programs", Role::Worker),
     ("/programs/card", Role::Worker),
@@ -181,7 +182,7 @@ const PAGES: [(&str, Role); 52] = [
 ];
 
 /// Forms that change something, and the least role.
-const FORMS: [(&str, &str, Role); 22] = [
+const FORMS: [(&str, &str, Role); 24] = [
     ("/mail/settings", "signature=x", Role::Worker),
     ("/mail/act", "id=1.1&order=delete", Role::Worker),
     ("/mail/message", "id=1.1&order=pictures", Role::Worker),
@@ -198,6 +199,8 @@ const FORMS: [(&str, &str, Role); 22] = [
     ("/certificate", "order=net", Role::Owner),
     ("/round", "to=x@a.test", Role::Owner),
     ("/setup/next", "step=name", Role::Owner),
+    ("/system", "order=restart", Role::Owner),
+    ("/system/update", "x", Role::Owner),
     ("/queue", "number=1.0&order=remove", Role::Owner),
     ("/doctor", "address=x@a.test", Role::Owner),
     ("/logout", "", Role::Worker),
@@ -637,6 +640,40 @@ fn multipart(path: &str, cookie: &str, fields: &[(&str, &str)], files: &[(&str, 
     let mut request = request(Method::POST, path, cookie, &body);
     request.headers_mut().insert(header::CONTENT_TYPE, axum::http::HeaderValue::from_static("multipart/form-data; boundary=BB"));
     request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_machine_is_asked_for_updates_and_restarts() {
+    use pillarbox_host::Caller;
+    use pillarbox_host::serve::{System, serve};
+    let world = world().await;
+    let owner = cookie(&world, Role::Owner).await;
+    let page = ask(&world, request(Method::GET, "/system", &owner, "")).await.body;
+    assert!(page.contains("not in its box") && !page.contains("Switch it off"), "{page}");
+    // The program that does what needs root, on a folder that stands for the system.
+    let root = tempfile::tempdir().unwrap();
+    let (socket, folder) = (root.path().join("privop.sock"), root.path().to_path_buf());
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            serve(&stream, &stream, Some(Caller::Server), &System::rehearsed(&folder)).unwrap();
+        }
+    });
+    world.change_config(|config| (config.privop, config.updates) = (socket.clone(), root.path().to_path_buf()));
+    assert!(ask(&world, request(Method::GET, "/system", &owner, "")).await.body.contains("Switch it off"));
+    assert!(post(&world, "/system", &owner, "order=restart").await.body.contains("The box restarts"));
+    // A reset needs the owner's own address, typed.
+    assert_eq!(post(&world, "/system", &owner, "order=reset&confirm=yes").await.status, StatusCode::BAD_REQUEST);
+    assert!(!root.path().join("data/system/reset").exists());
+    assert!(post(&world, "/system", &owner, "order=reset&confirm=ANN@box.test").await.body.contains("is empty then"));
+    assert!(root.path().join("data/system/reset").exists());
+    let token = token_in(&ask(&world, request(Method::GET, "/system", &owner, "")).await.body);
+    let send = async |name: &str, token: &str| ask(&world, multipart("/system/update", &owner, &[("token", token)], &[(name, "bundle")])).await;
+    assert!(send("pillarbox-2.raucb", &token).await.body.contains("The update is installed"));
+    assert!(!root.path().join("pillarbox-2.raucb").exists(), "what was installed takes no room");
+    assert!(send("../evil.img", &token).await.body.contains("was not installed"));
+    assert_eq!(send("pillarbox-2.raucb", "x").await.status, StatusCode::FORBIDDEN);
+    assert!(!root.path().join("pillarbox-2.raucb").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
