@@ -271,8 +271,7 @@ impl Context {
 
     /// Free and all octets of the data partition; both 0 when that can't be known.
     pub fn disk(&self) -> (u64, u64) {
-        nix::sys::statvfs::statvfs(&self.settings().config.data)
-            .map_or((0, 0), |s| (s.blocks_available() * s.fragment_size(), s.blocks() * s.fragment_size()))
+        pillarbox_store::Disk::of(&self.settings().config.data).map_or((0, 0), |disk| (disk.free, disk.all))
     }
 
     /// A receiver that changes when the server stops.

@@ -133,7 +133,7 @@ fn oldest(reader: &Reader) -> Result<u64> {
 
 /// Octets used on the partition of a folder.
 pub fn used(folder: &std::path::Path) -> u64 {
-    nix::sys::statvfs::statvfs(folder).map_or(0, |s| s.blocks().saturating_sub(s.blocks_free()) * s.fragment_size())
+    pillarbox_store::Disk::of(folder).map_or(0, |disk| disk.used)
 }
 
 #[cfg(test)]

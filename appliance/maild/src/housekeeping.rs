@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pillarbox_store::{Change, Maintained, Retention, Space};
+use pillarbox_store::{Change, Disk, Maintained, Retention, Space};
 
 use crate::{acme, board, clock, dkim, hours, mail, web};
 use crate::context::{Context, off_thread};
@@ -131,8 +131,7 @@ async fn make_keys(context: &Arc<Context>) {
 fn ledger_octets(context: &Context) -> u64 {
     let settings = context.settings();
     match settings.config.retention.ledger_octets {
-        0 => nix::sys::statvfs::statvfs(&settings.config.data)
-            .map_or(1 << 30, |s| s.blocks() * s.fragment_size() / 20),
+        0 => Disk::of(&settings.config.data).map_or(1 << 30, |disk| disk.all / 20),
         octets => octets,
     }
 }

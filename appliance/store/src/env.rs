@@ -154,10 +154,28 @@ fn lock(dir: &Path) -> Result<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Error::InUse { path: dir.to_path_buf() })
 }
 
+/// The file system that a folder lies on, in octets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disk {
+    /// For whoever is not root.
+    pub free: u64,
+    pub used: u64,
+    pub all: u64,
+}
+
+impl Disk {
+    /// `None` when the system does not say.
+    #[allow(clippy::unnecessary_cast)] // 32-bit systems tell in narrower numbers
+    pub fn of(folder: &Path) -> Option<Disk> {
+        let facts = nix::sys::statvfs::statvfs(folder).ok()?;
+        let octets = |blocks: u64| blocks.saturating_mul(facts.fragment_size() as u64);
+        let (all, free) = (facts.blocks() as u64, facts.blocks_free() as u64);
+        Some(Disk { free: octets(facts.blocks_available() as u64), used: octets(all.saturating_sub(free)), all: octets(all) })
+    }
+}
+
 fn map_octets(dir: &Path, options: &Options) -> u64 {
-    let disk = nix::sys::statvfs::statvfs(dir)
-        .map(|s| s.blocks() * s.fragment_size())
-        .unwrap_or(MAP_LIMIT);
+    let disk = Disk::of(dir).map_or(MAP_LIMIT, |disk| disk.all);
     let wanted = options.max_octets.unwrap_or(disk).clamp(MAP_MINIMUM, MAP_LIMIT);
     wanted.next_multiple_of(PAGE)
 }
@@ -234,8 +252,7 @@ impl Shared {
     /// Whether a message of `octets` may be taken on now. The disk is asked first; when the map is nearly
     /// used up, free pages inside it count too.
     pub(crate) fn space(&self, octets: u64) -> Space {
-        let disk = nix::sys::statvfs::statvfs(&self.blobs);
-        let free = disk.map(|s| s.blocks_available() * s.fragment_size()).unwrap_or(u64::MAX);
+        let free = Disk::of(&self.blobs).map_or(u64::MAX, |disk| disk.free);
         if free < octets.saturating_add(self.reserve_octets) {
             return Space::Short;
         }

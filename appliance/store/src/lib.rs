@@ -31,7 +31,7 @@ pub use blob::{BlobReader, Spool, Spooled};
 pub use contact::{CONTACT_TEXT, CONTACTS, Contact, Judgement};
 pub use content::{INLINE_OCTETS, Location};
 pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession};
-pub use env::{Access, Options, Space};
+pub use env::{Access, Disk, Options, Space};
 pub use error::{Error, Result};
 pub use key::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId, QueueKey};
 pub use ledger::{Fate, LedgerRecord, ShortCode, TEXT_LIMIT, term, words};

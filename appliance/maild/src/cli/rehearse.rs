@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use pillarbox_store::{Change, MailboxPolicy, Store};
+use pillarbox_store::{Change, Disk, MailboxPolicy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -62,7 +62,7 @@ pub fn run(place: &Place, asked: &Rehearse) -> Result<(), String> {
 fn copy(data: &Path, stage: &Path) -> Result<bool, String> {
     let from = data.join("store").join("data.mdb");
     let Ok(facts) = std::fs::metadata(&from) else { return Ok(false) };
-    let free = nix::sys::statvfs::statvfs(stage).map_or(0, |s| s.blocks_available() * s.fragment_size());
+    let free = Disk::of(stage).map_or(0, |disk| disk.free);
     if free < facts.len() + facts.len() / 4 + (64 << 20) {
         return Ok(false);
     }

@@ -28,13 +28,16 @@ pub async fn health(State(context): State<Arc<Context>>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// Octets of a browser's report that stand in the log.
+/// Octets of a browser's report that stand in the log, and reports that do: the rest is counted only.
 const REPORT: usize = 400;
+const REPORTS: u64 = 50;
 
 /// A browser kept a page of ours, or mail in it, from doing something (CSP level 2, §4.4). It is a sign that something got
 /// through the first lock; nothing else follows from it, for anybody could send such a report.
 pub async fn policy_report(State(context): State<Arc<Context>>, body: axum::body::Bytes) -> StatusCode {
-    context.policy_reports.fetch_add(1, Ordering::Relaxed);
+    if context.policy_reports.fetch_add(1, Ordering::Relaxed) >= REPORTS {
+        return StatusCode::NO_CONTENT;
+    }
     let text: String = String::from_utf8_lossy(&body).chars().take(REPORT).collect();
     tracing::warn!(report = %text.escape_debug(), "a browser kept a page from doing something");
     StatusCode::NO_CONTENT

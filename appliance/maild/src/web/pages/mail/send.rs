@@ -81,7 +81,9 @@ pub async fn send(Person(visit, visitor): Person, request: Request) -> Response 
     let mut letter = Letter::default();
     let outcome = take(&visit, &visitor, &mut form, &mut letter).await;
     let t = visit.texts;
-    let again = async |message: String, asks: bool, letter: Letter| {
+    let again = async |message: String, asks: bool, mut letter: Letter| {
+        // What goes into the page again is as harmless as what goes out.
+        letter.clean();
         let frame = frame(&visit, "compose-title");
         let frame = if message.is_empty() { frame } else { frame.trouble(message) };
         answer_page(&visit, &visitor, StatusCode::BAD_REQUEST, frame, letter, Vec::new(), asks).await
