@@ -649,7 +649,7 @@ async fn the_machine_is_asked_for_updates_and_restarts() {
     let world = world().await;
     let owner = cookie(&world, Role::Owner).await;
     let page = ask(&world, request(Method::GET, "/system", &owner, "")).await.body;
-    assert!(page.contains("not in its box") && !page.contains("Switch it off"), "{page}");
+    assert!(page.contains("not in its own box") && !page.contains("Switch it off"), "{page}");
     // The program that does what needs root, on a folder that stands for the system.
     let root = tempfile::tempdir().unwrap();
     let (socket, folder) = (root.path().join("privop.sock"), root.path().to_path_buf());
