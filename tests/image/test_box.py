@@ -113,7 +113,7 @@ class TheBox(unittest.TestCase):
     def test_2_the_file_on_the_boot_partition_answers_the_set_up(self):
         box = self.box
         if box.machine:
-            shell(box, "systemctl poweroff", 60)
+            shell(box, "systemctl --no-block poweroff", 60)
             box.machine.wait(120)
         box.put_on_boot("pillarbox-setup.toml", SETUP)
         box.put_on_boot("pillarbox-wifi.txt", 'ssid = Office & Co\npassword = wireless secret\ncountry = DE\n')
@@ -198,7 +198,7 @@ class TheBox(unittest.TestCase):
         ended, said = shell(box, "rauc install /data/update/update-good.raucb", 900)
         self.assertEqual(ended, 0, said)
         tell("installing an update, seconds", round(time.monotonic() - began, 1))
-        shell(box, "(sleep 1; systemctl reboot) >/dev/null 2>&1 &")
+        shell(box, "systemctl --no-block reboot")
         box.says(r"pillarbox: slot B")
         box.says(r"Mail comes in, goes out by POP3, and stands on the page", 400)
         box.banner()
@@ -212,7 +212,7 @@ class TheBox(unittest.TestCase):
         send(box, "after the update")
         ended, said = shell(box, "rauc install /data/update/update-broken.raucb", 900)
         self.assertEqual(ended, 0, said)
-        shell(box, "(sleep 1; systemctl reboot) >/dev/null 2>&1 &")
+        shell(box, "systemctl --no-block reboot")
         box.says(r"pillarbox: slot A", 300)
         box.says(r"going back to the other one", 400)
         box.says(r"pillarbox: slot B", 300)
@@ -225,7 +225,7 @@ class TheBox(unittest.TestCase):
 
     def test_6_a_factory_reset_makes_it_new(self):
         box = self.box
-        shell(box, "systemctl poweroff", 60)
+        shell(box, "systemctl --no-block poweroff", 60)
         box.machine.wait(120)
         box.put_on_boot("pillarbox-reset", "yes\n")
         box.start()
