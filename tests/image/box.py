@@ -25,6 +25,7 @@ class Box:
         os.makedirs(folder, exist_ok=True)
         self.card = os.path.join(folder, "card.img")
         self.log = os.path.join(folder, "console.log")
+        self.cable = os.path.join(folder, "cable")
         image = next(name for name in sorted(os.listdir(images)) if name.endswith("-test.img"))
         subprocess.run(["cp", "--sparse=always", os.path.join(images, image), self.card], check=True)
         # A card is larger than the image that is flashed onto it.
@@ -59,8 +60,9 @@ class Box:
 
     def start(self):
         """Power on."""
-        if os.path.exists(self.log):
-            os.unlink(self.log)
+        for old in (self.log, self.cable):
+            if os.path.exists(old):
+                os.unlink(old)
         if self.machine:
             self.complaints.close()
         self.read_to = 0
@@ -72,7 +74,10 @@ class Box:
              "-accel", "tcg,thread=multi", "-chardev", f"socket,id=c0,host=127.0.0.1,port={self.serial},server=on,wait=off,logfile={self.log}",
              "-serial", "chardev:c0", "-bios", os.path.join(self.images, "u-boot.bin"),
              "-drive", f"if=none,id=d0,format=raw,cache=writethrough,file={self.card}", "-device", "virtio-blk-pci,drive=d0,romfile=",
-             "-netdev", f"user,id=n0,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=n0,romfile=",
+             # The cable: the box, the way in from this machine, and a place for a peer with a network stack of its own.
+             "-netdev", f"user,id=way,restrict=on,{forwards}", "-netdev", "hubport,id=port-way,hubid=0,netdev=way",
+             "-netdev", f"stream,id=peer,server=on,addr.type=unix,addr.path={self.cable}", "-netdev", "hubport,id=port-peer,hubid=0,netdev=peer",
+             "-netdev", "hubport,id=port-box,hubid=0", "-device", "virtio-net-pci,netdev=port-box,romfile=",
              "-device", "virtio-rng-pci", "-watchdog-action", "reset", "-device", "i6300esb"],
             stdout=subprocess.DEVNULL, stderr=self.complaints)
 

@@ -122,6 +122,11 @@ class TheBox(unittest.TestCase):
         tell("power-on to the SMTP banner, seconds", round(box.banner(), 1))
         send(box, "first")
         self.assertEqual(subjects(box), ["first"])
+        # A peer that owes nothing to this machine's kernel: its own address, the box by its name, a message by SMTP.
+        peer = subprocess.run([os.environ["PILLARBOX_CABLE"], box.cable, BOB[0], "over the cable"], capture_output=True, text=True, timeout=300)
+        self.assertEqual(peer.returncode, 0, peer.stdout + peer.stderr)
+        tell("a peer on the cable", " · ".join(peer.stdout.splitlines()[:2]))
+        self.assertEqual(subjects(box), ["first", "over the cable"])
         _, wifi = shell(box, "cat /data/system/wifi.conf; ls -la /data/system/wifi.conf")
         self.assertIn("ssid=" + "Office & Co".encode().hex(), wifi)
         self.assertIn("-rw-------", wifi)
