@@ -3,7 +3,8 @@
 use crate::request::{Network, Request};
 use crate::values::usable;
 
-/// The owner's settings for the cable; what they were before lies beside it.
+/// The owner's settings for the cable; what they were before lies beside it until the new ones are confirmed. A start with
+/// both there goes back, too: `systemd/bin/firstboot`.
 pub const NETWORK: &str = "/data/system/network/10-owner.network";
 const NETWORK_BEFORE: &str = "/data/system/network/10-owner.before";
 /// Where systemd-networkd finds it while the system runs.
@@ -17,7 +18,7 @@ pub const UPDATES: &str = "/data/update";
 const USB: &str = "/run/pillarbox-usb";
 /// The timer that undoes a change of the network, and the seconds until it does.
 const UNDO: &str = "pillarbox-undo-network";
-const UNDO_SECONDS: &str = "120";
+pub const UNDO_SECONDS: u64 = 120;
 
 /// What can be done, in all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +26,11 @@ pub enum Step {
     /// Writes a file whole: beside it first, then in its place, on stable storage.
     Write { path: &'static str, content: String },
     Remove { path: &'static str },
-    /// Renames, where the first exists; removes the second otherwise.
+    /// Puts back what [`Step::Remember`] kept, and forgets it. Nothing was kept: nothing is done.
     Restore { from: &'static str, to: &'static str },
+    /// Keeps a copy, unless one is kept already: of two changes in a row, the state before the first one is what comes back.
+    /// Where there is nothing to copy, an empty file says so.
+    Remember { from: &'static str, to: &'static str },
     /// Keeps a copy, if there is something to copy.
     Keep { from: &'static str, to: &'static str },
     Folder { path: &'static str },
@@ -54,7 +58,7 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         Request::SetNetwork { network } => {
             let text = network_file(network)?;
             let mut steps = vec![
-                Step::Keep { from: NETWORK, to: NETWORK_BEFORE },
+                Step::Remember { from: NETWORK, to: NETWORK_BEFORE },
                 attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")]),
                 // The way back is ready before the change is made.
                 run("/usr/bin/systemd-run", &[&format!("--on-active={UNDO_SECONDS}"), &format!("--unit={UNDO}"), "/usr/bin/pillarbox-privop", "--roll-back-network"]),
@@ -73,13 +77,11 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         Request::SetWireless { name, password } => {
             // The name in hex: none can leave its place in the file.
             let ssid: String = name.as_str().bytes().map(|b| format!("{b:02x}")).collect();
+            // It ends at the line's last quotation mark: those within it are its own.
             let key = match password {
-                Some(password) => format!("psk=\"{}\"", password.as_str().replace(['"', '\\'], "")),
+                Some(password) => format!("psk=\"{}\"", password.as_str()),
                 None => "key_mgmt=NONE".into(),
             };
-            if password.as_ref().is_some_and(|password| password.as_str().contains(['"', '\\'])) {
-                return Err("a wireless password with a quotation mark or a backslash can't be used".into());
-            }
             vec![
                 Step::Write { path: WIRELESS, content: format!("network={{\n  ssid={ssid}\n  {key}\n}}\n") },
                 attempt("/usr/bin/systemctl", &["restart", "pillarbox-wireless.service"]),
@@ -145,7 +147,7 @@ mod tests {
         let at = |wanted: &dyn Fn(&Step) -> bool| steps.iter().position(wanted).unwrap();
         let undo = at(&|step| matches!(step, Step::Run { program: "/usr/bin/systemd-run", arguments } if arguments.contains(&"--roll-back-network".to_string())));
         let write = at(&|step| matches!(step, Step::Write { path: NETWORK, content } if content.contains("Address=192.168.1.7/24\nGateway=192.168.1.1\nDNS=9.9.9.9\n")));
-        assert!(at(&|step| *step == Step::Keep { from: NETWORK, to: NETWORK_BEFORE }) < undo && undo < write);
+        assert!(at(&|step| *step == Step::Remember { from: NETWORK, to: NETWORK_BEFORE }) < undo && undo < write);
         let foreign = Network::Fixed { interface: Interface::try_from(("192.168.1.7".parse().unwrap(), 24)).unwrap(), gateway: "10.0.0.1".parse().unwrap(), servers: vec![] };
         assert!(plan(&Request::SetNetwork { network: foreign }).is_err());
     }

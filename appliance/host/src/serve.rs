@@ -65,11 +65,23 @@ impl System {
             }
             Step::Restore { from, to } => {
                 let (from, to) = (self.place(from), self.place(to));
-                match from.exists() {
-                    true => fs::rename(&from, &to).map_err(|error| named(&from, error)),
-                    false => fs::remove_file(&to).or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(named(&to, error)) }),
+                let Ok(kept) = fs::metadata(&from) else { return Ok(String::new()) };
+                fs::rename(&from, &to).map_err(|error| named(&from, error))?;
+                if kept.len() == 0 {
+                    fs::remove_file(&to).map_err(|error| named(&to, error))?;
                 }
-                .map(|()| String::new())
+                Ok(String::new())
+            }
+            Step::Remember { from, to } => {
+                if self.place(to).exists() {
+                    return Ok(String::new());
+                }
+                let source = self.place(from);
+                match fs::read_to_string(&source) {
+                    Ok(content) => self.write(to, &content),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.write(to, ""),
+                    Err(error) => Err(named(&source, error)),
+                }
             }
             Step::Keep { from, to } => {
                 let source = self.place(from);
@@ -180,9 +192,21 @@ mod tests {
             assert!(read(path).unwrap().contains("192.168.1.7/24"), "{path}");
         }
         assert!(read("data/system/network/10-owner.before").is_none());
-        // Without a change before, rolling back means automatic.
+        // Nothing is under way: nothing to roll back.
         ask("{\"do\":\"roll-back-network\"}");
-        assert!(read("data/system/network/10-owner.network").is_none());
+        assert!(read("data/system/network/10-owner.network").is_some());
+        // Two changes in a row, neither confirmed: what was before both comes back.
+        ask(&fixed("192.168.1.9"));
+        ask(&fixed("192.168.1.10"));
+        ask("{\"do\":\"roll-back-network\"}");
+        assert!(read("data/system/network/10-owner.network").unwrap().contains("192.168.1.7/24"));
+        // Before the first change of all there was no file: there is none again.
+        fs::remove_file(root.path().join("data/system/network/10-owner.network")).unwrap();
+        ask(&fixed("192.168.1.9"));
+        ask("{\"do\":\"roll-back-network\"}");
+        for path in ["data/system/network/10-owner.network", "run/systemd/network/10-owner.network", "data/system/network/10-owner.before"] {
+            assert!(read(path).is_none(), "{path}");
+        }
         assert!(asked(&system, "{\"do\":\"factory-reset\"}", Some(Caller::Beacon)).contains("may not ask for that"));
         assert!(asked(&system, "{\"do\":\"reboot\"}", None).contains("may not ask for anything"));
         assert!(ask("{\"do\":\"sing\"}").contains("not understood") && ask(&"x".repeat(OCTETS * 2)).contains("refused"));

@@ -279,6 +279,13 @@ impl From<DnsServer> for String {
     }
 }
 
+/// What the machine calls itself, empty where it has no name. On a box, with ".local" after it, the name that computers in
+/// the office find it by.
+pub fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().replace("(none)", "")
+}
+
 impl Config {
     /// Reads a file; the error names the file, the line and the key.
     pub fn read(path: &Path) -> Result<Config, String> {
@@ -335,10 +342,9 @@ impl Config {
         if !self.hostname.is_empty() {
             return self.hostname.clone();
         }
-        let system = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        match system.trim() {
-            "" | "(none)" => "pillarbox.local".into(),
-            name => name.into(),
+        match machine_name() {
+            name if name.is_empty() => "pillarbox.local".into(),
+            name => name,
         }
     }
 

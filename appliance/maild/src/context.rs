@@ -42,6 +42,8 @@ pub struct Context {
     pub hours: Mutex<Vec<(u64, Hour)>>,
     /// Sign-ins that wait for the code of a second factor.
     pub pending: Mutex<web::Pending>,
+    /// A change of the box's address that its owner has not confirmed yet.
+    pub network_change: Mutex<Option<web::Change>>,
     /// When the server was started.
     pub started: std::time::Instant,
     /// Things that browsers kept pages of ours, or mail in them, from doing.
@@ -142,6 +144,7 @@ impl Context {
             history: Mutex::default(),
             hours: Mutex::default(),
             pending: Mutex::default(),
+            network_change: Mutex::default(),
             started: std::time::Instant::now(),
             settings: RwLock::new(Arc::new(Settings::new(with_chosen_name(config, &store)))),
             store,

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::serve::Link;
 use crate::auth::is_private;
+use crate::config::machine_name;
 use crate::context::Context;
 
 /// Octets of a form.
@@ -81,7 +82,7 @@ async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &H
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let domains = context.read(|r| r.domains()).await.unwrap_or_default();
     let settings = context.settings();
-    if !is_our_host(host, &settings.config.hostname(), &domains) {
+    if !is_our_host(host, &settings.config.hostname(), &machine_name(), &domains) {
         // A page elsewhere may point a name of its own at this box and make a browser talk to it (DNS rebinding).
         return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name.").into_response());
     }
@@ -117,7 +118,7 @@ fn to_https(asked: &str, hostname: &str, port: Option<u16>, path: &str, facts: &
 }
 
 /// The name in a Host field, without its port.
-fn name_of(host: &str) -> &str {
+pub fn name_of(host: &str) -> &str {
     match host.strip_prefix('[') {
         Some(literal) => literal.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
@@ -130,11 +131,12 @@ fn is_near(peer: IpAddr) -> bool {
 }
 
 /// Our names, our domains' autoconfig names, and plain addresses (which no foreign page can rebind).
-fn is_our_host(host: &str, own: &str, domains: &[String]) -> bool {
+fn is_our_host(host: &str, own: &str, machine: &str, domains: &[String]) -> bool {
     let name = name_of(host).trim_end_matches('.').to_ascii_lowercase();
     name.parse::<IpAddr>().is_ok()
         || ["localhost", "pillarbox.local", "pillarbox"].contains(&name.as_str())
         || name == own
+        || !machine.is_empty() && name.strip_suffix(".local").unwrap_or(&name) == machine
         || domains.iter().any(|domain| name == *domain || PREFIXES.iter().any(|prefix| name.strip_prefix(prefix) == Some(domain)))
 }
 
@@ -161,6 +163,9 @@ mod tests {
         let domains = ["example.org".to_string()];
         for (host, is) in [
             ("pillarbox.local", true),
+            ("post.local:80", true),
+            ("post", true),
+            ("post.example", false),
             ("localhost:8080", true),
             ("Box.Example:443", true),
             ("192.168.1.7", true),
@@ -171,7 +176,7 @@ mod tests {
             ("example.org.evil.example", false),
             ("", false),
         ] {
-            assert_eq!(is_our_host(host, "box.example", &domains), is, "{host}");
+            assert_eq!(is_our_host(host, "box.example", "post", &domains), is, "{host}");
         }
     }
 

@@ -23,6 +23,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub use pages::login::Pending;
+pub use pages::network::Change;
 pub use pages::setup::ClaimGuard;
 pub use serve::serve;
 
@@ -54,6 +55,7 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/round", get(pages::round::show).post(pages::round::run))
         .route("/log", get(pages::about::log))
         .route("/about", get(pages::about::show))
+        .route("/network", get(pages::network::show).post(pages::network::order))
         .route("/system", get(pages::system::show).post(pages::system::order))
         .route("/system/update", post(pages::system::update).layer(axum::extract::DefaultBodyLimit::max(pages::system::UPDATE)))
         .route("/security", get(pages::security::show).post(pages::security::change))

@@ -11,6 +11,7 @@ pub mod line;
 pub mod login;
 pub mod mail;
 pub mod metrics;
+pub mod network;
 pub mod people;
 pub mod person;
 pub mod programs;
@@ -65,6 +66,7 @@ const SECTIONS: [Section; 4] = [
             ("/name", "nav-name"),
             ("/round", "nav-round"),
             ("/log", "nav-log"),
+            ("/network", "nav-network"),
             ("/system", "nav-system"),
             ("/about", "nav-about"),
         ],

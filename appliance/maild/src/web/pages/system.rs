@@ -21,14 +21,13 @@ use crate::web::session::{Owner, Visit};
 /// Octets of an update.
 pub const UPDATE: usize = 600 << 20;
 /// How long the system may take for a wish, and for writing an update onto a slow card.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 const LONG_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Template)]
 #[template(path = "system.html")]
 struct SystemPage {
     frame: Frame,
-    /// The program that asks the system is there: this is a box, not any machine.
     is_box: bool,
     version: &'static str,
     slots: Vec<Slot>,
@@ -51,6 +50,11 @@ fn frame(visit: &Visit) -> Frame {
     Frame::new(visit, "/system", "system-title")
 }
 
+/// The program that asks the system is there: this is a box, not any machine.
+pub fn is_box(visit: &Visit) -> bool {
+    socket(visit).is_some()
+}
+
 fn socket(visit: &Visit) -> Option<PathBuf> {
     Some(visit.context.settings().config.privop.clone()).filter(|path| !path.as_os_str().is_empty() && path.exists())
 }
@@ -60,11 +64,11 @@ async fn answer(visit: &Visit, status: StatusCode, frame: Frame) -> Response {
         Ok(text) => slots(&text),
         Err(_) => Vec::new(),
     };
-    page(status, &SystemPage { frame, is_box: socket(visit).is_some(), version: env!("CARGO_PKG_VERSION"), slots })
+    page(status, &SystemPage { frame, is_box: is_box(visit), version: env!("CARGO_PKG_VERSION"), slots })
 }
 
 /// Asks the system; what it said, or why not.
-async fn ask(visit: &Visit, wish: Wish, patience: Duration) -> Result<String, String> {
+pub async fn ask(visit: &Visit, wish: Wish, patience: Duration) -> Result<String, String> {
     let Some(path) = socket(visit) else { return Err(visit.texts.get("system-no-box").into_owned()) };
     let asked = off_thread(move || Ok(pillarbox_host::ask(&path, &wish, patience))).await;
     match asked.map_err(|error| error.to_string())?? {

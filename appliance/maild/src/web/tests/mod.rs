@@ -125,7 +125,7 @@ async fn cookie(world: &World, role: Role) -> String {
 }
 
 /// Who may see what: path, and the least role for GET. The test below holds it against the router itself.
-const PAGES: [(&str, Role); 53] = [
+const PAGES: [(&str, Role); 54] = [
     ("/", Role::Nobody),
     ("/setup", Role::Nobody),
     ("/setup/resume", Role::Owner),
@@ -146,6 +146,7 @@ const PAGES: [(&str, Role); 53] = [
     ("/find?q=x", Role::Owner),
     ("/doctor", Role::Owner),
     ("/security", Role::Worker),
+    ("/network", Role::Owner),
     ("/system", Role::Owner),
     ("/coach", Role::Worker),
     ("/programs", Role::Worker),
@@ -182,7 +183,7 @@ const PAGES: [(&str, Role); 53] = [
 ];
 
 /// Forms that change something, and the least role.
-const FORMS: [(&str, &str, Role); 24] = [
+const FORMS: [(&str, &str, Role); 25] = [
     ("/mail/settings", "signature=x", Role::Worker),
     ("/mail/act", "id=1.1&order=delete", Role::Worker),
     ("/mail/message", "id=1.1&order=pictures", Role::Worker),
@@ -199,6 +200,7 @@ const FORMS: [(&str, &str, Role); 24] = [
     ("/certificate", "order=net", Role::Owner),
     ("/round", "to=x@a.test", Role::Owner),
     ("/setup/next", "step=name", Role::Owner),
+    ("/network", "order=name&name=post", Role::Owner),
     ("/system", "order=restart", Role::Owner),
     ("/system/update", "x", Role::Owner),
     ("/queue", "number=1.0&order=remove", Role::Owner),
@@ -642,15 +644,10 @@ fn multipart(path: &str, cookie: &str, fields: &[(&str, &str)], files: &[(&str, 
     request
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_machine_is_asked_for_updates_and_restarts() {
+/// The program that does what needs root, on a folder that stands for the system.
+fn machine(world: &World) -> tempfile::TempDir {
     use pillarbox_host::Caller;
     use pillarbox_host::serve::{System, serve};
-    let world = world().await;
-    let owner = cookie(&world, Role::Owner).await;
-    let page = ask(&world, request(Method::GET, "/system", &owner, "")).await.body;
-    assert!(page.contains("not in its own box") && !page.contains("Switch it off"), "{page}");
-    // The program that does what needs root, on a folder that stands for the system.
     let root = tempfile::tempdir().unwrap();
     let (socket, folder) = (root.path().join("privop.sock"), root.path().to_path_buf());
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -660,6 +657,51 @@ async fn the_machine_is_asked_for_updates_and_restarts() {
         }
     });
     world.change_config(|config| (config.privop, config.updates) = (socket.clone(), root.path().to_path_buf()));
+    root
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_is_changed_and_the_new_address_confirmed_where_it_is() {
+    let world = world().await;
+    let owner = cookie(&world, Role::Owner).await;
+    assert!(ask(&world, request(Method::GET, "/network", &owner, "")).await.body.contains("not in its own box"));
+    let root = machine(&world);
+    let read = |name: &str| std::fs::read_to_string(root.path().join("data/system").join(name)).ok();
+    let page = ask(&world, request(Method::GET, "/network", &owner, "")).await.body;
+    assert!(page.contains("Use this address") && !page.contains("Yes, keep it"), "{page}");
+    let wrong = post(&world, "/network", &owner, "order=cable&by=fixed&address=192.168.1.7/24&gateway=10.0.0.1").await;
+    assert!(wrong.status == StatusCode::BAD_REQUEST && wrong.body.contains("must be another address") && wrong.body.contains("value=\"192.168.1.7/24\""), "{}", wrong.body);
+    assert!(read("network/10-owner.network").is_none());
+    let page = post(&world, "/network", &owner, "order=cable&by=fixed&address=192.168.1.7/24&gateway=192.168.1.1&servers=9.9.9.9").await.body;
+    assert!(page.contains("http://192.168.1.7/network") && page.contains("unless you confirm") && !page.contains("Yes, keep it"), "{page}");
+    assert!(read("network/10-owner.network").unwrap().contains("Address=192.168.1.7/24"));
+    // From the old address nothing is confirmed: that the page is seen here says nothing about there.
+    let early = post(&world, "/network", &owner, "order=confirm").await;
+    assert!(early.status == StatusCode::CONFLICT && read("network/10-owner.before").is_some(), "{}", early.body);
+    let at = |method, body: &str| {
+        let mut request = request(method, "/network", &owner, body);
+        request.headers_mut().insert(header::HOST, axum::http::HeaderValue::from_static("192.168.1.7"));
+        request.headers_mut().insert(header::ORIGIN, axum::http::HeaderValue::from_static("http://192.168.1.7"));
+        request
+    };
+    let page = ask(&world, at(Method::GET, "")).await.body;
+    assert!(page.contains("Yes, keep it"), "{page}");
+    let kept = ask(&world, at(Method::POST, &format!("order=confirm&token={}", token_in(&page)))).await;
+    assert!(kept.body.contains("The new address stays") && !kept.body.contains("Yes, keep it"), "{}", kept.body);
+    assert!(read("network/10-owner.before").is_none() && read("network/10-owner.network").is_some());
+    assert!(post(&world, "/network", &owner, "order=wireless&ssid=Caf%C3%A9&password=eight+%22letters%22").await.body.contains("joins the Wi-Fi"));
+    assert!(read("wifi.conf").unwrap().contains("ssid=436166c3a9\n  psk=\"eight \"letters\"\"\n"));
+    assert!(post(&world, "/network", &owner, "order=name&name=Post").await.body.contains("has its new name") && read("hostname").as_deref() == Some("post\n"));
+    assert!(post(&world, "/network", &owner, "order=zone&zone=Europe/Berlin").await.body.contains("time zone is set") && read("zone").as_deref() == Some("Europe/Berlin\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_machine_is_asked_for_updates_and_restarts() {
+    let world = world().await;
+    let owner = cookie(&world, Role::Owner).await;
+    let page = ask(&world, request(Method::GET, "/system", &owner, "")).await.body;
+    assert!(page.contains("not in its own box") && !page.contains("Switch it off"), "{page}");
+    let root = machine(&world);
     assert!(ask(&world, request(Method::GET, "/system", &owner, "")).await.body.contains("Switch it off"));
     assert!(post(&world, "/system", &owner, "order=restart").await.body.contains("The box restarts"));
     // A reset needs the owner's own address, typed.
