@@ -51,6 +51,12 @@ tmpfs          /tmp  tmpfs mode=1777,size=64M,nosuid,nodev 0 0
 E
 }
 
+# In QEMU the screen is the serial line: what the beacon shows goes there.
+serial_screen() { # ROOT
+  mkdir -p "$1/etc/systemd/system/pillarbox-beacon.service.d"
+  printf '[Service]\nTTYPath=/dev/console\n' > "$1/etc/systemd/system/pillarbox-beacon.service.d/screen.conf"
+}
+
 # A system's tree as the file that lies in a slot.
 make_root() { # ROOT FILE
   rm -f "$2"

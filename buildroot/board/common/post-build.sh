@@ -10,3 +10,4 @@ if openssl x509 -in "$keys/cert.pem" -noout -subject | grep -q DEVELOPMENT && [ 
   exit 1
 fi
 install_product "$1" "$PILLARBOX_PROGRAMS" "pillarbox-$(version)-$board"
+[ "$board" != virt ] || serial_screen "$1"

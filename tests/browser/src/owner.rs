@@ -12,9 +12,9 @@ use crate::product::Product;
 const PASSWORD: &str = "a sentence to keep";
 
 /// The owner's and everybody's pages.
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 23] = [
     "/mail/1", "/mail/settings", "/mail/contacts",
-    "/home", "/people", "/people/bob@example.test", "/domains", "/line", "/certificate", "/name", "/round", "/log", "/system", "/about",
+    "/home", "/people", "/people/bob@example.test", "/domains", "/line", "/certificate", "/name", "/round", "/log", "/network", "/system", "/about",
     "/queue", "/find", "/doctor", "/programs", "/programs/card", "/coach", "/security", "/nothing",
 ];
 
