@@ -20,13 +20,13 @@ def free_port():
 class Box:
     """One card and the machine it is in. The card's file is a copy: what a test does to it stays with it."""
 
-    def __init__(self, images, folder, boot_files=()):
+    def __init__(self, images, folder, boot_files=(), kind="test"):
         self.images, self.folder = images, folder
         os.makedirs(folder, exist_ok=True)
         self.card = os.path.join(folder, "card.img")
         self.log = os.path.join(folder, "console.log")
         self.cable = os.path.join(folder, "cable")
-        image = next(name for name in sorted(os.listdir(images)) if name.endswith("-test.img"))
+        image = next(name for name in sorted(os.listdir(images)) if name.endswith(f"-{kind}.img"))
         subprocess.run(["cp", "--sparse=always", os.path.join(images, image), self.card], check=True)
         # A card is larger than the image that is flashed onto it.
         os.truncate(self.card, DISK_MB << 20)

@@ -1,0 +1,45 @@
+"""The image that Buildroot made for QEMU, without a shell or anything else for tests: only what an owner has."""
+import glob
+import os
+import smtplib
+import ssl
+import subprocess
+import tempfile
+import unittest
+
+from box import Box
+from test_box import BOB, SETUP, page, send, subjects
+
+IMAGES = os.environ["PILLARBOX_IMAGES"]
+
+
+@unittest.skipUnless(glob.glob(os.path.join(IMAGES, "*-virt.img")), "image/build virt was not run")
+class BuildrootsBox(unittest.TestCase):
+    def test_mail_goes_in_and_out_and_stays_when_the_plug_is_pulled(self):
+        box = Box(IMAGES, tempfile.mkdtemp(prefix="pillarbox-virt-"), [("pillarbox-setup.toml", SETUP)], "virt")
+        self.addCleanup(box.stop)
+        box.start()
+        print(f"    power-on to the SMTP banner: {box.banner():.1f} s", flush=True)
+        send(box, "from outside")
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with smtplib.SMTP("127.0.0.1", box.ports["submission"], timeout=60) as ann:
+            ann.starttls(context=context)
+            ann.login("ann@office.test", "correct horse battery")
+            ann.sendmail("ann@office.test", [BOB[0]], f"From: ann@office.test\r\nTo: {BOB[0]}\r\nSubject: from a colleague\r\n\r\nhello\r\n")
+        self.assertEqual(sorted(subjects(box)), ["from a colleague", "from outside"])
+        self.assertIn("Sign in", page(box, "/login"))
+        peer = subprocess.run([os.environ["PILLARBOX_CABLE"], box.cable, BOB[0], "over the cable"], capture_output=True, text=True, timeout=300, check=False)
+        self.assertEqual(peer.returncode, 0, peer.stdout + peer.stderr)
+        print("    a peer on the cable: " + " · ".join(peer.stdout.splitlines()[:2]), flush=True)
+        self.assertNotIn("pillarbox-setup.toml", box.boot_files())
+        box.pull_the_plug()
+        is_clean, said = box.data_is_clean()
+        self.assertTrue(is_clean, said)
+        box.start()
+        print(f"    again, after the plug was pulled: {box.banner():.1f} s", flush=True)
+        self.assertEqual(sorted(subjects(box)), ["from a colleague", "from outside", "over the cable"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
