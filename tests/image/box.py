@@ -7,6 +7,8 @@ import subprocess
 import time
 
 # The shell is in the test image only.
+# Where the box goes when its owner gives it another address.
+MOVED = "10.0.2.77"
 PORTS = {"smtp": 25, "submission": 587, "pop3s": 995, "http": 80, "https": 443, "shell": 2323}
 DISK_MB = 1024
 
@@ -34,7 +36,7 @@ class Box:
             self.put_on_boot(name, text)
         self.machine = None
         self.ports = {name: free_port() for name in PORTS}
-        self.serial = free_port()
+        self.serial, self.moved = free_port(), free_port()
         self.read_to = 0
 
     def put_on_boot(self, name, text):
@@ -67,6 +69,7 @@ class Box:
             self.complaints.close()
         self.read_to = 0
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{port}" for name, port in PORTS.items())
+        forwards += f",hostfwd=tcp:127.0.0.1:{self.moved}-{MOVED}:80"
         self.began = time.monotonic()
         self.complaints = open(os.path.join(self.folder, "qemu.log"), "wb")  # for as long as QEMU runs
         self.machine = subprocess.Popen(
