@@ -60,8 +60,8 @@ class Box:
                 return part["start"] * 512, part["size"] * 512
         raise LookupError(name)
 
-    def start(self):
-        """Power on."""
+    def start(self, with_peer=False):
+        """Power on. A peer has a cable of its own: on the first one, QEMU itself answers for everybody."""
         for old in (self.log, self.cable):
             if os.path.exists(old):
                 os.unlink(old)
@@ -70,6 +70,8 @@ class Box:
         self.read_to = 0
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{port}" for name, port in PORTS.items())
         forwards += f",hostfwd=tcp:127.0.0.1:{self.moved}-{MOVED}:80"
+        second = ["-netdev", f"stream,id=peer,server=on,addr.type=unix,addr.path={self.cable}", "-device", "virtio-net-pci,netdev=peer,romfile="]
+        second = second if with_peer else []
         self.began = time.monotonic()
         self.complaints = open(os.path.join(self.folder, "qemu.log"), "wb")  # for as long as QEMU runs
         self.machine = subprocess.Popen(
@@ -77,10 +79,7 @@ class Box:
              "-accel", "tcg,thread=multi", "-chardev", f"socket,id=c0,host=127.0.0.1,port={self.serial},server=on,wait=off,logfile={self.log}",
              "-serial", "chardev:c0", "-bios", os.path.join(self.images, "u-boot.bin"),
              "-drive", f"if=none,id=d0,format=raw,cache=writethrough,file={self.card}", "-device", "virtio-blk-pci,drive=d0,romfile=",
-             # The cable: the box, the way in from this machine, and a place for a peer with a network stack of its own.
-             "-netdev", f"user,id=way,restrict=on,{forwards}", "-netdev", "hubport,id=port-way,hubid=0,netdev=way",
-             "-netdev", f"stream,id=peer,server=on,addr.type=unix,addr.path={self.cable}", "-netdev", "hubport,id=port-peer,hubid=0,netdev=peer",
-             "-netdev", "hubport,id=port-box,hubid=0", "-device", "virtio-net-pci,netdev=port-box,romfile=",
+             "-netdev", f"user,id=n0,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=n0,romfile=", *second,
              "-device", "virtio-rng-pci", "-watchdog-action", "reset", "-device", "i6300esb"],
             stdout=subprocess.DEVNULL, stderr=self.complaints)
 

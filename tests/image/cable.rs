@@ -1,18 +1,19 @@
 //! A peer on the emulated cable of a box in QEMU (`-netdev stream` over a Unix socket): a network stack of its own, in this
-//! process, without the kernel's. It gets an address for itself by DHCP, finds the box by its name as a computer in the
-//! office does (multicast DNS, RFC 6762), and hands it one message by SMTP (RFC 5321). What was said goes to standard
+//! process, without the kernel's. It gives itself an address, as everybody on a cable without a router does (RFC 4862 §5.3),
+//! finds the box by its name as a computer in the office does (multicast DNS, RFC 6762), and hands it one message by SMTP
+//! (RFC 5321). What was said goes to standard
 //! output; the exit status is 0 only when the message was accepted.
 //!
 //! Usage: `pillarbox-cable SOCKET RECIPIENT SUBJECT`
 
 use std::error::Error;
-use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use embassy_net::tcp::TcpSocket;
 use embassy_net::udp::{PacketMetadata, UdpSocket};
-use embassy_net::{Config, Stack, StackResources};
+use embassy_net::{Config, Ipv6Cidr, Stack, StackResources, StaticConfigV6};
 use embassy_net_driver_channel as channel;
 use embassy_net_driver_channel::driver::{HardwareAddress, LinkState};
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
@@ -23,9 +24,10 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 /// An Ethernet frame without its checksum, octets.
 const FRAME: usize = 1514;
-/// Locally administered, like QEMU's own.
-const ADDRESS: [u8; 6] = [0x52, 0x54, 0x00, 0x70, 0x62, 0x01];
-const MDNS: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
+/// Locally administered, like QEMU's own; and the address on the link that follows from it (RFC 4291 appendix A).
+const HARDWARE: [u8; 6] = [0x52, 0x54, 0x00, 0x70, 0x62, 0x01];
+const ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x5054, 0x00ff, 0xfe70, 0x6201);
+const MDNS: (Ipv6Addr, u16) = (Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb), 5353);
 const NAME: &str = "pillarbox.local.";
 /// For each step; the machine on the other end is an emulated one.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,10 +41,11 @@ fn main() -> Result<()> {
     };
     let cable = Async::new(UnixStream::connect(socket)?)?;
     let mut state = channel::State::<FRAME, 8, 8>::new();
-    let (runner, device) = channel::new(&mut state, HardwareAddress::Ethernet(ADDRESS));
+    let (runner, device) = channel::new(&mut state, HardwareAddress::Ethernet(HARDWARE));
     let mut resources = StackResources::<4>::new();
     let seed = u64::from(std::process::id());
-    let (stack, mut network) = embassy_net::new(device, Config::dhcpv4(Default::default()), &mut resources, seed);
+    let own = StaticConfigV6 { address: Ipv6Cidr::new(ADDRESS, 64), gateway: None, dns_servers: Default::default() };
+    let (stack, mut network) = embassy_net::new(device, Config::ipv6_static(own), &mut resources, seed);
     smol::block_on(or(visit(stack, &recipient, &subject), or(carry(runner, cable), async { network.run().await })))
 }
 
@@ -79,27 +82,21 @@ async fn carry(runner: channel::Runner<'_, FRAME>, cable: Async<UnixStream>) -> 
 }
 
 async fn visit(stack: Stack<'_>, recipient: &str, subject: &str) -> Result<()> {
-    in_time("no address by DHCP", async {
-        stack.wait_config_up().await;
-        Ok(())
-    })
-    .await?;
-    let own = stack.config_v4().ok_or("no address")?.address;
-    println!("own address: {own}");
+    println!("own address: {ADDRESS}");
     let host = in_time("nobody answers to the name", find(stack)).await?;
     println!("{NAME} is {host}");
     deliver(stack, host, recipient, subject).await
 }
 
 /// Asks the whole cable who has the box's name, again each two seconds as a lost question is nobody's fault.
-async fn find(stack: Stack<'_>) -> Result<Ipv4Addr> {
+async fn find(stack: Stack<'_>) -> Result<Ipv6Addr> {
     let (mut in_meta, mut out_meta) = ([PacketMetadata::EMPTY; 8], [PacketMetadata::EMPTY; 4]);
     let (mut in_space, mut out_space, mut answer) = ([0; 8192], [0; 2048], [0; 2048]);
     let mut socket = UdpSocket::new(stack, &mut in_meta, &mut in_space, &mut out_meta, &mut out_space);
     socket.bind(MDNS.1).map_err(|error| format!("{error:?}"))?;
     stack.join_multicast_group(MDNS.0).map_err(|error| format!("{error:?}"))?;
     let mut question = Message::new(0, MessageType::Query, OpCode::Query);
-    question.add_query(Query::query(Name::from_ascii(NAME)?, RecordType::A));
+    question.add_query(Query::query(Name::from_ascii(NAME)?, RecordType::AAAA));
     let question = question.to_vec()?;
     loop {
         socket.send_to(&question, MDNS).await.map_err(|error| format!("{error:?}"))?;
@@ -110,15 +107,18 @@ async fn find(stack: Stack<'_>) -> Result<Ipv4Addr> {
         let Some(Ok((length, _))) = heard.await else { continue };
         let Ok(message) = Message::from_vec(&answer[..length]) else { continue };
         for record in &message.answers {
-            if let (true, RData::A(address)) = (record.name.to_ascii().eq_ignore_ascii_case(NAME), &record.data) {
-                return Ok(address.0);
+            if let (true, RData::AAAA(address)) = (record.name.to_ascii().eq_ignore_ascii_case(NAME), &record.data) {
+                // The link is all there is: no other address of the box can be reached on it.
+                if address.0.is_unicast_link_local() {
+                    return Ok(address.0);
+                }
             }
         }
     }
 }
 
 /// One message, one step after the other.
-async fn deliver(stack: Stack<'_>, host: Ipv4Addr, recipient: &str, subject: &str) -> Result<()> {
+async fn deliver(stack: Stack<'_>, host: Ipv6Addr, recipient: &str, subject: &str) -> Result<()> {
     let (mut in_space, mut out_space) = ([0; 4096], [0; 4096]);
     let mut socket = TcpSocket::new(stack, &mut in_space, &mut out_space);
     in_time("no connection", async { socket.connect((host, 25)).await.map_err(|error| format!("{error:?}").into()) }).await?;

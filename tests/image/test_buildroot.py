@@ -18,7 +18,7 @@ class BuildrootsBox(unittest.TestCase):
     def test_mail_goes_in_and_out_and_stays_when_the_plug_is_pulled(self):
         box = Box(IMAGES, tempfile.mkdtemp(prefix="pillarbox-virt-"), [("pillarbox-setup.toml", SETUP)], "virt")
         self.addCleanup(box.stop)
-        box.start()
+        box.start(with_peer=True)
         print(f"    power-on to the SMTP banner: {box.banner():.1f} s", flush=True)
         send(box, "from outside")
         context = ssl.create_default_context()

@@ -13,7 +13,14 @@ PILLARBOX_LICENSE = Apache-2.0
 PILLARBOX_LICENSE_FILES = LICENSE
 PILLARBOX_EXCLUSIONS = target tests .git
 
-# Users, units and settings are put in place by the script that every image uses.
+# The same as in systemd/sysusers.d: Buildroot makes the folders of
+# systemd/tmpfiles.d while it builds, and wants to know whose they are.
+define PILLARBOX_USERS
+	pillarbox -1 pillarbox -1 * /data/pillarbox - pillarbox-privop Pillarbox
+	pillarbox-beacon -1 pillarbox-beacon -1 * - - pillarbox-privop Pillarbox
+endef
+
+# Units and settings are put in place by the script that every image uses.
 define PILLARBOX_INSTALL_TARGET_CMDS
 	$(foreach p,pillarbox pillarbox-privop pillarbox-beacon,\
 		$(INSTALL) -D -m 0755 $(PILLARBOX_PROGRAMS)/$(p) \
