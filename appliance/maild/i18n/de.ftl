@@ -658,6 +658,7 @@ nav-network = Netzwerk
 nav-system = System
 network-title = Netzwerk
 network-now = Adressen der Box
+network-no-box = Pillarbox läuft hier auf einer fremden Maschine, nicht in seiner Box: Das Netzwerk ist deren Sache.
 network-waiting = Soll die neue Adresse bleiben?
 network-left = { $n ->
     [one] In { $n } Sekunde kehrt die Box zu ihrer alten Adresse zurück, wenn Sie nicht bestätigen.
@@ -666,6 +667,8 @@ network-left = { $n ->
 network-keep = Ja, sie soll bleiben
 network-go = Zu { $address } gehen und dort bestätigen
 network-go-how = Wer an der neuen Adresse bestätigt, zeigt damit, dass die Box dort erreichbar ist. Vielleicht müssen Sie sich dort neu anmelden. Öffnet sich die Seite nicht, warten Sie einfach: Die alte Adresse kommt zurück.
+network-look = Nachsehen, ob es geht
+network-look-how = Warten Sie erst zehn Sekunden. Öffnet sich die Seite nicht, versuchen Sie http://pillarbox.local/network oder warten Sie einfach: Die alte Adresse kommt zurück.
 network-cable = Kabel
 network-cable-how = Meist gibt der Router der Box ihre Adresse. Eine feste Adresse hilft, wenn der Router Post an die Box weiterleitet.
 network-address = Adresse und Länge des Netzes

@@ -658,6 +658,7 @@ nav-network = Network
 nav-system = System
 network-title = Network
 network-now = The box's addresses
+network-no-box = Pillarbox runs on a machine of yours here, not in its own box: its network is that machine's business.
 network-waiting = Keep the new address?
 network-left = { $n ->
     [one] The box goes back to its old address in { $n } second unless you confirm.
@@ -666,6 +667,8 @@ network-left = { $n ->
 network-keep = Yes, keep it
 network-go = Go to { $address } and confirm there
 network-go-how = Confirming at the new address proves that the box can be reached there. You may have to sign in again. If the page does not open, just wait: the old address comes back.
+network-look = Look whether it works
+network-look-how = Wait ten seconds first. If the page does not open, try http://pillarbox.local/network, or just wait: the old address comes back.
 network-cable = Cable
 network-cable-how = Usually the router gives the box its address. A fixed address helps when the router forwards mail to the box.
 network-address = Address and length of the network

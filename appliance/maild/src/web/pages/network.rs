@@ -20,11 +20,14 @@ use crate::clock::Zone;
 use crate::web::guard::name_of;
 use crate::web::session::{Owner, Visit};
 
+/// Until then a page at the old address may only mean that the change has not begun.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// A change of the address that waits to be confirmed.
 #[derive(Clone, Copy, Debug)]
 pub struct Change {
     asked: Instant,
-    /// Where it must be confirmed; none: wherever the box is found.
+    /// Where it must be confirmed; none: wherever the box is found, once it has settled.
     address: Option<IpAddr>,
 }
 
@@ -35,8 +38,11 @@ impl Change {
     }
 
     /// Whether a page at this address shows that the change works.
-    fn is_proven_at(&self, host: &str) -> bool {
-        self.address.is_none_or(|address| name_of(host).trim_matches(['[', ']']).parse() == Ok(address))
+    fn is_proven_at(&self, host: &str, now: Instant) -> bool {
+        match self.address {
+            Some(address) => name_of(host).trim_matches(['[', ']']).parse() == Ok(address),
+            None => now.saturating_duration_since(self.asked) >= SETTLED,
+        }
     }
 }
 
@@ -67,7 +73,6 @@ struct Waiting {
 pub struct Typed {
     token: String,
     order: String,
-    by: String,
     address: String,
     gateway: String,
     servers: String,
@@ -91,9 +96,10 @@ fn change(visit: &Visit) -> std::sync::MutexGuard<'_, Option<Change>> {
 }
 
 fn answer(visit: &Visit, status: StatusCode, frame: Frame, typed: Typed) -> Response {
+    let now = Instant::now();
     let waiting = change(visit).and_then(|change| {
         let place = |address: IpAddr| if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-        Some(Waiting { left: change.left(Instant::now())?, place: change.address.map(place).unwrap_or_default(), is_proven: change.is_proven_at(&visit.host) })
+        Some(Waiting { left: change.left(now)?, place: change.address.map(place).unwrap_or_default(), is_proven: change.is_proven_at(&visit.host, now) })
     });
     let name = crate::config::machine_name();
     page(status, &NetworkPage { frame, is_box: is_box(visit), addresses: addresses(), waiting, typed, name, zones: Zone::names() })
@@ -115,10 +121,7 @@ fn addresses() -> Vec<(String, String)> {
 }
 
 /// The cable's settings as typed; the text for what is wrong with them.
-fn network(typed: &Typed) -> Result<Network, &'static str> {
-    if typed.by == "automatic" {
-        return Ok(Network::Automatic);
-    }
+fn fixed(typed: &Typed) -> Result<Network, &'static str> {
     let (address, prefix) = typed.address.trim().split_once('/').ok_or("network-wrong-address")?;
     let address = address.trim().parse::<IpAddr>().map_err(|_| "network-wrong-address")?;
     let prefix = prefix.trim().parse::<u8>().map_err(|_| "network-wrong-address")?;
@@ -145,7 +148,8 @@ fn network(typed: &Typed) -> Result<Network, &'static str> {
 fn wish(typed: &Typed) -> Result<(Wish, &'static str), &'static str> {
     let text = |text: &str| text.trim().to_string();
     Ok(match typed.order.as_str() {
-        "cable" => (Wish::SetNetwork { network: network(typed)? }, "network-changes"),
+        "cable" => (Wish::SetNetwork { network: fixed(typed)? }, "network-changes"),
+        "automatic" => (Wish::SetNetwork { network: Network::Automatic }, "network-changes"),
         "confirm" => (Wish::ConfirmNetwork, "network-kept"),
         "wireless" => {
             let name = NetworkName::try_from(typed.ssid.clone()).map_err(|_| "network-wrong-ssid")?;
@@ -175,7 +179,7 @@ pub async fn order(Owner(visit, visitor): Owner, Form(typed): Form<Typed>) -> Re
     };
     let waits = *change(&visit);
     if let (Wish::ConfirmNetwork, Some(waits)) = (&wish, waits)
-        && !waits.is_proven_at(&visit.host)
+        && !waits.is_proven_at(&visit.host, Instant::now())
     {
         return answer(&visit, StatusCode::CONFLICT, frame(&visit).trouble(t.get("network-not-here")), typed);
     }
@@ -203,14 +207,14 @@ mod tests {
 
     #[test]
     fn what_is_typed_becomes_a_wish_or_a_text() {
-        let cable = |address: &str, gateway: &str, servers: &str| Typed { order: "cable".into(), by: "fixed".into(), address: address.into(), gateway: gateway.into(), servers: servers.into(), ..Typed::default() };
-        let fixed = |typed: &Typed| match wish(typed) {
+        let cable = |address: &str, gateway: &str, servers: &str| Typed { order: "cable".into(), address: address.into(), gateway: gateway.into(), servers: servers.into(), ..Typed::default() };
+        let asked = |typed: &Typed| match wish(typed) {
             Ok((Wish::SetNetwork { network: Network::Fixed { servers, .. } }, _)) => Ok(servers.len()),
             Ok(_) => Ok(0),
             Err(wrong) => Err(wrong),
         };
-        assert_eq!(fixed(&cable(" 192.168.1.7/24 ", "192.168.1.1", "")), Ok(1));
-        assert_eq!(fixed(&cable("192.168.1.7/24", "192.168.1.1", "9.9.9.9, 1.1.1.1")), Ok(2));
+        assert_eq!(asked(&cable(" 192.168.1.7/24 ", "192.168.1.1", "")), Ok(1));
+        assert_eq!(asked(&cable("192.168.1.7/24", "192.168.1.1", "9.9.9.9, 1.1.1.1")), Ok(2));
         for (address, gateway, servers, wrong) in [
             ("192.168.1.7", "192.168.1.1", "", "network-wrong-address"),
             ("192.168.1.7/33", "192.168.1.1", "", "network-wrong-address"),
@@ -219,7 +223,7 @@ mod tests {
             ("192.168.1.7/24", "192.168.1.1", "nine", "network-wrong-servers"),
             ("192.168.1.7/24", "192.168.1.1", "1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5", "network-wrong-servers"),
         ] {
-            assert_eq!(fixed(&cable(address, gateway, servers)), Err(wrong), "{address} {gateway} {servers}");
+            assert_eq!(asked(&cable(address, gateway, servers)), Err(wrong), "{address} {gateway} {servers}");
         }
         assert!(matches!(wish(&Typed { order: "name".into(), name: "Post".into(), ..Typed::default() }), Ok((Wish::SetHostName { name }, _)) if name.as_str() == "post"));
         assert!(wish(&Typed { order: "name".into(), name: "a.b".into(), ..Typed::default() }).is_err());
@@ -232,10 +236,12 @@ mod tests {
     fn a_change_is_proven_at_its_own_address_and_in_time() {
         let asked = Instant::now();
         let change = Change { asked, address: Some("192.168.1.7".parse().unwrap()) };
-        assert!(change.is_proven_at("192.168.1.7") && change.is_proven_at("192.168.1.7:80"));
-        assert!(!change.is_proven_at("192.168.1.8") && !change.is_proven_at("pillarbox.local"));
-        assert!(Change { asked, address: None }.is_proven_at("pillarbox.local"));
-        assert!(Change { asked, address: Some("fd00::7".parse().unwrap()) }.is_proven_at("[fd00::7]:443"));
+        assert!(change.is_proven_at("192.168.1.7", asked) && change.is_proven_at("192.168.1.7:80", asked));
+        assert!(!change.is_proven_at("192.168.1.8", asked) && !change.is_proven_at("pillarbox.local", asked + SETTLED));
+        assert!(Change { asked, address: Some("fd00::7".parse().unwrap()) }.is_proven_at("[fd00::7]:443", asked));
+        // The router gives an address that is not known before: the page must only not be the old one's last moment.
+        let automatic = Change { asked, address: None };
+        assert!(!automatic.is_proven_at("pillarbox.local", asked) && automatic.is_proven_at("pillarbox.local", asked + SETTLED));
         assert_eq!((change.left(asked), change.left(asked + Duration::from_secs(121))), (Some(120), None));
     }
 }

@@ -669,10 +669,10 @@ async fn the_network_is_changed_and_the_new_address_confirmed_where_it_is() {
     let read = |name: &str| std::fs::read_to_string(root.path().join("data/system").join(name)).ok();
     let page = ask(&world, request(Method::GET, "/network", &owner, "")).await.body;
     assert!(page.contains("Use this address") && !page.contains("Yes, keep it"), "{page}");
-    let wrong = post(&world, "/network", &owner, "order=cable&by=fixed&address=192.168.1.7/24&gateway=10.0.0.1").await;
+    let wrong = post(&world, "/network", &owner, "order=cable&address=192.168.1.7/24&gateway=10.0.0.1").await;
     assert!(wrong.status == StatusCode::BAD_REQUEST && wrong.body.contains("must be another address") && wrong.body.contains("value=\"192.168.1.7/24\""), "{}", wrong.body);
     assert!(read("network/10-owner.network").is_none());
-    let page = post(&world, "/network", &owner, "order=cable&by=fixed&address=192.168.1.7/24&gateway=192.168.1.1&servers=9.9.9.9").await.body;
+    let page = post(&world, "/network", &owner, "order=cable&address=192.168.1.7/24&gateway=192.168.1.1&servers=9.9.9.9").await.body;
     assert!(page.contains("http://192.168.1.7/network") && page.contains("unless you confirm") && !page.contains("Yes, keep it"), "{page}");
     assert!(read("network/10-owner.network").unwrap().contains("Address=192.168.1.7/24"));
     // From the old address nothing is confirmed: that the page is seen here says nothing about there.
