@@ -261,8 +261,11 @@ class TheBox(unittest.TestCase):
     def test_6_the_owner_changes_the_machine_and_a_mistake_is_undone(self):
         box = self.box
         ann = Owner(box.ports["http"], "pillarbox.local")
-        self.assertIn("has its new name", ann.order("/network", order="name", name="post"))
         self.assertIn("time zone is set", ann.order("/network", order="zone", zone="Europe/Berlin"))
+        self.assertIn("has its new name", ann.order("/network", order="name", name="post"))
+        # The server starts anew with it.
+        time.sleep(10)
+        self.assertIn("http://post.local", Owner(box.ports["http"], "post.local").curl("/network"))
         self.assertEqual(shell(box, "hostname; readlink /run/localtime")[1].split(), ["post", "/usr/share/zoneinfo/Europe/Berlin"])
         move = {"order": "cable", "address": f"{MOVED}/24", "gateway": "10.0.2.2"}
         # Nobody confirms: after two minutes the box is where it was.

@@ -280,10 +280,10 @@ impl From<DnsServer> for String {
 }
 
 /// What the machine calls itself, empty where it has no name. On a box, with ".local" after it, the name that computers in
-/// the office find it by.
+/// the office find it by; in the server's sandbox it is the name at the server's start.
 pub fn machine_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().replace("(none)", "")
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    name.replace("(none)", "").to_ascii_lowercase()
 }
 
 impl Config {
@@ -342,9 +342,11 @@ impl Config {
         if !self.hostname.is_empty() {
             return self.hostname.clone();
         }
+        // A name for other servers has a dot; of a machine without a domain, the one that is found in the office.
         match machine_name() {
             name if name.is_empty() => "pillarbox.local".into(),
-            name => name,
+            name if name.contains('.') => name,
+            name => format!("{name}.local"),
         }
     }
 
