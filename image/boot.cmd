@@ -35,12 +35,20 @@ ${devtype} write ${pxefile_addr_r} ${second} 0x20
 ${devtype} write ${pxefile_addr_r} ${place} 0x20
 if test "x${slot}" = "x"; then reset; fi
 echo "pillarbox: slot ${slot}, order ${BOOT_ORDER}, tries A ${BOOT_A_LEFT} B ${BOOT_B_LEFT}"
-setenv bootargs "@console@ panic=3 root=PARTLABEL=root-${letter} rootfstype=squashfs ro rauc.slot=${slot} quiet systemd.show_status=0"
+# A Raspberry Pi's firmware hands over what it found out about the board, and words for the kernel with it (cmdline.txt).
+setenv tree ${fdtcontroladdr}
+if test -n "${fdt_addr}"; then setenv tree ${fdt_addr}; fi
+setenv given
+fdt addr ${tree}
+fdt get value given /chosen bootargs
+# A card needs a moment until it is there; a slot that is not there at all is given up, and its next try or the other slot
+# comes.
+setenv bootargs "${given} @arguments@ panic=3 root=PARTLABEL=root-${letter} rootfstype=squashfs rootwait=30 ro rauc.slot=${slot} quiet systemd.show_status=0"
 part number ${devtype} ${devnum} kernel-${letter} where
 load ${devtype} ${devnum}:${where} ${kernel_addr_r} /Image
 if load ${devtype} ${devnum}:${where} ${ramdisk_addr_r} /initrd; then
-  booti ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${fdtcontroladdr}
+  @start@ ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${tree}
 else
-  booti ${kernel_addr_r} - ${fdtcontroladdr}
+  @start@ ${kernel_addr_r} - ${tree}
 fi
 reset

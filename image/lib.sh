@@ -57,6 +57,15 @@ serial_screen() { # ROOT
   printf '[Service]\nTTYPath=/dev/console\n' > "$1/etc/systemd/system/pillarbox-beacon.service.d/screen.conf"
 }
 
+# What U-Boot runs: 32-bit boards start another kind of kernel.
+make_boot_script() { # FILE ARGUMENTS [START]
+  local script
+  script=$(mktemp)
+  sed -e "s/@arguments@/$2/" -e "s/@start@/${3:-booti}/" image/boot.cmd > "$script"
+  mkimage -A arm64 -T script -C none -n pillarbox -d "$script" "$1" >/dev/null
+  rm -f "$script"
+}
+
 # A system's tree as the file that lies in a slot.
 make_root() { # ROOT FILE
   rm -f "$2"
