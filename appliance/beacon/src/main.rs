@@ -4,7 +4,10 @@
 //! The screen is its standard output.
 //!
 //! `pillarbox-beacon [--board FILE] [--leds FOLDER] [--privop SOCKET] [--smtp ADDRESS]`
+//!
+//! `pillarbox-beacon reset-button` runs before everything else starts: it ends well if the box shall be made as it came.
 
+mod button;
 mod rescue;
 mod screen;
 mod watch;
@@ -12,7 +15,7 @@ mod watch;
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,6 +27,7 @@ use pillarbox_host::{Answer, Board, Request, SOCKET};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer};
 
+use button::Verdict;
 use rescue::{Asked, BODY, HEAD};
 use watch::{Seen, State, Watch, pattern};
 
@@ -36,6 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const VISITORS: usize = 16;
 /// After a wrong password.
 const PENALTY: Duration = Duration::from_secs(3);
+/// Where the board's lights are.
+const LEDS: &str = "/sys/class/leds";
+/// Between two looks at the reset button; the light changes as often.
+const TOUCH: Duration = Duration::from_millis(100);
 
 /// Where things are; tests put them elsewhere.
 struct Places {
@@ -58,6 +66,9 @@ struct Beacon {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("reset-button") {
+        return reset_button(Path::new(LEDS));
+    }
     let places = match places(std::env::args().skip(1)) {
         Ok(places) => places,
         Err(why) => {
@@ -87,7 +98,7 @@ fn main() -> ExitCode {
 fn places(mut words: impl Iterator<Item = String>) -> Result<Places, String> {
     let mut places = Places {
         board: BOARD.into(),
-        leds: "/sys/class/leds".into(),
+        leds: LEDS.into(),
         privop: SOCKET.into(),
         smtp: SocketAddr::from(([127, 0, 0, 1], 25)),
     };
@@ -184,12 +195,47 @@ fn addresses() -> Vec<IpAddr> {
     all.filter_map(ip).filter(is_shown).take(4).collect()
 }
 
+/// The light that is ours, taken from whatever made it blink; without rights to it there is none, and everything else goes on.
+fn led(folder: &Path) -> Option<PathBuf> {
+    let names = ["ACT", "led0", "PWR"];
+    let led = names.iter().map(|name| folder.join(name)).find(|led| led.join("brightness").exists())?;
+    let _ = fs::write(led.join("trigger"), "none");
+    Some(led)
+}
+
+/// Waits for as long as the reset button is held, and says whether it was meant. The light is on while it must be held, and
+/// blinks fast when it may be let go.
+fn reset_button(leds: &Path) -> ExitCode {
+    if !button::is_held() {
+        return ExitCode::FAILURE;
+    }
+    println!("pillarbox: the reset button is held");
+    let (began, led) = (Instant::now(), led(leds));
+    let (mut is_enough, mut is_on) = (false, false);
+    loop {
+        let held = began.elapsed();
+        match button::decide(held, button::is_held()) {
+            Some(Verdict::Reset) => return ExitCode::SUCCESS,
+            Some(Verdict::Nothing) => break,
+            None => {}
+        }
+        if held >= button::HOLD && !is_enough {
+            is_enough = true;
+            println!("pillarbox: let the reset button go to remove everything in this box");
+        }
+        is_on = !is_enough || !is_on;
+        if let Some(led) = &led {
+            let _ = fs::write(led.join("brightness"), if is_on { "1" } else { "0" });
+        }
+        std::thread::sleep(TOUCH);
+    }
+    println!("pillarbox: the reset button was not meant; nothing is removed");
+    ExitCode::FAILURE
+}
+
 /// Blinks; a board without a light of its own costs nothing.
 async fn light(beacon: Arc<Beacon>) {
-    let names = ["ACT", "led0", "PWR"];
-    let Some(led) = names.iter().map(|name| beacon.places.leds.join(name)).find(|led| led.join("brightness").exists()) else { return };
-    // Without rights to it there is no light; everything else goes on.
-    let _ = fs::write(led.join("trigger"), "none");
+    let Some(led) = led(&beacon.places.leds) else { return };
     loop {
         let state = *held(&beacon.state);
         for (on, off) in pattern(state) {

@@ -11,7 +11,7 @@ use crate::watch::State;
 pub fn text(state: State, board: &Board, addresses: &[IpAddr]) -> String {
     let mut out = String::from("\n  Pillarbox\n\n");
     out.push_str(match state {
-        State::Booting => "  Starting … / Startet …\n",
+        State::Booting => "  Starting. / Startet.\n",
         State::Ready => "  Ready. / Bereit.\n",
         State::Attention => "  Mail works, and something needs the owner: see its page.\n  Die Post läuft, und etwas braucht den Besitzer: siehe Seite.\n",
         State::Fault => "  The mail server does not run. Its page says what to do.\n  Der Mailserver läuft nicht. Die Seite sagt, was zu tun ist.\n",
