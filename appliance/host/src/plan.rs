@@ -74,7 +74,7 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
             steps.extend(reload());
             steps
         }
-        Request::SetWireless { name, password } => {
+        Request::SetWireless { name, password, country } => {
             // The name in hex: none can leave its place in the file.
             let ssid: String = name.as_str().bytes().map(|b| format!("{b:02x}")).collect();
             // It ends at the line's last quotation mark: those within it are its own.
@@ -82,8 +82,9 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
                 Some(password) => format!("psk=\"{}\"", password.as_str()),
                 None => "key_mgmt=NONE".into(),
             };
+            let country = country.as_ref().map(|country| format!("country={}\n", country.as_str())).unwrap_or_default();
             vec![
-                Step::Write { path: WIRELESS, content: format!("network={{\n  ssid={ssid}\n  {key}\n}}\n") },
+                Step::Write { path: WIRELESS, content: format!("{country}network={{\n  ssid={ssid}\n  {key}\n}}\n") },
                 attempt("/usr/bin/systemctl", &["restart", "pillarbox-wireless.service"]),
             ]
         }
@@ -105,7 +106,11 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
             attempt("/usr/bin/systemctl", &["reset-failed", "pillarbox.service"]),
             run("/usr/bin/systemctl", &["--no-block", "restart", "pillarbox.service"]),
         ],
-        Request::Logs => vec![run("/usr/bin/journalctl", &["--unit=pillarbox.service", "--lines=200", "--no-pager", "--output=short-iso"])],
+        // What was kept of earlier starts (`systemd/bin/keep-log`), then what the server says now.
+        Request::Logs => vec![
+            attempt("/usr/bin/tail", &["-n", "100", "/data/log/box.log"]),
+            run("/usr/bin/journalctl", &["--unit=pillarbox.service", "--lines=200", "--no-pager", "--output=short-iso"]),
+        ],
         Request::MountUsb { read_only } => vec![
             Step::Folder { path: USB },
             run("/usr/bin/mount", &["-o", if *read_only { "ro,nosuid,nodev,noexec" } else { "rw,nosuid,nodev,noexec" }, "/dev/disk/by-label/PILLARBOX-USB", USB]),
@@ -137,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::values::{BundleName, HostName, Interface, NetworkName, Passphrase, ZoneName};
+    use crate::values::{BundleName, Country, HostName, Interface, NetworkName, Passphrase, ZoneName};
 
     fn steps(json: &str) -> Vec<Step> {
         plan(&Request::parse(json).unwrap()).unwrap()
@@ -163,7 +168,7 @@ mod tests {
             requests.extend(ZoneName::try_from(text.clone()).ok().map(|zone| Request::SetTimeZone { zone }));
             requests.extend(BundleName::try_from(text.clone()).ok().map(|bundle| Request::Update { bundle }));
             if let (Ok(name), Ok(password)) = (NetworkName::try_from(text), Passphrase::try_from(password)) {
-                requests.push(Request::SetWireless { name, password: Some(password) });
+                requests.push(Request::SetWireless { name, password: Some(password), country: Country::try_from("DE".to_string()).ok() });
             }
             for request in requests {
                 for step in plan(&request).unwrap_or_default() {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::{BundleName, HostName, Interface, NetworkName, Passphrase, ZoneName};
+use crate::values::{BundleName, Country, HostName, Interface, NetworkName, Passphrase, ZoneName};
 
 /// A request: one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,12 @@ pub enum Request {
     ConfirmNetwork,
     /// Back to how it was; the timer asks for it.
     RollBackNetwork,
-    SetWireless { name: NetworkName, password: Option<Passphrase> },
+    SetWireless {
+        name: NetworkName,
+        password: Option<Passphrase>,
+        #[serde(default)]
+        country: Option<Country>,
+    },
     SetHostName { name: HostName },
     SetTimeZone { zone: ZoneName },
     /// Installs a bundle from the folder for updates into the other slot.

@@ -49,7 +49,9 @@ impl System {
                 Err(why) => return Answer::Failed { why },
             }
         }
-        Answer::Done { text: said.chars().take(WORDS).collect() }
+        // Of a log the end matters.
+        let skipped = said.chars().count().saturating_sub(WORDS);
+        Answer::Done { text: said.chars().skip(skipped).collect() }
     }
 
     fn take(&self, step: &Step) -> Result<String, String> {

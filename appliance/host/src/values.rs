@@ -85,6 +85,15 @@ checked!(
 );
 
 checked!(
+    /// A country's two letters (ISO 3166-1), such as `DE`: which radio channels are allowed.
+    Country,
+    |text| {
+        let is_country = text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+        is_country.then_some(()).ok_or(Wrong("a country is written with two capital letters, such as DE"))
+    }
+);
+
+checked!(
     /// The name of a bundle in the folder for updates: never a path.
     BundleName,
     |text| {
@@ -156,6 +165,7 @@ mod tests {
             assert_eq!(is::<BundleName>(text), good, "{text}");
         }
         assert!(is::<NetworkName>("Café") && !is::<NetworkName>("") && is::<Passphrase>("12345678") && !is::<Passphrase>("short") && !is::<Passphrase>("with\nnewline"));
+        assert!(is::<Country>("DE") && !is::<Country>("de") && !is::<Country>("D") && !is::<Country>("D\n"));
         let interface = |text: &str, prefix| Interface::try_from((text.parse().unwrap(), prefix));
         let office = interface("192.168.1.7", 24).unwrap();
         assert!(office.reaches("192.168.1.1".parse().unwrap()) && !office.reaches("192.168.2.1".parse().unwrap()) && !office.reaches("fe80::1".parse().unwrap()));

@@ -7,6 +7,7 @@ use pillarbox_store::DeviceId;
 
 use crate::clock;
 use crate::context::{Context, off_thread};
+use crate::update;
 
 /// Writes the board, if there is a place for it. Housekeeping calls this every [`pillarbox_host::board::PULSE`] seconds.
 pub async fn write(context: &Arc<Context>) {
@@ -29,7 +30,7 @@ pub async fn write(context: &Arc<Context>) {
         claim_code: if owner.is_none() { context.claim_code() } else { None },
         owner,
         fingerprint: context.certificates.facts().fingerprint,
-        needs_attention: !context.has_space() || !clock::is_trusted(),
+        needs_attention: !context.has_space() || !clock::is_trusted() || update::not_kept(&settings.config.updates).is_some(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
     let written = off_thread(move || Ok(board.write(&path)));

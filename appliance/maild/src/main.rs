@@ -34,6 +34,7 @@ mod smtp;
 mod sockets;
 mod stream;
 mod tls;
+mod update;
 mod web;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use super::{Frame, about, page, trouble};
 use crate::clock;
 use crate::context::Context;
 use crate::hours;
+use crate::update;
 use crate::web::session::Owner;
 use crate::web::svg;
 use crate::web::text::Texts;
@@ -124,6 +125,9 @@ fn attention(context: &Context, t: Texts, routes: &[(String, pillarbox_store::Ro
     }
     if !clock::is_trusted() {
         item(t.get("home-clock").into_owned(), "/home", "home-again");
+    }
+    if update::not_kept(&context.settings().config.updates).is_some() {
+        item(t.get("home-not-kept").into_owned(), "/system", "home-see-system");
     }
     for (_, route) in routes.iter().filter(|(_, r)| !r.fault.is_empty()) {
         item(t.with("home-provider", "host", &route.host).into_owned(), "/line", "home-see-line");

@@ -11,7 +11,7 @@ use axum::response::Response;
 use pillarbox_host::Request as Wish;
 use pillarbox_host::plan::UNDO_SECONDS;
 use pillarbox_host::request::Network;
-use pillarbox_host::values::{HostName, Interface, NetworkName, Passphrase, ZoneName};
+use pillarbox_host::values::{Country, HostName, Interface, NetworkName, Passphrase, ZoneName};
 use serde::Deserialize;
 
 use super::system::{PATIENCE, ask, is_box};
@@ -78,6 +78,7 @@ pub struct Typed {
     servers: String,
     ssid: String,
     password: String,
+    country: String,
     name: String,
     zone: String,
 }
@@ -157,7 +158,11 @@ fn wish(typed: &Typed) -> Result<(Wish, &'static str), &'static str> {
                 "" => None,
                 password => Some(Passphrase::try_from(password.to_string()).map_err(|_| "network-wrong-password")?),
             };
-            (Wish::SetWireless { name, password }, "network-wireless-set")
+            let country = match text(&typed.country).to_ascii_uppercase() {
+                none if none.is_empty() => None,
+                letters => Some(Country::try_from(letters).map_err(|_| "network-wrong-country")?),
+            };
+            (Wish::SetWireless { name, password, country }, "network-wireless-set")
         }
         // One label: it is followed by ".local".
         "name" if typed.name.contains('.') => return Err("network-wrong-name"),
@@ -228,6 +233,7 @@ mod tests {
         assert!(matches!(wish(&Typed { order: "name".into(), name: "Post".into(), ..Typed::default() }), Ok((Wish::SetHostName { name }, _)) if name.as_str() == "post"));
         assert!(wish(&Typed { order: "name".into(), name: "a.b".into(), ..Typed::default() }).is_err());
         assert!(wish(&Typed { order: "wireless".into(), ssid: "Office".into(), password: "short".into(), ..Typed::default() }).is_err());
+        assert!(wish(&Typed { order: "wireless".into(), ssid: "Office".into(), country: "Germany".into(), ..Typed::default() }).is_err());
         assert!(wish(&Typed { order: "zone".into(), zone: "Mars/Base".into(), ..Typed::default() }).is_err());
         assert!(wish(&Typed::default()).is_err());
     }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::{Frame, is_own, page};
 use crate::context::off_thread;
+use crate::update::{self, NotKept};
 use crate::web::session::{Owner, Visit};
 
 /// Octets of an update.
@@ -31,6 +32,7 @@ struct SystemPage {
     is_box: bool,
     version: &'static str,
     slots: Vec<Slot>,
+    not_kept: Option<NotKept>,
 }
 
 /// One of the two systems.
@@ -64,7 +66,8 @@ async fn answer(visit: &Visit, status: StatusCode, frame: Frame) -> Response {
         Ok(text) => slots(&text),
         Err(_) => Vec::new(),
     };
-    page(status, &SystemPage { frame, is_box: is_box(visit), version: env!("CARGO_PKG_VERSION"), slots })
+    let not_kept = update::not_kept(&visit.context.settings().config.updates);
+    page(status, &SystemPage { frame, is_box: is_box(visit), version: env!("CARGO_PKG_VERSION"), slots, not_kept })
 }
 
 /// Asks the system; what it said, or why not.
@@ -106,6 +109,10 @@ pub async fn order(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Res
         return super::stale(&visit);
     }
     let t = visit.texts;
+    if form.order == "seen" {
+        update::forget(&visit.context.settings().config.updates);
+        return answer(&visit, StatusCode::OK, frame(&visit)).await;
+    }
     let (wish, said) = match form.order.as_str() {
         "restart" => (Wish::Reboot, "system-restarts"),
         "off" => (Wish::PowerOff, "system-goes-off"),

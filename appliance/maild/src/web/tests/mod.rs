@@ -689,8 +689,8 @@ async fn the_network_is_changed_and_the_new_address_confirmed_where_it_is() {
     let kept = ask(&world, at(Method::POST, &format!("order=confirm&token={}", token_in(&page)))).await;
     assert!(kept.body.contains("The new address stays") && !kept.body.contains("Yes, keep it"), "{}", kept.body);
     assert!(read("network/10-owner.before").is_none() && read("network/10-owner.network").is_some());
-    assert!(post(&world, "/network", &owner, "order=wireless&ssid=Caf%C3%A9&password=eight+%22letters%22").await.body.contains("joins the Wi-Fi"));
-    assert!(read("wifi.conf").unwrap().contains("ssid=436166c3a9\n  psk=\"eight \"letters\"\"\n"));
+    assert!(post(&world, "/network", &owner, "order=wireless&ssid=Caf%C3%A9&password=eight+%22letters%22&country=de").await.body.contains("joins the Wi-Fi"));
+    assert!(read("wifi.conf").unwrap().contains("country=DE\nnetwork={\n  ssid=436166c3a9\n  psk=\"eight \"letters\"\"\n"));
     assert!(post(&world, "/network", &owner, "order=name&name=Post").await.body.contains("has its new name") && read("hostname").as_deref() == Some("post\n"));
     assert!(post(&world, "/network", &owner, "order=zone&zone=Europe/Berlin").await.body.contains("time zone is set") && read("zone").as_deref() == Some("Europe/Berlin\n"));
 }
@@ -704,6 +704,14 @@ async fn the_machine_is_asked_for_updates_and_restarts() {
     let root = machine(&world);
     assert!(ask(&world, request(Method::GET, "/system", &owner, "")).await.body.contains("Switch it off"));
     assert!(post(&world, "/system", &owner, "order=restart").await.body.contains("The box restarts"));
+    // An update that was not kept is told of, until that was seen.
+    assert!(!page.contains("was not kept"));
+    std::fs::write(root.path().join("fell-back"), "pillarbox-9\nmail does not work here: <no answer>\n").unwrap();
+    let page = ask(&world, request(Method::GET, "/system", &owner, "")).await.body;
+    assert!(page.contains("An update was not kept") && page.contains("pillarbox-9") && page.contains("&#60;no answer&#62;"), "{page}");
+    assert!(ask(&world, request(Method::GET, "/home", &owner, "")).await.body.contains("tried and not kept"));
+    assert!(!post(&world, "/system", &owner, "order=seen").await.body.contains("was not kept"));
+    assert!(!ask(&world, request(Method::GET, "/home", &owner, "")).await.body.contains("tried and not kept"));
     // A reset needs the owner's own address, typed.
     assert_eq!(post(&world, "/system", &owner, "order=reset&confirm=yes").await.status, StatusCode::BAD_REQUEST);
     assert!(!root.path().join("data/system/reset").exists());
