@@ -280,7 +280,9 @@ class Files(unittest.TestCase):
         data, _, browser = self.start('domain = "office.test"\n')
         until(lambda: (data / "pillarbox-setup.toml.wrong").exists(), "the file is laid aside")
         self.assertIn("unknown field `domain`", (data / "pillarbox-setup.toml.error").read_text())
-        self.assertIn("Make this mail box yours", browser.get("/")[2])
+        page = browser.get("/")[2]
+        self.assertIn("Make this mail box yours", page)
+        self.assertIn("has a mistake", page)
 
 
 class Programs(unittest.TestCase):

@@ -56,6 +56,8 @@ struct Places {
 /// What all parts share.
 struct Beacon {
     places: Places,
+    /// The machine's name in the office; when it changes, this program is started anew.
+    machine: String,
     board: Mutex<Board>,
     state: Mutex<State>,
     /// The server does not run: the page is ours.
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
     let listeners = inherited();
     let beacon = Arc::new(Beacon {
         places,
+        machine: fs::read_to_string("/proc/sys/kernel/hostname").map_or("pillarbox".into(), |name| name.trim().to_string()),
         board: Mutex::default(),
         state: Mutex::new(State::Booting),
         is_down: AtomicBool::new(false),
@@ -142,7 +145,7 @@ async fn look(beacon: Arc<Beacon>) {
             // this program again, with the same socket as the server's.
             return;
         }
-        let text = screen::text(state, &held(&beacon.board), &addresses());
+        let text = screen::text(state, &held(&beacon.board), &beacon.machine, &addresses());
         if text != shown {
             // Cleared, and the cursor at the top. A box without a screen is none the worse for it.
             let _ = std::io::stdout().write_all(format!("\x1b[2J\x1b[H{text}").replace('\n', "\r\n").as_bytes());
@@ -297,7 +300,7 @@ async fn visit(beacon: &Beacon, mut tcp: Async<TcpStream>, peer: IpAddr) -> Opti
 
 async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
     let board = held(&beacon.board).clone();
-    if !asked.is_for_us(&board.hostname) || !is_near(peer) {
+    if !asked.is_for_us(&board.hostname, &beacon.machine) || !is_near(peer) {
         return rescue::answer("403 Forbidden", "text/plain", "", "This page is open to the box's own network only.");
     }
     let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(asked.is_german, &board, said, log));

@@ -86,13 +86,15 @@ impl Asked {
     }
 
     /// Whether the browser was sent here by a name of ours: a foreign page may point its own at this box (DNS rebinding).
-    pub fn is_for_us(&self, hostname: &str) -> bool {
+    /// `hostname` is the one that mail knows, `machine` the one in the office, without its `.local`.
+    pub fn is_for_us(&self, hostname: &str, machine: &str) -> bool {
         let name = match self.host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
             None => self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name),
         };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        name.parse::<std::net::IpAddr>().is_ok() || ["localhost", "pillarbox", "pillarbox.local"].contains(&name.as_str()) || name == hostname.to_ascii_lowercase()
+        let label = name.strip_suffix(".local").unwrap_or(&name);
+        name.parse::<std::net::IpAddr>().is_ok() || ["localhost", "pillarbox", machine].iter().any(|ours| label.eq_ignore_ascii_case(ours)) || name.eq_ignore_ascii_case(hostname)
     }
 }
 
@@ -141,6 +143,8 @@ pub fn page(is_german: bool, board: &Board, said: &str, log: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -151,7 +155,7 @@ mod tests {
         }
         let asked = parse(post).unwrap().unwrap();
         assert_eq!((asked.field("secret"), asked.field("do"), asked.is_german, asked.is_post), ("a&b c", "restart", true, true));
-        assert!(asked.is_for_us("x"));
+        assert!(asked.is_for_us("x", "y"));
         for (head, refused) in [
             ("DELETE / HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
             ("GET /\r\n\r\n", "400 Bad Request"),
@@ -162,8 +166,23 @@ mod tests {
             assert_eq!(parse(head.as_bytes()), Err(refused), "{head}");
         }
         assert!(parse(&[b'x'; HEAD + 1]).is_err());
-        let host = |host: &str| Asked { is_post: false, path: "/".into(), host: host.into(), is_german: false, form: vec![] }.is_for_us("mail.office.example");
-        assert!(host("pillarbox.local") && host("[fe80::1]:80") && host("Mail.Office.Example") && !host("evil.example") && !host(""));
+        let host = |host: &str| Asked { is_post: false, path: "/".into(), host: host.into(), is_german: false, form: vec![] }.is_for_us("mail.office.example", "post");
+        assert!(host("post.local") && host("post:80") && !host("post.evil.example") && host("pillarbox.local") && host("[fe80::1]:80") && host("Mail.Office.Example") && !host("evil.example") && !host(""));
+    }
+
+    proptest! {
+        /// Whatever comes in, whole or in pieces: an answer, no panic, and nothing is read twice in two ways.
+        #[test]
+        fn any_octets_are_a_request_or_refused(octets in prop::collection::vec(any::<u8>(), 0..300), head in "(GET|POST) /[a-z%&=]{0,9} HTTP/1.1\r\n([A-Za-z-]{1,16}: [ -~]{0,20}\r\n){0,4}(Content-Length: [0-9]{1,3}\r\n)?\r\n") {
+            let whole = [head.as_bytes(), &octets].concat();
+            let _ = parse(&octets);
+            if let Ok(Some(asked)) = parse(&whole) {
+                prop_assert!(asked.field("secret").len() <= 3 * BODY);
+                let _ = asked.is_for_us("mail.office.example", "post");
+                // More of the same changes nothing about a request that was whole.
+                prop_assert_eq!(parse(&[&whole[..], b"x"].concat()), Ok(Some(asked)));
+            }
+        }
     }
 
     #[test]

@@ -92,8 +92,8 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
             Step::Write { path: HOST_NAME, content: format!("{}\n", name.as_str()) },
             run("/usr/bin/hostname", &[name.as_str()]),
             attempt("/usr/bin/systemctl", &["try-restart", "systemd-resolved.service"]),
-            // The server sees the name of its start only; its sockets stay meanwhile.
-            attempt("/usr/bin/systemctl", &["--no-block", "try-restart", "pillarbox.service"]),
+            // Both see the name of their start only; the server's sockets stay meanwhile.
+            attempt("/usr/bin/systemctl", &["--no-block", "try-restart", "pillarbox-beacon.service", "pillarbox.service"]),
         ],
         Request::SetTimeZone { zone } => vec![Step::Write { path: ZONE, content: format!("{}\n", zone.as_str()) }, run("/usr/bin/ln", &["-sfn", &format!("/usr/share/zoneinfo/{}", zone.as_str()), "/run/localtime"])],
         Request::Update { bundle } => vec![run("/usr/bin/rauc", &["install", &format!("{UPDATES}/{}", bundle.as_str())])],

@@ -165,6 +165,9 @@ impl Context {
             let code = self.claim_code().unwrap_or_default();
             let fingerprint = self.certificates.facts().fingerprint;
             tracing::info!(code, fingerprint, "this box is nobody's yet: open its page and give this claim code");
+        } else if self.claim_file().exists() {
+            // Somebody became the owner in another way: by a file, or on the command line.
+            self.forget_claim_code();
         }
         Ok(())
     }

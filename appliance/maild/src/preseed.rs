@@ -2,7 +2,8 @@
 //!
 //! `pillarbox-setup.toml` in the data folder is applied when the server starts, and removed then: it may hold passwords.
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{AddressTarget, Change, DeviceId, Error, MailboxPolicy, Route, RouteTls, Store};
@@ -252,18 +253,30 @@ fn address(text: &str) -> Result<String, String> {
     Address::parse(text.trim()).map(|a| a.canonical()).map_err(|e| format!("{text:?} is no mail address: {e}"))
 }
 
+/// The text of a file as editors leave it: in UTF-8 or, where its first octets say so, in UTF-16.
+fn text_of(octets: &[u8]) -> Result<String, String> {
+    if octets.len() as u64 > OCTETS {
+        return Err(format!("it is larger than {OCTETS} octets"));
+    }
+    let (text, _, has_errors) = encoding_rs::UTF_8.decode(octets);
+    if has_errors { Err("it is not in UTF-8: please choose that when saving it".into()) } else { Ok(text.into_owned()) }
+}
+
+/// Where a mistake in the file is told, for who wrote it.
+pub fn mistake(data: &Path) -> PathBuf {
+    data.join(FILE).with_extension("toml.error")
+}
+
 /// Applies the file in the data folder, if there is one. A file with a mistake is kept, under a name that says so, and
 /// the server starts without it: the owner must be able to reach the pages.
 pub fn apply_at_start(context: &Context) -> Result<(), String> {
     let data = context.settings().config.data.clone();
     let path = data.join(FILE);
-    match std::fs::metadata(&path) {
-        Err(_) => return Ok(()),
-        Ok(facts) if facts.len() > OCTETS => return Err(format!("{}: larger than {OCTETS} octets", path.display())),
-        Ok(_) => {}
-    }
-    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let applied = parse(&text).and_then(|setup| {
+    let Ok(file) = std::fs::File::open(&path) else { return Ok(()) };
+    let mut octets = Vec::new();
+    file.take(OCTETS + 1).read_to_end(&mut octets).map_err(|e| format!("{}: {e}", path.display()))?;
+    let aside = path.with_extension("toml.wrong");
+    let applied = text_of(&octets).and_then(|text| parse(&text)).and_then(|setup| {
         apply(&context.store, &context.outbound.secrets, &setup)?;
         Ok(setup)
     });
@@ -279,12 +292,14 @@ pub fn apply_at_start(context: &Context) -> Result<(), String> {
                 }
             }
             tracing::info!("{FILE} was applied and is removed");
+            // What an earlier one was told is old.
+            let _ = std::fs::remove_file(mistake(&data));
+            let _ = std::fs::remove_file(&aside);
             remove(&path)
         }
         Err(error) => {
             tracing::error!(error, "{FILE} has a mistake; nothing of it is used");
-            let aside = path.with_extension("toml.wrong");
-            std::fs::write(path.with_extension("toml.error"), &error).map_err(|e| format!("{}: {e}", path.display()))?;
+            std::fs::write(mistake(&data), &error).map_err(|e| format!("{}: {e}", path.display()))?;
             std::fs::rename(&path, &aside).map_err(|e| format!("{}: {e}", aside.display()))
         }
     }
@@ -338,6 +353,16 @@ mod tests {
         let again = export(&other, &other_secrets, Passwords::Included).unwrap();
         assert_eq!(toml::to_string(&again).unwrap(), whole);
         assert_eq!((again.hostname.as_deref(), again.aliases.len(), again.routes[0].port), (Some("mail.example.org"), 1, 465));
+    }
+
+    #[test]
+    fn files_are_read_as_editors_leave_them() {
+        let utf16: Vec<u8> = "\u{feff}hostname = \"é.example\"".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for octets in [b"hostname = \"\xc3\xa9.example\"".to_vec(), b"\xef\xbb\xbfhostname = \"\xc3\xa9.example\"".to_vec(), utf16] {
+            assert_eq!(parse(&text_of(&octets).unwrap()).unwrap().hostname.as_deref(), Some("é.example"), "{octets:?}");
+        }
+        assert!(text_of(b"name = \"J\xfcrgen\"").unwrap_err().contains("UTF-8"));
+        assert!(text_of(&vec![b' '; OCTETS as usize + 1]).unwrap_err().contains("larger"));
     }
 
     #[test]

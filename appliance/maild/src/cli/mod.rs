@@ -42,7 +42,7 @@ enum Command {
     /// Try everything at once: a server on free ports with a sample domain, two people and some mail.
     Demo(demo::Demo),
     /// Find out whether mail works in this release, on a copy of the store.
-    Rehearse(rehearse::Rehearse),
+    Rehearse,
     /// Check the settings file and the store.
     Check(check::Check),
     /// Domains the box takes mail for.
@@ -110,7 +110,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
     match cli.command {
         Command::Serve => serve::run(&place)?,
         Command::Demo(demo) => demo::run(&demo)?,
-        Command::Rehearse(asked) => rehearse::run(&place, &asked)?,
+        Command::Rehearse => rehearse::run(&place)?,
         Command::Check(check) => return check::run(&place, &check),
         Command::Domain(domain) => address::domain(&place, domain)?,
         Command::Account(command) => account::run(&place, command)?,

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use clap::Args;
 use pillarbox_store::{Change, Disk, MailboxPolicy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,25 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Octets of a page that are read.
 const PAGE: u64 = 1 << 20;
 
-#[derive(Args)]
-pub struct Rehearse {
-    /// Do nothing if this file has the same text as --system: that system was rehearsed before.
-    #[arg(long, value_name = "FILE", requires = "system")]
-    unless: Option<std::path::PathBuf>,
-    /// A file that names the system that is running.
-    #[arg(long, value_name = "FILE")]
-    system: Option<std::path::PathBuf>,
-}
-
-pub fn run(place: &Place, asked: &Rehearse) -> Result<(), String> {
-    if let (Some(done), Some(system)) = (&asked.unless, &asked.system) {
-        let (done, system) = (std::fs::read(done), std::fs::read(system));
-        if let (Ok(done), Ok(system)) = (done, system)
-            && done == system
-        {
-            return say("This system was rehearsed before.");
-        }
-    }
+pub fn run(place: &Place) -> Result<(), String> {
     let config = place.config()?;
     // Beside the store: the copy must not take memory, and a card's other partitions are small.
     std::fs::create_dir_all(&config.data).map_err(|e| format!("making {}: {e}", config.data.display()))?;

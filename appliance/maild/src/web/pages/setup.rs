@@ -15,6 +15,7 @@ use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::hash;
 use crate::clock;
 use crate::context::{Context, off_thread};
+use crate::preseed;
 use crate::settings::{self, Progress, Step};
 use crate::web::session::{self, Owner, Visit};
 
@@ -31,6 +32,8 @@ struct SetupPage {
     /// Where the same page is under TLS, and the certificate's fingerprint.
     secure: String,
     fingerprint: String,
+    /// A file for the set-up was there and could not be used.
+    is_file_wrong: bool,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -93,6 +96,7 @@ fn answer(visit: &Visit, status: StatusCode, form: Claim, wrong: Option<&str>) -
         is_secure: visit.link.is_secure,
         secure: if https == 443 { format!("https://{name}/setup") } else { format!("https://{name}:{https}/setup") },
         fingerprint: visit.context.certificates.facts().fingerprint,
+        is_file_wrong: preseed::mistake(&visit.context.settings().config.data).exists(),
     };
     page(status, &shown)
 }
