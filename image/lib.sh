@@ -4,7 +4,7 @@
 # The product's name for updates: a bundle for another one is refused.
 compatible=pillarbox-$board
 # Sizes of the partitions in MB: what a system may grow to in years, on a card of 4 GB. Data takes the rest.
-boot_size=32
+boot_size=64
 kernel_size=48
 root_size=200
 data_size=64
@@ -44,8 +44,9 @@ install_product() { # ROOT PROGRAMS SYSTEM
   install -m 644 "$keys/cert.pem" "$root/etc/rauc/keyring.pem"
   # Copies that the boot script keeps; fw_setenv writes the first one.
   echo '/dev/disk/by-partlabel/raucenv 0x0 0x4000' > "$root/etc/fw_env.config"
+  # Without its data the box still starts, so that screen and rescue page can say what is wrong.
   cat > "$root/etc/fstab" <<'E'
-PARTLABEL=data /data ext4 defaults,noatime,nosuid,nodev,commit=30,x-systemd.device-timeout=60 0 2
+PARTLABEL=data /data ext4 defaults,noatime,nosuid,nodev,commit=30,nofail,x-systemd.device-timeout=120 0 2
 tmpfs          /var  tmpfs mode=755,size=32M,nosuid,nodev 0 0
 tmpfs          /tmp  tmpfs mode=1777,size=64M,nosuid,nodev 0 0
 E
@@ -103,7 +104,8 @@ make_disk() { # ROOTFILE KERNELFILE BOOTFOLDER SYSTEM FILE
   echo "$4" > "$work/root/data/system/rehearsed"
   mkdir -p "$work/boot" && cp -r "$3/." "$work/boot/"
   truncate -s "${boot_size}M" "$work/in/boot.vfat"
-  mkfs.vfat -n PILLARBOX "$work/in/boot.vfat" >/dev/null
+  # FAT32 in earnest: some boards' firmware takes every FAT on such a card for one.
+  mkfs.vfat -F 32 -s 1 -n PILLARBOX "$work/in/boot.vfat" >/dev/null
   mcopy -s -i "$work/in/boot.vfat" "$work"/boot/* ::
   # Older boards' firmware reads the old kind of partition table: theirs are hybrid.
   local mbr_type=
