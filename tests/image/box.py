@@ -1,9 +1,11 @@
 """The box in QEMU: a 64-bit Raspberry Pi's processor and 512 MB, under emulation, on a cable of its own."""
+import contextlib
 import json
 import os
 import re
 import socket
 import subprocess
+import threading
 import time
 
 # The shell is in the test image only.
@@ -22,8 +24,8 @@ def free_port():
 class Box:
     """One card and the machine it is in. The card's file is a copy: what a test does to it stays with it."""
 
-    def __init__(self, images, folder, boot_files=(), kind="test"):
-        self.images, self.folder = images, folder
+    def __init__(self, images, folder, boot_files=(), kind="test", machine="virt"):
+        self.images, self.folder, self.board = images, folder, machine
         os.makedirs(folder, exist_ok=True)
         self.card = os.path.join(folder, "card.img")
         self.log = os.path.join(folder, "console.log")
@@ -37,6 +39,7 @@ class Box:
         self.machine = None
         self.ports = {name: free_port() for name in PORTS}
         self.serial, self.moved = free_port(), free_port()
+        self.control = os.path.join(folder, "control")
         self.read_to = 0
 
     def put_on_boot(self, name, text):
@@ -52,6 +55,10 @@ class Box:
         listed = subprocess.run(["mdir", "-b", "-i", f"{self.card}@@{start}", "::"], capture_output=True, text=True, check=True)
         return [line.strip().removeprefix("::/") for line in listed.stdout.splitlines() if line.strip()]
 
+    def boot_text(self, name):
+        start, _ = self.partition("boot")
+        return subprocess.run(["mtype", "-i", f"{self.card}@@{start}", f"::{name}"], capture_output=True, text=True, check=True).stdout.strip()
+
     def partition(self, name):
         """Where a partition begins and how long it is, in octets."""
         listed = subprocess.run(["sfdisk", "--json", self.card], capture_output=True, text=True, check=True)
@@ -60,9 +67,16 @@ class Box:
                 return part["start"] * 512, part["size"] * 512
         raise LookupError(name)
 
+    def old_partitions(self):
+        """Kind and begin (in octets) of what stands in the card's first sector, where firmware of older boards looks."""
+        with open(self.card, "rb") as card:
+            sector = card.read(512)
+        entries = [sector[446 + 16 * number:462 + 16 * number] for number in range(4)]
+        return [(entry[4], int.from_bytes(entry[8:12], "little") * 512) for entry in entries if entry[4]]
+
     def start(self, with_peer=False):
         """Power on. A peer has a cable of its own: on the first one, QEMU itself answers for everybody."""
-        for old in (self.log, self.cable):
+        for old in (self.log, self.cable, self.control):
             if os.path.exists(old):
                 os.unlink(old)
         if self.machine:
@@ -70,18 +84,60 @@ class Box:
         self.read_to = 0
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{port}" for name, port in PORTS.items())
         forwards += f",hostfwd=tcp:127.0.0.1:{self.moved}-{MOVED}:80"
-        second = ["-netdev", f"stream,id=peer,server=on,addr.type=unix,addr.path={self.cable}", "-device", "virtio-net-pci,netdev=peer,romfile="]
-        second = second if with_peer else []
+        if self.board == "raspi3b":
+            board = ["-M", "raspi3b", "-kernel", os.path.join(self.images, "u-boot-rpi.bin"), "-dtb", os.path.join(self.images, "raspberry-pi-3.dtb"),
+                     "-drive", f"if=sd,format=raw,cache=writethrough,file={self.card}", "-device", "usb-net,netdev=n0",
+                     # Its first serial line is the radio's.
+                     "-serial", "null"]
+        else:
+            board = ["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512", "-nodefaults", "-bios", os.path.join(self.images, "u-boot.bin"),
+                     "-drive", f"if=none,id=d0,format=raw,cache=writethrough,file={self.card}", "-device", "virtio-blk-pci,drive=d0,romfile=",
+                     "-device", "virtio-net-pci,netdev=n0,romfile=", "-device", "virtio-rng-pci", "-device", "i6300esb", "-device", "virtio-keyboard-pci"]
+        if with_peer:
+            board += ["-netdev", f"stream,id=peer,server=on,addr.type=unix,addr.path={self.cable}", "-device", "virtio-net-pci,netdev=peer,romfile="]
         self.began = time.monotonic()
         self.complaints = open(os.path.join(self.folder, "qemu.log"), "wb")  # for as long as QEMU runs
         self.machine = subprocess.Popen(
-            ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "1", "-m", "512", "-display", "none", "-nodefaults",
-             "-accel", "tcg,thread=multi", "-chardev", f"socket,id=c0,host=127.0.0.1,port={self.serial},server=on,wait=off,logfile={self.log}",
-             "-serial", "chardev:c0", "-bios", os.path.join(self.images, "u-boot.bin"),
-             "-drive", f"if=none,id=d0,format=raw,cache=writethrough,file={self.card}", "-device", "virtio-blk-pci,drive=d0,romfile=",
-             "-netdev", f"user,id=n0,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=n0,romfile=", *second,
-             "-device", "virtio-rng-pci", "-watchdog-action", "reset", "-device", "i6300esb"],
+            ["qemu-system-aarch64", *board, "-display", "none", "-accel", "tcg,thread=multi", "-netdev", f"user,id=n0,restrict=on,{forwards}",
+             "-chardev", f"socket,id=c0,host=127.0.0.1,port={self.serial},server=on,wait=off,logfile={self.log}", "-serial", "chardev:c0",
+             "-watchdog-action", "reset", "-qmp", f"unix:{self.control},server=on,wait=off"],
             stdout=subprocess.DEVNULL, stderr=self.complaints)
+
+    @contextlib.contextmanager
+    def button(self):
+        """Holds the reset button for as long as the block runs."""
+        let_go = threading.Event()
+
+        def press(is_down):
+            key = {"type": "key", "data": {"down": is_down, "key": {"type": "qcode", "data": "undo"}}}
+            return json.dumps({"execute": "input-send-event", "arguments": {"events": [key]}}).encode() + b"\n"
+
+        def hold():
+            with socket.socket(socket.AF_UNIX) as control:
+                # QEMU makes it a moment after it was started.
+                while control.connect_ex(self.control) and not let_go.wait(0.1):
+                    pass
+                control.sendall(b'{"execute": "qmp_capabilities"}\n')
+                # Before its driver runs a keyboard tells nobody: so it says again and again that it is held.
+                while not let_go.wait(0.2):
+                    control.sendall(press(True))
+                control.sendall(press(False))
+                # Until QEMU has read it.
+                time.sleep(0.5)
+
+        holding = threading.Thread(target=hold)
+        holding.start()
+        try:
+            yield
+        finally:
+            let_go.set()
+            holding.join()
+
+    def tell_shell(self, command):
+        """Says something to the test image's shell that will not answer."""
+        with socket.create_connection(("127.0.0.1", self.ports["shell"]), 30) as line:
+            line.sendall(f"{command}\n".encode())
+            time.sleep(3)
 
     def console(self):
         try:

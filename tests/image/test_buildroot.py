@@ -8,9 +8,7 @@ import tempfile
 import unittest
 
 from box import Box
-from test_box import BOB, SETUP, page, send, subjects
-
-IMAGES = os.environ["PILLARBOX_IMAGES"]
+from office import ANN, BOB, IMAGES, SETUP, page, send, subjects
 
 
 @unittest.skipUnless(glob.glob(os.path.join(IMAGES, "*-virt.img")), "image/build virt was not run")
@@ -25,8 +23,8 @@ class BuildrootsBox(unittest.TestCase):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with smtplib.SMTP("127.0.0.1", box.ports["submission"], timeout=60) as ann:
             ann.starttls(context=context)
-            ann.login("ann@office.test", "correct horse battery")
-            ann.sendmail("ann@office.test", [BOB[0]], f"From: ann@office.test\r\nTo: {BOB[0]}\r\nSubject: from a colleague\r\n\r\nhello\r\n")
+            ann.login(*ANN)
+            ann.sendmail(ANN[0], [BOB[0]], f"From: {ANN[0]}\r\nTo: {BOB[0]}\r\nSubject: from a colleague\r\n\r\nhello\r\n")
         self.assertEqual(sorted(subjects(box)), ["from a colleague", "from outside"])
         self.assertIn("Sign in", page(box, "/login"))
         peer = subprocess.run([os.environ["PILLARBOX_CABLE"], box.cable, BOB[0], "over the cable"], capture_output=True, text=True, timeout=300, check=False)

@@ -1,0 +1,142 @@
+"""What changes in a box: its system, by updates good and bad, and its place in the office."""
+import os
+import time
+import unittest
+
+from box import MOVED, Box
+from office import ANN, FOLDER, IMAGES, SETUP, Owner, live, page, rescue, send, shell, subjects, tell
+
+
+class Change(unittest.TestCase):
+    """One card, set up by its file; the tests run in the order of their names."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.box = Box(IMAGES, os.path.join(FOLDER, "card"), [("pillarbox-setup.toml", SETUP)])
+        cls.box.start()
+        cls.box.banner()
+        send(cls.box, "first")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.box.stop()
+
+    def bring(self, name):
+        with open(os.path.join(IMAGES, name), "rb") as file:
+            octets = file.read()
+        ended, said = shell(self.box, f"mkdir -p /data/update; head -c {len(octets)} > /data/update/{name}", 900, octets)
+        self.assertEqual(ended, 0, said)
+
+    def test_1_updates_are_tried_before_they_are_kept(self):
+        box = self.box
+        for name in ("update-stranger.raucb", "update-broken.raucb"):
+            self.bring(name)
+        # Its own start was good: the timer says so.
+        end = time.monotonic() + 120
+        while "good" not in shell(box, "ls /run/pillarbox-good 2>/dev/null")[1] and time.monotonic() < end:
+            time.sleep(3)
+        ended, said = shell(box, "rauc install /data/update/update-stranger.raucb")
+        self.assertNotEqual(ended, 0, said)
+        self.assertRegex(said, "signature|verif")
+        began = time.monotonic()
+        # This one as an owner does it.
+        said = Owner(box.ports["http"], "pillarbox.local").upload("/system/update", os.path.join(IMAGES, "update-good.raucb"), 900)
+        self.assertIn("The update is installed", said)
+        tell("uploading and installing an update on the page, seconds", round(time.monotonic() - began, 1))
+        box.tell_shell("systemctl --no-block reboot")
+        box.says(r"pillarbox: slot B")
+        box.says(r"Mail comes in, goes out by POP3, and stands on the page", 400)
+        box.banner()
+        self.assertIn("test 2", shell(box, "cat /etc/pillarbox/system /data/system/rehearsed")[1])
+        self.assertIn("first", subjects(box))
+        end = time.monotonic() + 180
+        while "good" not in shell(box, "ls /run/pillarbox-good 2>/dev/null")[1] and time.monotonic() < end:
+            time.sleep(3)
+        self.assertIn("good", shell(box, "ls /run/pillarbox-good")[1])
+        tell("a good update", "kept after its rehearsal")
+        send(box, "after the update")
+        ended, said = shell(box, "rauc install /data/update/update-broken.raucb", 900)
+        self.assertEqual(ended, 0, said)
+        box.tell_shell("systemctl --no-block reboot")
+        box.says(r"pillarbox: slot A", 300)
+        box.says(r"going back to the other one", 400)
+        box.says(r"pillarbox: slot B", 300)
+        box.banner()
+        self.assertIn("test 2", shell(box, "cat /etc/pillarbox/system")[1])
+        found = subjects(box)
+        self.assertIn("after the update", found)
+        self.assertIn("first", found)
+        tell("a broken update", "rolled back, data kept")
+        # The owner hears of it, with the reason.
+        ann = Owner(box.ports["http"], "pillarbox.local")
+        self.assertIn("tried and not kept", ann.curl("/home"))
+        told = ann.curl("/system")
+        self.assertIn("An update was not kept", told)
+        self.assertIn("this release is broken", told)
+        self.assertNotIn("was not kept", ann.order("/system", order="seen"))
+
+    def test_2_the_owner_changes_the_machine_and_a_mistake_is_undone(self):
+        box = self.box
+        ann = Owner(box.ports["http"], "pillarbox.local")
+        self.assertIn("time zone is set", ann.order("/network", order="zone", zone="Europe/Berlin"))
+        self.assertIn("has its new name", ann.order("/network", order="name", name="post"))
+        # The server starts anew with it.
+        time.sleep(10)
+        self.assertIn("http://post.local", Owner(box.ports["http"], "post.local").curl("/network"))
+        self.assertEqual(shell(box, "hostname; readlink /run/localtime")[1].split(), ["post", "/usr/share/zoneinfo/Europe/Berlin"])
+        move = {"order": "cable", "address": f"{MOVED}/24", "gateway": "10.0.2.2"}
+        # Nobody confirms: after two minutes the box is where it was.
+        ann.order("/network", **move)
+        began, gone = time.monotonic(), False
+        while time.monotonic() < began + 300:
+            if "Sign in" in page(box, "/login"):
+                if gone:
+                    break
+            else:
+                gone = True
+            time.sleep(2)
+        self.assertTrue(gone, "the address never changed")
+        tell("an address that nobody confirmed is undone after, seconds", round(time.monotonic() - began))
+        self.assertIn("Sign in", page(box, "/login"))
+        # Confirmed where it is new, it stays.
+        Owner(box.ports["http"], "pillarbox.local").order("/network", **move)
+        end = time.monotonic() + 100
+        asked, moved = time.monotonic(), None
+        while moved is None and time.monotonic() < end:
+            try:
+                moved = Owner(box.moved, MOVED)
+                self.assertIn("The new address stays", moved.order("/network", order="confirm"))
+            except AttributeError:
+                moved = None
+                time.sleep(2)
+        self.assertIsNotNone(moved, "the box was not found at its new address")
+        time.sleep(max(0, asked + 140 - time.monotonic()))
+        self.assertIn("Use this address", moved.curl("/network"))
+        # Back to automatic for what comes next, confirmed at the old place.
+        moved.order("/network", order="automatic")
+        end = time.monotonic() + 100
+        while "Sign in" not in page(box, "/login") and time.monotonic() < end:
+            time.sleep(2)
+        time.sleep(12)
+        self.assertIn("The new address stays", Owner(box.ports["http"], "pillarbox.local").order("/network", order="confirm"))
+        tell("an address that was confirmed", "stayed")
+
+    def test_3_the_other_system_is_started_and_does_not_stay_if_it_is_broken(self):
+        box = self.box
+        box.read_to = len(box.console())
+        # What an owner does whose server does not run after an update, here with the one that never ran.
+        shell(box, "systemctl mask --runtime --now pillarbox.service")
+        end = time.monotonic() + 300
+        while "does not run" not in page(box, "/") and time.monotonic() < end:
+            time.sleep(3)
+        self.assertIn("It starts", rescue(box, "other", ANN[1]))
+        box.says(r"pillarbox: slot A", 300)
+        box.says(r"going back to the other one", 400)
+        box.says(r"pillarbox: slot B", 300)
+        box.banner()
+        self.assertIn("after the update", subjects(box))
+        tell("the other system", "started from the rescue page; the broken one did not stay")
+
+
+if __name__ == "__main__":
+    live()
