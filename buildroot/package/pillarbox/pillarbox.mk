@@ -7,11 +7,12 @@
 PILLARBOX_VERSION = 0.1.0
 # The programs are static and built by image/build-binaries; PILLARBOX_PROGRAMS
 # names their folder. Everything else comes from the tree around this one.
-PILLARBOX_SITE = $(BR2_EXTERNAL_PILLARBOX_PATH)/..
+# PILLARBOX_TREE is a copy of what git tracks, made by image/build-buildroot:
+# legal-info packs all of it, and beside it lie keys that sign updates.
+PILLARBOX_SITE = $(or $(PILLARBOX_TREE),$(BR2_EXTERNAL_PILLARBOX_PATH))
 PILLARBOX_SITE_METHOD = local
 PILLARBOX_LICENSE = Apache-2.0
 PILLARBOX_LICENSE_FILES = LICENSE
-PILLARBOX_EXCLUSIONS = target tests .git
 
 # The same as in systemd/sysusers.d: Buildroot makes the folders of
 # systemd/tmpfiles.d while it builds, and wants to know whose they are.
