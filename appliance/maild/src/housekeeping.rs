@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pillarbox_store::{Change, Disk, Maintained, Retention, Space};
+use tokio::time::MissedTickBehavior;
 
 use crate::{acme, board, clock, dkim, hours, mail, web};
 use crate::context::{Context, off_thread};
@@ -14,15 +15,20 @@ use crate::tls::Refreshed;
 const DAY: u64 = 86_400;
 /// How often the disk is looked at, and the watchdog told.
 const BEAT: Duration = Duration::from_secs(1);
-/// Beats between two rounds of housekeeping, and between two looks at the certificate files.
-const ROUND: u64 = 30;
+/// Between two rounds of housekeeping, and between two looks at the certificate files.
+const ROUND: Duration = Duration::from_secs(30);
 /// Beats between two looks whether the line passes DNSSEC's signatures on.
 const HOUR: u64 = 3600;
 /// Pause between two steps of a round, so that mail goes first.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// Runs until the server stops.
+/// Runs until the server stops. A round may take minutes, with much mail to index on a small board: the server's pulse does
+/// not wait for it.
 pub async fn run(context: Arc<Context>) {
+    tokio::join!(beat(&context), rounds(&context));
+}
+
+async fn beat(context: &Arc<Context>) {
     let mut stop = context.stop();
     let mut beats = 0u64;
     let mut beat = tokio::time::interval(BEAT);
@@ -31,25 +37,35 @@ pub async fn run(context: Arc<Context>) {
             _ = beat.tick() => {}
             _ = stop.changed() => return,
         }
-        look_at_disk(&context).await;
-        web::later::run(&context, clock::now()).await;
+        look_at_disk(context).await;
+        web::later::run(context, clock::now()).await;
         notify(&[sd_notify::NotifyState::Watchdog]);
-        if beats.is_multiple_of(ROUND) {
-            refresh_certificate(&context);
-            keep_house(&context).await;
-            make_keys(&context).await;
-            end_sessions(&context).await;
-            hours::count(&context).await;
-            mail::index::run(&context).await;
-            acme::renew(&context).await;
-        }
         if beats.is_multiple_of(pillarbox_host::board::PULSE) {
-            board::write(&context).await;
+            board::write(context).await;
         }
         if beats.is_multiple_of(HOUR) {
             context.outbound.dns.look_again();
         }
         beats += 1;
+    }
+}
+
+async fn rounds(context: &Arc<Context>) {
+    let mut stop = context.stop();
+    let mut round = tokio::time::interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = round.tick() => {}
+            _ = stop.changed() => return,
+        }
+        refresh_certificate(context);
+        keep_house(context).await;
+        make_keys(context).await;
+        end_sessions(context).await;
+        hours::count(context).await;
+        mail::index::run(context).await;
+        acme::renew(context).await;
     }
 }
 
