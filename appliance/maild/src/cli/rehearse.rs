@@ -27,14 +27,19 @@ const SUBJECT: &str = "Rehearsal";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Octets of a page that are read.
 const PAGE: u64 = 1 << 20;
+/// Most octets of a store that are copied. The slowest cards on sale write 4 MB a second (class 4): that is nine minutes of the
+/// fifteen that the unit gives, in which mail waits outside.
+const COPY: u64 = 2 << 30;
+/// What is left of a rehearsal that was cut off is removed at the next start (`systemd/bin/firstboot`), by this name.
+const STAGE: &str = "rehearsal-";
 
 pub fn run(place: &Place) -> Result<(), String> {
     let config = place.config()?;
     // Beside the store: the copy must not take memory, and a card's other partitions are small.
     std::fs::create_dir_all(&config.data).map_err(|e| format!("making {}: {e}", config.data.display()))?;
-    let stage = tempfile::Builder::new().prefix("rehearsal-").tempdir_in(&config.data).map_err(|e| format!("making a folder for the copy: {e}"))?;
+    let stage = tempfile::Builder::new().prefix(STAGE).tempdir_in(&config.data).map_err(|e| format!("making a folder for the copy: {e}"))?;
     let is_copied = copy(&config.data, stage.path())?;
-    say(if is_copied { "Rehearsing on a copy of the store." } else { "There is no store yet, or no room for a copy: rehearsing on an empty one." })?;
+    say(if is_copied { "Rehearsing on a copy of the store." } else { "There is no store yet, or it is too large for a copy: rehearsing on an empty one." })?;
     runtime()?.block_on(play(staged(config, stage.path())))?;
     say("Mail comes in, goes out by POP3, and stands on the page.")
 }
@@ -44,10 +49,15 @@ fn copy(data: &Path, stage: &Path) -> Result<bool, String> {
     let from = data.join("store").join("data.mdb");
     let Ok(facts) = std::fs::metadata(&from) else { return Ok(false) };
     let free = Disk::of(stage).map_or(0, |disk| disk.free);
-    if free < facts.len() + facts.len() / 4 + (64 << 20) {
+    if !can_copy(facts.len(), free) {
         return Ok(false);
     }
     Store::copy(data, stage).map_err(|e| e.to_string())
+}
+
+/// Does a copy of a store of so many octets end in time and fit into what is free, with room for what is played on it?
+fn can_copy(octets: u64, free: u64) -> bool {
+    octets <= COPY && octets + octets / 4 + (64 << 20) <= free
 }
 
 /// The box's settings on another stage: free ports of this machine, nothing goes out into the world.
@@ -110,4 +120,20 @@ async fn ask(port: u16, head: &str, body: &str) -> Result<String, String> {
     let mut answer = Vec::new();
     tcp.take(PAGE).read_to_end(&mut answer).await.map_err(wrong)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_copied_where_that_ends_in_time_and_fits() {
+        assert!(can_copy(0, 64 << 20));
+        assert!(!can_copy(4096, 64 << 20));
+        assert!(can_copy(1 << 30, 2 << 30));
+        assert!(!can_copy(1 << 30, 1 << 30));
+        assert!(can_copy(COPY, u64::MAX));
+        assert!(!can_copy(COPY + 1, u64::MAX));
+        assert!(!can_copy(u64::MAX, u64::MAX));
+    }
 }
