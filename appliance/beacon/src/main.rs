@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
-use pillarbox_host::board::{BOARD, PULSE};
-use pillarbox_host::{Answer, Board, Request, SOCKET};
+use pillarbox_host::board::{BOARD, NO_DATA, PULSE, STOPPED};
+use pillarbox_host::{Answer, Board, Request, SOCKET, net};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer};
 
@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const GREETINGS: u32 = 12;
 /// For a greeting, and for a browser.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Addresses that have room on the screen.
+const ADDRESSES: usize = 4;
 /// Browsers at once.
 const VISITORS: usize = 16;
 /// After a wrong password.
@@ -81,7 +83,7 @@ fn main() -> ExitCode {
     let listeners = inherited();
     let beacon = Arc::new(Beacon {
         places,
-        machine: fs::read_to_string("/proc/sys/kernel/hostname").map_or("pillarbox".into(), |name| name.trim().to_string()),
+        machine: net::machine_name(),
         board: Mutex::default(),
         state: Mutex::new(State::Booting),
         is_down: AtomicBool::new(false),
@@ -139,13 +141,14 @@ async fn look(beacon: Arc<Beacon>) {
             eprintln!("{state:?}");
         }
         *held(&beacon.state) = state;
-        let was_down = beacon.is_down.swap(state == State::Fault, Ordering::Relaxed);
-        if was_down && state != State::Fault {
+        let was_down = beacon.is_down.swap(state.is_down(), Ordering::Relaxed);
+        if was_down && !state.is_down() {
             // Systemd may have opened the socket anew for the server. Ours would take visitors that nobody answers: it starts
             // this program again, with the same socket as the server's.
             return;
         }
-        let text = screen::text(state, &held(&beacon.board), &beacon.machine, &addresses());
+        let places: Vec<IpAddr> = net::own().into_iter().filter(|address| net::is_for_others(*address)).take(ADDRESSES).collect();
+        let text = screen::text(state, &held(&beacon.board), &beacon.machine, &places);
         if text != shown {
             // Cleared, and the cursor at the top. A box without a screen is none the worse for it.
             let _ = std::io::stdout().write_all(format!("\x1b[2J\x1b[H{text}").replace('\n', "\r\n").as_bytes());
@@ -157,13 +160,22 @@ async fn look(beacon: Arc<Beacon>) {
 }
 
 async fn seen(beacon: &Beacon, asks_for_greeting: bool) -> Seen {
-    let Some((board, age)) = Board::read(&beacon.places.board) else { return Seen::Silent };
+    let Some((board, age)) = Board::read(&beacon.places.board) else { return silence(&beacon.places.board) };
     let needs_attention = board.needs_attention;
     *held(&beacon.board) = board;
     if age > 3 * PULSE || asks_for_greeting && !greets(beacon.places.smtp).await {
-        return Seen::Silent;
+        return silence(&beacon.places.board);
     }
     if needs_attention { Seen::Complaining } else { Seen::Well }
+}
+
+/// Why nothing is heard of the server: what is known of its end lies beside its board.
+fn silence(board: &Path) -> Seen {
+    match fs::read_to_string(board.with_file_name(STOPPED)) {
+        Ok(why) if why.trim() == NO_DATA => Seen::NoData,
+        Ok(_) => Seen::Ended,
+        Err(_) => Seen::Silent,
+    }
 }
 
 /// Whether the server says its first line in time (RFC 5321 §3.1).
@@ -182,20 +194,6 @@ async fn greets(place: SocketAddr) -> bool {
         None
     };
     smol::future::or(asking, late).await.unwrap_or(false)
-}
-
-fn addresses() -> Vec<IpAddr> {
-    let Ok(all) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
-    let ip = |interface: nix::ifaddrs::InterfaceAddress| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    let is_shown = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
-        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
-    };
-    all.filter_map(ip).filter(is_shown).take(4).collect()
 }
 
 /// The light that is ours, taken from whatever made it blink; without rights to it there is none, and everything else goes on.
@@ -299,11 +297,11 @@ async fn visit(beacon: &Beacon, mut tcp: Async<TcpStream>, peer: IpAddr) -> Opti
 }
 
 async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
-    let board = held(&beacon.board).clone();
-    if !asked.is_for_us(&board.hostname, &beacon.machine) || !is_near(peer) {
+    let (board, state) = (held(&beacon.board).clone(), *held(&beacon.state));
+    if !asked.is_for_us(&board.hostname, &beacon.machine) || !net::is_near(peer) {
         return rescue::answer("403 Forbidden", "text/plain", "", "This page is open to the box's own network only.");
     }
-    let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(asked.is_german, &board, said, log));
+    let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(asked.is_german, state, &board, said, log));
     let t = |english: &'static str, german: &'static str| if asked.is_german { german } else { english };
     if !asked.is_post {
         return page("503 Service Unavailable", "", "");
@@ -348,22 +346,18 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
-/// This machine, and private networks.
-fn is_near(peer: IpAddr) -> bool {
-    match peer.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_the_own_network_is_near_and_words_are_places() {
-        for (address, is) in [("192.168.1.5", true), ("127.0.0.1", true), ("::ffff:10.1.1.1", true), ("fe80::1", true), ("203.0.113.9", false), ("2001:db8::1", false)] {
-            assert_eq!(is_near(address.parse().unwrap()), is, "{address}");
+    fn words_are_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let board = folder.path().join("board.json");
+        assert_eq!(silence(&board), Seen::Silent);
+        for (why, seen) in [("", Seen::Ended), ("no-data\n", Seen::NoData)] {
+            fs::write(folder.path().join(STOPPED), why).unwrap();
+            assert_eq!(silence(&board), seen);
         }
         let read = |words: &[&str]| places(words.iter().map(ToString::to_string));
         assert_eq!(read(&["--smtp", "127.0.0.1:2525"]).unwrap().smtp.port(), 2525);

@@ -3,6 +3,8 @@
 
 use pillarbox_host::Board;
 
+use crate::watch::State;
+
 /// Octets of a request's head and of its body.
 pub const HEAD: usize = 8 * 1024;
 pub const BODY: usize = 4 * 1024;
@@ -113,31 +115,71 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The page: what is wrong, and what can be done.
-pub fn page(is_german: bool, board: &Board, said: &str, log: &str) -> String {
+/// The page: what is wrong, and what can be done. Without a secret to ask for nothing can be asked for here: then the ways that
+/// need the box in one's hands are told.
+pub fn page(is_german: bool, state: State, board: &Board, said: &str, log: &str) -> String {
     let t = |english: &'static str, german: &'static str| if is_german { german } else { english };
-    let secret = match board.claim_code {
-        Some(_) => t("Claim code (it stands on the screen of the box)", "Code der Box (er steht auf ihrem Bildschirm)"),
-        None => t("Password of the box's owner", "Passwort des Besitzers der Box"),
+    let secret = match (&board.claim_code, &board.owner) {
+        (Some(_), _) => Some(t("Claim code (it stands on the screen of the box)", "Code der Box (er steht auf ihrem Bildschirm)")),
+        (None, Some(_)) => Some(t("Password of the box's owner", "Passwort des Besitzers der Box")),
+        (None, None) => None,
+    };
+    let (title, help) = match (state, secret) {
+        (State::NoData, _) => (
+            t("The part of the card that keeps the mail can't be read", "Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar"),
+            t(
+                "Pull the plug, wait a moment and put it in again: the card is examined and mended at every start. If this page comes again, the card has \
+                 probably come to its end. Don't flash it anew if mail on it matters: a specialist can often still read it. Put in a new card with the \
+                 Pillarbox image, and your last backup on it.",
+                "Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein: Die Karte wird bei jedem Start geprüft und repariert. Kommt diese \
+                 Seite wieder, ist die Karte wahrscheinlich am Ende. Überschreiben Sie sie nicht, wenn die Post darauf wichtig ist: Ein Fachmann kann sie oft noch \
+                 lesen. Nehmen Sie eine neue Karte mit dem Abbild von Pillarbox und Ihre letzte Sicherung.",
+            ),
+        ),
+        (_, Some(_)) => (
+            t("The mail server does not run", "Der Mailserver läuft nicht"),
+            t(
+                "Starting it again is mostly enough. If it does not help after an update, start the other system: it is the one before.",
+                "Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das vorige.",
+            ),
+        ),
+        (_, None) => (
+            t("The mail server does not run", "Der Mailserver läuft nicht"),
+            t("It has never run on this card. Pull the plug, wait a moment and put it in again.", "Er lief auf dieser Karte noch nie. Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein."),
+        ),
+    };
+    let reset = match (state, secret) {
+        (State::NoData, _) | (_, None) => format!(
+            "<p>{}</p>",
+            t(
+                "A factory reset makes the box new and removes everything in it: put a file named pillarbox-reset on the card's partition PILLARBOX in a PC, or bridge pins 5 and 6 for ten seconds while the box starts.",
+                "Das Zurücksetzen macht die Box neu und entfernt alles darin: Legen Sie am PC eine Datei namens pillarbox-reset auf die Partition PILLARBOX der Karte, oder verbinden Sie beim Start zehn Sekunden lang die Pins 5 und 6.",
+            )
+        ),
+        _ => String::new(),
     };
     let said = if said.is_empty() { String::new() } else { format!("<p class=said role=status>{}</p>", escaped(said)) };
     let log = if log.is_empty() { String::new() } else { format!("<h2>{}</h2><pre>{}</pre>", t("Last lines of the log", "Letzte Zeilen des Protokolls"), escaped(log)) };
+    let form = match secret {
+        Some(secret) => format!(
+            "<form method=post action=/rescue><label>{secret}<input type=password name=secret autocomplete=current-password required></label>\
+             <button class=first name=do value=restart>{}</button><button name=do value=log>{}</button><button name=do value=download>{}</button>\
+             <button name=do value=other>{}</button></form>",
+            t("Start it again", "Neu starten"),
+            t("Show the log", "Protokoll zeigen"),
+            t("Download the log", "Protokoll herunterladen"),
+            t("Start the other system", "Das andere System starten"),
+        ),
+        None => String::new(),
+    };
     format!(
         "<!doctype html><html lang={}><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><meta name=color-scheme content=\"light dark\"><title>Pillarbox</title>\
          <style>body{{font:17px/1.5 system-ui,sans-serif;max-width:38rem;margin:2.5rem auto;padding:0 1.1rem}}h1{{line-height:1.2}}\
          input,button{{font:inherit;padding:.6rem .9rem;border-radius:.5rem;border:1px solid #777;margin:.35rem .35rem .35rem 0}}input{{display:block;width:100%;box-sizing:border-box}}\
          .first{{background:#1d5c4b;color:#fff;border-color:#1d5c4b}}.said{{padding:.8rem 1rem;border:1px solid #1d5c4b;border-radius:.5rem}}pre{{overflow:auto;font-size:.8rem}}</style>\
-         <h1>{}</h1><p>{}</p><p>{}</p>{said}<form method=post action=/rescue><label>{secret}<input type=password name=secret autocomplete=current-password required></label>\
-         <button class=first name=do value=restart>{}</button><button name=do value=log>{}</button><button name=do value=download>{}</button>\
-         <button name=do value=other>{}</button></form>{log}</html>",
+         <h1>{title}</h1><p>{}</p><p>{help}</p>{reset}{said}{form}{log}</html>",
         t("en", "de"),
-        t("The mail server does not run", "Der Mailserver läuft nicht"),
         t("Mail that comes now is not lost: other servers keep it and try again for days.", "Post, die jetzt kommt, geht nicht verloren: Andere Server behalten sie und versuchen es tagelang weiter."),
-        t("Starting it again is mostly enough. If it does not help after an update, start the other system: it is the one before.", "Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das vorige."),
-        t("Start it again", "Neu starten"),
-        t("Show the log", "Protokoll zeigen"),
-        t("Download the log", "Protokoll herunterladen"),
-        t("Start the other system", "Das andere System starten"),
     )
 }
 
@@ -188,8 +230,15 @@ mod tests {
     #[test]
     fn pages_escape_and_speak_both_languages() {
         let board = Board { claim_code: Some("1K3Q9XM".into()), ..Board::default() };
-        let shown = page(false, &board, "<b>", "</pre><script>");
+        let shown = page(false, State::Fault, &board, "<b>", "</pre><script>");
         assert!(shown.contains("Claim code") && !shown.contains("<script>") && !shown.contains("<b>") && !shown.contains("1K3Q9XM"));
-        assert!(page(true, &Board::default(), "", "").contains("Passwort des Besitzers"));
+        let owned = Board { owner: Some("$argon2id$".into()), ..Board::default() };
+        assert!(page(true, State::Fault, &owned, "", "").contains("Passwort des Besitzers"));
+        // Nobody's password is known: nobody is asked for one.
+        for state in [State::Fault, State::NoData] {
+            let shown = page(false, state, &Board::default(), "", "");
+            assert!(shown.contains("pillarbox-reset") && !shown.contains("<form"), "{shown}");
+        }
+        assert!(page(true, State::NoData, &owned, "", "").contains("nicht lesbar"));
     }
 }

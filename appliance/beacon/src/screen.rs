@@ -14,6 +14,7 @@ pub fn text(state: State, board: &Board, machine: &str, addresses: &[IpAddr]) ->
         State::Booting => "  Starting. / Startet.\n",
         State::Ready => "  Ready. / Bereit.\n",
         State::Attention => "  Mail works, and something needs the owner: see its page.\n  Die Post läuft, und etwas braucht den Besitzer: siehe Seite.\n",
+        State::NoData => "  The part of the card that keeps the mail can't be read. Its page says what to do.\n  Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar. Die Seite sagt, was zu tun ist.\n",
         State::Fault => "  The mail server does not run. Its page says what to do.\n  Der Mailserver läuft nicht. Die Seite sagt, was zu tun ist.\n",
     });
     out.push_str(&format!("\n  http://{machine}.local/\n"));

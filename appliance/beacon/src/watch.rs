@@ -10,6 +10,10 @@ pub enum Seen {
     Complaining,
     /// No pulse, or no answer in time.
     Silent,
+    /// The same, and it is known to have ended.
+    Ended,
+    /// The data partition can't be used.
+    NoData,
 }
 
 /// What light and screen show.
@@ -19,6 +23,15 @@ pub enum State {
     Ready,
     Attention,
     Fault,
+    /// The same, because the data partition can't be used.
+    NoData,
+}
+
+impl State {
+    /// The server does not run.
+    pub fn is_down(self) -> bool {
+        matches!(self, State::Fault | State::NoData)
+    }
 }
 
 /// How long a start may take: a large store on a slow card, a rehearsal.
@@ -41,15 +54,16 @@ impl Watch {
 
     /// Something was seen.
     pub fn see(&mut self, seen: Seen, now: Instant) -> State {
-        if seen != Seen::Silent {
+        if matches!(seen, Seen::Well | Seen::Complaining) {
             self.last_sign = Some(now);
         }
         self.state = match (seen, self.last_sign) {
             (Seen::Well, _) => State::Ready,
             (Seen::Complaining, _) => State::Attention,
+            (Seen::NoData, _) => State::NoData,
             (Seen::Silent, None) if now.duration_since(self.began) < START => State::Booting,
-            (Seen::Silent, Some(last)) if now.duration_since(last) < SILENCE => self.state,
-            (Seen::Silent, _) => State::Fault,
+            (Seen::Silent | Seen::Ended, Some(last)) if now.duration_since(last) < SILENCE => self.state,
+            (Seen::Silent | Seen::Ended, _) => State::Fault,
         };
         self.state
     }
@@ -61,7 +75,7 @@ pub fn pattern(state: State) -> &'static [(u64, u64)] {
         State::Booting => &[(600, 600)],
         State::Ready => &[(1000, 0)],
         State::Attention => &[(120, 180), (120, 1600)],
-        State::Fault => &[(100, 100)],
+        State::Fault | State::NoData => &[(100, 100)],
     }
 }
 
@@ -80,6 +94,10 @@ mod tests {
         assert_eq!(watch.see(Seen::Silent, at(651)), State::Fault);
         assert_eq!(watch.see(Seen::Complaining, at(660)), State::Attention);
         assert_eq!(watch.see(Seen::Well, at(661)), State::Ready);
+        assert_eq!(watch.see(Seen::Ended, at(690)), State::Ready, "a restart is no fault");
+        assert_eq!(watch.see(Seen::Ended, at(702)), State::Fault);
         assert_eq!(Watch::new(begin).see(Seen::Silent, at(1201)), State::Fault);
+        assert_eq!(Watch::new(begin).see(Seen::Ended, at(1)), State::Fault, "one that could not start is not waited for");
+        assert_eq!(Watch::new(begin).see(Seen::NoData, at(1)), State::NoData);
     }
 }

@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 
 /// Where it lies on the box.
 pub const BOARD: &str = "/run/pillarbox/board.json";
+/// Its copy in the data folder. A start puts it where the beacon reads, so old that it is no pulse (`systemd/bin/firstboot`): the
+/// rescue page must know its owner also when the server has not run since.
+pub const KEPT: &str = "board.json";
+/// Beside the board while the server does not run, until it does. What stands in it is the reason, if it is not the server.
+pub const STOPPED: &str = "stopped";
+/// That reason when the data partition can't be used.
+pub const NO_DATA: &str = "no-data";
 /// Seconds between two writings; a file three times as old has no living writer.
 pub const PULSE: u64 = 15;
 
@@ -35,6 +42,7 @@ impl Board {
         let _ = std::fs::remove_file(&beside);
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(&beside)?;
         file.write_all(&serde_json::to_vec(self).map_err(std::io::Error::other)?)?;
+        file.sync_all()?;
         std::fs::rename(&beside, path)
     }
 

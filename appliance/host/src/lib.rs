@@ -4,10 +4,13 @@
 
 pub mod board;
 pub mod client;
+pub mod net;
 pub mod plan;
 pub mod request;
 pub mod serve;
+pub mod text;
 pub mod values;
+pub mod wireless;
 
 pub use board::Board;
 pub use client::ask;

@@ -1,9 +1,23 @@
 //! `pillarbox-privop`: one request, from the socket that systemd accepted, and gone.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::process::ExitCode;
 
+use pillarbox_host::plan::join;
 use pillarbox_host::serve::{System, caller, serve};
+use pillarbox_host::wireless::{self, Wireless};
 use pillarbox_host::{Answer, Request};
+
+/// Reads an installer's file and writes down the wireless network it names. Its service is not started here: a start is under
+/// way, and it waits for this.
+fn take_wireless(system: &System, file: &Path) -> Result<(), String> {
+    let wrong = |error: std::io::Error| format!("{}: {error}", file.display());
+    let mut octets = Vec::new();
+    File::open(file).map_err(wrong)?.take(wireless::OCTETS as u64 + 1).read_to_end(&mut octets).map_err(wrong)?;
+    system.take(&join(&Wireless::read(&octets)?)).map(drop)
+}
 
 fn main() -> ExitCode {
     let system = System::real();
@@ -13,6 +27,18 @@ fn main() -> ExitCode {
             Answer::Done { .. } => ExitCode::SUCCESS,
             Answer::Refused { why } | Answer::Failed { why } => {
                 eprintln!("pillarbox-privop: {why}");
+                ExitCode::from(1)
+            }
+        };
+    }
+    // At a start: what an installer put on the card.
+    if let [word, file] = &std::env::args().skip(1).collect::<Vec<_>>()[..]
+        && word == "--take-wireless"
+    {
+        return match take_wireless(&system, Path::new(file)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{why}");
                 ExitCode::from(1)
             }
         };

@@ -2,6 +2,7 @@
 
 use crate::request::{Network, Request};
 use crate::values::usable;
+use crate::wireless::Wireless;
 
 /// The owner's settings for the cable; what they were before lies beside it until the new ones are confirmed. A start with
 /// both there goes back, too: `systemd/bin/firstboot`.
@@ -19,6 +20,8 @@ const USB: &str = "/run/pillarbox-usb";
 /// The timer that undoes a change of the network, and the seconds until it does.
 const UNDO: &str = "pillarbox-undo-network";
 pub const UNDO_SECONDS: u64 = 120;
+/// Timers are not moved to meet others.
+const EXACT: &str = "--timer-property=AccuracySec=100ms";
 
 /// What can be done, in all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,11 @@ fn run(program: &'static str, arguments: &[&str]) -> Step {
     Step::Run { program, arguments: words(arguments) }
 }
 
+/// The machine goes down or starts anew, in three seconds: whoever asked for it is answered first.
+fn soon(order: &str) -> Step {
+    run("/usr/bin/systemd-run", &["--on-active=3", EXACT, "/usr/bin/systemctl", "--no-block", order])
+}
+
 fn attempt(program: &'static str, arguments: &[&str]) -> Step {
     Step::Try { program, arguments: words(arguments) }
 }
@@ -61,7 +69,7 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
                 Step::Remember { from: NETWORK, to: NETWORK_BEFORE },
                 attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")]),
                 // The way back is ready before the change is made.
-                run("/usr/bin/systemd-run", &[&format!("--on-active={UNDO_SECONDS}"), &format!("--unit={UNDO}"), "/usr/bin/pillarbox-privop", "--roll-back-network"]),
+                run("/usr/bin/systemd-run", &[&format!("--on-active={UNDO_SECONDS}"), EXACT, &format!("--unit={UNDO}"), "/usr/bin/pillarbox-privop", "--roll-back-network"]),
                 Step::Write { path: NETWORK, content: text.clone() },
                 Step::Write { path: NETWORK_IN_USE, content: text },
             ];
@@ -75,16 +83,9 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
             steps
         }
         Request::SetWireless { name, password, country } => {
-            // The name in hex: none can leave its place in the file.
-            let ssid: String = name.as_str().bytes().map(|b| format!("{b:02x}")).collect();
-            // It ends at the line's last quotation mark: those within it are its own.
-            let key = match password {
-                Some(password) => format!("psk=\"{}\"", password.as_str()),
-                None => "key_mgmt=NONE".into(),
-            };
-            let country = country.as_ref().map(|country| format!("country={}\n", country.as_str())).unwrap_or_default();
+            let wireless = Wireless { name: name.clone(), password: password.clone(), country: country.clone() };
             vec![
-                Step::Write { path: WIRELESS, content: format!("{country}network={{\n  ssid={ssid}\n  {key}\n}}\n") },
+                join(&wireless),
                 attempt("/usr/bin/systemctl", &["restart", "pillarbox-wireless.service"]),
             ]
         }
@@ -98,10 +99,10 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         Request::SetTimeZone { zone } => vec![Step::Write { path: ZONE, content: format!("{}\n", zone.as_str()) }, run("/usr/bin/ln", &["-sfn", &format!("/usr/share/zoneinfo/{}", zone.as_str()), "/run/localtime"])],
         Request::Update { bundle } => vec![run("/usr/bin/rauc", &["install", &format!("{UPDATES}/{}", bundle.as_str())])],
         Request::Slots => vec![run("/usr/bin/rauc", &["status", "--output-format=json"])],
-        Request::OtherSlot => vec![run("/usr/bin/rauc", &["status", "mark-active", "other"]), run("/usr/bin/systemctl", &["--no-block", "reboot"])],
-        Request::Reboot => vec![run("/usr/bin/systemctl", &["--no-block", "reboot"])],
-        Request::PowerOff => vec![run("/usr/bin/systemctl", &["--no-block", "poweroff"])],
-        Request::FactoryReset => vec![Step::Write { path: RESET, content: "yes\n".into() }, run("/usr/bin/systemctl", &["--no-block", "reboot"])],
+        Request::OtherSlot => vec![run("/usr/bin/rauc", &["status", "mark-active", "other"]), soon("reboot")],
+        Request::Reboot => vec![soon("reboot")],
+        Request::PowerOff => vec![soon("poweroff")],
+        Request::FactoryReset => vec![Step::Write { path: RESET, content: "yes\n".into() }, soon("reboot")],
         Request::RestartServer => vec![
             attempt("/usr/bin/systemctl", &["reset-failed", "pillarbox.service"]),
             run("/usr/bin/systemctl", &["--no-block", "restart", "pillarbox.service"]),
@@ -113,10 +114,16 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         ],
         Request::MountUsb { read_only } => vec![
             Step::Folder { path: USB },
-            run("/usr/bin/mount", &["-o", if *read_only { "ro,nosuid,nodev,noexec" } else { "rw,nosuid,nodev,noexec" }, "/dev/disk/by-label/PILLARBOX-USB", USB]),
+            // By the system itself: this program sees other mounts than the server does.
+            run("/usr/bin/systemd-mount", &["-o", if *read_only { "ro,nosuid,nodev,noexec" } else { "rw,nosuid,nodev,noexec" }, "/dev/disk/by-label/PILLARBOX-USB", USB]),
         ],
-        Request::UnmountUsb => vec![run("/usr/bin/umount", &[USB])],
+        Request::UnmountUsb => vec![run("/usr/bin/systemd-umount", &[USB])],
     })
+}
+
+/// Writes a wireless network down; it is joined at the next start, or when its service is started anew.
+pub fn join(wireless: &Wireless) -> Step {
+    Step::Write { path: WIRELESS, content: wireless.file() }
 }
 
 /// The file for systemd-networkd.

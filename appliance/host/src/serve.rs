@@ -54,7 +54,8 @@ impl System {
         Answer::Done { text: said.chars().skip(skipped).collect() }
     }
 
-    fn take(&self, step: &Step) -> Result<String, String> {
+    /// Takes one step; what a program said in it.
+    pub fn take(&self, step: &Step) -> Result<String, String> {
         let named = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
         match step {
             Step::Write { path, content } => self.write(path, content),

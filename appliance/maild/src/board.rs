@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pillarbox_host::Board;
+use pillarbox_host::board::KEPT;
 use pillarbox_store::DeviceId;
 
 use crate::clock;
@@ -33,7 +34,13 @@ pub async fn write(context: &Arc<Context>) {
         needs_attention: !context.has_space() || !clock::is_trusted() || update::not_kept(&settings.config.updates).is_some(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
-    let written = off_thread(move || Ok(board.write(&path)));
+    let kept = settings.config.data.join(KEPT);
+    let written = off_thread(move || {
+        // It says nothing of now, and is written when something of it changed.
+        let lasting = Board { needs_attention: false, ..board.clone() };
+        let is_kept = Board::read(&kept).is_some_and(|(known, _)| known == lasting);
+        Ok(board.write(&path).and_then(|()| if is_kept { Ok(()) } else { lasting.write(&kept) }))
+    });
     if let Ok(Err(error)) = written.await {
         tracing::warn!(%error, "the beacon can't be told");
     }

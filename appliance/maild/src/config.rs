@@ -279,13 +279,6 @@ impl From<DnsServer> for String {
     }
 }
 
-/// What the machine calls itself, empty where it has no name. On a box, with ".local" after it, the name that computers in
-/// the office find it by; in the server's sandbox it is the name at the server's start.
-pub fn machine_name() -> String {
-    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    name.replace("(none)", "").to_ascii_lowercase()
-}
-
 impl Config {
     /// Reads a file; the error names the file, the line and the key.
     pub fn read(path: &Path) -> Result<Config, String> {
@@ -343,7 +336,7 @@ impl Config {
             return self.hostname.clone();
         }
         // A name for other servers has a dot; of a machine without a domain, the one that is found in the office.
-        match machine_name() {
+        match pillarbox_host::net::machine_name() {
             name if name.is_empty() => "pillarbox.local".into(),
             name if name.contains('.') => name,
             name => format!("{name}.local"),

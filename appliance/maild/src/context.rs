@@ -182,8 +182,9 @@ impl Context {
         Some(text.trim().to_string()).filter(|code| code.len() == 7)
     }
 
-    /// The box is somebody's: the code is of no more use.
+    /// The box is somebody's: the code is of no more use, nor is a file for the set-up that had a mistake.
     pub fn forget_claim_code(&self) {
+        crate::preseed::forget_mistake(&self.settings().config.data);
         if let Err(error) = std::fs::remove_file(self.claim_file()) {
             tracing::warn!(%error, "the claim code can't be removed");
         }

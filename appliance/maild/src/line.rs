@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use pillarbox_host::net;
+
 use crate::auth::is_private;
 use crate::context::Context;
 use crate::dns::DnsError;
@@ -172,7 +174,7 @@ pub async fn examine(context: &Arc<Context>) -> Facts {
         }
     }
     // A machine without a router before it has the address the world sees.
-    let own = || context.outbound.own_addresses().iter().copied().find(|a| !is_private(*a) && !a.is_unspecified());
+    let own = || net::own().into_iter().find(|a| !is_private(*a) && !a.is_unspecified());
     facts.address = facts.address.or_else(own);
     if let Some(address) = facts.address {
         reverse(context, address, &mut facts).await;

@@ -5,6 +5,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use pillarbox_host::text;
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{AddressTarget, Change, DeviceId, Error, MailboxPolicy, Route, RouteTls, Store};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::{clock, dkim};
 /// Its name in the data folder.
 pub const FILE: &str = "pillarbox-setup.toml";
 /// Octets of such a file.
-const OCTETS: u64 = 1 << 20;
+const OCTETS: usize = 1 << 20;
 
 /// The whole file. Whatever is missing is asked in the browser.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -109,9 +110,18 @@ pub enum Passwords {
     Included,
 }
 
-/// Reads a file; the error names the line and the key.
+/// Reads a file. The error names the line and never shows what stands there: it may be a password, and errors are kept.
 pub fn parse(text: &str) -> Result<Setup, String> {
-    toml::from_str(text).map_err(|e| e.to_string())
+    toml::from_str(text).map_err(|error| {
+        let message = match error.message().split_once(", expected ") {
+            Some((found, wanted)) if found.starts_with("invalid") => format!("expected {wanted}"),
+            _ => error.message().to_string(),
+        };
+        match error.span().and_then(|span| text.get(..span.start)) {
+            Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+            None => message,
+        }
+    })
 }
 
 /// The settings of a box.
@@ -253,18 +263,21 @@ fn address(text: &str) -> Result<String, String> {
     Address::parse(text.trim()).map(|a| a.canonical()).map_err(|e| format!("{text:?} is no mail address: {e}"))
 }
 
-/// The text of a file as editors leave it: in UTF-8 or, where its first octets say so, in UTF-16.
-fn text_of(octets: &[u8]) -> Result<String, String> {
-    if octets.len() as u64 > OCTETS {
-        return Err(format!("it is larger than {OCTETS} octets"));
-    }
-    let (text, _, has_errors) = encoding_rs::UTF_8.decode(octets);
-    if has_errors { Err("it is not in UTF-8: please choose that when saving it".into()) } else { Ok(text.into_owned()) }
-}
-
 /// Where a mistake in the file is told, for who wrote it.
 pub fn mistake(data: &Path) -> PathBuf {
     data.join(FILE).with_extension("toml.error")
+}
+
+/// Where a file with a mistake is kept.
+fn aside(data: &Path) -> PathBuf {
+    data.join(FILE).with_extension("toml.wrong")
+}
+
+/// Removes a file with a mistake and what was said of it: the box is somebody's, and passwords may stand there.
+pub fn forget_mistake(data: &Path) {
+    for path in [mistake(data), aside(data)] {
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// Applies the file in the data folder, if there is one. A file with a mistake is kept, under a name that says so, and
@@ -274,9 +287,8 @@ pub fn apply_at_start(context: &Context) -> Result<(), String> {
     let path = data.join(FILE);
     let Ok(file) = std::fs::File::open(&path) else { return Ok(()) };
     let mut octets = Vec::new();
-    file.take(OCTETS + 1).read_to_end(&mut octets).map_err(|e| format!("{}: {e}", path.display()))?;
-    let aside = path.with_extension("toml.wrong");
-    let applied = text_of(&octets).and_then(|text| parse(&text)).and_then(|setup| {
+    file.take(OCTETS as u64 + 1).read_to_end(&mut octets).map_err(|e| format!("{}: {e}", path.display()))?;
+    let applied = text::of(&octets, OCTETS).and_then(|text| parse(&text)).and_then(|setup| {
         apply(&context.store, &context.outbound.secrets, &setup)?;
         Ok(setup)
     });
@@ -293,14 +305,13 @@ pub fn apply_at_start(context: &Context) -> Result<(), String> {
             }
             tracing::info!("{FILE} was applied and is removed");
             // What an earlier one was told is old.
-            let _ = std::fs::remove_file(mistake(&data));
-            let _ = std::fs::remove_file(&aside);
+            forget_mistake(&data);
             remove(&path)
         }
         Err(error) => {
             tracing::error!(error, "{FILE} has a mistake; nothing of it is used");
             std::fs::write(mistake(&data), &error).map_err(|e| format!("{}: {e}", path.display()))?;
-            std::fs::rename(&path, &aside).map_err(|e| format!("{}: {e}", aside.display()))
+            std::fs::rename(&path, aside(&data)).map_err(|e| format!("{}: {e}", path.display()))
         }
     }
 }
@@ -359,10 +370,10 @@ mod tests {
     fn files_are_read_as_editors_leave_them() {
         let utf16: Vec<u8> = "\u{feff}hostname = \"é.example\"".encode_utf16().flat_map(u16::to_le_bytes).collect();
         for octets in [b"hostname = \"\xc3\xa9.example\"".to_vec(), b"\xef\xbb\xbfhostname = \"\xc3\xa9.example\"".to_vec(), utf16] {
-            assert_eq!(parse(&text_of(&octets).unwrap()).unwrap().hostname.as_deref(), Some("é.example"), "{octets:?}");
+            assert_eq!(parse(&text::of(&octets, OCTETS).unwrap()).unwrap().hostname.as_deref(), Some("é.example"), "{octets:?}");
         }
-        assert!(text_of(b"name = \"J\xfcrgen\"").unwrap_err().contains("UTF-8"));
-        assert!(text_of(&vec![b' '; OCTETS as usize + 1]).unwrap_err().contains("larger"));
+        assert!(text::of(b"name = \"J\xfcrgen\"", OCTETS).unwrap_err().contains("UTF-8"));
+        assert!(text::of(&vec![b' '; OCTETS + 1], OCTETS).unwrap_err().contains("larger"));
     }
 
     #[test]
@@ -370,6 +381,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (store, secrets) = open(dir.path());
         assert!(parse("hostnam = \"x\"").unwrap_err().contains("hostnam"));
+        // No word of a line is shown: a password may stand there.
+        for (line, word) in [
+            ("pasword = \"geheim\"", "`pasword`"),
+            ("password = 47114711", "expected a string"),
+            ("password = \"geheim", "line 3"),
+            ("password = geheim", "line 3"),
+        ] {
+            let why = parse(&format!("hostname = \"é.example\"\n[[person]]\n{line}\n")).unwrap_err();
+            assert!(why.starts_with("line 3: ") && why.contains(word) && !why.contains("geheim") && !why.contains("4711"), "{why}");
+        }
         for (wrong, word) in [
             ("domains = [\"a.example\", \"[1.2.3.4]\"]", "no domain name"),
             ("[[person]]\naddress = \"a@b.example\"", "password"),

@@ -14,7 +14,8 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use cache::Cache;
-pub use throttle::{is_private, network_of};
+use pillarbox_host::net::is_near;
+pub use pillarbox_host::net::{is_private, network_of};
 pub use throttle::Waiting;
 use throttle::{Decision, Throttle};
 
@@ -59,7 +60,7 @@ pub struct Authenticator {
 impl Authenticator {
     pub fn new(config: &Config) -> Authenticator {
         Authenticator {
-            throttle: Mutex::new(Throttle::new(config.login.failures, config.login.wait)),
+            throttle: Mutex::new(Throttle::new(config.login.failures, config.login.wait, is_near)),
             cache: Mutex::new(Cache::new(config.login.remember)),
             checks: Semaphore::new(config.limits.password_checks),
             decoy: hash::DECOY.to_string(),

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use pillarbox_host::net::network_of;
+
 use super::cache::Fingerprint;
 
 /// Most addresses and accounts remembered.
@@ -53,18 +55,20 @@ struct Failures {
 pub struct Throttle {
     free: u32,
     first_wait: Duration,
+    /// Who never waits.
+    is_near: fn(IpAddr) -> bool,
     failures: HashMap<Key, Failures>,
 }
 
 impl Throttle {
     /// `free` failures cost nothing; then waits begin at `first_wait` seconds and double.
-    pub fn new(free: u32, first_wait: u64) -> Throttle {
-        Throttle { free: free.max(1), first_wait: Duration::from_secs(first_wait), failures: HashMap::new() }
+    pub fn new(free: u32, first_wait: u64, is_near: fn(IpAddr) -> bool) -> Throttle {
+        Throttle { free: free.max(1), first_wait: Duration::from_secs(first_wait), is_near, failures: HashMap::new() }
     }
 
     /// May this peer try this user name now?
     pub fn decide(&self, peer: IpAddr, user: &str, now: Instant) -> Decision {
-        if is_private(peer) {
+        if (self.is_near)(peer) {
             return Decision::Try;
         }
         let waits = keys(peer, user).into_iter().filter_map(|key| self.failures.get(&key)).map(|failures| {
@@ -101,7 +105,7 @@ impl Throttle {
 
     /// A wrong password was tried.
     pub fn failed(&mut self, peer: IpAddr, user: &str, attempt: Fingerprint, now: Instant) {
-        if is_private(peer) {
+        if (self.is_near)(peer) {
             return;
         }
         if self.failures.len() >= LIMIT {
@@ -139,27 +143,10 @@ fn keys(peer: IpAddr, user: &str) -> [Key; 2] {
     [Key::Peer(network_of(peer)), Key::Account(user.to_string())]
 }
 
-/// IPv6 peers own at least a /64: they count as one.
-pub fn network_of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
-        v4 => v4,
-    }
-}
-
-/// Loopback, link-local and the private ranges of RFC 1918, RFC 4193 and RFC 6598.
-pub fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || (a == 100 && b & 0xc0 == 64)
-        }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use pillarbox_host::net::is_private;
+
     use super::*;
 
     fn attempt(n: u8) -> Fingerprint {
@@ -169,7 +156,7 @@ mod tests {
     #[test]
     fn strangers_wait_longer_and_longer_and_are_forgiven_after_an_hour() {
         let (peer, start) = ("203.0.113.9".parse().unwrap(), Instant::now());
-        let mut throttle = Throttle::new(3, 60);
+        let mut throttle = Throttle::new(3, 60, is_private);
         for n in 0..3 {
             assert_eq!(throttle.decide(peer, "ann", start), Decision::Try);
             throttle.failed(peer, "ann", attempt(n), start);
@@ -188,7 +175,7 @@ mod tests {
     #[test]
     fn the_same_wrong_password_counts_once() {
         let (peer, now) = ("203.0.113.9".parse().unwrap(), Instant::now());
-        let mut throttle = Throttle::new(2, 60);
+        let mut throttle = Throttle::new(2, 60, is_private);
         (0..100).for_each(|_| throttle.failed(peer, "ann", attempt(1), now));
         assert_eq!(throttle.decide(peer, "ann", now), Decision::Try);
     }
@@ -196,7 +183,7 @@ mod tests {
     #[test]
     fn private_networks_never_wait_and_never_lock_an_account() {
         let now = Instant::now();
-        let mut throttle = Throttle::new(1, 60);
+        let mut throttle = Throttle::new(1, 60, is_private);
         for private in ["127.0.0.1", "192.168.1.5", "10.1.1.1", "172.16.0.1", "100.64.0.1", "fd00::1", "::1", "::ffff:10.0.0.1"] {
             let peer = private.parse().unwrap();
             (0..50).for_each(|n| throttle.failed(peer, "ann", attempt(n), now));
@@ -208,7 +195,7 @@ mod tests {
     #[test]
     fn an_attacked_account_waits_from_outside_only() {
         let now = Instant::now();
-        let mut throttle = Throttle::new(2, 60);
+        let mut throttle = Throttle::new(2, 60, is_private);
         for n in 0..9u8 {
             throttle.failed(IpAddr::from([198, 51, 100, n]), "ann", attempt(n), now);
         }
@@ -220,7 +207,7 @@ mod tests {
     #[test]
     fn one_ipv6_network_is_one_peer() {
         let now = Instant::now();
-        let mut throttle = Throttle::new(2, 60);
+        let mut throttle = Throttle::new(2, 60, is_private);
         for n in 0..3u16 {
             throttle.failed(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]), &format!("u{n}"), attempt(n as u8), now);
         }

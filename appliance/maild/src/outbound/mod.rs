@@ -24,7 +24,6 @@ mod way;
 mod work;
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -70,7 +69,6 @@ pub struct Outbound {
     tls: Arc<tls::ClientTls>,
     /// What time it is; tests have their own.
     time: Box<dyn Fn() -> Now + Send + Sync>,
-    own_addresses: Vec<IpAddr>,
     wake: Notify,
     /// One examination at a time.
     examining: Arc<tokio::sync::Mutex<()>>,
@@ -118,14 +116,12 @@ impl Way {
 impl Outbound {
     /// Needs a tokio runtime.
     pub fn new(config: &Config, secrets: Arc<Secrets>) -> std::result::Result<Outbound, String> {
-        let own = nix::ifaddrs::getifaddrs().map(|list| list.filter_map(|i| address_of(i.address?)).collect());
         Ok(Outbound {
             dns: Dns::new(config)?,
             signer: Signer::new(secrets.clone()),
             tls: Arc::new(tls::ClientTls::new(&config.outbound.roots)?),
             secrets,
             time: Box::new(|| Now { at: clock::now(), is_trusted: clock::is_trusted() }),
-            own_addresses: own.unwrap_or_default(),
             wake: Notify::new(),
             examining: Arc::default(),
             state: Mutex::default(),
@@ -166,11 +162,6 @@ impl Outbound {
     /// What connections to mail servers need for TLS.
     pub fn tls(&self) -> Arc<tls::ClientTls> {
         self.tls.clone()
-    }
-
-    /// The addresses of this machine.
-    pub fn own_addresses(&self) -> &[IpAddr] {
-        &self.own_addresses
     }
 
     /// The login of a route; `None` when it has none.
@@ -242,11 +233,6 @@ impl Outbound {
             }
         }
     }
-}
-
-fn address_of(address: nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|a| IpAddr::from(a.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::from(a.ip())))
 }
 
 /// The way for a domain: its own route, else the one for all, else direct.

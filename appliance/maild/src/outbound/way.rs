@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use pillarbox_host::net;
 use pillarbox_store::Change;
 
 use super::Outbound;
@@ -109,7 +110,9 @@ impl Outbound {
         };
         // In a test network everything is on this machine.
         let is_test = outbound.remote_port != 25;
-        let usable: Vec<IpAddr> = found.into_iter().filter(|a| is_test || is_foreign(*a, &self.own_addresses)).collect();
+        // As they are now: a box has none yet when its server starts.
+        let own = net::own();
+        let usable: Vec<IpAddr> = found.into_iter().filter(|a| is_test || is_foreign(*a, &own)).collect();
         match usable.is_empty() {
             true => Err(NoWay::Never(format!("5.4.6 The address of {host} is this box itself, or none that mail can go to"))),
             false => Ok((usable, is_proven)),

@@ -7,10 +7,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_host::net;
 
 use super::serve::Link;
-use crate::auth::is_private;
-use crate::config::machine_name;
 use crate::context::Context;
 
 /// Octets of a form.
@@ -82,13 +81,13 @@ async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &H
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let domains = context.read(|r| r.domains()).await.unwrap_or_default();
     let settings = context.settings();
-    if !is_our_host(host, &settings.config.hostname(), &machine_name(), &domains) {
+    if !is_our_host(host, &settings.config.hostname(), &net::machine_name(), &domains) {
         // A page elsewhere may point a name of its own at this box and make a browser talk to it (DNS rebinding).
         return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name.").into_response());
     }
     let web = &settings.config.web;
     let is_open = web.owner_from_everywhere || web.from_everywhere && is_one_of(path, &EVERYBODYS);
-    let is_let_in = is_near(link.peer) || is_open && link.is_secure;
+    let is_let_in = net::is_near(link.peer) || is_open && link.is_secure;
     if !is_let_in && !is_one_of(path, &PUBLIC) {
         return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only.").into_response());
     }
@@ -123,11 +122,6 @@ pub fn name_of(host: &str) -> &str {
         Some(literal) => literal.split(']').next().unwrap_or_default(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     }
-}
-
-/// This machine, and private networks.
-fn is_near(peer: IpAddr) -> bool {
-    peer.is_loopback() || is_private(peer)
 }
 
 /// Our names, our domains' autoconfig names, and plain addresses (which no foreign page can rebind).

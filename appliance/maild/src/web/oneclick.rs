@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_host::net;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,7 +52,7 @@ pub fn is_public(address: IpAddr) -> bool {
 /// Asks the list's server to leave; `allowed` says which addresses may be asked.
 pub async fn leave(context: &Context, target: &Target, allowed: fn(IpAddr) -> bool) -> Result<(), String> {
     let (v4, v6) = context.outbound.dns.addresses(&target.host).await.map_err(|error| format!("{}: {error:?}", target.host))?;
-    let own = context.outbound.own_addresses();
+    let own = net::own();
     let addresses: Vec<IpAddr> = v4.records.into_iter().chain(v6.records).filter(|&address| allowed(address) && !own.contains(&address)).collect();
     if addresses.is_empty() {
         return Err(format!("{} has no address in the internet", target.host));

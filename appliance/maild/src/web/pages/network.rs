@@ -8,7 +8,7 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pillarbox_host::Request as Wish;
+use pillarbox_host::{Request as Wish, net};
 use pillarbox_host::plan::UNDO_SECONDS;
 use pillarbox_host::request::Network;
 use pillarbox_host::values::{Country, HostName, Interface, NetworkName, Passphrase, ZoneName};
@@ -102,23 +102,14 @@ fn answer(visit: &Visit, status: StatusCode, frame: Frame, typed: Typed) -> Resp
         let place = |address: IpAddr| if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
         Some(Waiting { left: change.left(now)?, place: change.address.map(place).unwrap_or_default(), is_proven: change.is_proven_at(&visit.host, now) })
     });
-    let name = crate::config::machine_name();
+    let name = net::machine_name();
     page(status, &NetworkPage { frame, is_box: is_box(visit), addresses: addresses(), waiting, typed, name, zones: Zone::names() })
 }
 
 /// Addresses that others in the office can use.
 fn addresses() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
-        let Some(address) = interface.address else { continue };
-        let address = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-            (Some(v4), _) if !v4.ip().is_loopback() => v4.ip().to_string(),
-            (_, Some(v6)) if !v6.ip().is_loopback() && !v6.ip().is_unicast_link_local() => v6.ip().to_string(),
-            _ => continue,
-        };
-        found.push((interface.interface_name, address));
-    }
-    found
+    let all = net::addresses().into_iter().filter(|(_, address)| net::is_for_others(*address));
+    all.map(|(interface, address)| (interface, address.to_string())).collect()
 }
 
 /// The cable's settings as typed; the text for what is wrong with them.

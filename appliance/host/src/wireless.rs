@@ -1,0 +1,103 @@
+//! `pillarbox-wifi.txt`, which an installer puts on the card: lines `ssid = …`, `password = …`, `country = DE`. And the file
+//! for wpa_supplicant that comes of it, or of the owner's page.
+
+use crate::text;
+use crate::values::{Country, NetworkName, Passphrase, Wrong};
+
+/// Octets of the installer's file.
+pub const OCTETS: usize = 4096;
+
+/// A wireless network and how to join it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wireless {
+    pub name: NetworkName,
+    /// None: it is open.
+    pub password: Option<Passphrase>,
+    pub country: Option<Country>,
+}
+
+impl Wireless {
+    /// Reads the installer's file. The error says what is wrong with it, in English and German: it is put beside the file.
+    pub fn read(octets: &[u8]) -> Result<Wireless, String> {
+        let text = text::of(octets, OCTETS).map_err(|why| said(&why, "Die Datei ist zu groß oder nicht in UTF-8: Bitte beim Speichern UTF-8 wählen."))?;
+        let (mut name, mut password, mut country) = (None, None, None);
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            // Blanks around a value are none of it, unless it stands in quotation marks.
+            let (key, value) = line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
+            let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value).to_string();
+            let place = match key.to_ascii_lowercase().as_str() {
+                "ssid" => &mut name,
+                "password" => &mut password,
+                "country" => &mut country,
+                // Not the line itself: a password may stand in it.
+                _ => return Err(said("there is a line that begins with none of ssid =, password =, country =", "Eine Zeile beginnt mit keinem von ssid =, password =, country =.")),
+            };
+            *place = Some(value).filter(|value| !value.is_empty());
+        }
+        let name = name.ok_or_else(|| said("it names no network: it needs a line like ssid = Office", "Sie nennt kein Netz: Es fehlt eine Zeile wie ssid = Office."))?;
+        Ok(Wireless {
+            name: checked(name, "Ein WLAN-Name hat 1 bis 32 Zeichen.")?,
+            password: password.map(|password| checked(password, "Ein WLAN-Passwort hat 8 bis 63 Buchstaben, Ziffern und Zeichen ohne Umlaute.")).transpose()?,
+            country: country.map(|country| checked(country.to_ascii_uppercase(), "Ein Land steht mit zwei Buchstaben da, wie DE.")).transpose()?,
+        })
+    }
+
+    /// The file for wpa_supplicant.
+    pub fn file(&self) -> String {
+        // The name in hex: none can leave its place in the file.
+        let ssid: String = self.name.as_str().bytes().map(|b| format!("{b:02x}")).collect();
+        // It ends at the line's last quotation mark: those within it are its own.
+        let key = match &self.password {
+            Some(password) => format!("psk=\"{}\"", password.as_str()),
+            None => "key_mgmt=NONE".into(),
+        };
+        let country = self.country.as_ref().map(|country| format!("country={}\n", country.as_str())).unwrap_or_default();
+        format!("{country}network={{\n  ssid={ssid}\n  {key}\n}}\n")
+    }
+}
+
+fn checked<T: TryFrom<String, Error = Wrong>>(text: String, german: &str) -> Result<T, String> {
+    T::try_from(text).map_err(|wrong| said(wrong.0, german))
+}
+
+fn said(english: &str, german: &str) -> String {
+    format!("pillarbox-wifi.txt: {english}. / {german}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_installers_file_is_read_or_what_is_wrong_is_said() {
+        for text in ["ssid = Office & Co\npassword = a b c d e\ncountry = de\n", "\u{feff}# ours\r\n\r\nSSID=\"Office & Co\" \r\n password=a b c d e  \r\ncountry = DE \r\n"] {
+            let file = Wireless::read(text.as_bytes()).unwrap().file();
+            assert_eq!(file, "country=DE\nnetwork={\n  ssid=4f6666696365202620436f\n  psk=\"a b c d e\"\n}\n");
+        }
+        assert!(Wireless::read(b"ssid = Guests\npassword =\n").unwrap().file().contains("key_mgmt=NONE"));
+        for (text, wanted) in [
+            ("", "names no network"),
+            ("password = 12345678", "names no network"),
+            ("ssid = x\npassword = short", "8 to 63"),
+            ("ssid = x\ncountry = Germany", "two capital letters"),
+            ("ssid = x\npasword = secret123", "begins with none of"),
+            ("ssid = B\u{fc}ro\npassword = sch\u{f6}nes Wetter", "8 to 63"),
+        ] {
+            let why = Wireless::read(text.as_bytes()).unwrap_err();
+            assert!(why.contains(wanted) && why.contains(" / ") && !why.contains("secret123"), "{text:?}: {why}");
+        }
+        assert!(Wireless::read(b"ssid = B\xfcro").unwrap_err().contains("UTF-8"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_leaves_its_place(octets in prop::collection::vec(any::<u8>(), 0..80), value in "[ -~äß\"=]{0,40}") {
+            let _ = Wireless::read(&octets);
+            if let Ok(wireless) = Wireless::read(format!("ssid = {value}\npassword = {value}\ncountry=DE\n").as_bytes()) {
+                prop_assert!((5..=6).contains(&wireless.file().lines().count()));
+            }
+        }
+    }
+}
