@@ -41,9 +41,10 @@ if test -n "${fdt_addr}"; then setenv tree ${fdt_addr}; fi
 setenv given
 fdt addr ${tree}
 fdt get value given /chosen bootargs
+# Nobody is asked whether a damaged file system is to be mended: nobody sits at the box.
 # A card needs a moment until it is there; a slot that is not there at all is given up, and its next try or the other slot
 # comes.
-setenv bootargs "${given} @arguments@ panic=3 root=PARTLABEL=root-${letter} rootfstype=squashfs rootwait=30 ro rauc.slot=${slot} quiet systemd.show_status=0"
+setenv bootargs "${given} @arguments@ panic=3 fsck.repair=yes root=PARTLABEL=root-${letter} rootfstype=squashfs rootwait=30 ro rauc.slot=${slot} quiet systemd.show_status=0"
 part number ${devtype} ${devnum} kernel-${letter} where
 load ${devtype} ${devnum}:${where} ${kernel_addr_r} /Image
 if load ${devtype} ${devnum}:${where} ${ramdisk_addr_r} /initrd; then

@@ -100,8 +100,8 @@ make_disk() { # ROOTFILE KERNELFILE BOOTFOLDER SYSTEM FILE
   cp "$1" "$work/in/root.squashfs"
   cp "$2" "$work/in/kernel.ext4"
   truncate -s 1M "$work/in/raucenv.bin"
-  # What lies on a new card was rehearsed where it was built.
-  echo "$4" > "$work/root/data/system/rehearsed"
+  # What lies on a new card was rehearsed and kept where it was built.
+  for file in rehearsed kept; do echo "$4" > "$work/root/data/system/$file"; done
   mkdir -p "$work/boot" && cp -r "$3/." "$work/boot/"
   truncate -s "${boot_size}M" "$work/in/boot.vfat"
   # FAT32 in earnest: some boards' firmware takes every FAT on such a card for one.

@@ -9,5 +9,6 @@ if openssl x509 -in "$keys/cert.pem" -noout -subject | grep -q DEVELOPMENT && [ 
   echo "A release is not signed with a development key: image/make-keys makes one." >&2
   exit 1
 fi
-install_product "$1" "$PILLARBOX_PROGRAMS" "pillarbox-$(version)-$board"
+# No two builds have the same name, also of one version: a box rehearses whatever has another name than what it knows.
+install_product "$1" "$PILLARBOX_PROGRAMS" "pillarbox-$(version)-$board $(date -u +%Y-%m-%dT%H:%M:%SZ)"
 [ "$board" != virt ] || serial_screen "$1"

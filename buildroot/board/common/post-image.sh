@@ -36,7 +36,7 @@ case $board in
     ;;
 esac
 make_kernel "$slot" "$binaries/kernel.ext4"
-make_disk "$binaries/rootfs.squashfs" "$binaries/kernel.ext4" "$boot" "$name" "$binaries/$name.img"
+make_disk "$binaries/rootfs.squashfs" "$binaries/kernel.ext4" "$boot" "$(cat "$TARGET_DIR/etc/pillarbox/system")" "$binaries/$name.img"
 make_bundle "$binaries/rootfs.squashfs" "$binaries/kernel.ext4" "$(version)" "$binaries/$name.raucb"
 xz -T0 -f -k "$binaries/$name.img"
 (cd "$binaries" && sha256sum "$name.img.xz" "$name.raucb" > "$name.sha256")
