@@ -181,8 +181,8 @@ class Box:
         if self.machine and self.machine.poll() is None:
             self.pull_the_plug()
 
-    def data_is_clean(self):
-        """Checks the data partition's file system: replays its journal, then nothing may be wrong."""
+    def copy_data(self):
+        """A copy of the data partition; while the box runs it is of no use."""
         start, size = self.partition("data")
         part = os.path.join(self.folder, "data.img")
         with open(self.card, "rb") as card, open(part, "wb") as out:
@@ -195,6 +195,18 @@ class Box:
                 out.write(piece)
                 left -= len(piece)
         subprocess.run(["e2fsck", "-p", part], capture_output=True)
+        return part
+
+    def data_folder(self, folder):
+        """The names in a folder of the data partition."""
+        part = self.copy_data()
+        listed = subprocess.run(["debugfs", "-R", f"ls -p {folder}", part], capture_output=True, text=True, check=True)
+        os.unlink(part)
+        return [line.split("/")[5] for line in listed.stdout.splitlines() if line.count("/") > 5]
+
+    def data_is_clean(self):
+        """Checks the data partition's file system: its journal was replayed, then nothing may be wrong."""
+        part = self.copy_data()
         checked = subprocess.run(["e2fsck", "-fn", part], capture_output=True, text=True)
         os.unlink(part)
         return checked.returncode == 0, checked.stdout

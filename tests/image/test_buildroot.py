@@ -8,13 +8,15 @@ import tempfile
 import unittest
 
 from box import Box
-from office import ANN, BOB, IMAGES, SETUP, page, send, subjects
+from office import ANN, BOB, IMAGES, SETUP, Owner, page, send, subjects
+
+WIFI = "ssid = Office\npassword = wireless secret\ncountry = DE\n"
 
 
 @unittest.skipUnless(glob.glob(os.path.join(IMAGES, "*-virt.img")), "image/build virt was not run")
 class BuildrootsBox(unittest.TestCase):
     def test_mail_goes_in_and_out_and_stays_when_the_plug_is_pulled(self):
-        box = Box(IMAGES, tempfile.mkdtemp(prefix="pillarbox-virt-"), [("pillarbox-setup.toml", SETUP)], "virt")
+        box = Box(IMAGES, tempfile.mkdtemp(prefix="pillarbox-virt-"), [("pillarbox-setup.toml", SETUP), ("pillarbox-wifi.txt", WIFI)], "virt")
         self.addCleanup(box.stop)
         box.start(with_peer=True)
         print(f"    power-on to the SMTP banner: {box.banner():.1f} s", flush=True)
@@ -27,6 +29,9 @@ class BuildrootsBox(unittest.TestCase):
             ann.sendmail(ANN[0], [BOB[0]], f"From: {ANN[0]}\r\nTo: {BOB[0]}\r\nSubject: from a colleague\r\n\r\nhello\r\n")
         self.assertEqual(sorted(subjects(box)), ["from a colleague", "from outside"])
         self.assertIn("Sign in", page(box, "/login"))
+        told = Owner(box.ports["http"], "pillarbox.local").curl("/system")
+        self.assertIn("Two systems", told)
+        self.assertIn("running", told)
         peer = subprocess.run([os.environ["PILLARBOX_CABLE"], box.cable, BOB[0], "over the cable"], capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual(peer.returncode, 0, peer.stdout + peer.stderr)
         print("    a peer on the cable: " + " · ".join(peer.stdout.splitlines()[:2]), flush=True)
@@ -37,6 +42,20 @@ class BuildrootsBox(unittest.TestCase):
         box.start()
         print(f"    again, after the plug was pulled: {box.banner():.1f} s", flush=True)
         self.assertEqual(sorted(subjects(box)), ["from a colleague", "from outside", "over the cable"])
+        # As it came: with this system's own small tools, not with Debian's.
+        box.pull_the_plug()
+        self.assertIn("wifi.conf", box.data_folder("/system"))
+        box.put_on_boot("pillarbox-reset", "yes\n")
+        box.start()
+        box.says("factory reset")
+        box.banner()
+        self.assertIn("Make this mail box yours", page(box, "/setup"))
+        self.assertNotIn("pillarbox-reset", box.boot_files())
+        box.pull_the_plug()
+        left = box.data_folder("/system")
+        self.assertNotIn("wifi.conf", left)
+        self.assertNotIn("reset", left)
+        self.assertIn("kept", left)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Change(unittest.TestCase):
     def bring(self, name):
         with open(os.path.join(IMAGES, name), "rb") as file:
             octets = file.read()
-        ended, said = shell(self.box, f"mkdir -p /data/update; head -c {len(octets)} > /data/update/{name}", 900, octets)
+        ended, said = shell(self.box, f"mkdir -p /data/test; head -c {len(octets)} > /data/test/{name}", 900, octets)
         self.assertEqual(ended, 0, said)
 
     def test_1_updates_are_tried_before_they_are_kept(self):
@@ -35,7 +35,7 @@ class Change(unittest.TestCase):
         end = time.monotonic() + 120
         while "good" not in shell(box, "ls /run/pillarbox-good 2>/dev/null")[1] and time.monotonic() < end:
             time.sleep(3)
-        ended, said = shell(box, "rauc install /data/update/update-stranger.raucb")
+        ended, said = shell(box, "rauc install /data/test/update-stranger.raucb")
         self.assertNotEqual(ended, 0, said)
         self.assertRegex(said, "signature|verif")
         began = time.monotonic()
@@ -53,9 +53,10 @@ class Change(unittest.TestCase):
         while "good" not in shell(box, "ls /run/pillarbox-good 2>/dev/null")[1] and time.monotonic() < end:
             time.sleep(3)
         self.assertIn("good", shell(box, "ls /run/pillarbox-good")[1])
+        self.assertIn("test 2", shell(box, "cat /data/system/kept")[1])
         tell("a good update", "kept after its rehearsal")
         send(box, "after the update")
-        ended, said = shell(box, "rauc install /data/update/update-broken.raucb", 900)
+        ended, said = shell(box, "rauc install /data/test/update-broken.raucb", 900)
         self.assertEqual(ended, 0, said)
         box.tell_shell("systemctl --no-block reboot")
         box.says(r"pillarbox: slot A", 300)
