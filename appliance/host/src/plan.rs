@@ -50,9 +50,9 @@ fn run(program: &'static str, arguments: &[&str]) -> Step {
     Step::Run { program, arguments: words(arguments) }
 }
 
-/// The machine goes down or starts anew, in three seconds: whoever asked for it is answered first.
+/// The machine goes down or starts anew, in five seconds: whoever asked for it is answered first.
 fn soon(order: &str) -> Step {
-    run("/usr/bin/systemd-run", &["--on-active=3", EXACT, "/usr/bin/systemctl", "--no-block", order])
+    run("/usr/bin/systemd-run", &["--on-active=5", EXACT, "/usr/bin/systemctl", "--no-block", order])
 }
 
 fn attempt(program: &'static str, arguments: &[&str]) -> Step {

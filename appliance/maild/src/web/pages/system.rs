@@ -66,6 +66,10 @@ async fn answer(visit: &Visit, status: StatusCode, frame: Frame) -> Response {
         Ok(text) => slots(&text),
         Err(_) => Vec::new(),
     };
+    shown(visit, status, frame, slots)
+}
+
+fn shown(visit: &Visit, status: StatusCode, frame: Frame, slots: Vec<Slot>) -> Response {
     let not_kept = update::not_kept(&visit.context.settings().config.updates);
     page(status, &SystemPage { frame, is_box: is_box(visit), version: env!("CARGO_PKG_VERSION"), slots, not_kept })
 }
@@ -123,7 +127,8 @@ pub async fn order(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Res
     };
     tracing::warn!(account = visitor.address, order = form.order, "asked of the system");
     match ask(&visit, wish, PATIENCE).await {
-        Ok(_) => answer(&visit, StatusCode::OK, frame(&visit).done(t.get(said))).await,
+        // At once, without looking at the systems: the machine goes down in seconds.
+        Ok(_) => shown(&visit, StatusCode::OK, frame(&visit).done(t.get(said)), Vec::new()),
         Err(why) => answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why)).await,
     }
 }
