@@ -36,7 +36,7 @@ class Box:
         os.truncate(self.card, DISK_MB << 20)
         for name, text in boot_files:
             self.put_on_boot(name, text)
-        self.machine = None
+        self.machine, self.has_shell = None, False
         self.ports = {name: free_port() for name in PORTS}
         self.serial, self.moved = free_port(), free_port()
         self.control = os.path.join(folder, "control")
@@ -81,7 +81,7 @@ class Box:
                 os.unlink(old)
         if self.machine:
             self.complaints.close()
-        self.read_to = 0
+        self.read_to, self.has_shell = 0, False
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{port}" for name, port in PORTS.items())
         forwards += f",hostfwd=tcp:127.0.0.1:{self.moved}-{MOVED}:80"
         if self.board == "raspi3b":

@@ -1,4 +1,5 @@
 """What people do with a box: its owner at a browser, colleagues with mail programs, other servers; and the test image's shell."""
+import contextlib
 import os
 import poplib
 import re
@@ -39,6 +40,14 @@ def tell(name, value):
 
 def shell(box, command, patience=300, sends=b""):
     """Runs a command in the test image; what it said and how it ended."""
+    # It comes a moment after mail, once a start; QEMU takes the connection before.
+    end = time.monotonic() + 60
+    while not box.has_shell and time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", box.ports["shell"]), 30) as line:
+            line.settimeout(30)
+            line.sendall(b"echo here\nexit\n")
+            box.has_shell = bool(line.recv(100))
+        time.sleep(0.5)
     with socket.create_connection(("127.0.0.1", box.ports["shell"]), 30) as line:
         line.settimeout(patience)
         said = b""
