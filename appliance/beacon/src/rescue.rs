@@ -124,39 +124,34 @@ pub fn page(is_german: bool, state: State, board: &Board, said: &str, log: &str)
         (None, Some(_)) => Some(t("Password of the box's owner", "Passwort des Besitzers der Box")),
         (None, None) => None,
     };
-    let (title, help) = match (state, secret) {
-        (State::NoData, _) => (
-            t("The part of the card that keeps the mail can't be read", "Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar"),
-            t(
-                "Pull the plug, wait a moment and put it in again: the card is examined and mended at every start. If this page comes again, the card has \
-                 probably come to its end. Don't flash it anew if mail on it matters: a specialist can often still read it. Put in a new card with the \
-                 Pillarbox image, and your last backup on it.",
-                "Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein: Die Karte wird bei jedem Start geprüft und repariert. Kommt diese \
-                 Seite wieder, ist die Karte wahrscheinlich am Ende. Überschreiben Sie sie nicht, wenn die Post darauf wichtig ist: Ein Fachmann kann sie oft noch \
-                 lesen. Nehmen Sie eine neue Karte mit dem Abbild von Pillarbox und Ihre letzte Sicherung.",
-            ),
-        ),
-        (_, Some(_)) => (
-            t("The mail server does not run", "Der Mailserver läuft nicht"),
-            t(
-                "Starting it again is mostly enough. If it does not help after an update, start the other system: it is the one before.",
-                "Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das vorige.",
-            ),
-        ),
-        (_, None) => (
-            t("The mail server does not run", "Der Mailserver läuft nicht"),
-            t("It has never run on this card. Pull the plug, wait a moment and put it in again.", "Er lief auf dieser Karte noch nie. Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein."),
-        ),
+    let title = match state {
+        State::NoData => t("The part of the card that keeps the mail can't be read", "Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar"),
+        _ => t("The mail server does not run", "Der Mailserver läuft nicht"),
     };
-    let reset = match (state, secret) {
-        (State::NoData, _) | (_, None) => format!(
+    let help = match (state, secret) {
+        (State::NoData, _) => t(
+            "Pull the plug, wait a moment and put it in again: the card is examined and mended at every start. If this page comes again, the card has \
+             probably come to its end. Don't flash it anew if mail on it matters: a specialist can often still read it. Put in a new card with the \
+             Pillarbox image, and your last backup on it.",
+            "Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein: Die Karte wird bei jedem Start geprüft und repariert. Kommt diese \
+             Seite wieder, ist die Karte wahrscheinlich am Ende. Überschreiben Sie sie nicht, wenn die Post darauf wichtig ist: Ein Fachmann kann sie oft noch \
+             lesen. Nehmen Sie eine neue Karte mit dem Abbild von Pillarbox und Ihre letzte Sicherung.",
+        ),
+        (_, Some(_)) => t(
+            "Starting it again is mostly enough. If it does not help after an update, start the other system: it is the one before.",
+            "Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das vorige.",
+        ),
+        (_, None) => t("It has never run on this card. Pull the plug, wait a moment and put it in again.", "Er lief auf dieser Karte noch nie. Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein."),
+    };
+    let reset = match secret {
+        Some(_) if state != State::NoData => String::new(),
+        _ => format!(
             "<p>{}</p>",
             t(
                 "A factory reset makes the box new and removes everything in it: put a file named pillarbox-reset on the card's partition PILLARBOX in a PC, or bridge pins 5 and 6 for ten seconds while the box starts.",
                 "Das Zurücksetzen macht die Box neu und entfernt alles darin: Legen Sie am PC eine Datei namens pillarbox-reset auf die Partition PILLARBOX der Karte, oder verbinden Sie beim Start zehn Sekunden lang die Pins 5 und 6.",
             )
         ),
-        _ => String::new(),
     };
     let said = if said.is_empty() { String::new() } else { format!("<p class=said role=status>{}</p>", escaped(said)) };
     let log = if log.is_empty() { String::new() } else { format!("<h2>{}</h2><pre>{}</pre>", t("Last lines of the log", "Letzte Zeilen des Protokolls"), escaped(log)) };

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+use pillarbox_host::net::network_of;
 use pillarbox_proto::{pop3, smtp};
 use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::acme::Acme;
-use crate::auth::{Authenticator, Verdict, network_of};
+use crate::auth::{Authenticator, Verdict};
 use crate::clock;
 use crate::config::{Config, seconds};
 use crate::history::{History, What};

@@ -6,9 +6,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pillarbox_host::net;
+use pillarbox_host::net::{self, is_private};
 
-use crate::auth::is_private;
 use crate::context::Context;
 use crate::dns::DnsError;
 

@@ -15,7 +15,6 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use cache::Cache;
 use pillarbox_host::net::is_near;
-pub use pillarbox_host::net::{is_private, network_of};
 pub use throttle::Waiting;
 use throttle::{Decision, Throttle};
 
