@@ -50,9 +50,9 @@ fn run(program: &'static str, arguments: &[&str]) -> Step {
     Step::Run { program, arguments: words(arguments) }
 }
 
-/// The machine goes down or starts anew, in five seconds: whoever asked for it is answered first.
-fn soon(order: &str) -> Step {
-    run("/usr/bin/systemd-run", &["--on-active=5", EXACT, "/usr/bin/systemctl", "--no-block", order])
+/// What takes the connection away is done in five seconds: whoever asked for it is answered first.
+fn soon(order: &[&str]) -> Step {
+    run("/usr/bin/systemd-run", &[&["--on-active=5", EXACT, "/usr/bin/systemctl", "--no-block"], order].concat())
 }
 
 fn attempt(program: &'static str, arguments: &[&str]) -> Step {
@@ -61,27 +61,29 @@ fn attempt(program: &'static str, arguments: &[&str]) -> Step {
 
 /// The steps of a request. Refusals are for what can't be known from one value alone.
 pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
-    let reload = || [attempt("/usr/bin/networkctl", &["reload"])];
+    // By way of the system's manager: `networkctl` refuses to work from another network than the daemon's, and a request has one
+    // of its own.
+    let reload = || soon(&["reload-or-restart", "systemd-networkd.service"]);
     Ok(match request {
         Request::SetNetwork { network } => {
             let text = network_file(network)?;
-            let mut steps = vec![
+            vec![
                 Step::Remember { from: NETWORK, to: NETWORK_BEFORE },
                 attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")]),
                 // The way back is ready before the change is made.
                 run("/usr/bin/systemd-run", &[&format!("--on-active={UNDO_SECONDS}"), EXACT, &format!("--unit={UNDO}"), "/usr/bin/pillarbox-privop", "--roll-back-network"]),
                 Step::Write { path: NETWORK, content: text.clone() },
                 Step::Write { path: NETWORK_IN_USE, content: text },
-            ];
-            steps.extend(reload());
-            steps
+                reload(),
+            ]
         }
         Request::ConfirmNetwork => vec![attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")]), Step::Remove { path: NETWORK_BEFORE }],
-        Request::RollBackNetwork => {
-            let mut steps = vec![Step::Restore { from: NETWORK_BEFORE, to: NETWORK }, Step::Remove { path: NETWORK_IN_USE }, Step::Keep { from: NETWORK, to: NETWORK_IN_USE }];
-            steps.extend(reload());
-            steps
-        }
+        Request::RollBackNetwork => vec![
+            Step::Restore { from: NETWORK_BEFORE, to: NETWORK },
+            Step::Remove { path: NETWORK_IN_USE },
+            Step::Keep { from: NETWORK, to: NETWORK_IN_USE },
+            reload(),
+        ],
         Request::SetWireless { name, password, country } => {
             let wireless = Wireless { name: name.clone(), password: password.clone(), country: country.clone() };
             vec![
@@ -99,10 +101,10 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         Request::SetTimeZone { zone } => vec![Step::Write { path: ZONE, content: format!("{}\n", zone.as_str()) }, run("/usr/bin/ln", &["-sfn", &format!("/usr/share/zoneinfo/{}", zone.as_str()), "/run/localtime"])],
         Request::Update { bundle } => vec![run("/usr/bin/rauc", &["install", &format!("{UPDATES}/{}", bundle.as_str())])],
         Request::Slots => vec![run("/usr/bin/rauc", &["status", "--output-format=json"])],
-        Request::OtherSlot => vec![run("/usr/bin/rauc", &["status", "mark-active", "other"]), soon("reboot")],
-        Request::Reboot => vec![soon("reboot")],
-        Request::PowerOff => vec![soon("poweroff")],
-        Request::FactoryReset => vec![Step::Write { path: RESET, content: "yes\n".into() }, soon("reboot")],
+        Request::OtherSlot => vec![run("/usr/bin/rauc", &["status", "mark-active", "other"]), soon(&["reboot"])],
+        Request::Reboot => vec![soon(&["reboot"])],
+        Request::PowerOff => vec![soon(&["poweroff"])],
+        Request::FactoryReset => vec![Step::Write { path: RESET, content: "yes\n".into() }, soon(&["reboot"])],
         Request::RestartServer => vec![
             attempt("/usr/bin/systemctl", &["reset-failed", "pillarbox.service"]),
             run("/usr/bin/systemctl", &["--no-block", "restart", "pillarbox.service"]),
