@@ -1,0 +1,62 @@
+"""A box's place in the office: address, name and time zone, by its owner's page."""
+import os
+import time
+import unittest
+
+from box import MOVED, Box
+from office import FOLDER, IMAGES, SETUP, Owner, live, page, shell, tell
+
+
+class Network(unittest.TestCase):
+    def test_the_owner_changes_the_machine_and_a_mistake_is_undone(self):
+        box = Box(IMAGES, os.path.join(FOLDER, "card"), [("pillarbox-setup.toml", SETUP)])
+        self.addCleanup(box.stop)
+        box.start()
+        box.banner()
+        ann = Owner(box.ports["http"], "pillarbox.local")
+        self.assertIn("time zone is set", ann.order("/network", order="zone", zone="Europe/Berlin"))
+        self.assertIn("has its new name", ann.order("/network", order="name", name="post"))
+        # The server starts anew with it.
+        time.sleep(10)
+        self.assertIn("http://post.local", Owner(box.ports["http"], "post.local").curl("/network"))
+        self.assertEqual(shell(box, "hostname; readlink /run/localtime")[1].split(), ["post", "/usr/share/zoneinfo/Europe/Berlin"])
+        move = {"order": "cable", "address": f"{MOVED}/24", "gateway": "10.0.2.2"}
+        # Nobody confirms: after two minutes the box is where it was.
+        ann.order("/network", **move)
+        began, gone = time.monotonic(), False
+        while time.monotonic() < began + 300:
+            if "Sign in" in page(box, "/login"):
+                if gone:
+                    break
+            else:
+                gone = True
+            time.sleep(2)
+        self.assertTrue(gone, "the address never changed")
+        tell("an address that nobody confirmed is undone after, seconds", round(time.monotonic() - began))
+        self.assertIn("Sign in", page(box, "/login"))
+        # Confirmed where it is new, it stays.
+        Owner(box.ports["http"], "pillarbox.local").order("/network", **move)
+        end = time.monotonic() + 100
+        asked, moved = time.monotonic(), None
+        while moved is None and time.monotonic() < end:
+            try:
+                moved = Owner(box.moved, MOVED)
+                self.assertIn("The new address stays", moved.order("/network", order="confirm"))
+            except AttributeError:
+                moved = None
+                time.sleep(2)
+        self.assertIsNotNone(moved, "the box was not found at its new address")
+        time.sleep(max(0, asked + 140 - time.monotonic()))
+        self.assertIn("Use this address", moved.curl("/network"))
+        # Back to automatic for what comes next, confirmed at the old place.
+        moved.order("/network", order="automatic")
+        end = time.monotonic() + 100
+        while "Sign in" not in page(box, "/login") and time.monotonic() < end:
+            time.sleep(2)
+        time.sleep(12)
+        self.assertIn("The new address stays", Owner(box.ports["http"], "pillarbox.local").order("/network", order="confirm"))
+        tell("an address that was confirmed", "stayed")
+
+
+if __name__ == "__main__":
+    live()
