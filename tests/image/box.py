@@ -86,7 +86,7 @@ class Box:
         forwards += f",hostfwd=tcp:127.0.0.1:{self.moved}-{MOVED}:80"
         if self.board == "raspi3b":
             board = ["-M", "raspi3b", "-kernel", os.path.join(self.images, "u-boot-rpi.bin"), "-dtb", os.path.join(self.images, "raspberry-pi-3.dtb"),
-                     "-drive", f"if=sd,format=raw,cache=writethrough,file={self.card}", "-device", "usb-net,netdev=n0",
+                     "-drive", f"if=sd,format=raw,cache=writethrough,file={self.card}",
                      # Its first serial line is the radio's.
                      "-serial", "null"]
         else:
@@ -102,6 +102,21 @@ class Box:
              "-chardev", f"socket,id=c0,host=127.0.0.1,port={self.serial},server=on,wait=off,logfile={self.log}", "-serial", "chardev:c0",
              "-watchdog-action", "reset", "-qmp", f"unix:{self.control},server=on,wait=off"],
             stdout=subprocess.DEVNULL, stderr=self.complaints)
+
+    def plug_in_the_network(self):
+        """For the Raspberry Pi, when its kernel starts: QEMU's USB controller tells of a device at the moment it is plugged in and
+        never again, and of one that is there earlier U-Boot hears and Linux does not."""
+        add = {"execute": "device_add", "arguments": {"driver": "usb-net", "netdev": "n0", "id": "network"}}
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(30)
+            control.connect(self.control)
+            control.sendall(b'{"execute": "qmp_capabilities"}\n' + json.dumps(add).encode() + b"\n")
+            said = b""
+            while said.count(b'"return"') < 2:
+                piece = control.recv(65536)
+                said += piece
+                if not piece or b'"error"' in said:
+                    raise RuntimeError(said.decode())
 
     @contextlib.contextmanager
     def button(self):

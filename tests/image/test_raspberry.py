@@ -14,6 +14,8 @@ class Raspberry(unittest.TestCase):
         self.addCleanup(box.stop)
         box.start()
         box.says(r"pillarbox: slot A", 300)
+        box.says(r"Starting kernel", 120)
+        box.plug_in_the_network()
         tell("Raspberry Pi 3, power-on to the SMTP banner, seconds", round(box.banner(600), 1))
         send(box, "on a Raspberry Pi")
         self.assertEqual(subjects(box), ["on a Raspberry Pi"])
