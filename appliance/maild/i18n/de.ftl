@@ -711,6 +711,7 @@ system-version = Pillarbox { $version } läuft.
 system-no-box = Pillarbox läuft hier auf einer fremden Maschine, nicht in seiner Box: Updates und Neustarts sind deren Sache.
 system-slots = Zwei Systeme
 system-slots-how = Ein Update wird neben das laufende System geschrieben. Es bleibt nur, wenn die Post darin nachweislich läuft; sonst kehrt die Box von selbst zurück.
+system-slots-unknown = Welche Systeme es gibt, ist gerade nicht bekannt. Kurz nach einem Start dauert das eine halbe Minute: Öffnen Sie die Seite dann noch einmal.
 system-runs = läuft
 system-good = gut
 system-bad = nicht erprobt

@@ -711,6 +711,7 @@ system-version = Pillarbox { $version } is running.
 system-no-box = Pillarbox runs on a machine of yours here, not in its own box: updates and restarts are that machine's business.
 system-slots = Two systems
 system-slots-how = An update is written beside the running system. It is kept only after mail was seen to work in it; otherwise the box goes back by itself.
+system-slots-unknown = Which systems there are is not known at the moment. Just after a start that takes half a minute: open this page again then.
 system-runs = running
 system-good = good
 system-bad = not tried
