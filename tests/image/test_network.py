@@ -48,7 +48,7 @@ class Network(unittest.TestCase):
         self.assertIsNotNone(moved, "the box was not found at its new address")
         time.sleep(max(0, asked + 140 - time.monotonic()))
         self.assertIn("Use this address", moved.curl("/network"))
-        # Back to automatic for what comes next, confirmed at the old place.
+        # Back to automatic, confirmed at the old place.
         moved.order("/network", order="automatic")
         end = time.monotonic() + 100
         while "Sign in" not in page(box, "/login") and time.monotonic() < end:
