@@ -19,7 +19,7 @@ use embassy_net_driver_channel::driver::{HardwareAddress, LinkState};
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
 use smol::Async;
-use smol::future::{or, FutureExt};
+use smol::future::{FutureExt, or};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 /// An Ethernet frame without its checksum, octets.

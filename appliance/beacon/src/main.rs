@@ -101,12 +101,7 @@ fn main() -> ExitCode {
 }
 
 fn places(mut words: impl Iterator<Item = String>) -> Result<Places, String> {
-    let mut places = Places {
-        board: BOARD.into(),
-        leds: LEDS.into(),
-        privop: SOCKET.into(),
-        smtp: SocketAddr::from(([127, 0, 0, 1], 25)),
-    };
+    let mut places = Places { board: BOARD.into(), leds: LEDS.into(), privop: SOCKET.into(), smtp: SocketAddr::from(([127, 0, 0, 1], 25)) };
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         match word.as_str() {
@@ -320,7 +315,9 @@ async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
             rescue::answer("200 OK", "text/plain", "Content-Disposition: attachment; filename=\"pillarbox.log\"\r\n", &text)
         }
         Ok(Answer::Done { text }) if request == Request::Logs => page("200 OK", "", &text),
-        Ok(Answer::Done { .. }) => page("200 OK", t("It starts. Load this page again in a minute.", "Er startet. Laden Sie diese Seite in einer Minute neu."), ""),
+        Ok(Answer::Done { .. }) => {
+            page("200 OK", t("It starts. Load this page again in a minute.", "Er startet. Laden Sie diese Seite in einer Minute neu."), "")
+        }
         Ok(Answer::Refused { why } | Answer::Failed { why }) | Err(why) => page("500 Internal Server Error", &why, ""),
     }
 }

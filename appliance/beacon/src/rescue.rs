@@ -96,7 +96,9 @@ impl Asked {
         };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let label = name.strip_suffix(".local").unwrap_or(&name);
-        name.parse::<std::net::IpAddr>().is_ok() || ["localhost", "pillarbox", machine].iter().any(|ours| label.eq_ignore_ascii_case(ours)) || name.eq_ignore_ascii_case(hostname)
+        name.parse::<std::net::IpAddr>().is_ok()
+            || ["localhost", "pillarbox", machine].iter().any(|ours| label.eq_ignore_ascii_case(ours))
+            || name.eq_ignore_ascii_case(hostname)
     }
 }
 
@@ -141,7 +143,10 @@ pub fn page(is_german: bool, state: State, board: &Board, said: &str, log: &str)
             "Starting it again is mostly enough. If it does not help after an update, start the other system: it is the one before.",
             "Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das vorige.",
         ),
-        (_, None) => t("It has never run on this card. Pull the plug, wait a moment and put it in again.", "Er lief auf dieser Karte noch nie. Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein."),
+        (_, None) => t(
+            "It has never run on this card. Pull the plug, wait a moment and put it in again.",
+            "Er lief auf dieser Karte noch nie. Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein.",
+        ),
     };
     let reset = match secret {
         Some(_) if state != State::NoData => String::new(),
@@ -154,7 +159,11 @@ pub fn page(is_german: bool, state: State, board: &Board, said: &str, log: &str)
         ),
     };
     let said = if said.is_empty() { String::new() } else { format!("<p class=said role=status>{}</p>", escaped(said)) };
-    let log = if log.is_empty() { String::new() } else { format!("<h2>{}</h2><pre>{}</pre>", t("Last lines of the log", "Letzte Zeilen des Protokolls"), escaped(log)) };
+    let log = if log.is_empty() {
+        String::new()
+    } else {
+        format!("<h2>{}</h2><pre>{}</pre>", t("Last lines of the log", "Letzte Zeilen des Protokolls"), escaped(log))
+    };
     let form = match secret {
         Some(secret) => format!(
             "<form method=post action=/rescue><label>{secret}<input type=password name=secret autocomplete=current-password required></label>\
@@ -174,7 +183,10 @@ pub fn page(is_german: bool, state: State, board: &Board, said: &str, log: &str)
          .first{{background:#1d5c4b;color:#fff;border-color:#1d5c4b}}.said{{padding:.8rem 1rem;border:1px solid #1d5c4b;border-radius:.5rem}}pre{{overflow:auto;font-size:.8rem}}</style>\
          <h1>{title}</h1><p>{}</p><p>{help}</p>{reset}{said}{form}{log}</html>",
         t("en", "de"),
-        t("Mail that comes now is not lost: other servers keep it and try again for days.", "Post, die jetzt kommt, geht nicht verloren: Andere Server behalten sie und versuchen es tagelang weiter."),
+        t(
+            "Mail that comes now is not lost: other servers keep it and try again for days.",
+            "Post, die jetzt kommt, geht nicht verloren: Andere Server behalten sie und versuchen es tagelang weiter."
+        ),
     )
 }
 
@@ -203,8 +215,18 @@ mod tests {
             assert_eq!(parse(head.as_bytes()), Err(refused), "{head}");
         }
         assert!(parse(&[b'x'; HEAD + 1]).is_err());
-        let host = |host: &str| Asked { is_post: false, path: "/".into(), host: host.into(), is_german: false, form: vec![] }.is_for_us("mail.office.example", "post");
-        assert!(host("post.local") && host("post:80") && !host("post.evil.example") && host("pillarbox.local") && host("[fe80::1]:80") && host("Mail.Office.Example") && !host("evil.example") && !host(""));
+        let host =
+            |host: &str| Asked { is_post: false, path: "/".into(), host: host.into(), is_german: false, form: vec![] }.is_for_us("mail.office.example", "post");
+        assert!(
+            host("post.local")
+                && host("post:80")
+                && !host("post.evil.example")
+                && host("pillarbox.local")
+                && host("[fe80::1]:80")
+                && host("Mail.Office.Example")
+                && !host("evil.example")
+                && !host("")
+        );
     }
 
     proptest! {

@@ -27,19 +27,41 @@ const EXACT: &str = "--timer-property=AccuracySec=100ms";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Writes a file whole: beside it first, then in its place, on stable storage.
-    Write { path: &'static str, content: String },
-    Remove { path: &'static str },
+    Write {
+        path: &'static str,
+        content: String,
+    },
+    Remove {
+        path: &'static str,
+    },
     /// Puts back what [`Step::Remember`] kept, and forgets it. Nothing was kept: nothing is done.
-    Restore { from: &'static str, to: &'static str },
+    Restore {
+        from: &'static str,
+        to: &'static str,
+    },
     /// Keeps a copy, unless one is kept already: of two changes in a row, the state before the first one is what comes back.
     /// Where there is nothing to copy, an empty file says so.
-    Remember { from: &'static str, to: &'static str },
+    Remember {
+        from: &'static str,
+        to: &'static str,
+    },
     /// Keeps a copy, if there is something to copy.
-    Keep { from: &'static str, to: &'static str },
-    Folder { path: &'static str },
-    Run { program: &'static str, arguments: Vec<String> },
+    Keep {
+        from: &'static str,
+        to: &'static str,
+    },
+    Folder {
+        path: &'static str,
+    },
+    Run {
+        program: &'static str,
+        arguments: Vec<String>,
+    },
     /// The same, and its failure is none.
-    Try { program: &'static str, arguments: Vec<String> },
+    Try {
+        program: &'static str,
+        arguments: Vec<String>,
+    },
 }
 
 fn words(all: &[&str]) -> Vec<String> {
@@ -71,7 +93,10 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
                 Step::Remember { from: NETWORK, to: NETWORK_BEFORE },
                 attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")]),
                 // The way back is ready before the change is made.
-                run("/usr/bin/systemd-run", &[&format!("--on-active={UNDO_SECONDS}"), EXACT, &format!("--unit={UNDO}"), "/usr/bin/pillarbox-privop", "--roll-back-network"]),
+                run(
+                    "/usr/bin/systemd-run",
+                    &[&format!("--on-active={UNDO_SECONDS}"), EXACT, &format!("--unit={UNDO}"), "/usr/bin/pillarbox-privop", "--roll-back-network"],
+                ),
                 Step::Write { path: NETWORK, content: text.clone() },
                 Step::Write { path: NETWORK_IN_USE, content: text },
                 reload(),
@@ -86,10 +111,7 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         ],
         Request::SetWireless { name, password, country } => {
             let wireless = Wireless { name: name.clone(), password: password.clone(), country: country.clone() };
-            vec![
-                join(&wireless),
-                attempt("/usr/bin/systemctl", &["restart", "pillarbox-wireless.service"]),
-            ]
+            vec![join(&wireless), attempt("/usr/bin/systemctl", &["restart", "pillarbox-wireless.service"])]
         }
         Request::SetHostName { name } => vec![
             Step::Write { path: HOST_NAME, content: format!("{}\n", name.as_str()) },
@@ -98,7 +120,10 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
             // Both see the name of their start only; the server's sockets stay meanwhile.
             attempt("/usr/bin/systemctl", &["--no-block", "try-restart", "pillarbox-beacon.service", "pillarbox.service"]),
         ],
-        Request::SetTimeZone { zone } => vec![Step::Write { path: ZONE, content: format!("{}\n", zone.as_str()) }, run("/usr/bin/ln", &["-sfn", &format!("/usr/share/zoneinfo/{}", zone.as_str()), "/run/localtime"])],
+        Request::SetTimeZone { zone } => vec![
+            Step::Write { path: ZONE, content: format!("{}\n", zone.as_str()) },
+            run("/usr/bin/ln", &["-sfn", &format!("/usr/share/zoneinfo/{}", zone.as_str()), "/run/localtime"]),
+        ],
         Request::Update { bundle } => vec![run("/usr/bin/rauc", &["install", &format!("{UPDATES}/{}", bundle.as_str())])],
         Request::Slots => vec![run("/usr/bin/rauc", &["status", "--output-format=json"])],
         Request::OtherSlot => vec![run("/usr/bin/rauc", &["status", "mark-active", "other"]), soon(&["reboot"])],
@@ -117,7 +142,10 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         Request::MountUsb { read_only } => vec![
             Step::Folder { path: USB },
             // By the system itself: this program sees other mounts than the server does.
-            run("/usr/bin/systemd-mount", &["-o", if *read_only { "ro,nosuid,nodev,noexec" } else { "rw,nosuid,nodev,noexec" }, "/dev/disk/by-label/PILLARBOX-USB", USB]),
+            run(
+                "/usr/bin/systemd-mount",
+                &["-o", if *read_only { "ro,nosuid,nodev,noexec" } else { "rw,nosuid,nodev,noexec" }, "/dev/disk/by-label/PILLARBOX-USB", USB],
+            ),
         ],
         Request::UnmountUsb => vec![run("/usr/bin/systemd-umount", &[USB])],
     })
@@ -159,12 +187,21 @@ mod tests {
 
     #[test]
     fn the_way_back_is_ready_before_the_network_changes() {
-        let steps = steps("{\"do\":\"set-network\",\"network\":{\"by\":\"fixed\",\"interface\":[\"192.168.1.7\",24],\"gateway\":\"192.168.1.1\",\"servers\":[\"9.9.9.9\"]}}");
+        let steps = steps(
+            "{\"do\":\"set-network\",\"network\":{\"by\":\"fixed\",\"interface\":[\"192.168.1.7\",24],\"gateway\":\"192.168.1.1\",\"servers\":[\"9.9.9.9\"]}}",
+        );
         let at = |wanted: &dyn Fn(&Step) -> bool| steps.iter().position(wanted).unwrap();
-        let undo = at(&|step| matches!(step, Step::Run { program: "/usr/bin/systemd-run", arguments } if arguments.contains(&"--roll-back-network".to_string())));
-        let write = at(&|step| matches!(step, Step::Write { path: NETWORK, content } if content.contains("Address=192.168.1.7/24\nGateway=192.168.1.1\nDNS=9.9.9.9\n")));
+        let undo =
+            at(&|step| matches!(step, Step::Run { program: "/usr/bin/systemd-run", arguments } if arguments.contains(&"--roll-back-network".to_string())));
+        let write = at(
+            &|step| matches!(step, Step::Write { path: NETWORK, content } if content.contains("Address=192.168.1.7/24\nGateway=192.168.1.1\nDNS=9.9.9.9\n")),
+        );
         assert!(at(&|step| *step == Step::Remember { from: NETWORK, to: NETWORK_BEFORE }) < undo && undo < write);
-        let foreign = Network::Fixed { interface: Interface::try_from(("192.168.1.7".parse().unwrap(), 24)).unwrap(), gateway: "10.0.0.1".parse().unwrap(), servers: vec![] };
+        let foreign = Network::Fixed {
+            interface: Interface::try_from(("192.168.1.7".parse().unwrap(), 24)).unwrap(),
+            gateway: "10.0.0.1".parse().unwrap(),
+            servers: vec![],
+        };
         assert!(plan(&Request::SetNetwork { network: foreign }).is_err());
     }
 

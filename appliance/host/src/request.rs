@@ -11,7 +11,9 @@ use crate::values::{BundleName, Country, HostName, Interface, NetworkName, Passp
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// Addresses of the cable. Rolled back after two minutes unless [`Request::ConfirmNetwork`] comes, from the new address.
-    SetNetwork { network: Network },
+    SetNetwork {
+        network: Network,
+    },
     ConfirmNetwork,
     /// Back to how it was; the timer asks for it.
     RollBackNetwork,
@@ -21,10 +23,16 @@ pub enum Request {
         #[serde(default)]
         country: Option<Country>,
     },
-    SetHostName { name: HostName },
-    SetTimeZone { zone: ZoneName },
+    SetHostName {
+        name: HostName,
+    },
+    SetTimeZone {
+        zone: ZoneName,
+    },
     /// Installs a bundle from the folder for updates into the other slot.
-    Update { bundle: BundleName },
+    Update {
+        bundle: BundleName,
+    },
     /// Which systems there are, as RAUC tells it.
     Slots,
     /// Starts the other system at the next start, and starts.
@@ -37,7 +45,9 @@ pub enum Request {
     /// The last lines of the server's log.
     Logs,
     /// A memory stick, for backups.
-    MountUsb { read_only: bool },
+    MountUsb {
+        read_only: bool,
+    },
     UnmountUsb,
 }
 
@@ -91,7 +101,9 @@ mod tests {
         assert_eq!(Request::parse("{\"do\":\"reboot\"}"), Ok(Request::Reboot));
         let fixed = "{\"do\":\"set-network\",\"network\":{\"by\":\"fixed\",\"interface\":[\"192.168.1.7\",24],\"gateway\":\"192.168.1.1\",\"servers\":[]}}";
         assert!(Request::parse(fixed).is_ok());
-        for bad in ["", "{}", "{\"do\":\"run\",\"command\":\"sh\"}", "{\"do\":\"update\",\"bundle\":\"../../x.raucb\"}", "{\"do\":\"set-host-name\",\"name\":\"a;b\"}"] {
+        for bad in
+            ["", "{}", "{\"do\":\"run\",\"command\":\"sh\"}", "{\"do\":\"update\",\"bundle\":\"../../x.raucb\"}", "{\"do\":\"set-host-name\",\"name\":\"a;b\"}"]
+        {
             assert!(Request::parse(bad).is_err(), "{bad}");
         }
     }

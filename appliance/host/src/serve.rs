@@ -182,7 +182,9 @@ mod tests {
         let system = System::rehearsed(root.path());
         let ask = |line: &str| asked(&system, line, Some(Caller::Server));
         let read = |path: &str| fs::read_to_string(root.path().join(path)).ok();
-        let fixed = |address: &str| format!("{{\"do\":\"set-network\",\"network\":{{\"by\":\"fixed\",\"interface\":[\"{address}\",24],\"gateway\":\"192.168.1.1\",\"servers\":[]}}}}");
+        let fixed = |address: &str| {
+            format!("{{\"do\":\"set-network\",\"network\":{{\"by\":\"fixed\",\"interface\":[\"{address}\",24],\"gateway\":\"192.168.1.1\",\"servers\":[]}}}}")
+        };
         let said = ask(&fixed("192.168.1.7"));
         assert!(said.contains("\"is\":\"done\"") && said.contains("--roll-back-network"), "{said}");
         assert!(read("data/system/network/10-owner.network").unwrap().contains("192.168.1.7/24"));

@@ -158,17 +158,28 @@ mod tests {
         for (text, good) in [("mail.office.example", true), ("box", true), ("-box", false), ("a..b", false), ("a b", false), ("", false), ("a/b", false)] {
             assert_eq!(is::<HostName>(text), good, "{text}");
         }
-        for (text, good) in [("Europe/Berlin", true), ("Etc/GMT+1", true), ("../passwd", false), ("/etc", false), ("America/Argentina/Ushuaia", true), ("a/b/c/d", false)] {
+        for (text, good) in
+            [("Europe/Berlin", true), ("Etc/GMT+1", true), ("../passwd", false), ("/etc", false), ("America/Argentina/Ushuaia", true), ("a/b/c/d", false)]
+        {
             assert_eq!(is::<ZoneName>(text), good, "{text}");
         }
-        for (text, good) in [("pillarbox-1.raucb", true), ("../x.raucb", false), (".raucb", false), ("-x.raucb", false), ("x.img", false), ("a b.raucb", false)] {
+        for (text, good) in [("pillarbox-1.raucb", true), ("../x.raucb", false), (".raucb", false), ("-x.raucb", false), ("x.img", false), ("a b.raucb", false)]
+        {
             assert_eq!(is::<BundleName>(text), good, "{text}");
         }
-        assert!(is::<NetworkName>("Café") && !is::<NetworkName>("") && is::<Passphrase>("12345678") && !is::<Passphrase>("short") && !is::<Passphrase>("with\nnewline"));
+        assert!(
+            is::<NetworkName>("Café")
+                && !is::<NetworkName>("")
+                && is::<Passphrase>("12345678")
+                && !is::<Passphrase>("short")
+                && !is::<Passphrase>("with\nnewline")
+        );
         assert!(is::<Country>("DE") && !is::<Country>("de") && !is::<Country>("D") && !is::<Country>("D\n"));
         let interface = |text: &str, prefix| Interface::try_from((text.parse().unwrap(), prefix));
         let office = interface("192.168.1.7", 24).unwrap();
-        assert!(office.reaches("192.168.1.1".parse().unwrap()) && !office.reaches("192.168.2.1".parse().unwrap()) && !office.reaches("fe80::1".parse().unwrap()));
+        assert!(
+            office.reaches("192.168.1.1".parse().unwrap()) && !office.reaches("192.168.2.1".parse().unwrap()) && !office.reaches("fe80::1".parse().unwrap())
+        );
         assert!(interface("0.0.0.0", 8).is_err() && interface("10.0.0.1", 32).is_err() && interface("127.0.0.1", 8).is_err());
     }
 }

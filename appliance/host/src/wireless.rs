@@ -30,11 +30,17 @@ impl Wireless {
                 "password" => &mut password,
                 "country" => &mut country,
                 // Not the line itself: a password may stand in it.
-                _ => return Err(said("there is a line that begins with none of ssid =, password =, country =", "Eine Zeile beginnt mit keinem von ssid =, password =, country =.")),
+                _ => {
+                    return Err(said(
+                        "there is a line that begins with none of ssid =, password =, country =",
+                        "Eine Zeile beginnt mit keinem von ssid =, password =, country =.",
+                    ));
+                }
             };
             *place = Some(value).filter(|value| !value.is_empty());
         }
-        let name = name.ok_or_else(|| said("it names no network: it needs a line like ssid = Office", "Sie nennt kein Netz: Es fehlt eine Zeile wie ssid = Office."))?;
+        let name =
+            name.ok_or_else(|| said("it names no network: it needs a line like ssid = Office", "Sie nennt kein Netz: Es fehlt eine Zeile wie ssid = Office."))?;
         Ok(Wireless {
             name: checked(name, "Ein WLAN-Name hat 1 bis 32 Zeichen.")?,
             password: password.map(|password| checked(password, "Ein WLAN-Passwort hat 8 bis 63 Buchstaben, Ziffern und Zeichen ohne Umlaute.")).transpose()?,
@@ -72,7 +78,10 @@ mod tests {
 
     #[test]
     fn an_installers_file_is_read_or_what_is_wrong_is_said() {
-        for text in ["ssid = Office & Co\npassword = a b c d e\ncountry = de\n", "\u{feff}# ours\r\n\r\nSSID=\"Office & Co\" \r\n password=a b c d e  \r\ncountry = DE \r\n"] {
+        for text in [
+            "ssid = Office & Co\npassword = a b c d e\ncountry = de\n",
+            "\u{feff}# ours\r\n\r\nSSID=\"Office & Co\" \r\n password=a b c d e  \r\ncountry = DE \r\n",
+        ] {
             let file = Wireless::read(text.as_bytes()).unwrap().file();
             assert_eq!(file, "country=DE\nnetwork={\n  ssid=4f6666696365202620436f\n  psk=\"a b c d e\"\n}\n");
         }

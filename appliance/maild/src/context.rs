@@ -123,14 +123,7 @@ fn pop3_config(config: &Config, plaintext_login: pop3::PlaintextLogin) -> pop3::
 }
 
 impl Context {
-    pub fn new(
-        config: Config,
-        store: Store,
-        certificates: Certificates,
-        outbound: Outbound,
-        stop: watch::Receiver<bool>,
-        alive: mpsc::Sender<()>,
-    ) -> Context {
+    pub fn new(config: Config, store: Store, certificates: Certificates, outbound: Outbound, stop: watch::Receiver<bool>, alive: mpsc::Sender<()>) -> Context {
         Context {
             auth: Authenticator::new(&config),
             budget: Semaphore::new(config.limits.octets_in_flight / 1024 / 4 * 3),
@@ -293,10 +286,7 @@ impl Context {
     }
 
     /// Reads the store off the async threads.
-    pub async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Reader) -> pillarbox_store::Result<T> + Send + 'static,
-    ) -> pillarbox_store::Result<T> {
+    pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Reader) -> pillarbox_store::Result<T> + Send + 'static) -> pillarbox_store::Result<T> {
         let store = self.store.clone();
         off_thread(move || store.read(read)).await
     }
@@ -337,9 +327,7 @@ pub fn certificate_names(config: &Config) -> Vec<String> {
 }
 
 /// Runs something that may block where that harms nobody.
-pub async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> pillarbox_store::Result<T> + Send + 'static,
-) -> pillarbox_store::Result<T> {
+pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> pillarbox_store::Result<T> + Send + 'static) -> pillarbox_store::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(pillarbox_store::Error::Closed))
 }
 

@@ -15,8 +15,8 @@ use crate::secrets::Secrets;
 
 /// Fields that are signed where they are there, and whose later addition breaks the signature where they are not.
 const FIELDS: [&str; 15] = [
-    "From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "MIME-Version",
-    "Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post",
+    "From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "MIME-Version", "Content-Type",
+    "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post",
 ];
 /// Bits of an RSA key: what every verifier takes and what fits a DNS record (RFC 8301 §3.2).
 const RSA_BITS: usize = 2048;
@@ -40,10 +40,7 @@ impl Keys {
     }
 
     /// Signs a message whose pieces `feed` gives in order; returns the header fields to put in front.
-    pub fn sign<E: std::fmt::Display>(
-        &self,
-        feed: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>,
-    ) -> Result<Vec<u8>, String> {
+    pub fn sign<E: std::fmt::Display>(&self, feed: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>) -> Result<Vec<u8>, String> {
         let mut rsa: Vec<_> = self.rsa.iter().map(|key| key.sign_streaming()).collect();
         let mut ed25519: Vec<_> = self.ed25519.iter().map(|key| key.sign_streaming()).collect();
         feed(&mut |piece| {
@@ -227,7 +224,12 @@ mod tests {
         signer.forget();
         let keys = signer.keys(&store, "box.example").unwrap();
         let message = b"From: ann@box.example\r\nSubject: x\r\n\r\nbody\r\n";
-        let fields = keys.sign(|write| { message.chunks(5).for_each(write); Ok::<_, String>(()) }).unwrap();
+        let fields = keys
+            .sign(|write| {
+                message.chunks(5).for_each(write);
+                Ok::<_, String>(())
+            })
+            .unwrap();
         let fields = String::from_utf8(fields).unwrap();
         assert_eq!(fields.matches("DKIM-Signature: ").count(), 2);
         assert!(fields.contains("a=rsa-sha256") && fields.contains("a=ed25519-sha256") && fields.ends_with("\r\n"));

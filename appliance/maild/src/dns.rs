@@ -136,12 +136,9 @@ impl Dns {
     /// TLSA records of a service (RFC 6698 §3); proven or not.
     pub async fn tlsa(&self, host: &str, port: u16) -> Result<Answer<Tlsa>, DnsError> {
         let pick = |data: &RData| match data {
-            RData::TLSA(tlsa) => Some(Tlsa {
-                usage: tlsa.cert_usage.into(),
-                selector: tlsa.selector.into(),
-                matching: tlsa.matching.into(),
-                data: tlsa.cert_data.clone(),
-            }),
+            RData::TLSA(tlsa) => {
+                Some(Tlsa { usage: tlsa.cert_usage.into(), selector: tlsa.selector.into(), matching: tlsa.matching.into(), data: tlsa.cert_data.clone() })
+            }
             _ => None,
         };
         self.ask(&format!("_{port}._tcp.{host}"), RecordType::TLSA, pick).await

@@ -147,9 +147,11 @@ mod tests {
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
         let note = |hour: u64, fate| store.note(LedgerRecord::new(hour * 3600 + 5, fate, ShortCode(1)));
         let rows = |hour| store.read(|r| gather(r, None, hour, 7)).unwrap().0;
-        let keep = |rows: &[(u64, Hour)]| rows.iter().for_each(|&(hour, record)| {
-            store.change(Change::PutHour { hour, record }).wait().unwrap();
-        });
+        let keep = |rows: &[(u64, Hour)]| {
+            rows.iter().for_each(|&(hour, record)| {
+                store.change(Change::PutHour { hour, record }).wait().unwrap();
+            })
+        };
         note(99, Fate::Delivered);
         store.change(Change::SetSetting { key: "x".into(), value: None }).wait().unwrap();
         let first = rows(100);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use pillarbox_store::{Change, Disk, Maintained, Retention, Space};
 use tokio::time::MissedTickBehavior;
 
-use crate::{acme, board, clock, dkim, hours, mail, web};
 use crate::context::{Context, off_thread};
 use crate::server::notify;
 use crate::tls::Refreshed;
+use crate::{acme, board, clock, dkim, hours, mail, web};
 
 const DAY: u64 = 86_400;
 /// How often the disk is looked at, and the watchdog told.
@@ -92,12 +92,7 @@ pub fn refresh_certificate(context: &Context) {
 async fn keep_house(context: &Arc<Context>) {
     let settings = context.settings();
     let kept = &settings.config.retention;
-    let retention = Retention {
-        at: clock::now(),
-        trash_for: kept.trash_days * DAY,
-        ledger_for: kept.ledger_days * DAY,
-        ledger_octets: ledger_octets(context),
-    };
+    let retention = Retention { at: clock::now(), trash_for: kept.trash_days * DAY, ledger_for: kept.ledger_days * DAY, ledger_octets: ledger_octets(context) };
     let stop = context.stop();
     while !*stop.borrow() {
         match context.store.maintain(retention).done().await {
@@ -111,9 +106,7 @@ async fn keep_house(context: &Arc<Context>) {
 /// Forgets browsers that were not seen for too long.
 async fn end_sessions(context: &Arc<Context>) {
     let latest = clock::now().saturating_sub(context.settings().config.web.session_hours * 3600);
-    let old = context.read(move |r| {
-        Ok(r.sessions()?.into_iter().filter(|(_, s)| s.seen < latest).map(|(key, _)| key).collect::<Vec<_>>())
-    });
+    let old = context.read(move |r| Ok(r.sessions()?.into_iter().filter(|(_, s)| s.seen < latest).map(|(key, _)| key).collect::<Vec<_>>()));
     for key in old.await.unwrap_or_default() {
         if let Err(error) = context.store.change(Change::RemoveSession { key }).done().await {
             return tracing::error!(%error, "an old session can't be removed");

@@ -94,9 +94,8 @@ pub fn advise(facts: &Facts) -> (Advice, Vec<Reason>) {
 
 /// Whether a reverse name looks like that of a household's line: words that providers use, or the address in it.
 pub fn looks_residential(name: &str, address: IpAddr) -> bool {
-    const WORDS: [&str; 16] = [
-        "dyn", "dynamic", "dsl", "adsl", "vdsl", "cable", "pool", "dialup", "dial", "dip", "ppp", "pppoe", "dhcp", "client", "cust", "customer",
-    ];
+    const WORDS: [&str; 16] =
+        ["dyn", "dynamic", "dsl", "adsl", "vdsl", "cable", "pool", "dialup", "dial", "dip", "ppp", "pppoe", "dhcp", "client", "cust", "customer"];
     let name = name.to_ascii_lowercase();
     let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).collect();
     let has_word = words.iter().any(|word| WORDS.contains(word));

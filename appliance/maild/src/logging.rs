@@ -43,9 +43,7 @@ pub fn start(level: &str) -> Result<(), String> {
         true => tracing_journald::layer().ok(),
         false => None,
     };
-    let stderr = journal.is_none().then(|| {
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false)
-    });
+    let stderr = journal.is_none().then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false));
     let kept = Kept.with_filter(LevelFilter::INFO);
     let started = tracing_subscriber::registry().with(kept).with(journal.with_filter(level)).with(stderr.with_filter(level)).try_init();
     started.map_err(|e| format!("starting the log: {e}"))

@@ -5,8 +5,8 @@
 
 mod acme;
 mod auth;
-mod cli;
 mod board;
+mod cli;
 mod clock;
 mod config;
 mod context;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
-    AccountId, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Relay, Result, ShortCode,
-    Spool, Traits,
+    AccountId, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Relay, Result, ShortCode, Spool, Traits,
 };
 use tokio::sync::SemaphorePermit;
 
-use crate::{clock, head};
 use crate::context::{Context, off_thread};
+use crate::{clock, head};
 
 /// Content is handed to the disk in pieces of this size once it is large.
 const PIECE: usize = 128 * 1024;

@@ -45,17 +45,13 @@ fn owner(reader: &Reader) -> Result<Routing> {
 pub fn refusal(routing: &Routing, address: &str, code: &str) -> Reply {
     match routing {
         Routing::Local(_) => Reply::new(250, Enhanced(2, 1, 5), "Ok"),
-        Routing::NoSuchAddress => {
-            Reply::new(550, Enhanced(5, 1, 1), format!("Nobody here has the address <{address}>; check the spelling ({code})"))
-        }
+        Routing::NoSuchAddress => Reply::new(550, Enhanced(5, 1, 1), format!("Nobody here has the address <{address}>; check the spelling ({code})")),
         Routing::Elsewhere => Reply::new(
             550,
             Enhanced(5, 7, 1),
             format!("This server takes no mail for <{address}>: its domain is not served here, and relaying needs a login on port 587 or 465 ({code})"),
         ),
-        Routing::NotSetUp => {
-            Reply::new(450, Enhanced(4, 2, 1), format!("This mail box is not set up yet; try again later ({code})"))
-        }
+        Routing::NotSetUp => Reply::new(450, Enhanced(4, 2, 1), format!("This mail box is not set up yet; try again later ({code})")),
     }
 }
 

@@ -145,9 +145,7 @@ pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<
     let mut all = Vec::new();
     for (domain, route) in routes {
         let password = match passwords {
-            Passwords::Included if !route.user.is_empty() => {
-                String::from_utf8_lossy(&secrets.open_sealed(ROUTE_PURPOSE, &route.sealed)?).into_owned()
-            }
+            Passwords::Included if !route.user.is_empty() => String::from_utf8_lossy(&secrets.open_sealed(ROUTE_PURPOSE, &route.sealed)?).into_owned(),
             _ => String::new(),
         };
         let starttls = route.tls == RouteTls::StartTls;

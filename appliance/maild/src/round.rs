@@ -51,14 +51,8 @@ async fn bring(context: &Arc<Context>, address: &str, subject: &str, findings: &
         findings.add(Topic::Connection, false, "4.4.1 this box listens on no port for SMTP", Vec::new()).await;
         return None;
     };
-    let endpoint = Endpoint {
-        host: hostname.clone(),
-        address: place.ip(),
-        port: place.port(),
-        security: Security::Opportunistic,
-        is_implicit: false,
-        login: None,
-    };
+    let endpoint =
+        Endpoint { host: hostname.clone(), address: place.ip(), port: place.port(), security: Security::Opportunistic, is_implicit: false, login: None };
     let opening = Connection::open(endpoint, &hostname, context.outbound.tls(), &settings.config.outbound);
     let mut connection = match tokio::time::timeout(PATIENCE, opening).await {
         Ok(Ok(connection)) => connection,

@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, watch};
 use crate::config::{Config, seconds};
 use crate::context::{Connections, Context, TooMany, certificate_names};
 use crate::history::What;
-use crate::stream::{Ended, Patience, Stream};
-use crate::tls::Certificates;
 use crate::outbound::Outbound;
 use crate::secrets::Secrets;
+use crate::stream::{Ended, Patience, Stream};
+use crate::tls::Certificates;
 use crate::{housekeeping, outbound, pop3, preseed, smtp, sockets, web};
 
 /// A service by its listening socket.
@@ -33,15 +33,7 @@ pub enum Service {
 
 impl Service {
     /// All services, in the order of their keys in `[listen]`.
-    pub const ALL: [Service; 7] = [
-        Service::Smtp,
-        Service::Submission,
-        Service::Submissions,
-        Service::Pop3,
-        Service::Pop3s,
-        Service::Http,
-        Service::Https,
-    ];
+    pub const ALL: [Service; 7] = [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s, Service::Http, Service::Https];
 
     /// The name in `[listen]`, in systemd's FileDescriptorName= and in logs.
     pub fn name(self) -> &'static str {
@@ -92,9 +84,8 @@ impl Server {
         let certificates = Certificates::open(certificate, key, issued, &certificate_names(&config))?;
         let listeners = sockets::listen(&config)?;
         let config = with_real_ports(config, &listeners);
-        let public = |(service, listener): &(Service, TcpListener)| {
-            *service == Service::Smtp && listener.local_addr().is_ok_and(|address| address.port() == 25)
-        };
+        let public =
+            |(service, listener): &(Service, TcpListener)| *service == Service::Smtp && listener.local_addr().is_ok_and(|address| address.port() == 25);
         config.check_test_network(listeners.iter().any(public))?;
         let secrets = Arc::new(Secrets::open(&config.data)?);
         let outbound = Outbound::new(&config, secrets)?;

@@ -33,9 +33,7 @@ fn open(service: Service, address: SocketAddr) -> Result<TcpListener, String> {
             SocketAddr::V4(_) => (TcpSocket::new_v4()?, address),
             // "Everywhere" includes machines whose kernel has no IPv6.
             SocketAddr::V6(v6) => match TcpSocket::new_v6() {
-                Err(_) if v6.ip().is_unspecified() => {
-                    (TcpSocket::new_v4()?, SocketAddr::from(([0, 0, 0, 0], v6.port())))
-                }
+                Err(_) if v6.ip().is_unspecified() => (TcpSocket::new_v4()?, SocketAddr::from(([0, 0, 0, 0], v6.port()))),
                 socket => (socket?, address),
             },
         };
@@ -56,16 +54,14 @@ fn open(service: Service, address: SocketAddr) -> Result<TcpListener, String> {
 /// Sockets from systemd (sd_listen_fds), known by FileDescriptorName=, or by port where that is missing.
 fn inherited() -> Result<Vec<(Service, TcpListener)>, String> {
     // Read before listenfd takes the variables out of the environment.
-    let names: Vec<String> =
-        std::env::var("LISTEN_FDNAMES").map(|n| n.split(':').map(str::to_string).collect()).unwrap_or_default();
+    let names: Vec<String> = std::env::var("LISTEN_FDNAMES").map(|n| n.split(':').map(str::to_string).collect()).unwrap_or_default();
     let mut passed = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
         let taken = passed.take_tcp_listener(index).map_err(|e| format!("taking over socket {index}: {e}"))?;
         let Some(socket) = taken else { continue };
         let name = names.get(index).map_or("", String::as_str);
-        let service = service_of(name, &socket)
-            .ok_or_else(|| format!("socket {index} ({name:?}) is for no service known here"))?;
+        let service = service_of(name, &socket).ok_or_else(|| format!("socket {index} ({name:?}) is for no service known here"))?;
         let listener = socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket));
         listeners.push((service, listener.map_err(|e| format!("taking over socket {index}: {e}"))?));
     }

@@ -79,8 +79,7 @@ impl Certificates {
             }
             None => load(&files.0, &files.1)?,
         };
-        let certificates =
-            Certificates { files, issued, state: RwLock::new(state), seen: Mutex::default(), proof: RwLock::default() };
+        let certificates = Certificates { files, issued, state: RwLock::new(state), seen: Mutex::default(), proof: RwLock::default() };
         *certificates.seen.lock().unwrap_or_else(|e| e.into_inner()) = certificates.stamp();
         Ok(certificates)
     }
@@ -245,8 +244,7 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
         fs::create_dir_all(folder).map_err(fail)?;
     }
     let part = path.with_extension("part");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(fail)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(fail)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
     fs::rename(&part, path).map_err(fail)
 }

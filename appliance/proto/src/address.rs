@@ -190,10 +190,7 @@ fn is_label(label: &str) -> bool {
         // The full stops of other scripts would be read as label separators (RFC 3490 §3.1).
         false => is_visible(c) && !matches!(c, '\u{3002}' | '\u{ff0e}' | '\u{ff61}'),
     };
-    (1..=LABEL_OCTETS).contains(&label.len())
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.chars().all(is_letter)
+    (1..=LABEL_OCTETS).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(is_letter)
 }
 
 #[cfg(test)]

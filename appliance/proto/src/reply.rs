@@ -101,10 +101,7 @@ mod tests {
 
     #[test]
     fn text_never_ends_a_line_early() {
-        assert_eq!(
-            encoded(&Reply::new(550, Enhanced(5, 1, 1), "a\r\n250 b\0\x7f\u{85}c")),
-            "550 5.1.1 a  250 b   c\r\n"
-        );
+        assert_eq!(encoded(&Reply::new(550, Enhanced(5, 1, 1), "a\r\n250 b\0\x7f\u{85}c")), "550 5.1.1 a  250 b   c\r\n");
     }
 
     #[test]
@@ -115,12 +112,7 @@ mod tests {
 
     #[test]
     fn classes() {
-        for (code, classes) in [
-            (250, (true, false, false)),
-            (354, (true, false, false)),
-            (421, (false, true, false)),
-            (554, (false, false, true)),
-        ] {
+        for (code, classes) in [(250, (true, false, false)), (354, (true, false, false)), (421, (false, true, false)), (554, (false, false, true))] {
             let reply = Reply::plain(code, "");
             assert_eq!((reply.is_positive(), reply.is_transient(), reply.is_permanent()), classes);
         }

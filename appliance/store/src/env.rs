@@ -100,26 +100,14 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shar
     // SAFETY: the file is ours alone (private directory, LMDB's own lock file) and is not on a network
     // file system; its head was checked above. `NO_READ_AHEAD`: with mail, neighbours are rarely wanted,
     // and on a small board read-ahead pushes out pages that are. `READERS`: see there.
-    let env = unsafe {
-        EnvOpenOptions::new()
-            .map_size(map_octets as usize)
-            .max_dbs(MAX_TABLES)
-            .max_readers(READERS)
-            .flags(EnvFlags::NO_READ_AHEAD)
-            .open(&lmdb)
-    };
+    let env =
+        unsafe { EnvOpenOptions::new().map_size(map_octets as usize).max_dbs(MAX_TABLES).max_readers(READERS).flags(EnvFlags::NO_READ_AHEAD).open(&lmdb) };
     let env = env.map_err(Error::lmdb("opening the store"))?;
     env.clear_stale_readers().map_err(Error::lmdb("clearing readers of ended processes"))?;
     let tables = Tables::create(&env)?;
     migrate::run(&env, &tables)?;
     let file = OpenOptions::new().write(true).open(&data).map_err(Error::io("opening", &data))?;
-    Ok(Shared {
-        env,
-        tables,
-        blobs,
-        path: data,
-        map: OnceLock::new(),
-        file, map_octets, reserve_octets: options.reserve_octets, _server: server })
+    Ok(Shared { env, tables, blobs, path: data, map: OnceLock::new(), file, map_octets, reserve_octets: options.reserve_octets, _server: server })
 }
 
 /// Copies the tables of a store into another folder, as they are at one moment, without migrating anything; also while the
@@ -145,12 +133,7 @@ fn private_folder(path: &Path) -> Result<()> {
 
 fn lock(dir: &Path) -> Result<Flock<File>> {
     let path = dir.join("server.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(Error::io("opening", &path))?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io("opening", &path))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Error::InUse { path: dir.to_path_buf() })
 }
 

@@ -70,13 +70,15 @@ impl fmt::Display for Error {
             Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
             Error::Lmdb { doing, source } => write!(f, "{doing}: {source}"),
             Error::Full => write!(f, "the store is full: free disk space or raise store.max_size, then try again; nothing was lost"),
-            Error::InUse { path } => write!(
-                f,
-                "another Pillarbox server is running on {}: stop it first, or give this one its own data directory",
-                path.display()
-            ),
+            Error::InUse { path } => {
+                write!(f, "another Pillarbox server is running on {}: stop it first, or give this one its own data directory", path.display())
+            }
             Error::NotAStore { path, why } => {
-                write!(f, "{} is not a usable Pillarbox store ({why}); nothing was changed. Restore it from a backup, or choose another data directory", path.display())
+                write!(
+                    f,
+                    "{} is not a usable Pillarbox store ({why}); nothing was changed. Restore it from a backup, or choose another data directory",
+                    path.display()
+                )
             }
             Error::TooNew { found, known } => write!(
                 f,

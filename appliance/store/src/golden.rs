@@ -15,9 +15,7 @@ use crate::key::{AccountId, BlobId, FolderId, MessageId};
 use crate::ledger::{Fate, LedgerRecord, ShortCode};
 use crate::mailbox::{Entry, Flags, FolderName, FolderState, UidSet, View};
 use crate::owner::{Hour, OneTimeLink, SecondFactor, Setting, SignIn};
-use crate::queue::{
-    Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting,
-};
+use crate::queue::{Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting};
 
 fn golden<T: Record + PartialEq + std::fmt::Debug>(value: T, hex: &str) {
     let written: String = value.encode().iter().map(|octet| format!("{octet:02x}")).collect();
@@ -27,14 +25,8 @@ fn golden<T: Record + PartialEq + std::fmt::Debug>(value: T, hex: &str) {
 
 #[test]
 fn rows_of_the_directory() {
-    let account = Account {
-        address: "a@b".into(),
-        name: "A".into(),
-        created: 7,
-        policy: MailboxPolicy::TrashAfter { days: 30 },
-        next_device: 1,
-        next_folder: 16,
-    };
+    let account =
+        Account { address: "a@b".into(), name: "A".into(), created: 7, policy: MailboxPolicy::TrashAfter { days: 30 }, next_device: 1, next_folder: 16 };
     golden(account, "01 03614062 0141 0000000000000007 01 001e 0001 00000010");
     golden(Credential { label: "x".into(), hash: "$h".into(), created: 1 }, "01 0178 022468 0000000000000001");
     golden(DomainRecord { created: 2 }, "01 0000000000000002");
@@ -80,8 +72,7 @@ fn rows_for_lists_and_searching() {
 fn rows_of_mailboxes() {
     let entry = Entry { message: MessageId(1), unique_id: 2, octets: 3, saved_at: 4, flags: Flags::SEEN, modseq: 5 };
     golden(entry, "01 0000000000000001 0000000000000002 00000003 0000000000000004 0001 0000000000000005");
-    let state =
-        FolderState { uid_validity: 1, next_uid: 2, messages: 3, unseen: 4, octets: 5, modseq: 6, live_below: 7 };
+    let state = FolderState { uid_validity: 1, next_uid: 2, messages: 3, unseen: 4, octets: 5, modseq: 6, live_below: 7 };
     golden(state, "01 00000001 00000002 00000003 00000004 00000007 0000000000000005 0000000000000006");
     golden(FolderName { name: "INBOX".into() }, "01 05494e424f58");
     golden(UidSet(RoaringBitmap::from_iter([1, 5])), "01 3a300000 01000000 0000 0100 10000000 0100 0500");
@@ -143,15 +134,7 @@ fn rows_of_the_queue() {
     let hex = "01 03634064 0164 0c 00 03 0000000000000005 0000000000000006 ac02 01 0000000000000007 014c 01";
     golden(waiting, hex);
     golden(Transcript { at: 1, text: "T".into() }, "01 0000000000000001 0154");
-    let route = Route {
-        host: "h".into(),
-        port: 465,
-        tls: RouteTls::Implicit,
-        user: "u".into(),
-        sealed: vec![9],
-        fault: String::new(),
-        told_at: 1,
-    };
+    let route = Route { host: "h".into(), port: 465, tls: RouteTls::Implicit, user: "u".into(), sealed: vec![9], fault: String::new(), told_at: 1 };
     golden(route, "01 0168 01d1 00 0175 0109 00 0000000000000001");
     let key = SigningKey { kind: KeyKind::Ed25519, sealed: vec![8], public: "p".into(), created: 1, retired: Some(2) };
     golden(key, "01 01 0108 0170 0000000000000001 0000000000000002");

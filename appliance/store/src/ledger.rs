@@ -20,17 +20,8 @@ pub enum Fate {
 }
 
 impl Fate {
-    const ALL: [Fate; 9] = [
-        Fate::Delivered,
-        Fate::Quarantined,
-        Fate::Queued,
-        Fate::Relayed,
-        Fate::Bounced,
-        Fate::Refused,
-        Fate::Expired,
-        Fate::Collected,
-        Fate::Deleted,
-    ];
+    const ALL: [Fate; 9] =
+        [Fate::Delivered, Fate::Quarantined, Fate::Queued, Fate::Relayed, Fate::Bounced, Fate::Refused, Fate::Expired, Fate::Collected, Fate::Deleted];
 
     /// The word people read.
     pub fn as_str(self) -> &'static str {

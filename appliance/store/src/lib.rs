@@ -26,8 +26,8 @@ mod tables;
 mod write;
 mod writer;
 
-pub use card::{CARD_TEXT, Card, TERM_OCTETS, Timed};
 pub use blob::{BlobReader, Spool, Spooled};
+pub use card::{CARD_TEXT, Card, TERM_OCTETS, Timed};
 pub use contact::{CONTACT_TEXT, CONTACTS, Contact, Judgement};
 pub use content::{INLINE_OCTETS, Location};
 pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession};
@@ -38,12 +38,10 @@ pub use ledger::{Fate, LedgerRecord, ShortCode, TEXT_LIMIT, term, words};
 pub use mailbox::{Entry, Flags, FolderState};
 pub use maildrop::{Maildrop, MaildropEntry};
 pub use owner::{Hour, OneTimeLink, SecondFactor, SignIn};
-pub use queue::{
-    Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting,
-};
+pub use queue::{Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting};
 pub use reader::{Content, Found, Reader, Resolution, Unindexed};
 pub use write::{
-    Change, Changed, Collection, Delivered, Delivery, IndexWork, Indexed, MAIL_ORDER, MailOrder, MailWhat, Maintained, Order, Placement, QueueOrder, Relay, Retention,
-    Settlement, Updated, Verdict,
+    Change, Changed, Collection, Delivered, Delivery, IndexWork, Indexed, MAIL_ORDER, MailOrder, MailWhat, Maintained, Order, Placement, QueueOrder, Relay,
+    Retention, Settlement, Updated, Verdict,
 };
 pub use writer::{Pending, Store};

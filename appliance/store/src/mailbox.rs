@@ -93,17 +93,8 @@ impl Record for FolderState {
         out.extend_from_slice(&self.modseq.to_be_bytes());
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        let [uid_validity, next_uid, messages, unseen, live_below] =
-            [octets.u32()?, octets.u32()?, octets.u32()?, octets.u32()?, octets.u32()?];
-        Some(FolderState {
-            uid_validity,
-            next_uid,
-            messages,
-            unseen,
-            live_below,
-            octets: octets.u64()?,
-            modseq: octets.u64()?,
-        })
+        let [uid_validity, next_uid, messages, unseen, live_below] = [octets.u32()?, octets.u32()?, octets.u32()?, octets.u32()?, octets.u32()?];
+        Some(FolderState { uid_validity, next_uid, messages, unseen, live_below, octets: octets.u64()?, modseq: octets.u64()? })
     }
 }
 

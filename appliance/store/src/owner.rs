@@ -113,12 +113,7 @@ impl Record for SignIn {
         let peer = octets.bytes()?;
         let v4 = || <[u8; 4]>::try_from(peer).map(IpAddr::from).ok();
         let v6 = || <[u8; 16]>::try_from(peer).map(IpAddr::from).ok();
-        Some(SignIn {
-            peer: v4().or_else(v6)?,
-            service: octets.string()?,
-            device: octets.string()?,
-            is_accepted: octets.u8()? != 0,
-        })
+        Some(SignIn { peer: v4().or_else(v6)?, service: octets.string()?, device: octets.string()?, is_accepted: octets.u8()? != 0 })
     }
 }
 

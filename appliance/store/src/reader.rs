@@ -2,16 +2,16 @@
 
 use roaring::RoaringBitmap;
 
-use crate::contact::{Contact, Judgement, JudgementKey, contact_key};
 use crate::card::{BLOCK_BITS, Card, PlaceKey, Timed, block_of, term_prefix};
-use crate::content::{ContentHead, Location};
 use crate::codec::Value;
+use crate::contact::{Contact, Judgement, JudgementKey, contact_key};
+use crate::content::{ContentHead, Location};
 use crate::directory::{Account, AddressTarget, Credential, WebSession};
 use crate::env::Shared;
 use crate::error::{Error, Result};
 use crate::key::{
-    AccountId, AgendaKey, BlobId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, LaneId, LaneKey, LedgerId, MailKey, MessageId,
-    QueueKey, ReportKey, TermKey,
+    AccountId, AgendaKey, BlobId, ContentKey, DeviceId, DeviceKey, FolderId, FolderKey, LaneId, LaneKey, LedgerId, MailKey, MessageId, QueueKey, ReportKey,
+    TermKey,
 };
 use crate::ledger::LedgerRecord;
 use crate::mailbox::{Entry, FolderState};
@@ -577,12 +577,7 @@ impl<'a> Reader<'a> {
 
     /// The newest records that `matches` accepts, at most `limit`, newest first. `term` (a hash from
     /// [`crate::term`]) narrows the search by the index; records not yet indexed are always looked at.
-    pub fn ledger_find(
-        &self,
-        term: Option<u64>,
-        limit: usize,
-        matches: impl Fn(LedgerId, &LedgerRecord) -> bool,
-    ) -> Result<Vec<(LedgerId, LedgerRecord)>> {
+    pub fn ledger_find(&self, term: Option<u64>, limit: usize, matches: impl Fn(LedgerId, &LedgerRecord) -> bool) -> Result<Vec<(LedgerId, LedgerRecord)>> {
         let doing = "searching the ledger";
         let tables = &self.shared.tables;
         let last = tables.ledger.last(&self.txn).map_err(Error::lmdb(doing))?.map_or(0, |(id, _)| id.0);

@@ -9,10 +9,7 @@ use crate::contact::{Contact, Judgement, JudgementKey};
 use crate::content::ContentHead;
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, WebSession};
 use crate::error::{Error, Result};
-use crate::key::{
-    AccountId, AgendaKey, BlobId, ContentKey, DayKey, DeviceKey, FolderKey, LaneKey, LedgerId, MailKey, MessageId,
-    QueueKey, ReportKey, TermKey,
-};
+use crate::key::{AccountId, AgendaKey, BlobId, ContentKey, DayKey, DeviceKey, FolderKey, LaneKey, LedgerId, MailKey, MessageId, QueueKey, ReportKey, TermKey};
 use crate::ledger::LedgerRecord;
 use crate::mailbox::{Entry, FolderName, FolderState, UidSet, View};
 use crate::owner::{Hour, OneTimeLink, SecondFactor, Setting, SignIn, SignInKey};
@@ -156,12 +153,7 @@ impl Tables<'_> {
     }
 
     /// A folder's entries from a UID on, in order: what was folded into `mail` is older than what was not.
-    pub(crate) fn entries<'t>(
-        &self,
-        txn: &'t heed::RoTxn,
-        folder: FolderKey,
-        from: u32,
-    ) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
+    pub(crate) fn entries<'t>(&self, txn: &'t heed::RoTxn, folder: FolderKey, from: u32) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
         let doing = "reading a mailbox";
         let key = |uid| MailKey::new(folder.account, folder.folder, uid);
         let range = key(from)..key(MailKey::STATE);

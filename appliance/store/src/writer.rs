@@ -14,10 +14,7 @@ use crate::env::{self, Access, Options, Shared, Space};
 use crate::error::{Error, Result};
 use crate::ledger::{Fate, LedgerRecord};
 use crate::reader::{Content, Reader};
-use crate::write::{
-    self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, QueueOrder, Retention, Settlement, Updated,
-    Work, Write,
-};
+use crate::write::{self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, QueueOrder, Retention, Settlement, Updated, Work, Write};
 
 /// Longest wait for more writes to share a commit.
 const GATHER_LIMIT: Duration = Duration::from_millis(3);
@@ -173,10 +170,7 @@ impl Store {
 
     /// Writes what an attempt to deliver came to.
     pub fn settle(&self, settlement: Settlement) -> Pending<()> {
-        Pending {
-            reply: self.submit(Write::Settle(settlement)),
-            pick: |outcome| matches!(outcome, Outcome::Settled).then_some(()),
-        }
+        Pending { reply: self.submit(Write::Settle(settlement)), pick: |outcome| matches!(outcome, Outcome::Settled).then_some(()) }
     }
 
     /// Carries out the owner's order for recipients in the queue; gives their number.

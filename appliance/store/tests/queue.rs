@@ -13,13 +13,7 @@ fn open(dir: &std::path::Path) -> Store {
 
 fn account(store: &Store) -> AccountId {
     store.change(Change::AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
-    let add = Change::AddAccount {
-        address: "ann@box.example".into(),
-        name: String::new(),
-        hash: "x".into(),
-        policy: MailboxPolicy::Keep,
-        at: 1,
-    };
+    let add = Change::AddAccount { address: "ann@box.example".into(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 };
     match store.change(add).wait().unwrap() {
         Changed::Account(id) => id,
         other => panic!("{other:?}"),
@@ -141,11 +135,7 @@ fn notices_are_linked_to_what_they_are_about_and_settled_with_it() {
     let mut notice = Delivery::local(spool.finish().unwrap(), 0, vec![inbox], record);
     notice.report_on = Some(message);
     let bounced = LedgerRecord::new(200, Fate::Bounced, ShortCode(7));
-    let settled = Settlement {
-        records: vec![bounced],
-        notices: vec![notice],
-        ..settlement(message, vec![(0, Verdict::Gone)])
-    };
+    let settled = Settlement { records: vec![bounced], notices: vec![notice], ..settlement(message, vec![(0, Verdict::Gone)]) };
     store.settle(settled).wait().unwrap();
     let reports = store.read(|r| r.reports(message)).unwrap();
     assert_eq!(reports.len(), 1);

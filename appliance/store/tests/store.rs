@@ -68,15 +68,8 @@ fn collect(store: &Store, account: AccountId, device: u16, numbers: impl IntoIte
     let drop = maildrop(store, account, device);
     let mut deleted: RoaringBitmap = numbers.into_iter().map(|n| drop.uid(n).unwrap()).collect();
     loop {
-        let collection = Collection {
-            account,
-            device: DeviceId(device),
-            deleted,
-            fetched: Vec::new(),
-            device_label: "test".into(),
-            code: ShortCode(5),
-            at: NOW,
-        };
+        let collection =
+            Collection { account, device: DeviceId(device), deleted, fetched: Vec::new(), device_label: "test".into(), code: ShortCode(5), at: NOW };
         deleted = store.collect(collection).wait().unwrap().remaining;
         if deleted.is_empty() {
             return;
@@ -240,13 +233,7 @@ fn a_removed_account_takes_its_mail_along_and_its_number_is_not_reused() {
     assert!(matches!(deliver_to(&store, b"late", &[(AccountId(99), FolderId::INBOX)]), Err(Error::NotFound { .. })));
     keep_house(&store, NOW);
     assert_eq!(read(&store, message), None);
-    let again = Change::AddAccount {
-        address: "bob@example.org".into(),
-        name: String::new(),
-        hash: "x".into(),
-        policy: MailboxPolicy::Keep,
-        at: NOW,
-    };
+    let again = Change::AddAccount { address: "bob@example.org".into(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: NOW };
     assert_eq!(store.change(again).wait().unwrap(), Changed::Account(AccountId(bob.0 + 1)));
 }
 
@@ -386,7 +373,8 @@ fn folders_flags_moves_and_deletions_keep_their_counts_and_the_index_follows() {
     assert_eq!((state(FolderId::INBOX).unseen, state(FolderId::INBOX).messages), (38, 40));
     // The index: found where it is, also after a move, and not after its end.
     let entries = store.read(|r| r.unindexed(Some(ann), 100)).unwrap().remove(0).entries;
-    let messages = entries.iter().map(|(uid, entry)| Indexed { message: entry.message, uid: *uid, card: Card::default(), terms: vec![format!("b{uid}"), "ball".into()] });
+    let messages =
+        entries.iter().map(|(uid, entry)| Indexed { message: entry.message, uid: *uid, card: Card::default(), terms: vec![format!("b{uid}"), "ball".into()] });
     let work = IndexWork { account: ann, folder: FolderId::INBOX, messages: messages.collect(), below: 41 };
     store.change(Change::Index(work)).wait().unwrap();
     assert!(store.read(|r| r.unindexed(Some(ann), 100)).unwrap().is_empty());

@@ -104,7 +104,8 @@ pub async fn contacts_are_collected_edited_and_travel(driver: &Driver, pictures:
         browser.picture(pictures, &format!("mail-contacts-{}", kind.width)).await?;
         fits(&browser, "the list of contacts").await?;
         browser.open(&product.url("/compose")).await?;
-        becomes(&browser, "the completion", "return [...document.querySelectorAll('#contacts option')].some(o => o.value === 'Card Person <card@x.example>')").await?;
+        becomes(&browser, "the completion", "return [...document.querySelectorAll('#contacts option')].some(o => o.value === 'Card Person <card@x.example>')")
+            .await?;
         browser.close().await?;
     }
     Ok(())
@@ -132,7 +133,15 @@ pub async fn a_message_shows_its_parts_and_its_way(driver: &Driver, pictures: &P
     for kind in [DESKTOP, PHONE] {
         let browser = inside(driver, kind, &product, 0).await?;
         browser.client.find(Locator::XPath("//a[contains(., 'Everything')]")).await?.click().await?;
-        for text in ["Invitation", "Room 2", "one.txt", "Save all", "Unsubscribe from this list", "Nothing is sent by itself", "Pictures from other servers are not shown"] {
+        for text in [
+            "Invitation",
+            "Room 2",
+            "one.txt",
+            "Save all",
+            "Unsubscribe from this list",
+            "Nothing is sent by itself",
+            "Pictures from other servers are not shown",
+        ] {
             browser.sees(text).await?;
         }
         browser.click("How this message came").await?;
@@ -150,8 +159,16 @@ pub async fn a_message_shows_its_parts_and_its_way(driver: &Driver, pictures: &P
         browser.click("Unsubscribe from this list").await?;
         browser.sees("could not be asked").await?;
         browser.client.find(Locator::Css("iframe.body")).await?.enter_frame().await?;
-        becomes(&browser, "the picture that came along", "return document.querySelector('img[alt=pic]').naturalWidth === 1 && !document.body.innerHTML.includes('far.png')").await?;
-        check(browser.script("return getComputedStyle(document.querySelector('a'), '::after').content").await?.as_str().is_some(), "links show where they lead")?;
+        becomes(
+            &browser,
+            "the picture that came along",
+            "return document.querySelector('img[alt=pic]').naturalWidth === 1 && !document.body.innerHTML.includes('far.png')",
+        )
+        .await?;
+        check(
+            browser.script("return getComputedStyle(document.querySelector('a'), '::after').content").await?.as_str().is_some(),
+            "links show where they lead",
+        )?;
         browser.client.enter_parent_frame().await?;
         if kind.width == PHONE.width {
             browser.click("Always for news@x.example").await?;
@@ -166,7 +183,8 @@ pub async fn words_are_found_as_one_types_and_folders_keep_order(driver: &Driver
     let product = Product::demo()?;
     let browser = inside(driver, DESKTOP, &product, 0).await?;
     browser.client.find(Locator::Css("#q")).await?.send_keys("gru").await?;
-    becomes(&browser, "marked words", "return document.querySelector('mark')?.textContent === 'Grüße' && document.querySelectorAll('.row-mail').length === 1").await?;
+    becomes(&browser, "marked words", "return document.querySelector('mark')?.textContent === 'Grüße' && document.querySelectorAll('.row-mail').length === 1")
+        .await?;
     browser.picture(pictures, "mail-search-1280").await?;
     browser.open(&product.url("/mail/1")).await?;
     for name in ["Customers", "Berlin"] {

@@ -58,12 +58,8 @@ impl Product {
     /// The demo: Ann owns it, Bob works there.
     pub fn demo() -> Result<Product> {
         let folder = tempfile::tempdir()?;
-        let mut process = Command::new(binary()?)
-            .args(["demo", "--json", "--directory"])
-            .arg(folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let mut process =
+            Command::new(binary()?).args(["demo", "--json", "--directory"]).arg(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let facts: Value = serde_json::from_str(&line)?;

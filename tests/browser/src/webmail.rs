@@ -31,7 +31,9 @@ pub async fn bring(product: &Product, to: &str, content: &str) -> Result<()> {
     let mut smtp = TcpStream::connect(("127.0.0.1", product.smtp)).await?;
     let mut answer = [0; 512];
     let stuffed = content.replace("\r\n.", "\r\n..");
-    for line in ["", "HELO x.example\r\n", "MAIL FROM:<cy@x.example>\r\n", &format!("RCPT TO:<{to}>\r\n"), "DATA\r\n", &format!("{stuffed}\r\n.\r\n"), "QUIT\r\n"] {
+    for line in
+        ["", "HELO x.example\r\n", "MAIL FROM:<cy@x.example>\r\n", &format!("RCPT TO:<{to}>\r\n"), "DATA\r\n", &format!("{stuffed}\r\n.\r\n"), "QUIT\r\n"]
+    {
         smtp.write_all(line.as_bytes()).await?;
         let count = smtp.read(&mut answer).await?;
         check(matches!(answer[..count].first(), Some(b'2' | b'3')), &format!("{line:?}: {}", String::from_utf8_lossy(&answer[..count])))?;

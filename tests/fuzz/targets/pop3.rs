@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
-use pillarbox_proto::pop3::{
-    Action, Answer, Config, ContentNeed, Entry, Expire, Limits, Offer, PlaintextLogin, Question, Security, Session,
-};
+use pillarbox_proto::pop3::{Action, Answer, Config, ContentNeed, Entry, Expire, Limits, Offer, PlaintextLogin, Question, Security, Session};
 
 const MESSAGES: u32 = 7;
 const MOST_BUFFERED: usize = 512 * 1024;

@@ -75,9 +75,7 @@ impl Authenticator {
         }
         let Ok(found) = look_up(store, &user).await else { return Verdict::Unavailable };
         let identity = match found {
-            Some((id, account, credentials)) => {
-                self.matching(id, &account, &credentials, password, attempt, now).await
-            }
+            Some((id, account, credentials)) => self.matching(id, &account, &credentials, password, attempt, now).await,
             None => {
                 // As much work as for a real account, so that time doesn't tell which names exist.
                 self.argon2_matches(&self.decoy, password).await;

@@ -120,7 +120,6 @@ fn policy_text(policy: MailboxPolicy) -> String {
     }
 }
 
-
 /// The password and whether it was made here and must be shown.
 fn obtain(wanted: &Password) -> Result<(String, Shown), String> {
     if !wanted.password_stdin {
@@ -152,9 +151,7 @@ fn report(address: &str, password: &str, shown: Shown, output: Output, what: &st
     match (shown, output.json) {
         (Shown::Once, true) => say_json(&json!({"address": address, "password": password})),
         (Shown::Never, true) => say_json(&json!({"address": address})),
-        (Shown::Once, false) => {
-            say(&format!("{what}\n  user name  {address}\n  password   {password}\nWrite it down: it is shown only this once."))
-        }
+        (Shown::Once, false) => say(&format!("{what}\n  user name  {address}\n  password   {password}\nWrite it down: it is shown only this once.")),
         (Shown::Never, false) => say(what),
     }
 }
@@ -251,9 +248,7 @@ fn devices(store: &Store, command: Device) -> Result<(), String> {
             let devices = credentials.into_iter().filter(|(device, _)| *device != DeviceId::MAIN);
             match output.json {
                 true => {
-                    let list: Vec<_> = devices
-                        .map(|(d, c)| json!({"device": d.0, "label": c.label, "created": clock::iso(c.created)}))
-                        .collect();
+                    let list: Vec<_> = devices.map(|(d, c)| json!({"device": d.0, "label": c.label, "created": clock::iso(c.created)})).collect();
                     say_json(&json!(list))
                 }
                 false => devices.into_iter().try_for_each(|(d, c)| say(&format!("{:>3}  {}  {}", d.0, clock::iso(c.created), c.label))),

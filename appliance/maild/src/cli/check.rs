@@ -117,13 +117,7 @@ fn secrets_check(store: &Store, secrets: &Secrets, fault: &mut dyn FnMut(String)
 }
 
 /// Walks one folder in steps, compares its counters, and returns how many messages it holds.
-fn folder_check(
-    store: &Store,
-    account: pillarbox_store::AccountId,
-    folder: FolderId,
-    check: &Check,
-    fault: &mut dyn FnMut(String),
-) -> Result<u64, String> {
+fn folder_check(store: &Store, account: pillarbox_store::AccountId, folder: FolderId, check: &Check, fault: &mut dyn FnMut(String)) -> Result<u64, String> {
     let Some(state) = store.read(|r| r.folder(account, folder)).map_err(|e| e.to_string())? else { return Ok(0) };
     let (mut from, mut count, mut octets) = (1, 0u64, 0u64);
     loop {

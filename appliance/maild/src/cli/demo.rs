@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pillarbox_store::{
-    Change, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement, Store,
-};
+use pillarbox_store::{Change, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement, Store};
 use serde_json::json;
 
 use super::serve::runtime;
@@ -141,12 +139,7 @@ fn samples() -> [Sample; 3] {
             subject: "Grüße aus dem Büro",
             body: "Hallo Ann, der Termin am Montag steht.\r\n.\r\nThe line above is a single dot, and it came through.\r\n",
         },
-        Sample {
-            to: "bob",
-            from: "Pillarbox <postmaster@example.test>",
-            subject: "Welcome",
-            body: "Hello Bob,\r\n\r\nthis mailbox works.\r\n",
-        },
+        Sample { to: "bob", from: "Pillarbox <postmaster@example.test>", subject: "Welcome", body: "Hello Bob,\r\n\r\nthis mailbox works.\r\n" },
     ]
 }
 
@@ -155,7 +148,10 @@ fn deliver(store: &Store, sample: &Sample) -> Result<(), String> {
     let date = clock::rfc5322(clock::now());
     let content = format!(
         "Return-Path: <>\r\nFrom: {}\r\nTo: {}@{DOMAIN}\r\nSubject: {}\r\nDate: {date}\r\nMessage-ID: <{code}@{DOMAIN}>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{}",
-        sample.from, sample.to, encoded_words(sample.subject), sample.body
+        sample.from,
+        sample.to,
+        encoded_words(sample.subject),
+        sample.body
     );
     let mut spool = store.spool();
     spool.append(content.as_bytes()).map_err(|e| e.to_string())?;
@@ -163,11 +159,7 @@ fn deliver(store: &Store, sample: &Sample) -> Result<(), String> {
     let account = store.read(|r| r.account(&address)).map_err(|e| e.to_string())?.ok_or("the sample account is gone")?.0;
     let content = spool.finish().map_err(|e| e.to_string())?;
     let placements = vec![Placement { account, folder: FolderId::INBOX, flags: Flags::default() }];
-    let record = LedgerRecord {
-        recipients: vec![address],
-        subject: sample.subject.into(),
-        ..LedgerRecord::new(clock::now(), Fate::Delivered, code)
-    };
+    let record = LedgerRecord { recipients: vec![address], subject: sample.subject.into(), ..LedgerRecord::new(clock::now(), Fate::Delivered, code) };
     let delivery = Delivery::local(content, "Return-Path: <>\r\n".len() as u16, placements, record);
     store.deliver(delivery).wait().map(drop).map_err(|e| e.to_string())
 }
@@ -187,8 +179,7 @@ impl Started<'_> {
 
     fn json(&self) -> serde_json::Value {
         let ports = Service::ALL.into_iter().map(|s| (s.name().to_string(), json!(self.port(s))));
-        let accounts: Vec<_> =
-            self.people.iter().map(|(address, password)| json!({"address": address, "password": password})).collect();
+        let accounts: Vec<_> = self.people.iter().map(|(address, password)| json!({"address": address, "password": password})).collect();
         json!({
             "host": "127.0.0.1",
             "ports": ports.collect::<serde_json::Map<_, _>>(),

@@ -67,7 +67,8 @@ fn staged(mut config: Config, stage: &Path) -> Config {
     config.tls.key.clear();
     let free = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     let listen = &mut config.listen;
-    for service in [&mut listen.smtp, &mut listen.submission, &mut listen.submissions, &mut listen.pop3, &mut listen.pop3s, &mut listen.http, &mut listen.https] {
+    for service in [&mut listen.smtp, &mut listen.submission, &mut listen.submissions, &mut listen.pop3, &mut listen.pop3s, &mut listen.http, &mut listen.https]
+    {
         service.clone_from(&free);
     }
     config.outbound.hold = true;
@@ -107,8 +108,15 @@ async fn play(config: Config) -> Result<(), String> {
 async fn webmail(port: u16, address: &str, password: &str) -> Result<String, String> {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let form = format!("user={}&password={}", encoded(address), encoded(password));
-    let signed_in = ask(port, &format!("POST /login HTTP/1.1\r\nOrigin: http://localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", form.len()), &form).await?;
-    let cookie = signed_in.lines().find_map(|line| line.to_ascii_lowercase().starts_with("set-cookie:").then(|| line[11..].split(';').next().unwrap_or_default().trim().to_string()));
+    let signed_in = ask(
+        port,
+        &format!("POST /login HTTP/1.1\r\nOrigin: http://localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", form.len()),
+        &form,
+    )
+    .await?;
+    let cookie = signed_in
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().starts_with("set-cookie:").then(|| line[11..].split(';').next().unwrap_or_default().trim().to_string()));
     let cookie = cookie.ok_or("signing in on the page does not work")?;
     ask(port, &format!("GET /mail/1 HTTP/1.1\r\nCookie: {cookie}\r\n"), "").await
 }

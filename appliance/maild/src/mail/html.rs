@@ -26,9 +26,8 @@ pub struct Clean {
 /// Elements that old and new mail is made of, besides ammonia's.
 const ELEMENTS: [&str; 6] = ["font", "center", "u", "big", "s", "strike"];
 /// Attributes that lay mail out.
-const ATTRIBUTES: [&str; 14] = [
-    "style", "align", "valign", "width", "height", "bgcolor", "color", "border", "cellpadding", "cellspacing", "face", "size", "dir", "title",
-];
+const ATTRIBUTES: [&str; 14] =
+    ["style", "align", "valign", "width", "height", "bgcolor", "color", "border", "cellpadding", "cellspacing", "face", "size", "dir", "title"];
 
 /// Cleans HTML. `pictures` has `data:` addresses for the pictures that came along, by their content-id.
 pub fn clean(html: &str, pictures: &HashMap<String, String>, remote: Remote) -> Clean {
@@ -169,7 +168,9 @@ mod tests {
 
     #[test]
     fn what_mail_is_made_of_stays() {
-        let out = cleaned("<table bgcolor=red><tr><td style=\"color:blue;background:url(x)\"><a href=\"https://a.example\">go</a><img src=\"CID:p1@a\" alt=p></td></tr></table>");
+        let out = cleaned(
+            "<table bgcolor=red><tr><td style=\"color:blue;background:url(x)\"><a href=\"https://a.example\">go</a><img src=\"CID:p1@a\" alt=p></td></tr></table>",
+        );
         assert!(out.contains("bgcolor=\"red\"") && out.contains("color:blue") && out.contains("data:image/png;base64,AAAA"), "{out}");
         assert!(out.contains("rel=\"noopener noreferrer nofollow\"") && out.contains("target=\"_blank\""));
         let remote = clean("<img src=\"https://a.example/x.png\"><img src=\"http://b.example/y\">", &HashMap::new(), Remote::Blocked);

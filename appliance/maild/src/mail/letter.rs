@@ -126,10 +126,8 @@ pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Str
     };
     if how == "forward" {
         letter.subject = prefixed("Fwd:");
-        letter.body = format!(
-            "\n\n{forwarded}\nFrom: {}\nTo: {}\nDate: {at}\nSubject: {}\n\n{text}",
-            names(&structure.from), names(&structure.to), structure.subject
-        );
+        letter.body =
+            format!("\n\n{forwarded}\nFrom: {}\nTo: {}\nDate: {at}\nSubject: {}\n\n{text}", names(&structure.from), names(&structure.to), structure.subject);
         return letter;
     }
     if how == "attach" {
@@ -140,7 +138,8 @@ pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Str
     letter.to = names(who);
     if how == "all" {
         let others = structure.to.iter().chain(&structure.cc);
-        let others: Vec<Correspondent> = others.filter(|p| !p.address.eq_ignore_ascii_case(own) && !who.iter().any(|w| w.address == p.address)).cloned().collect();
+        let others: Vec<Correspondent> =
+            others.filter(|p| !p.address.eq_ignore_ascii_case(own) && !who.iter().any(|w| w.address == p.address)).cloned().collect();
         letter.cc = names(&others);
     }
     letter
@@ -227,7 +226,8 @@ pub fn message_header(boundary: &str, name: &str) -> String {
 
 /// The header of a file's part; its name as RFC 2231 has it, and simply for old programs.
 pub fn part_header(boundary: &str, kind: &str, name: &str) -> String {
-    let is_kind = kind.split_once('/').is_some_and(|(a, b)| [a, b].iter().all(|p| !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || b"-+._".contains(&c))));
+    let is_kind =
+        kind.split_once('/').is_some_and(|(a, b)| [a, b].iter().all(|p| !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || b"-+._".contains(&c))));
     let kind = if is_kind { kind } else { "application/octet-stream" };
     let parameter = file_parameter(name);
     format!("--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n {parameter}\r\n\r\n")
@@ -239,10 +239,16 @@ fn file_parameter(name: &str) -> String {
     match name.is_ascii() {
         true => format!("filename=\"{}\"", name.replace(['"', '\\'], "_")),
         // RFC 2231 §3: in pieces, so that no line grows long.
-        false => encoded.as_bytes().chunks(60).enumerate().map(|(at, piece)| {
-            let charset = if at == 0 { "utf-8''" } else { "" };
-            format!("filename*{at}*={charset}{}", String::from_utf8_lossy(piece))
-        }).collect::<Vec<_>>().join(";\r\n "),
+        false => encoded
+            .as_bytes()
+            .chunks(60)
+            .enumerate()
+            .map(|(at, piece)| {
+                let charset = if at == 0 { "utf-8''" } else { "" };
+                format!("filename*{at}*={charset}{}", String::from_utf8_lossy(piece))
+            })
+            .collect::<Vec<_>>()
+            .join(";\r\n "),
     }
 }
 
@@ -259,7 +265,6 @@ impl Lines {
         ready.chunks(LINE).map(|line| format!("{}\r\n", encode_base64(line))).collect()
     }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -286,15 +291,27 @@ mod tests {
         let from = Correspondent { name: "Ann".into(), address: "ann@a.example".into() };
         let to = vec![Correspondent { name: "Jörg".into(), address: "j@b.example".into() }];
         let text = header(&letter, &from, &[to, Vec::new(), Vec::new()], "b", false);
-        assert!(text.starts_with("From: \"Ann\" <ann@a.example>\r\nTo: =?utf-8?") && text.contains("\r\nIn-Reply-To: <1@a>\r\nReferences: <0@a>\r\n <1@a>\r\n"), "{text}");
+        assert!(
+            text.starts_with("From: \"Ann\" <ann@a.example>\r\nTo: =?utf-8?") && text.contains("\r\nIn-Reply-To: <1@a>\r\nReferences: <0@a>\r\n <1@a>\r\n"),
+            "{text}"
+        );
         assert!(!text.contains("\r\nBcc") && text.contains("H=C3=A9"));
-        assert!(part_header("b", "x\"y", "../Résumé.pdf").contains("application/octet-stream") && part_header("b", "a/b", "Résumé.pdf").contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.pdf"));
+        assert!(
+            part_header("b", "x\"y", "../Résumé.pdf").contains("application/octet-stream")
+                && part_header("b", "a/b", "Résumé.pdf").contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.pdf")
+        );
         let mut formatted = Letter { html: "<p>Hé <b>you</b></p><script>x</script>".into(), ..Letter::default() };
         formatted.clean();
         let text = header(&formatted, &from, &Default::default(), "b", true);
-        assert!(text.contains("boundary=\"b\"\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=\"b-text\"") && text.ends_with("--b-text--\r\n"), "{text}");
+        assert!(
+            text.contains("boundary=\"b\"\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=\"b-text\"") && text.ends_with("--b-text--\r\n"),
+            "{text}"
+        );
         assert!(text.contains("\r\nH=C3=A9 you\r\n") && text.contains("<b>you</b>") && !text.contains("script"), "{text}");
-        assert_eq!(as_html("a & b\n\n> x\n>> y"), "<div>a &amp; b</div><div><br></div><blockquote><div>x</div><blockquote><div>y</div></blockquote></blockquote>");
+        assert_eq!(
+            as_html("a & b\n\n> x\n>> y"),
+            "<div>a &amp; b</div><div><br></div><blockquote><div>x</div><blockquote><div>y</div></blockquote></blockquote>"
+        );
         let mut lines = Lines::default();
         let out = format!("{}{}", lines.take(&[1; 100], false), lines.take(&[2; 10], true));
         assert_eq!(out.lines().map(str::len).collect::<Vec<_>>(), [76, 72]);

@@ -168,7 +168,9 @@ mod tests {
     #[test]
     fn a_message_is_summed_up() {
         let mut walker = Walker::new();
-        walker.push(b"From: Ann <ann@a.example>\r\nTo: b@b.example\r\nSubject: Offer\r\nIn-Reply-To: <root@a>\r\nMessage-ID: <2@a>\r\n\r\n> old\r\n\r\nHello there\r\n");
+        walker.push(
+            b"From: Ann <ann@a.example>\r\nTo: b@b.example\r\nSubject: Offer\r\nIn-Reply-To: <root@a>\r\nMessage-ID: <2@a>\r\n\r\n> old\r\n\r\nHello there\r\n",
+        );
         let structure = walker.finish();
         let (card, terms) = summarise(&structure, "> old\n\nHello there\n");
         assert_eq!((card.from_name.as_str(), card.to.as_str(), card.preview.as_str()), ("Ann", "b@b.example", "Hello there"));

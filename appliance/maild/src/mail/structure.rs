@@ -179,9 +179,9 @@ impl Walker {
         if is_first {
             self.found = facts(&message);
         }
-        let kind = message.content_type().map_or("text/plain".to_string(), |kind| {
-            format!("{}/{}", kind.c_type, kind.c_subtype.as_deref().unwrap_or("plain")).to_ascii_lowercase()
-        });
+        let kind = message
+            .content_type()
+            .map_or("text/plain".to_string(), |kind| format!("{}/{}", kind.c_type, kind.c_subtype.as_deref().unwrap_or("plain")).to_ascii_lowercase());
         let attribute = |name: &str| message.content_type().and_then(|kind| kind.attribute(name)).unwrap_or_default().to_string();
         if let Some(subtype) = kind.strip_prefix("multipart/")
             && self.open.len() < DEPTH

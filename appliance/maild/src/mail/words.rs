@@ -74,7 +74,10 @@ mod tests {
         assert_eq!(found, ["grusse", "ete", "2026", "it's", "strasse", "x.example"]);
         assert_eq!(fold("ÀÉÎ ﬁ Ⅷ"), "aei fi viii");
         let found = marked("Ein Grüßchen, grüße!", &["gruss".to_string()]);
-        assert_eq!(found.iter().map(|(piece, is)| (piece.as_str(), *is)).collect::<Vec<_>>(), [("Ein ", false), ("Grüßchen", true), (", ", false), ("grüße", true), ("!", false)]);
+        assert_eq!(
+            found.iter().map(|(piece, is)| (piece.as_str(), *is)).collect::<Vec<_>>(),
+            [("Ein ", false), ("Grüßchen", true), (", ", false), ("grüße", true), ("!", false)]
+        );
         let mut terms = Terms::default();
         terms.add('b', "a b A");
         assert_eq!(terms.into_vec(), ["ba", "bb"]);

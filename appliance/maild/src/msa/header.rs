@@ -42,9 +42,7 @@ pub fn first_foreign(reader: &Reader, account: AccountId, addresses: &[String]) 
 
 /// The reply to a sender that is not the account's; `place` is where it stood.
 pub fn foreign_sender(place: &str, address: &str, login: &str, code: &str) -> Reply {
-    let text = format!(
-        "You are logged in as {login}, which may not send as <{address}> ({place}); choose one of your own addresses as sender ({code})"
-    );
+    let text = format!("You are logged in as {login}, which may not send as <{address}> ({place}); choose one of your own addresses as sender ({code})");
     Reply::new(550, Enhanced(5, 7, 1), text)
 }
 
@@ -168,9 +166,9 @@ pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
     }
     let senders = sender_fields.iter().flat_map(|field| addresses(field)).collect();
     let parser = MessageParser::new().header_text(HeaderName::Subject).header_id(HeaderName::MessageId).default_header_ignore();
-    let parsed = parser.parse_headers(&[&kept[..], b"\r\n"].concat()).map(|message| {
-        (message.message_id().unwrap_or_default().to_string(), message.subject().unwrap_or_default().to_string())
-    });
+    let parsed = parser
+        .parse_headers(&[&kept[..], b"\r\n"].concat())
+        .map(|message| (message.message_id().unwrap_or_default().to_string(), message.subject().unwrap_or_default().to_string()));
     let (message_id, subject) = parsed.unwrap_or_default();
     kept.extend_from_slice(body_line);
     Prepared { header: kept, senders, message_id, subject, is_automatic, is_tls_optional }
@@ -226,10 +224,7 @@ mod tests {
         let header = b"To: b@x\r\nBCC: secret@x,\r\n hidden@x\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n";
         let prepared = prepare(header, &ADDITIONS);
         let text = String::from_utf8(prepared.header).unwrap();
-        assert_eq!(
-            text,
-            "To: b@x\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nFrom: ann@box.example\r\nDate: DATE\r\nMessage-ID: <ID@box.example>\r\n\r\n"
-        );
+        assert_eq!(text, "To: b@x\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nFrom: ann@box.example\r\nDate: DATE\r\nMessage-ID: <ID@box.example>\r\n\r\n");
         assert_eq!((prepared.senders, prepared.message_id.as_str()), (vec!["ann@box.example".to_string()], "ID@box.example"));
         assert_eq!(prepared.subject, "Grüße");
     }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ForwardPath, MailCommand, Recipient, Ret, ReversePath, trace};
-use pillarbox_store::{
-    AccountId, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting,
-};
+use pillarbox_store::{AccountId, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting};
 
 use super::header::{self, Additions, Gathered, Gathering, Prepared};
 use crate::auth::Identity;
@@ -58,11 +56,7 @@ pub struct Submission<'a> {
 
 impl<'a> Submission<'a> {
     /// Begins; waits for room in memory.
-    pub async fn begin(
-        context: &'a Arc<Context>,
-        facts: Facts,
-        received: impl FnOnce(u64) -> trace::Received,
-    ) -> Result<Submission<'a>, Error> {
+    pub async fn begin(context: &'a Arc<Context>, facts: Facts, received: impl FnOnce(u64) -> trace::Received) -> Result<Submission<'a>, Error> {
         let incoming = Incoming::begin(context, &facts.mail.reverse_path, facts.mail.size, received).await?;
         let gathering = Some(Gathering::default());
         Ok(Submission { context, facts, incoming: Some(incoming), gathering, prepared: None, refusal: None })
@@ -111,11 +105,7 @@ impl<'a> Submission<'a> {
         };
         let code = self.facts.code.to_string();
         let unique = getrandom::u64().unwrap_or_default();
-        let additions = Additions {
-            from: &from,
-            date: &clock::rfc5322(clock::now()),
-            message_id: &format!("{unique:016x}.{code}@{}", domain_of(&from)),
-        };
+        let additions = Additions { from: &from, date: &clock::rfc5322(clock::now()), message_id: &format!("{unique:016x}.{code}@{}", domain_of(&from)) };
         let prepared = header::prepare(header, &additions);
         if prepared.senders.is_empty() {
             let text = format!("The message has no sender that can be read (From); check the sender's address in your mail program ({code})");

@@ -60,14 +60,7 @@ impl Verifier {
     }
 
     /// Usage 2: a certificate of the chain is the anchor, and the names must fit (RFC 7672 §3.1.2).
-    fn is_below_anchor(
-        &self,
-        record: &Tlsa,
-        end_entity: &CertificateDer,
-        intermediates: &[CertificateDer],
-        name: &ServerName,
-        now: UnixTime,
-    ) -> bool {
+    fn is_below_anchor(&self, record: &Tlsa, end_entity: &CertificateDer, intermediates: &[CertificateDer], name: &ServerName, now: UnixTime) -> bool {
         let Ok(parsed) = EndEntityCert::try_from(end_entity) else { return false };
         intermediates.iter().filter(|anchor| Self::matches(record, anchor)).any(|anchor| {
             let Ok(anchor) = anchor_from_trusted_cert(anchor) else { return false };

@@ -39,13 +39,7 @@ pub struct Downgrade {
 
 impl Downgrade {
     pub fn new() -> Downgrade {
-        Downgrade {
-            state: State::Header(Vec::new()),
-            boundaries: Vec::new(),
-            line: Vec::new(),
-            pending: Vec::new(),
-            line_end: false,
-        }
+        Downgrade { state: State::Header(Vec::new()), boundaries: Vec::new(), line: Vec::new(), pending: Vec::new(), line_end: false }
     }
 
     /// Takes a piece of content and appends what is ready to `out`.

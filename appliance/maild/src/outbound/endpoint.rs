@@ -47,14 +47,7 @@ impl Outbound {
                 (context.settings().config.outbound.remote_port, security, false, None)
             }
         };
-        let endpoint = |address| Endpoint {
-            host: host.to_string(),
-            address,
-            port,
-            security: security.clone(),
-            is_implicit,
-            login: login.clone(),
-        };
+        let endpoint = |address| Endpoint { host: host.to_string(), address, port, security: security.clone(), is_implicit, login: login.clone() };
         Ok(addresses.into_iter().map(endpoint).collect())
     }
 }

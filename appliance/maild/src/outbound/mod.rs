@@ -27,8 +27,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pillarbox_proto::smtp::client::Login;
 use pillarbox_proto::smtp::Secret;
+use pillarbox_proto::smtp::client::Login;
 use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Result, Route, Store, Waiting};
 use tokio::sync::Notify;
 
@@ -39,14 +39,14 @@ use crate::dkim::Signer;
 use crate::dns::Dns;
 use crate::secrets::Secrets;
 
-use doctor::finding;
 pub use cause::{Language, cause};
+use doctor::finding;
 pub use doctor::{Finding, Findings, Topic, examine, findings};
 pub use notice::{encoded_words, quoted_printable};
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
-pub use transport::{Connection, Endpoint, Source};
 pub use tls::Security;
+pub use transport::{Connection, Endpoint, Source};
 pub use trial::{Trial, greet, mailing, try_route};
 pub use work::domain_of;
 

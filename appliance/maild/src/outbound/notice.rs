@@ -143,11 +143,13 @@ fn in_language(notice: Notice, facts: &Facts, language: Language) -> String {
         Notice::Failed => quoted + &pick(" could not be delivered to:\n", " konnte nicht zugestellt werden an:\n"),
         Notice::Delayed => quoted + &pick(" has not been delivered yet to:\n", " ist noch nicht zugestellt an:\n"),
         Notice::Delivered => quoted + &pick(" was delivered to:\n", " wurde zugestellt an:\n"),
-        Notice::Relayed => quoted
-            + &pick(
-                " was handed to the recipient's mail server, which sends no notices of its own. Recipients:\n",
-                " wurde dem Mailserver des Empfängers übergeben, der selbst keine Benachrichtigungen sendet. Empfänger:\n",
-            ),
+        Notice::Relayed => {
+            quoted
+                + &pick(
+                    " was handed to the recipient's mail server, which sends no notices of its own. Recipients:\n",
+                    " wurde dem Mailserver des Empfängers übergeben, der selbst keine Benachrichtigungen sendet. Empfänger:\n",
+                )
+        }
     };
     for about in facts.about {
         text.push_str(&format!("\n    {}\n", clean(&about.address)));

@@ -6,8 +6,8 @@ use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, 
 
 use super::notice::{self, About, Facts, Returned, encoded_words, quoted_printable};
 use super::schedule::Notice;
-use crate::{clock, head};
 use crate::context::{Context, fresh_code, off_thread};
+use crate::{clock, head};
 
 /// Something the owner should know.
 #[derive(Clone, Copy, Debug)]
@@ -110,18 +110,21 @@ pub async fn tell_delivered(context: &Arc<Context>, message: MessageId, account:
     });
     let about: Vec<About> = about.collect();
     let header = format!("Subject: {}\r\n", encoded_words(arrived.subject)).into_bytes();
-    let text = notice::build(Notice::Delivered, &Facts {
-        hostname: &context.settings().config.hostname(),
-        sender: arrived.sender,
-        subject: arrived.subject,
-        code: &arrived.code.to_string(),
-        arrived: at,
-        envid: arrived.envid,
-        about: &about,
-        returned: Returned::Header(header),
-        now: at,
-        unique: getrandom::u64().unwrap_or_default(),
-    });
+    let text = notice::build(
+        Notice::Delivered,
+        &Facts {
+            hostname: &context.settings().config.hostname(),
+            sender: arrived.sender,
+            subject: arrived.subject,
+            code: &arrived.code.to_string(),
+            arrived: at,
+            envid: arrived.envid,
+            about: &about,
+            returned: Returned::Header(header),
+            now: at,
+            unique: getrandom::u64().unwrap_or_default(),
+        },
+    );
     let delivery = delivery(&context.store, vec![account], arrived.sender, &text, fresh_code(), at);
     let told = match delivery {
         Ok(delivery) => context.store.deliver(Delivery { report_on: Some(message), ..delivery }).done().await.map(drop),
@@ -139,10 +142,6 @@ pub fn delivery(store: &Store, accounts: Vec<AccountId>, to: &str, content: &[u8
     spool.append(RETURN_PATH)?;
     spool.append(content)?;
     let placements = accounts.into_iter().map(|account| Placement { account, folder: FolderId::INBOX, flags: Flags::default() });
-    let record = LedgerRecord {
-        recipients: vec![to.to_string()],
-        subject: head::facts(content).subject,
-        ..LedgerRecord::new(at, Fate::Delivered, code)
-    };
+    let record = LedgerRecord { recipients: vec![to.to_string()], subject: head::facts(content).subject, ..LedgerRecord::new(at, Fate::Delivered, code) };
     Ok(Delivery::local(spool.finish()?, RETURN_PATH.len() as u16, placements.collect(), record))
 }

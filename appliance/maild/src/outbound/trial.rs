@@ -12,7 +12,7 @@ use super::endpoint::{Heed, Known};
 use super::transport::{Connection, Source};
 use super::way::NoWay;
 use super::work::{describe, words};
-use super::{Way, finding, Finding, Topic};
+use super::{Finding, Topic, Way, finding};
 use crate::context::Context;
 
 /// For one connection.

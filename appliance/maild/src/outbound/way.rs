@@ -36,12 +36,7 @@ pub struct Hosts {
 }
 
 /// Orders what MX said (RFC 5321 §5.1): by preference, at random within one, and nothing at or behind ourselves.
-pub fn order(
-    domain: &str,
-    own_name: &str,
-    answer: Result<Answer<(u16, String)>, DnsError>,
-    mut random: impl FnMut() -> u32,
-) -> Result<Hosts, NoWay> {
+pub fn order(domain: &str, own_name: &str, answer: Result<Answer<(u16, String)>, DnsError>, mut random: impl FnMut() -> u32) -> Result<Hosts, NoWay> {
     let Answer { mut records, is_proven } = match answer {
         Ok(answer) => answer,
         // No MX: the domain itself is the host (implicit MX).

@@ -8,8 +8,8 @@ use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
 use pillarbox_proto::smtp::{Body, Notify, Ret};
 use pillarbox_store::{
-    Content, Delivery, Fate, LedgerRecord, MessageId, Notices, Outgoing, QueueKey, QueueState, Resolution,
-    Result, Route, Settlement, Traits, Transcript, Verdict, Waiting,
+    Content, Delivery, Fate, LedgerRecord, MessageId, Notices, Outgoing, QueueKey, QueueState, Resolution, Result, Route, Settlement, Traits, Transcript,
+    Verdict, Waiting,
 };
 
 use super::endpoint::{Heed, Known};
@@ -145,9 +145,8 @@ impl Worker<'_> {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
         let mut transcript = Vec::new();
         let mut broke_it = false;
-        let finish = |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| {
-            (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript)
-        };
+        let finish =
+            |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript);
         if let Way::Route(_, route) = way
             && !route.fault.is_empty()
         {
@@ -202,10 +201,8 @@ impl Worker<'_> {
             };
             let (reason, _) = describe(&trouble, connection.endpoint());
             transcript.push(format!("* {reason}"));
-            let may_have_it = matches!(
-                trouble,
-                Trouble::Session(Failure::Broken { stage: Stage::FinalReply } | Failure::TimedOut { stage: Stage::FinalReply })
-            );
+            let may_have_it =
+                matches!(trouble, Trouble::Session(Failure::Broken { stage: Stage::FinalReply } | Failure::TimedOut { stage: Stage::FinalReply }));
             // A server that has had enough of this connection, not of the mail: the same one again, afresh.
             let has_had_enough = match &trouble {
                 Trouble::Session(Failure::Refused { stage: Stage::Envelope, reply }) => reply.code == 421,
@@ -236,13 +233,7 @@ impl Worker<'_> {
     }
 
     /// The next connection that comes about, or what to do when none does.
-    async fn connect(
-        &mut self,
-        domain: &str,
-        way: &Way,
-        heed: Heed,
-        endpoints: &mut Option<Endpoints>,
-    ) -> std::result::Result<Connection, Outcome> {
+    async fn connect(&mut self, domain: &str, way: &Way, heed: Heed, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
         if endpoints.is_none() {
             *endpoints = Some(self.endpoints(domain, way, heed).await?);
         }
@@ -400,11 +391,7 @@ impl Worker<'_> {
         let recipients = open.iter().map(|&at| {
             let waiting = &group.recipients[at].1;
             let has = |notice| waiting.notices.contains(notice);
-            let notify = has(Notices::ASKED).then(|| Notify {
-                success: has(Notices::SUCCESS),
-                failure: has(Notices::FAILURE),
-                delay: has(Notices::DELAY),
-            });
+            let notify = has(Notices::ASKED).then(|| Notify { success: has(Notices::SUCCESS), failure: has(Notices::FAILURE), delay: has(Notices::DELAY) });
             let orcpt = (!waiting.orcpt.is_empty()).then(|| waiting.orcpt.clone());
             Target { address: waiting.address.clone(), notify, orcpt }
         });
@@ -515,9 +502,7 @@ impl Worker<'_> {
                 return Ok(None);
             }
             let code = fresh_code();
-            let whole = notice == Notice::Failed
-                && !outgoing.traits.contains(Traits::RETURN_HEADERS)
-                && content.octets <= notice::RETURN_OCTETS as u64;
+            let whole = notice == Notice::Failed && !outgoing.traits.contains(Traits::RETURN_HEADERS) && content.octets <= notice::RETURN_OCTETS as u64;
             let mut original = Vec::new();
             Source::blocking(store, &content, false, &mut |piece| {
                 let room = notice::RETURN_OCTETS.saturating_sub(original.len()).min(piece.len());
@@ -593,9 +578,7 @@ pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (String, bool) {
         Trouble::Connect(why) => (format!("4.4.1 connecting to {endpoint}: {why}"), false),
         Trouble::Tls(why) => (format!("4.7.10 TLS with {endpoint}: {why}"), false),
         Trouble::Content(why) => (format!("4.3.0 reading the message: {why}"), false),
-        Trouble::Session(Failure::Refused { reply, .. }) => {
-            (format!("{} said: {}", endpoint.host, words(reply)), reply.is_permanent())
-        }
+        Trouble::Session(Failure::Refused { reply, .. }) => (format!("{} said: {}", endpoint.host, words(reply)), reply.is_permanent()),
         Trouble::Session(Failure::Broken { stage }) => (format!("4.4.2 the connection to {endpoint} broke while {stage}"), false),
         Trouble::Session(Failure::TimedOut { stage }) => (format!("4.4.2 {endpoint} was silent for too long while {stage}"), false),
         Trouble::Session(Failure::NotSmtp { stage }) => (format!("4.5.0 {endpoint} does not speak SMTP ({stage})"), false),

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_proto::pop3::{Answer, Credentials, Entry, Question, Refusal};
-use pillarbox_store::{
-    BlobReader, Collection, Content, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result,
-};
+use pillarbox_store::{BlobReader, Collection, Content, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result};
 use roaring::RoaringBitmap;
 use tokio::sync::SemaphorePermit;
 
@@ -132,9 +130,7 @@ impl<'a> Visit<'a> {
                 tracing::info!(peer = %self.peer, user = %credentials.user.escape_debug(), "pop3 login refused");
                 refuse("AUTH", text)
             }
-            Verdict::Wait(seconds) => {
-                refuse("SYS/TEMP", &format!("Too many wrong passwords; try again in {seconds} seconds"))
-            }
+            Verdict::Wait(seconds) => refuse("SYS/TEMP", &format!("Too many wrong passwords; try again in {seconds} seconds")),
             Verdict::Unavailable => refuse("SYS/TEMP", "Passwords can't be checked right now; try again soon"),
         }
     }
@@ -149,8 +145,7 @@ impl<'a> Visit<'a> {
                 let answer = Answer::LoggedIn { messages: maildrop.messages(), octets: maildrop.octets };
                 tracing::info!(peer = %self.peer, account = identity.address, device = identity.label, messages = maildrop.messages(), "pop3 login");
                 let maildrop = Arc::new(maildrop);
-                self.inside =
-                    Some(Inside { identity, maildrop, fetched: Vec::new(), listed: Vec::new(), listed_from: 0, ahead: VecDeque::new() });
+                self.inside = Some(Inside { identity, maildrop, fetched: Vec::new(), listed: Vec::new(), listed_from: 0, ahead: VecDeque::new() });
                 answer
             }
             Err(error) => self.trouble(&error),

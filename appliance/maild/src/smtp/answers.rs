@@ -11,8 +11,8 @@ use crate::auth::{Identity, Verdict};
 use crate::clock;
 use crate::context::{Context, fresh_code};
 use crate::mda::{Envelope, Incoming};
-use crate::mta::{self, Routing};
 use crate::msa::{self, Facts, Refusal, Submission};
+use crate::mta::{self, Routing};
 
 /// A question, owned: the session can't be borrowed while the answer is awaited.
 pub enum Owned {
@@ -61,16 +61,7 @@ enum Taking<'a> {
 
 impl<'a> Transaction<'a> {
     pub fn new(context: &'a Arc<Context>, peer: IpAddr) -> Self {
-        Transaction {
-            context,
-            peer,
-            identity: None,
-            code: ShortCode(0),
-            local: Vec::new(),
-            accounts: Vec::new(),
-            remote: Vec::new(),
-            taking: Taking::Nothing,
-        }
+        Transaction { context, peer, identity: None, code: ShortCode(0), local: Vec::new(), accounts: Vec::new(), remote: Vec::new(), taking: Taking::Nothing }
     }
 
     /// Takes a piece of content; a failure is remembered for the end.
@@ -266,9 +257,7 @@ impl<'a> Transaction<'a> {
                 return Answer::Authenticated { identity: name };
             }
             Verdict::Denied(text) => Reply::new(535, Enhanced(5, 7, 8), text),
-            Verdict::Wait(seconds) => {
-                Reply::new(454, Enhanced(4, 7, 0), format!("Too many wrong passwords; try again in {seconds} seconds"))
-            }
+            Verdict::Wait(seconds) => Reply::new(454, Enhanced(4, 7, 0), format!("Too many wrong passwords; try again in {seconds} seconds")),
             Verdict::Unavailable => Reply::new(454, Enhanced(4, 7, 0), "Passwords can't be checked right now; try again soon"),
         };
         Answer::Refuse(reply)
@@ -286,9 +275,7 @@ impl<'a> Transaction<'a> {
         tracing::error!(peer = %self.peer, id = %self.code, %error, "taking mail failed");
         match error {
             Error::Full => no_space(self.code),
-            Error::NotFound { .. } => {
-                Reply::new(450, Enhanced(4, 2, 1), format!("The mailbox was removed just now; try again ({})", self.code))
-            }
+            Error::NotFound { .. } => Reply::new(450, Enhanced(4, 2, 1), format!("The mailbox was removed just now; try again ({})", self.code)),
             _ => Reply::new(451, Enhanced(4, 3, 0), format!("Something went wrong here; try again later ({})", self.code)),
         }
     }

@@ -35,8 +35,8 @@ const PROGRAMS: [&str; 2] = ["/autodiscover/autodiscover.xml", "/policy-report"]
 const PLAIN: [&str; 4] = ["/.well-known/acme-challenge/", "/mail/config-v1.1.xml", "/health", "/metrics"];
 /// Pages of everybody who has a mailbox; the others are the owner's.
 const EVERYBODYS: [&str; 17] = [
-    "/", "/login", "/login/", "/logout", "/language", "/assets/", "/welcome/", "/mail", "/mail/", "/compose", "/programs", "/programs/", "/coach",
-    "/security", "/security/", "/health", "/policy-report",
+    "/", "/login", "/login/", "/logout", "/language", "/assets/", "/welcome/", "/mail", "/mail/", "/compose", "/programs", "/programs/", "/coach", "/security",
+    "/security/", "/health", "/policy-report",
 ];
 /// Names of a domain that lead here, besides the domain itself.
 const PREFIXES: [&str; 5] = ["mail.", "autoconfig.", "autodiscover.", "mta-sts.", "www."];

@@ -75,7 +75,14 @@ async fn submit_letter(context: &Arc<Context>, account: AccountId, address: &str
 }
 
 /// Sends a stored letter to these.
-pub async fn submit_to(context: &Arc<Context>, account: AccountId, address: &str, structure: &Structure, content: &Content, recipients: Vec<Address>) -> Result<(), Refusal> {
+pub async fn submit_to(
+    context: &Arc<Context>,
+    account: AccountId,
+    address: &str,
+    structure: &Structure,
+    content: &Content,
+    recipients: Vec<Address>,
+) -> Result<(), Refusal> {
     let from = structure.from.first().map_or(address, |from| from.address.as_str()).to_string();
     let sender = Sender { account, address: address.to_string(), from, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) };
     let mut submission = submit::begin(context, sender, recipients, None).await?;

@@ -92,7 +92,9 @@ fn request(target: &Target) -> String {
     const FORM: &str = "List-Unsubscribe=One-Click";
     format!(
         "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Pillarbox\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{FORM}",
-        target.path, target.host, FORM.len()
+        target.path,
+        target.host,
+        FORM.len()
     )
 }
 
@@ -109,7 +111,17 @@ mod tests {
         for bad in ["http://a.example/", "https://127.0.0.1/", "https://[::1]/", "https://box/", "https://printer.local/", "https://u:p@a.example/", "x"] {
             assert_eq!(target(bad), None, "{bad}");
         }
-        for (address, is) in [("93.184.216.34", true), ("192.168.1.1", false), ("127.0.0.1", false), ("169.254.1.1", false), ("::ffff:10.0.0.1", false), ("fe80::1", false), ("2606:2800::1", true), ("0.0.0.0", false), ("224.0.0.1", false)] {
+        for (address, is) in [
+            ("93.184.216.34", true),
+            ("192.168.1.1", false),
+            ("127.0.0.1", false),
+            ("169.254.1.1", false),
+            ("::ffff:10.0.0.1", false),
+            ("fe80::1", false),
+            ("2606:2800::1", true),
+            ("0.0.0.0", false),
+            ("224.0.0.1", false),
+        ] {
             assert_eq!(is_public(address.parse().unwrap()), is, "{address}");
         }
     }

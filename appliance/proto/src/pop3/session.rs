@@ -74,13 +74,26 @@ enum State {
 enum Open {
     Login(Credentials),
     /// A multi-line listing that has come to message `from`.
-    Listing { kind: Kind, from: u32 },
+    Listing {
+        kind: Kind,
+        from: u32,
+    },
     /// `LIST n` or `UIDL n`.
-    Single { kind: Kind, number: u32 },
+    Single {
+        kind: Kind,
+        number: u32,
+    },
     /// DELE needs the size, so that STAT stays right.
-    Mark { number: u32 },
-    Retrieve { number: u32, top: Option<u64> },
-    Update { deleted: Vec<u32> },
+    Mark {
+        number: u32,
+    },
+    Retrieve {
+        number: u32,
+        top: Option<u64>,
+    },
+    Update {
+        deleted: Vec<u32>,
+    },
 }
 
 impl Session {

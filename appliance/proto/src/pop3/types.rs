@@ -66,14 +66,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            line: 4096,
-            errors: 50,
-            failed_logins: 3,
-            commands_before_login: 30,
-            autologout: Duration::from_secs(600),
-            login: Duration::from_secs(60),
-        }
+        Limits { line: 4096, errors: 50, failed_logins: 3, commands_before_login: 30, autologout: Duration::from_secs(600), login: Duration::from_secs(60) }
     }
 }
 

@@ -52,8 +52,7 @@ mod tests {
 
     #[test]
     fn rfc_4648_vectors() {
-        let table =
-            [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob"), ("Zm9vYmFy", "foobar")];
+        let table = [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob"), ("Zm9vYmFy", "foobar")];
         for (text, plain) in table {
             assert_eq!(decode(text).as_deref(), Some(plain.as_bytes()));
         }

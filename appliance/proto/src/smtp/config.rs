@@ -101,10 +101,6 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Timeouts {
-            command: Duration::from_secs(5 * 60),
-            data_initiation: Duration::from_secs(2 * 60),
-            data_block: Duration::from_secs(3 * 60),
-        }
+        Timeouts { command: Duration::from_secs(5 * 60), data_initiation: Duration::from_secs(2 * 60), data_block: Duration::from_secs(3 * 60) }
     }
 }

@@ -22,7 +22,5 @@ mod xtext;
 
 pub use base64::encode as encode_base64;
 pub use config::{Config, Limits, Offer, Role, Security, Timeouts, TlsFacts};
-pub use envelope::{
-    Body, Credentials, Envelope, ForwardPath, MailCommand, Notify, Recipient, Ret, ReversePath, Secret,
-};
+pub use envelope::{Body, Credentials, Envelope, ForwardPath, MailCommand, Notify, Recipient, Ret, ReversePath, Secret};
 pub use server::{Action, Answer, Question, Session, wrong_credentials};

@@ -19,16 +19,7 @@ pub enum ParamError {
 
 /// Reads the parameters of MAIL (RFC 1870, 3461, 4954, 6152, 6531, 8689).
 pub fn mail(reverse_path: ReversePath, text: &str) -> Result<MailCommand, ParamError> {
-    let mut mail = MailCommand {
-        reverse_path,
-        size: None,
-        body: Body::SevenBit,
-        smtputf8: false,
-        requiretls: false,
-        ret: None,
-        envid: None,
-        auth: None,
-    };
+    let mut mail = MailCommand { reverse_path, size: None, body: Body::SevenBit, smtputf8: false, requiretls: false, ret: None, envid: None, auth: None };
     let mut body = None;
     for (name, value) in words(text) {
         match (name.to_ascii_uppercase().as_str(), value) {
@@ -159,9 +150,7 @@ mod tests {
 
     #[test]
     fn bad_mail_parameters() {
-        for text in
-            ["SIZE", "SIZE=", "SIZE=-1", "SIZE=1 SIZE=1", "BODY=BINARYMIME", "SMTPUTF8=1", "RET=SOME", "ENVID=", "AUTH"]
-        {
+        for text in ["SIZE", "SIZE=", "SIZE=-1", "SIZE=1 SIZE=1", "BODY=BINARYMIME", "SMTPUTF8=1", "RET=SOME", "ENVID=", "AUTH"] {
             assert!(matches!(parsed(text), Err(ParamError::Bad(_))), "{text}");
         }
         for text in ["XSPECIAL", "NOTIFY=NEVER", "=", "X=Y=Z"] {
@@ -176,15 +165,7 @@ mod tests {
         assert_eq!(both.notify, Some(Notify { success: true, failure: false, delay: true }));
         assert_eq!(both.orcpt.as_deref(), Some("rfc822;Ann+x@example.org"));
         assert_eq!(parsed("NOTIFY=NEVER").unwrap().notify, Some(Notify::NEVER));
-        for text in [
-            "NOTIFY=",
-            "NOTIFY=NEVER,DELAY",
-            "NOTIFY=DELAY,DELAY",
-            "ORCPT=ann",
-            "ORCPT=;a",
-            "ORCPT=rfc822;",
-            "ORCPT=rfc822;a+0Ab",
-        ] {
+        for text in ["NOTIFY=", "NOTIFY=NEVER,DELAY", "NOTIFY=DELAY,DELAY", "ORCPT=ann", "ORCPT=;a", "ORCPT=rfc822;", "ORCPT=rfc822;a+0Ab"] {
             assert!(matches!(parsed(text), Err(ParamError::Bad(_))), "{text}");
         }
     }

@@ -113,11 +113,7 @@ mod tests {
             peer: Peer::Shown(IpAddr::from([192, 0, 2, 1])),
             hostname: "box.example".into(),
             protocol: "ESMTPS",
-            tls: Some(TlsFacts {
-                version: "TLS1.3".into(),
-                cipher: "TLS13_AES_128_GCM_SHA256".into(),
-                server_name: None,
-            }),
+            tls: Some(TlsFacts { version: "TLS1.3".into(), cipher: "TLS13_AES_128_GCM_SHA256".into(), server_name: None }),
             id: "K7QX".into(),
             recipient: Some("ann@box.example".into()),
             date: "Mon, 23 Nov 2026 23:31:21 +0000".into(),

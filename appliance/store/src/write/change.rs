@@ -1,9 +1,9 @@
 //! Changes of the directory: domains, accounts, passwords, devices, aliases.
 
-use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
-use crate::error::{Error, Result};
 use crate::card::Timed;
 use crate::contact::Contact;
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
+use crate::error::{Error, Result};
 use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey, MessageId};
 use crate::mailbox::FolderName;
 use crate::owner::{Hour, OneTimeLink, SecondFactor, SignIn, SignInKey};
@@ -15,56 +15,157 @@ use super::webmail::{IndexWork, MailOrder};
 /// A change the owner asks for. Names and addresses are canonical (lowercase, unquoted); times are seconds since 1970.
 #[derive(Clone, Debug)]
 pub enum Change {
-    AddDomain { name: String, at: u64 },
+    AddDomain {
+        name: String,
+        at: u64,
+    },
     /// Refused while addresses are left in it.
-    RemoveDomain { name: String },
-    AddAccount { address: String, name: String, hash: String, policy: MailboxPolicy, at: u64 },
+    RemoveDomain {
+        name: String,
+    },
+    AddAccount {
+        address: String,
+        name: String,
+        hash: String,
+        policy: MailboxPolicy,
+        at: u64,
+    },
     /// Mail goes too: at once from sight, and piece by piece from the disk.
-    RemoveAccount { address: String },
-    SetPassword { address: String, hash: String, at: u64 },
-    SetPolicy { address: String, policy: MailboxPolicy },
-    AddDevice { address: String, label: String, hash: String, at: u64 },
-    RemoveDevice { address: String, device: DeviceId },
+    RemoveAccount {
+        address: String,
+    },
+    SetPassword {
+        address: String,
+        hash: String,
+        at: u64,
+    },
+    SetPolicy {
+        address: String,
+        policy: MailboxPolicy,
+    },
+    AddDevice {
+        address: String,
+        label: String,
+        hash: String,
+        at: u64,
+    },
+    RemoveDevice {
+        address: String,
+        device: DeviceId,
+    },
     /// Adds or replaces an alias; `@domain` is the catch-all.
-    SetAlias { address: String, targets: Vec<String> },
-    RemoveAlias { address: String },
+    SetAlias {
+        address: String,
+        targets: Vec<String>,
+    },
+    RemoveAlias {
+        address: String,
+    },
     /// Sets the way out for a domain, or for all others (empty name).
-    SetRoute { domain: String, route: Route },
-    RemoveRoute { domain: String },
+    SetRoute {
+        domain: String,
+        route: Route,
+    },
+    RemoveRoute {
+        domain: String,
+    },
     /// Adds a signing key to a domain of ours, or replaces the one of that selector.
-    PutKey { domain: String, selector: String, key: SigningKey },
+    PutKey {
+        domain: String,
+        selector: String,
+        key: SigningKey,
+    },
     /// The same, but refused where a key of its kind already signs: of two makers at once the first one wins.
-    AddFirstKey { domain: String, selector: String, key: SigningKey },
-    RemoveKey { domain: String, selector: String },
+    AddFirstKey {
+        domain: String,
+        selector: String,
+        key: SigningKey,
+    },
+    RemoveKey {
+        domain: String,
+        selector: String,
+    },
     /// Signs a browser in, or notes that it was seen; `key` is the hash of its token.
-    PutSession { key: String, session: WebSession },
-    RemoveSession { key: String },
+    PutSession {
+        key: String,
+        session: WebSession,
+    },
+    RemoveSession {
+        key: String,
+    },
     /// Remembers a domain's MTA-STS policy; `None` forgets it.
-    SetPolicyOf { domain: String, policy: Option<StsPolicy> },
+    SetPolicyOf {
+        domain: String,
+        policy: Option<StsPolicy>,
+    },
     /// The person's name.
-    SetName { address: String, name: String },
+    SetName {
+        address: String,
+        name: String,
+    },
     /// What the owner chose; `None` takes the choice back.
-    SetSetting { key: String, value: Option<String> },
+    SetSetting {
+        key: String,
+        value: Option<String>,
+    },
     /// `key` is the hash of what stands in the link; older links of the account end.
-    PutLink { key: String, link: OneTimeLink },
+    PutLink {
+        key: String,
+        link: OneTimeLink,
+    },
     /// Sets a password by a link, which is used up by that.
-    UseLink { key: String, hash: String, at: u64 },
-    SetFactor { account: AccountId, factor: Option<SecondFactor> },
-    NoteSignIn { account: AccountId, at: u64, sign_in: SignIn },
+    UseLink {
+        key: String,
+        hash: String,
+        at: u64,
+    },
+    SetFactor {
+        account: AccountId,
+        factor: Option<SecondFactor>,
+    },
+    NoteSignIn {
+        account: AccountId,
+        at: u64,
+        sign_in: SignIn,
+    },
     /// Hours since 1970.
-    PutHour { hour: u64, record: Hour },
+    PutHour {
+        hour: u64,
+        record: Hour,
+    },
     /// What a person does with messages.
     Mail(MailOrder),
-    MakeFolder { account: AccountId, name: String },
-    RenameFolder { account: AccountId, folder: FolderId, name: String },
+    MakeFolder {
+        account: AccountId,
+        name: String,
+    },
+    RenameFolder {
+        account: AccountId,
+        folder: FolderId,
+        name: String,
+    },
     /// Only an empty one that people made.
-    RemoveFolder { account: AccountId, folder: FolderId },
+    RemoveFolder {
+        account: AccountId,
+        folder: FolderId,
+    },
     /// When a letter among the drafts goes out by itself; `None`: not at all.
-    SetTimed { account: AccountId, message: MessageId, timed: Option<Timed> },
+    SetTimed {
+        account: AccountId,
+        message: MessageId,
+        timed: Option<Timed>,
+    },
     /// Contacts by their addresses, lower case; `None` removes one.
-    PutContacts { account: AccountId, contacts: Vec<(String, Option<Contact>)> },
+    PutContacts {
+        account: AccountId,
+        contacts: Vec<(String, Option<Contact>)>,
+    },
     /// Names and addresses somebody wrote to.
-    NoteWritten { account: AccountId, people: Vec<(String, String)>, at: u64 },
+    NoteWritten {
+        account: AccountId,
+        people: Vec<(String, String)>,
+        at: u64,
+    },
     Index(IndexWork),
     ClearIndex,
 }
@@ -81,13 +182,8 @@ pub enum Changed {
 }
 
 /// The folders every account has from the start.
-const FOLDERS: [(FolderId, &str); 5] = [
-    (FolderId::INBOX, "INBOX"),
-    (FolderId::SENT, "Sent"),
-    (FolderId::DRAFTS, "Drafts"),
-    (FolderId::TRASH, "Trash"),
-    (FolderId::JUNK, "Junk"),
-];
+const FOLDERS: [(FolderId, &str); 5] =
+    [(FolderId::INBOX, "INBOX"), (FolderId::SENT, "Sent"), (FolderId::DRAFTS, "Drafts"), (FolderId::TRASH, "Trash"), (FolderId::JUNK, "Junk")];
 /// Folders people make are numbered from here.
 pub(super) const FIRST_OWN_FOLDER: u32 = 16;
 /// Prefix of the marks for accounts whose mail is still to be deleted.
@@ -124,12 +220,10 @@ impl Work<'_, '_> {
                 self.tables.routes.put(self.txn, &route_name(domain), route).map_err(Error::lmdb(DOING))?;
                 Ok(Changed::Done)
             }
-            Change::RemoveRoute { domain } => {
-                match self.tables.routes.delete(self.txn, &route_name(domain)).map_err(Error::lmdb(DOING))? {
-                    true => Ok(Changed::Done),
-                    false => Err(Error::NotFound { what: "route", name: domain.clone() }),
-                }
-            }
+            Change::RemoveRoute { domain } => match self.tables.routes.delete(self.txn, &route_name(domain)).map_err(Error::lmdb(DOING))? {
+                true => Ok(Changed::Done),
+                false => Err(Error::NotFound { what: "route", name: domain.clone() }),
+            },
             Change::PutKey { domain, selector, key } => {
                 self.check_address(&format!("@{domain}"))?;
                 self.tables.keys.put(self.txn, &format!("{domain}/{selector}"), key).map_err(Error::lmdb(DOING))?;
@@ -147,12 +241,10 @@ impl Work<'_, '_> {
                 self.tables.keys.put(self.txn, &format!("{domain}/{selector}"), key).map_err(Error::lmdb(DOING))?;
                 Ok(Changed::Done)
             }
-            Change::RemoveKey { domain, selector } => {
-                match self.tables.keys.delete(self.txn, &format!("{domain}/{selector}")).map_err(Error::lmdb(DOING))? {
-                    true => Ok(Changed::Done),
-                    false => Err(Error::NotFound { what: "signing key", name: format!("{selector} of {domain}") }),
-                }
-            }
+            Change::RemoveKey { domain, selector } => match self.tables.keys.delete(self.txn, &format!("{domain}/{selector}")).map_err(Error::lmdb(DOING))? {
+                true => Ok(Changed::Done),
+                false => Err(Error::NotFound { what: "signing key", name: format!("{selector} of {domain}") }),
+            },
             Change::PutSession { key, session } => {
                 self.tables.sessions.put(self.txn, key, session).map_err(Error::lmdb(DOING))?;
                 Ok(Changed::Done)
@@ -264,14 +356,7 @@ impl Work<'_, '_> {
             return Err(Error::Exists { what: "address", name: address.into() });
         }
         let id = AccountId(self.next_account()?);
-        let account = Account {
-            address: address.into(),
-            name: name.into(),
-            created: at,
-            policy,
-            next_device: 1,
-            next_folder: FIRST_OWN_FOLDER,
-        };
+        let account = Account { address: address.into(), name: name.into(), created: at, policy, next_device: 1, next_folder: FIRST_OWN_FOLDER };
         self.put_account(id, &account)?;
         self.tables.meta.put(self.txn, "last-account", &id.0.to_be_bytes()).map_err(Error::lmdb(DOING))?;
         self.tables.addresses.put(self.txn, address, &AddressTarget::Account(id)).map_err(Error::lmdb(DOING))?;
@@ -345,8 +430,7 @@ impl Work<'_, '_> {
     fn remove_device(&mut self, address: &str, device: DeviceId) -> Result<Changed> {
         let (account, _) = self.account(address)?;
         let key = DeviceKey { account, device };
-        let existed = device != DeviceId::MAIN
-            && self.tables.credentials.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
+        let existed = device != DeviceId::MAIN && self.tables.credentials.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
         if !existed {
             return Err(Error::NotFound { what: "device", name: device.0.to_string() });
         }

@@ -224,12 +224,7 @@ impl Work<'_, '_> {
     }
 
     /// UIDs of a folder from the oldest on, as long as `wanted` says yes; at most `limit`.
-    pub(super) fn oldest(
-        &self,
-        folder: FolderKey,
-        limit: usize,
-        wanted: impl Fn(&Entry) -> bool,
-    ) -> Result<RoaringBitmap> {
+    pub(super) fn oldest(&self, folder: FolderKey, limit: usize, wanted: impl Fn(&Entry) -> bool) -> Result<RoaringBitmap> {
         let mut uids = RoaringBitmap::new();
         for row in self.tables.entries(self.txn, folder, 0)?.take(limit) {
             let (uid, entry) = row?;

@@ -197,4 +197,3 @@ impl Work<'_, '_> {
         Ok(true)
     }
 }
-

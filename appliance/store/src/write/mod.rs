@@ -26,8 +26,8 @@ pub use change::{Change, Changed};
 pub use collect::{Collection, Updated};
 pub use deliver::{Delivered, Delivery, Placement};
 pub use maintain::{Maintained, Retention};
-pub use webmail::{IndexWork, Indexed, MAIL_ORDER, MailOrder, MailWhat};
 pub use queue::{Order, QueueOrder, Relay, Settlement, Verdict};
+pub use webmail::{IndexWork, Indexed, MAIL_ORDER, MailOrder, MailWhat};
 
 /// Pages one commit may free by deleting. LMDB keeps the freed page numbers of a commit in one row, and
 /// rewrites the row it draws from at every later commit: 400 numbers fit one page.

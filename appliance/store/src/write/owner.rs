@@ -1,7 +1,7 @@
 //! Changes that belong to running the box: choices, one-time links, second factors, sign-ins, hours.
 
-use crate::error::{Error, Result};
 use crate::card::PlaceKey;
+use crate::error::{Error, Result};
 use crate::key::{AccountId, DeviceId, MessageId};
 use crate::owner::{Setting, SignIn, SignInKey};
 

@@ -113,9 +113,7 @@ impl Work<'_, '_> {
         let old = self.waiting(key)?;
         if let Some(old) = old.filter(scheduled) {
             let place = LaneKey { lane: old.lane(), due: old.due, entry: key };
-            self.change_lane(&old.domain, place.lane, |work| {
-                work.tables.lanes.delete(work.txn, &place).map(drop).map_err(Error::lmdb(DOING))
-            })?;
+            self.change_lane(&old.domain, place.lane, |work| work.tables.lanes.delete(work.txn, &place).map(drop).map_err(Error::lmdb(DOING)))?;
         }
         let Some(new) = new else {
             return self.tables.queue.delete(self.txn, &key).map(drop).map_err(Error::lmdb(DOING));
@@ -125,9 +123,7 @@ impl Work<'_, '_> {
             return Ok(());
         }
         let place = LaneKey { lane: new.lane(), due: new.due, entry: key };
-        self.change_lane(&new.domain, place.lane, |work| {
-            work.tables.lanes.put(work.txn, &place, &()).map_err(Error::lmdb(DOING))
-        })
+        self.change_lane(&new.domain, place.lane, |work| work.tables.lanes.put(work.txn, &place, &()).map_err(Error::lmdb(DOING)))
     }
 
     /// Changes a lane and keeps its place in the agenda.

@@ -29,12 +29,21 @@ pub struct MailOrder {
 
 #[derive(Clone, Debug)]
 pub enum MailWhat {
-    Flag { add: Flags, remove: Flags },
-    Move { to: FolderId },
+    Flag {
+        add: Flags,
+        remove: Flags,
+    },
+    Move {
+        to: FolderId,
+    },
     /// Moved to the junk folder, or from it to the inbox; what its reader said is kept for a filter to learn from.
-    Judge { is_junk: bool },
+    Judge {
+        is_junk: bool,
+    },
     /// For good, as many as one commit may free ([`Changed::Left`] tells of the rest); `code` stands in the ledger.
-    Delete { code: ShortCode },
+    Delete {
+        code: ShortCode,
+    },
 }
 
 /// Most messages of one order.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pillarbox_store::{
-    Access, AccountId, Change, Changed, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing,
-    Placement, QueueKey, QueueState, Relay, ShortCode, Store, Traits, Waiting,
+    Access, AccountId, Change, Changed, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey,
+    QueueState, Relay, ShortCode, Store, Traits, Waiting,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -213,13 +213,16 @@ impl World {
         store
             .read(|r| {
                 let entries = r.entries(self.ann, FolderId::INBOX, 0, 1000)?;
-                entries.iter().map(|(_, entry)| {
-                    let mut octets = Vec::new();
-                    if let Some(content) = r.content(entry.message)? {
-                        r.read_inline(&content, &mut octets)?;
-                    }
-                    Ok(String::from_utf8_lossy(&octets).into_owned())
-                }).collect()
+                entries
+                    .iter()
+                    .map(|(_, entry)| {
+                        let mut octets = Vec::new();
+                        if let Some(content) = r.content(entry.message)? {
+                            r.read_inline(&content, &mut octets)?;
+                        }
+                        Ok(String::from_utf8_lossy(&octets).into_owned())
+                    })
+                    .collect()
             })
             .unwrap()
     }

@@ -94,8 +94,7 @@ async fn read(context: &Arc<Context>) -> Result<Vec<(String, Vec<DnsRecord>)>, E
 fn zone_file(name: &str, records: &[DnsRecord]) -> Response {
     let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
     let disposition = format!("attachment; filename=\"{name}.zone\"");
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_string()), (header::CONTENT_DISPOSITION, disposition)], setup::zone_lines(records))
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_string()), (header::CONTENT_DISPOSITION, disposition)], setup::zone_lines(records)).into_response()
 }
 
 fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Vec<(String, Vec<DnsRecord>)>, checks: Vec<Check>) -> Response {

@@ -94,7 +94,8 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
     };
     let t = visit.texts;
     let attention = attention(&context, t, &routes, all.saturating_sub(scheduled), now);
-    let last = |wanted: &[Fate]| ledger.iter().find(|(_, r)| wanted.contains(&r.fate)).map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now));
+    let last =
+        |wanted: &[Fate]| ledger.iter().find(|(_, r)| wanted.contains(&r.fate)).map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now));
     let tile = |label: &str, value: String, note: String| Tile { label: t.get(label).into_owned(), value, note };
     let certificate = context.certificates.facts();
     let (free, size) = context.disk();
@@ -107,7 +108,11 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
         tile("home-queue", all.to_string(), t.count("queue-count", all).into_owned()),
         tile("home-people", people.to_string(), domains.join(", ")),
         tile("home-disk", gigabytes(free), t.with("home-of", "size", &gigabytes(size)).into_owned()),
-        tile("home-certificate", if certificate.is_self_signed { t.get("home-own").into_owned() } else { t.count("home-days", days).into_owned() }, certificate_note),
+        tile(
+            "home-certificate",
+            if certificate.is_self_signed { t.get("home-own").into_owned() } else { t.count("home-days", days).into_owned() },
+            certificate_note,
+        ),
         tile("home-memory", memory, String::new()),
         tile("home-clock-tile", t.get(if clock::is_trusted() { "home-clock-right" } else { "home-clock-wrong" }).into_owned(), t.moment(now, now)),
     ];

@@ -26,10 +26,10 @@ use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
-use super::session::{Visit, Visitor};
-use crate::settings::Step;
-use super::text::Texts;
 use super::assets;
+use super::session::{Visit, Visitor};
+use super::text::Texts;
+use crate::settings::Step;
 
 /// What every page shows around its own part.
 pub struct Frame {
@@ -74,7 +74,16 @@ const SECTIONS: [Section; 4] = [
 ];
 /// What everybody has.
 const MAIL: Section = Section { name: "nav-webmail", pages: &[("/mail", "nav-webmail")] };
-const OWN: Section = Section { name: "nav-own", pages: &[("/mail/contacts", "nav-contacts"), ("/mail/settings", "nav-mail-settings"), ("/programs", "nav-programs"), ("/coach", "nav-coach"), ("/security", "nav-security")] };
+const OWN: Section = Section {
+    name: "nav-own",
+    pages: &[
+        ("/mail/contacts", "nav-contacts"),
+        ("/mail/settings", "nav-mail-settings"),
+        ("/programs", "nav-programs"),
+        ("/coach", "nav-coach"),
+        ("/security", "nav-security"),
+    ],
+};
 
 /// One link of a navigation.
 pub struct Item {

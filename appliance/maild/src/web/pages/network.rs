@@ -8,10 +8,10 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pillarbox_host::{Request as Wish, net};
 use pillarbox_host::plan::UNDO_SECONDS;
 use pillarbox_host::request::Network;
 use pillarbox_host::values::{Country, HostName, Interface, NetworkName, Passphrase, ZoneName};
+use pillarbox_host::{Request as Wish, net};
 use serde::Deserialize;
 
 use super::system::{PATIENCE, ask, is_box};
@@ -203,7 +203,13 @@ mod tests {
 
     #[test]
     fn what_is_typed_becomes_a_wish_or_a_text() {
-        let cable = |address: &str, gateway: &str, servers: &str| Typed { order: "cable".into(), address: address.into(), gateway: gateway.into(), servers: servers.into(), ..Typed::default() };
+        let cable = |address: &str, gateway: &str, servers: &str| Typed {
+            order: "cable".into(),
+            address: address.into(),
+            gateway: gateway.into(),
+            servers: servers.into(),
+            ..Typed::default()
+        };
         let asked = |typed: &Typed| match wish(typed) {
             Ok((Wish::SetNetwork { network: Network::Fixed { servers, .. } }, _)) => Ok(servers.len()),
             Ok(_) => Ok(0),
@@ -221,7 +227,9 @@ mod tests {
         ] {
             assert_eq!(asked(&cable(address, gateway, servers)), Err(wrong), "{address} {gateway} {servers}");
         }
-        assert!(matches!(wish(&Typed { order: "name".into(), name: "Post".into(), ..Typed::default() }), Ok((Wish::SetHostName { name }, _)) if name.as_str() == "post"));
+        assert!(
+            matches!(wish(&Typed { order: "name".into(), name: "Post".into(), ..Typed::default() }), Ok((Wish::SetHostName { name }, _)) if name.as_str() == "post")
+        );
         assert!(wish(&Typed { order: "name".into(), name: "a.b".into(), ..Typed::default() }).is_err());
         assert!(wish(&Typed { order: "wireless".into(), ssid: "Office".into(), password: "short".into(), ..Typed::default() }).is_err());
         assert!(wish(&Typed { order: "wireless".into(), ssid: "Office".into(), country: "Germany".into(), ..Typed::default() }).is_err());

@@ -43,12 +43,15 @@ struct Found {
 
 async fn find(visit: &Visit, address: &str) -> Result<Option<Found>, Error> {
     let address = address.to_lowercase();
-    visit.context.read(move |r| {
-        let Some((id, account)) = r.account(&address)? else { return Ok(None) };
-        let devices = r.credentials(id)?.into_iter().filter(|(device, _)| *device != DeviceId::MAIN).map(|(d, c)| (d.0, c.label)).collect();
-        let is_owner = r.accounts()?.first().is_some_and(|(first, _)| *first == id);
-        Ok(Some(Found { id, account, devices, folder: r.folder(id, FolderId::INBOX)?, has_factor: r.factor(id)?.is_some(), is_owner }))
-    }).await
+    visit
+        .context
+        .read(move |r| {
+            let Some((id, account)) = r.account(&address)? else { return Ok(None) };
+            let devices = r.credentials(id)?.into_iter().filter(|(device, _)| *device != DeviceId::MAIN).map(|(d, c)| (d.0, c.label)).collect();
+            let is_owner = r.accounts()?.first().is_some_and(|(first, _)| *first == id);
+            Ok(Some(Found { id, account, devices, folder: r.folder(id, FolderId::INBOX)?, has_factor: r.factor(id)?.is_some(), is_owner }))
+        })
+        .await
 }
 
 pub async fn show(Owner(visit, _): Owner, Path(address): Path<String>) -> Response {

@@ -71,8 +71,7 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
     };
     let (t, now) = (visit.texts, clock::now());
     let mine = sessions.into_iter().filter(|(_, session)| session.account == account);
-    let mut sessions: Vec<Session> =
-        mine.map(|(key, s)| Session { is_this: key == own, agent: browser(&s.agent), seen: t.moment(s.seen, now), key }).collect();
+    let mut sessions: Vec<Session> = mine.map(|(key, s)| Session { is_this: key == own, agent: browser(&s.agent), seen: t.moment(s.seen, now), key }).collect();
     sessions.sort_by_key(|session| !session.is_this);
     let sign_ins = sign_ins.into_iter().map(|(at, s)| SignedIn {
         at: t.moment(at, now),

@@ -140,13 +140,7 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
     }
 }
 
-async fn make_owner(
-    context: &Arc<Context>,
-    domain: String,
-    address: String,
-    name: String,
-    password: String,
-) -> Result<pillarbox_store::AccountId, Error> {
+async fn make_owner(context: &Arc<Context>, domain: String, address: String, name: String, password: String) -> Result<pillarbox_store::AccountId, Error> {
     let store = context.store.clone();
     off_thread(move || {
         let at = clock::now();

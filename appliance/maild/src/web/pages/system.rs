@@ -194,7 +194,10 @@ mod tests {
         let said = r#"{"compatible":"x","booted":"A","slots":[{"rootfs.0":{"class":"rootfs","bootname":"A","state":"booted","boot_status":"good","slot_status":{"bundle":{"version":"2"}}}},
             {"kernel.0":{"class":"kernel","state":"active"}},{"rootfs.1":{"class":"rootfs","bootname":"B","state":"inactive","boot_status":"bad"}}]}"#;
         let found = super::slots(said);
-        assert_eq!(found.iter().map(|slot| (slot.name.as_str(), slot.is_running, slot.is_good, slot.version.as_str())).collect::<Vec<_>>(), [("A", true, true, "2"), ("B", false, false, "")]);
+        assert_eq!(
+            found.iter().map(|slot| (slot.name.as_str(), slot.is_running, slot.is_good, slot.version.as_str())).collect::<Vec<_>>(),
+            [("A", true, true, "2"), ("B", false, false, "")]
+        );
         assert!(super::slots("no json").is_empty());
     }
 }

@@ -46,10 +46,13 @@ struct WelcomePage {
 
 async fn address_of(visit: &Visit, token: &str) -> Result<Option<String>, Error> {
     let (key, now) = (session::key(token), clock::now());
-    visit.context.read(move |r| match r.link(&key)?.filter(|link| link.expires >= now) {
-        Some(link) => Ok(r.account_by_id(link.account)?.map(|account| account.address)),
-        None => Ok(None),
-    }).await
+    visit
+        .context
+        .read(move |r| match r.link(&key)?.filter(|link| link.expires >= now) {
+            Some(link) => Ok(r.account_by_id(link.account)?.map(|account| account.address)),
+            None => Ok(None),
+        })
+        .await
 }
 
 pub async fn show(visit: Visit, Path(token): Path<String>) -> Response {

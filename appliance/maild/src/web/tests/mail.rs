@@ -10,17 +10,33 @@ async fn mail_is_read_safely_and_moved_and_found() {
     let list = get("/mail/1").await.body;
     assert!(list.contains("Grüße") && list.contains("Cy") && list.contains("row-mail unread"), "{list}");
     let page = get("/mail/1/1").await;
-    assert!(page.body.contains("Pictures from other servers are not shown") && page.body.contains("offer.pdf") && !page.body.contains("../offer") && !page.body.contains("alert(1)"));
+    assert!(
+        page.body.contains("Pictures from other servers are not shown")
+            && page.body.contains("offer.pdf")
+            && !page.body.contains("../offer")
+            && !page.body.contains("alert(1)")
+    );
     let frame = get("/mail/1/1/html").await;
     assert!(frame.body.contains("<b>you</b>") && !frame.body.contains("alert") && !frame.body.contains("evil.test"), "{}", frame.body);
     let policy = frame.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("default-src 'none'") && policy.contains("sandbox") && !policy.contains("allow-scripts") && !policy.contains("https:"));
     let file = get("/mail/1/1/part/1").await;
-    assert_eq!((file.body.as_str(), file.headers["content-disposition"].to_str().unwrap()), ("Hello", "attachment; filename=\"offer.pdf\"; filename*=UTF-8''offer.pdf"));
+    assert_eq!(
+        (file.body.as_str(), file.headers["content-disposition"].to_str().unwrap()),
+        ("Hello", "attachment; filename=\"offer.pdf\"; filename*=UTF-8''offer.pdf")
+    );
     assert!(!get("/mail/1").await.body.contains("row-mail unread"), "it was read");
     // Searching, before and after the index has it.
     for _ in 0..2 {
-        for (q, is_found) in [("grusse", true), ("GRÜS from:cy", true), ("hello has:attachment", true), ("is:unread", false), ("from:ann", false), ("offer.pdf", true), ("before:2020-01-01", false)] {
+        for (q, is_found) in [
+            ("grusse", true),
+            ("GRÜS from:cy", true),
+            ("hello has:attachment", true),
+            ("is:unread", false),
+            ("from:ann", false),
+            ("offer.pdf", true),
+            ("before:2020-01-01", false),
+        ] {
             assert_eq!(get(&format!("/mail/1?q={}", encoded(q))).await.body.contains("Grüße"), is_found, "{q}");
         }
         let store = world.context.store.clone();
@@ -56,13 +72,19 @@ async fn letters_go_out_with_files_and_drafts_are_gone_on_with() {
     // At once, here; calling back has a test of its own.
     post(&world, "/mail/settings", &bob, "undo=0&conversations=1").await;
     let page = get("/compose?answers=1.1&how=all").await;
-    assert!(page.contains("value=\"Re: Grüße\"") && page.contains("ann@box.test") && page.contains("dee@a.test") && page.contains("&#62; hello you") || page.contains("&gt; hello you"), "{page}");
+    assert!(
+        page.contains("value=\"Re: Grüße\"") && page.contains("ann@box.test") && page.contains("dee@a.test") && page.contains("&#62; hello you")
+            || page.contains("&gt; hello you"),
+        "{page}"
+    );
     let token = token_in(&page);
-    let base = [("token", token.as_str()), ("to", "Ann <ann@box.test>, x@a.test"), ("subject", "Re: Grüße"), ("answers", "1.1:reply"), ("in_reply_to", "1@a.test")];
+    let base =
+        [("token", token.as_str()), ("to", "Ann <ann@box.test>, x@a.test"), ("subject", "Re: Grüße"), ("answers", "1.1:reply"), ("in_reply_to", "1@a.test")];
     let with = |more: &[(&'static str, &'static str)]| [&base[..], more].concat();
     let asks = ask(&world, multipart("/compose", &bob, &with(&[("body", "The file is attached.\n> old"), ("order", "send")]), &[])).await;
     assert!(asks.status == StatusCode::BAD_REQUEST && asks.body.contains("none is attached") && asks.body.contains("The file is attached."));
-    let sent = ask(&world, multipart("/compose", &bob, &with(&[("body", "The file is attached."), ("order", "send")]), &[("Résumé.txt", "file content")])).await;
+    let sent =
+        ask(&world, multipart("/compose", &bob, &with(&[("body", "The file is attached."), ("order", "send")]), &[("Résumé.txt", "file content")])).await;
     assert_eq!(sent.location, "/mail/2", "{}", sent.body);
     assert_eq!(world.queue().iter().map(|w| w.address.as_str()).collect::<Vec<_>>(), ["x@a.test"]);
     let copy = get("/mail/2/1").await;
@@ -72,16 +94,30 @@ async fn letters_go_out_with_files_and_drafts_are_gone_on_with() {
     let raw = get("/mail/2/1/raw").await;
     assert!(raw.contains("In-Reply-To: <1@a.test>") && raw.contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.txt") && !raw.contains("Bcc"), "{raw}");
     // What is wrong is said, and what was typed stays.
-    for (more, said) in [([("to", "nobody"), ("order", "send")], "not an e-mail address"), ([("to", ""), ("order", "send")], "To whom?"), ([("to", "gone@box.test"), ("order", "send")], "not an address of this box")] {
+    for (more, said) in [
+        ([("to", "nobody"), ("order", "send")], "not an e-mail address"),
+        ([("to", ""), ("order", "send")], "To whom?"),
+        ([("to", "gone@box.test"), ("order", "send")], "not an address of this box"),
+    ] {
         let answer = ask(&world, multipart("/compose", &bob, &[&[("token", token.as_str()), ("body", "my words")][..], &more[..]].concat(), &[])).await;
         assert!(answer.status == StatusCode::BAD_REQUEST && answer.body.contains(said) && answer.body.contains("my words"), "{said}: {}", answer.body);
     }
     // A draft, unfinished in every way, and gone on with.
-    let draft = ask(&world, multipart("/compose", &bob, &[("token", &token), ("to", "no"), ("subject", "later"), ("body", "half a"), ("order", "draft")], &[("a.txt", "in a draft")])).await;
+    let draft = ask(
+        &world,
+        multipart(
+            "/compose",
+            &bob,
+            &[("token", &token), ("to", "no"), ("subject", "later"), ("body", "half a"), ("order", "draft")],
+            &[("a.txt", "in a draft")],
+        ),
+    )
+    .await;
     assert_eq!(draft.location, "/mail/3");
     let page = get("/compose?answers=3.1&how=draft").await;
     assert!(page.contains("half a") && page.contains("value=\"3.1.1\""), "{page}");
-    let fields = [("token", token.as_str()), ("to", "ann@box.test"), ("subject", "now"), ("body", "whole"), ("draft", "3.1"), ("carry", "3.1.1"), ("order", "send")];
+    let fields =
+        [("token", token.as_str()), ("to", "ann@box.test"), ("subject", "now"), ("body", "whole"), ("draft", "3.1"), ("carry", "3.1.1"), ("order", "send")];
     assert_eq!(ask(&world, multipart("/compose", &bob, &fields, &[])).await.location, "/mail/2");
     assert!(get("/mail/3").await.contains("Nothing here."));
     assert_eq!(get("/mail/2/2/part/1").await, "in a draft");
@@ -102,7 +138,8 @@ async fn a_letter_can_be_called_back_or_sent_later_and_goes_out_once() {
     assert!(page.contains("-- \nBob\nBox") && page.contains(">sales@box.test</option>"), "{page}");
     let token = token_in(&page);
     let send = async |more: &[(&str, &str)]| {
-        let fields = [&[("token", token.as_str()), ("to", "x@a.test"), ("bcc", "y@a.test"), ("subject", "soon"), ("body", "b"), ("order", "send")][..], more].concat();
+        let fields =
+            [&[("token", token.as_str()), ("to", "x@a.test"), ("bcc", "y@a.test"), ("subject", "soon"), ("body", "b"), ("order", "send")][..], more].concat();
         ask(&world, multipart("/compose", &bob, &fields, &[])).await
     };
     let answer = send(&[("from", "sales@box.test")]).await;
@@ -247,7 +284,10 @@ async fn a_letter_that_failed_says_why_and_can_go_once_more() {
     let page = get("/mail/2/1").await;
     assert!(page.contains("Could not be delivered") && page.contains("takes no mail at all") && page.contains("Look for another address"), "{page}");
     let corrected = get("/compose?answers=2.1&how=again&to=cy%40null.test").await;
-    assert!(corrected.contains("value=\"cy@null.test\"") && corrected.contains("words") && corrected.contains("a.txt") && !corrected.contains("dee@a.test, "), "{corrected}");
+    assert!(
+        corrected.contains("value=\"cy@null.test\"") && corrected.contains("words") && corrected.contains("a.txt") && !corrected.contains("dee@a.test, "),
+        "{corrected}"
+    );
     let waiting = world.queue().len();
     let again = post(&world, "/mail/message", &bob, "id=2.1&order=again&to=cy@null.test").await;
     assert_eq!((again.location.as_str(), world.queue().len()), ("/mail/2", waiting + 1));
@@ -293,7 +333,12 @@ async fn senders_are_trusted_one_by_one_and_lists_are_left_by_the_box() {
             String::from_utf8_lossy(&octets[..count]).into_owned()
         };
         let (asked, left) = tokio::join!(serve, crate::web::oneclick::leave(&world.context, &target, |_| true));
-        assert!(asked.starts_with("POST /leave?id=7 HTTP/1.1\r\nHost: lists.test\r\n") && asked.ends_with("List-Unsubscribe=One-Click") && !asked.to_lowercase().contains("cookie"), "{asked}");
+        assert!(
+            asked.starts_with("POST /leave?id=7 HTTP/1.1\r\nHost: lists.test\r\n")
+                && asked.ends_with("List-Unsubscribe=One-Click")
+                && !asked.to_lowercase().contains("cookie"),
+            "{asked}"
+        );
         assert_eq!(left.is_ok(), is_left, "{left:?}");
     }
 }
@@ -304,7 +349,8 @@ async fn language_zone_and_signatures_are_the_persons_wherever_they_sign_in() {
     let (bob, owner) = (cookie(&world, Role::Worker).await, cookie(&world, Role::Owner).await);
     post(&world, "/people/alias", &owner, "order=add&address=sales&to=bob@box.test").await;
     let get = async |cookie: &str, path: &str| ask(&world, request(Method::GET, path, cookie, "")).await.body;
-    let form = "language=de&zone=Asia/Tokyo&address=bob@box.test&signature=Bob&address=sales@box.test&signature=Sales+team&address=ann@box.test&signature=stolen";
+    let form =
+        "language=de&zone=Asia/Tokyo&address=bob@box.test&signature=Bob&address=sales@box.test&signature=Sales+team&address=ann@box.test&signature=stolen";
     assert!(post(&world, "/mail/settings", &bob, form).await.body.contains("Gespeichert"));
     // Another browser of the same person.
     let elsewhere = cookie(&world, Role::Worker).await;
@@ -316,7 +362,10 @@ async fn language_zone_and_signatures_are_the_persons_wherever_they_sign_in() {
     tokio::task::block_in_place(|| deliver(&world, BOB, message));
     let page = get(&elsewhere, "/mail/1/2").await;
     assert!(page.contains("21. Sept. 2020, 23:13"), "{page}");
-    assert!(post(&world, "/mail/settings", &bob, "zone=Nowhere/City").await.body.contains("There is no time zone") || get(&bob, "/mail/settings").await.contains("Asia/Tokyo"));
+    assert!(
+        post(&world, "/mail/settings", &bob, "zone=Nowhere/City").await.body.contains("There is no time zone")
+            || get(&bob, "/mail/settings").await.contains("Asia/Tokyo")
+    );
     let choose = ask(&world, request(Method::POST, "/language", &bob, "language=en&back=/mail/settings")).await;
     assert!(choose.cookie.contains("language=en") && get(&elsewhere, "/mail/settings").await.contains("lang=\"en\""));
 }
@@ -333,7 +382,8 @@ async fn folders_lie_within_others_and_judgements_are_kept() {
     post(&world, "/mail/folders", &bob, "order=rename&folder=16&name=Clients&within=18").await;
     // Not into one of its own.
     post(&world, "/mail/folders", &bob, "order=rename&folder=18&name=Old&within=17").await;
-    let names = || world.context.store.read(|r| r.folders(r.account(BOB)?.unwrap().0)).unwrap().into_iter().map(|(_, name, _)| name).skip(5).collect::<Vec<_>>();
+    let names =
+        || world.context.store.read(|r| r.folders(r.account(BOB)?.unwrap().0)).unwrap().into_iter().map(|(_, name, _)| name).skip(5).collect::<Vec<_>>();
     assert_eq!(names(), ["Old/Clients", "Old/Clients/Berlin", "Old"]);
     assert!(get("/mail/17").await.contains("within-2"));
     let judged = |world: &World| {
@@ -359,7 +409,9 @@ async fn what_was_searched_for_is_marked_and_programs_that_fetched_are_named() {
     let record = pillarbox_store::LedgerRecord {
         recipients: vec![BOB.into()],
         detail: "Reception PC".into(),
-        messages: vec![world.context.store.read(|r| Ok(r.entries(r.account(BOB)?.unwrap().0, pillarbox_store::FolderId::INBOX, 0, 1)?[0].1.message.0)).unwrap()],
+        messages: vec![
+            world.context.store.read(|r| Ok(r.entries(r.account(BOB)?.unwrap().0, pillarbox_store::FolderId::INBOX, 0, 1)?[0].1.message.0)).unwrap(),
+        ],
         ..pillarbox_store::LedgerRecord::new(clock::now(), pillarbox_store::Fate::Collected, pillarbox_store::ShortCode(7))
     };
     world.context.store.note(record);

@@ -230,11 +230,7 @@ fn the_tables_name_every_route() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_in_every_role_and_method() {
     let world = world().await;
-    let cookies = [
-        (Role::Nobody, String::new()),
-        (Role::Worker, cookie(&world, Role::Worker).await),
-        (Role::Owner, cookie(&world, Role::Owner).await),
-    ];
+    let cookies = [(Role::Nobody, String::new()), (Role::Worker, cookie(&world, Role::Worker).await), (Role::Owner, cookie(&world, Role::Owner).await)];
     for (path, least) in PAGES {
         for (role, cookie) in &cookies {
             let answer = ask(&world, request(Method::GET, path, cookie, "")).await;
@@ -670,7 +666,11 @@ async fn the_network_is_changed_and_the_new_address_confirmed_where_it_is() {
     let page = ask(&world, request(Method::GET, "/network", &owner, "")).await.body;
     assert!(page.contains("Use this address") && !page.contains("Yes, keep it"), "{page}");
     let wrong = post(&world, "/network", &owner, "order=cable&address=192.168.1.7/24&gateway=10.0.0.1").await;
-    assert!(wrong.status == StatusCode::BAD_REQUEST && wrong.body.contains("must be another address") && wrong.body.contains("value=\"192.168.1.7/24\""), "{}", wrong.body);
+    assert!(
+        wrong.status == StatusCode::BAD_REQUEST && wrong.body.contains("must be another address") && wrong.body.contains("value=\"192.168.1.7/24\""),
+        "{}",
+        wrong.body
+    );
     assert!(read("network/10-owner.network").is_none());
     let page = post(&world, "/network", &owner, "order=cable&address=192.168.1.7/24&gateway=192.168.1.1&servers=9.9.9.9").await.body;
     assert!(page.contains("http://192.168.1.7/network") && page.contains("unless you confirm") && !page.contains("Yes, keep it"), "{page}");
@@ -692,7 +692,10 @@ async fn the_network_is_changed_and_the_new_address_confirmed_where_it_is() {
     assert!(post(&world, "/network", &owner, "order=wireless&ssid=Caf%C3%A9&password=eight+%22letters%22&country=de").await.body.contains("joins the Wi-Fi"));
     assert!(read("wifi.conf").unwrap().contains("country=DE\nnetwork={\n  ssid=436166c3a9\n  psk=\"eight \"letters\"\"\n"));
     assert!(post(&world, "/network", &owner, "order=name&name=Post").await.body.contains("has its new name") && read("hostname").as_deref() == Some("post\n"));
-    assert!(post(&world, "/network", &owner, "order=zone&zone=Europe/Berlin").await.body.contains("time zone is set") && read("zone").as_deref() == Some("Europe/Berlin\n"));
+    assert!(
+        post(&world, "/network", &owner, "order=zone&zone=Europe/Berlin").await.body.contains("time zone is set")
+            && read("zone").as_deref() == Some("Europe/Berlin\n")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -733,7 +736,9 @@ async fn the_internet_sees_webmail_when_it_may_and_the_owners_pages_only_when_th
     let world = world().await;
     let owner = cookie(&world, Role::Owner).await;
     let from_outside = async |path: &str| ask_from(&world, "203.0.113.9", request(Method::GET, path, &owner, "")).await.status == StatusCode::OK;
-    for (everywhere, owner_too, webmail, home) in [(false, false, false, false), (true, false, true, false), (true, true, true, true), (false, true, true, true)] {
+    for (everywhere, owner_too, webmail, home) in
+        [(false, false, false, false), (true, false, true, false), (true, true, true, true), (false, true, true, true)]
+    {
         world.change_config(|config| (config.web.from_everywhere, config.web.owner_from_everywhere) = (everywhere, owner_too));
         assert_eq!((from_outside("/mail/1").await, from_outside("/programs").await), (webmail, webmail), "{everywhere} {owner_too}");
         for path in ["/home", "/people", "/log", "/people/bob@box.test", "/metrics"] {

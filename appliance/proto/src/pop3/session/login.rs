@@ -17,8 +17,7 @@ impl Session {
     /// RFC 2449 §5.
     pub(super) fn capa(&mut self) {
         self.ok("This server can");
-        let mut lines: Vec<String> =
-            ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "UTF8"].map(String::from).to_vec();
+        let mut lines: Vec<String> = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "UTF8"].map(String::from).to_vec();
         lines.push(match self.config.expire {
             Expire::Never => "EXPIRE NEVER".into(),
             Expire::Days(days) => format!("EXPIRE {days}"),

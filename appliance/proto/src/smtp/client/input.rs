@@ -100,8 +100,7 @@ fn enhanced(text: &str, code: u16) -> Option<(Enhanced, &str)> {
     let mut numbers = word.split('.');
     let class: u8 = numbers.next()?.parse().ok()?;
     let (subject, detail) = (number(numbers.next()?)?, number(numbers.next()?)?);
-    (numbers.next().is_none() && u16::from(class) == code / 100 && matches!(class, 2 | 4 | 5))
-        .then_some((Enhanced(class, subject, detail), rest))
+    (numbers.next().is_none() && u16::from(class) == code / 100 && matches!(class, 2 | 4 | 5)).then_some((Enhanced(class, subject, detail), rest))
 }
 
 fn number(text: &str) -> Option<u16> {

@@ -13,6 +13,4 @@ mod tests;
 mod types;
 
 pub use session::Session;
-pub use types::{
-    Action, Config, Failure, Login, Mailing, Peer, Report, Stage, StartTls, Target, Timeouts, TranscriptLine,
-};
+pub use types::{Action, Config, Failure, Login, Mailing, Peer, Report, Stage, StartTls, Target, Timeouts, TranscriptLine};

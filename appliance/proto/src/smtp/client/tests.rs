@@ -120,7 +120,8 @@ const MODERN: &str = "
 
 #[test]
 fn mixed_outcomes_and_a_second_message_on_the_same_connection() {
-    let script = format!("{MODERN}
+    let script = format!(
+        "{MODERN}
         C: MAIL FROM:<ann@box.example> SIZE=20
         C: RCPT TO:<a@x>
         C: RCPT TO:<b@x>
@@ -153,7 +154,8 @@ fn mixed_outcomes_and_a_second_message_on_the_same_connection() {
         C: .
         S: 554 no recipients
         C: QUIT
-        S: 221 bye");
+        S: 221 bye"
+    );
     let mailings = vec![mailing(&["a@x", "b@x", "c@x"]), mailing(&["d@x"]), mailing(&["e@x"])];
     let (reports, failure) = play(Session::new(config(), false, Instant::now()), mailings, &script);
     assert_eq!(failure, None);
@@ -163,7 +165,8 @@ fn mixed_outcomes_and_a_second_message_on_the_same_connection() {
 
 #[test]
 fn a_refused_sender_settles_everybody() {
-    let script = format!("{MODERN}
+    let script = format!(
+        "{MODERN}
         C: MAIL FROM:<ann@box.example> SIZE=20
         C: RCPT TO:<a@x>
         C: RCPT TO:<b@x>
@@ -173,7 +176,8 @@ fn a_refused_sender_settles_everybody() {
         S: 503 no sender
         S: 503 no sender
         C: QUIT
-        S: 221 bye");
+        S: 221 bye"
+    );
     let (reports, _) = play(Session::new(config(), false, Instant::now()), vec![mailing(&["a@x", "b@x"])], &script);
     assert_eq!(codes(&reports[0]), [Some(550), Some(550)]);
 }
@@ -203,7 +207,8 @@ fn a_question_sends_nothing() {
 
 #[test]
 fn delivery_notices_are_asked_for_where_the_server_knows_them() {
-    let script = format!("{MODERN}
+    let script = format!(
+        "{MODERN}
         C: MAIL FROM:<ann@box.example> SIZE=20 BODY=8BITMIME RET=HDRS ENVID=a+2Bb
         C: RCPT TO:<a@x> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+3D@x
         C: RCPT TO:<b@x> NOTIFY=NEVER
@@ -218,7 +223,8 @@ fn delivery_notices_are_asked_for_where_the_server_knows_them() {
         C: .
         S: 250 done
         C: QUIT
-        S: 221 bye");
+        S: 221 bye"
+    );
     let mut wanted = mailing(&["a@x", "b@x"]);
     (wanted.body, wanted.ret, wanted.envid) = (Body::EightBitMime, Some(Ret::Headers), Some("a+b".into()));
     wanted.recipients[0].notify = Some(Notify { success: true, failure: false, delay: true });
@@ -290,14 +296,16 @@ fn logging_in_happens_under_tls_only() {
 
 #[test]
 fn ends_at_any_point_leave_what_was_settled() {
-    let begun = format!("{MODERN}
+    let begun = format!(
+        "{MODERN}
         C: MAIL FROM:<ann@box.example> SIZE=20
         C: RCPT TO:<a@x>
         C: RCPT TO:<b@x>
         C: DATA
         S: 250 ok
         S: 550 no
-        S: 250 ok");
+        S: 250 ok"
+    );
     let two = || vec![mailing(&["a@x", "b@x"])];
     let session = || Session::new(config(), false, Instant::now());
     let (reports, failure) = play(session(), two(), &begun);

@@ -38,11 +38,7 @@ impl Session {
             "LOGIN" => Exchange::LoginUser,
             "" => return self.say(&replies::bad_argument("AUTH takes a mechanism: PLAIN or LOGIN")),
             _ => {
-                return self.say(&Reply::new(
-                    504,
-                    Enhanced(5, 5, 4),
-                    "This mechanism is not offered; use PLAIN or LOGIN",
-                ));
+                return self.say(&Reply::new(504, Enhanced(5, 5, 4), "This mechanism is not offered; use PLAIN or LOGIN"));
             }
         };
         match (initial.trim(), &exchange) {
@@ -94,21 +90,12 @@ impl Session {
         match exchange {
             Exchange::Plain => match plain(&text) {
                 Some(credentials) => self.check_credentials(credentials),
-                None => self.say(&Reply::new(
-                    501,
-                    Enhanced(5, 5, 2),
-                    "PLAIN needs user name and password, separated by NUL",
-                )),
+                None => self.say(&Reply::new(501, Enhanced(5, 5, 2), "PLAIN needs user name and password, separated by NUL")),
             },
             Exchange::LoginUser => self.prompt(Exchange::LoginPassword { user: text }, LOGIN_PASSWORD),
             Exchange::LoginPassword { user } => {
                 let password = Secret::new(text);
-                self.check_credentials(Credentials {
-                    mechanism: "LOGIN",
-                    authorization: String::new(),
-                    user,
-                    password,
-                });
+                self.check_credentials(Credentials { mechanism: "LOGIN", authorization: String::new(), user, password });
             }
         }
     }
@@ -135,7 +122,6 @@ fn plain(text: &str) -> Option<Credentials> {
     let mut parts = text.split('\0');
     let (authorization, user, password) = (parts.next()?, parts.next()?, parts.next()?);
     let password = Secret::new(password.to_string());
-    let credentials =
-        Credentials { mechanism: "PLAIN", authorization: authorization.to_string(), user: user.to_string(), password };
+    let credentials = Credentials { mechanism: "PLAIN", authorization: authorization.to_string(), user: user.to_string(), password };
     parts.next().is_none().then_some(credentials)
 }

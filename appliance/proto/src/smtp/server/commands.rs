@@ -134,9 +134,7 @@ fn moves_mail(verb: Verb) -> bool {
 }
 
 fn help() -> Reply {
-    let lines = [
-        "This server understands EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH QUIT",
-        "Write to postmaster if mail does not get through",
-    ];
+    let lines =
+        ["This server understands EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH QUIT", "Write to postmaster if mail does not get through"];
     Reply { code: 214, enhanced: Some(Enhanced(2, 0, 0)), lines: lines.map(String::from).to_vec() }
 }

@@ -148,8 +148,7 @@ mod tests {
 
     #[test]
     fn received_fields_are_counted_in_the_header_section_only() {
-        let message =
-            b"Received: a\r\nRECEIVED : b\r\n received: folded\r\nReceived-SPF: no\r\nReceive\r\nReceived\r\n\
+        let message = b"Received: a\r\nRECEIVED : b\r\n received: folded\r\nReceived-SPF: no\r\nReceive\r\nReceived\r\n\
             X: Received:\r\nreceived:\r\n\r\nReceived: body\r\n";
         for piece in 1..message.len() {
             let mut hops = Hops::default();

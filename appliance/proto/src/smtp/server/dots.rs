@@ -132,12 +132,7 @@ mod tests {
         for (wire, content, strays) in table {
             for piece in 1..=wire.len() {
                 let decoded = decode(wire, piece);
-                assert_eq!(
-                    decoded,
-                    Some((content.to_vec(), strays, Vec::new())),
-                    "{:?} by {piece}",
-                    wire.escape_ascii()
-                );
+                assert_eq!(decoded, Some((content.to_vec(), strays, Vec::new())), "{:?} by {piece}", wire.escape_ascii());
             }
         }
     }

@@ -75,20 +75,12 @@ pub fn too_many_messages(config: &Config) -> Reply {
 }
 
 pub fn too_many_logins(config: &Config) -> Reply {
-    Reply::new(
-        421,
-        Enhanced(4, 7, 0),
-        format!("{} saw too many failed logins; closing the connection", config.hostname),
-    )
+    Reply::new(421, Enhanced(4, 7, 0), format!("{} saw too many failed logins; closing the connection", config.hostname))
 }
 
 pub fn too_many_recipients(most: usize) -> Reply {
     // RFC 5321 §4.5.3.1.10: 452, so that the peer sends the rest in another transaction.
-    Reply::new(
-        452,
-        Enhanced(4, 5, 3),
-        format!("A message can have {most} recipients here; send to the others separately"),
-    )
+    Reply::new(452, Enhanced(4, 5, 3), format!("A message can have {most} recipients here; send to the others separately"))
 }
 
 pub fn too_big(most: u64) -> Reply {
@@ -142,14 +134,10 @@ pub fn needs_smtputf8() -> Reply {
 
 pub fn bad_parameter(error: ParamError) -> Reply {
     match error {
-        ParamError::Unknown(name) => Reply::new(
-            555,
-            Enhanced(5, 5, 4),
-            format!("The parameter {} is not known here", name.chars().take(40).collect::<String>()),
-        ),
-        ParamError::Bad(name) => {
-            bad_argument(format!("The parameter {name} has no valid value, or stands there twice"))
+        ParamError::Unknown(name) => {
+            Reply::new(555, Enhanced(5, 5, 4), format!("The parameter {} is not known here", name.chars().take(40).collect::<String>()))
         }
+        ParamError::Bad(name) => bad_argument(format!("The parameter {name} has no valid value, or stands there twice")),
     }
 }
 

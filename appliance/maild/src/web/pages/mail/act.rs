@@ -12,8 +12,8 @@ use crate::context::fresh_code;
 use crate::mail::preferences::PICTURES_FROM;
 use crate::msa::Refusal;
 use crate::web::pages::is_own;
-use crate::web::{later, oneclick};
 use crate::web::session::{Person, Visit};
+use crate::web::{later, oneclick};
 
 /// Characters of a folder's name.
 const NAME: usize = 60;
@@ -239,7 +239,13 @@ mod tests {
         assert_eq!((parse_id("1"), parse_id("a.b"), parse_id("1.-5")), (None, None, None));
         assert_eq!(parse_undo("4:57-58:1"), Some((FolderId(4), vec![57, 58], FolderId(1))));
         assert_eq!((parse_undo(""), parse_undo("4:9-8:1"), parse_undo("4:1-4000000000:1")), (None, None, None));
-        for (text, is) in [("/mail/1?before=5", "/mail/1?before=5"), ("https://evil.example", "/mail/1"), ("//evil", "/mail/1"), ("/mail//evil.example", "/mail/1"), ("/mail/1\r\nx", "/mail/1")] {
+        for (text, is) in [
+            ("/mail/1?before=5", "/mail/1?before=5"),
+            ("https://evil.example", "/mail/1"),
+            ("//evil", "/mail/1"),
+            ("/mail//evil.example", "/mail/1"),
+            ("/mail/1\r\nx", "/mail/1"),
+        ] {
             assert_eq!(back(text), is);
         }
     }

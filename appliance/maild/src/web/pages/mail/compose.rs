@@ -143,7 +143,15 @@ fn files(structure: &Structure, id: &str) -> Vec<(String, String, String)> {
     structure.attachments().into_iter().map(one).collect()
 }
 
-pub async fn answer_page(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame, letter: Letter, carried: Vec<(String, String, String)>, asks_for_file: bool) -> Response {
+pub async fn answer_page(
+    visit: &Visit,
+    visitor: &Visitor,
+    status: StatusCode,
+    frame: Frame,
+    letter: Letter,
+    carried: Vec<(String, String, String)>,
+    asks_for_file: bool,
+) -> Response {
     let contacts = contacts(&visit.context, visitor.account).await;
     // Base64 makes a third more of a file.
     let limit_octets = visit.context.settings().config.limits.message_octets * 73 / 100;

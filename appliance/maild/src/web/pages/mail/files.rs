@@ -136,7 +136,8 @@ impl Write for Outlet {
 
 /// Reads the message once: its parts lie one behind the other.
 async fn pack(source: &mut Source, parts: Vec<Part>, sender: &mpsc::Sender<Result<Bytes, String>>) -> Result<(), String> {
-    let names = distinct(parts.iter().enumerate().map(|(at, part)| if part.file_name.is_empty() { format!("part-{}", at + 1) } else { part.file_name.clone() }));
+    let names =
+        distinct(parts.iter().enumerate().map(|(at, part)| if part.file_name.is_empty() { format!("part-{}", at + 1) } else { part.file_name.clone() }));
     let mut waiting: Vec<(Extractor, String)> = parts.iter().map(Extractor::new).zip(names).collect();
     let outlet = Outlet::default();
     let mut packer = zip::ZipWriter::new_stream(outlet.clone());

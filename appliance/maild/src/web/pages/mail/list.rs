@@ -106,7 +106,8 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
         true => listed(&visit.context, account, folder, before).await,
         false => {
             let wanted = query.folder.as_ref().and_then(|wanted| {
-                let is_named = |(id, known, _): &&(FolderId, String, _)| folder_name(t, *id, known).to_lowercase() == *wanted || known.to_lowercase() == *wanted;
+                let is_named =
+                    |(id, known, _): &&(FolderId, String, _)| folder_name(t, *id, known).to_lowercase() == *wanted || known.to_lowercase() == *wanted;
                 folders.iter().find(is_named).map(|(id, ..)| *id)
             });
             searched(&visit.context, account, query, wanted).await
@@ -274,4 +275,3 @@ async fn state(context: &Arc<Context>, account: AccountId) -> (u64, u32) {
     });
     read.await.unwrap_or_default()
 }
-

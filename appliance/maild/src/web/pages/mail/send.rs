@@ -7,9 +7,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_proto::address::Address;
-use pillarbox_store::{
-    AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed,
-};
+use pillarbox_store::{AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed};
 
 use super::act::parse_id;
 use super::compose::{WHOLE, answer_page, senders, whole_name};

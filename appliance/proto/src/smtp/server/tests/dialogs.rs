@@ -242,10 +242,7 @@ fn mistakes_are_told_in_words() {
         ("RCPT TO:<ann@box..example>", "501 5.1.3 Bad recipient address: the part after the @ is not a valid domain"),
         ("RCPT TO:<änn@box.example>", "553 5.6.7 ..."),
         ("RCPT TO:<ann@box.example> SIZE=1", "555 5.5.4 The parameter SIZE is not known here"),
-        (
-            "RCPT TO:<ann@box.example> NOTIFY=SOON",
-            "501 5.5.4 The parameter NOTIFY has no valid value, or stands there twice",
-        ),
+        ("RCPT TO:<ann@box.example> NOTIFY=SOON", "501 5.5.4 The parameter NOTIFY has no valid value, or stands there twice"),
         ("RCPT TO: <@a.example,@b.example:ann@box.example>", "250 2.1.5 Recipient ok"),
         ("rcpt to:<POSTMASTER> notify=never orcpt=rfc822;ann@box.example", "250 2.1.5 Recipient ok"),
         ("DATA now", "501 5.5.4 DATA takes no arguments"),
@@ -307,11 +304,7 @@ fn an_international_message_names_its_protocol() {
 
 #[test]
 fn help_is_given() {
-    after_ehlo(
-        mta(),
-        Security::Plain,
-        "C: HELP\nS: 214-2.0.0 This server understands...\nS: 214 2.0.0 Write to postmaster...",
-    );
+    after_ehlo(mta(), Security::Plain, "C: HELP\nS: 214-2.0.0 This server understands...\nS: 214 2.0.0 Write to postmaster...");
 }
 
 #[test]

@@ -7,18 +7,7 @@ const TO_DATA: &str = "C: MAIL FROM:<>\nC: RCPT TO:<ann@box.example>\nC: DATA\nS
 
 #[test]
 fn nothing_but_a_true_end_ends_content() {
-    for end in [
-        r"\n.\n",
-        r"\r.\r",
-        r"\n.\r\n",
-        r"\r\n.\n",
-        r"\r\n.\r",
-        r"\n.\r",
-        r"\r.\n",
-        r"\r.\r\n",
-        r"\r\n.\0\r\n\n",
-        r"\n\n.\r\n",
-    ] {
+    for end in [r"\n.\n", r"\r.\r", r"\n.\r\n", r"\r\n.\n", r"\r\n.\r", r"\n.\r", r"\r.\n", r"\r.\r\n", r"\r\n.\0\r\n\n", r"\n\n.\r\n"] {
         let script = format!(
             r"{TO_DATA}
             c: Subject: x\r\n\r\nbody{end}MAIL FROM:<evil@example.org>\r\nRCPT TO:<ann@box.example>\r\nDATA\r\nspam
@@ -102,9 +91,7 @@ fn a_bare_line_feed_ends_the_session_not_a_command() {
 #[test]
 fn web_requests_end_the_session() {
     for line in ["GET / HTTP/1.1", "POST /x HTTP/1.1", "post / http/1.0"] {
-        let script = format!(
-            "C: {line}\nC: Host: box.example\nC: \nC: MAIL FROM:<>\nS: 554 5.5.1 This is a mail server...\nE: close"
-        );
+        let script = format!("C: {line}\nC: Host: box.example\nC: \nC: MAIL FROM:<>\nS: 554 5.5.1 This is a mail server...\nE: close");
         after_ehlo(mta(), Security::Plain, &script);
     }
 }
@@ -176,9 +163,7 @@ fn limits_of_a_session() {
         + &"S: 250 2.1.5 Recipient ok\n".repeat(3)
         + &"S: 452 4.5.3 A message can have 3 recipients here; send to the others separately\n".repeat(2);
     after_ehlo(mta(), Security::Plain, &many);
-    let errors = "C: X\n".repeat(9)
-        + &"S: 500 ...\n".repeat(6)
-        + "S: 421 4.7.0 box.example saw too many errors; closing the connection\nE: close";
+    let errors = "C: X\n".repeat(9) + &"S: 500 ...\n".repeat(6) + "S: 421 4.7.0 box.example saw too many errors; closing the connection\nE: close";
     after_ehlo(mta(), Security::Plain, &errors);
     // EHLO was the first of eight.
     let commands = "C: NOOP\n".repeat(9)
@@ -186,8 +171,7 @@ fn limits_of_a_session() {
         + "S: 421 4.7.0 box.example saw too many commands without mail; closing the connection\nE: close";
     after_ehlo(mta(), Security::Plain, &commands);
     let message = format!("{TO_DATA}C: .\nM: <> <ann@box.example> \nS: 250 2.0.0 Ok: stored as K7QX\n");
-    let messages = message.repeat(3)
-        + "C: MAIL FROM:<>\nS: 421 4.7.0 box.example takes no more messages in this session; please connect again\nE: close";
+    let messages = message.repeat(3) + "C: MAIL FROM:<>\nS: 421 4.7.0 box.example takes no more messages in this session; please connect again\nE: close";
     after_ehlo(mta(), Security::Plain, &messages);
 }
 

@@ -69,8 +69,7 @@ impl Driver {
     }
 
     fn drive(session: Session, now: Instant) -> Driver {
-        let mut driver =
-            Driver { session: Some(session), now, output: vec![], content: vec![], record: vec![], is_closed: false };
+        let mut driver = Driver { session: Some(session), now, output: vec![], content: vec![], record: vec![], is_closed: false };
         driver.pump();
         driver
     }
