@@ -8,9 +8,9 @@ import subprocess
 import threading
 import time
 
-# The shell is in the test image only.
 # Where the box goes when its owner gives it another address.
 MOVED = "10.0.2.77"
+# The shell is in the test image only.
 PORTS = {"smtp": 25, "submission": 587, "pop3s": 995, "http": 80, "https": 443, "shell": 2323}
 DISK_MB = 1024
 
@@ -84,14 +84,15 @@ class Box:
         self.read_to, self.has_shell = 0, False
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{port}" for name, port in PORTS.items())
         forwards += f",hostfwd=tcp:127.0.0.1:{self.moved}-{MOVED}:80"
+        # "unsafe" is so when this machine loses its power; of a QEMU that is killed, all it took is in the file.
         if self.board == "raspi3b":
             board = ["-M", "raspi3b", "-kernel", os.path.join(self.images, "u-boot-rpi.bin"), "-dtb", os.path.join(self.images, "raspberry-pi-3.dtb"),
-                     "-drive", f"if=sd,format=raw,cache=writethrough,file={self.card}",
+                     "-drive", f"if=sd,format=raw,cache=unsafe,file={self.card}",
                      # Its first serial line is the radio's.
                      "-serial", "null"]
         else:
             board = ["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512", "-nodefaults", "-bios", os.path.join(self.images, "u-boot.bin"),
-                     "-drive", f"if=none,id=d0,format=raw,cache=writethrough,file={self.card}", "-device", "virtio-blk-pci,drive=d0,romfile=",
+                     "-drive", f"if=none,id=d0,format=raw,cache=unsafe,file={self.card}", "-device", "virtio-blk-pci,drive=d0,romfile=",
                      "-device", "virtio-net-pci,netdev=n0,romfile=", "-device", "virtio-rng-pci", "-device", "i6300esb", "-device", "virtio-keyboard-pci"]
         if with_peer:
             board += ["-netdev", f"stream,id=peer,server=on,addr.type=unix,addr.path={self.cable}", "-device", "virtio-net-pci,netdev=peer,romfile="]
@@ -103,42 +104,51 @@ class Box:
              "-watchdog-action", "reset", "-qmp", f"unix:{self.control},server=on,wait=off"],
             stdout=subprocess.DEVNULL, stderr=self.complaints)
 
+    @contextlib.contextmanager
+    def qemu(self):
+        """QEMU's own control line: what it yields gives one order and waits until it is carried out."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(30)
+            # QEMU makes it a moment after it was started.
+            end = time.monotonic() + 30
+            while control.connect_ex(self.control) and time.monotonic() < end:
+                time.sleep(0.1)
+            answers = control.makefile("r", encoding="utf-8")
+
+            def order(what, **arguments):
+                control.sendall(json.dumps({"execute": what, "arguments": arguments}).encode() + b"\n")
+                for line in answers:
+                    answer = json.loads(line)
+                    # Besides, it greets and tells of events.
+                    if "error" in answer:
+                        raise RuntimeError(answer["error"]["desc"])
+                    if "return" in answer:
+                        return
+                raise RuntimeError("QEMU ended")
+
+            order("qmp_capabilities")
+            yield order
+
     def plug_in_the_network(self):
         """For the Raspberry Pi, when its kernel starts: QEMU's USB controller tells of a device at the moment it is plugged in and
         never again, and of one that is there earlier U-Boot hears and Linux does not."""
-        add = {"execute": "device_add", "arguments": {"driver": "usb-net", "netdev": "n0", "id": "network"}}
-        with socket.socket(socket.AF_UNIX) as control:
-            control.settimeout(30)
-            control.connect(self.control)
-            control.sendall(b'{"execute": "qmp_capabilities"}\n' + json.dumps(add).encode() + b"\n")
-            said = b""
-            while said.count(b'"return"') < 2:
-                piece = control.recv(65536)
-                said += piece
-                if not piece or b'"error"' in said:
-                    raise RuntimeError(said.decode())
+        with self.qemu() as order:
+            order("device_add", driver="usb-net", netdev="n0", id="network")
 
     @contextlib.contextmanager
     def button(self):
         """Holds the reset button for as long as the block runs."""
         let_go = threading.Event()
 
-        def press(is_down):
-            key = {"type": "key", "data": {"down": is_down, "key": {"type": "qcode", "data": "undo"}}}
-            return json.dumps({"execute": "input-send-event", "arguments": {"events": [key]}}).encode() + b"\n"
-
         def hold():
-            with socket.socket(socket.AF_UNIX) as control:
-                # QEMU makes it a moment after it was started.
-                while control.connect_ex(self.control) and not let_go.wait(0.1):
-                    pass
-                control.sendall(b'{"execute": "qmp_capabilities"}\n')
+            with self.qemu() as order:
+                def press(is_down):
+                    order("input-send-event", events=[{"type": "key", "data": {"down": is_down, "key": {"type": "qcode", "data": "undo"}}}])
+
                 # Before its driver runs a keyboard tells nobody: so it says again and again that it is held.
                 while not let_go.wait(0.2):
-                    control.sendall(press(True))
-                control.sendall(press(False))
-                # Until QEMU has read it.
-                time.sleep(0.5)
+                    press(True)
+                press(False)
 
         holding = threading.Thread(target=hold)
         holding.start()
