@@ -204,8 +204,9 @@ class Box:
         self.machine.wait()
 
     def stop(self):
-        if self.machine and self.machine.poll() is None:
+        if self.machine:
             self.pull_the_plug()
+            self.complaints.close()
 
     def copy_data(self):
         """A copy of the data partition; while the box runs it is of no use."""
