@@ -213,21 +213,22 @@ impl Started<'_> {
             text.push_str(&format!("  {address:<28}  {password}\n"));
         }
         let bob = format!("bob@{DOMAIN}");
+        // Whoever came here by cargo has no program of that name on their path.
+        let program = std::env::current_exe().unwrap_or_else(|_| "pillarbox".into());
+        let command = format!("{} --config {}", program.display(), self.file.display());
         text.push_str(&format!(
             "\nOpen http://localhost:{} in a browser and sign in as {user}: she is the owner.\n\
              \nTry it in another terminal:\n\
              \n  # Fetch Ann's first message over TLS\n  curl --cacert {ca} --user {user}:{password} pop3s://localhost:{}/1\n\
              \n  # Send a message to Ann as another server would\n  printf 'Subject: Hello\\r\\n\\r\\nIt works.\\r\\n' | curl --url smtp://localhost:{} --mail-from someone@example.net --mail-rcpt {user} --upload-file -\n\
              \n  # Send a message from Ann to Bob as a mail program would\n  printf 'From: {user}\\r\\nTo: {bob}\\r\\nSubject: Hello\\r\\n\\r\\nHello Bob.\\r\\n' | curl --ssl-reqd --cacert {ca} --user {user}:{password} --url smtp://localhost:{} --mail-from {user} --mail-rcpt {bob} --upload-file -\n\
-             \n  # Mail to other servers is held in this demo; see it\n  pillarbox --config {} queue list\n\
-             \n  # Ask what happened\n  pillarbox --config {} ledger find --address {user}\n\
+             \n  # Mail to other servers is held in this demo; see it\n  {command} queue list\n\
+             \n  # Ask what happened\n  {command} ledger find --address {user}\n\
              \nCtrl-C ends it.",
             port(Service::Http),
             port(Service::Pop3s),
             port(Service::Smtp),
             port(Service::Submission),
-            self.file.display(),
-            self.file.display(),
         ));
         text
     }
