@@ -4,9 +4,11 @@ import os
 import poplib
 import re
 import smtplib
+import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -128,9 +130,11 @@ class Owner:
 
 def live():
     """Runs a file's tests in their order; what comes after a failure would only be its echo."""
-    try:
-        unittest.main(verbosity=2, failfast=True)
-    finally:
-        print("\nFigures (under emulation):")
-        for name, value in figures.items():
-            print(f"  {name}: {value}")
+    program = unittest.main(verbosity=2, failfast=True, exit=False)
+    print("\nFigures (under emulation):")
+    for name, value in figures.items():
+        print(f"  {name}: {value}")
+    if not program.result.wasSuccessful():
+        print(f"The cards, and what the boxes said, lie in {FOLDER}")
+        sys.exit(1)
+    shutil.rmtree(FOLDER)

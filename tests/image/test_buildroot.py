@@ -4,12 +4,11 @@ import os
 import smtplib
 import ssl
 import subprocess
-import tempfile
 import time
 import unittest
 
 from box import Box
-from office import ANN, BOB, IMAGES, SETUP, Owner, page, send, subjects
+from office import ANN, BOB, FOLDER, IMAGES, SETUP, Owner, live, page, send, subjects, tell
 
 WIFI = "ssid = Office\npassword = wireless secret\ncountry = DE\n"
 
@@ -17,10 +16,10 @@ WIFI = "ssid = Office\npassword = wireless secret\ncountry = DE\n"
 @unittest.skipUnless(glob.glob(os.path.join(IMAGES, "*-virt.img")), "image/build virt was not run")
 class BuildrootsBox(unittest.TestCase):
     def test_mail_goes_in_and_out_and_stays_when_the_plug_is_pulled(self):
-        box = Box(IMAGES, tempfile.mkdtemp(prefix="pillarbox-virt-"), [("pillarbox-setup.toml", SETUP), ("pillarbox-wifi.txt", WIFI)], "virt")
+        box = Box(IMAGES, os.path.join(FOLDER, "card"), [("pillarbox-setup.toml", SETUP), ("pillarbox-wifi.txt", WIFI)], "virt")
         self.addCleanup(box.stop)
         box.start(with_peer=True)
-        print(f"    power-on to the SMTP banner: {box.banner():.1f} s", flush=True)
+        tell("Buildroot's, power-on to the SMTP banner, seconds", round(box.banner(), 1))
         send(box, "from outside")
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -38,13 +37,13 @@ class BuildrootsBox(unittest.TestCase):
         self.assertIn("running", told)
         peer = subprocess.run([os.environ["PILLARBOX_CABLE"], box.cable, BOB[0], "over the cable"], capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual(peer.returncode, 0, peer.stdout + peer.stderr)
-        print("    a peer on the cable: " + " · ".join(peer.stdout.splitlines()[:2]), flush=True)
+        tell("Buildroot's, a peer on the cable", " · ".join(peer.stdout.splitlines()[:2]))
         self.assertNotIn("pillarbox-setup.toml", box.boot_files())
         box.pull_the_plug()
         is_clean, said = box.data_is_clean()
         self.assertTrue(is_clean, said)
         box.start()
-        print(f"    again, after the plug was pulled: {box.banner():.1f} s", flush=True)
+        tell("Buildroot's, again after the plug was pulled, seconds", round(box.banner(), 1))
         self.assertEqual(sorted(subjects(box)), ["from a colleague", "from outside", "over the cable"])
         # As it came: with this system's own small tools, not with Debian's.
         box.pull_the_plug()
@@ -63,4 +62,4 @@ class BuildrootsBox(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    live()

@@ -1,16 +1,15 @@
 """A card in an (emulated) Raspberry Pi 3, from where the board's firmware hands over: U-Boot as it is made for Raspberry Pis, the
 card's own controller, the hybrid partition table, the board's description. No emulator runs the firmware itself."""
 import os
-import tempfile
 import unittest
 
 from box import Box
-from office import IMAGES, SETUP, live, send, shell, subjects, tell
+from office import FOLDER, IMAGES, SETUP, live, send, shell, subjects, tell
 
 
 class Raspberry(unittest.TestCase):
     def test_a_card_starts_a_raspberry_pi_3(self):
-        box = Box(IMAGES, tempfile.mkdtemp(prefix="pillarbox-raspberry-"), [("pillarbox-setup.toml", SETUP)], machine="raspi3b")
+        box = Box(IMAGES, os.path.join(FOLDER, "card"), [("pillarbox-setup.toml", SETUP)], machine="raspi3b")
         self.addCleanup(box.stop)
         box.start()
         box.says(r"pillarbox: slot A", 300)
