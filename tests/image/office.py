@@ -3,8 +3,8 @@ import contextlib
 import os
 import poplib
 import re
-import smtplib
 import shutil
+import smtplib
 import socket
 import ssl
 import subprocess
@@ -130,10 +130,12 @@ class Owner:
 
 def live():
     """Runs a file's tests in their order; what comes after a failure would only be its echo."""
-    program = unittest.main(verbosity=2, failfast=True, exit=False)
-    print("\nFigures (under emulation):")
-    for name, value in figures.items():
-        print(f"  {name}: {value}")
+    try:
+        program = unittest.main(verbosity=2, failfast=True, exit=False)
+    finally:
+        print("\nFigures (under emulation):")
+        for name, value in figures.items():
+            print(f"  {name}: {value}")
     if not program.result.wasSuccessful():
         print(f"The cards, and what the boxes said, lie in {FOLDER}")
         sys.exit(1)

@@ -234,6 +234,11 @@ class Life(unittest.TestCase):
                 card.seek(place)
                 card.write(bytes(4 << 20))
         box.start()
+        # A touch is no wish here either.
+        with box.button():
+            box.says(r"the reset button is held", 400)
+            time.sleep(3)
+        box.says(r"nothing is removed", 120)
         box.says(r"keeps the mail can't be read", 400)
         self.assertIn("part of the card", page(box, "/"))
         box.pull_the_plug()
@@ -246,7 +251,7 @@ class Life(unittest.TestCase):
         box.banner()
         self.assertTrue(self.is_anybodys())
         self.assertEqual(shell(box, "systemctl --failed --no-legend --plain")[1].strip(), "")
-        tell("the button", "held and let go it resets, also a card without readable data")
+        tell("the button", "held and let go it resets, also a card without readable data; touched it does not")
 
 
 if __name__ == "__main__":
