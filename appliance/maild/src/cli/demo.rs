@@ -195,7 +195,7 @@ impl Started<'_> {
 
     fn table(&self) -> String {
         let (ca, port) = (self.config.tls_files().0, |s| self.port(s));
-        let (ca, (user, password)) = (ca.display(), &self.people[0]);
+        let (ca, (user, password)) = (shell_word(&ca), &self.people[0]);
         let mut text = format!("Pillarbox is running on this machine, in {}.\n\n", self.folder.display());
         for (service, what) in [
             (Service::Smtp, "mail from other servers (SMTP, STARTTLS)"),
@@ -215,7 +215,7 @@ impl Started<'_> {
         let bob = format!("bob@{DOMAIN}");
         // Whoever came here by cargo has no program of that name on their path.
         let program = std::env::current_exe().unwrap_or_else(|_| "pillarbox".into());
-        let command = format!("{} --config {}", program.display(), self.file.display());
+        let command = format!("{} --config {}", shell_word(&program), shell_word(self.file));
         text.push_str(&format!(
             "\nOpen http://localhost:{} in a browser and sign in as {user}: she is the owner.\n\
              \nTry it in another terminal:\n\
@@ -231,5 +231,26 @@ impl Started<'_> {
             port(Service::Submission),
         ));
         text
+    }
+}
+
+/// A path as a POSIX shell takes it for one word (XCU 2.2.2): as it is, or in single quotes where it holds more than letters, digits and `/._-`.
+fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = path.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c));
+    if is_plain { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_path_is_one_word_for_the_shell() {
+        for path in ["/tmp/pillarbox/target/pillarbox", "/srv/my mail/it's $HOME; `id` \"here\"/pillarbox"] {
+            let said = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", shell_word(Path::new(path)))).output().unwrap();
+            assert_eq!(String::from_utf8(said.stdout).unwrap(), path);
+        }
+        assert_eq!(shell_word(Path::new("/tmp/.tmpQx/pillarbox.toml")), "/tmp/.tmpQx/pillarbox.toml");
     }
 }
