@@ -13,7 +13,7 @@ use crate::blob::{self, BlobReader, Spool};
 use crate::env::{self, Access, Options, Shared, Space};
 use crate::error::{Error, Result};
 use crate::ledger::{Fate, LedgerRecord};
-use crate::reader::{Content, Reader};
+use crate::read::{Content, Reader};
 use crate::write::{self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, QueueOrder, Retention, Settlement, Updated, Work, Write};
 
 /// Longest wait for more writes to share a commit.

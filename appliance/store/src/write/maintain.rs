@@ -4,7 +4,7 @@ use crate::directory::MailboxPolicy;
 use crate::error::{Error, Result};
 use crate::key::{AccountId, DayKey, FolderId, FolderKey, LedgerId, MailKey, MessageId, TermKey};
 use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
-use crate::reader::LEDGER_BLOCK;
+use crate::read::LEDGER_BLOCK;
 
 use super::Work;
 use super::change::PURGE;
