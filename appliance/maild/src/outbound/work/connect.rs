@@ -1,0 +1,187 @@
+//! From a destination to a connection: its hosts one after the other, until one can be used or the reason is known why none can.
+
+use std::collections::VecDeque;
+
+use pillarbox_proto::reply::{Enhanced, Reply};
+use pillarbox_proto::smtp::client::{Failure, Stage};
+use pillarbox_store::Route;
+
+use super::Worker;
+use crate::outbound::endpoint::{Heed, Known};
+use crate::outbound::schedule::Outcome;
+use crate::outbound::sts::Policy;
+use crate::outbound::tls::Security;
+use crate::outbound::transport::{Connection, Endpoint, Trouble};
+use crate::outbound::way::{Hosts, NoWay};
+use crate::outbound::{Way, owner};
+
+/// Connections tried in one attempt: a destination with many dead hosts must not keep a worker for an hour.
+const TRIES: usize = 10;
+/// Seconds that further hosts get to be reached, after the first one was not.
+const FURTHER_CONNECT: u64 = 10;
+
+/// The endpoints of a batch, looked up as they are needed.
+pub(super) struct Endpoints {
+    hosts: VecDeque<String>,
+    hosts_proven: bool,
+    policy: Option<Policy>,
+    pub(super) current: VecDeque<Endpoint>,
+    /// Connections tried.
+    tried: usize,
+    /// Why the last one was of no use, and whether every one so far said never.
+    pub(super) last: Option<String>,
+    all_said_never: bool,
+    pub(super) transcript: Vec<String>,
+}
+
+impl Worker<'_> {
+    /// The next connection that comes about, or what to do when none does.
+    pub(super) async fn connect(&mut self, domain: &str, way: &Way, heed: Heed, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
+        if endpoints.is_none() {
+            *endpoints = Some(self.endpoints(domain, way, heed).await?);
+        }
+        let Some(endpoints) = endpoints else { return Err(Outcome::Deferred { reason: "4.3.0 no endpoints".into() }) };
+        let settings = self.context.settings();
+        loop {
+            let next = if endpoints.tried < TRIES { endpoints.current.pop_front() } else { None };
+            let Some(endpoint) = next else {
+                let Some(host) = endpoints.hosts.pop_front().filter(|_| endpoints.tried < TRIES) else {
+                    let reason = endpoints.last.clone().unwrap_or_else(|| format!("4.4.4 {domain} has no host that can be used"));
+                    return Err(match endpoints.all_said_never && endpoints.last.is_some() {
+                        true => Outcome::Refused { reply: reason },
+                        false => Outcome::Deferred { reason },
+                    });
+                };
+                self.endpoints_of(&host, way, heed, endpoints).await;
+                continue;
+            };
+            endpoints.tried += 1;
+            let shown = endpoint.clone();
+            let hello = settings.config.hostname();
+            let mut limits = settings.config.outbound.clone();
+            if endpoints.tried > 1 {
+                // A destination whose first host is silent is often silent as a whole.
+                limits.connect = limits.connect.min(FURTHER_CONNECT);
+            }
+            match Connection::open(endpoint, &hello, self.outbound().tls.clone(), &limits).await {
+                Ok(connection) => {
+                    // It was there: whatever follows, "never" is not what all of them said.
+                    endpoints.all_said_never = false;
+                    return Ok(connection);
+                }
+                Err((trouble, said)) => {
+                    endpoints.transcript.push(format!("* {shown}"));
+                    endpoints.transcript.extend(said);
+                    let (reason, says_never) = describe(&trouble, &shown);
+                    endpoints.transcript.push(format!("* {reason}"));
+                    if let (Way::Route(name, route), Some(fault)) = (way, login_fault(&trouble, &reason)) {
+                        self.hold_route(name, route, &fault).await;
+                        return Err(Outcome::LoginRefused { reason: fault });
+                    }
+                    // TLS that was only offered and does not work: plain, as if it had not been offered (RFC 7435).
+                    if matches!(trouble, Trouble::Tls(_)) && shown.security == Security::Opportunistic {
+                        endpoints.current.push_front(Endpoint { security: Security::Plain, ..shown });
+                    }
+                    endpoints.all_said_never &= says_never;
+                    endpoints.last = Some(reason);
+                }
+            }
+        }
+    }
+
+    async fn endpoints(&self, domain: &str, way: &Way, heed: Heed) -> std::result::Result<Endpoints, Outcome> {
+        let (hosts, policy) = match way {
+            Way::Route(_, route) => (Hosts { names: vec![route.host.clone()], is_proven: false }, None),
+            Way::Direct => {
+                let own = self.context.settings().config.hostname();
+                let hosts = self.outbound().hosts(domain, &own).await.map_err(no_way)?;
+                let policy = match heed {
+                    Heed::Policy => self.outbound().sts_policy(self.context, domain).await,
+                    Heed::Nothing => None,
+                };
+                (hosts, policy)
+            }
+        };
+        Ok(Endpoints {
+            hosts: hosts.names.into(),
+            hosts_proven: hosts.is_proven,
+            policy,
+            current: VecDeque::new(),
+            tried: 0,
+            last: None,
+            all_said_never: true,
+            transcript: Vec::new(),
+        })
+    }
+
+    /// Looks a host up; a host of no use leaves its reason.
+    async fn endpoints_of(&self, host: &str, way: &Way, heed: Heed, endpoints: &mut Endpoints) {
+        let useless = |endpoints: &mut Endpoints, why: String, is_never: bool| {
+            endpoints.transcript.push(format!("* {why}"));
+            endpoints.all_said_never &= is_never;
+            endpoints.last = Some(why);
+        };
+        let known = Known { heed, policy: endpoints.policy.as_ref(), hosts_proven: endpoints.hosts_proven };
+        match self.outbound().endpoints(self.context, host, way, known).await {
+            Ok(found) => endpoints.current.extend(found),
+            Err(NoWay::Never(why)) => useless(endpoints, why, true),
+            Err(NoWay::NotNow(why)) => useless(endpoints, why, false),
+        }
+    }
+
+    /// Nothing goes this way before the owner has acted, and the owner hears of it.
+    async fn hold_route(&self, name: &str, route: &Route, fault: &str) {
+        let now = self.outbound().now().at;
+        let current = self.context.read(|r| r.routes()).await.unwrap_or_default();
+        if current.iter().any(|(n, r)| n == name && !r.fault.is_empty()) {
+            // Another worker met it a moment ago, and told.
+            return;
+        }
+        let held = Route { fault: fault.to_string(), told_at: now, ..route.clone() };
+        let change = pillarbox_store::Change::SetRoute { domain: name.to_string(), route: held };
+        if let Err(error) = self.context.store.change(change).done().await {
+            tracing::error!(%error, "the fault of a provider can't be noted");
+        }
+        tracing::error!(host = route.host, fault, "sending through the provider is stopped until its login works");
+        if let Err(error) = owner::tell_owner(self.context, owner::Message::ProviderLogin { host: &route.host, user: &route.user, reply: fault }).await {
+            tracing::error!(%error, "the owner can't be told");
+        }
+    }
+}
+
+fn no_way(why: NoWay) -> Outcome {
+    match why {
+        NoWay::Never(reply) => Outcome::Refused { reply },
+        NoWay::NotNow(reason) => Outcome::Deferred { reason },
+    }
+}
+
+/// A reply as the ledger keeps it.
+pub fn words(reply: &Reply) -> String {
+    let enhanced = reply.enhanced.map_or(String::new(), |Enhanced(a, b, c)| format!("{a}.{b}.{c} "));
+    format!("{} {enhanced}{}", reply.code, reply.lines.join(" "))
+}
+
+/// Trouble in words with a status code, and whether it is a server's "never".
+pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (String, bool) {
+    match trouble {
+        Trouble::Connect(why) => (format!("4.4.1 connecting to {endpoint}: {why}"), false),
+        Trouble::Tls(why) => (format!("4.7.10 TLS with {endpoint}: {why}"), false),
+        Trouble::Content(why) => (format!("4.3.0 reading the message: {why}"), false),
+        Trouble::Session(Failure::Refused { reply, .. }) => (format!("{} said: {}", endpoint.host, words(reply)), reply.is_permanent()),
+        Trouble::Session(Failure::Broken { stage }) => (format!("4.4.2 the connection to {endpoint} broke while {stage}"), false),
+        Trouble::Session(Failure::TimedOut { stage }) => (format!("4.4.2 {endpoint} was silent for too long while {stage}"), false),
+        Trouble::Session(Failure::NotSmtp { stage }) => (format!("4.5.0 {endpoint} does not speak SMTP ({stage})"), false),
+        Trouble::Session(Failure::NoTls) => (format!("4.7.10 {endpoint} offers no TLS, and mail must not go there without"), false),
+        Trouble::Session(Failure::NoLogin) => (format!("4.7.9 {endpoint} offers no login that can be used"), false),
+    }
+}
+
+/// What only the owner can mend: the provider's answer to our login.
+fn login_fault(trouble: &Trouble, reason: &str) -> Option<String> {
+    match trouble {
+        Trouble::Session(Failure::Refused { stage: Stage::Login, reply }) if reply.is_permanent() => Some(reason.to_string()),
+        Trouble::Session(Failure::NoLogin) => Some(reason.to_string()),
+        _ => None,
+    }
+}

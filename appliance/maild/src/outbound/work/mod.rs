@@ -1,0 +1,295 @@
+//! A worker: one piece of the queue, carried over one connection after another until each recipient has an outcome.
+
+mod connect;
+mod settle;
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use pillarbox_proto::reply::Reply;
+use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
+use pillarbox_proto::smtp::{Body, Notify, Ret};
+use pillarbox_store::{Content, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting};
+
+use super::endpoint::Heed;
+use super::schedule::Outcome;
+use super::transport::{Connection, Source, Trouble};
+use super::{Batch, Outbound, Way};
+use crate::context::Context;
+
+use connect::Endpoints;
+pub use connect::{describe, words};
+
+/// Pause after a fault of our own store, so that it is not met again and again in a tight loop.
+const FAULT_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Some recipients of one message.
+struct Group {
+    message: MessageId,
+    recipients: Vec<(u32, Waiting)>,
+}
+
+/// Works through a batch, and through what else is due for the same destination while the connection is good.
+pub async fn run(context: Arc<Context>, batch: Batch) {
+    let _alive = context.alive();
+    let destination = batch.way.destination(&batch.domain);
+    let mut worker = Worker { context: &context, connection: None, settling: VecDeque::new() };
+    let mut next = Some(batch);
+    while let Some(batch) = next.take() {
+        let domain = batch.domain.clone();
+        worker.batch(batch).await;
+        let is_over = *context.stop().borrow();
+        if !is_over && worker.connection.as_ref().is_some_and(|(_, c)| c.served < worker.limits().messages_per_connection) {
+            next = context.outbound.claim(&context, Some(destination.clone())).await.ok().flatten();
+        }
+        // A connection serves one domain, or all of a route.
+        if next.as_ref().is_some_and(|b| b.domain != domain && matches!(b.way, Way::Direct)) {
+            worker.hang_up().await;
+        }
+    }
+    worker.hang_up().await;
+    worker.settle_all().await;
+    context.outbound.worker_ends(&destination);
+    context.outbound.wake();
+}
+
+struct Worker<'a> {
+    context: &'a Arc<Context>,
+    /// A connection, and whether the destination's TLS policy was heeded for it.
+    connection: Option<(Heed, Connection)>,
+    settling: VecDeque<(Vec<QueueKey>, pillarbox_store::Pending<()>)>,
+}
+
+impl Worker<'_> {
+    fn limits(&self) -> crate::config::Outbound {
+        self.context.settings().config.outbound.clone()
+    }
+
+    fn outbound(&self) -> &Outbound {
+        &self.context.outbound
+    }
+
+    async fn batch(&mut self, batch: Batch) {
+        let limit = self.limits().recipients_per_message;
+        let mut messages: BTreeMap<MessageId, Vec<(u32, Waiting)>> = BTreeMap::new();
+        for (key, waiting) in batch.entries {
+            messages.entry(key.message).or_default().push((key.recipient, waiting));
+        }
+        let mut endpoints: [Option<Endpoints>; 2] = [None, None];
+        for (message, recipients) in messages {
+            let all: Vec<QueueKey> = recipients.iter().map(|(r, _)| QueueKey { message, recipient: *r }).collect();
+            let read = self.context.read(move |r| Ok((r.outgoing(message)?, r.content(message)?))).await;
+            let (outgoing, content) = match read {
+                Ok((Some(outgoing), Some(content))) => (outgoing, content),
+                // Removed by the owner a moment ago.
+                Ok(_) => {
+                    self.outbound().give_back(all);
+                    continue;
+                }
+                Err(error) => {
+                    tracing::error!(%error, message = message.0, "a queued message can't be read");
+                    tokio::time::sleep(FAULT_PAUSE).await;
+                    self.outbound().give_back(all);
+                    continue;
+                }
+            };
+            let (given_up, waiting): (Vec<_>, Vec<_>) = recipients.into_iter().partition(|(_, w)| w.state == QueueState::GivenUp);
+            if !given_up.is_empty() {
+                let outcomes = given_up.iter().map(|_| Outcome::GivenUp).collect();
+                self.settle(&outgoing, &content, Group { message, recipients: given_up }, outcomes, Vec::new()).await;
+            }
+            for chunk in waiting.chunks(limit) {
+                let group = Group { message, recipients: chunk.to_vec() };
+                let heed = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { Heed::Nothing } else { Heed::Policy };
+                let endpoints = &mut endpoints[heed as usize];
+                let (outcomes, transcript) = self.attempt(&batch.domain, &batch.way, heed, endpoints, &outgoing, &content, &group).await;
+                self.settle(&outgoing, &content, group, outcomes, transcript).await;
+            }
+        }
+    }
+
+    /// One attempt for a group of recipients: an outcome for each.
+    #[allow(clippy::too_many_arguments)] // what one attempt needs; a struct for it would only rename it
+    async fn attempt(
+        &mut self,
+        domain: &str,
+        way: &Way,
+        heed: Heed,
+        endpoints: &mut Option<Endpoints>,
+        outgoing: &Outgoing,
+        content: &Content,
+        group: &Group,
+    ) -> (Vec<Outcome>, Vec<String>) {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
+        let mut transcript = Vec::new();
+        let mut broke_it = false;
+        let finish =
+            |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript);
+        if let Way::Route(_, route) = way
+            && !route.fault.is_empty()
+        {
+            return finish(outcomes, Outcome::LoginRefused { reason: route.fault.clone() }, transcript);
+        }
+        loop {
+            if self.connection.as_ref().is_some_and(|(of, _)| *of != heed) {
+                self.hang_up().await;
+            }
+            if self.connection.is_none() {
+                match self.connect(domain, way, heed, endpoints).await {
+                    Ok(connection) => self.connection = Some((heed, connection)),
+                    Err(outcome) => {
+                        if let Some(endpoints) = endpoints {
+                            transcript.append(&mut endpoints.transcript.clone());
+                        }
+                        // Hosts that this message made hang up may take the next one.
+                        if broke_it {
+                            *endpoints = None;
+                        }
+                        return finish(outcomes, outcome, transcript);
+                    }
+                }
+            }
+            let Some((_, mut connection)) = self.connection.take() else { continue };
+            if outgoing.traits.contains(Traits::REQUIRE_TLS) && !connection.is_verified() {
+                let reply = format!("5.7.30 The identity of {} can't be proven, and the sender asked for that (REQUIRETLS)", connection.endpoint().host);
+                self.connection = Some((heed, connection));
+                return finish(outcomes, Outcome::Refused { reply }, transcript);
+            }
+            let open: Vec<usize> = (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
+            let prepared = self.prepare(outgoing, content, group, &open, connection.takes_eight_bit()).await;
+            let (mailing, mut source) = match prepared {
+                Ok(prepared) => prepared,
+                Err(why) => {
+                    tracing::error!(why, message = group.message.0, "a queued message can't be read");
+                    self.connection = Some((heed, connection));
+                    return finish(outcomes, Outcome::Deferred { reason: format!("4.3.0 {why}") }, transcript);
+                }
+            };
+            let host = connection.endpoint().host.clone();
+            let notices_passed_on = connection.sends_notices();
+            let (report, trouble) = connection.send(mailing, &mut source).await;
+            transcript.push(format!("* {}", connection.endpoint()));
+            transcript.append(&mut connection.transcript());
+            for (&at, reply) in open.iter().zip(report.outcomes) {
+                outcomes[at] = reply.map(|reply| outcome(&host, &reply, notices_passed_on));
+            }
+            let Some(trouble) = trouble else {
+                self.connection = Some((heed, connection));
+                return finish(outcomes, Outcome::Deferred { reason: format!("4.4.2 {host} gave no answer") }, transcript);
+            };
+            let (reason, _) = describe(&trouble, connection.endpoint());
+            transcript.push(format!("* {reason}"));
+            let may_have_it =
+                matches!(trouble, Trouble::Session(Failure::Broken { stage: Stage::FinalReply } | Failure::TimedOut { stage: Stage::FinalReply }));
+            // A server that has had enough of this connection, not of the mail: the same one again, afresh.
+            let has_had_enough = match &trouble {
+                Trouble::Session(Failure::Refused { stage: Stage::Envelope, reply }) => reply.code == 421,
+                Trouble::Session(Failure::Broken { stage: Stage::Envelope | Stage::Idle }) => true,
+                _ => false,
+            };
+            if has_had_enough && connection.served > 1 {
+                for at in open {
+                    if matches!(outcomes[at], Some(Outcome::Deferred { .. })) {
+                        outcomes[at] = None;
+                    }
+                }
+                if let Some(endpoints) = endpoints {
+                    endpoints.current.push_front(connection.endpoint().clone());
+                }
+                continue;
+            }
+            // Another host would get it a second time, where the first one may have it. And our own trouble follows us.
+            if may_have_it || matches!(trouble, Trouble::Content(_)) || outcomes.iter().all(Option::is_some) {
+                *endpoints = None;
+                return finish(outcomes, Outcome::Deferred { reason }, transcript);
+            }
+            broke_it = true;
+            if let Some(endpoints) = endpoints {
+                endpoints.last = Some(reason);
+            }
+        }
+    }
+
+    /// What the core needs for one message, for a server with these abilities.
+    async fn prepare(
+        &self,
+        outgoing: &Outgoing,
+        content: &Content,
+        group: &Group,
+        open: &[usize],
+        takes_eight_bit: bool,
+    ) -> std::result::Result<(Mailing, Source), String> {
+        let is_wide = outgoing.traits.contains(Traits::EIGHT_BIT);
+        let converts = is_wide && !takes_eight_bit;
+        let store = self.context.store.clone();
+        let (front, octets) = match converts {
+            false => (outgoing.signature.clone(), content.octets - content.delivery_octets() as u64 + outgoing.signature.len() as u64),
+            true => {
+                // What is converted has to be signed anew.
+                let (context, content, domain) = (self.context.clone(), content.clone(), domain_of(&outgoing.sender).to_string());
+                let signed = tokio::task::spawn_blocking(move || {
+                    let keys = context.outbound.signer.keys(&context.store, &domain)?;
+                    let mut octets = 0;
+                    let front = keys.sign(|write| {
+                        Source::blocking(&context.store, &content, true, &mut |piece| {
+                            octets += piece.len() as u64;
+                            write(piece);
+                        })
+                    })?;
+                    Ok::<_, String>((front, octets))
+                });
+                let (front, octets) = signed.await.map_err(|e| e.to_string())??;
+                let octets = octets + front.len() as u64;
+                (front, octets)
+            }
+        };
+        let ret = match outgoing.traits {
+            t if t.contains(Traits::RETURN_HEADERS) => Some(Ret::Headers),
+            t if t.contains(Traits::RETURN_FULL) => Some(Ret::Full),
+            _ => None,
+        };
+        let envid = match outgoing.envid.is_empty() {
+            // Our own code: a notice that comes back names it.
+            true => Some(outgoing.code.to_string()),
+            false => Some(outgoing.envid.clone()),
+        };
+        let recipients = open.iter().map(|&at| {
+            let waiting = &group.recipients[at].1;
+            let has = |notice| waiting.notices.contains(notice);
+            let notify = has(Notices::ASKED).then(|| Notify { success: has(Notices::SUCCESS), failure: has(Notices::FAILURE), delay: has(Notices::DELAY) });
+            let orcpt = (!waiting.orcpt.is_empty()).then(|| waiting.orcpt.clone());
+            Target { address: waiting.address.clone(), notify, orcpt }
+        });
+        let mailing = Mailing {
+            reverse_path: outgoing.sender.clone(),
+            octets,
+            body: if is_wide && !converts { Body::EightBitMime } else { Body::SevenBit },
+            smtputf8: outgoing.traits.contains(Traits::UTF8),
+            requiretls: outgoing.traits.contains(Traits::REQUIRE_TLS),
+            ret,
+            envid,
+            recipients: recipients.collect(),
+        };
+        Ok((mailing, Source::new(&store, content, front, converts)))
+    }
+
+    async fn hang_up(&mut self) {
+        if let Some((_, connection)) = self.connection.take() {
+            connection.quit().await;
+        }
+    }
+}
+
+fn outcome(host: &str, reply: &Reply, notices_passed_on: bool) -> Outcome {
+    let said = format!("{host} said: {}", words(reply));
+    match reply.code / 100 {
+        2 => Outcome::Relayed { reply: said, notices_passed_on },
+        5 => Outcome::Refused { reply: said },
+        _ => Outcome::Deferred { reason: said },
+    }
+}
+
+pub fn domain_of(address: &str) -> &str {
+    address.rsplit_once('@').map_or("", |(_, domain)| domain)
+}

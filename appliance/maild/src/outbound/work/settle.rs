@@ -1,0 +1,152 @@
+//! What an attempt came to, written down in one commit: verdicts, records of the ledger, notices to the sender.
+
+use std::collections::BTreeMap;
+
+use pillarbox_store::{Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, QueueKey, Resolution, Result, Settlement, Traits, Transcript, Verdict};
+
+use super::{FAULT_PAUSE, Group, Worker};
+use crate::context::{fresh_code, off_thread};
+use crate::outbound::notice::{self, About, Facts, Returned};
+use crate::outbound::owner;
+use crate::outbound::schedule::{self, Notice, Outcome};
+use crate::outbound::transport::Source;
+
+/// Settlements under way while the next message is being sent.
+const UNSETTLED: usize = 8;
+
+impl Worker<'_> {
+    /// Writes outcomes down with all that follows from them. The commit is awaited later.
+    pub(super) async fn settle(&mut self, outgoing: &Outgoing, content: &Content, group: Group, outcomes: Vec<Outcome>, transcript: Vec<String>) {
+        let now = self.outbound().now();
+        let limits = self.limits();
+        let keys: Vec<QueueKey> = group.recipients.iter().map(|(r, _)| QueueKey { message: group.message, recipient: *r }).collect();
+        let first = group.recipients.first().map_or(0, |(r, _)| *r);
+        let mut settlement = Settlement {
+            message: group.message,
+            at: now.at,
+            verdicts: Vec::new(),
+            records: Vec::new(),
+            notices: Vec::new(),
+            transcript: (!transcript.is_empty()).then(|| (first, Transcript { at: now.at, text: transcript.join("\n") })),
+        };
+        let mut notices: BTreeMap<u8, (Notice, Vec<About>)> = BTreeMap::new();
+        for ((recipient, waiting), outcome) in group.recipients.into_iter().zip(outcomes) {
+            let spread = group.message.0.wrapping_mul(31).wrapping_add(u64::from(recipient));
+            let mut step = schedule::decide(&waiting, outcome, now, &limits, spread);
+            if let Verdict::Keep(kept) = &mut step.verdict {
+                kept.transcript = (!transcript.is_empty()).then_some(first);
+            }
+            tracing::info!(
+                id = %outgoing.code, to = waiting.address, fate = step.fate.as_str(), detail = step.detail,
+                attempts = waiting.attempts + 1, "delivery attempt"
+            );
+            let about = About {
+                address: waiting.address.clone(),
+                orcpt: waiting.orcpt.clone(),
+                detail: step.detail.clone(),
+                until: waiting.since.max(1).saturating_add(limits.lifetime),
+                attempted_at: now.at,
+            };
+            if let Some(notice) = step.notice {
+                notices.entry(notice as u8).or_insert_with(|| (notice, Vec::new())).1.push(about);
+            }
+            note(&mut settlement.records, outgoing, group.message, now.at, step.fate, step.detail, waiting.address);
+            settlement.verdicts.push((recipient, step.verdict));
+        }
+        if !outgoing.sender.is_empty() && !outgoing.traits.contains(Traits::AUTOMATIC) {
+            for (notice, about) in notices.into_values() {
+                match self.notice(outgoing, content, group.message, notice, &about, now.at).await {
+                    Ok(delivery) => settlement.notices.extend(delivery),
+                    Err(error) => {
+                        // Without its notice a failure must not be settled: the next attempt brings both.
+                        tracing::error!(%error, message = group.message.0, "a notice can't be written");
+                        tokio::time::sleep(FAULT_PAUSE).await;
+                        return self.outbound().give_back(keys);
+                    }
+                }
+            }
+        }
+        self.settling.push_back((keys, self.context.store.settle(settlement)));
+        if self.settling.len() >= UNSETTLED {
+            self.settle_one().await;
+        }
+    }
+
+    async fn settle_one(&mut self) {
+        if let Some((keys, pending)) = self.settling.pop_front() {
+            if let Err(error) = pending.done().await {
+                tracing::error!(%error, "what an attempt came to could not be written; it is tried again");
+                tokio::time::sleep(FAULT_PAUSE).await;
+            }
+            self.outbound().give_back(keys);
+        }
+    }
+
+    pub(super) async fn settle_all(&mut self) {
+        while !self.settling.is_empty() {
+            self.settle_one().await;
+        }
+    }
+
+    /// A notice to the sender, into a mailbox of this box: senders are always ours. Where the sender's mailbox is
+    /// gone, the owner reads it.
+    async fn notice(&self, outgoing: &Outgoing, content: &Content, message: MessageId, notice: Notice, about: &[About], at: u64) -> Result<Option<Delivery>> {
+        let (context, outgoing, content, about) = (self.context.clone(), outgoing.clone(), content.clone(), about.to_vec());
+        let hostname = context.settings().config.hostname();
+        off_thread(move || {
+            let store = &context.store;
+            let accounts = store.read(|r| match r.resolve(&outgoing.sender.to_lowercase())? {
+                Resolution::Accounts(accounts) => Ok(accounts),
+                _ => Ok(r.accounts()?.first().map(|(id, _)| *id).into_iter().collect()),
+            })?;
+            if accounts.is_empty() {
+                return Ok(None);
+            }
+            let code = fresh_code();
+            let whole = notice == Notice::Failed && !outgoing.traits.contains(Traits::RETURN_HEADERS) && content.octets <= notice::RETURN_OCTETS as u64;
+            let mut original = Vec::new();
+            Source::blocking(store, &content, false, &mut |piece| {
+                let room = notice::RETURN_OCTETS.saturating_sub(original.len()).min(piece.len());
+                original.extend_from_slice(&piece[..room]);
+            })?;
+            if !whole {
+                let end = memchr::memmem::find(&original, b"\r\n\r\n").map_or(original.len(), |at| at + 2);
+                original.truncate(end.min(notice::HEADER_OCTETS));
+            }
+            let unique = getrandom::u64().unwrap_or(u64::from(code.0));
+            let facts = Facts {
+                hostname: &hostname,
+                sender: &outgoing.sender,
+                subject: &outgoing.subject,
+                code: &outgoing.code.to_string(),
+                arrived: outgoing.arrived,
+                envid: &outgoing.envid,
+                about: &about,
+                returned: if whole { Returned::Message(original) } else { Returned::Header(original) },
+                now: at,
+                unique,
+            };
+            let text = notice::build(notice, &facts);
+            owner::delivery(store, accounts, &outgoing.sender, &text, code, at).map(|mut delivery| {
+                delivery.report_on = Some(message);
+                Some(delivery)
+            })
+        })
+        .await
+    }
+}
+
+/// Adds a recipient's fate to the ledger's records; those with the same fate and words share one.
+fn note(records: &mut Vec<LedgerRecord>, outgoing: &Outgoing, message: MessageId, at: u64, fate: Fate, detail: String, address: String) {
+    if let Some(record) = records.iter_mut().find(|r| r.fate == fate && r.detail == detail) {
+        return record.recipients.push(address);
+    }
+    records.push(LedgerRecord {
+        sender: outgoing.sender.clone(),
+        recipients: vec![address],
+        subject: outgoing.subject.clone(),
+        detail,
+        messages: vec![message.0],
+        ..LedgerRecord::new(at, fate, outgoing.code)
+    });
+}
