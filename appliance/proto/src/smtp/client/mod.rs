@@ -6,11 +6,13 @@
 //! Every message ends in one [`Report`]: a reply for each recipient, or none where the connection ended first.
 
 mod input;
+mod peer;
 mod session;
 mod stuffing;
 #[cfg(test)]
 mod tests;
 mod types;
 
+pub use peer::Peer;
 pub use session::Session;
-pub use types::{Action, Config, Failure, Login, Mailing, Peer, Report, Stage, StartTls, Target, Timeouts, TranscriptLine};
+pub use types::{Action, Config, Failure, Login, Mailing, Report, Stage, StartTls, Target, Timeouts, TranscriptLine};

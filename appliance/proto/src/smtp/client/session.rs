@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::input::Replies;
+use super::peer::Peer;
 use super::stuffing::Stuffing;
-use super::types::{Action, Config, Failure, Mailing, Peer, Report, Stage, StartTls, TranscriptLine};
+use super::types::{Action, Config, Failure, Mailing, Report, Stage, StartTls, TranscriptLine};
 use crate::reply::{Enhanced, Reply};
-use crate::smtp::envelope::{Body, Notify, Ret};
-use crate::smtp::{base64, xtext};
+use crate::smtp::base64;
 
 /// Commands under way at once, where the server takes several (RFC 2920).
 const IN_FLIGHT: usize = 100;
@@ -214,7 +214,7 @@ impl Session {
 
     /// Begins a message; only after `Ready`. What the server cannot take is settled at once.
     pub fn begin(&mut self, mailing: Mailing, now: Instant) {
-        let refusal = self.impossible(&mailing);
+        let refusal = self.peer.impossible(&mailing, self.is_secure);
         let outcomes = vec![refusal.clone(); mailing.recipients.len()];
         if refusal.is_some() || mailing.recipients.is_empty() {
             self.report = Some(Report { outcomes });
@@ -224,18 +224,9 @@ impl Session {
         if self.is_open {
             self.queue("RSET".into(), Expect::Reset);
         }
-        self.queue(self.mail_command(&mailing), Expect::Mail);
+        self.queue(self.peer.mail_command(&mailing), Expect::Mail);
         for (index, recipient) in mailing.recipients.iter().enumerate() {
-            let mut command = format!("RCPT TO:<{}>", recipient.address);
-            if self.peer.dsn {
-                if let Some(notify) = recipient.notify {
-                    command.push_str(&format!(" NOTIFY={}", notify_text(notify)));
-                }
-                if let Some((kind, address)) = recipient.orcpt.as_deref().and_then(|o| o.split_once(';')) {
-                    command.push_str(&format!(" ORCPT={kind};{}", xtext::encode(address)));
-                }
-            }
-            self.queue(command, Expect::Recipient(index));
+            self.queue(self.peer.rcpt_command(recipient), Expect::Recipient(index));
         }
         self.queue("DATA".into(), Expect::Data);
         self.transaction = Some(Transaction { outcomes, accepted: Vec::new(), is_refused: false, is_question: false });
@@ -367,7 +358,7 @@ impl Session {
                 self.hello();
             }
             Expect::Ehlo if reply.code / 100 == 2 => {
-                self.peer = peer(&reply);
+                self.peer = Peer::of(&reply);
                 self.after_hello();
             }
             // RFC 5321 §3.2: a server that does not know EHLO may know HELO.
@@ -443,53 +434,6 @@ impl Session {
             _ => return self.fail(Failure::NotSmtp { stage: Stage::Login }),
         };
         self.queue(answer, Expect::Auth(mechanism, step + 1));
-    }
-
-    /// A reason why this server cannot take this message, known before anything is said.
-    fn impossible(&self, mailing: &Mailing) -> Option<Reply> {
-        match self.peer.size {
-            Some(limit) if limit > 0 && mailing.octets > limit => {
-                let text = format!("The message has {} octets; that server takes at most {limit}", mailing.octets);
-                return Some(Reply::new(552, Enhanced(5, 3, 4), text));
-            }
-            _ => {}
-        }
-        if mailing.smtputf8 && !self.peer.smtputf8 {
-            let text = "That server takes no addresses or header fields beyond ASCII (SMTPUTF8)";
-            return Some(Reply::new(550, Enhanced(5, 6, 7), text));
-        }
-        if mailing.requiretls && !(self.is_secure && self.peer.requiretls) {
-            let text = "That server does not promise to pass mail on under TLS only (REQUIRETLS)";
-            return Some(Reply::new(550, Enhanced(5, 7, 30), text));
-        }
-        None
-    }
-
-    fn mail_command(&self, mailing: &Mailing) -> String {
-        let mut command = format!("MAIL FROM:<{}>", mailing.reverse_path);
-        if self.peer.size.is_some() {
-            command.push_str(&format!(" SIZE={}", mailing.octets));
-        }
-        if self.peer.eight_bit_mime && mailing.body == Body::EightBitMime {
-            command.push_str(" BODY=8BITMIME");
-        }
-        if mailing.smtputf8 {
-            command.push_str(" SMTPUTF8");
-        }
-        if mailing.requiretls {
-            command.push_str(" REQUIRETLS");
-        }
-        if self.peer.dsn {
-            match mailing.ret {
-                Some(Ret::Full) => command.push_str(" RET=FULL"),
-                Some(Ret::Headers) => command.push_str(" RET=HDRS"),
-                None => {}
-            }
-            if let Some(envid) = &mailing.envid {
-                command.push_str(&format!(" ENVID={}", xtext::encode(envid)));
-            }
-        }
-        command
     }
 
     fn mail_reply(&mut self, reply: Reply, is_bye: bool) {
@@ -575,31 +519,4 @@ impl Session {
 fn shown(reply: &Reply) -> String {
     let enhanced = reply.enhanced.map_or(String::new(), |Enhanced(a, b, c)| format!("{a}.{b}.{c} "));
     format!("{} {enhanced}{}", reply.code, reply.lines.join(" / "))
-}
-
-/// Reads the reply to EHLO (RFC 5321 §4.1.1.1); what is unknown does not matter.
-fn peer(reply: &Reply) -> Peer {
-    let mut peer = Peer::default();
-    for line in reply.lines.iter().skip(1) {
-        // Some old servers write `AUTH=LOGIN PLAIN`.
-        let mut words = line.split([' ', '=']).filter(|w| !w.is_empty()).map(str::to_ascii_uppercase);
-        match words.next().as_deref() {
-            Some("PIPELINING") => peer.pipelining = true,
-            Some("8BITMIME") => peer.eight_bit_mime = true,
-            Some("SMTPUTF8") => peer.smtputf8 = true,
-            Some("STARTTLS") => peer.starttls = true,
-            Some("DSN") => peer.dsn = true,
-            Some("REQUIRETLS") => peer.requiretls = true,
-            Some("SIZE") => peer.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
-            Some("AUTH") => peer.auth.extend(words),
-            _ => {}
-        }
-    }
-    peer
-}
-
-fn notify_text(notify: Notify) -> String {
-    let words = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
-    let words: Vec<&str> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
-    if words.is_empty() { "NEVER".into() } else { words.join(",") }
 }

@@ -107,21 +107,6 @@ pub struct Target {
     pub orcpt: Option<String>,
 }
 
-/// What the server said of itself in its reply to EHLO.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
-    pub pipelining: bool,
-    pub eight_bit_mime: bool,
-    pub smtputf8: bool,
-    pub starttls: bool,
-    pub dsn: bool,
-    pub requiretls: bool,
-    /// `Some(0)`: it declares sizes but no limit.
-    pub size: Option<u64>,
-    /// SASL mechanisms, upper case.
-    pub auth: Vec<String>,
-}
-
 /// How far a session had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
