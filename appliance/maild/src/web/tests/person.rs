@@ -1,0 +1,127 @@
+//! A person's own matters: passwords, second factor, sign-ins, the mail programs and what they ask for.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_and_passwords_are_the_persons_own_business() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let page = ask(&world, request(Method::GET, "/programs", &bob, "")).await.body;
+    let token = token_in(&page);
+    let form = format!("token={token}&name=Reception+PC");
+    let page = ask(&world, request(Method::POST, "/programs/device", &bob, &form)).await.body;
+    let password = page.split("<code class=\"big\">").last().unwrap().split('<').next().unwrap().to_string();
+    // A device's password opens its program, not the web.
+    let form = format!("user={}&password={}", encoded(BOB), encoded(&password));
+    let answer = ask(&world, request(Method::POST, "/login", "", &form)).await;
+    assert!(answer.status == StatusCode::FORBIDDEN && answer.body.contains("mail program"));
+    let page = ask(&world, request(Method::POST, "/programs/device", &bob, &format!("token={token}&remove=1"))).await.body;
+    assert!(page.contains("None yet."));
+    let change = |old: &str, new: &str| request(Method::POST, "/programs/password", &bob, &format!("token={token}&old={}&new={}", encoded(old), encoded(new)));
+    assert_eq!(ask(&world, change("wrong", "a new long one")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ask(&world, change(PASSWORD, "short")).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(ask(&world, change(PASSWORD, "a new long one")).await.status, StatusCode::SEE_OTHER);
+    // The session from before is over.
+    assert_eq!(ask(&world, request(Method::GET, "/programs", &bob, "")).await.location, "/login");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_programs_find_their_settings_and_names_stay_in_their_place() {
+    let world = world().await;
+    let answer = ask(&world, request(Method::GET, "/mail/config-v1.1.xml?emailaddress=x@evil%22%3E.example", "", "")).await;
+    assert!(answer.body.contains("<emailProvider id=\"box.test\">") && answer.body.contains("%EMAILADDRESS%"));
+    let owner = cookie(&world, Role::Owner).await;
+    let answer = ask(&world, request(Method::GET, "/find?q=%3Cscript%3Ealert(1)%3C/script%3E", &owner, "")).await;
+    assert!(!answer.body.contains("<script>alert"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
+    use crate::auth::{Verdict, factor};
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let page = post(&world, "/security", &bob, "order=offer").await.body;
+    let sealed = page.split("name=\"sealed\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let wrong = post(&world, "/security", &bob, &format!("order=confirm&sealed={sealed}&code=000000")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    // Another's sealed secret is nobody else's.
+    let owner = cookie(&world, Role::Owner).await;
+    assert_eq!(post(&world, "/security", &owner, &format!("order=confirm&sealed={sealed}&code=000000")).await.status, StatusCode::FORBIDDEN);
+    let octets: Vec<u8> = (0..sealed.len() / 2).map(|n| u8::from_str_radix(&sealed[2 * n..2 * n + 2], 16).unwrap()).collect();
+    let account = world.context.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let secret = world.context.outbound.secrets.open_sealed(&format!("offer:{}", account.0), &octets).unwrap();
+    let code = |step: u64| (0..1_000_000).map(|n| format!("{n:06}")).find(|code| factor::step_of(&secret, code, step - 1, step * 30) == Some(step)).unwrap();
+    let step = clock::now() / 30;
+    let page = post(&world, "/security", &bob, &format!("order=confirm&sealed={sealed}&code={}", code(step))).await.body;
+    let recovery = page.split("<li><code class=\"big\">").nth(1).unwrap().split('<').next().unwrap().to_string();
+    // Now the password alone opens nothing.
+    let form = format!("user={}&password={}", encoded(BOB), encoded(PASSWORD));
+    let half = async || ask(&world, request(Method::POST, "/login", "", &form)).await;
+    let answer = half().await;
+    assert!(answer.cookie.is_empty() && answer.body.contains("name=\"pending\""));
+    let pending = answer.body.split("name=\"pending\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let try_code = async |pending: &str, code: &str| ask(&world, request(Method::POST, "/login/code", "", &format!("pending={pending}&code={code}"))).await;
+    assert_eq!(try_code(&pending, &code(step)).await.status, StatusCode::FORBIDDEN, "the code that switched it on is used up");
+    assert_eq!(try_code("nonsense", "000000").await.status, StatusCode::FORBIDDEN);
+    let inside = try_code(&pending, &recovery).await;
+    assert!(inside.status.is_redirection() && !inside.cookie.is_empty());
+    assert_eq!(try_code(&pending, &recovery).await.status, StatusCode::FORBIDDEN);
+    // Five wrong codes end the half sign-in.
+    let pending = half().await.body.split("name=\"pending\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    for _ in 0..5 {
+        assert!(try_code(&pending, "111111").await.body.contains("That code is wrong"));
+    }
+    assert!(try_code(&pending, "111111").await.body.contains("too many wrong codes"));
+    let program = world.context.verify("pop3", BOB, PASSWORD, "192.168.1.9".parse().unwrap()).await;
+    assert!(matches!(program, Verdict::Denied(text) if text.contains("password for this program")));
+    let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
+    assert!(page.contains("7 recovery codes are left"), "{page}");
+    assert_eq!(post(&world, "/security", &bob, "order=off&password=wrong").await.status, StatusCode::FORBIDDEN);
+    assert!(post(&world, "/security", &bob, &format!("order=off&password={}", encoded(PASSWORD))).await.status.is_redirection());
+    assert!(half().await.status.is_redirection());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_coach_tells_a_person_what_their_program_did() {
+    use crate::history::What;
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let (near, far) = ("192.168.1.5".parse().unwrap(), "192.168.1.77".parse().unwrap());
+    world.context.note(near, "pop3s", What::Connected, "", "");
+    world.context.verify("pop3", "bob", "x", far).await;
+    world.context.verify("submission", BOB, "<wrong>", far).await;
+    world.context.note(far, "pop3s", What::TlsFailed, "", "");
+    let page = ask(&world, request(Method::GET, "/coach", &bob, "")).await.body;
+    assert!(page.contains("POP3, port 995") && page.contains("full address") && page.contains("was wrong"));
+    assert!(!page.contains("broke the encryption off"), "somebody else's machine");
+    // And it is in the history of sign-ins, which nobody waits for: one more write, and it is there.
+    world.context.store.change(Change::SetSetting { key: "x".into(), value: None }).done().await.unwrap();
+    let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
+    assert!(page.contains("192.168.1.77") && page.contains("refused"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_and_servers_find_what_they_ask_for() {
+    let world = world().await;
+    let pox = "<Autodiscover><Request><EMailAddress>ann@box.test</EMailAddress></Request></Autodiscover>";
+    let mut outlook = request(Method::POST, "/autodiscover/autodiscover.xml", "", pox);
+    outlook.headers_mut().remove(header::ORIGIN);
+    let answer = ask_from(&world, "203.0.113.9", outlook).await;
+    assert!(answer.status == StatusCode::OK && answer.body.contains("<LoginName>ann@box.test</LoginName>"), "{}", answer.body);
+    let json = ask(&world, request(Method::GET, "/autodiscover/autodiscover.json?Email=a@box.test&Protocol=AutodiscoverV1", "", "")).await;
+    assert!(json.body.contains("\"Protocol\":\"AutodiscoverV1\""));
+    let bob = cookie(&world, Role::Worker).await;
+    let profile = ask(&world, request(Method::GET, "/programs/pillarbox.mobileconfig", &bob, "")).await;
+    assert!(profile.body.contains("<string>bob@box.test</string>") && profile.headers["content-type"].to_str().unwrap().contains("aspen"));
+    // No policy is promised with a certificate that others don't believe.
+    let policy = |host: &'static str| {
+        let mut request = request(Method::GET, "/.well-known/mta-sts.txt", "", "");
+        request.headers_mut().insert(header::HOST, axum::http::HeaderValue::from_static(host));
+        request
+    };
+    assert_eq!(ask(&world, policy("mta-sts.box.test")).await.status, StatusCode::NOT_FOUND);
+    world.install_certificate(&["box.test"]);
+    let answer = ask_from(&world, "203.0.113.9", policy("mta-sts.box.test")).await;
+    assert!(answer.body.contains("mode: enforce\r\nmx: box.test\r\n"), "{}", answer.body);
+    assert_eq!(ask(&world, policy("box.test")).await.status, StatusCode::NOT_FOUND);
+}
