@@ -6,7 +6,7 @@ use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::client::{Failure, Stage};
 use pillarbox_store::Route;
 
-use super::Worker;
+use super::{Errand, Worker};
 use crate::outbound::endpoint::{Heed, Known};
 use crate::outbound::schedule::Outcome;
 use crate::outbound::sts::Policy;
@@ -36,7 +36,8 @@ pub(super) struct Endpoints {
 
 impl Worker<'_> {
     /// The next connection that comes about, or what to do when none does.
-    pub(super) async fn connect(&mut self, domain: &str, way: &Way, heed: Heed, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
+    pub(super) async fn connect(&mut self, errand: &Errand<'_>, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
+        let &Errand { domain, way, heed, .. } = errand;
         if endpoints.is_none() {
             *endpoints = Some(self.endpoints(domain, way, heed).await?);
         }

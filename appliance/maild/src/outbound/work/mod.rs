@@ -30,6 +30,26 @@ struct Group {
     recipients: Vec<(u32, Waiting)>,
 }
 
+/// What one attempt is for: these recipients of this message, and the way to them.
+struct Errand<'a> {
+    domain: &'a str,
+    way: &'a Way,
+    heed: Heed,
+    outgoing: &'a Outgoing,
+    content: &'a Content,
+    group: &'a Group,
+}
+
+/// Where recipients without an outcome go after trouble with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// To the same one again, afresh.
+    SameServer,
+    AnotherServer,
+    /// Back into the queue.
+    Later,
+}
+
 /// Works through a batch, and through what else is due for the same destination while the connection is good.
 pub async fn run(context: Arc<Context>, batch: Batch) {
     let _alive = context.alive();
@@ -103,24 +123,16 @@ impl Worker<'_> {
                 let group = Group { message, recipients: chunk.to_vec() };
                 let heed = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { Heed::Nothing } else { Heed::Policy };
                 let endpoints = &mut endpoints[heed as usize];
-                let (outcomes, transcript) = self.attempt(&batch.domain, &batch.way, heed, endpoints, &outgoing, &content, &group).await;
+                let errand = Errand { domain: &batch.domain, way: &batch.way, heed, outgoing: &outgoing, content: &content, group: &group };
+                let (outcomes, transcript) = self.attempt(&errand, endpoints).await;
                 self.settle(&outgoing, &content, group, outcomes, transcript).await;
             }
         }
     }
 
     /// One attempt for a group of recipients: an outcome for each.
-    #[allow(clippy::too_many_arguments)] // what one attempt needs; a struct for it would only rename it
-    async fn attempt(
-        &mut self,
-        domain: &str,
-        way: &Way,
-        heed: Heed,
-        endpoints: &mut Option<Endpoints>,
-        outgoing: &Outgoing,
-        content: &Content,
-        group: &Group,
-    ) -> (Vec<Outcome>, Vec<String>) {
+    async fn attempt(&mut self, errand: &Errand<'_>, endpoints: &mut Option<Endpoints>) -> (Vec<Outcome>, Vec<String>) {
+        let &Errand { way, heed, outgoing, group, .. } = errand;
         let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
         let mut transcript = Vec::new();
         let mut broke_it = false;
@@ -136,7 +148,7 @@ impl Worker<'_> {
                 self.hang_up().await;
             }
             if self.connection.is_none() {
-                match self.connect(domain, way, heed, endpoints).await {
+                match self.connect(errand, endpoints).await {
                     Ok(connection) => self.connection = Some((heed, connection)),
                     Err(outcome) => {
                         if let Some(endpoints) = endpoints {
@@ -157,7 +169,7 @@ impl Worker<'_> {
                 return finish(outcomes, Outcome::Refused { reply }, transcript);
             }
             let open: Vec<usize> = (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
-            let prepared = self.prepare(outgoing, content, group, &open, connection.takes_eight_bit()).await;
+            let prepared = self.prepare(errand, &open, connection.takes_eight_bit()).await;
             let (mailing, mut source) = match prepared {
                 Ok(prepared) => prepared,
                 Err(why) => {
@@ -180,29 +192,23 @@ impl Worker<'_> {
             };
             let (reason, _) = describe(&trouble, connection.endpoint());
             transcript.push(format!("* {reason}"));
-            let may_have_it =
-                matches!(trouble, Trouble::Session(Failure::Broken { stage: Stage::FinalReply } | Failure::TimedOut { stage: Stage::FinalReply }));
-            // A server that has had enough of this connection, not of the mail: the same one again, afresh.
-            let has_had_enough = match &trouble {
-                Trouble::Session(Failure::Refused { stage: Stage::Envelope, reply }) => reply.code == 421,
-                Trouble::Session(Failure::Broken { stage: Stage::Envelope | Stage::Idle }) => true,
-                _ => false,
-            };
-            if has_had_enough && connection.served > 1 {
-                for at in open {
-                    if matches!(outcomes[at], Some(Outcome::Deferred { .. })) {
-                        outcomes[at] = None;
+            match next(&trouble, connection.served) {
+                Next::SameServer => {
+                    for at in open {
+                        if matches!(outcomes[at], Some(Outcome::Deferred { .. })) {
+                            outcomes[at] = None;
+                        }
                     }
+                    if let Some(endpoints) = endpoints {
+                        endpoints.current.push_front(connection.endpoint().clone());
+                    }
+                    continue;
                 }
-                if let Some(endpoints) = endpoints {
-                    endpoints.current.push_front(connection.endpoint().clone());
+                Next::AnotherServer if outcomes.iter().any(Option::is_none) => {}
+                Next::AnotherServer | Next::Later => {
+                    *endpoints = None;
+                    return finish(outcomes, Outcome::Deferred { reason }, transcript);
                 }
-                continue;
-            }
-            // Another host would get it a second time, where the first one may have it. And our own trouble follows us.
-            if may_have_it || matches!(trouble, Trouble::Content(_)) || outcomes.iter().all(Option::is_some) {
-                *endpoints = None;
-                return finish(outcomes, Outcome::Deferred { reason }, transcript);
             }
             broke_it = true;
             if let Some(endpoints) = endpoints {
@@ -212,14 +218,8 @@ impl Worker<'_> {
     }
 
     /// What the core needs for one message, for a server with these abilities.
-    async fn prepare(
-        &self,
-        outgoing: &Outgoing,
-        content: &Content,
-        group: &Group,
-        open: &[usize],
-        takes_eight_bit: bool,
-    ) -> std::result::Result<(Mailing, Source), String> {
+    async fn prepare(&self, errand: &Errand<'_>, open: &[usize], takes_eight_bit: bool) -> std::result::Result<(Mailing, Source), String> {
+        let &Errand { outgoing, content, group, .. } = errand;
         let is_wide = outgoing.traits.contains(Traits::EIGHT_BIT);
         let converts = is_wide && !takes_eight_bit;
         let store = self.context.store.clone();
@@ -281,6 +281,22 @@ impl Worker<'_> {
     }
 }
 
+/// `served`: messages over the connection, this one included.
+fn next(trouble: &Trouble, served: usize) -> Next {
+    let Trouble::Session(failure) = trouble else {
+        // Our own trouble with the content would follow us.
+        return if matches!(trouble, Trouble::Content(_)) { Next::Later } else { Next::AnotherServer };
+    };
+    match failure {
+        // It may have the message: another one would get it a second time.
+        Failure::Broken { stage: Stage::FinalReply } | Failure::TimedOut { stage: Stage::FinalReply } => Next::Later,
+        // It has had enough of this connection, not of the mail.
+        Failure::Broken { stage: Stage::Envelope | Stage::Idle } if served > 1 => Next::SameServer,
+        Failure::Refused { stage: Stage::Envelope, reply } if reply.code == 421 && served > 1 => Next::SameServer,
+        _ => Next::AnotherServer,
+    }
+}
+
 fn outcome(host: &str, reply: &Reply, notices_passed_on: bool) -> Outcome {
     let said = format!("{host} said: {}", words(reply));
     match reply.code / 100 {
@@ -292,4 +308,31 @@ fn outcome(host: &str, reply: &Reply, notices_passed_on: bool) -> Outcome {
 
 pub fn domain_of(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_trouble_nobody_gets_a_message_twice_and_a_tired_server_is_asked_again() {
+        let refused = |stage, code| Failure::Refused { stage, reply: Reply { code, enhanced: None, lines: Vec::new() } };
+        let cases = [
+            (Failure::Broken { stage: Stage::FinalReply }, 5, Next::Later),
+            (Failure::TimedOut { stage: Stage::FinalReply }, 1, Next::Later),
+            (refused(Stage::FinalReply, 421), 5, Next::AnotherServer),
+            (refused(Stage::Envelope, 421), 2, Next::SameServer),
+            (refused(Stage::Envelope, 421), 1, Next::AnotherServer),
+            (Failure::Broken { stage: Stage::Idle }, 2, Next::SameServer),
+            (Failure::Broken { stage: Stage::Envelope }, 1, Next::AnotherServer),
+            (Failure::Broken { stage: Stage::Content }, 5, Next::AnotherServer),
+            (Failure::TimedOut { stage: Stage::Envelope }, 5, Next::AnotherServer),
+            (Failure::NotSmtp { stage: Stage::Envelope }, 5, Next::AnotherServer),
+        ];
+        for (failure, served, expected) in cases {
+            assert_eq!(next(&Trouble::Session(failure.clone()), served), expected, "{failure:?} after {served}");
+        }
+        assert_eq!(next(&Trouble::Content("damaged".into()), 5), Next::Later);
+        assert_eq!(next(&Trouble::Connect("refused".into()), 5), Next::AnotherServer);
+    }
 }
