@@ -130,7 +130,7 @@ class Box:
             yield order
 
     def plug_in_the_network(self):
-        """For the Raspberry Pi, when its kernel starts: QEMU's USB controller tells of a device at the moment it is plugged in and
+        """For the Raspberry Pi, when its kernel runs: QEMU's USB controller tells of a device at the moment it is plugged in and
         never again, and of one that is there earlier U-Boot hears and Linux does not."""
         with self.qemu() as order:
             order("device_add", driver="usb-net", netdev="n0", id="network")
@@ -184,7 +184,7 @@ class Box:
             time.sleep(0.3)
         raise TimeoutError(f"{pattern!r} did not come; the console ends with:\n{self.console()[-3000:]}")
 
-    def banner(self, patience=240):
+    def banner(self, patience=400):
         """Waits for port 25; seconds since power-on."""
         end = time.monotonic() + patience
         while time.monotonic() < end:

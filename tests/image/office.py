@@ -40,6 +40,16 @@ def tell(name, value):
     print(f"    {name}: {value}", flush=True)
 
 
+def until(look, wanted, patience):
+    """Looks every three seconds until `wanted` is in the text that is seen; that text. `patience` is in seconds."""
+    end = time.monotonic() + patience
+    while wanted not in (seen := look()):
+        if time.monotonic() > end:
+            raise AssertionError(f"{wanted!r} did not come within {patience} seconds; seen last:\n{seen}")
+        time.sleep(3)
+    return seen
+
+
 def shell(box, command, patience=300, sends=b""):
     """Runs a command in the test image; what it said and how it ended."""
     # It comes a moment after mail, once a start; QEMU takes the connection before.

@@ -4,11 +4,10 @@ import os
 import smtplib
 import ssl
 import subprocess
-import time
 import unittest
 
 from box import Box
-from office import ANN, BOB, FOLDER, IMAGES, SETUP, Owner, live, page, send, subjects, tell
+from office import ANN, BOB, FOLDER, IMAGES, SETUP, Owner, live, page, send, subjects, tell, until
 
 WIFI = "ssid = Office\npassword = wireless secret\ncountry = DE\n"
 
@@ -30,11 +29,8 @@ class BuildrootsBox(unittest.TestCase):
         self.assertEqual(sorted(subjects(box)), ["from a colleague", "from outside"])
         self.assertIn("Sign in", page(box, "/login"))
         # Mail comes first; what knows the systems starts a moment later.
-        ann, end = Owner(box.ports["http"], "pillarbox.local"), time.monotonic() + 90
-        while "Two systems" not in (told := ann.curl("/system")) and time.monotonic() < end:
-            time.sleep(3)
-        self.assertIn("Two systems", told)
-        self.assertIn("running", told)
+        ann = Owner(box.ports["http"], "pillarbox.local")
+        self.assertIn("running", until(lambda: ann.curl("/system"), "Two systems", 90))
         peer = subprocess.run([os.environ["PILLARBOX_CABLE"], box.cable, BOB[0], "over the cable"], capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual(peer.returncode, 0, peer.stdout + peer.stderr)
         tell("Buildroot's, a peer on the cable", " · ".join(peer.stdout.splitlines()[:2]))

@@ -4,7 +4,7 @@ import time
 import unittest
 
 from box import Box
-from office import ANN, FOLDER, IMAGES, SETUP, Owner, live, page, rescue, send, shell, subjects, tell
+from office import ANN, FOLDER, IMAGES, SETUP, Owner, live, page, rescue, send, shell, subjects, tell, until
 
 
 class Change(unittest.TestCase):
@@ -27,14 +27,15 @@ class Change(unittest.TestCase):
         ended, said = shell(self.box, f"mkdir -p /data/test; head -c {len(octets)} > /data/test/{name}", 900, octets)
         self.assertEqual(ended, 0, said)
 
+    def until_it_is_good(self):
+        until(lambda: shell(self.box, "test -e /run/pillarbox-good && echo good")[1], "good", 180)
+
     def test_1_updates_are_tried_before_they_are_kept(self):
         box = self.box
         for name in ("update-stranger.raucb", "update-broken.raucb"):
             self.bring(name)
         # Its own start was good: the timer says so.
-        end = time.monotonic() + 120
-        while "good" not in shell(box, "ls /run/pillarbox-good 2>/dev/null")[1] and time.monotonic() < end:
-            time.sleep(3)
+        self.until_it_is_good()
         ended, said = shell(box, "rauc install /data/test/update-stranger.raucb")
         self.assertNotEqual(ended, 0, said)
         self.assertRegex(said, "signature|verif")
@@ -49,10 +50,7 @@ class Change(unittest.TestCase):
         box.banner()
         self.assertIn("test 2", shell(box, "cat /etc/pillarbox/system /data/system/rehearsed")[1])
         self.assertIn("first", subjects(box))
-        end = time.monotonic() + 180
-        while "good" not in shell(box, "ls /run/pillarbox-good 2>/dev/null")[1] and time.monotonic() < end:
-            time.sleep(3)
-        self.assertIn("good", shell(box, "ls /run/pillarbox-good")[1])
+        self.until_it_is_good()
         self.assertIn("test 2", shell(box, "cat /data/system/kept")[1])
         tell("a good update", "kept after its rehearsal")
         send(box, "after the update")
@@ -81,9 +79,7 @@ class Change(unittest.TestCase):
         box.read_to = len(box.console())
         # What an owner does whose server does not run after an update, here with the one that never ran.
         shell(box, "systemctl mask --runtime --now pillarbox.service")
-        end = time.monotonic() + 300
-        while "does not run" not in page(box, "/") and time.monotonic() < end:
-            time.sleep(3)
+        until(lambda: page(box, "/"), "does not run", 300)
         self.assertIn("It starts", rescue(box, "other", ANN[1]))
         box.says(r"pillarbox: slot A", 300)
         box.says(r"going back to the other one", 400)

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from box import Box
-from office import ANN, BOB, FOLDER, IMAGES, SETUP, Owner, live, page, rescue, send, shell, subjects, tell
+from office import ANN, BOB, FOLDER, IMAGES, SETUP, Owner, live, page, rescue, send, shell, subjects, tell, until
 
 # The office's wireless network, on a second radio that the kernel makes up.
 ACCESS_POINT = r"""
@@ -163,10 +163,8 @@ class Life(unittest.TestCase):
     def test_6_the_wireless_network_of_the_file_is_joined(self):
         box = self.box
         shell(box, ACCESS_POINT)
-        end = time.monotonic() + 180
-        while "192.168.77." not in (address := shell(box, "ip -4 -o address show dev wlan0")[1]) and time.monotonic() < end:
-            time.sleep(3)
-        self.assertIn("192.168.77.", address, shell(box, "cat /run/access-point.log; journalctl -b -u pillarbox-wireless --no-pager | tail -20")[1])
+        state = "ip -4 -o address show dev wlan0; cat /run/access-point.log; journalctl -b -u pillarbox-wireless --no-pager | tail -20"
+        until(lambda: shell(box, state)[1], "inet 192.168.77.", 180)
         tell("the wireless network", "joined, with an address by DHCP")
         self.assertEqual(shell(box, "systemctl --failed --no-legend --plain")[1].strip(), "")
 
@@ -206,10 +204,7 @@ class Life(unittest.TestCase):
         shell(box, f"systemctl stop pillarbox.service; head -c 8192 {store} > /data/system/head; dd if=/dev/urandom of={store} bs=4096 count=2 conv=notrunc; sync; systemctl --no-block poweroff")
         box.machine.wait(120)
         box.start()
-        end = time.monotonic() + 300
-        while "does not run" not in (shown := page(box, "/")) and time.monotonic() < end:
-            time.sleep(3)
-        self.assertIn("The mail server does not run", shown)
+        until(lambda: page(box, "/"), "The mail server does not run", 300)
         tell("power-on to the rescue page, seconds", round(time.monotonic() - box.began))
         box.says(r"The mail server does not run")
         self.assertIn("That is not right", rescue(box, "log", "0000000"))
@@ -218,10 +213,7 @@ class Life(unittest.TestCase):
         shell(box, f"dd if=/data/system/head of={store} conv=notrunc; rm /data/system/head")
         self.assertIn("It starts", rescue(box, "restart", ANN[1]))
         box.banner()
-        end = time.monotonic() + 120
-        while "Sign in" not in (shown := page(box, "/login")) and time.monotonic() < end:
-            time.sleep(3)
-        self.assertIn("Sign in", shown)
+        until(lambda: page(box, "/login"), "Sign in", 120)
         tell("rescue page", "appears, asks for the password, restarts the server, makes way for it")
 
     def test_9_a_card_that_lost_its_data_is_made_new_by_the_button(self):

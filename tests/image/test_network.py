@@ -4,7 +4,7 @@ import time
 import unittest
 
 from box import MOVED, Box
-from office import FOLDER, IMAGES, SETUP, Owner, live, page, shell, tell
+from office import FOLDER, IMAGES, SETUP, Owner, live, page, shell, tell, until
 
 
 class Network(unittest.TestCase):
@@ -36,23 +36,15 @@ class Network(unittest.TestCase):
         self.assertIn("Sign in", page(box, "/login"))
         # Confirmed where it is new, it stays.
         Owner(box.ports["http"], "pillarbox.local").order("/network", **move)
-        end = time.monotonic() + 100
-        asked, moved = time.monotonic(), None
-        while moved is None and time.monotonic() < end:
-            try:
-                moved = Owner(box.moved, MOVED)
-                self.assertIn("The new address stays", moved.order("/network", order="confirm"))
-            except AttributeError:
-                moved = None
-                time.sleep(2)
-        self.assertIsNotNone(moved, "the box was not found at its new address")
+        asked = time.monotonic()
+        until(lambda: Owner(box.moved, MOVED).curl("/network"), "Yes, keep it", 100)
+        moved = Owner(box.moved, MOVED)
+        self.assertIn("The new address stays", moved.order("/network", order="confirm"))
         time.sleep(max(0, asked + 140 - time.monotonic()))
         self.assertIn("Use this address", moved.curl("/network"))
         # Back to automatic, confirmed at the old place.
         moved.order("/network", order="automatic")
-        end = time.monotonic() + 100
-        while "Sign in" not in page(box, "/login") and time.monotonic() < end:
-            time.sleep(2)
+        until(lambda: page(box, "/login"), "Sign in", 100)
         time.sleep(12)
         self.assertIn("The new address stays", Owner(box.ports["http"], "pillarbox.local").order("/network", order="confirm"))
         tell("an address that was confirmed", "stayed")
