@@ -2,7 +2,7 @@
 //!
 //! A reply is text for people. It is written so that no text, wherever it came from, can end a line early.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 /// Longest reply line in octets, CRLF included (RFC 5321 §4.5.3.1.5).
 pub const LINE_OCTETS: usize = 512;
@@ -10,6 +10,12 @@ pub const LINE_OCTETS: usize = 512;
 /// An enhanced status code: class, subject, detail (RFC 3463 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Enhanced(pub u8, pub u16, pub u16);
+
+impl fmt::Display for Enhanced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
 
 /// A reply: a code and one or more lines of text (RFC 5321 §4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,15 +54,21 @@ impl Reply {
         self.code >= 500
     }
 
+    /// The reply for people to read: the codes once, and the lines with `between` between them.
+    pub fn on_one_line(&self, between: &str) -> String {
+        format!("{} {}{}", self.code, self.status(), self.lines.join(between))
+    }
+
+    /// The enhanced status code and a space, if there is one.
+    fn status(&self) -> String {
+        self.enhanced.map_or(String::new(), |enhanced| format!("{enhanced} "))
+    }
+
     /// Appends the reply as it goes over the wire. Control characters become spaces; a line that would be
     /// longer than [`LINE_OCTETS`] is cut.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let code = self.code.clamp(200, 599);
-        let mut prefix = String::new();
-        if let Some(Enhanced(class, subject, detail)) = self.enhanced {
-            // Writing to a String can't fail.
-            let _ = write!(prefix, "{class}.{subject}.{detail} ");
-        }
+        let prefix = self.status();
         let last = self.lines.len().saturating_sub(1);
         let lines = self.lines.iter().map(String::as_str);
         for (index, text) in lines.chain(self.lines.is_empty().then_some("")).enumerate() {
@@ -95,6 +107,7 @@ mod tests {
         assert_eq!(encoded(&reply), "250 2.1.0 one\r\n");
         reply.lines.push("two".into());
         assert_eq!(encoded(&reply), "250-2.1.0 one\r\n250 2.1.0 two\r\n");
+        assert_eq!(reply.on_one_line(" / "), "250 2.1.0 one / two");
         assert_eq!(encoded(&Reply { code: 250, enhanced: None, lines: vec![] }), "250 \r\n");
         assert_eq!(encoded(&Reply::plain(334, "")), "334 \r\n");
     }

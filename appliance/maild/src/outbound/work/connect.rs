@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use pillarbox_proto::reply::{Enhanced, Reply};
+use pillarbox_proto::reply::Reply;
 use pillarbox_proto::smtp::client::{Failure, Stage};
 use pillarbox_store::Route;
 
@@ -159,8 +159,7 @@ fn no_way(why: NoWay) -> Outcome {
 
 /// A reply as the ledger keeps it.
 pub fn words(reply: &Reply) -> String {
-    let enhanced = reply.enhanced.map_or(String::new(), |Enhanced(a, b, c)| format!("{a}.{b}.{c} "));
-    format!("{} {enhanced}{}", reply.code, reply.lines.join(" "))
+    reply.on_one_line(" ")
 }
 
 /// Trouble in words with a status code, and whether it is a server's "never".

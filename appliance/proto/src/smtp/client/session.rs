@@ -7,7 +7,7 @@ use super::input::Replies;
 use super::peer::Peer;
 use super::stuffing::Stuffing;
 use super::types::{Action, Config, Failure, Mailing, Report, Stage, StartTls, TranscriptLine};
-use crate::reply::{Enhanced, Reply};
+use crate::reply::Reply;
 use crate::smtp::base64;
 
 /// Commands under way at once, where the server takes several (RFC 2920).
@@ -347,7 +347,7 @@ impl Session {
     }
 
     fn reply(&mut self, reply: Reply, now: Instant) {
-        self.note(TranscriptLine::Theirs(shown(&reply)));
+        self.note(TranscriptLine::Theirs(reply.on_one_line(" / ")));
         let stage = self.stage();
         let Some(expect) = self.expected.pop_front() else { return self.fail(Failure::NotSmtp { stage }) };
         self.wait_for(self.config.timeouts.command, now);
@@ -514,9 +514,4 @@ impl Session {
         self.report = self.transaction.take().map(|t| Report { outcomes: t.outcomes });
         self.phase = Phase::Done;
     }
-}
-
-fn shown(reply: &Reply) -> String {
-    let enhanced = reply.enhanced.map_or(String::new(), |Enhanced(a, b, c)| format!("{a}.{b}.{c} "));
-    format!("{} {enhanced}{}", reply.code, reply.lines.join(" / "))
 }
