@@ -3,6 +3,11 @@
 use crate::codec::{Cursor, FixedKey, Record, put_bytes, put_strings};
 use crate::key::AccountId;
 
+/// The part of an address behind its last `@` (RFC 5321 §2.3.11); empty where there is none.
+pub fn domain_of(address: &str) -> &str {
+    address.rsplit_once('@').map_or("", |(_, domain)| domain)
+}
+
 /// What happens to mail that POP3 devices have deleted from their view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailboxPolicy {

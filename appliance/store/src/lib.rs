@@ -30,7 +30,7 @@ pub use blob::{BlobReader, Spool, Spooled};
 pub use card::{CARD_TEXT, Card, TERM_OCTETS, Timed};
 pub use contact::{CONTACT_TEXT, CONTACTS, Contact, Judgement};
 pub use content::{INLINE_OCTETS, Location};
-pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession};
+pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession, domain_of};
 pub use env::{Access, Disk, Options, Space};
 pub use error::{Error, Result};
 pub use key::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId, QueueKey};

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ForwardPath, MailCommand, Recipient, Ret, ReversePath, trace};
-use pillarbox_store::{AccountId, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting};
+use pillarbox_store::{AccountId, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting, domain_of};
 
 use super::header::{self, Additions, Gathered, Gathering, Prepared};
 use crate::auth::Identity;
 use crate::clock;
 use crate::context::Context;
 use crate::mda::{Envelope, Incoming};
-use crate::outbound::{self, domain_of};
+use crate::outbound;
 
 /// Who submits, and how.
 #[derive(Clone, Debug)]

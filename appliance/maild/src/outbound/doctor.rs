@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_store::domain_of;
 use tokio::sync::mpsc;
 
 use super::endpoint::{Heed, Known};
@@ -91,7 +92,7 @@ pub fn examine(context: &Arc<Context>, sender: &str, address: &str, mut findings
 
 async fn walk(context: &Arc<Context>, sender: &str, address: &str, findings: &mut Findings) {
     let outbound = &context.outbound;
-    let domain = super::work::domain_of(address).to_lowercase();
+    let domain = domain_of(address).to_lowercase();
     let settings = context.settings();
     let routes = context.read(|r| r.routes()).await.unwrap_or_default();
     let way = way(&routes, &domain);

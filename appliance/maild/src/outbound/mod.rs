@@ -48,7 +48,6 @@ pub use schedule::Now;
 pub use tls::Security;
 pub use transport::{Connection, Endpoint, Source};
 pub use trial::{Trial, greet, mailing, try_route};
-pub use work::domain_of;
 
 /// Lanes looked at for the next piece of work; more than connections, so that a busy destination hides no other.
 const LANES: usize = 256;

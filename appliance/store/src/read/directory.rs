@@ -1,7 +1,7 @@
 //! Who has a mailbox here, and where an address leads.
 
 use super::Reader;
-use crate::directory::{Account, AddressTarget, Credential};
+use crate::directory::{Account, AddressTarget, Credential, domain_of};
 use crate::error::{Error, Result};
 use crate::key::{AccountId, DeviceId, DeviceKey};
 
@@ -73,7 +73,7 @@ impl Reader<'_> {
 
     /// Follows a canonical address through aliases, and to the domain's catch-all where it is nobody's.
     pub fn resolve(&self, address: &str) -> Result<Resolution> {
-        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let domain = domain_of(address);
         if !self.is_local(domain)? {
             return Ok(Resolution::OtherDomain);
         }

@@ -2,7 +2,7 @@
 
 use crate::card::Timed;
 use crate::contact::Contact;
-use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession, domain_of};
 use crate::error::{Error, Result};
 use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey, MessageId};
 use crate::mailbox::FolderName;
@@ -343,7 +343,7 @@ impl Work<'_, '_> {
 
     /// The domain of an address must be one of ours, and the address free.
     fn check_address(&self, address: &str) -> Result<()> {
-        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let domain = domain_of(address);
         if self.tables.domains.get(self.txn, domain).map_err(Error::lmdb(DOING))?.is_none() {
             return Err(Error::NotFound { what: "domain", name: format!("{domain}: add it first") });
         }

@@ -3,14 +3,13 @@
 mod connect;
 mod settle;
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use pillarbox_proto::reply::Reply;
 use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
 use pillarbox_proto::smtp::{Body, Notify, Ret};
-use pillarbox_store::{Content, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting};
+use pillarbox_store::{Content, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of};
 
 use super::endpoint::Heed;
 use super::schedule::Outcome;
@@ -152,7 +151,7 @@ impl Worker<'_> {
                     Ok(connection) => self.connection = Some((heed, connection)),
                     Err(outcome) => {
                         if let Some(endpoints) = endpoints {
-                            transcript.append(&mut endpoints.transcript.clone());
+                            transcript.extend_from_slice(&endpoints.transcript);
                         }
                         // Hosts that this message made hang up may take the next one.
                         if broke_it {
@@ -306,17 +305,13 @@ fn outcome(host: &str, reply: &Reply, notices_passed_on: bool) -> Outcome {
     }
 }
 
-pub fn domain_of(address: &str) -> &str {
-    address.rsplit_once('@').map_or("", |(_, domain)| domain)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn after_trouble_nobody_gets_a_message_twice_and_a_tired_server_is_asked_again() {
-        let refused = |stage, code| Failure::Refused { stage, reply: Reply { code, enhanced: None, lines: Vec::new() } };
+        let refused = |stage, code| Failure::Refused { stage, reply: Reply::plain(code, "") };
         let cases = [
             (Failure::Broken { stage: Stage::FinalReply }, 5, Next::Later),
             (Failure::TimedOut { stage: Stage::FinalReply }, 1, Next::Later),

@@ -7,7 +7,9 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_proto::address::Address;
-use pillarbox_store::{AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed};
+use pillarbox_store::{
+    AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed, domain_of,
+};
 
 use super::act::parse_id;
 use super::compose::{WHOLE, answer_page, senders, whole_name};
@@ -20,7 +22,7 @@ use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::reading;
 use crate::mail::structure::Person as Correspondent;
 use crate::msa::{Refusal, Submission};
-use crate::outbound::{Source, domain_of};
+use crate::outbound::Source;
 use crate::web::pages::is_own;
 use crate::web::session::{Person, Visit, Visitor};
 use crate::web::submit::{self, Sender};
