@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn least_of(path: &str) -> &'static Role {
-    &PAGES.iter().find(|(page, _)| *page == path).unwrap().1
-}
-
 /// Who may see what: path, and the least role for GET. The test below holds it against the router itself.
 const PAGES: [(&str, Role); 54] = [
     ("/", Role::Nobody),
@@ -121,7 +117,7 @@ async fn every_route_in_every_role_and_method() {
                 (true, _) if answer.status == StatusCode::SEE_OTHER => matches!(path, "/" | "/login" | "/setup" | "/setup/resume" | "/mail"),
                 // Nothing of that kind is in the message.
                 (true, _) if path.contains("/inside/") => answer.status == StatusCode::NOT_FOUND,
-                (true, _) if *least_of(path) == Role::Nobody => answer.status == StatusCode::OK || answer.status.is_client_error(),
+                (true, _) if least == Role::Nobody => answer.status == StatusCode::OK || answer.status.is_client_error(),
                 (true, _) => answer.status == StatusCode::OK,
                 (false, Role::Nobody) => answer.status == StatusCode::SEE_OTHER && answer.location == "/login",
                 (false, _) => answer.status == StatusCode::FORBIDDEN,
@@ -182,7 +178,7 @@ async fn sessions_are_fresh_end_and_are_not_chosen_by_others() {
     assert_ne!(fresh, planted);
     assert_eq!(ask(&world, request(Method::GET, "/home", &planted, "")).await.location, "/login");
     let home = ask(&world, request(Method::GET, "/home", &fresh, "")).await;
-    let token = home.body.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let token = token_in(&home.body);
     assert_eq!(ask(&world, request(Method::POST, "/logout", &fresh, &format!("token={token}"))).await.location, "/login");
     assert_eq!(ask(&world, request(Method::GET, "/home", &fresh, "")).await.location, "/login");
     // A new password signs everybody out.

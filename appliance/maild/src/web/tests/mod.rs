@@ -73,9 +73,14 @@ fn request(method: Method, path: &str, cookie: &str, form: &str) -> Request<Body
     builder.body(Body::from(form.to_string())).unwrap()
 }
 
+/// What a hidden field of a page's form holds.
+fn hidden_in(page: &str, name: &str) -> String {
+    page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap().split('"').next().unwrap().to_string()
+}
+
 /// The form token of a page.
 fn token_in(page: &str) -> String {
-    page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string()
+    hidden_in(page, "token")
 }
 
 struct Answer {

@@ -41,7 +41,7 @@ async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let page = post(&world, "/security", &bob, "order=offer").await.body;
-    let sealed = page.split("name=\"sealed\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let sealed = hidden_in(&page, "sealed");
     let wrong = post(&world, "/security", &bob, &format!("order=confirm&sealed={sealed}&code=000000")).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     // Another's sealed secret is nobody else's.
@@ -59,7 +59,7 @@ async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
     let half = async || ask(&world, request(Method::POST, "/login", "", &form)).await;
     let answer = half().await;
     assert!(answer.cookie.is_empty() && answer.body.contains("name=\"pending\""));
-    let pending = answer.body.split("name=\"pending\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let pending = hidden_in(&answer.body, "pending");
     let try_code = async |pending: &str, code: &str| ask(&world, request(Method::POST, "/login/code", "", &format!("pending={pending}&code={code}"))).await;
     assert_eq!(try_code(&pending, &code(step)).await.status, StatusCode::FORBIDDEN, "the code that switched it on is used up");
     assert_eq!(try_code("nonsense", "000000").await.status, StatusCode::FORBIDDEN);
@@ -67,7 +67,7 @@ async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
     assert!(inside.status.is_redirection() && !inside.cookie.is_empty());
     assert_eq!(try_code(&pending, &recovery).await.status, StatusCode::FORBIDDEN);
     // Five wrong codes end the half sign-in.
-    let pending = half().await.body.split("name=\"pending\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let pending = hidden_in(&half().await.body, "pending");
     for _ in 0..5 {
         assert!(try_code(&pending, "111111").await.body.contains("That code is wrong"));
     }

@@ -44,12 +44,12 @@ impl Peer {
 
     /// A reason why this server cannot take this message, known before anything is said.
     pub(super) fn impossible(&self, mailing: &Mailing, is_secure: bool) -> Option<Reply> {
-        match self.size {
-            Some(limit) if limit > 0 && mailing.octets > limit => {
-                let text = format!("The message has {} octets; that server takes at most {limit}", mailing.octets);
-                return Some(Reply::new(552, Enhanced(5, 3, 4), text));
-            }
-            _ => {}
+        if let Some(limit) = self.size
+            && limit > 0
+            && mailing.octets > limit
+        {
+            let text = format!("The message has {} octets; that server takes at most {limit}", mailing.octets);
+            return Some(Reply::new(552, Enhanced(5, 3, 4), text));
         }
         if mailing.smtputf8 && !self.smtputf8 {
             let text = "That server takes no addresses or header fields beyond ASCII (SMTPUTF8)";
