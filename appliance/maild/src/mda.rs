@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
-    AccountId, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Relay, Result, ShortCode, Spool, Traits,
+    AccountId, Checksum, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Relay, Result, ShortCode, Spool, Spooled,
+    Traits,
 };
 use tokio::sync::SemaphorePermit;
 
@@ -22,9 +23,9 @@ const NOTICE_HEAD: usize = 64 * 1024;
 /// A message on its way into the store.
 pub struct Incoming<'a> {
     context: &'a Arc<Context>,
-    spool: Option<Spool>,
-    /// Content of a large message, gathered before it goes to the disk.
-    gathered: Vec<u8>,
+    intake: Intake,
+    /// Of the trace fields and all that was appended, to be compared with what the store has of it.
+    expected: Checksum,
     head: Vec<u8>,
     /// How much of the front is kept.
     head_octets: usize,
@@ -72,8 +73,8 @@ impl<'a> Incoming<'a> {
         };
         let mut incoming = Incoming {
             context,
-            spool: Some(context.store.spool()),
-            gathered: Vec::new(),
+            intake: Intake::new(context.store.spool()),
+            expected: Checksum::default(),
             head: Vec::new(),
             head_octets: if *reverse_path == ReversePath::Null { NOTICE_HEAD } else { HEAD },
             is_ascii: true,
@@ -96,28 +97,8 @@ impl<'a> Incoming<'a> {
     }
 
     async fn write(&mut self, octets: &[u8]) -> Result<()> {
-        let spool = self.spool.as_mut().ok_or(Error::Closed)?;
-        if !spool.blocks(octets.len()) {
-            return spool.append(octets);
-        }
-        self.gathered.extend_from_slice(octets);
-        if self.gathered.len() >= PIECE { self.flush().await } else { Ok(()) }
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        if self.gathered.is_empty() {
-            return Ok(());
-        }
-        let (mut spool, gathered) = (self.spool.take().ok_or(Error::Closed)?, std::mem::take(&mut self.gathered));
-        let (spool, mut gathered) = off_thread(move || {
-            spool.append(&gathered)?;
-            Ok((spool, gathered))
-        })
-        .await?;
-        gathered.clear();
-        self.gathered = gathered;
-        self.spool = Some(spool);
-        Ok(())
+        self.expected.add(octets);
+        self.intake.write(octets).await
     }
 
     /// The front part of the message as it was sent.
@@ -127,8 +108,7 @@ impl<'a> Incoming<'a> {
 
     /// Puts the message into inboxes and queue: when this returns, it is on stable storage.
     pub async fn deliver(mut self, envelope: Envelope<'_>) -> Result<Delivered> {
-        self.flush().await?;
-        let mut spool = self.spool.take().ok_or(Error::Closed)?;
+        let mut spool = self.intake.complete().await?;
         let mut relay = envelope.relay;
         if let Some(relay) = &mut relay {
             let (context, domain, from) = (self.context.clone(), envelope.signing_domain, usize::from(self.delivery_octets));
@@ -145,6 +125,7 @@ impl<'a> Incoming<'a> {
             true => off_thread(move || spool.finish()).await?,
             false => spool.finish()?,
         };
+        compare(&self.expected, &content)?;
         let place = |account, folder, flags| Placement { account, folder, flags };
         let inboxes = envelope.accounts.iter().map(|&account| place(account, FolderId::INBOX, Flags::default()));
         let sent = envelope.sent_by.map(|account| place(account, FolderId::SENT, Flags::SEEN));
@@ -171,6 +152,61 @@ impl<'a> Incoming<'a> {
     }
 }
 
+/// Nothing is acknowledged that is not what came in. A difference is a fault of ours: the peer hears "later" and keeps its
+/// message, the log says it loudly.
+fn compare(expected: &Checksum, content: &Spooled) -> Result<()> {
+    match expected == content.checksum() {
+        true => Ok(()),
+        false => Err(Error::Damaged { what: "a message on its way into the store: what was written is not what came in".into() }),
+    }
+}
+
+/// The way of content from an edge into a spool: at once while it is small, in pieces off the async threads once it is large.
+struct Intake {
+    /// Gone only while a piece is being written, and for good when that failed.
+    spool: Option<Spool>,
+    /// Content of a large message that is not in the spool yet.
+    gathered: Vec<u8>,
+}
+
+impl Intake {
+    fn new(spool: Spool) -> Intake {
+        Intake { spool: Some(spool), gathered: Vec::new() }
+    }
+
+    async fn write(&mut self, octets: &[u8]) -> Result<()> {
+        let spool = self.spool.as_mut().ok_or(Error::Closed)?;
+        // What was gathered comes first: a later piece that would still fit into memory must not overtake it.
+        if self.gathered.is_empty() && !spool.blocks(octets.len()) {
+            return spool.append(octets);
+        }
+        self.gathered.extend_from_slice(octets);
+        if self.gathered.len() >= PIECE { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let (mut spool, gathered) = (self.spool.take().ok_or(Error::Closed)?, std::mem::take(&mut self.gathered));
+        let (spool, mut gathered) = off_thread(move || {
+            spool.append(&gathered)?;
+            Ok((spool, gathered))
+        })
+        .await?;
+        gathered.clear();
+        self.gathered = gathered;
+        self.spool = Some(spool);
+        Ok(())
+    }
+
+    /// The spool with all that was written.
+    async fn complete(&mut self) -> Result<Spool> {
+        self.flush().await?;
+        self.spool.take().ok_or(Error::Closed)
+    }
+}
+
 /// Signs for a domain of ours. A fault of the keys is logged and the message goes unsigned: late signing can't be,
 /// and a message held back for it would be the greater harm.
 fn sign(context: &Context, domain: &str, spool: &Spool, from: usize) -> Result<Vec<u8>> {
@@ -186,4 +222,68 @@ fn sign(context: &Context, domain: &str, spool: &Spool, from: usize) -> Result<V
         tracing::error!(error, domain, "a message goes out unsigned");
         Vec::new()
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use pillarbox_store::{Access, INLINE_OCTETS, Options, Store};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Octets of which no two neighbouring stretches look alike.
+    fn content(octets: usize) -> Vec<u8> {
+        (0u32..).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).take(octets).collect()
+    }
+
+    /// Sizes around every limit on the way.
+    fn octets() -> impl Strategy<Value = usize> {
+        let limit = prop::sample::select(vec![0, 1024, 4096, 32 * 1024, 64 * 1024, PIECE, 2 * PIECE, INLINE_OCTETS, INLINE_OCTETS + PIECE, 3 * INLINE_OCTETS]);
+        (limit, 0usize..5).prop_map(|(limit, more)| (limit + more).saturating_sub(2))
+    }
+
+    fn pieces() -> impl Strategy<Value = Vec<usize>> {
+        let piece = prop_oneof![1usize..100, 500usize..40_000, Just(32 * 1024), Just(PIECE), (0usize..5).prop_map(|n| INLINE_OCTETS - 2 + n)];
+        prop::collection::vec(piece, 1..12)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+        #[test]
+        fn content_keeps_its_order_however_it_is_cut(octets in octets(), pieces in pieces()) {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path(), Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (content, mut intake, mut expected) = (content(octets), Intake::new(store.spool()), Checksum::default());
+            let spool = runtime.block_on(async {
+                let mut rest = &content[..];
+                for piece in pieces.iter().cycle() {
+                    let (now, later) = rest.split_at((*piece).min(rest.len()));
+                    intake.write(now).await.unwrap();
+                    expected.add(now);
+                    rest = later;
+                    if rest.is_empty() {
+                        break;
+                    }
+                }
+                intake.complete().await.unwrap()
+            });
+            let mut stored = Vec::new();
+            spool.replay(0, &mut |piece| stored.extend_from_slice(piece)).unwrap();
+            prop_assert!(stored == content, "{octets} octets in pieces of {pieces:?} came out in another order");
+            prop_assert!(compare(&expected, &spool.finish().unwrap()).is_ok());
+        }
+    }
+
+    #[test]
+    fn content_in_another_order_is_not_acknowledged() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
+        let (mut expected, mut spool) = (Checksum::default(), store.spool());
+        for (sent, written) in [(b"ab", b"cd"), (b"cd", b"ab")] {
+            expected.add(sent);
+            spool.append(written).unwrap();
+        }
+        assert!(matches!(compare(&expected, &spool.finish().unwrap()), Err(Error::Damaged { .. })));
+    }
 }

@@ -11,13 +11,48 @@ use crate::content::INLINE_OCTETS;
 use crate::error::{Error, Result};
 use crate::key::BlobId;
 
+/// Number and CRC-32 of octets in their order. Whoever passes content on keeps one, and whoever takes it another: where
+/// the two differ, octets were lost, changed or put into another order on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Checksum {
+    octets: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl Checksum {
+    /// Counts octets in that follow the ones so far.
+    pub fn add(&mut self, octets: &[u8]) {
+        self.crc.update(octets);
+        self.octets += octets.len() as u64;
+    }
+
+    /// The check sum of these octets followed by the `later` ones.
+    pub fn followed_by(mut self, later: &Checksum) -> Checksum {
+        self.crc.combine(&later.crc);
+        self.octets += later.octets;
+        self
+    }
+
+    fn crc32(&self) -> u32 {
+        self.crc.clone().finalize()
+    }
+}
+
+impl PartialEq for Checksum {
+    fn eq(&self, other: &Checksum) -> bool {
+        self.octets == other.octets && self.crc32() == other.crc32()
+    }
+}
+
 /// Collects the content of one message. Dropping it discards everything.
 pub struct Spool {
     folder: PathBuf,
     memory: Vec<u8>,
     file: Option<Part>,
     octets: u64,
-    crc: crc32fast::Hasher,
+    /// Of what was written to the file; memory is counted when it is written or handed over, so that the sum is that of
+    /// what is really there.
+    written: Checksum,
 }
 
 /// A file being written; removed when dropped.
@@ -36,7 +71,7 @@ impl Drop for Part {
 
 impl Spool {
     pub(crate) fn new(folder: &Path) -> Spool {
-        Spool { folder: folder.to_path_buf(), memory: Vec::new(), file: None, octets: 0, crc: crc32fast::Hasher::new() }
+        Spool { folder: folder.to_path_buf(), memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
     }
 
     /// Octets collected so far.
@@ -54,14 +89,16 @@ impl Spool {
         if self.file.is_none() && self.blocks(octets.len()) {
             let mut part = Part::create(&self.folder)?;
             part.file.write_all(&self.memory).map_err(Error::io("writing", &part.path))?;
-            self.memory = Vec::new();
+            self.written.add(&std::mem::take(&mut self.memory));
             self.file = Some(part);
         }
         match &mut self.file {
-            Some(part) => part.file.write_all(octets).map_err(Error::io("writing", &part.path))?,
+            Some(part) => {
+                part.file.write_all(octets).map_err(Error::io("writing", &part.path))?;
+                self.written.add(octets);
+            }
             None => self.memory.extend_from_slice(octets),
         }
-        self.crc.update(octets);
         self.octets += octets.len() as u64;
         Ok(())
     }
@@ -89,10 +126,13 @@ impl Spool {
     /// Makes large content durable. Blocks when there is a file.
     pub fn finish(mut self) -> Result<Spooled> {
         let place = match self.file.take() {
-            None => Place::Memory(std::mem::take(&mut self.memory)),
+            None => {
+                self.written.add(&self.memory);
+                Place::Memory(std::mem::take(&mut self.memory))
+            }
             Some(part) => Place::File(part.settle(&self.folder)?),
         };
-        Ok(Spooled { place, octets: self.octets, crc32: self.crc.finalize() })
+        Ok(Spooled { place, octets: self.octets, crc32: self.written.crc32(), checksum: self.written })
     }
 }
 
@@ -138,6 +178,7 @@ pub struct Spooled {
     pub(crate) place: Place,
     pub(crate) octets: u64,
     pub(crate) crc32: u32,
+    checksum: Checksum,
 }
 
 pub(crate) enum Place {
@@ -149,6 +190,11 @@ impl Spooled {
     /// Size of the whole content.
     pub fn octets(&self) -> u64 {
         self.octets
+    }
+
+    /// Of what lies in memory or file, to be compared with what was to be stored.
+    pub fn checksum(&self) -> &Checksum {
+        &self.checksum
     }
 
     /// Octets that the commit itself has to write.

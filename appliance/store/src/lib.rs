@@ -26,7 +26,7 @@ mod tables;
 mod write;
 mod writer;
 
-pub use blob::{BlobReader, Spool, Spooled};
+pub use blob::{BlobReader, Checksum, Spool, Spooled};
 pub use card::{CARD_TEXT, Card, TERM_OCTETS, Timed};
 pub use contact::{CONTACT_TEXT, CONTACTS, Contact, Judgement};
 pub use content::{INLINE_OCTETS, Location};

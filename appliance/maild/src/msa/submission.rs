@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ForwardPath, MailCommand, Recipient, Ret, ReversePath, trace};
-use pillarbox_store::{AccountId, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting, domain_of};
+use pillarbox_store::{AccountId, Checksum, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting, domain_of};
 
 use super::header::{self, Additions, Gathered, Gathering, Prepared};
 use crate::auth::Identity;
@@ -52,6 +52,9 @@ pub struct Submission<'a> {
     gathering: Option<Gathering>,
     prepared: Option<Prepared>,
     refusal: Option<Refusal>,
+    /// Of all that came in, and of what went on: the header before it was mended, then the body.
+    came: Checksum,
+    went: Checksum,
 }
 
 impl<'a> Submission<'a> {
@@ -59,11 +62,21 @@ impl<'a> Submission<'a> {
     pub async fn begin(context: &'a Arc<Context>, facts: Facts, received: impl FnOnce(u64) -> trace::Received) -> Result<Submission<'a>, Error> {
         let incoming = Incoming::begin(context, &facts.mail.reverse_path, facts.mail.size, received).await?;
         let gathering = Some(Gathering::default());
-        Ok(Submission { context, facts, incoming: Some(incoming), gathering, prepared: None, refusal: None })
+        Ok(Submission {
+            context,
+            facts,
+            incoming: Some(incoming),
+            gathering,
+            prepared: None,
+            refusal: None,
+            came: Checksum::default(),
+            went: Checksum::default(),
+        })
     }
 
     /// Takes a piece of content; what is wrong with it is told at the end.
     pub async fn content(&mut self, octets: &[u8]) {
+        self.came.add(octets);
         let result = match &mut self.gathering {
             Some(gathering) => match gathering.push(octets) {
                 Gathered::More => Ok(()),
@@ -91,13 +104,17 @@ impl<'a> Submission<'a> {
 
     async fn append(&mut self, octets: &[u8]) -> Result<(), Refusal> {
         match &mut self.incoming {
-            Some(incoming) if !octets.is_empty() => Ok(incoming.append(octets).await?),
+            Some(incoming) if !octets.is_empty() => {
+                self.went.add(octets);
+                Ok(incoming.append(octets).await?)
+            }
             _ => Ok(()),
         }
     }
 
     async fn header(&mut self, header: &[u8]) -> Result<(), Refusal> {
         self.gathering = None;
+        self.went.add(header);
         let identity = self.facts.identity.clone();
         let from = match &self.facts.mail.reverse_path {
             ReversePath::Null => identity.address.clone(),
@@ -117,7 +134,9 @@ impl<'a> Submission<'a> {
             let reply = header::foreign_sender("in From or Sender", &foreign, &self.facts.identity.address, &code);
             return Err(Refusal::Said(reply));
         }
-        self.append(&prepared.header).await?;
+        if let Some(incoming) = &mut self.incoming {
+            incoming.append(&prepared.header).await?;
+        }
         self.prepared = Some(prepared);
         Ok(())
     }
@@ -133,6 +152,10 @@ impl<'a> Submission<'a> {
             (None, Some(incoming), Some(prepared)) => (incoming, prepared),
             (refusal, _, _) => return Err(refusal.unwrap_or(Refusal::Trouble(Error::Closed))),
         };
+        if self.came != self.went {
+            let what = "a submitted message: what went on to the store is not what came in".into();
+            return Err(Refusal::Trouble(Error::Damaged { what }));
+        }
         let context = self.context;
         let facts = self.facts;
         let sender = facts.mail.reverse_path.to_string();
