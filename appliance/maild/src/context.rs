@@ -5,15 +5,16 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use pillarbox_host::net::network_of;
 use pillarbox_proto::{pop3, smtp};
 use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::acme::Acme;
 use crate::auth::{Authenticator, Verdict};
+use crate::budget::Budget;
 use crate::clock;
 use crate::config::{Config, seconds};
+use crate::connections::Connections;
 use crate::history::{History, What};
 use crate::outbound::Outbound;
 use crate::tls::Certificates;
@@ -25,10 +26,8 @@ pub struct Context {
     pub auth: Authenticator,
     pub certificates: Certificates,
     pub outbound: Outbound,
-    /// KiB of message content that may still come into memory.
-    pub budget: Semaphore,
-    /// KiB that `budget` had at the start: three quarters of `limits.octets_in_flight`.
-    pub budget_kib: u64,
+    /// Memory for message content that comes in: three quarters of `limits.octets_in_flight`.
+    pub budget: Budget,
     /// KiB of messages that may still be read ahead for POP3 programs. A pool of its own: a program that
     /// stops half-way must not keep mail from coming in.
     pub read_ahead: Semaphore,
@@ -126,8 +125,7 @@ impl Context {
     pub fn new(config: Config, store: Store, certificates: Certificates, outbound: Outbound, stop: watch::Receiver<bool>, alive: mpsc::Sender<()>) -> Context {
         Context {
             auth: Authenticator::new(&config),
-            budget: Semaphore::new(config.limits.octets_in_flight / 1024 / 4 * 3),
-            budget_kib: config.limits.octets_in_flight as u64 / 1024 / 4 * 3,
+            budget: Budget::new(config.limits.octets_in_flight / 4 * 3),
             read_ahead: Semaphore::new(config.limits.octets_in_flight / 1024 / 4),
             connections: Connections::default(),
             has_space: AtomicBool::new(true),
@@ -239,7 +237,10 @@ impl Context {
         }
         let (what, device) = match &verdict {
             // The page's own sign-in is complete only after a second factor.
-            Verdict::Accepted(_) if service == WEB => return verdict,
+            Verdict::Accepted(_) if service == WEB => {
+                self.connections.signed_in_from(peer);
+                return verdict;
+            }
             Verdict::Accepted(identity) => (What::SignedIn, identity.label.clone()),
             Verdict::Denied(NEEDS_DEVICE) => (What::NeedsDevice, String::new()),
             Verdict::Denied(_) if !user.contains('@') => (What::ShortName, String::new()),
@@ -249,6 +250,9 @@ impl Context {
         };
         self.note(peer, service, what, user, &device);
         let is_accepted = what == What::SignedIn;
+        if is_accepted {
+            self.connections.signed_in_from(peer);
+        }
         if is_accepted || what == What::WrongPassword {
             self.note_sign_in(user, SignIn { peer, service: service.to_string(), device, is_accepted }).await;
         }
@@ -335,56 +339,4 @@ pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> pillarbox_stor
 pub fn fresh_code() -> ShortCode {
     // Codes need not be secret; without random numbers the time has to do.
     ShortCode(getrandom::u32().unwrap_or_else(|_| clock::now() as u32))
-}
-
-/// Counts open connections, all and by address.
-#[derive(Default)]
-pub struct Connections {
-    open: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// A counted connection; dropping it counts it off.
-pub struct Counted {
-    context: Arc<Context>,
-    address: IpAddr,
-}
-
-/// Why a connection is turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TooMany {
-    /// All together.
-    InAll,
-    /// From this address.
-    FromAddress,
-}
-
-impl Connections {
-    /// Counts a connection in, or says which limit it would break.
-    pub fn admit(context: &Arc<Context>, peer: IpAddr) -> Result<Counted, TooMany> {
-        let settings = context.settings();
-        let limits = &settings.config.limits;
-        let address = network_of(peer);
-        let mut open = context.connections.open.lock().unwrap_or_else(|e| e.into_inner());
-        if open.values().sum::<usize>() >= limits.connections {
-            return Err(TooMany::InAll);
-        }
-        let count = open.entry(address).or_insert(0);
-        if *count >= limits.connections_per_address {
-            return Err(TooMany::FromAddress);
-        }
-        *count += 1;
-        Ok(Counted { context: context.clone(), address })
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut open = self.context.connections.open.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
-    }
 }

@@ -6,9 +6,11 @@
 mod acme;
 mod auth;
 mod board;
+mod budget;
 mod cli;
 mod clock;
 mod config;
+mod connections;
 mod context;
 mod dkim;
 mod dns;

@@ -3,15 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::budget::{Charge, Party};
+use crate::context::{Context, off_thread};
+use crate::{clock, head};
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
     AccountId, Checksum, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Relay, Result, ShortCode, Spool, Spooled,
     Traits,
 };
-use tokio::sync::SemaphorePermit;
-
-use crate::context::{Context, off_thread};
-use crate::{clock, head};
 
 /// Content is handed to the disk in pieces of this size once it is large.
 const PIECE: usize = 128 * 1024;
@@ -32,7 +31,7 @@ pub struct Incoming<'a> {
     is_ascii: bool,
     delivery_octets: u16,
     arrived: u64,
-    _budget: SemaphorePermit<'a>,
+    charge: Charge<'a>,
 }
 
 /// The envelope facts that final delivery needs.
@@ -54,18 +53,17 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Incoming<'a> {
-    /// Waits for room in memory, then begins with Return-Path (RFC 5321 §4.4) and the trace field given.
-    /// `declared` is the size the peer announced, in octets.
+    /// Begins with Return-Path (RFC 5321 §4.4) and the trace field given; waits for memory where it is scarce.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when there was no memory in time, here and for each piece that follows.
     pub async fn begin(
         context: &'a Arc<Context>,
         reverse_path: &ReversePath,
-        declared: Option<u64>,
+        (peer, party): (IpAddr, Party),
         received: impl FnOnce(u64) -> trace::Received,
     ) -> Result<Incoming<'a>> {
-        let most = pillarbox_store::INLINE_OCTETS as u64 + 2 * PIECE as u64;
-        let octets = declared.map_or(most, |d| (d + 4096).min(most));
-        let share = (octets / 1024 + 1).min(context.budget_kib);
-        let budget = context.budget.acquire_many(share as u32).await.map_err(|_| Error::Closed)?;
+        let charge = context.budget.charge(peer, party);
         let arrived = clock::now();
         let return_path = match reverse_path {
             ReversePath::Null => "Return-Path: <>\r\n".to_string(),
@@ -80,7 +78,7 @@ impl<'a> Incoming<'a> {
             is_ascii: true,
             delivery_octets: return_path.len() as u16,
             arrived,
-            _budget: budget,
+            charge,
         };
         let trace = trace::received(&received(arrived));
         incoming.write(return_path.as_bytes()).await?;
@@ -97,8 +95,13 @@ impl<'a> Incoming<'a> {
     }
 
     async fn write(&mut self, octets: &[u8]) -> Result<()> {
+        let memory = self.head.capacity() + self.intake.memory();
+        self.charge.hold(memory + octets.len()).await.map_err(|_| Error::Busy)?;
         self.expected.add(octets);
-        self.intake.write(octets).await
+        self.intake.write(octets).await?;
+        // Once a piece went to the disk its memory is free again.
+        self.charge.shrink(self.head.capacity() + self.intake.memory());
+        Ok(())
     }
 
     /// The front part of the message as it was sent.
@@ -172,6 +175,11 @@ struct Intake {
 impl Intake {
     fn new(spool: Spool) -> Intake {
         Intake { spool: Some(spool), gathered: Vec::new() }
+    }
+
+    /// Octets in memory.
+    fn memory(&self) -> usize {
+        self.gathered.capacity() + self.spool.as_ref().map_or(0, Spool::memory)
     }
 
     async fn write(&mut self, octets: &[u8]) -> Result<()> {

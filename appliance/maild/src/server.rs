@@ -11,7 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, seconds};
-use crate::context::{Connections, Context, TooMany, certificate_names};
+use crate::connections::{self, Purpose, TooMany};
+use crate::context::{Context, certificate_names};
 use crate::history::What;
 use crate::outbound::Outbound;
 use crate::secrets::Secrets;
@@ -57,6 +58,15 @@ impl Service {
             Service::Pop3s => &config.listen.pop3s,
             Service::Http => &config.listen.http,
             Service::Https => &config.listen.https,
+        }
+    }
+
+    fn purpose(self) -> Purpose {
+        match self {
+            Service::Smtp => Purpose::Relay,
+            Service::Submission | Service::Submissions => Purpose::Submission,
+            Service::Pop3 | Service::Pop3s => Purpose::Pop3,
+            Service::Http | Service::Https => Purpose::Pages,
         }
     }
 
@@ -228,7 +238,8 @@ async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: Ip
     // Replies are written whole: waiting to fill a packet only delays them.
     let _ = tcp.set_nodelay(true);
     let mut stream = Stream::plain(tcp, patience);
-    let _counted = match Connections::admit(&context, peer) {
+    let limits = connections::Limits::of(&context.settings().config);
+    let _counted = match context.connections.admit(limits, peer, service.purpose()) {
         Ok(counted) => counted,
         Err(too_many) => return turn_away(service, &mut stream, peer, too_many).await,
     };

@@ -79,6 +79,11 @@ impl Spool {
         self.octets
     }
 
+    /// Octets of memory that it holds.
+    pub fn memory(&self) -> usize {
+        self.memory.capacity()
+    }
+
     /// True when appending `more` octets will touch the disk and thus may block.
     pub fn blocks(&self, more: usize) -> bool {
         self.file.is_some() || self.memory.len() + more > INLINE_OCTETS

@@ -27,6 +27,8 @@ pub enum Error {
     Exists { what: &'static str, name: String },
     /// A request that can't be carried out as it stands.
     Invalid { why: String },
+    /// There was no memory for more content in time; nothing was changed.
+    Busy,
     /// The writer has stopped; the store is closing.
     Closed,
 }
@@ -69,7 +71,7 @@ impl fmt::Display for Error {
         match self {
             Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
             Error::Lmdb { doing, source } => write!(f, "{doing}: {source}"),
-            Error::Full => write!(f, "the store is full: free disk space or raise store.max_size, then try again; nothing was lost"),
+            Error::Full => write!(f, "the store is full: free disk space or raise store.max_octets, then try again; nothing was lost"),
             Error::InUse { path } => {
                 write!(f, "another Pillarbox server is running on {}: stop it first, or give this one its own data directory", path.display())
             }
@@ -90,6 +92,7 @@ impl fmt::Display for Error {
             Error::NotFound { what, name } => write!(f, "there is no {what} {name}"),
             Error::Exists { what, name } => write!(f, "the {what} {name} exists already"),
             Error::Invalid { why } => f.write_str(why),
+            Error::Busy => f.write_str("there is no memory for more messages at this moment"),
             Error::Closed => f.write_str("the store is closing"),
         }
     }

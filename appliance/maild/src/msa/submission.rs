@@ -9,6 +9,7 @@ use pillarbox_store::{AccountId, Checksum, Delivered, Error, Hold, Notices, Outg
 
 use super::header::{self, Additions, Gathered, Gathering, Prepared};
 use crate::auth::Identity;
+use crate::budget::Party;
 use crate::clock;
 use crate::context::Context;
 use crate::mda::{Envelope, Incoming};
@@ -60,7 +61,7 @@ pub struct Submission<'a> {
 impl<'a> Submission<'a> {
     /// Begins; waits for room in memory.
     pub async fn begin(context: &'a Arc<Context>, facts: Facts, received: impl FnOnce(u64) -> trace::Received) -> Result<Submission<'a>, Error> {
-        let incoming = Incoming::begin(context, &facts.mail.reverse_path, facts.mail.size, received).await?;
+        let incoming = Incoming::begin(context, &facts.mail.reverse_path, (facts.peer, Party::Office), received).await?;
         let gathering = Some(Gathering::default());
         Ok(Submission {
             context,

@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use pillarbox_host::net::is_near;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
 use pillarbox_store::{AccountId, Delivered, Error, ShortCode};
 
 use crate::auth::{Identity, Verdict};
+use crate::budget::{Pace, Party};
 use crate::clock;
 use crate::context::{Context, fresh_code};
 use crate::mda::{Envelope, Incoming};
@@ -46,6 +49,8 @@ pub struct Transaction<'a> {
     /// Recipients elsewhere; only of somebody logged in.
     remote: Vec<Recipient>,
     taking: Taking<'a>,
+    /// Of the message under way.
+    pace: Pace,
 }
 
 /// The message that comes in.
@@ -61,11 +66,23 @@ enum Taking<'a> {
 
 impl<'a> Transaction<'a> {
     pub fn new(context: &'a Arc<Context>, peer: IpAddr) -> Self {
-        Transaction { context, peer, identity: None, code: ShortCode(0), local: Vec::new(), accounts: Vec::new(), remote: Vec::new(), taking: Taking::Nothing }
+        let now = Instant::now();
+        Transaction {
+            context,
+            peer,
+            identity: None,
+            code: ShortCode(0),
+            local: Vec::new(),
+            accounts: Vec::new(),
+            remote: Vec::new(),
+            taking: Taking::Nothing,
+            pace: Pace { begun: now, heard: now, octets: 0 },
+        }
     }
 
     /// Takes a piece of content; a failure is remembered for the end.
     pub async fn content(&mut self, octets: &[u8]) {
+        self.pace.octets += octets.len() as u64;
         match &mut self.taking {
             Taking::Transfer(incoming) => {
                 if let Err(error) = incoming.append(octets).await {
@@ -75,6 +92,20 @@ impl<'a> Transaction<'a> {
             Taking::Submission(submission) => submission.content(octets).await,
             Taking::Nothing | Taking::Failed(_) => {}
         }
+        // From here on the peer is waited for; waiting for memory is not its fault.
+        self.pace.heard = Instant::now();
+    }
+
+    fn party(&self) -> Party {
+        match self.identity.is_some() || is_near(self.peer) {
+            true => Party::Office,
+            false => Party::Stranger,
+        }
+    }
+
+    /// Whether the message under way is to be given up: memory is scarce, and it comes too slowly.
+    pub fn is_in_the_way(&self, now: Instant) -> bool {
+        matches!(self.taking, Taking::Transfer(_) | Taking::Submission(_)) && self.pace.is_too_slow(now) && self.context.budget.is_scarce(self.party())
     }
 
     /// Forgets the content gathered so far.
@@ -181,12 +212,14 @@ impl<'a> Transaction<'a> {
                 Submission::begin(self.context, facts, with_date).await.map(|s| Taking::Submission(Box::new(s)))
             }
             None => {
-                let (path, size) = (mail.reverse_path.clone(), mail.size);
-                Incoming::begin(self.context, &path, size, with_date).await.map(Taking::Transfer)
+                let path = mail.reverse_path.clone();
+                Incoming::begin(self.context, &path, (self.peer, self.party()), with_date).await.map(Taking::Transfer)
             }
         };
         match begun {
             Ok(taking) => {
+                let now = Instant::now();
+                self.pace = Pace { begun: now, heard: now, octets: 0 };
                 self.taking = taking;
                 Answer::Accept
             }
@@ -272,6 +305,10 @@ impl<'a> Transaction<'a> {
 
     /// The world failed: the peer hears a plain "later", the log the detail.
     fn trouble(&self, error: &Error) -> Reply {
+        if let Error::Busy = error {
+            tracing::warn!(peer = %self.peer, id = %self.code, "no memory for this message in time");
+            return Reply::new(452, Enhanced(4, 3, 1), format!("Too much mail comes in at once; try again in a few minutes ({})", self.code));
+        }
         tracing::error!(peer = %self.peer, id = %self.code, %error, "taking mail failed");
         match error {
             Error::Full => no_space(self.code),

@@ -5,10 +5,11 @@ mod answers;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pillarbox_proto::smtp::{self, Action, Answer, Session};
 
+use crate::connections::{self, Purpose};
 use crate::context::Context;
 use crate::stream::{Ended, Stream};
 use answers::Transaction;
@@ -20,6 +21,11 @@ pub enum Service {
     Submission,
     Submissions,
 }
+
+/// How often a peer that is waited for is looked at: it may stand in the way of others by then.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long a peer may be silent while connections are scarce.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// Serves one connection to its end.
 pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr, service: Service) -> Result<(), Ended> {
@@ -36,15 +42,29 @@ pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr, serv
     let mut session = Session::new(config, security, Instant::now());
     let mut transaction = Transaction::new(&context, peer);
     let mut stop = context.stop();
+    let mut heard = Instant::now();
+    let purpose = if service == Service::Smtp { Purpose::Relay } else { Purpose::Submission };
     loop {
         match session.poll(Instant::now()) {
             Action::Input => {
                 let room = session.wants_input();
-                let deadline = session.deadline();
+                let now = Instant::now();
+                let is_silent = now.saturating_duration_since(heard) >= SILENCE;
+                let is_unwanted = is_silent && context.connections.is_scarce(connections::Limits::of(&settings.config), peer, purpose);
+                if is_unwanted || transaction.is_in_the_way(now) {
+                    tracing::info!(peer = %peer, "a silent or slow peer makes room for others");
+                    session.give_up(now);
+                }
+                let deadline = session.deadline().min(now + LOOK);
                 tokio::select! {
                     biased;
                     read = stream.read(room, deadline) => match read? {
-                        Some(octets) => session.receive(Instant::now(), octets),
+                        Some(octets) => {
+                            if !octets.is_empty() {
+                                heard = Instant::now();
+                            }
+                            session.receive(Instant::now(), octets);
+                        }
                         None => session.peer_closed(),
                     },
                     _ = stop.changed() => session.shut_down(),

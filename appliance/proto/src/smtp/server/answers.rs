@@ -35,7 +35,7 @@ impl Session {
             Asked::BeginData => self.answer_data(answer, now),
             Asked::BeginChunk(chunk) => {
                 self.content = Some(match verdict(answer, replies::confused()) {
-                    Ok(_) => Content::new(&self.config.limits, now),
+                    Ok(_) => Content::new(&self.config.limits, self.announced(), now),
                     Err(reply) => Content::unwanted(&self.config.limits, now, reply),
                 });
                 self.begin_chunk(chunk, now);
@@ -58,7 +58,7 @@ impl Session {
     fn answer_data(&mut self, answer: Answer, now: Instant) {
         match verdict(answer, replies::confused()) {
             Ok(_) => {
-                self.content = Some(Content::new(&self.config.limits, now));
+                self.content = Some(Content::new(&self.config.limits, self.announced(), now));
                 self.phase = Phase::Data(Dots::LineStart);
                 self.deadline = now + self.config.limits.timeouts.data_initiation;
                 self.say(&Reply::plain(354, "Send the message; end it with a line that holds only a dot"));
@@ -68,6 +68,11 @@ impl Session {
                 self.say(&reply);
             }
         }
+    }
+
+    /// The size that MAIL announced.
+    fn announced(&self) -> Option<u64> {
+        self.envelope.mail.as_ref().and_then(|mail| mail.size)
     }
 
     fn answer_message(&mut self, answer: Answer) {

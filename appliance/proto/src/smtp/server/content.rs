@@ -18,19 +18,28 @@ pub struct Content {
     pub until: Instant,
     hops: Hops,
     most_octets: u64,
+    /// What the peer announced, with some room; never more than `most_octets`.
+    announced: u64,
     most_hops: u32,
     /// The last octet that came in a chunk.
     last: u8,
 }
 
+/// Room beyond the size that was announced: RFC 1870 §3 wants CR LF counted, and some programs count one octet for it.
+fn with_room(size: u64) -> u64 {
+    size.saturating_add(size / 8).saturating_add(1024)
+}
+
 impl Content {
-    pub fn new(limits: &Limits, now: Instant) -> Content {
+    /// `size` is what the peer announced with MAIL (RFC 1870 §6).
+    pub fn new(limits: &Limits, size: Option<u64>, now: Instant) -> Content {
         Content {
             octets: 0,
             refusal: None,
             until: now + limits.content_duration,
             hops: Hops::default(),
             most_octets: limits.message_octets,
+            announced: size.map_or(limits.message_octets, |size| with_room(size).min(limits.message_octets)),
             most_hops: limits.received_headers,
             last: b'\n',
         }
@@ -38,18 +47,22 @@ impl Content {
 
     /// Content that nobody wants and that only has to be read past.
     pub fn unwanted(limits: &Limits, now: Instant, refusal: Reply) -> Content {
-        Content { refusal: Some(refusal), ..Content::new(limits, now) }
+        Content { refusal: Some(refusal), ..Content::new(limits, None, now) }
     }
 
-    /// Whether `more` octets are too many.
-    pub fn overflows(&self, more: u64) -> bool {
-        self.octets.saturating_add(more) > self.most_octets
+    /// Why `more` octets are too many, if they are.
+    pub fn overflow(&self, more: u64) -> Option<Reply> {
+        match self.octets.saturating_add(more) {
+            octets if octets > self.most_octets => Some(replies::too_big(self.most_octets)),
+            octets if octets > self.announced => Some(replies::bigger_than_announced()),
+            _ => None,
+        }
     }
 
     /// Counts decoded content; tells why it is not acceptable.
     pub fn count(&mut self, octets: &[u8]) -> Result<(), Reply> {
-        if self.overflows(octets.len() as u64) {
-            return Err(replies::too_big(self.most_octets));
+        if let Some(reply) = self.overflow(octets.len() as u64) {
+            return Err(reply);
         }
         self.octets += octets.len() as u64;
         self.hops.look(octets);
@@ -158,6 +171,27 @@ mod tests {
     }
 
     #[test]
+    fn content_far_beyond_its_announced_size_is_refused() {
+        let limits = Limits { message_octets: 1_000_000, ..Limits::default() };
+        // A program that counts a line end as one octet announces too little, but not by much.
+        for (size, octets, wanted) in [
+            (Some(1), 380_000, Some("bigger than the SIZE")),
+            (Some(0), 1025, Some("bigger than the SIZE")),
+            (Some(0), 1024, None),
+            (Some(100_000), 104_000, None),
+            (Some(1_000_000), 1_000_001, Some("too big")),
+            (None, 1_000_000, None),
+            (None, 1_000_001, Some("too big")),
+        ] {
+            let mut content = Content::new(&limits, size, Instant::now());
+            let refused = vec![b'x'; octets].chunks(997).find_map(|piece| content.count(piece).err());
+            let text = refused.map(|reply| reply.lines.join(" "));
+            assert_eq!(text.is_some(), wanted.is_some(), "{size:?} {octets}");
+            assert!(text.unwrap_or_default().contains(wanted.unwrap_or_default()), "{size:?} {octets}");
+        }
+    }
+
+    #[test]
     fn strays_are_found_across_pieces() {
         let table: [(&[u8], bool); 8] = [
             (b"a\r\nb\r\n", false),
@@ -171,7 +205,7 @@ mod tests {
         ];
         for (text, expected) in table {
             for piece in 1..=text.len() {
-                let mut content = Content::new(&Limits::default(), Instant::now());
+                let mut content = Content::new(&Limits::default(), None, Instant::now());
                 let found = text.chunks(piece).any(|octets| content.has_stray(octets));
                 assert_eq!(found, expected, "{:?} in pieces of {piece}", text.escape_ascii());
             }

@@ -279,6 +279,11 @@ impl Session {
         self.eof = Pending::Yes;
     }
 
+    /// The peer has no more time, whatever its deadline was: the next `poll` says 421 and closes.
+    pub fn give_up(&mut self, now: Instant) {
+        self.deadline = self.deadline.min(now);
+    }
+
     /// The server stops: the message on its way is finished, then the peer gets 421 (RFC 5321 §3.8).
     pub fn shut_down(&mut self) {
         self.stop = Pending::Yes;

@@ -87,6 +87,11 @@ pub fn too_big(most: u64) -> Reply {
     Reply::new(552, Enhanced(5, 3, 4), format!("The message is too big; this server takes up to {most} octets"))
 }
 
+/// RFC 1870 §6.3: content beyond the size announced may be refused as too big.
+pub fn bigger_than_announced() -> Reply {
+    Reply::new(552, Enhanced(5, 3, 4), "The message is bigger than the SIZE that was announced for it")
+}
+
 pub fn loops() -> Reply {
     Reply::new(554, Enhanced(5, 4, 6), "The message has passed too many servers; it seems to go in circles")
 }

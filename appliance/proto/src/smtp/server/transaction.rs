@@ -155,9 +155,8 @@ impl Session {
 
     /// Starts to read the octets of a chunk.
     pub(super) fn begin_chunk(&mut self, chunk: Chunk, now: Instant) {
-        let most = self.config.limits.message_octets;
-        if self.content.as_ref().is_some_and(|content| content.overflows(chunk.declared)) {
-            self.spoil(replies::too_big(most));
+        if let Some(reply) = self.content.as_ref().and_then(|content| content.overflow(chunk.declared)) {
+            self.spoil(reply);
         }
         self.deadline = now + self.config.limits.timeouts.data_block;
         self.phase = Phase::Chunk(chunk);

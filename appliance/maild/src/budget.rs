@@ -1,0 +1,236 @@
+//! Memory for messages that come in: charged as their octets arrive, bounded in all, per network and for strangers.
+//!
+//! A session that sends nothing holds nothing. No network has more than its share, and mail from outside leaves a
+//! part to the people of the office. Where the budget is nearly used up, who sends too slowly is let go.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use pillarbox_host::net::network_of;
+use tokio::sync::Notify;
+
+/// Memory is charged in steps of this many octets.
+const STEP: usize = 16 * 1024;
+/// How long a message waits for memory before its sender hears "later".
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A silent sender is let go after this long while memory is scarce.
+const SILENCE: Duration = Duration::from_secs(15);
+/// While memory is scarce, a message older than this must have come in at [`LEAST_RATE`] on the average.
+const GRACE: Duration = Duration::from_secs(30);
+/// Octets a second: a slow telephone line.
+const LEAST_RATE: u64 = 1024;
+
+/// Whose memory it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// Another server, or whoever says so.
+    Stranger,
+    /// Somebody who logged in, or sits in the office.
+    Office,
+}
+
+/// There was no memory in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+/// The budget of one server.
+pub struct Budget {
+    limits: Limits,
+    held: Mutex<Held>,
+    freed: Notify,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    all: usize,
+    /// Of one network: an IPv4 address, or the first half of an IPv6 address.
+    network: usize,
+    strangers: usize,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    all: usize,
+    strangers: usize,
+    networks: HashMap<IpAddr, usize>,
+}
+
+impl Budget {
+    /// `octets` in all; of them a network gets a quarter and strangers three quarters, but always enough for a message.
+    pub fn new(octets: usize) -> Budget {
+        let limits = Limits { all: octets, network: (octets / 4).max(octets.min(1 << 20)), strangers: octets / 4 * 3 };
+        Budget { limits, held: Mutex::default(), freed: Notify::new() }
+    }
+
+    /// A charge that holds nothing yet.
+    pub fn charge(&self, peer: IpAddr, party: Party) -> Charge<'_> {
+        Charge { budget: self, network: network_of(peer), party, octets: 0 }
+    }
+
+    /// Whether memory is scarce: for all, or for strangers.
+    pub fn is_scarce(&self, party: Party) -> bool {
+        let held = self.lock();
+        let all = held.all >= self.limits.all / 4 * 3;
+        all || party == Party::Stranger && held.strangers >= self.limits.strangers / 4 * 3
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Held {
+    fn take(&mut self, limits: Limits, network: IpAddr, party: Party, more: usize) -> bool {
+        let of_network = self.networks.get(&network).copied().unwrap_or(0);
+        let of_strangers = if party == Party::Stranger { self.strangers + more } else { 0 };
+        if self.all + more > limits.all || of_network + more > limits.network || of_strangers > limits.strangers {
+            return false;
+        }
+        self.all += more;
+        if party == Party::Stranger {
+            self.strangers += more;
+        }
+        *self.networks.entry(network).or_insert(0) += more;
+        true
+    }
+
+    fn give_back(&mut self, network: IpAddr, party: Party, octets: usize) {
+        self.all -= octets;
+        if party == Party::Stranger {
+            self.strangers -= octets;
+        }
+        if let Some(held) = self.networks.get_mut(&network) {
+            *held -= octets;
+            if *held == 0 {
+                self.networks.remove(&network);
+            }
+        }
+    }
+}
+
+/// What one message holds; given back when dropped.
+pub struct Charge<'a> {
+    budget: &'a Budget,
+    network: IpAddr,
+    party: Party,
+    octets: usize,
+}
+
+impl Charge<'_> {
+    /// Sees to it that so many octets are charged; waits for them, but not for ever.
+    pub async fn hold(&mut self, octets: usize) -> Result<(), Busy> {
+        let wanted = octets.div_ceil(STEP) * STEP;
+        let Some(more) = wanted.checked_sub(self.octets).filter(|more| *more > 0) else { return Ok(()) };
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            // Asked for before looking, so that what is freed in between is not missed.
+            let freed = self.budget.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if self.budget.lock().take(self.budget.limits, self.network, self.party, more) {
+                self.octets = wanted;
+                return Ok(());
+            }
+            if tokio::time::timeout_at(until, freed).await.is_err() {
+                return Err(Busy);
+            }
+        }
+    }
+
+    /// Gives back what is beyond so many octets.
+    pub fn shrink(&mut self, octets: usize) {
+        let wanted = octets.div_ceil(STEP) * STEP;
+        if wanted < self.octets {
+            self.budget.lock().give_back(self.network, self.party, self.octets - wanted);
+            self.octets = wanted;
+            self.budget.freed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        self.shrink(0);
+    }
+}
+
+/// How a message has come in so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub begun: Instant,
+    /// When the last piece came.
+    pub heard: Instant,
+    pub octets: u64,
+}
+
+impl Pace {
+    /// Too slow to be waited for while memory is scarce.
+    pub fn is_too_slow(&self, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.begun);
+        now.saturating_duration_since(self.heard) >= SILENCE || age >= GRACE && self.octets < age.as_secs() * LEAST_RATE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_network_has_its_share_and_strangers_leave_a_part_to_the_office() {
+        let budget = Budget::new(16 << 20);
+        let mut silent = budget.charge(ip("203.0.113.1"), Party::Stranger);
+        silent.hold(0).await.unwrap();
+        assert_eq!(budget.lock().all, 0, "who sends nothing holds nothing");
+        let mut held: Vec<Charge> = Vec::new();
+        // One IPv6 network, whatever addresses it comes from.
+        for host in 0..64 {
+            let mut charge = budget.charge(ip(&format!("2001:db8::{host:x}")), Party::Stranger);
+            if charge.hold(256 * 1024).await.is_ok() {
+                held.push(charge);
+            }
+        }
+        assert_eq!(held.len(), 16, "a quarter for a network");
+        for network in 1..20u8 {
+            let mut charge = budget.charge(IpAddr::from([198, 51, 100, network]), Party::Stranger);
+            if charge.hold(1 << 20).await.is_ok() {
+                held.push(charge);
+            }
+        }
+        assert_eq!(budget.lock().all, 12 << 20);
+        assert!(budget.is_scarce(Party::Stranger));
+        assert_eq!(silent.hold(1).await, Err(Busy));
+        budget.charge(ip("192.168.1.7"), Party::Office).hold(4 << 20).await.unwrap();
+        drop(held);
+        silent.hold(1).await.unwrap();
+        drop(silent);
+        let left = budget.lock();
+        assert_eq!((left.all, left.strangers, left.networks.len()), (0, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_goes_to_whoever_waits() {
+        let budget = Budget::new(4 << 20);
+        let mut first = budget.charge(ip("203.0.113.1"), Party::Office);
+        first.hold(1 << 20).await.unwrap();
+        let mut second = budget.charge(ip("203.0.113.1"), Party::Office);
+        let (waited, ()) = tokio::join!(second.hold(STEP), async { first.shrink(100) });
+        assert!(waited.is_ok());
+        assert_eq!(budget.lock().all, 2 * STEP);
+    }
+
+    #[test]
+    fn the_silent_and_the_dripping_are_too_slow() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let pace = |heard, octets| Pace { begun, heard: at(heard), octets };
+        assert!(!pace(0, 0).is_too_slow(at(14)) && pace(0, 0).is_too_slow(at(15)));
+        assert!(!pace(100, 200 * 1024).is_too_slow(at(101)), "slow but steady");
+        assert!(pace(100, 100).is_too_slow(at(101)), "an octet now and then");
+    }
+}
