@@ -1,7 +1,9 @@
 //! Passwords as they are stored.
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::Mutex;
+
+use argon2::password_hash::{PasswordHash, PasswordHasher, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use sha2::{Digest, Sha256};
 
 /// A hash that nothing matches, for user names that don't exist: same parameters as real ones.
@@ -30,7 +32,47 @@ pub fn password(password: &str) -> Result<String, String> {
 
 /// True when the password matches a PHC string. Takes 7 MiB and a noticeable time.
 pub fn matches(stored: &str, password: &str) -> bool {
-    PasswordHash::new(stored).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
+    computed(stored, password).is_some_and(|(wanted, found)| constant_time_equal(&wanted, &found))
+}
+
+/// The hash that is stored, and that of the password typed; `None` where the PHC string can't be read.
+fn computed(stored: &str, password: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let parsed = PasswordHash::new(stored).ok()?;
+    let (wanted, salt) = (parsed.hash?, parsed.salt?);
+    let mut octets = [0u8; 64];
+    let salt = salt.decode_b64(&mut octets).ok()?;
+    let params = Params::try_from(&parsed).ok()?;
+    let mut blocks = WORKSPACES.take(params.block_count());
+    let mut found = vec![0; wanted.len()];
+    let algorithm = Algorithm::try_from(parsed.algorithm).ok()?;
+    let computed = Argon2::new(algorithm, Version::V0x13, params).hash_password_into_with_memory(password.as_bytes(), salt, &mut found, &mut blocks);
+    WORKSPACES.give_back(blocks);
+    computed.ok()?;
+    Some((wanted.as_bytes().to_vec(), found))
+}
+
+/// Memory that password checks work in, used again: as many pieces as checks ran at once. A check that takes fresh memory
+/// leaves 7 MiB behind in each thread that ran one.
+struct Workspaces(Mutex<Vec<Vec<Block>>>);
+
+static WORKSPACES: Workspaces = Workspaces(Mutex::new(Vec::new()));
+
+impl Workspaces {
+    fn take(&self, blocks: usize) -> Vec<Block> {
+        let kept = self.0.lock().unwrap_or_else(|e| e.into_inner()).pop();
+        let mut workspace = kept.unwrap_or_default();
+        workspace.resize(blocks, Block::default());
+        workspace
+    }
+
+    fn give_back(&self, workspace: Vec<Block>) {
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).push(workspace);
+    }
+}
+
+/// Gives the memory of password checks back to the system. Housekeeping calls this now and then.
+pub fn release_memory() {
+    WORKSPACES.0.lock().unwrap_or_else(|e| e.into_inner()).clear();
 }
 
 /// The stored form of a device password. Those are random with 80 bits, so one round of SHA-256 is
@@ -44,7 +86,11 @@ pub fn device(password: &str) -> String {
 
 /// Compares two stored hashes in constant time.
 pub fn equal(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |differing, (x, y)| differing | (x ^ y)) == 0
+    constant_time_equal(a.as_bytes(), b.as_bytes())
+}
+
+fn constant_time_equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differing, (x, y)| differing | (x ^ y)) == 0
 }
 
 /// A new random password of 80 bits in groups of four: `k7pq-2mzw-h9ce-r4tx`.

@@ -14,9 +14,9 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use cache::Cache;
-use pillarbox_host::net::is_near;
+use pillarbox_host::net::{is_near, network_of};
 pub use throttle::Waiting;
-use throttle::{Decision, Throttle};
+use throttle::{Decision, Place, Throttle};
 
 /// What programs are called that have no password of their own, in logs and the ledger.
 pub const ACCOUNT_PASSWORD: &str = "account password";
@@ -70,12 +70,21 @@ impl Authenticator {
     pub async fn verify(&self, store: &Store, user: &str, password: &str, peer: IpAddr, now: Instant) -> Verdict {
         let user = user.trim().to_lowercase();
         let attempt = self.lock_cache().fingerprint(&user, password);
-        if let Decision::Wait(seconds) = self.lock_throttle().decide(peer, &user, now) {
-            return Verdict::Wait(seconds);
+        let Ok(found) = look_up(store, &user, peer).await else { return Verdict::Unavailable };
+        // Random with 80 bits: nobody guesses one, so nobody who has one waits for those who guess.
+        if let Some(identity) = found.as_ref().and_then(|found| by_device(found, password)) {
+            self.lock_throttle().succeeded(peer, &user);
+            return Verdict::Accepted(identity);
         }
-        let Ok(found) = look_up(store, &user).await else { return Verdict::Unavailable };
+        let place = found.as_ref().map_or(Place::New, |found| found.place);
+        let decision = self.lock_throttle().decide(peer, &user, place, now);
+        match decision {
+            Decision::Try => {}
+            Decision::Pause(pause) => tokio::time::sleep(pause).await,
+            Decision::Wait(seconds) => return Verdict::Wait(seconds),
+        }
         let identity = match found {
-            Some((id, account, credentials)) => self.matching(id, &account, &credentials, password, attempt, now).await,
+            Some(found) => self.by_account_password(&found, password, attempt, now).await,
             None => {
                 // As much work as for a real account, so that time doesn't tell which names exist.
                 self.argon2_matches(&self.decoy, password).await;
@@ -99,38 +108,18 @@ impl Authenticator {
         self.lock_throttle().waiting(now)
     }
 
-    async fn matching(
-        &self,
-        account: AccountId,
-        record: &Account,
-        credentials: &[(DeviceId, Credential)],
-        password: &str,
-        attempt: cache::Fingerprint,
-        now: Instant,
-    ) -> Option<Identity> {
-        let identity = |device: DeviceId, credential: &Credential| Identity {
-            account,
-            address: record.address.clone(),
-            device,
-            label: match device {
-                DeviceId::MAIN => ACCOUNT_PASSWORD.into(),
-                _ => credential.label.clone(),
-            },
-        };
-        let device_hash = hash::device(password);
-        if let Some((device, credential)) = credentials.iter().find(|(_, c)| hash::equal(&c.hash, &device_hash)) {
-            return Some(identity(*device, credential));
-        }
-        let (device, main) = credentials.iter().find(|(device, _)| *device == DeviceId::MAIN)?;
+    async fn by_account_password(&self, found: &Found, password: &str, attempt: cache::Fingerprint, now: Instant) -> Option<Identity> {
+        let (_, main) = found.credentials.iter().find(|(device, _)| *device == DeviceId::MAIN)?;
+        let identity = found.identity(DeviceId::MAIN, ACCOUNT_PASSWORD);
         // The remembered hash must still be the account's: a changed password ends the memory at once.
         if self.lock_cache().knows(&attempt, &main.hash, now) {
-            return Some(identity(*device, main));
+            return Some(identity);
         }
         if !self.argon2_matches(&main.hash, password).await {
             return None;
         }
         self.lock_cache().remember(attempt, &main.hash, now);
-        Some(identity(*device, main))
+        Some(identity)
     }
 
     async fn argon2_matches(&self, stored: &str, password: &str) -> bool {
@@ -148,15 +137,39 @@ impl Authenticator {
     }
 }
 
-type Found = Option<(AccountId, Account, Vec<(DeviceId, Credential)>)>;
+/// An account with its passwords, and whether it signed in from the peer's place before.
+struct Found {
+    id: AccountId,
+    account: Account,
+    credentials: Vec<(DeviceId, Credential)>,
+    place: Place,
+}
 
-async fn look_up(store: &Store, user: &str) -> Result<Found, ()> {
+impl Found {
+    fn identity(&self, device: DeviceId, label: &str) -> Identity {
+        Identity { account: self.id, address: self.account.address.clone(), device, label: label.to_string() }
+    }
+}
+
+fn by_device(found: &Found, password: &str) -> Option<Identity> {
+    let typed = hash::device(password);
+    let (device, credential) = found.credentials.iter().find(|(_, c)| hash::equal(&c.hash, &typed))?;
+    Some(found.identity(*device, &credential.label))
+}
+
+/// Sign-ins looked at for the places an account is known at.
+const PLACES: usize = 64;
+
+async fn look_up(store: &Store, user: &str, peer: IpAddr) -> Result<Option<Found>, ()> {
     let (store, user) = (store.clone(), user.to_string());
     let read = tokio::task::spawn_blocking(move || {
         store.read(|r| {
             let Some((id, account)) = r.account(&user)? else { return Ok(None) };
             let credentials = r.credentials(id)?;
-            Ok(Some((id, account, credentials)))
+            let network = network_of(peer);
+            let is_known = r.sign_ins(id, PLACES)?.iter().any(|(_, sign_in)| sign_in.is_accepted && network_of(sign_in.peer) == network);
+            let place = if is_known { Place::Known } else { Place::New };
+            Ok(Some(Found { id, account, credentials, place }))
         })
     });
     match read.await {
