@@ -10,47 +10,54 @@ use tokio::time::MissedTickBehavior;
 use crate::context::{Context, off_thread};
 use crate::server::notify;
 use crate::tls::Refreshed;
-use crate::{acme, board, clock, dkim, hours, mail, web};
+use crate::{acme, auth, board, clock, dkim, hours, mail, web};
 
 const DAY: u64 = 86_400;
-/// How often the disk is looked at, and the watchdog told.
+/// How often the watchdog hears of the server, and the disk is looked at.
 const BEAT: Duration = Duration::from_secs(1);
 /// Between two rounds of housekeeping, and between two looks at the certificate files.
 const ROUND: Duration = Duration::from_secs(30);
-/// Beats between two looks whether the line passes DNSSEC's signatures on.
-const HOUR: u64 = 3600;
+/// Between two looks whether the line passes DNSSEC's signatures on.
+const DNSSEC_LOOK: Duration = Duration::from_secs(3600);
 /// Pause between two steps of a round, so that mail goes first.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// Runs until the server stops. A round may take minutes, with much mail to index on a small board: the server's pulse does
-/// not wait for it.
+/// Runs until the server stops. Each of these goes its own pace: a round may take minutes, with much mail to index on a small
+/// board, and a message that is sent later may be large. The server's pulse waits for none of them.
 pub async fn run(context: Arc<Context>) {
-    tokio::join!(beat(&context), rounds(&context));
+    tokio::join!(beat(&context), every(BEAT, &context, look_at_disk), every(BEAT, &context, send_later), pulse(&context), rounds(&context));
 }
 
+/// Tells the watchdog that the server is alive, and does nothing else.
 async fn beat(context: &Arc<Context>) {
+    every(BEAT, context, async |_| notify(&[sd_notify::NotifyState::Watchdog])).await;
+}
+
+/// Does something again and again until the server stops; when it takes long, the next time comes later.
+async fn every(pause: Duration, context: &Arc<Context>, work: impl AsyncFn(&Arc<Context>)) {
     let mut stop = context.stop();
-    let mut beats = 0u64;
-    let mut beat = tokio::time::interval(BEAT);
+    let mut interval = tokio::time::interval(pause);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = beat.tick() => {}
+            _ = interval.tick() => {}
             _ = stop.changed() => return,
         }
-        look_at_disk(context).await;
-        web::later::run(context, clock::now()).await;
-        notify(&[sd_notify::NotifyState::Watchdog]);
-        if beats.is_multiple_of(pillarbox_host::board::PULSE) {
-            board::write(context).await;
-        }
-        if beats.is_multiple_of(HOUR) {
-            context.outbound.dns.look_again();
-        }
-        beats += 1;
+        work(context).await;
     }
 }
 
+async fn send_later(context: &Arc<Context>) {
+    web::later::run(context, clock::now()).await;
+}
+
+/// Tells the beacon.
+async fn pulse(context: &Arc<Context>) {
+    every(Duration::from_secs(pillarbox_host::board::PULSE), context, board::write).await;
+}
+
 async fn rounds(context: &Arc<Context>) {
+    let mut looked = None::<std::time::Instant>;
     let mut stop = context.stop();
     let mut round = tokio::time::interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -59,6 +66,11 @@ async fn rounds(context: &Arc<Context>) {
             _ = round.tick() => {}
             _ = stop.changed() => return,
         }
+        if looked.is_none_or(|at| at.elapsed() >= DNSSEC_LOOK) {
+            looked = Some(std::time::Instant::now());
+            context.outbound.dns.look_again();
+        }
+        auth::hash::release_memory();
         refresh_certificate(context);
         keep_house(context).await;
         make_keys(context).await;
