@@ -8,6 +8,7 @@ mod guard;
 pub mod later;
 mod oneclick;
 mod pages;
+mod patience;
 mod serve;
 mod session;
 mod stream;

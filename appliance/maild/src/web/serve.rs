@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 
+use super::patience::{TimedBody, TimedIo};
 use crate::context::Context;
 use crate::stream::{Ended, Stream};
 
@@ -30,14 +32,14 @@ pub async fn serve(context: Arc<Context>, router: Router, stream: Stream, peer: 
     let link = Link { peer, is_secure: stream.facts().is_some() };
     let router = router.layer(axum::middleware::map_request(move |mut request: Request| async move {
         request.extensions_mut().insert(link);
-        request
+        request.map(|body| Body::new(TimedBody::new(body)))
     }));
     let mut stop = context.stop();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)
         .max_buf_size(HEADER_OCTETS)
-        .serve_connection(TokioIo::new(stream.into_io()), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(TimedIo::new(stream.into_io())), TowerToHyperService::new(router));
     tokio::pin!(connection);
     tokio::select! {
         served = &mut connection => return served.map_err(|_| Ended::Broken),
