@@ -1,7 +1,7 @@
 //! The one place that asks what time it is.
 
-use std::sync::RwLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
 
@@ -93,6 +93,70 @@ pub fn is_trusted() -> bool {
     now() >= RELEASED && (!folder.exists() || folder.join("synchronized").exists())
 }
 
+/// A jump of the clock beyond this, against a clock that only runs, is no correction.
+const JUMP: u64 = 3600;
+/// At a start, the newest thing in the ledger may be older than this without raising a doubt.
+const AWAY: u64 = 2 * 86_400;
+/// So long the clock must go on steadily after a jump before anything may grow old by it: whoever set it wrongly notices.
+const SETTLING: Duration = Duration::from_secs(86_400);
+
+/// Whether the clock went on as time does. A pure memory: both clocks are handed in.
+#[derive(Debug, Default)]
+pub struct Steadiness {
+    seen: Option<(u64, Instant)>,
+    doubted: Option<Instant>,
+}
+
+impl Steadiness {
+    /// At a start: when something was last known to happen.
+    pub fn begin(&mut self, newest: Option<u64>, wall: u64, running: Instant) {
+        if newest.is_some_and(|newest| newest.abs_diff(wall) > AWAY) {
+            self.doubted = Some(running);
+        }
+        self.seen = Some((wall, running));
+    }
+
+    /// Now and then: what both clocks say. True when the clock has just jumped.
+    pub fn look(&mut self, wall: u64, running: Instant) -> bool {
+        let jumped = self.seen.is_some_and(|(before, then)| {
+            let expected = before.saturating_add(running.saturating_duration_since(then).as_secs());
+            expected.abs_diff(wall) > JUMP
+        });
+        if jumped {
+            self.doubted = Some(running);
+        }
+        self.seen = Some((wall, running));
+        jumped
+    }
+
+    pub fn is_settled(&self, running: Instant) -> bool {
+        self.doubted.is_none_or(|at| running.saturating_duration_since(at) >= SETTLING)
+    }
+}
+
+static STEADINESS: Mutex<Steadiness> = Mutex::new(Steadiness { seen: None, doubted: None });
+
+/// Begins to watch the clock; `newest`: when something was last known to happen.
+pub fn begin(newest: Option<u64>) {
+    steadiness().begin(newest, now(), Instant::now());
+}
+
+/// Looks whether the clock jumped. To be called every few seconds.
+pub fn look() {
+    if steadiness().look(now(), Instant::now()) {
+        tracing::warn!(now = iso(now()), "the clock jumped; nothing grows old by it for a day");
+    }
+}
+
+/// Whether things may grow old by the clock: it is trusted, and has not jumped lately.
+pub fn may_expire() -> bool {
+    is_trusted() && steadiness().is_settled(Instant::now())
+}
+
+fn steadiness() -> std::sync::MutexGuard<'static, Steadiness> {
+    STEADINESS.lock().unwrap_or_else(|e| e.into_inner())
+}
+
 /// A local time as browsers' forms write it (`2026-11-23T21:58`), in a zone.
 pub fn parse_local(text: &str, zone: Zone) -> Option<u64> {
     let civil: jiff::civil::DateTime = text.parse().ok()?;
@@ -106,6 +170,31 @@ fn timestamp(at: u64) -> jiff::Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumped_has_to_settle_first() {
+        const NOW: u64 = 1_800_000_000;
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        // The clock is right, 40 and 5,000 days ahead, or behind, from the start or in the middle.
+        for wrong in [40 * 86_400, 5000 * 86_400, -40 * 86_400i64] {
+            let mut clock = Steadiness::default();
+            clock.begin(Some(NOW), NOW.saturating_add_signed(wrong), start);
+            assert!(!clock.is_settled(at(40)), "{wrong}");
+            let mut clock = Steadiness::default();
+            clock.begin(Some(NOW - 60), NOW, start);
+            assert!(clock.is_settled(start) && !clock.look(NOW + 1, at(1)));
+            assert!(clock.look((NOW + 2).saturating_add_signed(wrong), at(2)) && !clock.is_settled(at(3)));
+            assert!(clock.look(NOW + 40, at(40)), "set right again");
+            assert!(!clock.is_settled(at(86_000)) && clock.is_settled(at(40 + 86_400)));
+        }
+        let mut clock = Steadiness::default();
+        clock.begin(None, NOW, start);
+        (1..100).for_each(|hour| drop(clock.look(NOW + hour * 3650, at(hour * 3600))));
+        assert!(clock.is_settled(at(100 * 3600)), "a clock that runs a little fast is only that");
+    }
+
     #[test]
     fn days_and_times_are_read() {
         assert_eq!(super::parse("2026-09-21"), Ok((1_789_948_800, 1_790_035_199)));

@@ -82,6 +82,7 @@ async fn rounds(context: &Arc<Context>) {
 }
 
 async fn look_at_disk(context: &Arc<Context>) {
+    clock::look();
     let store = context.store.clone();
     let has_space = off_thread(move || Ok(store.space(0) == Space::Enough)).await.unwrap_or(false);
     if context.has_space.swap(has_space, Ordering::Relaxed) != has_space {
@@ -104,7 +105,9 @@ pub fn refresh_certificate(context: &Context) {
 async fn keep_house(context: &Arc<Context>) {
     let settings = context.settings();
     let kept = &settings.config.retention;
-    let retention = Retention { at: clock::now(), trash_for: kept.trash_days * DAY, ledger_for: kept.ledger_days * DAY, ledger_octets: ledger_octets(context) };
+    // A clock that is ahead would empty the trash and forget the ledger. At the beginning of time nothing is old.
+    let at = if clock::may_expire() { clock::now() } else { 0 };
+    let retention = Retention { at, trash_for: kept.trash_days * DAY, ledger_for: kept.ledger_days * DAY, ledger_octets: ledger_octets(context) };
     let stop = context.stop();
     while !*stop.borrow() {
         match context.store.maintain(retention).done().await {

@@ -120,7 +120,7 @@ impl Outbound {
             signer: Signer::new(secrets.clone()),
             tls: Arc::new(tls::ClientTls::new(&config.outbound.roots)?),
             secrets,
-            time: Box::new(|| Now { at: clock::now(), is_trusted: clock::is_trusted() }),
+            time: Box::new(|| Now { at: clock::now(), is_trusted: clock::may_expire() }),
             wake: Notify::new(),
             examining: Arc::default(),
             state: Mutex::default(),
