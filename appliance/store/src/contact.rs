@@ -37,10 +37,18 @@ impl Record for Contact {
     }
 }
 
+/// Longest address of a contact, in octets (RFC 5321 §4.5.3.1: 64, an @ and 255).
+const ADDRESS_OCTETS: usize = 320;
+
+/// Whether a text can be a contact's address.
+pub(crate) fn can_be_address(text: &str) -> bool {
+    (1..=ADDRESS_OCTETS).contains(&text.len())
+}
+
 /// The key of a contact: the account, then the address.
 pub(crate) fn contact_key(account: AccountId, address: &str) -> Vec<u8> {
     let mut key = account.0.to_be_bytes().to_vec();
-    key.extend_from_slice(&address.as_bytes()[..address.floor_char_boundary(320)]);
+    key.extend_from_slice(&address.as_bytes()[..address.floor_char_boundary(ADDRESS_OCTETS)]);
     key
 }
 

@@ -51,6 +51,7 @@ impl Error {
         move |source| match source {
             heed::Error::Mdb(heed::MdbError::MapFull) => Error::Full,
             heed::Error::Io(ref e) if e.raw_os_error() == Some(nix::errno::Errno::ENOSPC as i32) => Error::Full,
+            heed::Error::Encoding(why) => Error::Invalid { why: why.to_string() },
             heed::Error::Decoding(what) => Error::Damaged { what: format!("{doing}: {what}") },
             source => Error::Lmdb { doing, source },
         }

@@ -19,6 +19,7 @@ mod ledger;
 mod mailbox;
 mod maildrop;
 mod migrate;
+mod named;
 mod owner;
 mod queue;
 mod read;

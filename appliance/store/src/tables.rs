@@ -12,12 +12,13 @@ use crate::error::{Error, Result};
 use crate::key::{AccountId, AgendaKey, BlobId, ContentKey, DayKey, DeviceKey, FolderKey, LaneKey, LedgerId, MailKey, MessageId, QueueKey, ReportKey, TermKey};
 use crate::ledger::LedgerRecord;
 use crate::mailbox::{Entry, FolderName, FolderState, UidSet, View};
+use crate::named::{Create, Named};
 use crate::owner::{Hour, OneTimeLink, SecondFactor, Setting, SignIn, SignInKey};
 use crate::queue::{Outgoing, Route, SigningKey, StsPolicy, Transcript, Waiting};
 
 type Table<'e, K, V> = Database<'e, Key<K>, Value<V>>;
 type RawTable<'e, K> = Database<'e, Key<K>, Bytes>;
-type TextTable<'e, V> = Database<'e, Str, Value<V>>;
+type TextTable<'e, V> = Named<'e, Str, V>;
 
 /// How many named databases the environment must have room for (some to spare).
 pub(crate) const MAX_TABLES: u32 = 48;
@@ -55,7 +56,7 @@ macro_rules! tables {
                 let doing = "opening the tables";
                 let txn = env.write_txn().map_err(Error::lmdb(doing))?;
                 let tables = env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
-                    let tables = Tables { $($field: opener.create_database(txn, Some(stringify!($field)))?,)* };
+                    let tables = Tables { $($field: Create::create(opener, txn, stringify!($field))?,)* };
                     Ok(CommitOrAbort::<_, ()>::Commit(tables))
                 });
                 tables.map_err(Error::lmdb(doing))?.commit().ok_or(Error::Closed)
@@ -128,11 +129,11 @@ tables! {
     /// Where an account has a message that is in its index.
     places: Table<'e, PlaceKey, Places>,
     /// The numbers of messages by account, term and block.
-    postings: Database<'e, Bytes, Value<UidSet>>,
+    postings: Named<'e, Bytes, UidSet>,
     /// Letters among the drafts that go out by themselves.
     timed: Table<'e, PlaceKey, Timed>,
     /// By account and address.
-    contacts: Database<'e, Bytes, Value<Contact>>,
+    contacts: Named<'e, Bytes, Contact>,
     /// Junk or not, as people judged.
     judgements: Table<'e, JudgementKey, Judgement>,
     /// UIDs below this are in the index.

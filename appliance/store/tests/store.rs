@@ -401,3 +401,34 @@ fn folders_flags_moves_and_deletions_keep_their_counts_and_the_index_follows() {
     store.change(Change::ClearIndex).wait().unwrap();
     assert_eq!(store.read(|r| r.unindexed(Some(ann), 100)).unwrap()[0].entries.len(), 10);
 }
+
+#[test]
+fn what_cannot_be_a_key_is_not_there_and_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let ann = id(&store, "ann");
+    let long = format!("{}@example.org", "x".repeat(600));
+    for text in ["", &long, &"d".repeat(512)] {
+        assert!(store.read(|r| r.account(text)).unwrap().is_none());
+        assert!(!store.read(|r| r.is_local(text)).unwrap());
+        assert!(!matches!(store.read(|r| r.resolve(text)).unwrap(), Resolution::Accounts(_)));
+        assert!(store.read(|r| r.setting(text)).unwrap().is_none());
+        assert!(store.read(|r| r.session(text)).unwrap().is_none());
+        assert!(store.read(|r| r.sts_policy(text)).unwrap().is_none());
+        let add = Change::AddAccount { address: text.into(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: NOW };
+        for refused in [
+            add,
+            Change::AddDomain { name: text.into(), at: NOW },
+            Change::SetAlias { address: text.into(), targets: vec!["ann@example.org".into()] },
+            Change::SetSetting { key: text.into(), value: Some("x".into()) },
+            Change::PutContacts { account: ann, contacts: vec![("cy@a.test".into(), Some(Contact::default())), (text.into(), Some(Contact::default()))] },
+        ] {
+            let error = store.change(refused.clone()).wait().expect_err(&format!("{refused:?}"));
+            assert!(matches!(error, Error::Invalid { .. } | Error::NotFound { .. }), "{refused:?}: {error}");
+        }
+    }
+    // What was refused changed nothing, and nobody else of the commit was harmed.
+    assert!(store.read(|r| r.contacts(ann)).unwrap().is_empty());
+    store.change(Change::NoteWritten { account: ann, people: vec![("x".into(), long), (String::new(), "cy@a.test".into())], at: NOW }).wait().unwrap();
+    assert_eq!(store.read(|r| r.contacts(ann)).unwrap().len(), 1);
+}

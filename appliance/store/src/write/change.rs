@@ -6,6 +6,7 @@ use crate::directory::{Account, AddressTarget, Credential, DomainRecord, Mailbox
 use crate::error::{Error, Result};
 use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey, MessageId};
 use crate::mailbox::FolderName;
+use crate::named::fits;
 use crate::owner::{Hour, OneTimeLink, SecondFactor, SignIn, SignInKey};
 use crate::queue::{Route, SigningKey, StsPolicy};
 
@@ -343,6 +344,9 @@ impl Work<'_, '_> {
 
     /// The domain of an address must be one of ours, and the address free.
     fn check_address(&self, address: &str) -> Result<()> {
+        if !fits(address.as_bytes()) {
+            return Err(Error::Invalid { why: "an address of this length can't be kept".into() });
+        }
         let domain = domain_of(address);
         if self.tables.domains.get(self.txn, domain).map_err(Error::lmdb(DOING))?.is_none() {
             return Err(Error::NotFound { what: "domain", name: format!("{domain}: add it first") });

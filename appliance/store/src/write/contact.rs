@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use crate::contact::{CONTACTS, Contact, Judgement, JudgementKey, contact_key};
+use crate::contact::{CONTACTS, Contact, Judgement, JudgementKey, can_be_address, contact_key};
 use crate::error::{Error, Result};
 use crate::key::{AccountId, FolderKey, MailKey};
 
@@ -14,6 +14,22 @@ const DOING: &str = "changing contacts";
 impl Work<'_, '_> {
     /// Adds, replaces or removes contacts; new ones beyond [`CONTACTS`] are refused, all of them.
     pub(super) fn put_contacts(&mut self, account: AccountId, contacts: &[(String, Option<Contact>)]) -> Result<Changed> {
+        let mut count = self.contact_count(account)?;
+        for (address, contact) in contacts {
+            let key = contact_key(account, address);
+            if !can_be_address(address) {
+                return Err(Error::Invalid { why: format!("{address:?} is not an address") });
+            }
+            let is_known = self.tables.contacts.get(self.txn, &key).map_err(Error::lmdb(DOING))?.is_some();
+            match (is_known, contact) {
+                (false, Some(_)) => count += 1,
+                (true, None) => count -= 1,
+                _ => {}
+            }
+        }
+        if count > CONTACTS {
+            return Err(Error::Invalid { why: format!("at most {CONTACTS} contacts") });
+        }
         for (address, contact) in contacts {
             let key = contact_key(account, address);
             match contact {
@@ -21,9 +37,6 @@ impl Work<'_, '_> {
                 None => self.tables.contacts.delete(self.txn, &key).map(drop),
             }
             .map_err(Error::lmdb(DOING))?;
-        }
-        if self.contact_count(account)? > CONTACTS {
-            return Err(Error::Invalid { why: format!("at most {CONTACTS} contacts") });
         }
         Ok(Changed::Done)
     }
@@ -33,6 +46,9 @@ impl Work<'_, '_> {
         let mut count = self.contact_count(account)?;
         for (name, address) in people {
             let key = contact_key(account, address);
+            if !can_be_address(address) {
+                continue;
+            }
             let known = self.tables.contacts.get(self.txn, &key).map_err(Error::lmdb(DOING))?;
             if known.is_none() && count >= CONTACTS {
                 continue;
@@ -53,14 +69,15 @@ impl Work<'_, '_> {
     }
 
     fn contact_count(&self, account: AccountId) -> Result<usize> {
-        let rows = self.tables.contacts.prefix_iter(self.txn, &contact_key(account, "")).map_err(Error::lmdb(DOING))?;
-        Ok(rows.remap_data_type::<heed::types::DecodeIgnore>().count())
+        let prefix = contact_key(account, "");
+        let rows = self.tables.contacts.prefix_iter(self.txn, &prefix).map_err(Error::lmdb(DOING))?;
+        Ok(rows.count())
     }
 
     pub(super) fn forget_contacts(&mut self, account: AccountId) -> Result<()> {
         let (first, beyond) = (contact_key(account, ""), contact_key(AccountId(account.0.saturating_add(1)), ""));
         let range = (Bound::Included(&first[..]), Bound::Excluded(&beyond[..]));
-        self.tables.contacts.delete_range(self.txn, &range).map(drop).map_err(Error::lmdb(DOING))
+        self.tables.contacts.0.delete_range(self.txn, &range).map(drop).map_err(Error::lmdb(DOING))
     }
 
     /// Notes for each message that its reader called it junk, or took that back.

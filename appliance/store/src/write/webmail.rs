@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::key::{AccountId, FolderId, FolderKey, MailKey, MessageId};
 use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
 use crate::mailbox::{Flags, FolderName, UidSet};
+use crate::named::fits;
 
 use super::Work;
 use super::change::{Changed, FIRST_OWN_FOLDER};
@@ -218,6 +219,10 @@ impl Work<'_, '_> {
             let Some(number) = number(indexed.message) else { continue };
             for term in &indexed.terms {
                 let key = posting(work.account, term, number >> BLOCK_BITS);
+                if !fits(&key) {
+                    // No word: nobody types it, and the others are to be found.
+                    continue;
+                }
                 postings.entry(key).or_default().insert(number);
             }
         }
