@@ -24,9 +24,9 @@ poplib._MAXLINE = 1 << 24
 class Box:
     """`pillarbox demo` in a folder of its own."""
 
-    def __init__(self, settings=None, smtp=0):
-        """With settings (TOML sections), and a port for SMTP if one is wanted."""
-        self.folder = tempfile.mkdtemp(prefix="pillarbox-test-")
+    def __init__(self, settings=None, smtp=0, folder=None, log=None):
+        """With settings (TOML sections), and a port for SMTP if one is wanted; in this folder, and its log in that one."""
+        self.folder = tempfile.mkdtemp(prefix="pillarbox-test-", dir=folder)
         if settings:
             os.makedirs(os.path.join(self.folder, "demo"))
             services = ("submission", "submissions", "pop3", "pop3s", "http", "https")
@@ -35,7 +35,7 @@ class Box:
                 file.write(f'[listen]\nsmtp = ["127.0.0.1:{smtp}"]\n')
                 file.writelines(f'{name} = ["127.0.0.1:0"]\n' for name in services)
                 file.write("[limits]\nconnections_per_address = 2000\n" + textwrap.dedent(settings))
-        self.log = open(os.path.join(self.folder, "log"), "ab")
+        self.log = open(os.path.join(log or self.folder, "log"), "ab")
         self.process = subprocess.Popen(
             [BIN, "demo", "--json", "--directory", os.path.join(self.folder, "demo")],
             stdout=subprocess.PIPE, stderr=self.log)

@@ -56,6 +56,13 @@ home-attention = Das braucht Sie
 home-again = Noch einmal nachsehen
 home-see-queue = Zur Warteschlange
 home-disk-full = Der Speicher ist fast voll. Andere Server werden gebeten, später wiederzukommen; löschen Sie alte Post oder nehmen Sie eine größere Karte.
+home-unwritable = Die Karte nimmt nichts mehr an, deshalb kommt keine Post herein: Andere Server werden gebeten, später wiederzukommen. Was darauf ist, lässt sich noch lesen. Sichern Sie, was wichtig ist, setzen Sie eine neue Karte ein und spielen Sie es zurück. ({ $why })
+home-no-files = Die Karte kann keine weiteren Dateien aufnehmen, deshalb kommt keine Post herein. Große Nachrichten sind je eine Datei: Löschen Sie einige, oder nehmen Sie eine größere Karte.
+home-damaged = { $n ->
+    [one] Eine Nachricht ist auf der Karte beschädigt. Vielleicht hat ihr Absender sie noch; das Protokoll nennt sie.
+   *[other] { $n } Nachrichten sind auf der Karte beschädigt. Vielleicht haben ihre Absender sie noch; das Protokoll nennt sie.
+}
+home-see-log = Protokoll ansehen
 home-clock = Die Uhr ist noch nicht gestellt. Sie stellt sich, sobald die Box das Internet erreicht; bis dahin wird keine Post aufgegeben.
 home-provider = { $host } lehnt das Passwort ab. Post, die dort hinausgeht, wartet.
 home-held = { $n ->

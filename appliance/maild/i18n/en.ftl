@@ -56,6 +56,13 @@ home-attention = This needs you
 home-again = Look again
 home-see-queue = See the queue
 home-disk-full = The disk is nearly full. Other servers are asked to come back later; delete old mail or use a larger card.
+home-unwritable = The card takes nothing any more, so no mail comes in: other servers are asked to come back later. What is on it can still be read. Save what matters, put a new card in and restore it. ({ $why })
+home-no-files = The disk holds as many files as it can, so no mail comes in. Large messages are a file each: delete some, or use a larger card.
+home-damaged = { $n ->
+    [one] One message is damaged on the card. Its sender may have it still; the log names it.
+   *[other] { $n } messages are damaged on the card. Their senders may have them still; the log names them.
+}
+home-see-log = See the log
 home-clock = The clock is not set yet. It sets itself once the box reaches the internet; until then no mail is given up.
 home-provider = { $host } refuses the password. Mail that goes out there waits.
 home-held = { $n ->

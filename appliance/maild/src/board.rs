@@ -6,9 +6,8 @@ use pillarbox_host::Board;
 use pillarbox_host::board::KEPT;
 use pillarbox_store::DeviceId;
 
-use crate::clock;
+use crate::condition;
 use crate::context::{Context, off_thread};
-use crate::update;
 
 /// Writes the board, if there is a place for it. Housekeeping calls this every [`pillarbox_host::board::PULSE`] seconds.
 pub async fn write(context: &Arc<Context>) {
@@ -31,7 +30,7 @@ pub async fn write(context: &Arc<Context>) {
         claim_code: if owner.is_none() { context.claim_code() } else { None },
         owner,
         fingerprint: context.certificates.facts().fingerprint,
-        needs_attention: !context.has_space() || !clock::is_trusted() || update::not_kept(&settings.config.updates).is_some(),
+        needs_attention: !condition::look(context).is_empty(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
     let kept = settings.config.data.join(KEPT);

@@ -34,6 +34,8 @@ pub struct Context {
     pub connections: Connections,
     /// False while mail has to wait outside because the disk is nearly full.
     pub has_space: AtomicBool,
+    /// False while nothing can be written at all.
+    pub is_writable: AtomicBool,
     /// When each device last logged in, for LOGIN-DELAY.
     pub logins: Mutex<HashMap<(u32, u16), std::time::Instant>>,
     pub acme: Acme,
@@ -48,6 +50,8 @@ pub struct Context {
     pub started: std::time::Instant,
     /// Things that browsers kept pages of ours, or mail in them, from doing.
     pub policy_reports: AtomicU64,
+    /// Sessions of a box whose card can't be written.
+    pub volatile_sessions: web::VolatileSessions,
     /// Wrong claim codes.
     pub claims: Mutex<web::ClaimGuard>,
     settings: RwLock<Arc<Settings>>,
@@ -129,8 +133,10 @@ impl Context {
             read_ahead: Semaphore::new(config.limits.octets_in_flight / 1024 / 4),
             connections: Connections::default(),
             has_space: AtomicBool::new(true),
+            is_writable: AtomicBool::new(true),
             logins: Mutex::new(HashMap::new()),
             policy_reports: AtomicU64::new(0),
+            volatile_sessions: web::VolatileSessions::default(),
             claims: Mutex::default(),
             acme: Acme::default(),
             history: Mutex::default(),

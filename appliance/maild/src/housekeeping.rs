@@ -66,6 +66,10 @@ async fn rounds(context: &Arc<Context>) {
             _ = round.tick() => {}
             _ = stop.changed() => return,
         }
+        if context.store.unwritable().is_some() {
+            // Nothing of this can be done; what can be read is read without it.
+            continue;
+        }
         if looked.is_none_or(|at| at.elapsed() >= DNSSEC_LOOK) {
             looked = Some(std::time::Instant::now());
             context.outbound.dns.look_again();
@@ -84,11 +88,27 @@ async fn rounds(context: &Arc<Context>) {
 async fn look_at_disk(context: &Arc<Context>) {
     clock::look();
     let store = context.store.clone();
-    let has_space = off_thread(move || Ok(store.space(0) == Space::Enough)).await.unwrap_or(false);
+    let looked = off_thread(move || Ok((store.space(0) == Space::Enough, store.unwritable()))).await;
+    let (has_space, unwritable) = looked.unwrap_or((false, None));
+    note_writable(context, unwritable.as_deref());
     if context.has_space.swap(has_space, Ordering::Relaxed) != has_space {
         match has_space {
             true => tracing::info!("there is room again: mail is accepted"),
             false => tracing::warn!("the disk is nearly full: mail has to wait outside (452)"),
+        }
+    }
+}
+
+/// Says once that nothing can be written, and once that it can again.
+fn note_writable(context: &Context, unwritable: Option<&str>) {
+    let is_writable = unwritable.is_none();
+    if context.is_writable.swap(is_writable, Ordering::Relaxed) != is_writable {
+        match unwritable {
+            Some(why) => tracing::error!(why, "nothing can be written any more: mail has to wait outside, what is here can be read"),
+            None => {
+                context.volatile_sessions.clear();
+                tracing::info!("the disk can be written again: mail is accepted");
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod board;
 mod budget;
 mod cli;
 mod clock;
+mod condition;
 mod config;
 mod connections;
 mod context;

@@ -18,7 +18,7 @@ use crate::outbound::Outbound;
 use crate::secrets::Secrets;
 use crate::stream::{Ended, Patience, Stream};
 use crate::tls::Certificates;
-use crate::{clock, housekeeping, outbound, pop3, preseed, smtp, sockets, web};
+use crate::{clock, housekeeping, outbound, pop3, preseed, smtp, sockets, update, web};
 
 /// A service by its listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,7 @@ impl Server {
         let outbound = Outbound::new(&config, secrets)?;
         let (stop, stopped) = watch::channel(false);
         let (alive, done) = mpsc::channel(1);
+        update::sweep(&config.updates);
         let newest = tokio::task::block_in_place(|| store.read(|r| r.ledger_recent(1))).map_err(|e| e.to_string())?;
         clock::begin(newest.first().map(|(_, record)| record.at));
         let context = Arc::new(Context::new(config, store, certificates, outbound, stopped, alive));

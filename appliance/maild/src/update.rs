@@ -27,6 +27,20 @@ pub fn not_kept(updates: &Path) -> Option<NotKept> {
     Some(NotKept { system: lines.next()?, said: lines.take(LINES).collect() })
 }
 
+/// Removes bundles that were left lying: by a start in the middle of taking one in, or by a browser that left.
+pub fn sweep(updates: &Path) {
+    if updates.as_os_str().is_empty() {
+        return;
+    }
+    let Ok(files) = std::fs::read_dir(updates) else { return };
+    for path in files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|ending| ending == "raucb")) {
+        match std::fs::remove_file(&path) {
+            Ok(()) => tracing::info!(path = %path.display(), "an update that was left lying is removed"),
+            Err(error) => tracing::warn!(%error, path = %path.display(), "an update that was left lying stays"),
+        }
+    }
+}
+
 /// The owner has seen it.
 pub fn forget(updates: &Path) {
     if let Some(path) = place(updates) {
@@ -47,7 +61,11 @@ mod tests {
         assert_eq!((found.system.as_str(), found.said.len(), found.said[1].as_str()), ("pillarbox-2 x", 2, "FAILED Fetching: no answer"));
         forget(folder.path());
         assert_eq!((not_kept(folder.path()), not_kept(Path::new(""))), (None, None));
+        std::fs::write(folder.path().join("pillarbox-3.raucb"), "half").unwrap();
         std::fs::write(folder.path().join(FILE), "x\n".repeat(1000)).unwrap();
+        sweep(folder.path());
+        sweep(Path::new(""));
+        assert!(!folder.path().join("pillarbox-3.raucb").exists() && folder.path().join(FILE).exists());
         assert_eq!(not_kept(folder.path()).unwrap().said.len(), LINES);
     }
 }

@@ -6,10 +6,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::content::INLINE_OCTETS;
+use crate::env::Shared;
 use crate::error::{Error, Result};
-use crate::key::BlobId;
+use crate::key::{BlobId, MessageId};
+use crate::read::Content;
+use crate::room;
 
 /// Number and CRC-32 of octets in their order. Whoever passes content on keeps one, and whoever takes it another: where
 /// the two differ, octets were lost, changed or put into another order on the way.
@@ -47,6 +51,7 @@ impl PartialEq for Checksum {
 /// Collects the content of one message. Dropping it discards everything.
 pub struct Spool {
     folder: PathBuf,
+    reserve: u64,
     memory: Vec<u8>,
     file: Option<Part>,
     octets: u64,
@@ -70,8 +75,9 @@ impl Drop for Part {
 }
 
 impl Spool {
-    pub(crate) fn new(folder: &Path) -> Spool {
-        Spool { folder: folder.to_path_buf(), memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
+    /// `reserve`: octets of the disk that stay free.
+    pub(crate) fn new(folder: &Path, reserve: u64) -> Spool {
+        Spool { folder: folder.to_path_buf(), reserve, memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
     }
 
     /// Octets collected so far.
@@ -99,6 +105,7 @@ impl Spool {
         }
         match &mut self.file {
             Some(part) => {
+                room::check(&self.folder, octets.len() as u64, self.reserve)?;
                 part.file.write_all(octets).map_err(Error::io("writing", &part.path))?;
                 self.written.add(octets);
             }
@@ -213,6 +220,8 @@ impl Spooled {
 
 /// Reads a content file and checks on the way that it is what was written.
 pub struct BlobReader {
+    shared: Arc<Shared>,
+    message: MessageId,
     file: File,
     path: PathBuf,
     left: u64,
@@ -221,10 +230,17 @@ pub struct BlobReader {
 }
 
 impl BlobReader {
-    pub(crate) fn open(folder: &Path, blob: BlobId, octets: u64, crc32: u32) -> Result<BlobReader> {
-        let path = path(folder, blob);
-        let file = File::open(&path).map_err(Error::io("opening", &path))?;
-        Ok(BlobReader { file, path, left: octets, hasher: crc32fast::Hasher::new(), crc32 })
+    pub(crate) fn open(shared: &Arc<Shared>, blob: BlobId, content: &Content) -> Result<BlobReader> {
+        let path = path(&shared.blobs, blob);
+        let file = File::open(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                shared.note_damage(content.message);
+                Error::damaged(format!("the content file {} of message {} is gone", path.display(), content.message.0))
+            }
+            _ => Error::io("reading", &path)(error),
+        })?;
+        let (message, left, crc32) = (content.message, content.octets, content.head.crc32);
+        Ok(BlobReader { shared: shared.clone(), message, file, path, left, hasher: crc32fast::Hasher::new(), crc32 })
     }
 
     /// The next octets, at most as many as `buffer` holds; 0 at the end. Blocks.
@@ -234,7 +250,10 @@ impl BlobReader {
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let read = self.file.read(buffer).map_err(Error::io("reading", &self.path))?;
         self.hasher.update(&buffer[..read]);
-        let damaged = || Error::damaged(format!("the content file {}", self.path.display()));
+        let damaged = || {
+            self.shared.note_damage(self.message);
+            Error::damaged(format!("the content file {} of message {}", self.path.display(), self.message.0))
+        };
         self.left = self.left.checked_sub(read as u64).ok_or_else(damaged)?;
         let is_whole = self.left == 0 && self.hasher.clone().finalize() == self.crc32;
         let is_over = self.left == 0 || read == 0;

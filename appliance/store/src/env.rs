@@ -1,17 +1,21 @@
 //! Opening the environment: checks before anything is touched, and all tuning in one place.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::c_void;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use heed::{Env, EnvFlags, EnvOpenOptions};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Error, Result};
+use crate::key::{BlobId, MessageId};
 use crate::migrate;
+use crate::room::{self, Reserve, Room};
 use crate::tables::{MAX_TABLES, Tables};
 
 /// Who opens the store.
@@ -56,6 +60,13 @@ const AHEAD_OCTETS: usize = 256 * 1024;
 /// A commit with more new content than this gains less from that flush than the zeros cost.
 const AHEAD_WORTHWHILE: usize = 64 * 1024;
 
+/// Damaged messages remembered; with more of them the card is the news, not they.
+const MOST_DAMAGED: usize = 1000;
+/// Content files that are remembered as whole, and for how long: a program fetches a message soon after asking for it, and
+/// several people fetch the same one.
+const MOST_WHOLE: usize = 64;
+const WHOLE_FOR: Duration = Duration::from_secs(600);
+
 /// LMDB may count pages at the end of the file that it took and gave back without writing them.
 const UNWRITTEN_PAGES: u64 = 64;
 
@@ -78,7 +89,16 @@ pub(crate) struct Shared {
     map: OnceLock<Option<(usize, usize)>>,
     file: File,
     map_octets: u64,
-    reserve_octets: u64,
+    pub reserve_octets: u64,
+    pub reserve: Reserve,
+    /// Opened on a card that can only be read: nothing will ever be written.
+    pub is_read_only: bool,
+    /// Messages that were met and are not what was stored.
+    damaged: Mutex<BTreeSet<MessageId>>,
+    /// Content files that were found whole lately.
+    whole: Mutex<VecDeque<(BlobId, Instant)>>,
+    /// Why nothing can be written at the moment.
+    unwritable: Mutex<Option<String>>,
     /// Held while the process is the server.
     _server: Option<Flock<File>>,
 }
@@ -90,6 +110,7 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shar
     for folder in [dir, &blobs, &lmdb] {
         private_folder(folder)?;
     }
+    let is_read_only = is_read_only(dir);
     let server = match access {
         Access::Server => Some(lock(dir)?),
         Access::Tool => None,
@@ -97,17 +118,72 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shar
     let data = lmdb.join("data.mdb");
     check_file(&data)?;
     let map_octets = map_octets(&lmdb, options);
+    let mut flags = EnvFlags::NO_READ_AHEAD;
+    flags.set(EnvFlags::READ_ONLY, is_read_only);
     // SAFETY: the file is ours alone (private directory, LMDB's own lock file) and is not on a network
     // file system; its head was checked above. `NO_READ_AHEAD`: with mail, neighbours are rarely wanted,
     // and on a small board read-ahead pushes out pages that are. `READERS`: see there.
-    let env =
-        unsafe { EnvOpenOptions::new().map_size(map_octets as usize).max_dbs(MAX_TABLES).max_readers(READERS).flags(EnvFlags::NO_READ_AHEAD).open(&lmdb) };
+    let env = unsafe { EnvOpenOptions::new().map_size(map_octets as usize).max_dbs(MAX_TABLES).max_readers(READERS).flags(flags).open(&lmdb) };
     let env = env.map_err(Error::lmdb("opening the store"))?;
-    env.clear_stale_readers().map_err(Error::lmdb("clearing readers of ended processes"))?;
-    let tables = Tables::create(&env)?;
-    migrate::run(&env, &tables)?;
-    let file = OpenOptions::new().write(true).open(&data).map_err(Error::io("opening", &data))?;
-    Ok(Shared { env, tables, blobs, path: data, map: OnceLock::new(), file, map_octets, reserve_octets: options.reserve_octets, _server: server })
+    let tables = match is_read_only {
+        false => {
+            env.clear_stale_readers().map_err(Error::lmdb("clearing readers of ended processes"))?;
+            let tables = Tables::create(&env)?;
+            migrate::run(&env, &tables)?;
+            tables
+        }
+        true => {
+            let tables = Tables::open(&env)?;
+            migrate::check(&env, &tables)?;
+            tables
+        }
+    };
+    let file = OpenOptions::new().read(true).write(!is_read_only).open(&data).map_err(Error::io("opening", &data))?;
+    let reserve = Reserve::new(dir, options.reserve_octets);
+    let shared = Shared {
+        env,
+        tables,
+        blobs,
+        path: data,
+        map: OnceLock::new(),
+        file,
+        map_octets,
+        reserve_octets: options.reserve_octets,
+        reserve,
+        is_read_only,
+        damaged: Mutex::default(),
+        whole: Mutex::default(),
+        unwritable: Mutex::new(is_read_only.then(|| READ_ONLY.to_string())),
+        _server: server,
+    };
+    if access == Access::Server && shared.is_writable() {
+        shared.reserve.refill();
+    }
+    Ok(shared)
+}
+
+/// What is said of a card that lets nothing be written.
+pub(crate) const READ_ONLY: &str = "the card can only be read: it has gone bad, or is write-protected";
+
+/// Whether the file system lets nothing be written, as Linux makes one that shows errors. Writes nothing to find out.
+fn is_read_only(folder: &Path) -> bool {
+    let flags = nix::sys::statvfs::statvfs(folder).map(|facts| facts.flags());
+    flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY)) || is_in_emergency(folder)
+}
+
+/// Newer kernels leave a file system that shows errors "rw" and say in its options that nothing is written any more.
+fn is_in_emergency(folder: &Path) -> bool {
+    let Ok(facts) = fs::metadata(folder) else { return false };
+    let device = std::os::unix::fs::MetadataExt::dev(&facts);
+    let device = format!("{}:{}", nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return false };
+    has_emergency(&mounts, &device)
+}
+
+/// proc_pid_mountinfo(5): the third field is the device, the last one the options of the file system.
+fn has_emergency(mounts: &str, device: &str) -> bool {
+    let mut options = mounts.lines().filter(|line| line.split(' ').nth(2) == Some(device)).filter_map(|line| line.rsplit(' ').next());
+    options.any(|options| options.split(',').any(|option| matches!(option, "ro" | "emergency_ro" | "shutdown")))
 }
 
 /// Copies the tables of a store into another folder, as they are at one moment, without migrating anything; also while the
@@ -133,7 +209,9 @@ fn private_folder(path: &Path) -> Result<()> {
 
 fn lock(dir: &Path) -> Result<Flock<File>> {
     let path = dir.join("server.lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io("opening", &path))?;
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    // On a card that can only be read a lock is still a lock.
+    let file = opened.or_else(|error| File::open(&path).map_err(|_| error)).map_err(Error::io("opening", &path))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Error::InUse { path: dir.to_path_buf() })
 }
 
@@ -144,6 +222,9 @@ pub struct Disk {
     pub free: u64,
     pub used: u64,
     pub all: u64,
+    /// Files that may still be made; 0 of 0 where their number is not fixed.
+    pub free_files: u64,
+    pub all_files: u64,
 }
 
 impl Disk {
@@ -153,7 +234,13 @@ impl Disk {
         let facts = nix::sys::statvfs::statvfs(folder).ok()?;
         let octets = |blocks: u64| blocks.saturating_mul(facts.fragment_size() as u64);
         let (all, free) = (facts.blocks() as u64, facts.blocks_free() as u64);
-        Some(Disk { free: octets(facts.blocks_available() as u64), used: octets(all.saturating_sub(free)), all: octets(all) })
+        Some(Disk {
+            free: octets(facts.blocks_available() as u64),
+            used: octets(all.saturating_sub(free)),
+            all: octets(all),
+            free_files: facts.files_available() as u64,
+            all_files: facts.files() as u64,
+        })
     }
 }
 
@@ -185,6 +272,9 @@ fn check_file(path: &Path) -> Result<()> {
     }
     if length < used {
         // Never written means never used; but LMDB must be able to look at them.
+        if is_read_only(path) {
+            return Ok(());
+        }
         let file = OpenOptions::new().write(true).open(path).map_err(Error::io("opening", path))?;
         file.set_len(used).map_err(Error::io("extending", path))?;
     }
@@ -216,6 +306,11 @@ impl Meta {
     }
 }
 
+/// What content takes with all that belongs to it: its parts fill pages, and each message has a row or two of its own.
+fn with_rows(content: u64, messages: u64) -> u64 {
+    content + content / 4 + messages * 2 * PAGE
+}
+
 /// Where a file is mapped in this process, address and length (proc(5), `maps`).
 fn map_range(path: &Path) -> Option<(usize, usize)> {
     let path = path.canonicalize().ok()?;
@@ -235,15 +330,84 @@ impl Shared {
     /// Whether a message of `octets` may be taken on now. The disk is asked first; when the map is nearly
     /// used up, free pages inside it count too.
     pub(crate) fn space(&self, octets: u64) -> Space {
-        let free = Disk::of(&self.blobs).map_or(u64::MAX, |disk| disk.free);
-        if free < octets.saturating_add(self.reserve_octets) {
-            return Space::Short;
+        let is_inline = octets <= crate::content::INLINE_OCTETS as u64;
+        let inline = with_rows(if is_inline { octets } else { 0 }, 1);
+        let has_disk = if is_inline { self.has_disk(inline) } else { room::look(&self.blobs, octets, self.reserve_octets) == Room::Enough };
+        if has_disk && self.has_map(inline) { Space::Enough } else { Space::Short }
+    }
+
+    /// Whether a commit that only adds may write so much content: what it takes must leave room to delete it again.
+    pub(crate) fn has_room_for_commit(&self, content: u64, writes: u64) -> bool {
+        let octets = with_rows(content, writes);
+        self.has_disk(octets) && self.has_map(octets)
+    }
+
+    /// Whether the disk has so many octets for rows. The data file never gets smaller: when the disk is nearly used up, the
+    /// pages inside it that deletions let go count, else deleting would help nobody.
+    fn has_disk(&self, octets: u64) -> bool {
+        match room::look(&self.blobs, octets, self.reserve_octets) {
+            Room::Enough => true,
+            Room::NoFiles => false,
+            Room::NoOctets => self.row_octets().is_ok_and(|rows| rows + octets + self.reserve_octets / 8 <= self.used_octets()),
         }
-        // A commit rewrites paths of pages before it frees the old ones: leave it a twentieth.
-        let inline = octets.min(crate::content::INLINE_OCTETS as u64) + self.map_octets / 20;
-        let room = |used: u64| used.saturating_add(inline) <= self.map_octets;
-        let enough = room(self.used_octets()) || self.row_octets().is_ok_and(room);
-        if enough { Space::Enough } else { Space::Short }
+    }
+
+    /// Whether so many octets fit into the map, in front of its last part. A deletion rewrites paths of pages before it lets
+    /// the old ones go: that part is for them.
+    fn has_map(&self, octets: u64) -> bool {
+        let kept = (self.map_octets / 20).max((self.map_octets / 4).min(1 << 20));
+        let room = |used: u64| used.saturating_add(octets).saturating_add(kept) <= self.map_octets;
+        room(self.used_octets()) || self.row_octets().is_ok_and(room)
+    }
+
+    /// Why nothing can be written, if so. Looks at the file system, too: a card may turn read-only while nobody writes.
+    pub(crate) fn unwritable(&self) -> Option<String> {
+        let known = self.lock_unwritable().clone();
+        known.or_else(|| is_read_only(&self.blobs).then(|| READ_ONLY.to_string()))
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.unwritable().is_none()
+    }
+
+    /// Remembers what came of a commit. Only what the medium did counts: a full disk is another matter, and a refused
+    /// write is none.
+    pub(crate) fn note_commit<T>(&self, result: &Result<T>) {
+        let why = match result {
+            Ok(_) => None,
+            Err(Error::Unwritable { why }) => Some(why.clone()),
+            Err(_) => return,
+        };
+        *self.lock_unwritable() = why;
+    }
+
+    /// Remembers a damaged message, for whoever asks how the box is.
+    pub(crate) fn note_damage(&self, message: MessageId) {
+        let mut damaged = self.damaged.lock().unwrap_or_else(|e| e.into_inner());
+        if damaged.len() < MOST_DAMAGED {
+            damaged.insert(message);
+        }
+    }
+
+    pub(crate) fn damaged(&self) -> Vec<MessageId> {
+        self.damaged.lock().unwrap_or_else(|e| e.into_inner()).iter().copied().collect()
+    }
+
+    pub(crate) fn is_known_whole(&self, blob: BlobId, now: Instant) -> bool {
+        let whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
+        whole.iter().any(|(known, at)| *known == blob && now.saturating_duration_since(*at) < WHOLE_FOR)
+    }
+
+    pub(crate) fn note_whole(&self, blob: BlobId, now: Instant) {
+        let mut whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
+        if whole.len() >= MOST_WHOLE {
+            whole.pop_front();
+        }
+        whole.push_back((blob, now));
+    }
+
+    fn lock_unwritable(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.unwritable.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Octets of the pages that hold rows.
@@ -297,6 +461,15 @@ mod tests {
         let newest = metas.iter().max_by_key(|m| m.txn).unwrap();
         assert_eq!(newest.txn, shared.env.info().last_txn_id as u64);
         assert_eq!(newest.last_page, shared.env.info().last_page_number as u64);
+    }
+
+    #[test]
+    fn a_file_system_in_emergency_is_known_by_its_options() {
+        let mounts = "26 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
+            96 26 7:0 / /data rw,relatime - ext4 /dev/loop0 rw,errors=remount-ro,emergency_ro\n\
+            97 26 7:1 / /old rw,relatime - ext4 /dev/loop1 ro,errors=remount-ro\n";
+        let found = ["254:0", "7:0", "7:1", "9:9"].map(|device| has_emergency(mounts, device));
+        assert_eq!(found, [false, true, true, false]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub enum Error {
     Lmdb { doing: &'static str, source: heed::Error },
     /// The configured size or the disk is used up. Nothing was changed.
     Full,
+    /// The card takes nothing any more; what is on it can still be read.
+    Unwritable { why: String },
     /// Another server already uses this data directory.
     InUse { path: PathBuf },
     /// The directory holds no Pillarbox store and may not be made into one.
@@ -41,7 +43,8 @@ impl Error {
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| match source.raw_os_error() {
-            Some(code) if code == nix::errno::Errno::ENOSPC as i32 => Error::Full,
+            Some(code) if is_full(code) => Error::Full,
+            Some(code) if is_unwritable(code) && doing != "reading" => Error::Unwritable { why: format!("{doing} {}: {source}", path.display()) },
             _ => Error::Io { doing, path, source },
         }
     }
@@ -50,7 +53,9 @@ impl Error {
     pub(crate) fn lmdb(doing: &'static str) -> impl FnOnce(heed::Error) -> Error {
         move |source| match source {
             heed::Error::Mdb(heed::MdbError::MapFull) => Error::Full,
-            heed::Error::Io(ref e) if e.raw_os_error() == Some(nix::errno::Errno::ENOSPC as i32) => Error::Full,
+            heed::Error::Io(ref e) if e.raw_os_error().is_some_and(is_full) => Error::Full,
+            heed::Error::Io(ref e) if e.raw_os_error().is_some_and(is_unwritable) => Error::Unwritable { why: format!("{doing}: {e}") },
+            heed::Error::Mdb(heed::MdbError::Panic) => Error::Unwritable { why: format!("{doing}: an earlier write failed half-way") },
             heed::Error::Encoding(why) => Error::Invalid { why: why.to_string() },
             heed::Error::Decoding(what) => Error::Damaged { what: format!("{doing}: {what}") },
             source => Error::Lmdb { doing, source },
@@ -67,12 +72,25 @@ impl Error {
     }
 }
 
+/// No octets left, no files left, or a quota that is used up.
+fn is_full(code: i32) -> bool {
+    use nix::errno::Errno;
+    [Errno::ENOSPC, Errno::EDQUOT].iter().any(|errno| *errno as i32 == code)
+}
+
+/// The medium gave up: an error of the device, or a file system that protects itself.
+fn is_unwritable(code: i32) -> bool {
+    use nix::errno::Errno;
+    [Errno::EROFS, Errno::EIO].iter().any(|errno| *errno as i32 == code)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
             Error::Lmdb { doing, source } => write!(f, "{doing}: {source}"),
             Error::Full => write!(f, "the store is full: free disk space or raise store.max_octets, then try again; nothing was lost"),
+            Error::Unwritable { why } => write!(f, "nothing can be written ({why}); mail can still be read. Save it, and put a new card in"),
             Error::InUse { path } => {
                 write!(f, "another Pillarbox server is running on {}: stop it first, or give this one its own data directory", path.display())
             }

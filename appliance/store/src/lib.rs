@@ -23,6 +23,7 @@ mod named;
 mod owner;
 mod queue;
 mod read;
+mod room;
 mod tables;
 mod write;
 mod writer;

@@ -26,6 +26,16 @@ pub(crate) fn format(tables: &Tables, txn: &heed::RoTxn) -> Result<Option<u32>> 
     value.map(|v| v.try_into().map(u32::from_be_bytes).map_err(|_| Error::damaged("its format row"))).transpose()
 }
 
+/// A store that can only be read is read in its own format, or not at all.
+pub(crate) fn check(env: &Env, tables: &Tables) -> Result<()> {
+    let txn = env.read_txn().map_err(Error::lmdb("reading the store's format"))?;
+    match format(tables, &txn)? {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(Error::TooNew { found, known: FORMAT }),
+        _ => Err(Error::Unwritable { why: "its format is an older one, and can't be changed".into() }),
+    }
+}
+
 /// Brings the store to the current format, or refuses a newer one untouched.
 pub(crate) fn run(env: &Env, tables: &Tables) -> Result<()> {
     run_steps(env, tables, STEPS, FORMAT)

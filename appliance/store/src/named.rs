@@ -85,16 +85,30 @@ where
 /// A table that is made with the others when the store is opened.
 pub(crate) trait Create<'e>: Sized {
     fn create<T>(opener: &DatabaseOpener<'e, T>, txn: &mut RwTxn<'e>, name: &str) -> heed::Result<Self>;
+
+    /// Opens the table without writing.
+    ///
+    /// # Errors
+    /// When it is not there: the store was written by an older release.
+    fn open<T>(opener: &DatabaseOpener<'e, T>, txn: &RoTxn<'e>, name: &str) -> heed::Result<Self>;
 }
 
 impl<'e, K: 'static, V: 'static> Create<'e> for Database<'e, K, V> {
     fn create<T>(opener: &DatabaseOpener<'e, T>, txn: &mut RwTxn<'e>, name: &str) -> heed::Result<Self> {
         opener.create_database(txn, Some(name))
     }
+
+    fn open<T>(opener: &DatabaseOpener<'e, T>, txn: &RoTxn<'e>, name: &str) -> heed::Result<Self> {
+        opener.open_database(txn, Some(name))?.ok_or(heed::Error::Mdb(heed::MdbError::NotFound))
+    }
 }
 
 impl<'e, K: 'static, V: 'static> Create<'e> for Named<'e, K, V> {
     fn create<T>(opener: &DatabaseOpener<'e, T>, txn: &mut RwTxn<'e>, name: &str) -> heed::Result<Self> {
         opener.create_database(txn, Some(name)).map(Named)
+    }
+
+    fn open<T>(opener: &DatabaseOpener<'e, T>, txn: &RoTxn<'e>, name: &str) -> heed::Result<Self> {
+        Create::open(opener, txn, name).map(Named)
     }
 }

@@ -51,6 +51,17 @@ macro_rules! tables {
                 Ok(pages)
             }
 
+            /// Opens the tables of a store that can only be read.
+            pub(crate) fn open(env: &Env) -> Result<Tables<'static>> {
+                let doing = "opening the tables";
+                let txn = env.read_txn().map_err(Error::lmdb(doing))?;
+                let tables = env.open_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+                    let tables = Tables { $($field: Create::open(opener, txn, stringify!($field))?,)* };
+                    Ok(CommitOrAbort::<_, ()>::Commit(tables))
+                });
+                tables.map_err(Error::lmdb(doing))?.commit().ok_or(Error::Closed)
+            }
+
             /// Opens the tables, creating those that are missing.
             pub(crate) fn create(env: &Env) -> Result<Tables<'static>> {
                 let doing = "opening the tables";

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::blob::{self, BlobReader, Spool};
 use crate::env::{self, Access, Options, Shared, Space};
 use crate::error::{Error, Result};
+use crate::key::MessageId;
 use crate::ledger::{Fate, LedgerRecord};
 use crate::read::{Content, Reader};
 use crate::write::{self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, QueueOrder, Retention, Settlement, Updated, Work, Write};
@@ -106,7 +107,7 @@ impl Store {
     /// Opens or creates the store below `dir`. A server also removes content files that a crash left behind.
     pub fn open(dir: &Path, access: Access, options: &Options) -> Result<Store> {
         let shared = Arc::new(env::open(dir, access, options)?);
-        if access == Access::Server {
+        if access == Access::Server && !shared.is_read_only {
             let txn = shared.env.read_txn().map_err(Error::lmdb("looking for orphans"))?;
             blob::sweep(&shared.blobs, |blob| {
                 let row = shared.tables.blobs.get(&txn, &blob).map_err(Error::lmdb("looking for orphans"))?;
@@ -139,18 +140,40 @@ impl Store {
 
     /// Begins to collect the content of a message.
     pub fn spool(&self) -> Spool {
-        Spool::new(&self.inner.shared.blobs)
+        Spool::new(&self.inner.shared.blobs, self.inner.shared.reserve_octets)
     }
 
     /// Opens the file of a large content; `None` when it is small and inline.
     pub fn open_blob(&self, content: &Content) -> Result<Option<BlobReader>> {
-        let open = |blob| BlobReader::open(&self.inner.shared.blobs, blob, content.octets, content.head.crc32);
-        content.blob().map(open).transpose()
+        content.blob().map(|blob| BlobReader::open(&self.inner.shared, blob, content)).transpose()
+    }
+
+    /// The same, once it is known to be what was written. Reads all of it, unless that was done lately.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is not, or is gone.
+    pub fn open_whole_blob(&self, content: &Content) -> Result<Option<BlobReader>> {
+        let shared = &self.inner.shared;
+        if let Some(blob) = content.blob().filter(|blob| !shared.is_known_whole(*blob, Instant::now())) {
+            self.read_through(content)?;
+            shared.note_whole(blob, Instant::now());
+        }
+        self.open_blob(content)
+    }
+
+    /// Messages that were met since the start and are not what was stored.
+    pub fn damaged(&self) -> Vec<MessageId> {
+        self.inner.shared.damaged()
     }
 
     /// Whether a message of `octets` can be taken on. Touches the disk lightly.
     pub fn space(&self, octets: u64) -> Space {
         self.inner.shared.space(octets)
+    }
+
+    /// Why nothing can be written at the moment, if so: reading goes on. Touches the disk lightly.
+    pub fn unwritable(&self) -> Option<String> {
+        self.inner.shared.unwritable()
     }
 
     /// Takes a message into mailboxes.
@@ -206,7 +229,15 @@ impl Store {
 
     /// Reads a whole content, wherever it lies, and compares its checksum.
     pub fn verify(&self, reader: &Reader, content: &Content) -> Result<()> {
-        let Some(mut file) = self.open_blob(content)? else { return reader.read_inline(content, &mut Vec::new()) };
+        match content.blob() {
+            Some(_) => self.read_through(content),
+            None => reader.read_inline(content, &mut Vec::new()),
+        }
+    }
+
+    /// Reads the file of a large content to its end.
+    fn read_through(&self, content: &Content) -> Result<()> {
+        let Some(mut file) = self.open_blob(content)? else { return Ok(()) };
         let mut piece = vec![0; 64 * 1024];
         while file.read(&mut piece)? > 0 {}
         Ok(())
@@ -288,21 +319,45 @@ impl Writer {
             batch.push(Job { write: Write::Record(lazy), reply });
         }
         if batch.is_empty() {
+            if self.shared.is_writable() && self.shared.space(0) == Space::Enough {
+                self.shared.reserve.refill();
+            }
             return;
         }
         let size = batch.len();
         let begun = Instant::now();
-        self.write_all(batch);
+        let batch = self.with_room(batch);
+        if !batch.is_empty() {
+            self.write_all(batch);
+        }
         self.last_commit = begun.elapsed();
         let queued = self.waiting.fetch_sub(size, Ordering::Relaxed).saturating_sub(size);
         self.expected = (size + queued).min(self.options.batch_writes);
+    }
+
+    /// Refuses what only adds when there is no room for it. Looked at before each commit: a burst of mail fills a disk within
+    /// a second.
+    fn with_room(&self, batch: Vec<Job>) -> Vec<Job> {
+        let octets: usize = batch.iter().map(|job| job.write.content_octets()).sum();
+        let growing = batch.iter().filter(|job| job.write.grows()).count() as u64;
+        if growing == 0 || self.shared.has_room_for_commit(octets as u64, growing) {
+            return batch;
+        }
+        let (refused, taken): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(|job| job.write.grows());
+        // Whoever asked may be gone.
+        refused.into_iter().for_each(|job| drop(job.reply.send(Err(Error::Full))));
+        taken
     }
 
     /// One transaction for all; if it fails as a whole, one for each, so that a single bad or oversized
     /// write can't fail its neighbours.
     fn write_all(&self, batch: Vec<Job>) {
         let writes: Vec<&Write> = batch.iter().map(|job| &job.write).collect();
-        match self.transact(&writes) {
+        let result = self.transact(&writes);
+        self.shared.note_commit(&result);
+        match result {
+            // There is no room at all: what was kept back for this is let go, once.
+            Err(Error::Full) if !writes.iter().any(|write| write.grows()) && self.shared.reserve.release() => self.write_all(batch),
             Ok(results) => {
                 for (job, result) in batch.into_iter().zip(results) {
                     if result.is_ok() {
@@ -324,6 +379,9 @@ impl Writer {
     /// Applies writes and commits. An `Err` means that nothing at all was changed.
     fn transact(&self, writes: &[&Write]) -> Result<Vec<Result<Outcome>>> {
         let doing = "committing";
+        if self.shared.is_read_only {
+            return Err(Error::Unwritable { why: env::READ_ONLY.into() });
+        }
         let mut released = Vec::new();
         let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
         self.shared.allocate_ahead(writes.iter().map(|w| w.content_octets()).sum());

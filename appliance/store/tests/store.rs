@@ -282,7 +282,7 @@ fn a_full_store_refuses_and_loses_nothing() {
         }
     };
     assert!(matches!(refused, Error::Full), "{refused}");
-    assert_eq!(store.space(1), Space::Short);
+    assert_eq!(store.space(50_000), Space::Short);
     assert!(accepted.len() > 10);
     assert!(accepted.iter().all(|m| read(&store, *m).as_ref() == Some(&content)));
     // Deleting makes room again, also inside the file.
@@ -290,6 +290,55 @@ fn a_full_store_refuses_and_loses_nothing() {
     collect(&store, ann, 0, []);
     assert_eq!(store.space(50_000), Space::Enough);
     deliver(&store, &content, &[ann]);
+}
+
+#[test]
+fn a_burst_leaves_room_to_delete_what_it_brought() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(with_people(dir.path(), MailboxPolicy::DeleteWhenAll));
+    let options = Options { max_octets: Some(4 << 20), reserve_octets: 0, ..Options::default() };
+    let store = Store::open(dir.path(), Access::Server, &options).unwrap();
+    let ann = id(&store, "ann");
+    let prepare = |number: usize| {
+        let mut spool = store.spool();
+        spool.append(&vec![b'b'; 4000]).unwrap();
+        let placement = Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() };
+        let record = LedgerRecord::new(NOW, Fate::Delivered, ShortCode(number as u32));
+        Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)
+    };
+    // All at once: nobody looks at the room between two of them.
+    let burst: Vec<_> = (0..2000).map(|number| store.deliver(prepare(number))).collect();
+    let taken = burst.into_iter().filter_map(|pending| pending.wait().ok()).count();
+    assert!((100..2000).contains(&taken), "{taken}");
+    collect(&store, ann, 0, 1..=taken as u32);
+    assert_eq!(maildrop(&store, ann, 0).messages(), 0);
+    deliver(&store, b"there is room again", &[ann]);
+}
+
+#[test]
+fn a_large_message_that_is_damaged_or_gone_is_known_before_it_is_read_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let ann = id(&store, "ann");
+    let [damaged, gone, whole] = [b'd', b'g', b'w'].map(|octet| deliver(&store, &vec![octet; 700_000], &[ann]).message);
+    let content = |message| store.read(|r| r.content(message)).unwrap().unwrap();
+    let file = |message| {
+        let blobs = std::fs::read_dir(dir.path().join("blobs")).unwrap().map(|file| file.unwrap().path());
+        let first = if message == damaged { b'd' } else { b'g' };
+        blobs.into_iter().find(|path| std::fs::read(path).unwrap()[0] == first).unwrap()
+    };
+    let mut octets = std::fs::read(file(damaged)).unwrap();
+    octets[650_000] ^= 1;
+    std::fs::write(file(damaged), octets).unwrap();
+    std::fs::remove_file(file(gone)).unwrap();
+    assert!(store.damaged().is_empty());
+    for message in [damaged, gone] {
+        for _ in 0..2 {
+            assert!(matches!(store.open_whole_blob(&content(message)), Err(Error::Damaged { .. })));
+        }
+    }
+    assert!(store.open_whole_blob(&content(whole)).unwrap().is_some());
+    assert_eq!(store.damaged(), [damaged, gone]);
 }
 
 #[test]

@@ -180,6 +180,10 @@ impl Outbound {
         let (context, now) = (context.clone(), self.now().at);
         off_thread(move || {
             let outbound = &context.outbound;
+            if context.store.unwritable().is_some() {
+                // What is sent and can't be written down would be sent again.
+                return Ok(None);
+            }
             context.store.read(|reader| {
                 let routes = reader.routes()?;
                 let mut lanes: Vec<_> = reader.agenda(now, LANES)?;

@@ -225,7 +225,8 @@ impl<'a> Visit<'a> {
 
     async fn large(&mut self, content: &Content) -> (Answer, Option<Body>) {
         let (store, wanted) = (self.context.store.clone(), content.clone());
-        match off_thread(move || store.open_blob(&wanted)).await {
+        // Damage is to be known before "+OK": a message that breaks off is asked for again and again, and those behind it never.
+        match off_thread(move || store.open_whole_blob(&wanted)).await {
             Ok(file) => {
                 if let Some(inside) = &mut self.inside {
                     inside.fetched.push(content.message.0);
@@ -259,6 +260,8 @@ impl<'a> Visit<'a> {
                     return Answer::Accept;
                 }
                 Ok(updated) => remaining = updated.remaining,
+                // Nothing was to be deleted; that it was fetched can't be written down, and will be known no worse.
+                Err(Error::Unwritable { .. }) if deleted.is_empty() => return Answer::Accept,
                 Err(error) => {
                     return match self.trouble(&error) {
                         Answer::Refuse(_) => refuse("SYS/TEMP", "Some messages could not be deleted; they are still here"),
@@ -285,6 +288,7 @@ impl<'a> Visit<'a> {
     fn trouble(&self, error: &Error) -> Answer {
         tracing::error!(peer = %self.peer, %error, "pop3 request failed");
         match error {
+            Error::Unwritable { .. } => refuse("SYS/TEMP", "Nothing can be changed here at the moment; tell the owner of the box"),
             Error::Damaged { .. } => refuse("SYS/PERM", "This message is damaged on the disk; tell the owner of the box"),
             _ => refuse("SYS/TEMP", "Something went wrong here; try again later"),
         }

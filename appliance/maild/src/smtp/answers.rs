@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use pillarbox_host::net::is_near;
@@ -129,6 +130,10 @@ impl<'a> Transaction<'a> {
         self.accounts.clear();
         self.remote.clear();
         self.taking = Taking::Nothing;
+        if !self.context.is_writable.load(Ordering::Relaxed) {
+            // No record either: there is nothing to write it on.
+            return Answer::Refuse(cannot_store(self.code));
+        }
         if !self.context.has_space() {
             return self.refuse(&path_text(&mail.reverse_path), None, no_space(self.code));
         }
@@ -312,10 +317,15 @@ impl<'a> Transaction<'a> {
         tracing::error!(peer = %self.peer, id = %self.code, %error, "taking mail failed");
         match error {
             Error::Full => no_space(self.code),
+            Error::Unwritable { .. } => cannot_store(self.code),
             Error::NotFound { .. } => Reply::new(450, Enhanced(4, 2, 1), format!("The mailbox was removed just now; try again ({})", self.code)),
             _ => Reply::new(451, Enhanced(4, 3, 0), format!("Something went wrong here; try again later ({})", self.code)),
         }
     }
+}
+
+fn cannot_store(code: ShortCode) -> Reply {
+    Reply::new(451, Enhanced(4, 3, 0), format!("Nothing can be stored here at the moment; try again later ({code})"))
 }
 
 fn no_space(code: ShortCode) -> Reply {

@@ -27,6 +27,7 @@ pub use pages::login::Pending;
 pub use pages::network::Change;
 pub use pages::setup::ClaimGuard;
 pub use serve::serve;
+pub use session::VolatileSessions;
 
 use crate::context::Context;
 

@@ -6,7 +6,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{AccountId, Change, WebSession};
+use pillarbox_store::{AccountId, Change, Error, WebSession};
 use sha2::{Digest, Sha256};
 
 use super::serve::Link;
@@ -146,9 +146,9 @@ pub fn random() -> Result<String, String> {
 async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<(Visitor, Preferences)> {
     let key = key(&token(headers)?);
     let (now, life) = (clock::now(), context.settings().config.web.session_hours * 3600);
-    let wanted = key.clone();
+    let (wanted, volatile) = (key.clone(), context.volatile_sessions.find(&key));
     let found = context.read(move |r| {
-        let Some(session) = r.session(&wanted)? else { return Ok(None) };
+        let Some(session) = r.session(&wanted)?.or(volatile) else { return Ok(None) };
         let account = r.account_by_id(session.account)?;
         let is_owner = r.accounts()?.first().is_some_and(|(id, _)| *id == session.account);
         let progress = if is_owner { Progress::read(r)? } else { None };
@@ -170,12 +170,52 @@ async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<(Visitor
     Some((visitor, preferences))
 }
 
+/// Sessions of a box that can't write any: in memory only, the oldest go first, and a start ends them.
+#[derive(Default)]
+pub struct VolatileSessions(std::sync::Mutex<std::collections::VecDeque<(String, WebSession)>>);
+
+/// Sessions kept in memory.
+const VOLATILE: usize = 256;
+
+impl VolatileSessions {
+    fn lock(&self) -> std::sync::MutexGuard<'_, std::collections::VecDeque<(String, WebSession)>> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn find(&self, key: &str) -> Option<WebSession> {
+        self.lock().iter().find(|(known, _)| known == key).map(|(_, session)| session.clone())
+    }
+
+    fn keep(&self, key: String, session: WebSession) {
+        let mut all = self.lock();
+        if all.len() >= VOLATILE {
+            all.pop_front();
+        }
+        all.push_back((key, session));
+    }
+
+    /// Ends all: the box can write again, and whoever is still there signs in once more.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// Ends a session; to be called with that of the store.
+    pub fn forget(&self, key: &str) {
+        self.lock().retain(|(known, _)| known != key);
+    }
+}
+
 /// Signs an account in with a fresh token (never one that was there before) and gives the cookie.
 pub async fn sign_in(visit: &Visit, account: AccountId) -> Result<String, String> {
     let (token, form_token, now) = (random()?, random()?, clock::now());
     let agent = visit.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect();
     let session = WebSession { account, form_token, created: now, seen: now, agent };
-    visit.context.store.change(Change::PutSession { key: key(&token), session }).done().await.map_err(|e| e.to_string())?;
+    let key = key(&token);
+    match visit.context.store.change(Change::PutSession { key: key.clone(), session: session.clone() }).done().await {
+        // Whoever wants to read needs no card that can be written.
+        Err(Error::Unwritable { .. }) => visit.context.volatile_sessions.keep(key, session),
+        kept => drop(kept.map_err(|e| e.to_string())?),
+    }
     Ok(cookie(&token, visit.link))
 }
 

@@ -128,6 +128,12 @@ impl Write {
         }
     }
 
+    /// True for writes that only add to what there is, and can be asked for again: they leave the last room on the disk to
+    /// deletions, settlements and the owner's orders.
+    pub(crate) fn grows(&self) -> bool {
+        matches!(self, Write::Deliver(_) | Write::Record(_) | Write::Change(Change::Index(_) | Change::NoteWritten { .. } | Change::NoteSignIn { .. }))
+    }
+
     /// True for writes that may free many pages: at most one of them goes into a commit.
     pub(crate) fn frees_much(&self) -> bool {
         matches!(self, Write::Collect(_) | Write::Maintain(_) | Write::Change(Change::Mail(_) | Change::ClearIndex))

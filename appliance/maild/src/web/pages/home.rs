@@ -7,9 +7,9 @@ use pillarbox_store::{Fate, Hour, LedgerRecord};
 
 use super::{Frame, about, page, trouble};
 use crate::clock;
+use crate::condition::{self, Trouble};
 use crate::context::Context;
 use crate::hours;
-use crate::update;
 use crate::web::session::Owner;
 use crate::web::svg;
 use crate::web::text::Texts;
@@ -125,14 +125,15 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
 fn attention(context: &Context, t: Texts, routes: &[(String, pillarbox_store::Route)], held: u64, now: u64) -> Vec<Item> {
     let mut attention = Vec::new();
     let mut item = |text: String, to, action: &str| attention.push(Item { text, to, action: t.get(action).into_owned() });
-    if !context.has_space() {
-        item(t.get("home-disk-full").into_owned(), "/people", "home-see-people");
-    }
-    if !clock::is_trusted() {
-        item(t.get("home-clock").into_owned(), "/home", "home-again");
-    }
-    if update::not_kept(&context.settings().config.updates).is_some() {
-        item(t.get("home-not-kept").into_owned(), "/system", "home-see-system");
+    for trouble in condition::look(context) {
+        match trouble {
+            Trouble::Unwritable(why) => item(t.with("home-unwritable", "why", &why).into_owned(), "/home", "home-again"),
+            Trouble::NoSpace => item(t.get("home-disk-full").into_owned(), "/people", "home-see-people"),
+            Trouble::NoFiles => item(t.get("home-no-files").into_owned(), "/people", "home-see-people"),
+            Trouble::Damaged(count) => item(t.count("home-damaged", count as u64).into_owned(), "/log", "home-see-log"),
+            Trouble::Clock => item(t.get("home-clock").into_owned(), "/home", "home-again"),
+            Trouble::UpdateNotKept => item(t.get("home-not-kept").into_owned(), "/system", "home-see-system"),
+        }
     }
     for (_, route) in routes.iter().filter(|(_, r)| !r.fault.is_empty()) {
         item(t.with("home-provider", "host", &route.host).into_owned(), "/line", "home-see-line");

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{AccountId, Change, DeviceId, SignIn};
+use pillarbox_store::{AccountId, Change, DeviceId, Error, SignIn};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
@@ -199,8 +199,9 @@ pub async fn sign_out(Person(visit, visitor): Person, Form(form): Form<SignOut>)
     if !is_own(&visitor, &form.token) {
         return super::stale(&visit);
     }
+    visit.context.volatile_sessions.forget(&visitor.key);
     match visit.context.store.change(Change::RemoveSession { key: visitor.key }).done().await {
-        Ok(_) => redirect_with(session::cookie("", visit.link), "/login"),
+        Ok(_) | Err(Error::Unwritable { .. }) => redirect_with(session::cookie("", visit.link), "/login"),
         Err(error) => trouble(&visit, &error),
     }
 }

@@ -11,17 +11,19 @@ use serde_json::json;
 
 use super::about;
 use crate::clock;
+use crate::condition;
 use crate::context::Context;
 use crate::hours;
 
 /// 200 when mail can be taken, 503 when not.
 pub async fn health(State(context): State<Arc<Context>>) -> Response {
     let queue = context.read(|r| r.queue_counts()).await;
-    let is_well = context.has_space() && queue.is_ok();
+    let troubles = condition::look(&context);
+    let is_well = queue.is_ok() && !troubles.iter().any(condition::Trouble::stops_mail);
     let (all, scheduled) = queue.unwrap_or_default();
     let days = context.certificates.facts().ends.saturating_sub(clock::now()) / 86_400;
     let body = json!({
-        "ok": is_well, "space": context.has_space(), "clock": clock::is_trusted(), "queued": all,
+        "ok": is_well, "troubles": troubles.iter().map(condition::Trouble::name).collect::<Vec<_>>(), "space": context.has_space(), "clock": clock::is_trusted(), "queued": all,
         "held": all.saturating_sub(scheduled), "certificate_days": days, "version": env!("CARGO_PKG_VERSION"),
     });
     let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

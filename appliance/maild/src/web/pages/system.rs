@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_host::values::BundleName;
 use pillarbox_host::{Answer, Request as Wish};
+use pillarbox_store::Disk;
 use serde::Deserialize;
 
 use super::{Frame, is_own, page};
@@ -174,15 +175,37 @@ async fn take(field: &mut Field<'_>, folder: &Path) -> Result<BundleName, String
     let bundle = BundleName::try_from(name).map_err(|wrong| wrong.to_string())?;
     let path = folder.join(bundle.as_str());
     let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    update::sweep(folder);
     let mut file = std::fs::File::create(&path).map_err(wrong)?;
-    loop {
-        match field.chunk().await {
-            Ok(Some(piece)) => tokio::task::block_in_place(|| file.write_all(&piece)).map_err(wrong)?,
-            Ok(None) => return Ok(bundle),
-            Err(error) => {
-                let _ = std::fs::remove_file(&path);
-                return Err(error.to_string());
-            }
+    // What is not taken whole goes again, also when the browser leaves in the middle: it would keep mail outside.
+    let part = Part(Some(path.clone()));
+    while let Some(piece) = field.chunk().await.map_err(|error| error.to_string())? {
+        let room = Disk::of(folder).map_or(u64::MAX, |disk| disk.free);
+        if room < piece.len() as u64 + ROOM {
+            return Err("there is not enough room on the card for it".into());
+        }
+        tokio::task::block_in_place(|| file.write_all(&piece)).map_err(wrong)?;
+    }
+    part.keep();
+    Ok(bundle)
+}
+
+/// Octets that an update leaves free while it comes in, so that mail goes on.
+const ROOM: u64 = 96 << 20;
+
+/// A file that goes unless it is kept.
+struct Part(Option<PathBuf>);
+
+impl Part {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = std::fs::remove_file(path);
         }
     }
 }
