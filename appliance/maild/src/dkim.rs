@@ -1,5 +1,7 @@
 //! Signing what leaves (RFC 6376, RFC 8463): keys per domain, made here, sealed at rest; rotation by selector.
 
+mod blanks;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -43,7 +45,9 @@ impl Keys {
     pub fn sign<E: std::fmt::Display>(&self, feed: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>) -> Result<Vec<u8>, String> {
         let mut rsa: Vec<_> = self.rsa.iter().map(|key| key.sign_streaming()).collect();
         let mut ed25519: Vec<_> = self.ed25519.iter().map(|key| key.sign_streaming()).collect();
+        let mut blanks = blanks::Blanks::default();
         feed(&mut |piece| {
+            let piece = blanks.push(piece);
             rsa.iter_mut().for_each(|stream| stream.write(piece));
             ed25519.iter_mut().for_each(|stream| stream.write(piece));
         })
@@ -210,6 +214,66 @@ pub fn published(reader: &Reader, domain: &str, now: u64) -> pillarbox_store::Re
 mod tests {
     use super::*;
     use pillarbox_store::{Access, Options};
+
+    /// A domain with keys of both kinds.
+    fn signing() -> (tempfile::TempDir, Arc<Keys>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
+        let secrets = Arc::new(Secrets::open(dir.path()).unwrap());
+        store.change(Change::AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
+        ensure_keys(&store, &secrets, "box.example", 1_790_000_000).unwrap();
+        let keys = Signer::new(secrets).keys(&store, "box.example").unwrap();
+        (dir, keys)
+    }
+
+    fn signed(keys: &Keys, message: &str, piece: usize) -> String {
+        let feed = |write: &mut dyn FnMut(&[u8])| {
+            message.as_bytes().chunks(piece).for_each(write);
+            Ok::<_, String>(())
+        };
+        String::from_utf8(keys.sign(feed).unwrap()).unwrap()
+    }
+
+    /// The body hash in a signature's field, unfolded.
+    fn body_hashes(fields: &str) -> Vec<String> {
+        let values = fields.split("bh=").skip(1).filter_map(|rest| rest.split(';').next());
+        values.map(|value| value.split_ascii_whitespace().collect()).collect()
+    }
+
+    /// The body of RFC 6376 §3.4.4, worked out step by step as it is written there.
+    fn relaxed(body: &str) -> String {
+        let lines = body.split("\r\n").map(|line| {
+            let mut text = String::new();
+            for c in line.trim_end_matches([' ', '\t']).chars() {
+                match (c, text.ends_with(' ')) {
+                    (' ' | '\t', true) => {}
+                    (' ' | '\t', false) => text.push(' '),
+                    (c, _) => text.push(c),
+                }
+            }
+            text
+        });
+        let text = lines.collect::<Vec<_>>().join("\r\n");
+        match text.trim_end_matches("\r\n") {
+            "" => String::new(),
+            text => format!("{text}\r\n"),
+        }
+    }
+
+    #[test]
+    fn body_hashes_are_those_of_the_standard() {
+        use sha2::Digest;
+        let (_dir, keys) = signing();
+        let bodies =
+            ["text\r\n \r\n", "text\r\n\t\r\n \t \r\n", "text \r\n\r\n", " \r\n", "\r\n", "", "\t\r\n\r\n \r\n", "a\r\n \r\nb\r\n", "  a  b  ", "a\r\n \r\n  "];
+        for body in bodies {
+            let expected = pillarbox_proto::smtp::encode_base64(&sha2::Sha256::digest(relaxed(body)));
+            for piece in [1, 2, 3, 7, 1000] {
+                let fields = signed(&keys, &format!("From: ann@box.example\r\n\r\n{body}"), piece);
+                assert_eq!(body_hashes(&fields), [expected.as_str(), expected.as_str()], "{body:?} in pieces of {piece}");
+            }
+        }
+    }
 
     #[test]
     fn keys_are_made_sign_and_rotate() {
