@@ -1,49 +1,49 @@
-"""A mail server for the tests that takes everything and keeps what it took, octet for octet."""
+"""A mail server that takes everything and keeps it, for tests that look at what came over the wire."""
 
-import socket
+import socketserver
 import threading
 
 
-class Sink(threading.Thread):
-    """`offers`: what it says to EHLO beside its name, such as 8BITMIME."""
+class Sink(socketserver.ThreadingTCPServer):
+    """Listens on a loopback address; `messages` holds each content as it came, dots unstuffed."""
 
-    def __init__(self, host, port, offers=()):
-        super().__init__(daemon=True)
-        self.offers, self.messages = offers, []
-        self.listener = socket.create_server((host, port))
-        self.start()
+    allow_reuse_address = True
+    daemon_threads = True
 
-    def run(self):
-        while True:
-            connection, _ = self.listener.accept()
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+    def __init__(self, host, port, offers=("8BITMIME", "SMTPUTF8")):
+        super().__init__((host, port), Session)
+        self.offers = ("sink.test", "PIPELINING", "SIZE 60000000", *offers)
+        self.messages = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def serve(self, connection):
-        with connection, connection.makefile("rb") as lines:
-            say = lambda text: connection.sendall(text.encode() + b"\r\n")
-            say("220 sink.test")
-            for line in lines:
-                verb = line[:4].upper()
-                if verb == b"EHLO":
-                    names = ["sink.test", *self.offers]
-                    for name in names[:-1]:
-                        say(f"250-{name}")
-                    say(f"250 {names[-1]}")
-                elif verb == b"DATA":
-                    say("354 go on")
-                    self.messages.append(take(lines))
-                    say("250 taken")
-                elif verb == b"QUIT":
-                    return say("221 bye")
-                else:
-                    say("250 ok")
+    def stop(self):
+        self.shutdown()
+        self.server_close()
 
 
-def take(lines):
-    """Content up to the dot, without the dots that were put in front of others (RFC 5321 4.5.2)."""
-    content = bytearray()
-    for line in lines:
-        if line == b".\r\n":
-            return bytes(content)
-        content += line[1:] if line.startswith(b".") else line
-    raise ConnectionError("the message broke off")
+class Session(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.say("220 sink.test ESMTP")
+        while line := self.rfile.readline():
+            verb = line.strip().upper()
+            if verb.startswith(b"EHLO"):
+                last = len(self.server.offers) - 1
+                for at, offer in enumerate(self.server.offers):
+                    self.say(f"250{' ' if at == last else '-'}{offer}")
+            elif verb == b"DATA":
+                self.say("354 go on")
+                self.server.messages.append(self.content())
+                self.say("250 2.0.0 taken")
+            elif verb == b"QUIT":
+                return self.say("221 bye")
+            else:
+                self.say("250 2.0.0 ok")
+
+    def content(self):
+        lines = []
+        while (line := self.rfile.readline()) not in (b".\r\n", b""):
+            lines.append(line[1:] if line.startswith(b".") else line)
+        return b"".join(lines)
+
+    def say(self, text):
+        self.wfile.write(text.encode() + b"\r\n")
