@@ -54,6 +54,25 @@ impl Reply {
         self.code >= 500
     }
 
+    /// The reply with no more text than a reader needs: lines while they fit into so many octets, the last one cut
+    /// between two characters. Codes stay.
+    pub fn clipped(mut self, octets: usize) -> Reply {
+        let mut room = octets;
+        let mut lines = 0;
+        for line in &mut self.lines {
+            if line.len() > room {
+                *line = clip(line, room).to_string();
+            }
+            lines += 1;
+            room = room.saturating_sub(line.len() + 1);
+            if room == 0 {
+                break;
+            }
+        }
+        self.lines.truncate(lines);
+        self
+    }
+
     /// The reply for people to read: the codes once, and the lines with `between` between them.
     pub fn on_one_line(&self, between: &str) -> String {
         format!("{} {}{}", self.code, self.status(), self.lines.join(between))
@@ -79,6 +98,11 @@ impl Reply {
             out.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// The beginning of a text, in at most so many octets, cut between two characters.
+pub fn clip(text: &str, octets: usize) -> &str {
+    &text[..text.floor_char_boundary(octets)]
 }
 
 /// Appends `text` without control characters while it fits into a line.
@@ -121,6 +145,16 @@ mod tests {
     fn long_lines_are_cut_between_characters() {
         let line = encoded(&Reply::plain(250, "é".repeat(600)));
         assert!(line.len() <= LINE_OCTETS && line.len() >= LINE_OCTETS - 1 && line.ends_with("é\r\n"));
+    }
+
+    #[test]
+    fn what_is_kept_is_cut_between_characters() {
+        assert_eq!((clip("äöü", 3), clip("äöü", 4), clip("äöü", 99), clip("äöü", 0)), ("ä", "äö", "äöü", ""));
+        let reply = Reply { code: 550, enhanced: Some(Enhanced(5, 7, 1)), lines: vec!["é".repeat(300), "ü".repeat(400), "third".into()] };
+        let kept = reply.clone().clipped(1024);
+        assert_eq!((kept.code, kept.enhanced, kept.lines.len()), (550, Some(Enhanced(5, 7, 1)), 2));
+        assert_eq!((kept.lines[0].len(), kept.lines[1].len()), (600, 422));
+        assert_eq!(reply.clone().clipped(10_000), reply);
     }
 
     #[test]

@@ -3,9 +3,14 @@
 use pillarbox_store::{Fate, Hold, QueueState, Verdict, Waiting};
 
 use crate::config;
+use pillarbox_proto::reply::clip;
 
 /// A message is not given up before it was really tried this often, however old the clock makes it.
 const FEWEST_ATTEMPTS: u32 = 3;
+
+/// Octets of a reason that are kept, in the queue, in the ledger and in notices: another server's words are its own
+/// choice, and a message to many recipients keeps them many times.
+pub const DETAIL_OCTETS: usize = 1024;
 
 /// How an attempt ended for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,18 @@ pub enum Outcome {
     LoginRefused { reason: String },
     /// The owner gave it up.
     GivenUp,
+}
+
+impl Outcome {
+    /// With no more words than are kept.
+    fn clipped(mut self) -> Outcome {
+        match &mut self {
+            Outcome::Relayed { reply: text, .. } | Outcome::Refused { reply: text } => text.truncate(clip(text, DETAIL_OCTETS).len()),
+            Outcome::Deferred { reason: text } | Outcome::LoginRefused { reason: text } => text.truncate(clip(text, DETAIL_OCTETS).len()),
+            Outcome::GivenUp => {}
+        }
+        self
+    }
 }
 
 /// A notice to the sender (RFC 3461 §6.2).
@@ -55,7 +72,7 @@ pub struct Now {
 /// Decides. `spread` is any number; it spreads retries so that not all come at once.
 pub fn decide(waiting: &Waiting, outcome: Outcome, now: Now, plan: &config::Outbound, spread: u64) -> Step {
     use pillarbox_store::Notices;
-    match outcome {
+    match outcome.clipped() {
         Outcome::Relayed { reply, notices_passed_on } => Step {
             verdict: Verdict::Gone,
             fate: Fate::Relayed,
@@ -184,6 +201,24 @@ mod tests {
         assert_eq!((last.fate, notices), (Fate::Expired, vec![Notice::Delayed, Notice::Failed]));
         let age = now.at - TRUSTED.at;
         assert!((5 * 86_400..5 * 86_400 + 14_400).contains(&age), "{age}");
+    }
+
+    #[test]
+    fn of_long_words_little_is_kept() {
+        let long = || format!("mx.x said: 550 {}", "ü".repeat(100_000));
+        let outcomes = [
+            Outcome::Relayed { reply: long(), notices_passed_on: false },
+            Outcome::Refused { reply: long() },
+            Outcome::Deferred { reason: long() },
+            Outcome::LoginRefused { reason: long() },
+        ];
+        for outcome in outcomes {
+            let step = decide(&waiting(), outcome, TRUSTED, &config::Outbound::default(), 0);
+            assert!(step.detail.len() <= DETAIL_OCTETS && step.detail.starts_with("mx.x said: 550 ü"), "{}", step.detail.len());
+            if let Verdict::Keep(kept) = step.verdict {
+                assert_eq!(kept.last, step.detail);
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_proto::reply::clip;
 use pillarbox_store::StsPolicy;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -12,6 +13,8 @@ use tokio_rustls::TlsConnector;
 
 /// Octets of a policy; RFC 8461 §3.3 suggests 64 KiB, real ones have a few hundred.
 const POLICY_OCTETS: usize = 64 * 1024;
+/// Octets of a web server's status line that are told.
+const STATUS_OCTETS: usize = 200;
 /// Seconds for all of fetching (RFC 8461 §3.3 suggests a minute).
 const FETCH: Duration = Duration::from_secs(60);
 /// Longest `max_age` in seconds (RFC 8461 §3.2).
@@ -115,7 +118,7 @@ fn body(answer: &str) -> Result<String, String> {
     let status = head.lines().next().unwrap_or_default();
     match status.split(' ').nth(1) {
         Some("200") => Ok(body.to_string()),
-        _ => Err(format!("the server said {status:?}")),
+        _ => Err(format!("the server said {:?}", clip(status, STATUS_OCTETS))),
     }
 }
 

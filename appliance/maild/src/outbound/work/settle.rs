@@ -13,6 +13,8 @@ use crate::outbound::transport::Source;
 
 /// Settlements under way while the next message is being sent.
 const UNSETTLED: usize = 8;
+/// Octets of an attempt's conversation that are kept.
+const TRANSCRIPT_OCTETS: usize = 8 * 1024;
 
 impl Worker<'_> {
     /// Writes outcomes down with all that follows from them. The commit is awaited later.
@@ -27,7 +29,7 @@ impl Worker<'_> {
             verdicts: Vec::new(),
             records: Vec::new(),
             notices: Vec::new(),
-            transcript: (!transcript.is_empty()).then(|| (first, Transcript { at: now.at, text: transcript.join("\n") })),
+            transcript: (!transcript.is_empty()).then(|| (first, Transcript { at: now.at, text: kept(&transcript) })),
         };
         let mut notices: BTreeMap<u8, (Notice, Vec<About>)> = BTreeMap::new();
         for ((recipient, waiting), outcome) in group.recipients.into_iter().zip(outcomes) {
@@ -136,6 +138,22 @@ impl Worker<'_> {
     }
 }
 
+/// A conversation as it is kept: when it was long, its end, where the reason is found.
+fn kept(lines: &[String]) -> String {
+    let mut room = TRANSCRIPT_OCTETS;
+    let fits = lines.iter().rev().take_while(|line| {
+        let needs = line.len() + 1;
+        let is_room = needs <= room;
+        room = room.saturating_sub(needs);
+        is_room
+    });
+    let from = lines.len() - fits.count();
+    match from {
+        0 => lines.join("\n"),
+        _ => format!("* (the beginning is left out)\n{}", lines[from..].join("\n")),
+    }
+}
+
 /// Adds a recipient's fate to the ledger's records; those with the same fate and words share one.
 fn note(records: &mut Vec<LedgerRecord>, outgoing: &Outgoing, message: MessageId, at: u64, fate: Fate, detail: String, address: String) {
     if let Some(record) = records.iter_mut().find(|r| r.fate == fate && r.detail == detail) {
@@ -149,4 +167,20 @@ fn note(records: &mut Vec<LedgerRecord>, outgoing: &Outgoing, message: MessageId
         messages: vec![message.0],
         ..LedgerRecord::new(at, fate, outgoing.code)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_conversation_the_end_is_kept() {
+        let short: Vec<String> = ["* mx", "> EHLO x", "< 250 x"].map(String::from).to_vec();
+        assert_eq!(kept(&short), "* mx\n> EHLO x\n< 250 x");
+        assert_eq!(kept(&[]), "");
+        let long: Vec<String> = (0..10_000).map(|n| format!("< 550 line {n}")).collect();
+        let text = kept(&long);
+        assert!(text.len() <= TRANSCRIPT_OCTETS + 40 && text.starts_with("* (the") && text.ends_with("line 9999"), "{}", text.len());
+        assert_eq!(kept(&["x".repeat(100_000)]), "* (the beginning is left out)\n");
+    }
 }

@@ -2,13 +2,15 @@
 
 use memchr::memchr;
 
-use crate::reply::{Enhanced, Reply};
+use crate::reply::{Enhanced, Reply, clip};
 
 /// Octets of a reply line; RFC 5321 §4.5.3.1.5 says 512, servers say more.
 const LINE_OCTETS: usize = 4096;
 /// Lines of one reply that are kept; the rest are read past.
 const LINES: usize = 64;
-/// Octets of one reply, all lines together.
+/// Octets of one reply's text that are kept: more than any list of extensions has.
+const TEXT_OCTETS: usize = 4096;
+/// Octets of one reply, all lines together, before it is taken for no reply at all.
 const REPLY_OCTETS: usize = 256 * 1024;
 
 /// What came is no reply.
@@ -20,6 +22,8 @@ pub struct NotSmtp;
 pub struct Replies {
     octets: Vec<u8>,
     lines: Vec<String>,
+    /// Octets in `lines`.
+    kept: usize,
     code: Option<u16>,
     seen: usize,
 }
@@ -72,16 +76,13 @@ impl Replies {
             Some((b'-', text)) => (false, text),
             Some(_) => return Err(NotSmtp),
         };
-        if self.lines.len() < LINES {
-            let text = String::from_utf8_lossy(text);
-            self.lines.push(text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
-        }
+        self.keep(text);
         self.code = Some(code);
         if !is_last {
             return Ok(None);
         }
         let mut lines = std::mem::take(&mut self.lines);
-        (self.code, self.seen) = (None, 0);
+        (self.code, self.seen, self.kept) = (None, 0, 0);
         let enhanced = lines.first().and_then(|line| enhanced(line, code)).map(|(enhanced, _)| enhanced);
         if enhanced.is_some() {
             for line in &mut lines {
@@ -91,6 +92,18 @@ impl Replies {
             }
         }
         Ok(Some(Reply { code, enhanced, lines }))
+    }
+
+    /// Keeps a line's text while there is room.
+    fn keep(&mut self, text: &[u8]) {
+        let room = TEXT_OCTETS - self.kept;
+        if self.lines.len() < LINES && room > 0 {
+            let text = String::from_utf8_lossy(text);
+            let clean: String = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let line = clip(&clean, room).to_string();
+            self.kept += line.len();
+            self.lines.push(line);
+        }
     }
 }
 
@@ -141,6 +154,14 @@ mod tests {
         }
         let endless = b"250-abcdefgh\r\n".repeat(40_000);
         assert_eq!(all(&endless, 1000), Err(NotSmtp));
+    }
+
+    #[test]
+    fn of_a_long_reply_little_is_kept() {
+        let wire = [b"550-5.7.1 ".to_vec(), "ü".repeat(2000).into_bytes(), b"\r\n".to_vec()].concat().repeat(60);
+        let reply = all(&[wire, b"550 5.7.1 end\r\n".to_vec()].concat(), 1000).unwrap().remove(0);
+        let kept: usize = reply.lines.iter().map(String::len).sum();
+        assert!(kept <= TEXT_OCTETS && kept > TEXT_OCTETS / 2 && reply.enhanced == Some(Enhanced(5, 7, 1)), "{kept}");
     }
 
     #[test]

@@ -16,6 +16,10 @@ const IN_FLIGHT: usize = 100;
 const OUTPUT_OCTETS: usize = 64 * 1024;
 /// Lines of the conversation that are kept.
 const TRANSCRIPT_LINES: usize = 200;
+/// Octets of the conversation that are kept.
+const TRANSCRIPT_OCTETS: usize = 16 * 1024;
+/// Octets of one reply's text that are kept, for each recipient it is the answer to.
+const REPLY_OCTETS: usize = 1024;
 
 /// The reply that is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +89,8 @@ pub struct Session {
     is_eof: bool,
     deadline: Instant,
     transcript: Vec<TranscriptLine>,
+    /// Octets that the transcript may still grow by.
+    transcript_room: usize,
 }
 
 impl Session {
@@ -110,6 +116,7 @@ impl Session {
             is_eof: false,
             deadline,
             transcript: Vec::new(),
+            transcript_room: TRANSCRIPT_OCTETS,
         }
     }
 
@@ -139,6 +146,7 @@ impl Session {
 
     /// The conversation since it was last asked for; bounded.
     pub fn take_transcript(&mut self) -> Vec<TranscriptLine> {
+        self.transcript_room = TRANSCRIPT_OCTETS;
         std::mem::take(&mut self.transcript)
     }
 
@@ -312,7 +320,9 @@ impl Session {
     }
 
     fn note(&mut self, line: TranscriptLine) {
-        if self.transcript.len() < TRANSCRIPT_LINES {
+        let (TranscriptLine::Ours(text) | TranscriptLine::Theirs(text)) = &line;
+        if self.transcript.len() < TRANSCRIPT_LINES && text.len() <= self.transcript_room {
+            self.transcript_room -= text.len();
             self.transcript.push(line);
         }
     }
@@ -347,8 +357,10 @@ impl Session {
     }
 
     fn reply(&mut self, reply: Reply, now: Instant) {
-        self.note(TranscriptLine::Theirs(reply.on_one_line(" / ")));
         let stage = self.stage();
+        // A list of extensions is read as a whole; of everything else a reader needs the beginning.
+        let reply = if self.expected.front() == Some(&Expect::Ehlo) { reply } else { reply.clipped(REPLY_OCTETS) };
+        self.note(TranscriptLine::Theirs(reply.on_one_line(" / ")));
         let Some(expect) = self.expected.pop_front() else { return self.fail(Failure::NotSmtp { stage }) };
         self.wait_for(self.config.timeouts.command, now);
         let is_bye = reply.code == 421 && expect != Expect::Quit;
@@ -378,7 +390,7 @@ impl Session {
             }
             Expect::Auth(mechanism, step) if reply.code / 100 == 2 || reply.code == 334 => self.auth(mechanism, step, reply),
             Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::StartTls | Expect::Auth(..) => {
-                self.fail(Failure::Refused { stage, reply });
+                self.fail(Failure::Refused { stage, reply: reply.clipped(REPLY_OCTETS) });
             }
             Expect::Quit => self.phase = Phase::Close,
             Expect::Reset if is_bye => self.fail(Failure::Refused { stage, reply }),

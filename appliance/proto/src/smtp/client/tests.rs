@@ -327,6 +327,33 @@ fn ends_at_any_point_leave_what_was_settled() {
     assert_eq!(failure, Some(Failure::NotSmtp { stage: Stage::Greeting }));
 }
 
+#[test]
+fn of_a_talkative_server_little_is_kept() {
+    let chatter = |code: u16, sep: char| format!("S: {code}{sep}5.1.1 {}\n", "ü".repeat(1900));
+    let long = |code| format!("{}{}", chatter(code, '-').repeat(50), chatter(code, ' '));
+    let recipients: Vec<String> = (0..30).map(|n| format!("r{n}@x")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    let named: String = recipients.iter().map(|r| format!("C: RCPT TO:<{r}>\n")).collect();
+    let script =
+        format!("{MODERN}\nC: MAIL FROM:<ann@box.example> SIZE=20\n{named}C: DATA\nS: 250 ok\n{}S: 554 nobody\nC: QUIT\nS: 221 bye", long(550).repeat(30));
+    let mut session = Session::new(config(), false, Instant::now());
+    session.receive(b"220 x\r\n250 x\r\n");
+    let (reports, failure) = play(Session::new(config(), false, Instant::now()), vec![mailing(&recipients)], &script);
+    assert_eq!(failure, None);
+    for reply in reports[0].outcomes.iter().flatten() {
+        assert!(reply.code == 550 && reply.on_one_line(" ").len() < 1100, "{}", reply.on_one_line(" ").len());
+    }
+    // The same holds for what is shown of the conversation.
+    while !matches!(session.poll(Instant::now()), Action::Ready) {}
+    session.begin(mailing(&recipients), Instant::now());
+    for _ in 0..31 {
+        session.receive(long(550).replace("S: ", "").replace('\n', "\r\n").as_bytes());
+        while matches!(session.poll(Instant::now()), Action::Send(_)) {}
+    }
+    let shown: usize = session.take_transcript().iter().map(|line| line.to_string().len()).sum();
+    assert!((1024..20 * 1024).contains(&shown), "{shown}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_server_makes_it_panic_loop_or_grow(octets in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400), replies in "(2|3|4|5)[0-9]{2}[ -][A-Z0-9 ]{0,9}\r\n(250[ -](PIPELINING|SIZE 9|AUTH PLAIN|DSN|8BITMIME)\r\n){0,9}(354 x\r\n){0,2}") {
