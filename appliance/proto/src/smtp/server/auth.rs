@@ -58,9 +58,10 @@ impl Session {
             let text = "Switch on TLS (STARTTLS) first; passwords are not taken without it";
             return Err(Reply::new(538, Enhanced(5, 7, 11), text));
         }
-        match self.hello {
-            Hello::Ehlo(_) => {}
-            _ => return Err(replies::bad_sequence("Say EHLO first")),
+        // RFC 4954 §3 has AUTH after EHLO. Printers and scanners say HELO and log in all the same, and there is no way
+        // to teach them.
+        if matches!(self.hello, Hello::None) {
+            return Err(replies::bad_sequence("Say EHLO first"));
         }
         match (&self.identity, &self.envelope.mail) {
             (Some(_), _) => Err(replies::bad_sequence("You are already logged in")),

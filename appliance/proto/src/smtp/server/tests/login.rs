@@ -67,6 +67,45 @@ fn starttls_takes_no_arguments_and_may_be_absent() {
 }
 
 #[test]
+fn a_scanner_that_says_helo_may_log_in() {
+    let login = r"
+        C: HELO scanner
+        S: 250 box.example
+        C: AUTH LOGIN
+        S: 334 VXNlcm5hbWU6
+        C: YW5uQGJveC5leGFtcGxl
+        S: 334 UGFzc3dvcmQ6
+        C: c2VjcmV0
+        S: 235 2.7.0 You are logged in
+        C: MAIL FROM:<ann@box.example>
+        S: 250 2.1.0 Sender ok
+    ";
+    let plain = r"
+        C: HELO scanner
+        S: 250 box.example
+        C: AUTH PLAIN AGFubkBib3guZXhhbXBsZQBzZWNyZXQ=
+        S: 235 2.7.0 You are logged in
+        C: MAIL FROM:<ann@box.example> BODY=8BITMIME
+        S: 555 5.5.4 Parameters need a session that began with EHLO
+    ";
+    for script in [login, plain] {
+        let mut driver = dialog(submission(), tls(), &format!("S: 220 ...\n{script}"));
+        assert_eq!(driver.session().authenticated(), Some("ann"));
+    }
+    // Without TLS and on port 25 nothing changes.
+    dialog(
+        submission(),
+        Security::Plain,
+        "S: 220 ...\nC: HELO x\nS: 250 box.example\nC: AUTH LOGIN\nS: 538 5.7.11 Switch on TLS (STARTTLS) first; passwords are not taken without it",
+    );
+    dialog(
+        mta(),
+        tls(),
+        "S: 220 ...\nC: HELO x\nS: 250 box.example\nC: AUTH LOGIN\nS: 502 5.5.1 Nobody logs in on this port; mail programs use port 465 or 587",
+    );
+}
+
+#[test]
 fn submission_wants_a_login() {
     let mut driver = dialog(
         submission(),
