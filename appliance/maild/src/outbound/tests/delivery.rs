@@ -253,6 +253,34 @@ async fn the_owner_can_hold_release_remove_and_give_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_greeting_that_contradicts_itself_is_passed_over_and_its_words_are_kept() {
+    let world = World::new().await;
+    let broken = Script { greeting: "220-mx.remote.test ESMTP\r\n521 5.7.1 Your address is on a list", ..Script::default() };
+    world.server("a.test", 1, 10, vec![broken.clone()]).await;
+    let second = world.server("a.test", 2, 20, vec![Script::default()]).await;
+    world.server("b.test", 3, 10, vec![broken]).await;
+    world.submit(&["bob@a.test"]).await;
+    let message = world.submit(&["bob@b.test"]).await;
+    world.work().await;
+    assert_eq!(second.taken().len(), 1);
+    let (fate, detail) = world.story(message).pop().unwrap();
+    assert!(fate == Fate::Queued && detail.ends_with("its last line: 521 5.7.1 Your address is on a list"), "{detail}");
+    assert_eq!(world.queue()[0].last, detail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_recipient_too_many_waits_for_a_further_transaction() {
+    let world = World::new().await;
+    let few = Script { recipients: vec![("c@a.test", "552 5.5.3 Too many recipients"), ("f@a.test", "552 5.2.2 Mailbox full")], ..Script::default() };
+    let peer = world.server("a.test", 1, 10, vec![few, Script::default()]).await;
+    let message = world.submit(&["a@a.test", "b@a.test", "c@a.test", "d@a.test", "f@a.test"]).await;
+    world.work_on(3).await;
+    let taken = peer.taken();
+    assert_eq!(taken.iter().map(|t| t.to.join(" ")).collect::<Vec<_>>(), ["a@a.test b@a.test d@a.test", "c@a.test"]);
+    assert_eq!(fates(&world, message).iter().filter(|f| **f == Fate::Bounced).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_connection_carries_several_messages() {
     let world = World::new().await;
     let peer = world.server("a.test", 1, 10, vec![Script::default()]).await;

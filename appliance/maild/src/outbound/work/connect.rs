@@ -169,6 +169,10 @@ pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (String, bool) {
         Trouble::Tls(why) => (format!("4.7.10 TLS with {endpoint}: {why}"), false),
         Trouble::Content(why) => (format!("4.3.0 reading the message: {why}"), false),
         Trouble::Session(Failure::Refused { reply, .. }) => (format!("{} said: {}", endpoint.host, words(reply)), reply.is_permanent()),
+        // It has said two things at once: another host may make sense, and another day.
+        Trouble::Session(Failure::BrokenGreeting { reply }) => {
+            (format!("4.5.0 {} greets with codes that contradict each other; its last line: {}", endpoint.host, words(reply)), false)
+        }
         Trouble::Session(Failure::Broken { stage }) => (format!("4.4.2 the connection to {endpoint} broke while {stage}"), false),
         Trouble::Session(Failure::TimedOut { stage }) => (format!("4.4.2 {endpoint} was silent for too long while {stage}"), false),
         Trouble::Session(Failure::NotSmtp { stage }) => (format!("4.5.0 {endpoint} does not speak SMTP ({stage})"), false),

@@ -17,15 +17,37 @@ const REPLY_OCTETS: usize = 256 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotSmtp;
 
+/// Whether the lines of a reply agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codes {
+    Same,
+    /// They did not, against RFC 5321 §4.2.1; the last one counts, and the text is that of the lines with its code.
+    Mixed,
+}
+
+/// A reply as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub reply: Reply,
+    pub codes: Codes,
+}
+
 /// Gathers octets and gives replies.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Replies {
     octets: Vec<u8>,
     lines: Vec<String>,
     /// Octets in `lines`.
     kept: usize,
     code: Option<u16>,
+    codes: Codes,
     seen: usize,
+}
+
+impl Default for Replies {
+    fn default() -> Self {
+        Replies { octets: Vec::new(), lines: Vec::new(), kept: 0, code: None, codes: Codes::Same, seen: 0 }
+    }
 }
 
 impl Replies {
@@ -44,7 +66,7 @@ impl Replies {
     }
 
     /// The next whole reply, if it is here.
-    pub fn next(&mut self) -> Result<Option<Reply>, NotSmtp> {
+    pub fn next(&mut self) -> Result<Option<Heard>, NotSmtp> {
         let mut from = 0;
         let result = loop {
             let rest = &self.octets[from..];
@@ -64,11 +86,16 @@ impl Replies {
         result
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, NotSmtp> {
+    fn line(&mut self, line: &[u8]) -> Result<Option<Heard>, NotSmtp> {
         let (code, rest) = line.split_at_checked(3).ok_or(NotSmtp)?;
         let code = std::str::from_utf8(code).ok().and_then(|c| c.parse::<u16>().ok()).ok_or(NotSmtp)?;
-        if !(200..600).contains(&code) || self.code.is_some_and(|first| first != code) || line.len() > LINE_OCTETS {
+        if !(200..600).contains(&code) || line.len() > LINE_OCTETS {
             return Err(NotSmtp);
+        }
+        if self.code.is_some_and(|before| before != code) {
+            self.codes = Codes::Mixed;
+            self.lines.clear();
+            self.kept = 0;
         }
         let (is_last, text) = match rest.split_first() {
             None => (true, rest),
@@ -82,6 +109,7 @@ impl Replies {
             return Ok(None);
         }
         let mut lines = std::mem::take(&mut self.lines);
+        let codes = std::mem::replace(&mut self.codes, Codes::Same);
         (self.code, self.seen, self.kept) = (None, 0, 0);
         let enhanced = lines.first().and_then(|line| enhanced(line, code)).map(|(enhanced, _)| enhanced);
         if enhanced.is_some() {
@@ -91,7 +119,7 @@ impl Replies {
                 }
             }
         }
-        Ok(Some(Reply { code, enhanced, lines }))
+        Ok(Some(Heard { reply: Reply { code, enhanced, lines }, codes }))
     }
 
     /// Keeps a line's text while there is room.
@@ -124,15 +152,38 @@ fn number(text: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn all(wire: &[u8], piece: usize) -> Result<Vec<Reply>, NotSmtp> {
+    fn heard(wire: &[u8], piece: usize) -> Result<Vec<Heard>, NotSmtp> {
         let (mut replies, mut found) = (Replies::default(), Vec::new());
         for chunk in wire.chunks(piece) {
             replies.push(chunk);
-            while let Some(reply) = replies.next()? {
-                found.push(reply);
+            while let Some(heard) = replies.next()? {
+                found.push(heard);
             }
         }
         Ok(found)
+    }
+
+    fn all(wire: &[u8], piece: usize) -> Result<Vec<Reply>, NotSmtp> {
+        Ok(heard(wire, piece)?.into_iter().map(|heard| heard.reply).collect())
+    }
+
+    #[test]
+    fn of_codes_that_contradict_each_other_the_last_one_counts() {
+        let table = [
+            ("220-mx ESMTP\r\n521 5.7.1 Your address is on a list\r\n", "521 5.7.1 Your address is on a list", Codes::Mixed),
+            ("220-mx\r\n521-5.7.1 Go\r\n521 5.7.1 away\r\n", "521 5.7.1 Go away", Codes::Mixed),
+            ("250-a\r\n251 b\r\n", "251 b", Codes::Mixed),
+            ("554-no\r\n220-but\r\n220 yes\r\n", "220 but yes", Codes::Mixed),
+            ("220-a\r\n220 b\r\n", "220 a b", Codes::Same),
+        ];
+        for (wire, text, codes) in table {
+            for piece in 1..=wire.len() {
+                // What comes next is not mistaken for more of it.
+                let found = heard(format!("{wire}250 ok\r\n").as_bytes(), piece).unwrap();
+                assert_eq!((found[0].reply.on_one_line(" ").as_str(), found[0].codes), (text, codes));
+                assert_eq!((found[1].reply.code, found[1].codes), (250, Codes::Same));
+            }
+        }
     }
 
     #[test]
@@ -149,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_no_smtp_is_refused_and_nothing_grows() {
-        for wire in [&b"HTTP/1.1 400 Bad\r\n"[..], b"2\r\n", b"250x\r\n", b"250-a\r\n251 b\r\n", b"999 a\r\n", b"\r\n", &[b'2'; 9000]] {
+        for wire in [&b"HTTP/1.1 400 Bad\r\n"[..], b"2\r\n", b"250x\r\n", b"250-a\r\n2x1 b\r\n", b"999 a\r\n", b"\r\n", &[b'2'; 9000]] {
             assert_eq!(all(wire, 7), Err(NotSmtp), "{:?}", wire.escape_ascii());
         }
         let endless = b"250-abcdefgh\r\n".repeat(40_000);

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::input::Replies;
+use super::input::{Codes, Heard, Replies};
 use super::peer::Peer;
 use super::stuffing::Stuffing;
 use super::types::{Action, Config, Failure, Mailing, Report, Stage, StartTls, TranscriptLine};
-use crate::reply::Reply;
+use crate::reply::{Enhanced, Reply};
 use crate::smtp::base64;
 
 /// Commands under way at once, where the server takes several (RFC 2920).
@@ -183,7 +183,7 @@ impl Session {
             }
             match self.replies.next() {
                 Err(_) => self.fail(Failure::NotSmtp { stage: self.stage() }),
-                Ok(Some(reply)) => self.reply(reply, now),
+                Ok(Some(heard)) => self.heard(heard, now),
                 Ok(None) if self.is_eof => match self.expected.front() {
                     Some(Expect::Quit) => self.phase = Phase::Close,
                     _ => self.fail(Failure::Broken { stage: self.stage() }),
@@ -356,6 +356,18 @@ impl Session {
         self.queue(format!("EHLO {}", self.config.hello), Expect::Ehlo);
     }
 
+    fn heard(&mut self, heard: Heard, now: Instant) {
+        let Heard { reply, codes } = heard;
+        // Such as `220-mx ready`, `521 your address is on a list`: no welcome, and no clear "never" either.
+        let is_broken = codes == Codes::Mixed && self.expected.front() == Some(&Expect::Greeting) && !reply.is_positive();
+        if is_broken {
+            let reply = reply.clipped(REPLY_OCTETS);
+            self.note(TranscriptLine::Theirs(reply.on_one_line(" / ")));
+            return self.fail(Failure::BrokenGreeting { reply });
+        }
+        self.reply(reply, now);
+    }
+
     fn reply(&mut self, reply: Reply, now: Instant) {
         let stage = self.stage();
         // A list of extensions is read as a whole; of everything else a reader needs the beginning.
@@ -467,6 +479,10 @@ impl Session {
 
     fn recipient_reply(&mut self, index: usize, reply: Reply, is_bye: bool) {
         let Some(transaction) = &mut self.transaction else { return };
+        let reply = match is_too_many(&reply) {
+            true => later(reply),
+            false => reply,
+        };
         if !transaction.is_refused {
             match reply.code / 100 {
                 2 if !transaction.is_question => transaction.accepted.push(index),
@@ -526,4 +542,21 @@ impl Session {
         self.report = self.transaction.take().map(|t| Report { outcomes: t.outcomes });
         self.phase = Phase::Done;
     }
+}
+
+/// Whether a reply to RCPT says "too many recipients", which RFC 821 had 552 for: RFC 5321 §4.5.3.1.10 wants it taken
+/// as 452. Where the enhanced code says that a mailbox is full, a message too large or a policy against it, "never" is
+/// meant.
+fn is_too_many(reply: &Reply) -> bool {
+    reply.code == 552 && reply.enhanced.is_none_or(|Enhanced(_, subject, _)| matches!(subject, 0 | 4 | 5))
+}
+
+/// The same reply as "not now"; its text keeps the code that was sent.
+fn later(mut reply: Reply) -> Reply {
+    let sent = reply.enhanced.map_or("552".to_string(), |enhanced| format!("552 {enhanced}"));
+    reply.code = 452;
+    reply.enhanced = reply.enhanced.map(|Enhanced(_, subject, detail)| Enhanced(4, subject, detail));
+    let text = reply.lines.pop().unwrap_or_default();
+    reply.lines.push(format!("{text} (sent as {sent})"));
+    reply
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::reply::Reply;
+use crate::reply::{Enhanced, Reply};
 use crate::smtp::envelope::{Body, Notify, Ret, Secret};
 
 const CONTENT: &[u8] = b"Subject: x\r\n\r\n.dot\r\n";
@@ -325,6 +325,60 @@ fn ends_at_any_point_leave_what_was_settled() {
     assert_eq!(failure, Some(Failure::Refused { stage: Stage::Greeting, reply }));
     let (_, failure) = play(session(), two(), "S: SSH-2.0-OpenSSH_9.2");
     assert_eq!(failure, Some(Failure::NotSmtp { stage: Stage::Greeting }));
+}
+
+#[test]
+fn a_greeting_that_contradicts_itself_is_broken_and_its_words_are_kept() {
+    let play = |script: &str| play(Session::new(config(), false, Instant::now()), vec![], script).1;
+    let failure = play("S: 220-mx.remote.test ESMTP\nS: 521 5.7.1 Your address is on a list");
+    let reply = Reply::new(521, Enhanced(5, 7, 1), "Your address is on a list");
+    assert_eq!(failure, Some(Failure::BrokenGreeting { reply }));
+    assert!(matches!(play("S: 220-mx\nS: 450 later"), Some(Failure::BrokenGreeting { .. })));
+    // The last line is a welcome.
+    assert_eq!(play("S: 554-mx\nS: 220 ready\nC: EHLO box.example\nS: 250 mx\nC: QUIT\nS: 221 bye"), None);
+    // One code, however often: a plain refusal.
+    assert!(matches!(play("S: 521-no\nS: 521 no"), Some(Failure::Refused { stage: Stage::Greeting, .. })));
+}
+
+#[test]
+fn too_many_recipients_means_later_and_a_full_mailbox_means_never() {
+    let table = [
+        ("552 5.5.3 Too many recipients", 452, "452 4.5.3 Too many recipients (sent as 552 5.5.3)"),
+        ("552 Too many recipients", 452, "452 Too many recipients (sent as 552)"),
+        ("552 5.0.0 no more", 452, "452 4.0.0 no more (sent as 552 5.0.0)"),
+        ("552 5.2.2 Mailbox full", 552, "552 5.2.2 Mailbox full"),
+        ("552 5.2.3 too long for it", 552, "552 5.2.3 too long for it"),
+        ("552 5.3.4 too big", 552, "552 5.3.4 too big"),
+        ("552 5.7.1 policy", 552, "552 5.7.1 policy"),
+        ("550 5.5.3 no", 550, "550 5.5.3 no"),
+    ];
+    for (sent, code, kept) in table {
+        let script = format!(
+            "{MODERN}
+            C: MAIL FROM:<ann@box.example> SIZE=20
+            C: RCPT TO:<a@x>
+            C: RCPT TO:<b@x>
+            C: DATA
+            S: 250 ok
+            S: 250 ok
+            S: {sent}
+            S: 354 go
+            C: Subject: x
+            C:
+            C: ..dot
+            C: .
+            S: 250 done
+            C: QUIT
+            S: 221 bye"
+        );
+        let (reports, _) = play(Session::new(config(), false, Instant::now()), vec![mailing(&["a@x", "b@x"])], &script);
+        assert_eq!(codes(&reports[0]), [Some(250), Some(code)], "{sent}");
+        assert_eq!(reports[0].outcomes[1].as_ref().unwrap().on_one_line(" "), kept);
+    }
+    // At MAIL or after the content it is about the message, and final.
+    let script =
+        format!("{MODERN}\nC: MAIL FROM:<ann@box.example> SIZE=20\nC: RCPT TO:<a@x>\nC: DATA\nS: 552 too big\nS: 503 no\nS: 503 no\nC: QUIT\nS: 221 bye");
+    assert_eq!(codes(&play(Session::new(config(), false, Instant::now()), vec![mailing(&["a@x"])], &script).0[0]), [Some(552)]);
 }
 
 #[test]

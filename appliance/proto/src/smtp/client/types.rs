@@ -141,6 +141,8 @@ impl fmt::Display for Stage {
 pub enum Failure {
     /// The server said no to the session as a whole.
     Refused { stage: Stage, reply: Reply },
+    /// Its greeting contradicts itself (RFC 5321 §4.2.1): a welcome that ends in a refusal, this one.
+    BrokenGreeting { reply: Reply },
     /// The connection ended.
     Broken { stage: Stage },
     /// The server took too long.
