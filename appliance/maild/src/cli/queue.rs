@@ -190,12 +190,21 @@ fn order(store: &Store, which: &Which, order: Order, done: &str) -> Result<(), S
     if which.is_open() {
         return Err("which ones? Give numbers as `pillarbox queue list` prints them, codes, addresses, @domains, or --all".into());
     }
-    let mut keys = Vec::new();
-    which.each(store, |key, _, _| {
+    let (mut keys, mut due) = (Vec::new(), 0);
+    let now = clock::now();
+    which.each(store, |key, waiting, _| {
         keys.push(key);
+        due += usize::from(waiting.state == QueueState::Scheduled && waiting.due <= now);
         true
     })?;
-    say(&format!("{} recipients {done}.", give(store, &keys, order)?))
+    say(&format!("{} recipients {done}.", give(store, &keys, order)?))?;
+    match order {
+        Order::Remove | Order::Hold(_) if due > 0 => say(&format!(
+            "{due} of them were due at this moment. A running server looks once more before it sends; \
+             if its sending had begun, it may arrive all the same, and `pillarbox ledger find` then shows it as relayed."
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Gives an order in pieces; returns for how many recipients.

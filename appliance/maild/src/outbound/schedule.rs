@@ -25,6 +25,8 @@ pub enum Outcome {
     LoginRefused { reason: String },
     /// The owner gave it up.
     GivenUp,
+    /// The owner took it out, held it or gave it up while the server was being reached: nothing was tried.
+    Withdrawn,
 }
 
 impl Outcome {
@@ -33,7 +35,7 @@ impl Outcome {
         match &mut self {
             Outcome::Relayed { reply: text, .. } | Outcome::Refused { reply: text } => text.truncate(clip(text, DETAIL_OCTETS).len()),
             Outcome::Deferred { reason: text } | Outcome::LoginRefused { reason: text } => text.truncate(clip(text, DETAIL_OCTETS).len()),
-            Outcome::GivenUp => {}
+            Outcome::GivenUp | Outcome::Withdrawn => {}
         }
         self
     }
@@ -94,6 +96,7 @@ pub fn decide(waiting: &Waiting, outcome: Outcome, now: Now, plan: &config::Outb
             notice: None,
         },
         Outcome::Deferred { reason } => deferred(waiting, reason, now, plan, spread),
+        Outcome::Withdrawn => Step { verdict: Verdict::Keep(waiting.clone()), fate: Fate::Queued, detail: String::new(), notice: None },
     }
 }
 

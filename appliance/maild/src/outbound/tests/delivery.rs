@@ -252,6 +252,34 @@ async fn the_owner_can_hold_release_remove_and_give_up() {
     assert_eq!(peer.taken()[0].to, ["a@a.test"]);
 }
 
+/// Gives an order while a worker waits for the server's greeting; returns what the ledger tells, and the queue's length.
+async fn ordered_under_way(order: Order) -> (Vec<Fate>, usize, usize) {
+    let world = World::new().await;
+    let gate = std::sync::Arc::new(tokio::sync::Notify::new());
+    let peer = world.server("a.test", 1, 10, vec![Script { gate: Some(gate.clone()), ..Script::default() }]).await;
+    let message = world.submit(&["bob@a.test", "cy@a.test"]).await;
+    let owner = async {
+        while peer.connections() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let entries = vec![QueueKey { message, recipient: 0 }];
+        world.context.store.order(QueueOrder { order, entries, at: world.at(), detail: "removed".into() }).done().await.unwrap();
+        gate.notify_one();
+    };
+    let (_, ()) = tokio::join!(world.work(), owner);
+    let taken = peer.taken();
+    assert_eq!((taken.len(), taken[0].to.as_slice()), (1, &["cy@a.test".to_string()][..]), "{order:?}");
+    (fates(&world, message), world.queue().len(), world.inbox().len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_owner_stops_while_the_server_is_being_reached_does_not_go() {
+    assert_eq!(ordered_under_way(Order::Remove).await, (vec![Fate::Queued, Fate::Deleted, Fate::Relayed], 0, 0));
+    assert_eq!(ordered_under_way(Order::Hold(Hold::Owner)).await, (vec![Fate::Queued, Fate::Relayed], 1, 0));
+    // Given up: the sender hears of it.
+    assert_eq!(ordered_under_way(Order::GiveUp).await, (vec![Fate::Queued, Fate::Relayed, Fate::Bounced], 0, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_greeting_that_contradicts_itself_is_passed_over_and_its_words_are_kept() {
     let world = World::new().await;

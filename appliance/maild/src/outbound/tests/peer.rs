@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use rustls::ServerConfig;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 /// How one connection goes.
@@ -23,6 +24,8 @@ pub struct Script {
     /// What a login is answered.
     pub login: &'static str,
     pub fault: Fault,
+    /// The greeting waits for this.
+    pub gate: Option<Arc<Notify>>,
 }
 
 /// Where a connection goes wrong.
@@ -55,6 +58,7 @@ impl Default for Script {
             tls: None,
             login: "235 2.7.0 welcome",
             fault: Fault::None,
+            gate: None,
         }
     }
 }
@@ -112,6 +116,9 @@ impl Peer {
             return Ok(());
         }
         let mut stream = BufReader::new(tcp);
+        if let Some(gate) = &script.gate {
+            gate.notified().await;
+        }
         say(&mut stream, script.greeting).await?;
         if self.talk(&mut stream, &script, false).await? == Next::Tls
             && let Some(tls) = script.tls.clone()

@@ -23,10 +23,25 @@ pub use connect::{describe, words};
 /// Pause after a fault of our own store, so that it is not met again and again in a tight loop.
 const FAULT_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// Rows that were read so long ago are looked at once more before anything is done with them.
+const STALE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Some recipients of one message.
 struct Group {
     message: MessageId,
     recipients: Vec<(u32, Waiting)>,
+    /// When their rows were read.
+    read_at: std::time::Instant,
+}
+
+impl Group {
+    fn keys(&self) -> Vec<QueueKey> {
+        self.recipients.iter().map(|(recipient, _)| QueueKey { message: self.message, recipient: *recipient }).collect()
+    }
+
+    fn is_stale(&self) -> bool {
+        self.read_at.elapsed() >= STALE
+    }
 }
 
 /// What one attempt is for: these recipients of this message, and the way to them.
@@ -90,6 +105,7 @@ impl Worker<'_> {
     }
 
     async fn batch(&mut self, batch: Batch) {
+        let read_at = std::time::Instant::now();
         let limit = self.limits().recipients_per_message;
         let mut messages: BTreeMap<MessageId, Vec<(u32, Waiting)>> = BTreeMap::new();
         for (key, waiting) in batch.entries {
@@ -116,10 +132,10 @@ impl Worker<'_> {
             let (given_up, waiting): (Vec<_>, Vec<_>) = recipients.into_iter().partition(|(_, w)| w.state == QueueState::GivenUp);
             if !given_up.is_empty() {
                 let outcomes = given_up.iter().map(|_| Outcome::GivenUp).collect();
-                self.settle(&outgoing, &content, Group { message, recipients: given_up }, outcomes, Vec::new()).await;
+                self.settle(&outgoing, &content, Group { message, recipients: given_up, read_at }, outcomes, Vec::new()).await;
             }
             for chunk in waiting.chunks(limit) {
-                let group = Group { message, recipients: chunk.to_vec() };
+                let group = Group { message, recipients: chunk.to_vec(), read_at };
                 let heed = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { Heed::Nothing } else { Heed::Policy };
                 let endpoints = &mut endpoints[heed as usize];
                 let errand = Errand { domain: &batch.domain, way: &batch.way, heed, outgoing: &outgoing, content: &content, group: &group };
@@ -135,6 +151,7 @@ impl Worker<'_> {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
         let mut transcript = Vec::new();
         let mut broke_it = false;
+        let mut is_fresh = !group.is_stale();
         let finish =
             |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript);
         if let Way::Route(_, route) = way
@@ -147,6 +164,7 @@ impl Worker<'_> {
                 self.hang_up().await;
             }
             if self.connection.is_none() {
+                is_fresh = false;
                 match self.connect(errand, endpoints).await {
                     Ok(connection) => self.connection = Some((heed, connection)),
                     Err(outcome) => {
@@ -167,7 +185,16 @@ impl Worker<'_> {
                 self.connection = Some((heed, connection));
                 return finish(outcomes, Outcome::Refused { reply }, transcript);
             }
+            if !is_fresh && let Err(error) = self.look_again(group, &mut outcomes).await {
+                tracing::error!(%error, message = group.message.0, "the queue can't be read");
+                self.connection = Some((heed, connection));
+                return finish(outcomes, Outcome::Deferred { reason: format!("4.3.0 {error}") }, transcript);
+            }
             let open: Vec<usize> = (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
+            if open.is_empty() {
+                self.connection = Some((heed, connection));
+                return finish(outcomes, Outcome::Withdrawn, transcript);
+            }
             let prepared = self.prepare(errand, &open, connection.takes_eight_bit()).await;
             let (mailing, mut source) = match prepared {
                 Ok(prepared) => prepared,
@@ -214,6 +241,22 @@ impl Worker<'_> {
                 endpoints.last = Some(reason);
             }
         }
+    }
+
+    /// Looks at the rows once more, now that the server waits: reaching it may have taken minutes, and what the owner
+    /// removed, held or gave up meanwhile must not go.
+    async fn look_again(&self, group: &Group, outcomes: &mut [Option<Outcome>]) -> pillarbox_store::Result<()> {
+        for (outcome, row) in outcomes.iter_mut().zip(self.rows(group.keys()).await?) {
+            if outcome.is_none() && row.is_none_or(|waiting| waiting.state != QueueState::Scheduled) {
+                *outcome = Some(Outcome::Withdrawn);
+            }
+        }
+        Ok(())
+    }
+
+    /// Recipients' rows as they are now.
+    async fn rows(&self, keys: Vec<QueueKey>) -> pillarbox_store::Result<Vec<Option<Waiting>>> {
+        self.context.read(move |r| keys.iter().map(|key| r.waiting(*key)).collect()).await
     }
 
     /// What the core needs for one message, for a server with these abilities.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pillarbox_store::{Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, QueueKey, Resolution, Result, Settlement, Traits, Transcript, Verdict};
+use pillarbox_store::{Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, Traits, Transcript, Verdict};
 
 use super::{FAULT_PAUSE, Group, Worker};
 use crate::context::{fresh_code, off_thread};
@@ -21,7 +21,8 @@ impl Worker<'_> {
     pub(super) async fn settle(&mut self, outgoing: &Outgoing, content: &Content, group: Group, outcomes: Vec<Outcome>, transcript: Vec<String>) {
         let now = self.outbound().now();
         let limits = self.limits();
-        let keys: Vec<QueueKey> = group.recipients.iter().map(|(r, _)| QueueKey { message: group.message, recipient: *r }).collect();
+        let keys = group.keys();
+        let removed = self.removed(&group).await;
         let first = group.recipients.first().map_or(0, |(r, _)| *r);
         let mut settlement = Settlement {
             message: group.message,
@@ -33,6 +34,7 @@ impl Worker<'_> {
         };
         let mut notices: BTreeMap<u8, (Notice, Vec<About>)> = BTreeMap::new();
         for ((recipient, waiting), outcome) in group.recipients.into_iter().zip(outcomes) {
+            let Some(outcome) = of_removed(outcome, removed.contains(&recipient)) else { continue };
             let spread = group.message.0.wrapping_mul(31).wrapping_add(u64::from(recipient));
             let mut step = schedule::decide(&waiting, outcome, now, &limits, spread);
             if let Verdict::Keep(kept) = &mut step.verdict {
@@ -68,10 +70,23 @@ impl Worker<'_> {
                 }
             }
         }
+        if settlement.verdicts.is_empty() {
+            return self.outbound().give_back(keys);
+        }
         self.settling.push_back((keys, self.context.store.settle(settlement)));
         if self.settling.len() >= UNSETTLED {
             self.settle_one().await;
         }
+    }
+
+    /// Recipients that the owner took out of the queue during a long attempt.
+    async fn removed(&self, group: &Group) -> Vec<u32> {
+        if !group.is_stale() {
+            return Vec::new();
+        }
+        // Where the rows can't be read now the settlement itself will say so.
+        let rows = self.rows(group.keys()).await.unwrap_or_default();
+        group.recipients.iter().zip(rows).filter(|(_, row)| row.is_none()).map(|((recipient, _), _)| *recipient).collect()
     }
 
     async fn settle_one(&mut self) {
@@ -138,6 +153,20 @@ impl Worker<'_> {
     }
 }
 
+/// What is written down of an outcome; `None`: nothing. Of a removed recipient only that it went all the same: the ledger
+/// says "removed" already, and nobody is to hear of more.
+fn of_removed(outcome: Outcome, is_removed: bool) -> Option<Outcome> {
+    match (outcome, is_removed) {
+        (Outcome::Withdrawn, _) => None,
+        (outcome, false) => Some(outcome),
+        (Outcome::Relayed { reply, .. }, true) => {
+            let reply = format!("{reply} (removed from the queue while it was being sent, too late)");
+            Some(Outcome::Relayed { reply, notices_passed_on: true })
+        }
+        (_, true) => None,
+    }
+}
+
 /// A conversation as it is kept: when it was long, its end, where the reason is found.
 fn kept(lines: &[String]) -> String {
     let mut room = TRANSCRIPT_OCTETS;
@@ -172,6 +201,18 @@ fn note(records: &mut Vec<LedgerRecord>, outgoing: &Outgoing, message: MessageId
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_was_removed_only_that_it_went_is_told() {
+        let relayed = Outcome::Relayed { reply: "mx said: 250 ok".into(), notices_passed_on: false };
+        assert_eq!(of_removed(relayed.clone(), false), Some(relayed.clone()));
+        assert!(matches!(of_removed(relayed, true), Some(Outcome::Relayed { reply, .. }) if reply.contains("too late")));
+        for outcome in [Outcome::Deferred { reason: "450 later".into() }, Outcome::Refused { reply: "550 no".into() }, Outcome::GivenUp] {
+            assert_eq!(of_removed(outcome.clone(), true), None);
+            assert_eq!(of_removed(outcome.clone(), false), Some(outcome));
+        }
+        assert_eq!(of_removed(Outcome::Withdrawn, false), None);
+    }
 
     #[test]
     fn of_a_long_conversation_the_end_is_kept() {
