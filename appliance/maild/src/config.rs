@@ -31,6 +31,7 @@ section!(
     /// The whole file. The example file documents every key.
     Config {
         hostname: String = String::new(),
+        sub_addresses: bool = true,
         data: PathBuf = PathBuf::from("/var/lib/pillarbox"),
         board: PathBuf = PathBuf::new(),
         privop: PathBuf = PathBuf::new(),

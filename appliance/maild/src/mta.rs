@@ -2,7 +2,9 @@
 
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ForwardPath;
-use pillarbox_store::{AccountId, Fate, MessageId, Reader, Resolution, Result, ShortCode, term};
+use pillarbox_store::{AccountId, Fate, MessageId, Reader, Resolution, Result, ShortCode, SubAddresses, domain_of, term};
+
+use crate::config::Config;
 
 /// Where a recipient's mail goes, or why it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,22 +19,43 @@ pub enum Routing {
     NotSetUp,
 }
 
-/// Looks a recipient up. `postmaster` of the box and of each of its domains always reaches a person
-/// (RFC 5321 §4.5.1): its own mailbox or alias, else the first account, which is the owner's.
-pub fn route(reader: &Reader, path: &ForwardPath) -> Result<Routing> {
+/// What of the settings matters for who gets mail.
+#[derive(Clone, Debug)]
+pub struct House {
+    /// The box's own name, which need not be a domain that has mail.
+    pub hostname: String,
+    pub sub_addresses: SubAddresses,
+}
+
+impl House {
+    pub fn of(config: &Config) -> House {
+        let sub_addresses = if config.sub_addresses { SubAddresses::On } else { SubAddresses::Off };
+        House { hostname: config.hostname(), sub_addresses }
+    }
+}
+
+/// Looks a recipient up. `postmaster` of the box, by its name or without one, and of each of its domains always reaches a
+/// person (RFC 5321 §4.5.1): its own mailbox or alias, else the first account, which is the owner's.
+pub fn route(reader: &Reader, house: &House, path: &ForwardPath) -> Result<Routing> {
     let (address, is_postmaster) = match path {
         ForwardPath::Address(address) => (address.canonical(), address.local().eq_ignore_ascii_case("postmaster")),
-        ForwardPath::Postmaster => {
-            let domain = reader.domains()?.into_iter().next().unwrap_or_default();
-            (format!("postmaster@{domain}"), true)
-        }
+        ForwardPath::Postmaster => return postmaster(reader),
     };
-    match reader.resolve(&address)? {
+    match reader.resolve_with(&address, house.sub_addresses)? {
         Resolution::Accounts(accounts) => Ok(Routing::Local(accounts)),
         Resolution::NoSuchAddress if is_postmaster => owner(reader),
         Resolution::NoSuchAddress => Ok(Routing::NoSuchAddress),
-        Resolution::OtherDomain if matches!(path, ForwardPath::Postmaster) => owner(reader),
+        Resolution::OtherDomain if is_postmaster && domain_of(&address).eq_ignore_ascii_case(&house.hostname) => postmaster(reader),
         Resolution::OtherDomain => Ok(Routing::Elsewhere),
+    }
+}
+
+/// The box's own postmaster: that of its first domain.
+fn postmaster(reader: &Reader) -> Result<Routing> {
+    let Some(domain) = reader.domains()?.into_iter().next() else { return owner(reader) };
+    match reader.resolve(&format!("postmaster@{domain}"))? {
+        Resolution::Accounts(accounts) => Ok(Routing::Local(accounts)),
+        Resolution::NoSuchAddress | Resolution::OtherDomain => owner(reader),
     }
 }
 
@@ -108,6 +131,46 @@ fn named(content: &[u8]) -> (Vec<String>, Vec<ShortCode>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pillarbox_proto::address::Address;
+    use pillarbox_store::{Access, Change, MailboxPolicy, Options, Store};
+
+    #[test]
+    fn postmaster_of_the_box_reaches_a_person_and_details_reach_theirs() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
+        let house = |sub_addresses| House { hostname: "Mail.example.test".into(), sub_addresses };
+        let to = |text: &str, sub_addresses| {
+            let path = ForwardPath::Address(Address::parse(text).unwrap());
+            store.read(|r| route(r, &house(sub_addresses), &path)).unwrap()
+        };
+        let on = |text: &str| to(text, SubAddresses::On);
+        assert_eq!(on("postmaster@mail.example.test"), Routing::NotSetUp);
+        store.change(Change::AddDomain { name: "example.test".into(), at: 1 }).wait().unwrap();
+        for name in ["ann", "bob", "c+d"] {
+            let address = format!("{name}@example.test");
+            store.change(Change::AddAccount { address, name: name.into(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 }).wait().unwrap();
+        }
+        let accounts = store.read(|r| r.accounts()).unwrap();
+        let is = |name: &str| {
+            let found = accounts.iter().find(|(_, account)| account.address == format!("{name}@example.test"));
+            Routing::Local(vec![found.unwrap().0])
+        };
+        for address in ["postmaster@mail.example.test", "PostMaster@MAIL.example.test", "postmaster@example.test"] {
+            assert_eq!(on(address), is("ann"), "{address}");
+        }
+        assert_eq!(store.read(|r| route(r, &house(SubAddresses::On), &ForwardPath::Postmaster)).unwrap(), is("ann"));
+        for address in ["ann@mail.example.test", "postmaster@other.test", "postmaster+x@mail.example.test"] {
+            assert_eq!(on(address), Routing::Elsewhere, "{address}");
+        }
+        assert_eq!((on("bob+shop@example.test"), on("Bob+a+b@Example.test"), on("c+d@example.test")), (is("bob"), is("bob"), is("c+d")));
+        assert_eq!((on("nobody+x@example.test"), on("+bob@example.test")), (Routing::NoSuchAddress, Routing::NoSuchAddress));
+        assert_eq!(to("bob+shop@example.test", SubAddresses::Off), Routing::NoSuchAddress);
+        // An alias has details, too, and the catch-all gets what is nobody's even so.
+        store.change(Change::SetAlias { address: "info@example.test".into(), targets: vec!["bob@example.test".into()] }).wait().unwrap();
+        store.change(Change::SetAlias { address: "@example.test".into(), targets: vec!["ann@example.test".into()] }).wait().unwrap();
+        assert_eq!((on("info+x@example.test"), on("bob+y@example.test"), on("nobody+x@example.test")), (is("bob"), is("bob"), is("ann")));
+        assert_eq!(to("bob+y@example.test", SubAddresses::Off), is("ann"));
+    }
 
     #[test]
     fn what_a_notice_is_about_is_found_in_what_came_back() {

@@ -41,7 +41,7 @@ pub use mailbox::{Entry, Flags, FolderState};
 pub use maildrop::{Maildrop, MaildropEntry};
 pub use owner::{Hour, OneTimeLink, SecondFactor, SignIn};
 pub use queue::{Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting};
-pub use read::{Content, Found, Reader, Resolution, Unindexed};
+pub use read::{Content, Found, Reader, Resolution, SubAddresses, Unindexed};
 pub use write::{
     Change, Changed, Collection, Delivered, Delivery, IndexWork, Indexed, MAIL_ORDER, MailOrder, MailWhat, Maintained, Order, Placement, QueueOrder, Relay,
     Retention, Settlement, Updated, Verdict,

@@ -3,7 +3,7 @@
 use mail_parser::{HeaderName, MessageParser};
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ReversePath;
-use pillarbox_store::{AccountId, Reader, Resolution, Result};
+use pillarbox_store::{AccountId, Reader, Resolution, Result, SubAddresses};
 
 /// Longest header of a submitted message, in octets.
 pub const HEADER_OCTETS: usize = 256 * 1024;
@@ -24,7 +24,8 @@ pub fn sender(reader: &Reader, account: AccountId, path: &ReversePath) -> Result
 }
 
 fn owns(reader: &Reader, account: AccountId, address: &str) -> Result<Sender> {
-    Ok(match reader.resolve(address)? {
+    // Whatever the settings say of incoming mail: an address with a detail is nobody else's.
+    Ok(match reader.resolve_with(address, SubAddresses::On)? {
         Resolution::Accounts(accounts) if accounts.contains(&account) => Sender::Own,
         _ => Sender::Foreign,
     })

@@ -152,7 +152,8 @@ impl<'a> Transaction<'a> {
 
     async fn recipient(&mut self, session: &Session, recipient: Recipient) -> Answer {
         let path = recipient.path.clone();
-        let routing = match self.context.read(move |r| mta::route(r, &path)).await {
+        let house = mta::House::of(&self.context.settings().config);
+        let routing = match self.context.read(move |r| mta::route(r, &house, &path)).await {
             Ok(routing) => routing,
             Err(error) => return Answer::Refuse(self.trouble(&error)),
         };

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use pillarbox_proto::address::Address;
 use pillarbox_proto::smtp::{Body, ForwardPath, MailCommand, Recipient, ReversePath, trace};
-use pillarbox_store::{AccountId, Delivered, DeviceId, Error, Resolution};
+use pillarbox_store::{AccountId, Delivered, DeviceId, Error};
 
 use crate::auth::Identity;
 use crate::clock;
 use crate::context::{Context, fresh_code};
 use crate::msa::{self, Facts, Refusal, Submission};
+use crate::mta::{self, Routing};
 
 /// Who writes.
 pub struct Sender {
@@ -32,18 +33,19 @@ pub async fn submit(context: &Arc<Context>, sender: Sender, recipients: Vec<Addr
 /// Begins a submission whose content comes in pieces; `octets`: its size, where it is known.
 pub async fn begin(context: &Arc<Context>, sender: Sender, recipients: Vec<Address>, octets: Option<u64>) -> Result<Submission<'_>, Refusal> {
     let code = fresh_code();
-    let wanted: Vec<String> = recipients.iter().map(Address::canonical).collect();
-    let resolved = context.read(move |r| wanted.iter().map(|address| r.resolve(address)).collect::<Result<Vec<_>, _>>()).await?;
+    let wanted: Vec<ForwardPath> = recipients.into_iter().map(ForwardPath::Address).collect();
+    let house = mta::House::of(&context.settings().config);
+    let routed = context.read(move |r| wanted.into_iter().map(|path| Ok((mta::route(r, &house, &path)?, path))).collect::<Result<Vec<_>, _>>()).await?;
     let (mut local, mut accounts, mut remote) = (Vec::new(), Vec::new(), Vec::new());
-    for (address, resolution) in recipients.into_iter().zip(resolved) {
-        let recipient = Recipient { path: ForwardPath::Address(address), notify: None, orcpt: None };
-        match resolution {
-            Resolution::Accounts(found) => {
+    for (routing, path) in routed {
+        let recipient = Recipient { path, notify: None, orcpt: None };
+        match routing {
+            Routing::Local(found) => {
                 accounts.extend(found);
                 local.push(recipient);
             }
-            Resolution::OtherDomain => remote.push(recipient),
-            Resolution::NoSuchAddress => {
+            Routing::Elsewhere => remote.push(recipient),
+            Routing::NoSuchAddress | Routing::NotSetUp => {
                 let text = format!("{} is not an address of this box ({code})", recipient.path);
                 let reply = pillarbox_proto::reply::Reply::new(550, pillarbox_proto::reply::Enhanced(5, 1, 1), text);
                 return Err(Refusal::Said(reply));

@@ -19,6 +19,13 @@ pub enum Resolution {
     OtherDomain,
 }
 
+/// Whether `ann+shop@` reaches ann (RFC 5233 §1: what stands behind the separator is the recipient's own).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubAddresses {
+    On,
+    Off,
+}
+
 impl Reader<'_> {
     /// All domains, sorted.
     pub fn domains(&self) -> Result<Vec<String>> {
@@ -73,12 +80,23 @@ impl Reader<'_> {
 
     /// Follows a canonical address through aliases, and to the domain's catch-all where it is nobody's.
     pub fn resolve(&self, address: &str) -> Result<Resolution> {
+        self.resolve_with(address, SubAddresses::Off)
+    }
+
+    /// The same; an address that is nobody's as it stands is looked up without its detail before the catch-all gets it.
+    pub fn resolve_with(&self, address: &str, sub_addresses: SubAddresses) -> Result<Resolution> {
         let domain = domain_of(address);
         if !self.is_local(domain)? {
             return Ok(Resolution::OtherDomain);
         }
         let mut accounts = Vec::new();
         self.follow(address, ALIAS_DEPTH, &mut accounts)?;
+        if accounts.is_empty()
+            && sub_addresses == SubAddresses::On
+            && let Some(base) = without_detail(address)
+        {
+            self.follow(&base, ALIAS_DEPTH, &mut accounts)?;
+        }
         if accounts.is_empty() {
             self.follow(&format!("@{domain}"), ALIAS_DEPTH, &mut accounts)?;
         }
@@ -101,5 +119,33 @@ impl Reader<'_> {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// `ann+shop@example.org` without its detail; `None` when it has none, or nothing in front of it.
+fn without_detail(address: &str) -> Option<String> {
+    let (local, domain) = address.rsplit_once('@')?;
+    let (user, _) = local.split_once('+')?;
+    (!user.is_empty()).then(|| format!("{user}@{domain}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_detail;
+
+    #[test]
+    fn details_begin_at_the_first_plus() {
+        let table = [
+            ("ann+shop@x", Some("ann@x")),
+            ("ann+a+b@x", Some("ann@x")),
+            ("ann+@x", Some("ann@x")),
+            ("a@b+c@x", Some("a@b@x")),
+            ("+shop@x", None),
+            ("ann@x", None),
+            ("ann@x+y", None),
+        ];
+        for (address, base) in table {
+            assert_eq!(without_detail(address).as_deref(), base, "{address}");
+        }
     }
 }

@@ -10,7 +10,7 @@ mod webmail;
 use crate::env::Shared;
 use crate::error::{Error, Result};
 
-pub use directory::Resolution;
+pub use directory::{Resolution, SubAddresses};
 pub(crate) use ledger::LEDGER_BLOCK;
 pub use mailbox::Content;
 pub use webmail::{Found, Unindexed};

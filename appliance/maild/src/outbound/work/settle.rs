@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pillarbox_store::{Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, Traits, Transcript, Verdict};
+use pillarbox_store::{Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, SubAddresses, Traits, Transcript, Verdict};
 
 use super::{FAULT_PAUSE, Group, Worker};
 use crate::context::{fresh_code, off_thread};
@@ -112,7 +112,7 @@ impl Worker<'_> {
         let hostname = context.settings().config.hostname();
         off_thread(move || {
             let store = &context.store;
-            let accounts = store.read(|r| match r.resolve(&outgoing.sender.to_lowercase())? {
+            let accounts = store.read(|r| match r.resolve_with(&outgoing.sender.to_lowercase(), SubAddresses::On)? {
                 Resolution::Accounts(accounts) => Ok(accounts),
                 _ => Ok(r.accounts()?.first().map(|(id, _)| *id).into_iter().collect()),
             })?;
