@@ -1,22 +1,28 @@
 //! Names and addresses: questions with a deadline, a cache, and the knowledge whether an answer was proven (DNSSEC).
+//!
+//! [`plain`] asks whatever name servers there are, [`signed`] knows where proof can be expected, [`servers`] sets
+//! resolvers up.
+
+mod bare;
+mod plain;
+mod servers;
+mod signed;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::dnssec::TrustAnchors;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::domain::Label;
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::config::{Config, seconds};
 
-/// Answers that are remembered, per resolver.
-const CACHED: u64 = 512;
+use plain::Plain;
+use servers::{Edns, NameServers, Proof};
+use signed::{Signing, signing};
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +61,10 @@ const BROKEN: u8 = 2;
 
 /// The resolver.
 pub struct Dns {
-    plain: TokioResolver,
+    plain: Plain,
     proving: Option<TokioResolver>,
+    /// The zones whose keys are known.
+    anchors: Vec<Name>,
     /// Whether the name servers pass signatures on; asked once when first needed.
     dnssec: AtomicU8,
     has_anchor: bool,
@@ -67,12 +75,16 @@ impl Dns {
     /// A resolver as the settings have it. Needs a tokio runtime.
     pub fn new(config: &Config) -> Result<Dns, String> {
         let has_anchor = !config.dns.trust_anchor.as_os_str().is_empty();
+        let (servers, deadline) = (NameServers::of(config), seconds(config.dns.deadline));
+        let unproven = |edns| servers.resolver(config, edns, Proof::Unasked);
+        let bare = bare::Bare::new(servers.addresses(), deadline / 3);
         Ok(Dns {
-            plain: resolver(config, false)?,
-            proving: if config.dns.dnssec { Some(resolver(config, true)?) } else { None },
+            plain: Plain::new(unproven(Edns::Used)?, unproven(Edns::Unused)?, bare, deadline),
+            proving: if config.dns.dnssec { Some(servers.resolver(config, Edns::Used, Proof::Checked)?) } else { None },
+            anchors: servers::anchors(config)?,
             dnssec: AtomicU8::new(UNKNOWN),
             has_anchor,
-            deadline: seconds(config.dns.deadline),
+            deadline,
         })
     }
 
@@ -176,39 +188,76 @@ impl Dns {
     }
 
     async fn ask<T>(&self, name: &str, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Result<Answer<T>, DnsError> {
-        let temporary = |why: String| DnsError::Temporary(format!("looking up {kind} of {name}: {why}"));
-        // From UTF-8, so that international names become what DNS has (RFC 5891).
-        let mut asked = Name::from_utf8(name).map_err(|_| DnsError::NoSuchName)?;
-        asked.set_fqdn(true);
-        let resolver = match (&self.proving, self.proves().await) {
-            (Some(proving), true) => proving,
-            _ => &self.plain,
+        let asked = name_of(name).ok_or(DnsError::NoSuchName)?;
+        let (found, is_proven) = match self.lookup(&asked, kind).await {
+            Err(DnsError::Temporary(why)) => return Err(DnsError::Temporary(format!("looking up {kind} of {name}: {why}"))),
+            other => other?,
         };
-        let answer = tokio::time::timeout(self.deadline, resolver.lookup(asked, kind)).await;
-        let lookup = match answer {
-            Err(_) => return Err(temporary(format!("no answer within {} seconds", self.deadline.as_secs()))),
-            Ok(Err(error)) => return Err(reason(&error).unwrap_or_else(|| temporary(error.to_string()))),
-            Ok(Ok(lookup)) => lookup,
-        };
-        let records: Vec<T> = lookup.answers().iter().filter_map(|record| pick(&record.data)).collect();
+        let records: Vec<T> = found.iter().filter_map(|record| pick(&record.data)).collect();
         match records.is_empty() {
             true => Err(DnsError::NoData),
-            false => Ok(Answer { records, is_proven: is_proven(&lookup) }),
+            false => Ok(Answer { records, is_proven }),
         }
     }
+
+    /// Records, and whether they are proven. A domain that has no keys is asked without proof; one that has and fails is not.
+    async fn lookup(&self, name: &Name, kind: RecordType) -> Result<(Vec<Record>, bool), DnsError> {
+        let proving = match &self.proving {
+            Some(proving) if self.proves().await => proving,
+            _ => return Ok((self.plain.lookup(name, kind).await?, false)),
+        };
+        let late = || Err(DnsError::Temporary(format!("no answer within {} seconds", self.deadline.as_secs())));
+        let answer = match tokio::time::timeout(self.deadline, proving.lookup(name.clone(), kind)).await {
+            Err(_) => late(),
+            Ok(Ok(lookup)) => return Ok((lookup.answers().to_vec(), is_proven(&lookup))),
+            Ok(failed) => records(failed),
+        };
+        let Err(DnsError::Temporary(why)) = answer else { return Ok((answer?, false)) };
+        let found = tokio::time::timeout(2 * self.deadline, signing(proving, &self.plain, &self.anchors, name)).await;
+        match found.unwrap_or(Signing::Signed) {
+            Signing::Signed => Err(DnsError::Temporary(why)),
+            Signing::Unsigned => Ok((self.plain.lookup(name, kind).await?, false)),
+        }
+    }
+}
+
+/// A name as the DNS has it. International labels become what is registered (RFC 5891); ASCII is asked for as it stands:
+/// an underscore is no part of a host name (RFC 952), yet there are hosts that have one, and mail for them.
+fn name_of(text: &str) -> Option<Name> {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    if text.is_empty() {
+        return Some(Name::root());
+    }
+    let labels = text.split('.').map(|label| match label.is_ascii() {
+        true if label.is_empty() => None,
+        true => Label::from_raw_bytes(label.as_bytes()).ok(),
+        false => Label::from_utf8(label).ok(),
+    });
+    let mut name = Name::from_labels(labels.collect::<Option<Vec<Label>>>()?).ok()?;
+    name.set_fqdn(true);
+    Some(name)
 }
 
 fn is_proven(lookup: &Lookup) -> bool {
     !lookup.answers().is_empty() && lookup.answers().iter().all(|record| record.proof.is_secure())
 }
 
-fn reason(error: &NetError) -> Option<DnsError> {
+/// The records of an answer, or what is known of there being none.
+fn records(answer: Result<Lookup, NetError>) -> Result<Vec<Record>, DnsError> {
+    let error = match answer {
+        Ok(lookup) => return Ok(lookup.answers().to_vec()),
+        Err(error) => error,
+    };
     if error.is_nx_domain() {
-        return Some(DnsError::NoSuchName);
+        return Err(DnsError::NoSuchName);
     }
     // SERVFAIL and the like also come as "no records": only a plain "nothing there" is one.
-    let NetError::Dns(hickory_resolver::net::DnsError::NoRecordsFound(none)) = error else { return None };
-    (none.response_code == hickory_resolver::proto::op::ResponseCode::NoError).then_some(DnsError::NoData)
+    Err(match &error {
+        NetError::Dns(hickory_resolver::net::DnsError::NoRecordsFound(none)) if none.response_code == hickory_resolver::proto::op::ResponseCode::NoError => {
+            DnsError::NoData
+        }
+        _ => DnsError::Temporary(error.to_string()),
+    })
 }
 
 /// A host name without the dot at its end; the root stays `.`, which is the null MX (RFC 7505 §3).
@@ -217,45 +266,4 @@ fn host_text(name: &Name) -> String {
         true => ".".into(),
         false => name.to_ascii().trim_end_matches('.').to_ascii_lowercase(),
     }
-}
-
-fn resolver(config: &Config, validate: bool) -> Result<TokioResolver, String> {
-    let fail = |e: NetError| format!("starting the resolver: {e}");
-    let mut builder = match config.dns.servers.is_empty() {
-        true => TokioResolver::builder_tokio().or_else(|_| {
-            // Without a resolv.conf there may be a name server on this machine.
-            let local = NameServerConfig::udp_and_tcp(IpAddr::from([127, 0, 0, 1]));
-            let config = ResolverConfig::from_name_servers(vec![local]);
-            Ok(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
-        }),
-        false => {
-            let servers = config.dns.servers.iter().map(|server| {
-                let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-                connections.iter_mut().for_each(|connection| connection.port = server.0.port());
-                NameServerConfig::new(server.0.ip(), true, connections.to_vec())
-            });
-            let config = ResolverConfig::from_name_servers(servers.collect());
-            Ok(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
-        }
-    }
-    .map_err(fail)?;
-    let options: &mut ResolverOpts = builder.options_mut();
-    options.validate = validate;
-    options.cache_size = CACHED;
-    options.attempts = 2;
-    options.timeout = seconds(config.dns.deadline) / 3;
-    options.edns0 = true;
-    options.ndots = 0;
-    if validate && !config.dns.trust_anchor.as_os_str().is_empty() {
-        let path = &config.dns.trust_anchor;
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let anchors: TrustAnchors = text.parse().map_err(|e| format!("{}: {e}", path.display()))?;
-        builder = builder.with_trust_anchor(Arc::new(anchors));
-    }
-    // Names are asked for without TLS. The resolver would look for the system's authorities all the same, and not start on a
-    // system that has none.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
-    builder = builder.with_tls_config(tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
-    builder.build().map_err(fail)
 }

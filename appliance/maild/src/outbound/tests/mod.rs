@@ -2,6 +2,7 @@
 //! tests set.
 
 mod delivery;
+mod names;
 pub mod peer;
 pub mod security;
 pub mod world;

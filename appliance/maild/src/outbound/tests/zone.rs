@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::dnssec::crypto::EcdsaSigningKey;
-use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, RRSIG};
+use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, NSEC, RRSIG};
 use hickory_proto::dnssec::{Algorithm, DnssecSigner, SigningKey};
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, MX, SOA, TLSA, TXT};
@@ -15,14 +15,53 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 /// The zone everything lives in.
 pub const APEX: &str = "test.";
 
+/// What a server does to a question with EDNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edns {
+    Known,
+    FormErr,
+    NotImp,
+    /// A header and nothing else.
+    Bare,
+    Silence,
+}
+
+/// What it does to an answer longer than 512 octets. There is no TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Long {
+    Sent,
+    /// Cut within a record, with the flag that says so, or without.
+    Cut {
+        is_told: bool,
+    },
+}
+
+/// How a server answers questions about a zone's top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Top {
+    Code(ResponseCode),
+    Silence,
+}
+
+/// How the server behaves.
+struct Manners {
+    /// Names that get no answer.
+    silent: Vec<Name>,
+    edns: Edns,
+    long: Long,
+    /// Unsigned zones below, and how they answer to NS, SOA and the like.
+    unsigned: Vec<(Name, Top)>,
+    /// Names that were asked for, lower case.
+    asked: Vec<String>,
+}
+
 type Records = HashMap<(Name, RecordType), RecordSet>;
 
 /// A running name server; its records can change while it runs.
 pub struct Zone {
     pub address: SocketAddr,
     records: Arc<Mutex<Records>>,
-    /// Names that get no answer.
-    silent: Arc<Mutex<Vec<Name>>>,
+    manners: Arc<Mutex<Manners>>,
     signer: Option<DnssecSigner>,
     /// The anchor file's text, of a signed zone.
     pub anchor: String,
@@ -54,22 +93,19 @@ impl Zone {
     fn start(signer: Option<DnssecSigner>, anchor: String) -> Zone {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (address, records) = (socket.local_addr().unwrap(), Arc::new(Mutex::new(Records::new())));
-        let silent: Arc<Mutex<Vec<Name>>> = Arc::default();
-        let (served, unanswered) = (records.clone(), silent.clone());
+        let manners = Manners { silent: Vec::new(), edns: Edns::Known, long: Long::Sent, unsigned: Vec::new(), asked: Vec::new() };
+        let manners = Arc::new(Mutex::new(manners));
+        let (served, minded) = (records.clone(), manners.clone());
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok((count, from)) = socket.recv_from(&mut buffer) {
-                let asked = Message::from_vec(&buffer[..count]).ok().and_then(|m| Some(name(&m.queries.first()?.name().to_ascii().to_ascii_lowercase())));
-                if asked.is_some_and(|asked| unanswered.lock().unwrap().contains(&asked)) {
-                    continue;
-                }
-                if let Some(answer) = answer(&served, &buffer[..count]) {
+                if let Some(answer) = minded.lock().unwrap().answer(&served, &buffer[..count]) {
                     // A resolver that is gone needs no answer.
                     let _ = socket.send_to(&answer, from);
                 }
             }
         });
-        let zone = Zone { address, records, silent, signer, anchor };
+        let zone = Zone { address, records, manners, signer, anchor };
         zone.add(APEX, RData::SOA(SOA::new(name("ns.test."), name("admin.test."), 1, 60, 60, 60, 60)));
         zone
     }
@@ -83,7 +119,9 @@ impl Zone {
         let mut all: Vec<Record> = set.records_without_rrsigs().cloned().collect();
         all.push(Record::from_rdata(owner.clone(), 60, data));
         set.set_records(all);
-        if let Some(signer) = &self.signer {
+        let is_below = self.manners.lock().unwrap().unsigned.iter().any(|(zone, _)| zone.zone_of(&owner));
+        let is_parents = set.record_type() == RecordType::NSEC;
+        if let Some(signer) = self.signer.as_ref().filter(|_| is_parents || !is_below) {
             let since = time::OffsetDateTime::now_utc() - time::Duration::hours(1);
             let signature = RRSIG::from_rrset(set, DNSClass::IN, since, signer).unwrap();
             set.clear_rrsigs();
@@ -93,7 +131,34 @@ impl Zone {
 
     /// Answers nothing about a name from now on.
     pub fn silence(&self, owner: &str) {
-        self.silent.lock().unwrap().push(name(owner));
+        self.manners.lock().unwrap().silent.push(name(owner));
+    }
+
+    pub fn edns(&self, edns: Edns) {
+        self.manners.lock().unwrap().edns = edns;
+    }
+
+    pub fn long(&self, long: Long) {
+        self.manners.lock().unwrap().long = long;
+    }
+
+    /// Names that were asked for.
+    pub fn asked(&self) -> Vec<String> {
+        self.manners.lock().unwrap().asked.clone()
+    }
+
+    /// Delegates a domain without keys, as the signed zone says; its servers answer so to questions about its top.
+    pub fn delegate_unsigned(&self, domain: &str, top: Top) {
+        self.manners.lock().unwrap().unsigned.push((name(domain), top));
+        let next = name(&format!("0.{domain}"));
+        self.add(domain, RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(next, [RecordType::NS, RecordType::RRSIG, RecordType::NSEC]))));
+    }
+
+    /// Takes a set's signatures away.
+    pub fn strip(&self, owner: &str, kind: RecordType) {
+        if let Some(set) = self.records.lock().unwrap().get_mut(&(name(owner), kind)) {
+            set.clear_rrsigs();
+        }
     }
 
     pub fn remove(&self, owner: &str, kind: RecordType) {
@@ -126,7 +191,53 @@ impl Zone {
     }
 }
 
-fn answer(records: &Mutex<Records>, octets: &[u8]) -> Option<Vec<u8>> {
+impl Manners {
+    fn answer(&mut self, records: &Mutex<Records>, octets: &[u8]) -> Option<Vec<u8>> {
+        let question = Message::from_vec(octets).ok()?;
+        let query = question.queries.first()?.clone();
+        let asked = name(&query.name().to_ascii().to_ascii_lowercase());
+        self.asked.push(asked.to_ascii());
+        if self.silent.contains(&asked) {
+            return None;
+        }
+        let refusal = |code: u8, is_bare: bool| {
+            let counts = if is_bare { [0, 0] } else { [0, 1] };
+            let mut reply = [&octets[..2], &[0x81, 0x80 | code], &counts[..], &[0; 6]].concat();
+            if !is_bare {
+                // The question, and nothing of what came behind it.
+                let end = 12 + query.name().to_ascii().len() + 1 + 4;
+                reply.extend_from_slice(&octets[12..end]);
+            }
+            Some(reply)
+        };
+        match self.edns {
+            _ if question.edns.is_none() => {}
+            Edns::Known => {}
+            Edns::FormErr => return refusal(1, false),
+            Edns::NotImp => return refusal(4, false),
+            Edns::Bare => return refusal(1, true),
+            Edns::Silence => return None,
+        }
+        let is_data = matches!(query.query_type(), RecordType::MX | RecordType::A | RecordType::AAAA | RecordType::TXT | RecordType::TLSA | RecordType::DS);
+        match self.unsigned.iter().find(|(zone, _)| *zone == asked).filter(|_| !is_data) {
+            Some((_, Top::Silence)) => return None,
+            Some((_, Top::Code(code))) => return refusal(u16::from(*code) as u8, false),
+            None => {}
+        }
+        let unsigned = self.unsigned.iter().any(|(zone, _)| zone.zone_of(&asked));
+        let mut reply = answer(records, octets, unsigned)?;
+        if let Long::Cut { is_told } = self.long
+            && reply.len() > 512
+        {
+            reply.truncate(512);
+            reply[2] |= if is_told { 2 } else { 0 };
+        }
+        Some(reply)
+    }
+}
+
+/// The answer of a server that knows what it does. `is_unsigned`: of a zone below that has no keys.
+fn answer(records: &Mutex<Records>, octets: &[u8], is_unsigned: bool) -> Option<Vec<u8>> {
     let question = Message::from_vec(octets).ok()?;
     let query = question.queries.first()?.clone();
     let mut reply = Message::response(question.metadata.id, question.metadata.op_code);
@@ -145,8 +256,12 @@ fn answer(records: &Mutex<Records>, octets: &[u8]) -> Option<Vec<u8>> {
     } else {
         let exists = records.keys().any(|(owner, _)| *owner == asked || asked.zone_of(owner));
         reply.metadata.response_code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
-        if let Some(soa) = records.get(&(name(APEX), RecordType::SOA)) {
+        let is_parents = query.query_type() == RecordType::DS;
+        if let Some(soa) = records.get(&(name(APEX), RecordType::SOA)).filter(|_| is_parents || !is_unsigned) {
             reply.add_authorities(set_of(soa));
+        }
+        if let Some(nsec) = records.get(&(asked, RecordType::NSEC)).filter(|_| is_parents) {
+            reply.add_authorities(set_of(nsec));
         }
     }
     reply.add_query(query);
