@@ -17,8 +17,15 @@ pub enum ParamError {
     Bad(&'static str),
 }
 
+/// Whether the server offers delivery notices, and so knows their parameters (RFC 3461).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dsn {
+    Offered,
+    NotOffered,
+}
+
 /// Reads the parameters of MAIL (RFC 1870, 3461, 4954, 6152, 6531, 8689).
-pub fn mail(reverse_path: ReversePath, text: &str) -> Result<MailCommand, ParamError> {
+pub fn mail(reverse_path: ReversePath, text: &str, dsn: Dsn) -> Result<MailCommand, ParamError> {
     let mut mail = MailCommand { reverse_path, size: None, body: Body::SevenBit, smtputf8: false, requiretls: false, ret: None, envid: None, auth: None };
     let mut body = None;
     for (name, value) in words(text) {
@@ -29,6 +36,8 @@ pub fn mail(reverse_path: ReversePath, text: &str) -> Result<MailCommand, ParamE
             ("SMTPUTF8", _) => return Err(ParamError::Bad("SMTPUTF8")),
             ("REQUIRETLS", None) if !mail.requiretls => mail.requiretls = true,
             ("REQUIRETLS", _) => return Err(ParamError::Bad("REQUIRETLS")),
+            // RFC 5321 §4.1.1.11: what was not offered is not known.
+            ("RET" | "ENVID", _) if dsn == Dsn::NotOffered => return Err(ParamError::Unknown(name.to_string())),
             ("RET", value) => once(&mut mail.ret, value.and_then(ret), "RET (FULL or HDRS)")?,
             ("ENVID", value) => once(&mut mail.envid, value.and_then(envid), "ENVID")?,
             ("AUTH", value) => once(&mut mail.auth, value.and_then(xtext::decode), "AUTH")?,
@@ -40,10 +49,11 @@ pub fn mail(reverse_path: ReversePath, text: &str) -> Result<MailCommand, ParamE
 }
 
 /// Reads the parameters of RCPT (RFC 3461).
-pub fn recipient(path: ForwardPath, text: &str) -> Result<Recipient, ParamError> {
+pub fn recipient(path: ForwardPath, text: &str, dsn: Dsn) -> Result<Recipient, ParamError> {
     let mut recipient = Recipient { path, notify: None, orcpt: None };
     for (name, value) in words(text) {
         match (name.to_ascii_uppercase().as_str(), value) {
+            ("NOTIFY" | "ORCPT", _) if dsn == Dsn::NotOffered => return Err(ParamError::Unknown(name.to_string())),
             ("NOTIFY", value) => once(&mut recipient.notify, value.and_then(notify), "NOTIFY")?,
             ("ORCPT", value) => once(&mut recipient.orcpt, value.and_then(orcpt), "ORCPT")?,
             _ => return Err(ParamError::Unknown(name.to_string())),
@@ -127,7 +137,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<MailCommand, ParamError> {
-        mail(ReversePath::Null, text)
+        mail(ReversePath::Null, text, Dsn::Offered)
     }
 
     #[test]
@@ -159,8 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn parameters_of_notices_are_unknown_where_notices_are_not_offered() {
+        for text in ["RET=HDRS", "ret=full", "RET", "RET=SOME", "ENVID=x", "SIZE=1 ENVID="] {
+            let answer = mail(ReversePath::Null, text, Dsn::NotOffered);
+            assert!(matches!(answer, Err(ParamError::Unknown(name)) if name.len() <= 5), "{text}");
+        }
+        for text in ["NOTIFY=NEVER", "NOTIFY=SOON", "ORCPT=rfc822;a", "orcpt"] {
+            assert!(matches!(recipient(ForwardPath::Postmaster, text, Dsn::NotOffered), Err(ParamError::Unknown(_))), "{text}");
+        }
+        assert!(mail(ReversePath::Null, "SIZE=1 BODY=8BITMIME SMTPUTF8", Dsn::NotOffered).is_ok());
+    }
+
+    #[test]
     fn recipient_parameters() {
-        let parsed = |text| recipient(ForwardPath::Postmaster, text);
+        let parsed = |text| recipient(ForwardPath::Postmaster, text, Dsn::Offered);
         let both = parsed("NOTIFY=success,DELAY ORCPT=rfc822;Ann+2Bx@example.org").unwrap();
         assert_eq!(both.notify, Some(Notify { success: true, failure: false, delay: true }));
         assert_eq!(both.orcpt.as_deref(), Some("rfc822;Ann+x@example.org"));

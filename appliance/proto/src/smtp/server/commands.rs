@@ -6,6 +6,7 @@ use super::{Hello, Phase, Session, Welcome, replies};
 use crate::reply::{Enhanced, Reply};
 use crate::smtp::command::{self, Verb};
 use crate::smtp::config::Offer;
+use crate::smtp::params::Dsn;
 
 impl Session {
     /// Carries out one command line.
@@ -70,8 +71,7 @@ impl Session {
         if self.is_tls() {
             lines.push("REQUIRETLS".into());
         }
-        if self.is_submission() {
-            // Not on port 25: notices of success to strangers would be mail to whomever they name.
+        if self.dsn() == Dsn::Offered {
             lines.push("DSN".into());
         }
         if self.is_submission() && self.is_tls() {

@@ -34,7 +34,7 @@ impl Session {
             "" => ReversePath::Null,
             inner => ReversePath::Address(command::address(inner).map_err(replies::bad_sender)?),
         };
-        let mail = params::mail(path, words).map_err(replies::bad_parameter)?;
+        let mail = params::mail(path, words, self.dsn()).map_err(replies::bad_parameter)?;
         match &mail.reverse_path {
             ReversePath::Address(address) if !address.is_ascii() && !mail.smtputf8 => {
                 return Err(replies::needs_smtputf8());
@@ -49,6 +49,15 @@ impl Session {
             return Err(replies::too_big(most));
         }
         Ok(Asked::Mail(mail))
+    }
+
+    /// As EHLO says it.
+    pub(super) fn dsn(&self) -> params::Dsn {
+        match self.is_submission() {
+            true => params::Dsn::Offered,
+            // Notices of success to strangers would be mail to whomever they name.
+            false => params::Dsn::NotOffered,
+        }
     }
 
     /// RFC 6409 §4.3: who submits must log in.
@@ -97,7 +106,7 @@ impl Session {
             }
             _ => {}
         }
-        let recipient = params::recipient(path, words).map_err(replies::bad_parameter)?;
+        let recipient = params::recipient(path, words, self.dsn()).map_err(replies::bad_parameter)?;
         let most = self.config.limits.recipients;
         match self.envelope.recipients.len() < most {
             true => Ok(Asked::Recipient(recipient)),

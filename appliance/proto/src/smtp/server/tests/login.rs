@@ -67,6 +67,36 @@ fn starttls_takes_no_arguments_and_may_be_absent() {
 }
 
 #[test]
+fn notices_are_asked_for_where_they_are_offered() {
+    dialog(
+        submission(),
+        tls(),
+        r"
+        S: 220 ...
+        C: EHLO laptop
+        S: 250-box.example
+        S: 250-PIPELINING
+        S: 250-SIZE 1000
+        S: 250-8BITMIME
+        S: 250-SMTPUTF8
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250-CHUNKING
+        S: 250-REQUIRETLS
+        S: 250-DSN
+        S: 250 AUTH PLAIN LOGIN
+        C: AUTH PLAIN AGFubkBib3guZXhhbXBsZQBzZWNyZXQ=
+        S: 235 2.7.0 You are logged in
+        C: MAIL FROM:<ann@box.example> RET=HDRS ENVID=QQ314159
+        S: 250 2.1.0 Sender ok
+        C: RCPT TO:<ann@box.example> NOTIFY=SOON
+        S: 501 5.5.4 The parameter NOTIFY has no valid value, or stands there twice
+        C: rcpt to:<POSTMASTER> notify=never orcpt=rfc822;ann@box.example
+        S: 250 2.1.5 Recipient ok
+    ",
+    );
+}
+
+#[test]
 fn a_scanner_that_says_helo_may_log_in() {
     let login = r"
         C: HELO scanner
