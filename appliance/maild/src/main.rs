@@ -28,6 +28,7 @@ mod mta;
 mod outbound;
 mod pop3;
 mod preseed;
+mod return_path;
 mod round;
 mod secrets;
 mod server;

@@ -17,6 +17,7 @@ use crate::context::{Context, fresh_code};
 use crate::mda::{Envelope, Incoming};
 use crate::msa::{self, Facts, Refusal, Submission};
 use crate::mta::{self, Routing};
+use crate::return_path::ReturnPaths;
 
 /// A question, owned: the session can't be borrowed while the answer is awaited.
 pub enum Owned {
@@ -52,6 +53,8 @@ pub struct Transaction<'a> {
     taking: Taking<'a>,
     /// Of the message under way.
     pace: Pace,
+    /// Takes those off that came along.
+    return_paths: ReturnPaths,
 }
 
 /// The message that comes in.
@@ -78,6 +81,7 @@ impl<'a> Transaction<'a> {
             remote: Vec::new(),
             taking: Taking::Nothing,
             pace: Pace { begun: now, heard: now, octets: 0 },
+            return_paths: ReturnPaths::default(),
         }
     }
 
@@ -86,7 +90,7 @@ impl<'a> Transaction<'a> {
         self.pace.octets += octets.len() as u64;
         match &mut self.taking {
             Taking::Transfer(incoming) => {
-                if let Err(error) = incoming.append(octets).await {
+                if let Err(error) = incoming.append(self.return_paths.push(octets)).await {
                     self.taking = Taking::Failed(error);
                 }
             }
@@ -219,6 +223,7 @@ impl<'a> Transaction<'a> {
             }
             None => {
                 let path = mail.reverse_path.clone();
+                self.return_paths = ReturnPaths::default();
                 Incoming::begin(self.context, &path, (self.peer, self.party()), with_date).await.map(Taking::Transfer)
             }
         };
