@@ -18,6 +18,8 @@ pub enum Security {
     Opportunistic,
     /// No TLS: it was offered and did not work, and nothing asks for it.
     Plain,
+    /// TLS or nothing, with any certificate: the host says that it has TLS, in a way that proves nothing (RFC 7672 §2.2).
+    Encrypted,
     /// A certificate for the host's name from a known authority (MTA-STS, providers).
     Verified,
     /// The certificate that signed DNS records name (DANE).
@@ -25,8 +27,8 @@ pub enum Security {
 }
 
 impl Security {
-    /// Whether mail must not go without it.
-    pub fn is_required(&self) -> bool {
+    /// Whether it proves who the host is.
+    pub fn is_proof(&self) -> bool {
         matches!(self, Security::Verified | Security::Dane(_))
     }
 }
@@ -62,7 +64,7 @@ impl ClientTls {
     /// The configuration that proves what must be proven.
     pub fn config(&self, security: &Security) -> Result<Arc<ClientConfig>, String> {
         match security {
-            Security::Opportunistic | Security::Plain => Ok(self.any.clone()),
+            Security::Opportunistic | Security::Plain | Security::Encrypted => Ok(self.any.clone()),
             Security::Verified => Ok(self.verified.clone()),
             Security::Dane(records) => accepting(&self.provider, Accepts::Named(records.clone())),
         }

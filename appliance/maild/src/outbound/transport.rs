@@ -81,7 +81,7 @@ impl Connection {
                 _ if endpoint.is_implicit => StartTls::Never,
                 Security::Plain => StartTls::Never,
                 Security::Opportunistic => StartTls::IfOffered,
-                Security::Verified | Security::Dane(_) => StartTls::Must,
+                Security::Encrypted | Security::Verified | Security::Dane(_) => StartTls::Must,
             },
             login: endpoint.login.clone(),
             timeouts: Timeouts {
@@ -105,7 +105,7 @@ impl Connection {
 
     /// Whether the server's identity was proven.
     pub fn is_verified(&self) -> bool {
-        self.session.is_secure() && self.endpoint.security.is_required()
+        self.session.is_secure() && self.endpoint.security.is_proof()
     }
 
     /// Whether it takes octets beyond ASCII in bodies.

@@ -31,7 +31,7 @@ pub enum NoWay {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts {
     pub names: Vec<String>,
-    /// DNSSEC proved that these are the hosts.
+    /// DNSSEC proved that these are the hosts, or nothing stands between them and the domain's name.
     pub is_proven: bool,
 }
 
@@ -39,8 +39,9 @@ pub struct Hosts {
 pub fn order(domain: &str, own_name: &str, answer: Result<Answer<(u16, String)>, DnsError>, mut random: impl FnMut() -> u32) -> Result<Hosts, NoWay> {
     let Answer { mut records, is_proven } = match answer {
         Ok(answer) => answer,
-        // No MX: the domain itself is the host (implicit MX).
-        Err(DnsError::NoData) => return Ok(Hosts { names: vec![domain.to_string()], is_proven: false }),
+        // No MX: the domain itself is the host (implicit MX). No name was looked up that could be a wrong one, so its own
+        // records prove as much as they can (RFC 7672 §2.2.2).
+        Err(DnsError::NoData) => return Ok(Hosts { names: vec![domain.to_string()], is_proven: true }),
         Err(DnsError::NoSuchName) => return Err(NoWay::Never(format!("5.1.2 The domain {domain} does not exist"))),
         Err(DnsError::Temporary(why)) => return Err(NoWay::NotNow(format!("4.4.3 {why}"))),
     };
@@ -126,12 +127,16 @@ impl Outbound {
         let settings = context.settings();
         let outbound = &settings.config.outbound;
         // RFC 7672 §2.2: only when the way to the host was proven can its records be.
+        let mut without = Security::Opportunistic;
         if outbound.dane && hosts_proven && addresses_proven {
             match self.dns.tlsa(host, outbound.remote_port).await {
                 Ok(answer) if answer.is_proven => {
                     let records = super::dane::usable(answer.records);
-                    // RFC 7672 §2.2: unusable records still ask for TLS; we ask for a certificate we can check.
-                    return Ok(if records.is_empty() { Security::Verified } else { Security::Dane(records) });
+                    if !records.is_empty() {
+                        return Ok(Security::Dane(records));
+                    }
+                    // RFC 7672 §2.2: records that can't be used ask for TLS all the same, with whatever certificate.
+                    without = Security::Encrypted;
                 }
                 Ok(_) | Err(DnsError::NoData | DnsError::NoSuchName) => {}
                 // RFC 7672 §2.1.2: somebody may be hiding the records.
@@ -143,7 +148,7 @@ impl Outbound {
                 true => Ok(Security::Verified),
                 false => Err(format!("4.7.10 The TLS policy of the domain (MTA-STS) does not name the host {host}")),
             },
-            _ => Ok(Security::Opportunistic),
+            _ => Ok(without),
         }
     }
 

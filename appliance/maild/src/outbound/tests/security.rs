@@ -164,6 +164,51 @@ async fn dane_believes_the_signed_zone_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dane_holds_for_a_domain_that_is_its_own_host() {
+    let (world, authority) = trusting(Zone::signed()).await;
+    let (config, digest) = authority.server("not-checked.example");
+    world.zone.address("plain.test", host(5));
+    world.zone.only("plain.test", &[hickory_proto::rr::RecordType::A]);
+    world.zone.tlsa("plain.test", world.port, digest);
+    let (other, _) = authority.server("plain.test");
+    let peer = Peer::listen(host(5), world.port, vec![Script::default(), tls(other), tls(config)]).await;
+    let message = world.submit(&["bob@plain.test"]).await;
+    world.work().await;
+    assert!(peer.taken().is_empty() && world.queue()[0].last.contains("offers no TLS"), "{:?}", world.story(message));
+    world.work_on(1).await;
+    assert!(world.queue()[0].last.starts_with("4.7.10 TLS with plain.test"), "{}", world.queue()[0].last);
+    world.work_on(1).await;
+    assert!(peer.taken()[0].under_tls);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_cannot_be_used_ask_for_tls_with_any_certificate() {
+    let (world, _) = trusting(Zone::signed()).await;
+    // PKIX-EE is not for mail (RFC 7672 §3.1.3); a digest of the wrong length is for nothing.
+    for (host, usage, octets) in [("mx1.test", 1, 32), ("mx2.test", 3, 31)] {
+        let record = hickory_proto::rr::rdata::TLSA::new(usage.into(), 1.into(), 1.into(), vec![7; octets]);
+        world.zone.add(&format!("_{}._tcp.{host}", world.port), hickory_proto::rr::RData::TLSA(record));
+    }
+    let (stranger, _) = Authority::new().server("nobody.example");
+    for (number, domain) in [(1, "a.test"), (2, "b.test")] {
+        let peer = world.server(domain, number, 10, vec![Script::default(), tls(stranger.clone())]).await;
+        world.submit(&[&format!("bob@{domain}")]).await;
+        world.work().await;
+        assert!(peer.taken().is_empty() && world.queue()[0].last.contains("offers no TLS"), "{}", world.queue()[0].last);
+        world.work_on(1).await;
+        assert!(peer.taken()[0].under_tls, "{:?}", world.queue().first().map(|w| &w.last));
+    }
+    // It proves nothing: who asks for proof does not get it.
+    let promise = Script { abilities: vec!["REQUIRETLS"], ..tls(stranger) };
+    let peer = world.server("c.test", 3, 10, vec![promise]).await;
+    let record = hickory_proto::rr::rdata::TLSA::new(1.into(), 1.into(), 1.into(), vec![7; 32]);
+    world.zone.add(&format!("_{}._tcp.mx3.test", world.port), hickory_proto::rr::RData::TLSA(record));
+    world.submit_as(&["bob@c.test"], Traits::REQUIRE_TLS, Notices::default(), "Subject: x\r\n\r\n").await;
+    world.work().await;
+    assert!(peer.taken().is_empty() && world.inbox()[0].contains("can't be proven"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn records_of_an_unsigned_zone_prove_nothing() {
     let (world, authority) = trusting(Zone::plain()).await;
     let (config, _) = authority.server("mx1.test");

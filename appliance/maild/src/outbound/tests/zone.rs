@@ -129,6 +129,12 @@ impl Zone {
         }
     }
 
+    /// Says with proof that a name has these kinds of records and no others.
+    pub fn only(&self, owner: &str, kinds: &[RecordType]) {
+        let kinds = kinds.iter().copied().chain([RecordType::RRSIG, RecordType::NSEC]);
+        self.add(owner, RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(name(&format!("0.{owner}")), kinds))));
+    }
+
     /// Answers nothing about a name from now on.
     pub fn silence(&self, owner: &str) {
         self.manners.lock().unwrap().silent.push(name(owner));
@@ -150,8 +156,7 @@ impl Zone {
     /// Delegates a domain without keys, as the signed zone says; its servers answer so to questions about its top.
     pub fn delegate_unsigned(&self, domain: &str, top: Top) {
         self.manners.lock().unwrap().unsigned.push((name(domain), top));
-        let next = name(&format!("0.{domain}"));
-        self.add(domain, RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(next, [RecordType::NS, RecordType::RRSIG, RecordType::NSEC]))));
+        self.only(domain, &[RecordType::NS]);
     }
 
     /// Takes a set's signatures away.
@@ -260,7 +265,7 @@ fn answer(records: &Mutex<Records>, octets: &[u8], is_unsigned: bool) -> Option<
         if let Some(soa) = records.get(&(name(APEX), RecordType::SOA)).filter(|_| is_parents || !is_unsigned) {
             reply.add_authorities(set_of(soa));
         }
-        if let Some(nsec) = records.get(&(asked, RecordType::NSEC)).filter(|_| is_parents) {
+        if let Some(nsec) = records.get(&(asked, RecordType::NSEC)).filter(|_| is_parents || !is_unsigned) {
             reply.add_authorities(set_of(nsec));
         }
     }
