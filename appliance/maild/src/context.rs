@@ -217,7 +217,7 @@ impl Context {
         let hostname = self.settings().config.hostname();
         Ok(setup::Facts {
             address: reader.setting(settings::PUBLIC_ADDRESS)?.and_then(|address| address.parse().ok()),
-            has_certificate: !certificate.is_self_signed && certificate.ends > clock::now() && certificate.names(&hostname),
+            has_certificate: certificate.is_believed(&hostname, clock::now()),
             hostname,
         })
     }

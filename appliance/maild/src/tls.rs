@@ -15,6 +15,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::config::Config;
+
 /// The protocol with which an authority asks for its proof (RFC 8737 §4).
 const ACME_TLS: &[u8] = b"acme-tls/1";
 
@@ -57,6 +59,25 @@ impl Facts {
             None => name.eq_ignore_ascii_case(host),
         })
     }
+}
+
+impl Facts {
+    /// Whether other servers believe it, for this name at this time.
+    pub fn is_believed(&self, host: &str, now: u64) -> bool {
+        !self.is_self_signed && self.ends > now && self.names(host)
+    }
+}
+
+/// What stands in the certificate that a server with these settings uses; `None` where there is none yet.
+pub fn in_use(config: &Config) -> Option<Facts> {
+    let issued = issued_file(config).filter(|path| path.exists());
+    let path = issued.unwrap_or_else(|| config.tls_files().0);
+    facts(&CertificateDer::pem_file_iter(path).ok()?.next()?.ok()?).ok()
+}
+
+/// Where a certificate from an authority lies; `None` where the settings name the files.
+pub fn issued_file(config: &Config) -> Option<PathBuf> {
+    config.tls.certificate.as_os_str().is_empty().then(|| config.data.join("tls").join("issued.pem"))
 }
 
 /// When the files were last changed.
@@ -267,6 +288,39 @@ mod tests {
         make_self_signed(&cert, &key, &names).unwrap();
         assert_eq!(certificates.refresh(), Ok(Refreshed::Replaced));
         assert!(!Arc::ptr_eq(&first, &certificates.current()));
+    }
+
+    #[test]
+    fn what_is_in_use_is_known_without_the_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config { data: dir.path().to_path_buf(), ..Config::default() };
+        assert_eq!(in_use(&config), None);
+        let server = |config: &Config| {
+            let (certificate, key) = config.tls_files();
+            Certificates::open(certificate, key, issued_file(config), &["mail.box.example".into()]).unwrap().facts()
+        };
+        let own = server(&config);
+        assert_eq!(in_use(&config).as_ref(), Some(&own));
+        assert!(!own.is_believed("mail.box.example", 1));
+        let issuer = rcgen::Issuer::new(rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
+        let issue = |name: &str| {
+            let mut params = rcgen::CertificateParams::new(vec![name.to_string()]).unwrap();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            let key = rcgen::KeyPair::generate().unwrap();
+            (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
+        };
+        let (chain, key) = issue("mail.box.example");
+        write_private(&dir.path().join("tls").join("issued.pem"), &format!("{chain}{key}")).unwrap();
+        assert_eq!(in_use(&config), Some(server(&config)));
+        assert!(in_use(&config).unwrap().is_believed("mail.box.example", 1) && !in_use(&config).unwrap().is_believed("other.example", 1));
+        // The settings' files come before anything that was issued.
+        let (chain, key) = issue("set.example");
+        (config.tls.certificate, config.tls.key) = (dir.path().join("set.pem"), dir.path().join("set.key"));
+        write_private(&config.tls.certificate, &chain).unwrap();
+        write_private(&config.tls.key, &key).unwrap();
+        assert_eq!(in_use(&config), Some(server(&config)));
+        assert!(in_use(&config).unwrap().is_believed("set.example", 1));
+        assert!(!in_use(&config).unwrap().is_believed("set.example", u64::MAX));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Output, Place, canonical, change, say, say_json};
 use crate::secrets::Secrets;
 use crate::setup::{self, Facts};
-use crate::{clock, dkim, settings};
+use crate::{clock, dkim, settings, tls};
 
 #[derive(Subcommand)]
 pub enum Domain {
@@ -90,10 +90,12 @@ pub fn domain(place: &Place, command: Domain) -> Result<(), String> {
             let (name, config, now) = (domain_name(&name)?, place.config()?, clock::now());
             dkim::ensure_keys(&store, &Secrets::open(&config.data)?, &name, now)?;
             let chosen = store.read(|r| Ok((r.setting(settings::HOSTNAME)?, r.setting(settings::PUBLIC_ADDRESS)?))).map_err(|e| e.to_string())?;
+            let hostname = chosen.0.filter(|_| config.hostname.is_empty()).unwrap_or_else(|| config.hostname());
             let facts = Facts {
-                hostname: chosen.0.filter(|_| config.hostname.is_empty()).unwrap_or_else(|| config.hostname()),
                 address: chosen.1.and_then(|address| address.parse().ok()),
-                has_certificate: config.data.join("tls").join("issued.pem").exists(),
+                // The same question that the policy's page asks: records and page go together.
+                has_certificate: tls::in_use(&config).is_some_and(|certificate| certificate.is_believed(&hostname, now)),
+                hostname,
             };
             let records = store.read(|r| setup::records(r, &name, &facts, now)).map_err(|e| e.to_string())?;
             if output.json {

@@ -3,18 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
 use pillarbox_proto::reply::clip;
 use pillarbox_store::StsPolicy;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// Octets of a policy; RFC 8461 §3.3 suggests 64 KiB, real ones have a few hundred.
 const POLICY_OCTETS: usize = 64 * 1024;
-/// Octets of a web server's status line that are told.
-const STATUS_OCTETS: usize = 200;
+/// Octets of a media type that are told.
+const MEDIA_OCTETS: usize = 100;
+/// Header fields of a web server's answer.
+const HEADERS: usize = 100;
 /// Seconds for all of fetching (RFC 8461 §3.3 suggests a minute).
 const FETCH: Duration = Duration::from_secs(60);
 /// Longest `max_age` in seconds (RFC 8461 §3.2).
@@ -41,21 +46,27 @@ pub struct Policy {
 impl Policy {
     /// Reads a policy (RFC 8461 §3.2); `None` when it is none.
     pub fn parse(text: &str) -> Option<Policy> {
-        let (mut version, mut mode, mut mx, mut max_age) = (false, None, Vec::new(), None);
+        // Of a field that stands there twice the first one counts, whatever the second says.
+        let (mut version, mut mode, mut max_age, mut mx) = (None, None, None, Vec::new());
         for line in text.lines() {
             let Some((key, value)) = line.split_once(':') else { continue };
-            match (key.trim(), value.trim()) {
-                ("version", value) => version = value == "STSv1",
-                ("mode", "enforce") => mode = Some(Mode::Enforce),
-                ("mode", "testing") => mode = Some(Mode::Testing),
-                ("mode", "none") => mode = Some(Mode::None),
-                ("mx", value) => mx.push(value.to_ascii_lowercase()),
-                ("max_age", value) => max_age = value.parse::<u64>().ok(),
+            let value = value.trim();
+            match key.trim() {
+                "version" => drop(version.get_or_insert(value)),
+                "mode" => drop(mode.get_or_insert(value)),
+                "max_age" => drop(max_age.get_or_insert(value)),
+                "mx" => mx.push(value.to_ascii_lowercase()),
                 _ => {}
             }
         }
-        let (mode, max_age) = (mode?, max_age?.min(MAX_AGE));
-        (version && (mode == Mode::None || !mx.is_empty())).then_some(Policy { mode, mx, max_age })
+        let mode = match mode? {
+            "enforce" => Mode::Enforce,
+            "testing" => Mode::Testing,
+            "none" => Mode::None,
+            _ => return None,
+        };
+        let max_age = max_age?.parse::<u64>().ok()?.min(MAX_AGE);
+        (version? == "STSv1" && (mode == Mode::None || !mx.is_empty())).then_some(Policy { mode, mx, max_age })
     }
 
     /// Whether a mail exchanger is one of those the policy names (RFC 8461 §4.1).
@@ -69,9 +80,11 @@ impl Policy {
 
 /// The `id` in a domain's TXT records (RFC 8461 §3.1); `None` unless exactly one of them is for MTA-STS.
 pub fn record_id(records: &[String]) -> Option<String> {
-    let mut ours = records.iter().filter(|r| r.starts_with("v=STSv1;") || r.as_str() == "v=STSv1");
-    let (record, None) = (ours.next()?, ours.next()) else { return None };
-    let id = record.split(';').find_map(|field| field.trim().strip_prefix("id="))?.trim();
+    // White space may stand on both sides of a semicolon.
+    let fields = |record: &str| record.strip_prefix("v=STSv1").map(|rest| rest.trim_start_matches([' ', '\t']).to_string());
+    let mut ours = records.iter().filter_map(|record| fields(record)).filter(|rest| rest.is_empty() || rest.starts_with(';'));
+    let (fields, None) = (ours.next()?, ours.next()) else { return None };
+    let id = fields.split(';').find_map(|field| field.trim().strip_prefix("id="))?.trim();
     let is_id = (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric());
     is_id.then(|| id.to_string())
 }
@@ -95,30 +108,35 @@ pub async fn fetch(domain: &str, addresses: &[std::net::IpAddr], port: u16, tls:
 
 async fn ask(tcp: TcpStream, host: &str, tls: Arc<ClientConfig>) -> Result<String, String> {
     let name = ServerName::try_from(host.to_string()).map_err(|e| e.to_string())?;
-    let mut tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| e.to_string())?;
-    let request = format!("GET /.well-known/mta-sts.txt HTTP/1.0\r\nHost: {host}\r\nUser-Agent: Pillarbox\r\nConnection: close\r\n\r\n");
-    tls.write_all(request.as_bytes()).await.map_err(|e| e.to_string())?;
-    let mut answer = Vec::new();
-    let mut limited = tls.take(POLICY_OCTETS as u64 + 1);
-    // A server that ends without TLS's goodbye has still said what it said; what is cut has no policy's fields.
-    if let Err(error) = limited.read_to_end(&mut answer).await
-        && answer.is_empty()
-    {
-        return Err(error.to_string());
-    }
-    if answer.len() > POLICY_OCTETS {
-        return Err("it is too long".into());
-    }
-    body(&String::from_utf8_lossy(&answer))
+    let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| e.to_string())?;
+    let mut connecting = hyper::client::conn::http1::Builder::new();
+    let connecting = connecting.max_buf_size(POLICY_OCTETS).max_headers(HEADERS);
+    let (mut sender, connection) = connecting.handshake::<_, Empty<Bytes>>(TokioIo::new(tls)).await.map_err(|e| e.to_string())?;
+    let driving = tokio::spawn(connection);
+    let request = http::Request::get("/.well-known/mta-sts.txt").header(header::HOST, host).header(header::USER_AGENT, "Pillarbox");
+    let request = request.header(header::CONNECTION, "close").body(Empty::new()).map_err(|e| e.to_string())?;
+    let answer = async {
+        let (parts, body) = sender.send_request(request).await.map_err(|e| e.to_string())?.into_parts();
+        is_policy(&parts)?;
+        let body = Limited::new(body, POLICY_OCTETS).collect().await.map_err(|e| format!("it is cut off or too long: {e}"))?;
+        Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+    };
+    let answer = answer.await;
+    driving.abort();
+    answer
 }
 
-/// The body of an answer, if the answer is good (RFC 8461 §3.3: no redirects).
-fn body(answer: &str) -> Result<String, String> {
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or("no HTTP answer")?;
-    let status = head.lines().next().unwrap_or_default();
-    match status.split(' ').nth(1) {
-        Some("200") => Ok(body.to_string()),
-        _ => Err(format!("the server said {:?}", clip(status, STATUS_OCTETS))),
+/// Whether an answer brings a policy (RFC 8461 §3.2, §3.3): status 200, no redirect, and of the one type that policies have,
+/// lest a page for every address is taken for one.
+fn is_policy(parts: &http::response::Parts) -> Result<(), String> {
+    if parts.status != http::StatusCode::OK {
+        return Err(format!("the server said {}", parts.status.as_u16()));
+    }
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = kind.split(';').next().unwrap_or_default().trim();
+    match media.eq_ignore_ascii_case("text/plain") {
+        true => Ok(()),
+        false => Err(format!("it is {:?}, not text/plain", clip(media, MEDIA_OCTETS))),
     }
 }
 
@@ -156,6 +174,15 @@ mod tests {
             assert_eq!(Policy::parse(bad), None, "{bad:?}");
         }
         assert_eq!(Policy::parse("version: STSv1\nmode: none\nmax_age: 99999999999").unwrap().max_age, MAX_AGE);
+        // RFC 8461 §3.2: of a doubled field the first one counts.
+        let doubled = "version: STSv1\nversion: x\nmode: testing\nmode: enforce\nmx: a\nmx: b\nmax_age: 60\nmax_age: x\n";
+        assert_eq!(Policy::parse(doubled), Some(Policy { mode: Mode::Testing, mx: vec!["a".into(), "b".into()], max_age: 60 }));
+        for bad in
+            ["mode: strict\nmode: enforce\nmax_age: 1", "mode: enforce\nmax_age: x\nmax_age: 1", "version: STSv2\nversion: STSv1\nmode: none\nmax_age: 1"]
+        {
+            let text = if bad.starts_with("version") { bad.to_string() } else { format!("version: STSv1\nmx: a\n{bad}") };
+            assert_eq!(Policy::parse(&text), None, "{text}");
+        }
     }
 
     #[test]
@@ -163,15 +190,31 @@ mod tests {
         let id = |records: &[&str]| record_id(&records.iter().map(|r| r.to_string()).collect::<Vec<_>>());
         assert_eq!(id(&["v=spf1 -all", "v=STSv1; id=20160831085700Z;"]).as_deref(), Some("20160831085700Z"));
         assert_eq!(id(&["v=STSv1; id=1;", "v=STSv1; id=2;"]), None);
+        for record in ["v=STSv1 ;id=1", "v=STSv1\t; id=1 ;", "v=STSv1;id=1;id=2", "v=STSv1; x=y ; id=1"] {
+            assert_eq!(id(&[record]).as_deref(), Some("1"), "{record}");
+        }
+        assert_eq!(id(&["v=STSv1 ;id=1", "v=STSv1;id=1"]), None);
+        assert_eq!(id(&["v=STSv12; id=1", "v=STSv1x; id=1"]), None);
         assert_eq!(id(&["v=STSv1;"]), None);
         assert_eq!(id(&["v=STSv1; id=a b;"]), None);
         assert_eq!(id(&[]), None);
     }
 
     #[test]
-    fn only_a_plain_200_has_a_policy() {
-        assert_eq!(body("HTTP/1.1 200 OK\r\nA: b\r\n\r\nx").unwrap(), "x");
-        assert!(body("HTTP/1.1 301 Moved\r\nLocation: y\r\n\r\nx").is_err());
-        assert!(body("SSH-2.0").is_err());
+    fn only_a_plain_text_with_200_is_a_policy() {
+        let answer = |status: u16, kind: Option<&str>| {
+            let mut answer = http::Response::builder().status(status);
+            if let Some(kind) = kind {
+                answer = answer.header(header::CONTENT_TYPE, kind);
+            }
+            is_policy(&answer.body(()).unwrap().into_parts().0)
+        };
+        assert_eq!(answer(200, Some("text/plain")), Ok(()));
+        assert_eq!(answer(200, Some("Text/Plain; charset=utf-8")), Ok(()));
+        for (status, kind) in
+            [(200, Some("text/html")), (200, None), (200, Some("text/plainish")), (301, Some("text/plain")), (404, Some("text/plain")), (204, None)]
+        {
+            assert!(answer(status, kind).is_err(), "{status} {kind:?}");
+        }
     }
 }

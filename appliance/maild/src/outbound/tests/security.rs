@@ -86,6 +86,14 @@ async fn tls_that_is_broken_and_not_demanded_is_done_without() {
 
 /// Serves a policy for every request.
 async fn serve_policy(world: &World, config: Arc<ServerConfig>, policy: &'static str) {
+    // In pieces, as web servers may answer HTTP/1.1.
+    let (first, second) = policy.split_at(10);
+    let chunks = format!("{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len());
+    serve_answer(world, config, format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}")).await;
+}
+
+/// Gives one answer to every request in HTTP/1.1 for the policy.
+async fn serve_answer(world: &World, config: Arc<ServerConfig>, answer: String) {
     let port = world.context.settings().config.outbound.https_port;
     let listener = tokio::net::TcpListener::bind((host(200), port)).await.unwrap();
     world.zone.address("mta-sts.a.test", host(200));
@@ -94,8 +102,11 @@ async fn serve_policy(world: &World, config: Arc<ServerConfig>, policy: &'static
         while let Ok((tcp, _)) = listener.accept().await {
             if let Ok(mut tls) = acceptor.accept(tcp).await {
                 // Enough of the request to know that it is one.
-                let _ = tls.read(&mut [0; 1024]).await;
-                let _ = tls.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{policy}").as_bytes()).await;
+                let mut request = [0; 1024];
+                let count = tls.read(&mut request).await.unwrap_or(0);
+                if request[..count].starts_with(b"GET /.well-known/mta-sts.txt HTTP/1.1\r\n") {
+                    let _ = tls.write_all(answer.as_bytes()).await;
+                }
                 let _ = tls.shutdown().await;
             }
         }
@@ -129,9 +140,23 @@ async fn mta_sts_is_enforced_and_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_for_every_address_is_no_policy() {
+    for head in ["Content-Type: text/html\r\n", "", "Content-Type: application/octet-stream\r\n"] {
+        let (world, authority) = trusting(Zone::plain()).await;
+        world.zone.txt("_mta-sts.a.test", "v=STSv1 ;id=1");
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}Content-Length: {}\r\n\r\n{POLICY}", POLICY.len());
+        serve_answer(&world, authority.server("mta-sts.a.test").0, answer).await;
+        let peer = world.server("a.test", 2, 10, vec![Script::default()]).await;
+        world.submit(&["bob@a.test"]).await;
+        world.work().await;
+        assert_eq!(peer.taken().len(), 1, "{head}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hosts_that_the_policy_does_not_name_get_nothing() {
     let (world, authority) = trusting(Zone::plain()).await;
-    world.zone.txt("_mta-sts.a.test", "v=STSv1; id=1;");
+    world.zone.txt("_mta-sts.a.test", "v=STSv1 ;id=1");
     serve_policy(&world, authority.server("mta-sts.a.test").0, POLICY).await;
     let stranger = world.server("a.test", 2, 10, vec![tls(authority.server("mx2.test").0)]).await;
     world.submit(&["bob@a.test"]).await;
