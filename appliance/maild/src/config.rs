@@ -284,6 +284,11 @@ impl Config {
     /// Reads a file; the error names the file, the line and the key.
     pub fn read(path: &Path) -> Result<Config, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("reading {}: {e}", path.display()))?;
+        // All defaults would be another data folder and the real ports: nobody means that by an empty file, but a crash while it
+        // was written leaves one, or one of zeros.
+        if text.chars().all(|c| c.is_whitespace() || c == '\0') {
+            return Err(format!("{} is empty: write it anew (`pillarbox config example` prints one) or restore it from a backup", path.display()));
+        }
         let config: Config = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
         config.check().map_err(|why| format!("{}: {why}", path.display()))?;
         Ok(config)
@@ -394,6 +399,19 @@ mod tests {
         assert!(config.check().unwrap_err().contains("test networks"));
         config.listen.smtp = vec!["127.0.0.1:2525".parse().unwrap()];
         config.check().unwrap();
+    }
+
+    #[test]
+    fn an_empty_file_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pillarbox.toml");
+        for text in ["", " \n\n", "\0\0\0\0"] {
+            std::fs::write(&path, text).unwrap();
+            let error = Config::read(&path).unwrap_err();
+            assert!(error.contains("pillarbox.toml is empty"), "{error}");
+        }
+        std::fs::write(&path, "# nothing but a remark\n").unwrap();
+        assert_eq!(Config::read(&path).unwrap(), Config::default());
     }
 
     #[test]
