@@ -1,4 +1,5 @@
-//! `pillarbox-wifi.txt`, which an installer puts on the card: lines `ssid = …`, `password = …`, `country = DE`. And the file
+//! `pillarbox-wifi.txt`, which an installer puts on the card: lines `ssid = …`, `password = …`, `country = DE`, and `hidden = yes`
+//! where the network does not say its name (every network is looked for by name, so the line changes nothing). And the file
 //! for wpa_supplicant that comes of it, or of the owner's page.
 
 use crate::text;
@@ -20,7 +21,7 @@ impl Wireless {
     /// Reads the installer's file. The error says what is wrong with it, in English and German: it is put beside the file.
     pub fn read(octets: &[u8]) -> Result<Wireless, String> {
         let text = text::of(octets, OCTETS).map_err(|why| said(&why, "Die Datei ist zu groß oder nicht in UTF-8: Bitte beim Speichern UTF-8 wählen."))?;
-        let (mut name, mut password, mut country) = (None, None, None);
+        let (mut name, mut password, mut country, mut hidden) = (None, None, None, None);
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             // Blanks around a value are none of it, unless it stands in quotation marks.
             let (key, value) = line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
@@ -29,15 +30,19 @@ impl Wireless {
                 "ssid" => &mut name,
                 "password" => &mut password,
                 "country" => &mut country,
+                "hidden" => &mut hidden,
                 // Not the line itself: a password may stand in it.
                 _ => {
                     return Err(said(
-                        "there is a line that begins with none of ssid =, password =, country =",
-                        "Eine Zeile beginnt mit keinem von ssid =, password =, country =.",
+                        "there is a line that begins with none of ssid =, password =, country =, hidden =",
+                        "Eine Zeile beginnt mit keinem von ssid =, password =, country =, hidden =.",
                     ));
                 }
             };
             *place = Some(value).filter(|value| !value.is_empty());
+        }
+        if hidden.is_some_and(|hidden: String| !["yes", "no", "ja", "nein", "true", "false", "1", "0"].contains(&hidden.to_ascii_lowercase().as_str())) {
+            return Err(said("hidden is yes or no", "Bei hidden steht yes oder no."));
         }
         let name =
             name.ok_or_else(|| said("it names no network: it needs a line like ssid = Office", "Sie nennt kein Netz: Es fehlt eine Zeile wie ssid = Office."))?;
@@ -53,12 +58,14 @@ impl Wireless {
         // The name in hex: none can leave its place in the file.
         let ssid: String = self.name.as_str().bytes().map(|b| format!("{b:02x}")).collect();
         // It ends at the line's last quotation mark: those within it are its own.
+        // WPA2 and WPA3 (SAE), with protected management frames where the network has them, as WPA3 wants.
         let key = match &self.password {
-            Some(password) => format!("psk=\"{}\"", password.as_str()),
+            Some(password) => format!("psk=\"{}\"\n  key_mgmt=WPA-PSK WPA-PSK-SHA256 SAE\n  ieee80211w=1", password.as_str()),
             None => "key_mgmt=NONE".into(),
         };
         let country = self.country.as_ref().map(|country| format!("country={}\n", country.as_str())).unwrap_or_default();
-        format!("{country}network={{\n  ssid={ssid}\n  {key}\n}}\n")
+        // Asked for by name always: a hidden network says it to nobody else.
+        format!("{country}network={{\n  ssid={ssid}\n  scan_ssid=1\n  {key}\n}}\n")
     }
 }
 
@@ -83,7 +90,14 @@ mod tests {
             "\u{feff}# ours\r\n\r\nSSID=\"Office & Co\" \r\n password=a b c d e  \r\ncountry = DE \r\n",
         ] {
             let file = Wireless::read(text.as_bytes()).unwrap().file();
-            assert_eq!(file, "country=DE\nnetwork={\n  ssid=4f6666696365202620436f\n  psk=\"a b c d e\"\n}\n");
+            assert_eq!(
+                file,
+                "country=DE\nnetwork={\n  ssid=4f6666696365202620436f\n  scan_ssid=1\n  psk=\"a b c d e\"\n  key_mgmt=WPA-PSK WPA-PSK-SHA256 SAE\n  ieee80211w=1\n}\n"
+            );
+        }
+        for hidden in ["yes", "No", "ja", ""] {
+            let file = Wireless::read(format!("ssid = Office\npassword = a sentence\nhidden = {hidden}\n").as_bytes()).unwrap().file();
+            assert!(file.contains("scan_ssid=1"), "{hidden}");
         }
         assert!(Wireless::read(b"ssid = Guests\npassword =\n").unwrap().file().contains("key_mgmt=NONE"));
         for (text, wanted) in [
@@ -91,6 +105,7 @@ mod tests {
             ("password = 12345678", "names no network"),
             ("ssid = x\npassword = short", "8 to 63"),
             ("ssid = x\ncountry = Germany", "two capital letters"),
+            ("ssid = x\nhidden = perhaps", "yes or no"),
             ("ssid = x\npasword = secret123", "begins with none of"),
             ("ssid = B\u{fc}ro\npassword = sch\u{f6}nes Wetter", "8 to 63"),
         ] {
@@ -105,7 +120,7 @@ mod tests {
         fn no_value_leaves_its_place(octets in prop::collection::vec(any::<u8>(), 0..80), value in "[ -~äß\"=]{0,40}") {
             let _ = Wireless::read(&octets);
             if let Ok(wireless) = Wireless::read(format!("ssid = {value}\npassword = {value}\ncountry=DE\n").as_bytes()) {
-                prop_assert!((5..=6).contains(&wireless.file().lines().count()));
+                prop_assert!((6..=8).contains(&wireless.file().lines().count()));
             }
         }
     }
