@@ -100,7 +100,7 @@ class Whole(unittest.TestCase):
         for name, host in (("eight.test", EIGHT), ("seven.test", SEVEN)):
             cls.zone.add(name, "MX", f"10 mx.{name}")
             cls.zone.add(f"mx.{name}", "A", host)
-        cls.eight, cls.seven = Sink(EIGHT, port, ("8BITMIME", "SIZE")), Sink(SEVEN, port)
+        cls.eight, cls.seven = Sink(EIGHT, port), Sink(SEVEN, port, offers=())
         cls.box = Box(f"""
             [dns]
             servers = ["{cls.zone.address}"]
@@ -115,6 +115,8 @@ class Whole(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.box.stop()
+        cls.eight.stop()
+        cls.seven.stop()
 
     def transfer(self, content, how):
         with Line(self.box.ports["smtp"]) as line:

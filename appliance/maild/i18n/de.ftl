@@ -715,6 +715,7 @@ network-wrong-name = Ein Name hat Buchstaben, Ziffern und Bindestriche und keine
 network-wrong-zone = Eine Zeitzone schreibt man wie Europe/Berlin.
 system-title = System
 system-version = Pillarbox { $version } läuft.
+system-not-ready = Die Box startet noch und kann das gleich erst. Versuchen Sie es in einer Minute noch einmal.
 system-no-box = Pillarbox läuft hier auf einer fremden Maschine, nicht in seiner Box: Updates und Neustarts sind deren Sache.
 system-slots = Zwei Systeme
 system-slots-how = Ein Update wird neben das laufende System geschrieben. Es bleibt nur, wenn die Post darin nachweislich läuft; sonst kehrt die Box von selbst zurück.

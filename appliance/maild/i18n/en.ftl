@@ -715,6 +715,7 @@ network-wrong-name = A name has letters, digits and hyphens and no dots, such as
 network-wrong-zone = A time zone is written like Europe/Berlin.
 system-title = System
 system-version = Pillarbox { $version } is running.
+system-not-ready = The box is still starting and can't do this yet. Try again in a minute.
 system-no-box = Pillarbox runs on a machine of yours here, not in its own box: updates and restarts are that machine's business.
 system-slots = Two systems
 system-slots-how = An update is written beside the running system. It is kept only after mail was seen to work in it; otherwise the box goes back by itself.

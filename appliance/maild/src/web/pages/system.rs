@@ -25,6 +25,9 @@ pub const UPDATE: usize = 600 << 20;
 /// How long the system may take for a wish, and for writing an update onto a slow card.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 const LONG_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long a helper that is not there yet is waited for, and how often it is looked for.
+const STARTING: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Template)]
 #[template(path = "system.html")]
@@ -53,13 +56,13 @@ fn frame(visit: &Visit) -> Frame {
     Frame::new(visit, "/system", "system-title")
 }
 
-/// The program that asks the system is there: this is a box, not any machine.
+/// This is a box, not any machine: its settings say so. What happens to be there at a moment says nothing, as a start has many.
 pub fn is_box(visit: &Visit) -> bool {
     socket(visit).is_some()
 }
 
 fn socket(visit: &Visit) -> Option<PathBuf> {
-    Some(visit.context.settings().config.privop.clone()).filter(|path| !path.as_os_str().is_empty() && path.exists())
+    Some(visit.context.settings().config.privop.clone()).filter(|path| !path.as_os_str().is_empty())
 }
 
 async fn answer(visit: &Visit, status: StatusCode, frame: Frame) -> Response {
@@ -78,6 +81,14 @@ fn shown(visit: &Visit, status: StatusCode, frame: Frame, slots: Vec<Slot>) -> R
 /// Asks the system; what it said, or why not.
 pub async fn ask(visit: &Visit, wish: Wish, patience: Duration) -> Result<String, String> {
     let Some(path) = socket(visit) else { return Err(visit.texts.get("system-no-box").into_owned()) };
+    // Just after a start the system's helper may not be there yet: it is asked again for a moment.
+    let until = tokio::time::Instant::now() + STARTING;
+    while !path.exists() {
+        if tokio::time::Instant::now() >= until {
+            return Err(visit.texts.get("system-not-ready").into_owned());
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
     let asked = off_thread(move || Ok(pillarbox_host::ask(&path, &wish, patience))).await;
     match asked.map_err(|error| error.to_string())?? {
         Answer::Done { text } => Ok(text),

@@ -23,6 +23,11 @@ async fn the_network_is_changed_and_the_new_address_confirmed_where_it_is() {
     let world = world().await;
     let owner = cookie(&world, Role::Owner).await;
     assert!(ask(&world, request(Method::GET, "/network", &owner, "")).await.body.contains("not in its own box"));
+    // A box whose helper is not there yet is a box all the same, and says that it starts.
+    world.change_config(|config| config.privop = "/nonexistent/privop.sock".into());
+    let page = ask(&world, request(Method::GET, "/network", &owner, "")).await.body;
+    assert!(page.contains("Use this address") && !page.contains("not in its own box"), "{page}");
+    assert!(post(&world, "/network", &owner, "order=zone&zone=Europe/Berlin").await.body.contains("is still starting"));
     let root = machine(&world);
     let read = |name: &str| std::fs::read_to_string(root.path().join("data/system").join(name)).ok();
     let page = ask(&world, request(Method::GET, "/network", &owner, "")).await.body;
@@ -52,7 +57,7 @@ async fn the_network_is_changed_and_the_new_address_confirmed_where_it_is() {
     assert!(kept.body.contains("The new address stays") && !kept.body.contains("Yes, keep it"), "{}", kept.body);
     assert!(read("network/10-owner.before").is_none() && read("network/10-owner.network").is_some());
     assert!(post(&world, "/network", &owner, "order=wireless&ssid=Caf%C3%A9&password=eight+%22letters%22&country=de").await.body.contains("joins the Wi-Fi"));
-    assert!(read("wifi.conf").unwrap().contains("country=DE\nnetwork={\n  ssid=436166c3a9\n  psk=\"eight \"letters\"\"\n"));
+    assert!(read("wifi.conf").unwrap().contains("country=DE\nnetwork={\n  ssid=436166c3a9\n  scan_ssid=1\n  psk=\"eight \"letters\"\"\n"));
     assert!(post(&world, "/network", &owner, "order=name&name=Post").await.body.contains("has its new name") && read("hostname").as_deref() == Some("post\n"));
     assert!(
         post(&world, "/network", &owner, "order=zone&zone=Europe/Berlin").await.body.contains("time zone is set")
