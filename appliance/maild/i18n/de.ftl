@@ -746,3 +746,14 @@ system-reset-type = Geben Sie zur Bestätigung Ihre E-Mail-Adresse ein
 system-reset-button = Alles entfernen
 system-reset-confirm = Geben Sie zur Bestätigung Ihre eigene E-Mail-Adresse ein.
 system-resets = Die Box startet neu und ist dann leer.
+mail-withheld-title = Diese Nachricht wird nicht geöffnet
+mail-withheld = Die Box ist einmal stehen geblieben, als sie diese Nachricht las. Damit das nicht wieder geschieht, wird sie nicht geöffnet; ihr Quelltext lässt sich speichern.
+mail-too-much-html = Diese Nachricht ist so aufwendig formatiert, dass die Box zu lange bräuchte, um sie zu zeigen. Hier ist ihr Text.
+mail-busy-title = Zu viel auf einmal
+mail-busy = Die Box liest gerade andere Nachrichten, oder diese hat zu lange gedauert. Versuchen Sie es gleich noch einmal.
+mail-not-opened = (nicht geöffnet)
+home-skipped = { $n ->
+    [one] Eine Nachricht hat die Box beim Lesen angehalten und wird nicht mehr geöffnet. Das kann ein Angriff sein.
+   *[other] { $n } Nachrichten haben die Box beim Lesen angehalten und werden nicht mehr geöffnet. Das kann ein Angriff sein.
+}
+compose-too-formatted = Dieser Text ist zu aufwendig formatiert, um so gesendet zu werden. Hier ist er als reiner Text; senden Sie ihn noch einmal, wenn das genügt.

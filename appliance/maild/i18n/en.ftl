@@ -746,3 +746,14 @@ system-reset-type = Type your e-mail address to confirm
 system-reset-button = Remove everything
 system-reset-confirm = To confirm, type your own e-mail address.
 system-resets = The box restarts and is empty then.
+mail-withheld-title = This message is not opened
+mail-withheld = The box stopped once while it read this message. So that this does not happen again it is not opened; its source can be saved.
+mail-too-much-html = This message is formatted so heavily that showing it would take the box too long. Here is its text.
+mail-busy-title = Too much at once
+mail-busy = The box is reading other messages, or this one took too long. Try again in a moment.
+mail-not-opened = (not opened)
+home-skipped = { $n ->
+    [one] One message stopped the box when it was read, and is not opened any more. It may be an attack.
+   *[other] { $n } messages stopped the box when they were read, and are not opened any more. They may be an attack.
+}
+compose-too-formatted = This text is formatted too heavily to be sent so. Here it is as plain text; send it again if that will do.

@@ -39,6 +39,8 @@ pub struct Context {
     /// When each device last logged in, for LOGIN-DELAY.
     pub logins: Mutex<HashMap<(u32, u16), std::time::Instant>>,
     pub acme: Acme,
+    /// Where mail is taken apart for pages.
+    pub readers: crate::mail::readers::Readers,
     pub history: Mutex<History>,
     /// The hours counted last, the current one at the end.
     pub hours: Mutex<Vec<(u64, Hour)>>,
@@ -139,6 +141,7 @@ impl Context {
             volatile_sessions: web::VolatileSessions::default(),
             claims: Mutex::default(),
             acme: Acme::default(),
+            readers: crate::mail::readers::Readers::start(&config.data),
             history: Mutex::default(),
             hours: Mutex::default(),
             pending: Mutex::default(),

@@ -1,5 +1,7 @@
 //! Foreign HTML made harmless: only known elements and attributes stay (ammonia), nothing runs, nothing is fetched that
 //! was not allowed. The page shows the result in a sandboxed frame on a policy of its own: two locks, not one.
+//!
+//! A tree is built only of what was written anew within bounds (`tidy`); the text of HTML needs no tree at all.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -7,6 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ammonia::{Builder, UrlRelative};
+
+use super::entity;
+use super::markup::{Token, Tokens};
+pub use super::tidy::Excess;
+use super::tidy::{Rules, tidy};
 
 /// Pictures of other servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,43 +30,66 @@ pub struct Clean {
     pub blocked: usize,
 }
 
-/// Elements that old and new mail is made of, besides ammonia's.
-const ELEMENTS: [&str; 6] = ["font", "center", "u", "big", "s", "strike"];
+/// Elements that mail is made of: ammonia's, and those that old and new mail has besides.
+const ELEMENTS: [&str; 81] = [
+    "a", "abbr", "acronym", "area", "article", "aside", "b", "bdi", "bdo", "big", "blockquote", "br", "caption", "center", "cite", "code", "col", "colgroup",
+    "data", "dd", "del", "details", "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "font", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header",
+    "hgroup", "hr", "i", "img", "ins", "kbd", "li", "map", "mark", "nav", "ol", "p", "pre", "q", "rp", "rt", "rtc", "ruby", "s", "samp", "small", "span",
+    "strike", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "time", "tr", "tt", "u", "ul", "var", "wbr", "address", "section",
+    "main", "menu",
+];
 /// Attributes that lay mail out.
-const ATTRIBUTES: [&str; 14] =
+const LAYOUT: [&str; 14] =
     ["style", "align", "valign", "width", "height", "bgcolor", "color", "border", "cellpadding", "cellspacing", "face", "size", "dir", "title"];
+/// Those that only some elements have.
+const ATTRIBUTES: [&str; 30] = [
+    "style", "align", "valign", "width", "height", "bgcolor", "color", "border", "cellpadding", "cellspacing", "face", "size", "dir", "title", "lang", "href",
+    "hreflang", "src", "alt", "cite", "start", "span", "colspan", "rowspan", "headers", "scope", "summary", "char", "charoff", "datetime",
+];
+/// What our own editor makes.
+const WRITTEN: [&str; 14] = ["a", "b", "strong", "i", "em", "u", "s", "p", "br", "div", "ul", "ol", "li", "blockquote"];
+/// Octets of an address that are looked at for a content-id.
+const CONTENT_ID: usize = 1000;
+/// Octets of pictures that came along and are put into the document, each as often as the document names it.
+const PICTURES: usize = 16 << 20;
 
 /// Cleans HTML. `pictures` has `data:` addresses for the pictures that came along, by their content-id.
-pub fn clean(html: &str, pictures: &HashMap<String, String>, remote: Remote) -> Clean {
+pub fn clean(html: &str, pictures: &HashMap<String, String>, remote: Remote) -> Result<Clean, Excess> {
+    let tidied = tidy(html, &Rules { elements: &ELEMENTS, attributes: &ATTRIBUTES })?;
     let blocked = Arc::new(AtomicUsize::new(0));
     let html = {
-        let (counter, pictures) = (blocked.clone(), pictures.clone());
+        let (counter, room) = (blocked.clone(), AtomicUsize::new(PICTURES));
+        let pictures: HashMap<String, String> = pictures.iter().map(|(id, data)| (id.to_ascii_lowercase(), data.clone())).collect();
         let mut builder = Builder::default();
         builder
             .add_tags(ELEMENTS)
-            .add_generic_attributes(ATTRIBUTES)
+            .add_generic_attributes(LAYOUT)
             .add_tag_attributes("img", ["src", "alt"])
             .url_schemes(HashSet::from(["http", "https", "mailto", "cid", "data", "tel"]))
             .url_relative(UrlRelative::Deny)
             .link_rel(Some("noopener noreferrer nofollow"))
             .set_tag_attribute_value("a", "target", "_blank")
             .attribute_filter(move |element, attribute, value| match (element, attribute) {
-                ("img", "src") => picture(value, &pictures, remote, &counter),
+                ("img", "src") => picture(value, &pictures, remote, &counter, &room),
                 (_, "style") => Some(style(value)),
                 // Nothing but pictures comes from data addresses.
                 (_, "href" | "cite" | "src") if value.trim_start().to_ascii_lowercase().starts_with("data:") => None,
                 _ => Some(Cow::Borrowed(value)),
             });
-        builder.clean(html).to_string()
+        builder.clean(&tidied).to_string()
     };
-    Clean { html, blocked: blocked.load(Ordering::Relaxed) }
+    Ok(Clean { html, blocked: blocked.load(Ordering::Relaxed) })
 }
 
-fn picture<'v>(value: &'v str, pictures: &HashMap<String, String>, remote: Remote, blocked: &AtomicUsize) -> Option<Cow<'v, str>> {
-    let lower = value.trim().to_ascii_lowercase();
+/// Where a picture comes from; `room`: octets that pictures may still add to the document. A small letter that names one large
+/// picture a thousand times must not become a document of gigabytes.
+fn picture<'v>(value: &'v str, pictures: &HashMap<String, String>, remote: Remote, blocked: &AtomicUsize, room: &AtomicUsize) -> Option<Cow<'v, str>> {
+    let lower = value.trim().get(..CONTENT_ID).unwrap_or(value.trim()).to_ascii_lowercase();
     if let Some(id) = lower.strip_prefix("cid:") {
-        let found = pictures.iter().find(|(known, _)| known.eq_ignore_ascii_case(id));
-        return found.map(|(_, data)| Cow::Owned(data.clone()));
+        let data = pictures.get(id)?;
+        let left = room.load(Ordering::Relaxed).checked_sub(data.len())?;
+        room.store(left, Ordering::Relaxed);
+        return Some(Cow::Owned(data.clone()));
     }
     if lower.starts_with("data:") {
         // Vector pictures may hold more than a picture.
@@ -85,42 +115,92 @@ fn style(value: &str) -> Cow<'_, str> {
 }
 
 /// Formatted text of our own editor: what it can make, and nothing else.
-pub fn written(html: &str) -> String {
+pub fn written(html: &str) -> Result<String, Excess> {
+    let tidied = tidy(html, &Rules { elements: &WRITTEN, attributes: &["href"] })?;
     let mut builder = Builder::empty();
     builder
-        .tags(HashSet::from(["a", "b", "strong", "i", "em", "u", "s", "p", "br", "div", "ul", "ol", "li", "blockquote"]))
-        .clean_content_tags(HashSet::from(["script", "style", "title", "head"]))
+        .tags(HashSet::from(WRITTEN))
         .tag_attributes(HashMap::from([("a", HashSet::from(["href"]))]))
         .url_schemes(HashSet::from(["http", "https", "mailto", "tel"]))
         .url_relative(UrlRelative::Deny)
         .link_rel(None);
-    builder.clean(html).to_string()
+    Ok(builder.clean(&tidied).to_string())
 }
 
-/// The text of HTML, for previews, searching and quoting: blocks become lines.
+/// The text of HTML, for previews, searching and quoting: blocks become lines. Builds no tree: time and memory grow with what is read
+/// and with nothing else.
 pub fn to_text(html: &str) -> String {
-    let marked = html
-        .replace("<br", "\n<br")
-        .replace("<BR", "\n<BR")
-        .replace("</p", "\n\n</p")
-        .replace("</P", "\n\n</P")
-        .replace("</div", "\n</div")
-        .replace("</tr", "\n</tr")
-        .replace("</li", "\n</li")
-        .replace("</h", "\n\n</h");
-    let bare = Builder::empty().clean_content_tags(HashSet::from(["script", "style", "title", "head"])).clean(&marked).to_string();
-    let text = bare.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&nbsp;", " ").replace("&amp;", "&");
-    let mut out = String::new();
-    let mut blank = true;
-    for line in text.lines().map(str::trim) {
-        if line.is_empty() && blank {
-            continue;
+    let mut text = Text::default();
+    let mut decoded = String::new();
+    for token in Tokens::of(html) {
+        match token {
+            Token::Text(raw) => {
+                decoded.clear();
+                entity::decode(raw, &mut decoded);
+                text.write(&decoded);
+            }
+            Token::Open { name, .. } => text.element(name, Side::Start),
+            Token::Close { name } => text.element(name, Side::End),
         }
-        blank = line.is_empty();
-        out.push_str(line);
-        out.push('\n');
     }
-    out.trim_end().to_string()
+    text.out
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Start,
+    End,
+}
+
+/// Text that is being laid out.
+#[derive(Default)]
+struct Text {
+    out: String,
+    /// Line ends, and a blank, that are due before the next letter.
+    ends: usize,
+    has_blank: bool,
+    /// Open elements whose blanks and line ends count.
+    pre: usize,
+}
+
+impl Text {
+    fn write(&mut self, text: &str) {
+        for c in text.chars() {
+            match c {
+                '\n' if self.pre > 0 => self.ends = (self.ends + 1).min(2),
+                c if c.is_whitespace() => self.has_blank = true,
+                c => {
+                    if !self.out.is_empty() {
+                        (0..self.ends).for_each(|_| self.out.push('\n'));
+                        if self.ends == 0 && self.has_blank {
+                            self.out.push(' ');
+                        }
+                    }
+                    (self.ends, self.has_blank) = (0, false);
+                    self.out.push(c);
+                }
+            }
+        }
+    }
+
+    fn element(&mut self, name: &str, side: Side) {
+        let is = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if is(&["br"]) {
+            // One at the end of a block adds no empty line; one on a line of its own does.
+            self.ends = (self.ends + 1).min(2);
+        } else if is(&["p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote"]) {
+            self.ends = 2;
+            if is(&["pre"]) {
+                self.pre = if side == Side::Start { self.pre + 1 } else { self.pre.saturating_sub(1) };
+            }
+        } else if is(&[
+            "div", "tr", "li", "ul", "ol", "dl", "dt", "dd", "table", "caption", "hr", "center", "section", "article", "header", "footer", "address",
+        ]) {
+            self.ends = self.ends.max(1);
+        } else if is(&["td", "th"]) {
+            self.has_blank = true;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -128,7 +208,7 @@ mod tests {
     use super::*;
 
     fn cleaned(html: &str) -> String {
-        clean(html, &HashMap::from([("p1@a".to_string(), "data:image/png;base64,AAAA".to_string())]), Remote::Blocked).html
+        clean(html, &HashMap::from([("p1@a".to_string(), "data:image/png;base64,AAAA".to_string())]), Remote::Blocked).unwrap().html
     }
 
     #[test]
@@ -166,6 +246,91 @@ mod tests {
         }
     }
 
+    /// Letters that made the tree builder open, compare or look through more and more: each is small, each did harm.
+    fn hostile() -> Vec<String> {
+        let many = |piece: &dyn Fn(usize) -> String, count: usize| (0..count).map(piece).collect::<String>();
+        vec![
+            many(&|n| format!("<p><font color={n}>"), 20_000),
+            many(&|n| format!("<p><a href=https://x/{n}><b><i class={n}>x</p>"), 20_000),
+            many(&|_| "<div>".into(), 200_000),
+            many(&|_| "<blockquote><b>".into(), 50_000),
+            format!("<img {}>", many(&|n| format!("a{n}=1 "), 100_000)),
+            many(&|n| format!("<table><font size={n}>x"), 20_000),
+            many(&|n| format!("<table><tr><td><u title={n}>"), 20_000),
+            many(&|_| "<svg><style><font color=x></style>".into(), 20_000),
+            many(&|n| format!("<b id={n}></p></br>"), 20_000),
+            many(&|_| "<!--".into(), 200_000),
+            many(&|_| "<script></scrip".into(), 50_000),
+            many(&|_| "<a '".into(), 200_000),
+            many(&|_| "</".into(), 300_000),
+            many(&|_| "&amp".into(), 200_000),
+            many(&|_| "\u{a0}".into(), 200_000),
+            format!("<p title='{}'>", many(&|_| "&".into(), 500_000)),
+            format!("<p style='{}'>", many(&|_| ";a:b".into(), 200_000)),
+            many(&|n| format!("<i>{n}<div></i>"), 20_000),
+            many(&|_| "<select><option><optgroup>".into(), 20_000),
+            many(&|_| "<template>".into(), 50_000),
+        ]
+    }
+
+    #[test]
+    fn no_small_letter_costs_much_time_or_room() {
+        for html in hostile() {
+            let begun = std::time::Instant::now();
+            let (name, text) = (&html[..40], to_text(&html));
+            assert!(text.len() <= html.len() * 2, "{name}");
+            for out in [clean(&html, &HashMap::new(), Remote::Allowed).map(|clean| clean.html), written(&html)].into_iter().flatten() {
+                assert!(out.len() <= 6 * html.len() + 100, "{name}: {} octets of {}", out.len(), html.len());
+            }
+            // The whole list took hours before; a slow machine that has other work is given its time.
+            assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_tree_is_never_much_larger_than_what_was_written_for_it(pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "<p>", "</p>", "<b>", "</b>", "<font color=1>", "<font color=2>", "</font>", "<a href=x>", "</a>", "<div>", "</div>", "<table>", "</table>", "<tr>", "<td>",
+            "</td>", "</tr>", "<caption>", "<ul>", "<li>", "</li>", "<dd>", "<h1>", "</h1>", "<pre>", "x", "<ruby>", "<rt>", "<rp>", "<hr>", "<colgroup>", "<col>", "<tbody>", "<i>",
+            "<article>", "</article>", "<small>", "<br>", "<summary>", "<details>", "<main>", "<menu>",
+        ]), 0..300)) {
+            let html = pieces.concat();
+            let out = clean(&html, &HashMap::new(), Remote::Allowed).unwrap().html;
+            // Each element that was written, a table's implied parts, and no formatting that is opened anew again and again.
+            let (written, built) = (tidy(&html, &Rules { elements: &ELEMENTS, attributes: &ATTRIBUTES }).unwrap().matches('<').count(), out.matches('<').count());
+            proptest::prop_assert!(built <= 3 * written + 10, "{} of {}: {}", built, written, html);
+        }
+
+        #[test]
+        fn the_text_has_no_tags_and_all_words(words in proptest::collection::vec("[a-z]{1,5}", 1..20), tag in proptest::sample::select(vec!["b", "p", "div", "td", "unknown"])) {
+            let html: String = words.iter().map(|word| format!("<{tag} title='<x>'>{word}</{tag}> <!-- <i>no</i> --><style>no</style>")).collect();
+            let text = to_text(&html);
+            proptest::prop_assert_eq!(text.split_whitespace().collect::<Vec<_>>(), words);
+        }
+    }
+
+    #[test]
+    fn one_picture_named_a_thousand_times_does_not_make_a_document_of_gigabytes() {
+        let pictures = HashMap::from([("Big@a".to_string(), format!("data:image/png;base64,{}", "A".repeat(3 << 20)))]);
+        let out = clean(&"<img src=\"cid:big@A\">".repeat(1000), &pictures, Remote::Blocked).unwrap().html;
+        assert!(out.len() < PICTURES + 100_000 && out.contains("AAAA"));
+    }
+
+    #[test]
+    fn text_is_laid_out_as_it_is_read() {
+        for (html, text) in [
+            ("<div>a</div><div><br></div><div>b<br></div><div>c</div>", "a\n\nb\nc"),
+            ("  a\n  b<p>c</p>\n<p>d", "a b\n\nc\n\nd"),
+            ("<table><tr><td>a</td><td>b</td></tr><tr><td>c", "a b\nc"),
+            ("<ul><li>a<li>b</ul>c", "a\nb\nc"),
+            ("<pre>a\n  b</pre>c", "a\nb\n\nc"),
+            ("Gr&uuml;&szlig;e&nbsp;&#8212;&#150; <title>no</title>&lt;b&gt;", "Grüße —– <b>"),
+            ("<HEAD><TITLE>t</TITLE></HEAD><BODY>x<BR>y</BODY>", "x\ny"),
+        ] {
+            assert_eq!(to_text(html), text, "{html}");
+        }
+    }
+
     #[test]
     fn what_mail_is_made_of_stays() {
         let out = cleaned(
@@ -173,9 +338,9 @@ mod tests {
         );
         assert!(out.contains("bgcolor=\"red\"") && out.contains("color:blue") && out.contains("data:image/png;base64,AAAA"), "{out}");
         assert!(out.contains("rel=\"noopener noreferrer nofollow\"") && out.contains("target=\"_blank\""));
-        let remote = clean("<img src=\"https://a.example/x.png\"><img src=\"http://b.example/y\">", &HashMap::new(), Remote::Blocked);
+        let remote = clean("<img src=\"https://a.example/x.png\"><img src=\"http://b.example/y\">", &HashMap::new(), Remote::Blocked).unwrap();
         assert_eq!(remote.blocked, 2);
-        assert!(clean("<img src=\"https://a.example/x.png\">", &HashMap::new(), Remote::Allowed).html.contains("a.example"));
+        assert!(clean("<img src=\"https://a.example/x.png\">", &HashMap::new(), Remote::Allowed).unwrap().html.contains("a.example"));
         assert_eq!(to_text("<head><title>t</title></head><p>Hello &amp; <b>you</b></p><style>x</style><div>a<br>b</div>"), "Hello & you\n\na\nb");
     }
 }

@@ -3,7 +3,7 @@
 use pillarbox_proto::address::Address;
 use pillarbox_proto::smtp::encode_base64;
 
-use super::html;
+use super::html::{self, Excess};
 use super::names;
 use super::structure::{Person as Correspondent, Structure, Walker};
 use crate::outbound::{encoded_words, quoted_printable};
@@ -64,12 +64,17 @@ impl Letter {
         }
     }
 
-    /// Formatted text is made harmless, and read out as plain text for those who prefer it.
-    pub fn clean(&mut self) {
-        if !self.html.is_empty() {
-            self.html = html::written(&self.html);
-            self.body = html::to_text(&self.html);
+    /// Formatted text is made harmless, and read out as plain text for those who prefer it. What is formatted beyond all measure is left
+    /// as plain text alone.
+    pub fn clean(&mut self) -> Result<(), Excess> {
+        if self.html.is_empty() {
+            return Ok(());
         }
+        let written = html::written(&self.html);
+        self.body = html::to_text(written.as_ref().unwrap_or(&self.html));
+        self.html = String::new();
+        self.html = written?;
+        Ok(())
     }
 
     /// Whether it is only to be kept.
@@ -301,7 +306,7 @@ mod tests {
                 && part_header("b", "a/b", "Résumé.pdf").contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.pdf")
         );
         let mut formatted = Letter { html: "<p>Hé <b>you</b></p><script>x</script>".into(), ..Letter::default() };
-        formatted.clean();
+        formatted.clean().unwrap();
         let text = header(&formatted, &from, &Default::default(), "b", true);
         assert!(
             text.contains("boundary=\"b\"\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=\"b-text\"") && text.ends_with("--b-text--\r\n"),

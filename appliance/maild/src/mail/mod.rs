@@ -1,15 +1,20 @@
 //! Messages as people read them: their parts, their text, their words for searching.
 
 pub mod calendar;
+pub mod entity;
 pub mod extract;
 pub mod html;
 pub mod index;
 pub mod letter;
+pub mod marks;
+pub mod markup;
 pub mod names;
 pub mod preferences;
 pub mod query;
+pub mod readers;
 pub mod reading;
 pub mod structure;
+pub mod tidy;
 pub mod transfer;
 pub mod vcard;
 pub mod winmail;

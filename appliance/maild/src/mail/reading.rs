@@ -1,34 +1,76 @@
-//! A stored message opened for reading: its structure, its text, what lists and searches need of it. Blocks.
+//! A stored message opened for reading: its structure, its text, what lists and searches need of it. Blocks, within a budget.
 
-use pillarbox_store::{Card, Content, Result, Store};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 
+use pillarbox_store::{Card, Content, Store};
+
+use super::calendar;
 use super::extract::Extractor;
 use super::html;
+use super::readers::{Budget, Unread};
 use super::structure::{Part, Person, Structure, Walker};
 use super::winmail::{self, Winmail};
 use super::words::Terms;
-use crate::outbound::Source;
 
 /// Octets of a body that are shown, and that are searched in.
 pub const SHOWN: usize = 1 << 20;
 const SEARCHED: usize = 128 * 1024;
+/// Octets of a message that a list looks at before the index has read it.
+const GLANCED: usize = 64 * 1024;
+/// Octets that are read at a time.
+const PIECE: usize = 64 * 1024;
 /// Characters of a list's preview.
 const PREVIEW: usize = 140;
 
+type Result<T> = std::result::Result<T, Unread>;
+
+/// A message in pieces, until no more of it is wanted.
+fn pieces(store: &Store, content: &Content, budget: &Budget, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<()> {
+    let mut skip = content.delivery_octets();
+    let mut give = |piece: &[u8]| {
+        let skipped = skip.min(piece.len());
+        skip -= skipped;
+        take(&piece[skipped..])
+    };
+    budget.check()?;
+    let Some(mut file) = store.open_blob(content)? else {
+        let mut octets = Vec::new();
+        store.read(|r| r.read_inline(content, &mut octets))?;
+        for piece in octets.chunks(PIECE) {
+            budget.check()?;
+            if give(piece).is_break() {
+                break;
+            }
+        }
+        return Ok(());
+    };
+    let mut piece = vec![0; PIECE];
+    loop {
+        budget.check()?;
+        let count = file.read(&mut piece)?;
+        if count == 0 || give(&piece[..count]).is_break() {
+            return Ok(());
+        }
+    }
+}
+
 /// Takes a message apart. Reads all of it, in pieces.
-pub fn structure(store: &Store, content: &Content) -> Result<Structure> {
+pub fn structure(store: &Store, content: &Content, budget: &Budget) -> Result<Structure> {
     let mut walker = Walker::new();
-    Source::blocking(store, content, false, &mut |piece| walker.push(piece))?;
+    pieces(store, content, budget, &mut |piece| {
+        walker.push(piece);
+        ControlFlow::Continue(())
+    })?;
     Ok(walker.finish())
 }
 
 /// The decoded octets of a part, at most `limit`.
-pub fn octets(store: &Store, content: &Content, part: &Part, limit: usize) -> Result<Vec<u8>> {
+pub fn octets(store: &Store, content: &Content, part: &Part, limit: usize, budget: &Budget) -> Result<Vec<u8>> {
     let (mut extractor, mut out) = (Extractor::new(part), Vec::new());
-    Source::blocking(store, content, false, &mut |piece| {
-        if out.len() < limit {
-            extractor.push(piece, &mut out);
-        }
+    pieces(store, content, budget, &mut |piece| {
+        extractor.push(piece, &mut out);
+        if out.len() >= limit || extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     extractor.finish(&mut out);
     out.truncate(limit);
@@ -36,12 +78,13 @@ pub fn octets(store: &Store, content: &Content, part: &Part, limit: usize) -> Re
 }
 
 /// What is wrapped in a `winmail.dat`.
-pub fn winmail(store: &Store, content: &Content, part: &Part) -> Result<Winmail> {
+pub fn winmail(store: &Store, content: &Content, part: &Part, budget: &Budget) -> Result<Winmail> {
     let (mut extractor, mut walker, mut out) = (Extractor::new(part), winmail::Walker::default(), Vec::new());
-    Source::blocking(store, content, false, &mut |piece| {
+    pieces(store, content, budget, &mut |piece| {
         extractor.push(piece, &mut out);
         walker.push(&out);
         out.clear();
+        if extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     extractor.finish(&mut out);
     walker.push(&out);
@@ -49,8 +92,8 @@ pub fn winmail(store: &Store, content: &Content, part: &Part) -> Result<Winmail>
 }
 
 /// A text part as text, in whatever charset it came (RFC 2046 §4.1.2; old mail names none).
-pub fn text(store: &Store, content: &Content, part: &Part, limit: usize) -> Result<String> {
-    Ok(decode(&octets(store, content, part, limit)?, &part.charset))
+pub fn text(store: &Store, content: &Content, part: &Part, limit: usize, budget: &Budget) -> Result<String> {
+    Ok(decode(&octets(store, content, part, limit, budget)?, &part.charset))
 }
 
 fn decode(octets: &[u8], charset: &str) -> String {
@@ -63,15 +106,23 @@ fn decode(octets: &[u8], charset: &str) -> String {
 }
 
 /// The text of a message for people who read no HTML, and for searching.
-pub fn plain(store: &Store, content: &Content, structure: &Structure, limit: usize) -> Result<String> {
-    match structure.bodies() {
-        (Some(at), _) => {
-            let part = &structure.parts[at];
-            let text = text(store, content, part, limit)?;
-            Ok(if part.is_flowed { unflow(&text) } else { text.replace("\r\n", "\n") })
-        }
-        (None, Some(at)) => Ok(html::to_text(&text(store, content, &structure.parts[at], limit)?)),
-        (None, None) => Ok(String::new()),
+pub fn plain(store: &Store, content: &Content, structure: &Structure, limit: usize, budget: &Budget) -> Result<String> {
+    let Some(part) = readable(structure) else { return Ok(String::new()) };
+    Ok(as_plain(part, &octets(store, content, part, limit, budget)?))
+}
+
+/// The part that is read as text.
+fn readable(structure: &Structure) -> Option<&Part> {
+    let (text, html) = structure.bodies();
+    text.or(html).map(|at| &structure.parts[at])
+}
+
+fn as_plain(part: &Part, octets: &[u8]) -> String {
+    let text = decode(octets, &part.charset);
+    match part.kind.as_str() {
+        "text/html" => html::to_text(&text),
+        _ if part.is_flowed => unflow(&text),
+        _ => text.replace("\r\n", "\n"),
     }
 }
 
@@ -110,16 +161,54 @@ pub struct Summary {
 }
 
 /// Sums a message up.
-pub fn summary(store: &Store, content: &Content) -> Result<Summary> {
-    let structure = structure(store, content)?;
-    let body = plain(store, content, &structure, SEARCHED)?;
-    let (card, terms) = summarise(&structure, &body);
-    Ok(Summary { card, terms, recipients: [structure.to, structure.cc, structure.bcc].concat() })
+pub fn summary(store: &Store, content: &Content, budget: &Budget) -> Result<Summary> {
+    let structure = structure(store, content, budget)?;
+    let body = plain(store, content, &structure, SEARCHED, budget)?;
+    Ok(sum_up(structure, &body))
+}
+
+/// Sums up what the beginning of a message says: for lists, which must not take longer the larger messages are.
+pub fn glance(store: &Store, content: &Content, budget: &Budget) -> Result<Summary> {
+    let mut beginning = Vec::new();
+    pieces(store, content, budget, &mut |piece| {
+        beginning.extend_from_slice(&piece[..piece.len().min(GLANCED - beginning.len())]);
+        if beginning.len() < GLANCED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let mut walker = Walker::new();
+    walker.push(&beginning);
+    let structure = walker.finish();
+    let mut octets = Vec::new();
+    let body = readable(&structure).map_or_else(String::new, |part| {
+        let mut extractor = Extractor::new(part);
+        extractor.push(&beginning, &mut octets);
+        as_plain(part, &octets)
+    });
+    Ok(sum_up(structure, &body))
+}
+
+fn sum_up(structure: Structure, body: &str) -> Summary {
+    let (card, terms) = summarise(&structure, body);
+    Summary { card, terms, recipients: [structure.to, structure.cc, structure.bcc].concat() }
+}
+
+/// Reads a message as the index and its page would, and keeps nothing: it did no harm if this comes back.
+pub fn probe(store: &Store, content: &Content, budget: &Budget) -> Result<()> {
+    let structure = structure(store, content, budget)?;
+    plain(store, content, &structure, SHOWN, budget)?;
+    for part in &structure.parts {
+        match part.kind.as_str() {
+            "text/html" => drop(html::clean(&text(store, content, part, SHOWN, budget)?, &HashMap::new(), html::Remote::Blocked)),
+            "text/calendar" => drop(calendar::event(&text(store, content, part, calendar::OCTETS, budget)?)),
+            _ if winmail::is_wrapping(part) => drop(winmail(store, content, part, budget)?),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn summarise(structure: &Structure, body: &str) -> (Card, Vec<String>) {
     let first = structure.from.first().cloned().unwrap_or_default();
-    let to = structure.to.first().map(|person| if person.name.is_empty() { person.address.clone() } else { person.name.clone() });
+    let to = structure.to.first().map(Person::short);
     let attachments = structure.attachments().iter().filter(|(_, part)| part.content_id.is_empty() || part.within != "related").count();
     let said = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('>'));
     let preview: String = said.flat_map(|line| line.chars().chain([' '])).take(PREVIEW).collect();

@@ -52,6 +52,22 @@ impl std::fmt::Display for Person {
     }
 }
 
+impl Person {
+    /// As lists show it: the name alone, unless it could be taken for an address: then the real one stands beside it.
+    pub fn short(&self) -> String {
+        match (self.name.is_empty(), reads_as_address(&self.name)) {
+            (true, _) => self.address.clone(),
+            (false, true) => self.to_string(),
+            (false, false) => self.name.clone(),
+        }
+    }
+}
+
+/// Whether a name holds what people read as the sign of an address, also in its wide and small forms.
+pub fn reads_as_address(name: &str) -> bool {
+    name.contains(['@', '\u{ff20}', '\u{fe6b}'])
+}
+
 /// A message taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Structure {

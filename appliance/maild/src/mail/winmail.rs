@@ -1,6 +1,8 @@
 //! `winmail.dat`: what old Outlooks wrap files and text in (MS-OXTNEF, "Transport Neutral Encapsulation Format"). Read in
 //! one pass, in bounded memory: files are told by where they lie, small attributes alone are kept.
 
+use super::structure::Part;
+
 /// Files that are told.
 const FILES: usize = 200;
 /// Octets of an attribute that is read as a whole.
@@ -18,6 +20,11 @@ const CODE_PAGE: u16 = 0x9007;
 const LONG_FILE_NAME: u16 = 0x3707;
 const TEXT: u16 = 0x1000;
 const HTML: u16 = 0x1013;
+
+/// Whether a part is such a wrapping.
+pub fn is_wrapping(part: &Part) -> bool {
+    part.kind == "application/ms-tnef" || part.file_name.eq_ignore_ascii_case("winmail.dat")
+}
 
 /// A file within.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,12 +4,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pillarbox_proto::address::Address;
 use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Timed};
 
 use super::submit::{self, Sender};
 use crate::context::{Context, fresh_code, off_thread};
+use crate::mail::readers::Budget;
 use crate::mail::reading;
 use crate::mail::structure::Structure;
 use crate::msa::Refusal;
@@ -17,6 +19,8 @@ use crate::outbound::Source;
 
 /// Letters sent in one look.
 const LETTERS: usize = 20;
+/// How long a letter may be read for its recipients.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends what is due at `now`, in seconds since 1970. Housekeeping calls this every second.
 pub async fn run(context: &Arc<Context>, now: u64) {
@@ -46,7 +50,8 @@ async fn send(context: &Arc<Context>, account: AccountId, message: MessageId, ti
     let Some((content, found)) = read.await? else { return context.store.change(forget).done().await.map(drop) };
     let store = context.store.clone();
     let own = content.clone();
-    let structure = off_thread(move || reading::structure(&store, &own)).await?;
+    let budget = Budget::of(PATIENCE);
+    let structure = off_thread(move || reading::structure(&store, &own, &budget).map_err(|why| Error::Invalid { why: why.to_string() })).await?;
     let what = match submit_letter(context, account, &found.address, &structure, &content).await {
         Ok(()) => MailWhat::Delete { code: fresh_code() },
         Err(Refusal::Said(reply)) => {

@@ -86,14 +86,18 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
     let own = context.clone();
     let read = context.read(move |r| {
         let rows = hours::known(&own, r, hour.saturating_sub(DAYS * 24))?;
-        Ok((r.queue_counts()?, r.ledger_recent(RECENT)?, r.routes()?, r.accounts()?.len(), r.domains()?, rows))
+        let mut skipped = 0;
+        for id in own.readers.marks.skipped() {
+            skipped += u64::from(r.content(id)?.is_some());
+        }
+        Ok((skipped, r.queue_counts()?, r.ledger_recent(RECENT)?, r.routes()?, r.accounts()?.len(), r.domains()?, rows))
     });
-    let ((all, scheduled), ledger, routes, people, domains, rows) = match read.await {
+    let (skipped, (all, scheduled), ledger, routes, people, domains, rows) = match read.await {
         Ok(read) => read,
         Err(error) => return trouble(&visit, &error),
     };
     let t = visit.texts;
-    let attention = attention(&context, t, &routes, all.saturating_sub(scheduled), now);
+    let attention = attention(&context, t, &routes, skipped, all.saturating_sub(scheduled), now);
     let last =
         |wanted: &[Fate]| ledger.iter().find(|(_, r)| wanted.contains(&r.fate)).map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now));
     let tile = |label: &str, value: String, note: String| Tile { label: t.get(label).into_owned(), value, note };
@@ -122,7 +126,7 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
 }
 
 /// What needs the owner, the worst first.
-fn attention(context: &Context, t: Texts, routes: &[(String, pillarbox_store::Route)], held: u64, now: u64) -> Vec<Item> {
+fn attention(context: &Context, t: Texts, routes: &[(String, pillarbox_store::Route)], skipped: u64, held: u64, now: u64) -> Vec<Item> {
     let mut attention = Vec::new();
     let mut item = |text: String, to, action: &str| attention.push(Item { text, to, action: t.get(action).into_owned() });
     for trouble in condition::look(context) {
@@ -134,6 +138,9 @@ fn attention(context: &Context, t: Texts, routes: &[(String, pillarbox_store::Ro
             Trouble::Clock => item(t.get("home-clock").into_owned(), "/home", "home-again"),
             Trouble::UpdateNotKept => item(t.get("home-not-kept").into_owned(), "/system", "home-see-system"),
         }
+    }
+    if skipped > 0 {
+        item(t.count("home-skipped", skipped).into_owned(), "/log", "home-see-log");
     }
     for (_, route) in routes.iter().filter(|(_, r)| !r.fault.is_empty()) {
         item(t.with("home-provider", "host", &route.host).into_owned(), "/line", "home-see-line");

@@ -40,7 +40,7 @@ async fn mail_is_read_safely_and_moved_and_found() {
             assert_eq!(get(&format!("/mail/1?q={}", encoded(q))).await.body.contains("Grüße"), is_found, "{q}");
         }
         let store = world.context.store.clone();
-        tokio::task::block_in_place(|| crate::mail::index::rebuild(&store).unwrap());
+        tokio::task::block_in_place(|| crate::mail::index::rebuild(&store, &world.context.settings().config.data).unwrap());
     }
     // To the trash, back, and for good.
     let moved = post(&world, "/mail/act", &bob, "id=1.1&order=delete&back=/mail/1").await.location;
@@ -196,7 +196,7 @@ async fn who_was_written_to_is_a_contact_and_contacts_come_and_go_as_cards() {
     // The index meets the letter in the folder of sent mail, too; it counts once.
     crate::web::later::run(&world.context, clock::now() + 61).await;
     let store = world.context.store.clone();
-    tokio::task::block_in_place(|| crate::mail::index::rebuild(&store).unwrap());
+    tokio::task::block_in_place(|| crate::mail::index::rebuild(&store, &world.context.settings().config.data).unwrap());
     let bobs = store.read(|r| r.contacts(r.account(BOB)?.unwrap().0)).unwrap();
     assert_eq!(bobs.iter().map(|(address, contact)| (address.as_str(), contact.written)).collect::<Vec<_>>(), [("zoe@a.test", 1)]);
     // Edited, moved to another address, searched, removed.
@@ -422,4 +422,95 @@ async fn what_was_searched_for_is_marked_and_programs_that_fetched_are_named() {
     let owner = cookie(&world, Role::Owner).await;
     assert_eq!(report.status, StatusCode::NO_CONTENT);
     assert!(ask(&world, request(Method::GET, "/metrics", &owner, "")).await.body.contains("pillarbox_policy_reports 1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_all_tags_is_shown_as_text_and_says_why() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await;
+    let hostile = [
+        format!("{}the words", "<div>".repeat(60_000)),
+        format!("{}the words", (0..20_000).map(|n| format!("<font color={n}><p>")).collect::<String>()),
+        format!("{}the words", "<hr>".repeat(60_000)),
+    ];
+    for (at, html) in hostile.iter().enumerate() {
+        let message = format!("Subject: much\r\nContent-Type: text/html\r\n\r\n{html}\r\n");
+        tokio::task::block_in_place(|| deliver(&world, BOB, &message));
+        let page = get(&format!("/mail/1/{}", at + 2)).await;
+        assert!(page.status == StatusCode::OK && page.body.contains("formatted so heavily") && page.body.contains("the words"), "{}", page.body);
+        assert!(!page.body.contains("<iframe"));
+        assert_eq!(get(&format!("/mail/1/{}/html", at + 2)).await.status, StatusCode::NOT_FOUND);
+        // It can be answered all the same.
+        assert!(get(&format!("/compose?answers=1.{}&how=reply", at + 2)).await.body.contains("the words"));
+    }
+    let list = get("/mail/1").await;
+    assert!(list.body.matches("much").count() >= hostile.len(), "{}", list.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_formatted_beyond_all_measure_comes_back_as_plain_text() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let token = token_in(&ask(&world, request(Method::GET, "/compose", &bob, "")).await.body);
+    let html = format!("{}my words", "<div>".repeat(60_000));
+    for order in ["send", "draft"] {
+        let fields = [("token", token.as_str()), ("to", "ann@box.test"), ("subject", "s"), ("html", html.as_str()), ("order", order)];
+        let answer = ask(&world, multipart("/compose", &bob, &fields, &[])).await;
+        assert!(answer.status == StatusCode::BAD_REQUEST && answer.body.contains("formatted too heavily") && answer.body.contains("my words"));
+        assert!(!answer.body.contains("div&"), "the formatting is gone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_stopped_the_box_is_never_opened_again_and_its_source_can_be_had() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let owner = cookie(&world, Role::Owner).await;
+    let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await;
+    let store = world.context.store.clone();
+    let account = store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let message = store.read(|r| r.entry(account, pillarbox_store::FolderId::INBOX, 1)).unwrap().unwrap().message;
+    assert!(!ask(&world, request(Method::GET, "/home", &owner, "")).await.body.contains("stopped the box"));
+    world.context.readers.marks.skip(message);
+    let list = get("/mail/1").await.body;
+    assert!(list.contains("(not opened)") && !list.contains("Grüße"), "{list}");
+    let page = get("/mail/1/1").await;
+    assert!(page.status == StatusCode::OK && page.body.contains("stopped once while it read this message") && page.body.contains("/mail/1/1/raw"));
+    assert!(get("/mail/1/1/raw").await.body.contains("Subject:"));
+    for path in ["/mail/1/1/html", "/mail/1/1/part/1", "/mail/1/1/files", "/compose?answers=1.1&how=reply"] {
+        assert_eq!(get(path).await.status, StatusCode::CONFLICT, "{path}");
+    }
+    assert!(!get("/mail/1?q=grusse").await.body.contains("Grüße"));
+    assert!(ask(&world, request(Method::GET, "/home", &owner, "")).await.body.contains("One message stopped the box"));
+    // It can be deleted for good, and then there is nothing to tell.
+    post(&world, "/mail/act", &bob, "id=1.1&order=delete").await;
+    post(&world, "/mail/act", &bob, "id=4.1&order=delete").await;
+    let home = ask(&world, request(Method::GET, "/home", &owner, "")).await.body;
+    assert!(!home.contains("stopped the box") && get("/mail/4").await.body.contains("Nothing here."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_along_counts_against_the_size_of_a_letter() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let mut config = world.context.settings().config.clone();
+    config.limits.message_octets = 20_000;
+    world.context.reload(config);
+    let large = format!("Subject: large\r\nContent-Type: application/pdf; name=a.pdf\r\n\r\n{}", "words words\r\n".repeat(400));
+    tokio::task::block_in_place(|| deliver(&world, BOB, &large));
+    post(&world, "/mail/settings", &bob, "undo=0&conversations=1").await;
+    let token = token_in(&ask(&world, request(Method::GET, "/compose", &bob, "")).await.body);
+    for carried in ["1.2.message", "1.2.0"] {
+        for order in ["send", "draft"] {
+            let base = [("token", token.as_str()), ("to", "ann@box.test"), ("subject", "s"), ("body", "b"), ("order", order)];
+            let with = |count: usize| [&base[..], &vec![("carry", carried); count]].concat();
+            let one = ask(&world, multipart("/compose", &bob, &with(1), &[])).await;
+            assert!(one.status.is_redirection(), "{order} {carried}: {}", one.body);
+            for count in [5, 100, 5000] {
+                let many = ask(&world, multipart("/compose", &bob, &with(count), &[])).await;
+                assert!(many.status == StatusCode::BAD_REQUEST && many.body.contains("too large"), "{order} {carried} {count}: {}", many.body);
+            }
+        }
+    }
 }

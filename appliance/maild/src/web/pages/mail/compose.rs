@@ -10,12 +10,13 @@ use pillarbox_store::{AccountId, AddressTarget, Change, FolderId, Store};
 use serde::Deserialize;
 
 use super::act::parse_id;
-use super::{failed, frame, open, size};
+use super::{failed, frame, open, size, unread};
 use crate::clock;
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 use crate::mail::html;
 use crate::mail::letter::{self, Letter, Phrases};
 use crate::mail::names::file_name;
+use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, SHOWN};
 use crate::mail::structure::{Part, Person as Correspondent, Structure};
 use crate::web::pages::{Frame, page};
@@ -70,18 +71,18 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             Err(error) => return failed(&visit, &error),
         };
         let store = visit.context.store.clone();
-        let read = off_thread(move || {
-            let mut structure = reading::structure(&store, &content)?;
+        let read = visit.context.readers.message(content.message, move |budget| {
+            let mut structure = reading::structure(&store, &content, budget)?;
             if structure.date == 0 {
                 structure.date = entry.saved_at;
             }
-            let text = reading::plain(&store, &content, &structure, SHOWN)?;
-            let formatted = if goes_on { formatted(&store, &content, &structure)? } else { String::new() };
+            let text = reading::plain(&store, &content, &structure, SHOWN, budget)?;
+            let formatted = if goes_on { formatted(&store, &content, &structure, budget)? } else { String::new() };
             Ok((structure, text, formatted))
         });
         let (structure, text, formatted) = match read.await {
             Ok(read) => read,
-            Err(error) => return failed(&visit, &error),
+            Err(why) => return unread(&visit, &why),
         };
         match asked.how.as_str() {
             "forward" | "draft" | "again" => carried = files(&structure, &asked.answers),
@@ -121,10 +122,10 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
     answer_page(&visit, &visitor, StatusCode::OK, frame(&visit, "compose-title"), letter, carried, false).await
 }
 
-/// The formatted text of a letter that was begun here.
-fn formatted(store: &Store, content: &pillarbox_store::Content, structure: &Structure) -> Result<String, pillarbox_store::Error> {
+/// The formatted text of a letter that was begun here; empty where there is none, or more than is shown.
+fn formatted(store: &Store, content: &pillarbox_store::Content, structure: &Structure, budget: &Budget) -> Result<String, Unread> {
     match structure.bodies().1 {
-        Some(at) => Ok(html::written(&reading::text(store, content, &structure.parts[at], SHOWN)?)),
+        Some(at) => Ok(html::written(&reading::text(store, content, &structure.parts[at], SHOWN, budget)?).unwrap_or_default()),
         None => Ok(String::new()),
     }
 }

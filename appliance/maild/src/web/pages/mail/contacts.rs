@@ -1,5 +1,7 @@
 //! People somebody writes to: collected from what was sent, edited here, taken in and out as vCards.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::Form;
 use axum::extract::multipart::Multipart;
@@ -10,7 +12,7 @@ use pillarbox_proto::address::Address;
 use pillarbox_store::{Change, Contact, Error};
 use serde::Deserialize;
 
-use super::{failed, frame};
+use super::{failed, frame, unread};
 use crate::mail::{vcard, words};
 use crate::web::pages::{Frame, is_own, page};
 use crate::web::session::{Person, Visit, Visitor};
@@ -158,14 +160,18 @@ pub async fn import(Person(visit, visitor): Person, request: Request) -> Respons
         return super::super::stale(&visit);
     }
     let account = visitor.account;
-    let known = match visit.context.read(move |r| r.contacts(account)).await {
-        Ok(known) => known,
+    let known: HashMap<String, Contact> = match visit.context.read(move |r| r.contacts(account)).await {
+        Ok(known) => known.into_iter().collect(),
         Err(error) => return failed(&visit, &error),
     };
-    let (found, skipped) = vcard::parse(&text);
+    let parsed = visit.context.readers.run(move |_| Ok(vcard::parse(&text))).await;
+    let (found, skipped) = match parsed {
+        Ok(parsed) => parsed,
+        Err(why) => return unread(&visit, &why),
+    };
     let count = found.len();
     let merged = found.into_iter().map(|(address, new)| {
-        let old = known.iter().find(|(name, _)| *name == address).map(|(_, contact)| contact.clone()).unwrap_or_default();
+        let old = known.get(&address).cloned().unwrap_or_default();
         let pick = |new: String, old: &str| if new.is_empty() { old.to_string() } else { new };
         let contact = Contact { name: pick(new.name, &old.name), note: pick(new.note, &old.note), is_kept: true, ..old };
         (address, Some(contact))

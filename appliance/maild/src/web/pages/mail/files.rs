@@ -13,8 +13,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use zip::write::SimpleFileOptions;
 
-use super::{failed, missing, open};
-use crate::context::off_thread;
+use super::{failed, missing, open, unread};
 use crate::mail::extract::Extractor;
 use crate::mail::names::{disposition, distinct};
 use crate::mail::reading;
@@ -45,7 +44,8 @@ pub async fn taken_apart(visit: &Visit, visitor: &Visitor, folder: u32, uid: u32
         Err(error) => return Err(failed(visit, &error)),
     };
     let (store, own) = (visit.context.store.clone(), content.clone());
-    let structure = off_thread(move || reading::structure(&store, &own)).await.map_err(|error| failed(visit, &error))?;
+    let read = visit.context.readers.message(content.message, move |budget| reading::structure(&store, &own, budget)).await;
+    let structure = read.map_err(|why| unread(visit, &why))?;
     Ok((content, structure))
 }
 
@@ -71,9 +71,10 @@ pub async fn inside(Person(visit, visitor): Person, Path((folder, uid, number, a
     };
     let Some(part) = structure.parts.into_iter().nth(number) else { return missing(&visit) };
     let (store, own, wrapping) = (visit.context.store.clone(), content.clone(), part.clone());
-    let found = match off_thread(move || reading::winmail(&store, &own, &wrapping)).await {
+    let read = visit.context.readers.message(content.message, move |budget| reading::winmail(&store, &own, &wrapping, budget));
+    let found = match read.await {
         Ok(winmail) => winmail.files.into_iter().nth(at),
-        Err(error) => return failed(&visit, &error),
+        Err(why) => return unread(&visit, &why),
     };
     let Some(found) = found else { return missing(&visit) };
     let name = if found.name.is_empty() { format!("file-{at}") } else { found.name };

@@ -1,5 +1,6 @@
 //! The list of a folder, or of what a search found.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,17 @@ use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{AccountId, Card, Entry, Error, Flags, FolderId, Found};
+use pillarbox_store::{AccountId, Card, Entry, Error, Flags, FolderId, Found, MessageId};
 use serde::Deserialize;
 
 use super::{Folder, failed, folder_name, frame, missing, shown, size};
 use crate::clock;
-use crate::context::{Context, off_thread};
-use crate::mail::index::{self, FRESH};
+use crate::context::Context;
+use crate::mail::index::FRESH;
 use crate::mail::query;
+use crate::mail::readers::Unread;
+use crate::mail::reading::{self, Summary};
+use crate::mail::structure::Person as Correspondent;
 use crate::mail::words::marked;
 use crate::web::pages::{Frame, page};
 use crate::web::session::Person;
@@ -103,14 +107,14 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
     let words = query.words.clone();
     let t = visit.texts;
     let found = match query.is_empty() {
-        true => listed(&visit.context, account, folder, before).await,
+        true => listed(&visit.context, t, account, folder, before).await,
         false => {
             let wanted = query.folder.as_ref().and_then(|wanted| {
                 let is_named =
                     |(id, known, _): &&(FolderId, String, _)| folder_name(t, *id, known).to_lowercase() == *wanted || known.to_lowercase() == *wanted;
                 folders.iter().find(is_named).map(|(id, ..)| *id)
             });
-            searched(&visit.context, account, query, wanted).await
+            searched(&visit.context, t, account, query, wanted).await
         }
     };
     let mut found = match found {
@@ -149,58 +153,80 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
 
 type Rows = Vec<(Found, Card)>;
 
-async fn listed(context: &Arc<Context>, account: AccountId, folder: FolderId, before: u32) -> Result<Rows, Error> {
-    let store = context.store.clone();
-    off_thread(move || {
-        let found = store.read(|r| {
-            let entries = r.entries_before(account, folder, before, ROWS + 1)?;
-            entries.into_iter().map(|(uid, entry)| Ok((Found { folder, uid, entry }, r.card(entry.message)?))).collect::<Result<Vec<_>, Error>>()
-        })?;
-        with_cards(&store, found)
-    })
-    .await
+async fn listed(context: &Arc<Context>, t: Texts, account: AccountId, folder: FolderId, before: u32) -> Result<Rows, Error> {
+    let found = context.read(move |r| {
+        let entries = r.entries_before(account, folder, before, ROWS + 1)?;
+        entries.into_iter().map(|(uid, entry)| Ok((Found { folder, uid, entry }, r.card(entry.message)?))).collect::<Result<Vec<_>, Error>>()
+    });
+    Ok(with_cards(context, t, found.await?).await)
 }
 
-/// Cards of messages that are not in the index yet are read from the messages.
-fn with_cards(store: &pillarbox_store::Store, found: Vec<(Found, Option<Card>)>) -> Result<Rows, Error> {
+/// Cards of messages that are not in the index yet are made from the beginnings of the messages. A list is shown in any case: what could
+/// not be read now has an empty card.
+async fn with_cards(context: &Arc<Context>, t: Texts, found: Vec<(Found, Option<Card>)>) -> Rows {
+    let fresh = found.iter().filter(|(_, card)| card.is_none()).map(|(one, _)| one.entry.message).collect();
+    let mut known: HashMap<MessageId, Card> = glances(context, fresh).await.into_iter().map(|(id, summary)| (id, summary.card)).collect();
+    let marks = &context.readers.marks;
     let card = |(one, card): (Found, Option<Card>)| {
         let card = match card {
             Some(card) => card,
-            None => index::summary(store, one.entry.message)?.map(|summary| summary.card).unwrap_or_default(),
+            None if marks.is_withheld(one.entry.message) => Card { subject: t.get("mail-not-opened").into_owned(), ..Card::default() },
+            None => known.remove(&one.entry.message).unwrap_or_default(),
         };
-        Ok((one, card))
+        (one, card)
     };
     found.into_iter().map(card).collect()
 }
 
-/// What the index finds, and what is too new for it.
-async fn searched(context: &Arc<Context>, account: AccountId, query: query::Query, folder: Option<FolderId>) -> Result<Rows, Error> {
-    let store = context.store.clone();
-    off_thread(move || {
-        let fresh = store.read(|r| r.unindexed(Some(account), FRESH))?;
-        let mut rows: Rows = Vec::new();
-        for one in fresh {
-            for (uid, entry) in one.entries.into_iter().rev().take(FRESH) {
-                let found = Found { folder: one.folder, uid, entry };
-                if query.passes(&found, folder)
-                    && let Some(summary) = index::summary(&store, entry.message)?
-                    && query.matches(&summary.terms)
-                {
-                    rows.push((found, summary.card));
-                }
+/// The beginnings of messages, as far as they can and may be read.
+async fn glances(context: &Arc<Context>, mut ids: Vec<MessageId>) -> HashMap<MessageId, Summary> {
+    ids.retain(|id| !context.readers.marks.is_withheld(*id));
+    if ids.is_empty() {
+        return HashMap::new();
+    }
+    let (store, wanted) = (context.store.clone(), ids.clone());
+    let read = context.readers.messages(ids, move |budget| {
+        let mut found = HashMap::new();
+        for id in wanted {
+            let Some(content) = store.read(|r| r.content(id))? else { continue };
+            match reading::glance(&store, &content, budget) {
+                Ok(summary) => drop(found.insert(id, summary)),
+                Err(Unread::GivenUp) => break,
+                Err(why) => tracing::warn!(%why, message = id.0, "a message can't be read for a list"),
             }
         }
-        let found = store.read(|r| {
-            let found = r.search(account, &query.clauses, ROWS, |found| query.passes(found, folder))?;
-            found.into_iter().map(|one| Ok((one, r.card(one.entry.message)?))).collect::<Result<Vec<_>, Error>>()
-        })?;
-        let known: Vec<(FolderId, u32)> = rows.iter().map(|(one, _)| (one.folder, one.uid)).collect();
-        let found = found.into_iter().filter(|(one, _)| !known.contains(&(one.folder, one.uid))).collect();
-        rows.extend(with_cards(&store, found)?);
-        rows.sort_by_key(|(one, _)| std::cmp::Reverse((one.entry.saved_at, one.uid)));
-        Ok(rows)
+        Ok(found)
+    });
+    read.await.unwrap_or_else(|why| {
+        tracing::warn!(%why, "a list shows messages without what they say");
+        HashMap::new()
     })
-    .await
+}
+
+/// What the index finds, and what is too new for it.
+async fn searched(context: &Arc<Context>, t: Texts, account: AccountId, query: query::Query, folder: Option<FolderId>) -> Result<Rows, Error> {
+    let (asked, query) = (query.clone(), Arc::new(query));
+    let fresh = context.read(move |r| {
+        let all = r.unindexed(Some(account), FRESH)?;
+        let one = |folder: FolderId, (uid, entry): (u32, Entry)| Found { folder, uid, entry };
+        let all = all.into_iter().flat_map(|some| some.entries.into_iter().rev().take(FRESH).map(move |entry| one(some.folder, entry)));
+        Ok(all.filter(|found| asked.passes(found, folder)).take(FRESH).collect::<Vec<_>>())
+    });
+    let fresh = fresh.await?;
+    let mut summaries = glances(context, fresh.iter().map(|one| one.entry.message).collect()).await;
+    let read = |one: Found| summaries.remove(&one.entry.message).filter(|summary| query.matches(&summary.terms)).map(|summary| (one, summary.card));
+    let mut rows: Rows = fresh.into_iter().filter_map(read).collect();
+    let asked = query.clone();
+    let found = context.read(move |r| {
+        let found = r.search(account, &asked.clauses, ROWS, |found| asked.passes(found, folder))?;
+        found.into_iter().map(|one| Ok((one, r.card(one.entry.message)?))).collect::<Result<Vec<_>, Error>>()
+    });
+    let found = found.await?;
+    let known: Vec<(FolderId, u32)> = rows.iter().map(|(one, _)| (one.folder, one.uid)).collect();
+    let found = found.into_iter().filter(|(one, _)| !known.contains(&(one.folder, one.uid))).collect();
+    rows.extend(with_cards(context, t, found).await);
+    rows.sort_by_key(|(one, _)| std::cmp::Reverse((one.entry.saved_at, one.uid)));
+    Ok(rows)
 }
 
 fn rows(t: Texts, found: Rows, shows_recipient: bool, place: impl Fn(FolderId) -> String, words: &[String]) -> Vec<Row> {
@@ -222,7 +248,7 @@ fn rows(t: Texts, found: Rows, shows_recipient: bool, place: impl Fn(FolderId) -
 
 #[allow(clippy::too_many_arguments)] // the columns of a row
 fn row(t: Texts, folder: FolderId, uid: u32, entry: Entry, card: Card, shows_recipient: bool, now: u64, place: String, words: &[String]) -> Row {
-    let from = if card.from_name.is_empty() { card.from } else { card.from_name };
+    let from = Correspondent { name: card.from_name, address: card.from }.short();
     Row {
         id: format!("{}.{uid}", folder.0),
         folder: folder.0,

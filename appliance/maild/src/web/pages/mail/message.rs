@@ -6,20 +6,21 @@ use askama::Template;
 use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, FolderState, MailOrder, MailWhat, Store};
+use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, FolderState, MailOrder, MailWhat, MessageId, Reader, Store};
 use serde::Deserialize;
 
 use super::fate::{self, Story};
 use super::files::PICTURES;
-use super::{Folder, failed, frame, missing, open, shown, size};
+use super::{Folder, failed, frame, missing, open, shown, size, unread};
 use crate::clock;
-use crate::context::off_thread;
 use crate::mail::calendar;
 use crate::mail::html::{self, Remote};
 use crate::mail::names::file_name;
+use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, SHOWN};
 use crate::mail::structure::{Part, Person as Correspondent, Structure};
 use crate::mail::transfer::Encoding;
+use crate::mail::winmail;
 use crate::web::oneclick;
 use crate::web::pages::{Frame, page};
 use crate::web::session::Person;
@@ -28,6 +29,8 @@ use crate::web::text::Texts;
 /// Octets of pictures that an HTML message brings along and shows.
 const PICTURE: usize = 2 << 20;
 const ALL_PICTURES: usize = 8 << 20;
+/// Such pictures that are looked for: each means reading the message once.
+const PICTURE_PARTS: usize = 50;
 /// The frame's own policy: nothing runs, nothing is asked for but what is allowed, and it stands on our pages only.
 const FRAME: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups allow-popups-to-escape-sandbox; \
                      base-uri 'none'; form-action 'none'; frame-ancestors 'self'; report-uri /policy-report";
@@ -44,6 +47,8 @@ struct MessagePage {
     subject: String,
     at: String,
     text: String,
+    /// Why it is not shown as it was written; empty: it is.
+    note: String,
     has_html: bool,
     shows_html: bool,
     blocked: usize,
@@ -100,6 +105,8 @@ struct Read {
     shows_html: bool,
     blocked: usize,
     text: String,
+    /// The text that says why it is not shown as it was written.
+    note: Option<&'static str>,
     files: Vec<File>,
     story: Story,
     folders: Vec<(FolderId, String, FolderState)>,
@@ -120,10 +127,16 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
             return failed(&visit, &error);
         }
     }
-    let (store, t, wants_plain) = (visit.context.store.clone(), visit.texts, !asked.plain.is_empty());
-    let read = match off_thread(move || read(&store, t, account, &content, wants_plain)).await {
+    let (store, t, wants_plain, message) = (visit.context.store.clone(), visit.texts, !asked.plain.is_empty(), content.message);
+    let taken_apart = visit.context.readers.message(message, move |budget| read(&store, t, account, &content, wants_plain, budget)).await;
+    let read = match taken_apart {
+        Ok(read) => Ok(read),
+        Err(Unread::Withheld) => visit.context.read(move |r| withheld(r, t, account, message)).await.map_err(Unread::Store),
+        Err(why) => Err(why),
+    };
+    let read = match read {
         Ok(read) => read,
-        Err(error) => return failed(&visit, &error),
+        Err(why) => return unread(&visit, &why),
     };
     let structure = read.structure;
     let subject = if structure.subject.is_empty() { t.get("mail-no-subject").into_owned() } else { structure.subject.clone() };
@@ -149,6 +162,7 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
         subject,
         structure,
         text: read.text,
+        note: read.note.map(|note| t.get(note).into_owned()).unwrap_or_default(),
         has_html: read.has_html,
         shows_html: read.shows_html,
         blocked: read.blocked,
@@ -164,22 +178,35 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
     page(StatusCode::OK, &shown)
 }
 
-fn read(store: &Store, t: Texts, account: AccountId, content: &Content, wants_plain: bool) -> Result<Read, Error> {
-    let structure = reading::structure(store, content)?;
+/// What is known of a message that must not be read: nothing but how it came.
+fn withheld(r: &Reader, t: Texts, account: AccountId, message: MessageId) -> Result<Read, Error> {
+    let program = t.get("mail-a-program").into_owned();
+    let (story, folders) = (fate::story(r, t, account, message, &program)?, r.folders(account)?);
+    let (structure, text, files) = (Structure::default(), String::new(), Vec::new());
+    Ok(Read { structure, has_html: false, shows_html: false, blocked: 0, text, note: Some("mail-withheld"), files, story, folders, event: None })
+}
+
+fn read(store: &Store, t: Texts, account: AccountId, content: &Content, wants_plain: bool, budget: &Budget) -> Result<Read, Unread> {
+    let structure = reading::structure(store, content, budget)?;
     let (_, html_part) = structure.bodies();
-    let shows_html = html_part.is_some() && !wants_plain;
-    let blocked = match html_part.filter(|_| shows_html) {
-        Some(at) => html::clean(&reading::text(store, content, &structure.parts[at], SHOWN)?, &HashMap::new(), Remote::Blocked).blocked,
-        None => 0,
+    let cleaned = match html_part.filter(|_| !wants_plain) {
+        Some(at) => Some(html::clean(&reading::text(store, content, &structure.parts[at], SHOWN, budget)?, &HashMap::new(), Remote::Blocked)),
+        None => None,
     };
-    let mut text = if shows_html { String::new() } else { reading::plain(store, content, &structure, SHOWN)? };
+    let (blocked, shows_html) = match &cleaned {
+        Some(Ok(clean)) => (clean.blocked, true),
+        _ => (0, false),
+    };
+    let note = matches!(cleaned, Some(Err(_))).then_some("mail-too-much-html");
+    let has_html = html_part.is_some() && note.is_none();
+    let mut text = if shows_html { String::new() } else { reading::plain(store, content, &structure, SHOWN, budget)? };
     let mut files = Vec::new();
     for (number, part) in structure.attachments() {
-        if !is_winmail(part) {
+        if !winmail::is_wrapping(part) {
             files.push(file(t, number, part));
             continue;
         }
-        let winmail = reading::winmail(store, content, part)?;
+        let winmail = reading::winmail(store, content, part, budget)?;
         let within = winmail.files.iter().enumerate().map(|(at, file)| File {
             link: format!("part/{number}/inside/{at}"),
             name: if file.name.is_empty() { t.get("mail-part").into_owned() } else { file_name(&file.name) },
@@ -194,20 +221,15 @@ fn read(store: &Store, t: Texts, account: AccountId, content: &Content, wants_pl
     let program = t.get("mail-a-program").into_owned();
     let (story, folders) = store.read(|r| Ok((fate::story(r, t, account, content.message, &program)?, r.folders(account)?)))?;
     let event = match structure.parts.iter().find(|part| part.kind == "text/calendar") {
-        Some(part) => calendar::event(&reading::text(store, content, part, calendar::OCTETS)?),
+        Some(part) => calendar::event(&reading::text(store, content, part, calendar::OCTETS, budget)?),
         None => None,
     };
-    Ok(Read { has_html: html_part.is_some(), structure, shows_html, blocked, text, files, story, folders, event })
+    Ok(Read { has_html, structure, shows_html, blocked, text, note, files, story, folders, event })
 }
 
 fn card(t: Texts, event: calendar::Event) -> Card {
     let at = |moment: Option<u64>| moment.map_or_else(String::new, |at| t.moment(at, clock::now()));
     Card { starts: at(event.starts), ends: at(event.ends), event }
-}
-
-/// Outlook's own wrapping (MS-OXTNEF).
-fn is_winmail(part: &Part) -> bool {
-    part.kind == "application/ms-tnef" || part.file_name.eq_ignore_ascii_case("winmail.dat")
 }
 
 fn file(t: Texts, number: usize, part: &Part) -> File {
@@ -278,17 +300,18 @@ pub async fn document(Person(visit, visitor): Person, Path((folder, uid)): Path<
     };
     let remote = if asked.pictures.is_empty() { Remote::Blocked } else { Remote::Allowed };
     let store = visit.context.store.clone();
-    let cleaned = off_thread(move || {
-        let structure = reading::structure(&store, &content)?;
+    let cleaned = visit.context.readers.message(content.message, move |budget| {
+        let structure = reading::structure(&store, &content, budget)?;
         let (_, Some(at)) = structure.bodies() else { return Ok(None) };
-        let body = reading::text(&store, &content, &structure.parts[at], SHOWN)?;
-        let pictures = pictures(&store, &content, &structure, &body)?;
-        Ok(Some(html::clean(&body, &pictures, remote).html))
+        let body = reading::text(&store, &content, &structure.parts[at], SHOWN, budget)?;
+        let pictures = pictures(&store, &content, &structure, &body, budget)?;
+        Ok(html::clean(&body, &pictures, remote).ok().map(|clean| clean.html))
     });
     let html = match cleaned.await {
         Ok(Some(html)) => html,
+        // No HTML, or more than is shown: the page around it asks for none then.
         Ok(None) => return missing(&visit),
-        Err(error) => return failed(&visit, &error),
+        Err(why) => return unread(&visit, &why),
     };
     let document = format!(
         "<!doctype html><meta charset=\"utf-8\"><meta name=\"color-scheme\" content=\"light\"><style>body{{margin:12px;font:16px/1.5 system-ui,sans-serif;\
@@ -305,15 +328,15 @@ pub async fn document(Person(visit, visitor): Person, Path((folder, uid)): Path<
 }
 
 /// The pictures that came along and that the body names, as data addresses.
-fn pictures(store: &Store, content: &Content, structure: &Structure, body: &str) -> Result<HashMap<String, String>, Error> {
+fn pictures(store: &Store, content: &Content, structure: &Structure, body: &str, budget: &Budget) -> Result<HashMap<String, String>, Unread> {
     let mut found = HashMap::new();
     let mut left = ALL_PICTURES;
-    for part in structure.parts.iter().filter(|part| !part.content_id.is_empty() && part.kind.starts_with("image/")) {
+    for part in structure.parts.iter().filter(|part| !part.content_id.is_empty() && part.kind.starts_with("image/")).take(PICTURE_PARTS) {
         let is_plain = PICTURES.contains(&part.kind.as_str());
         if !is_plain || !body.contains(&part.content_id) || (part.end - part.start) as usize > PICTURE.min(left) * 3 / 2 {
             continue;
         }
-        let octets = reading::octets(store, content, part, PICTURE)?;
+        let octets = reading::octets(store, content, part, PICTURE, budget)?;
         left = left.saturating_sub(octets.len());
         found.insert(part.content_id.clone(), format!("data:{};base64,{}", part.kind, pillarbox_proto::smtp::encode_base64(&octets)));
     }

@@ -14,6 +14,7 @@ pub mod settings;
 use pillarbox_store::{AccountId, Content, Entry, Error, FolderId, FolderState};
 
 use super::{Frame, trouble};
+use crate::mail::readers::Unread;
 use crate::web::session::{Visit, Visitor};
 use crate::web::text::Texts;
 
@@ -98,6 +99,19 @@ pub fn size(octets: u64) -> String {
 /// Somebody asked for mail that is not there (any more), or not theirs.
 fn missing(visit: &Visit) -> axum::response::Response {
     super::notice(visit, axum::http::StatusCode::NOT_FOUND, "mail-gone-title", "mail-gone")
+}
+
+/// A message that was not read.
+fn unread(visit: &Visit, why: &Unread) -> axum::response::Response {
+    use axum::http::StatusCode;
+    match why {
+        Unread::Withheld => super::notice(visit, StatusCode::CONFLICT, "mail-withheld-title", "mail-withheld"),
+        Unread::Busy | Unread::GivenUp => {
+            tracing::warn!(%why, "a message was not read for a page");
+            super::notice(visit, StatusCode::SERVICE_UNAVAILABLE, "mail-busy-title", "mail-busy")
+        }
+        Unread::Store(error) => trouble(visit, error),
+    }
 }
 
 fn failed(visit: &Visit, error: &Error) -> axum::response::Response {

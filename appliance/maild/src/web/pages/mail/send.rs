@@ -17,10 +17,12 @@ use super::{failed, frame, open, sender};
 use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
 use crate::mail::extract::Extractor;
+use crate::mail::html::Excess;
 use crate::mail::letter::{self, Letter, Lines};
 use crate::mail::preferences::LONGEST_UNDO;
+use crate::mail::readers::Unread;
 use crate::mail::reading;
-use crate::mail::structure::Person as Correspondent;
+use crate::mail::structure::{Person as Correspondent, Structure};
 use crate::msa::{Refusal, Submission};
 use crate::outbound::Source;
 use crate::web::pages::is_own;
@@ -32,27 +34,33 @@ const FIELD: usize = 1 << 20;
 /// How far ahead a letter can be sent, in seconds.
 const LATEST: u64 = 366 * 86_400;
 
+/// Files of other messages, and whole ones, that may go along.
+const CARRIED: usize = 200;
+
 /// Where a finished letter goes.
 enum Sink<'a> {
     Submission(Box<Submission<'a>>),
-    Draft(Spool, u64),
+    Draft(Spool),
 }
 
-impl Sink<'_> {
-    async fn write(&mut self, octets: &[u8], limit: u64) -> Result<(), pillarbox_store::Error> {
-        match self {
+/// A letter that is being written, with what it may still take.
+struct Writing<'a> {
+    sink: Sink<'a>,
+    /// Octets that are left of `limits.message_octets`.
+    left: u64,
+}
+
+impl Writing<'_> {
+    async fn write(&mut self, octets: &[u8]) -> Result<(), pillarbox_store::Error> {
+        let too_large = || pillarbox_store::Error::Invalid { why: "too large".into() };
+        self.left = self.left.checked_sub(octets.len() as u64).ok_or_else(too_large)?;
+        match &mut self.sink {
             Sink::Submission(submission) => {
                 submission.content(octets).await;
                 Ok(())
             }
-            Sink::Draft(spool, count) => {
-                *count += octets.len() as u64;
-                if *count > limit {
-                    return Err(pillarbox_store::Error::Invalid { why: "too large".into() });
-                }
-                // A large one is written to the disk while it comes in.
-                tokio::task::block_in_place(|| spool.append(octets))
-            }
+            // A large one is written to the disk while it comes in.
+            Sink::Draft(spool) => tokio::task::block_in_place(|| spool.append(octets)),
         }
     }
 }
@@ -62,12 +70,20 @@ enum Stop {
     /// The page again, with what was typed and a sentence.
     Say(String),
     AsksForFile,
+    TooFormatted,
+    Unread(Unread),
     Refused(Refusal),
     Store(pillarbox_store::Error),
     /// The form is not ours.
     Stale,
     /// The browser went away in the middle.
     Broken,
+}
+
+impl From<Unread> for Stop {
+    fn from(why: Unread) -> Self {
+        Stop::Unread(why)
+    }
 }
 
 impl From<pillarbox_store::Error> for Stop {
@@ -83,7 +99,11 @@ pub async fn send(Person(visit, visitor): Person, request: Request) -> Response 
     let t = visit.texts;
     let again = async |message: String, asks: bool, mut letter: Letter| {
         // What goes into the page again is as harmless as what goes out.
-        letter.clean();
+        if let Ok((cleaned, _)) = cleaned(&visit, &letter).await {
+            letter = cleaned;
+        } else {
+            letter.html = String::new();
+        }
         let frame = frame(&visit, "compose-title");
         let frame = if message.is_empty() { frame } else { frame.trouble(message) };
         answer_page(&visit, &visitor, StatusCode::BAD_REQUEST, frame, letter, Vec::new(), asks).await
@@ -99,6 +119,10 @@ pub async fn send(Person(visit, visitor): Person, request: Request) -> Response 
         }
         Err(Stop::Say(text)) => again(text, false, letter).await,
         Err(Stop::AsksForFile) => again(String::new(), true, letter).await,
+        Err(Stop::TooFormatted) => again(t.get("compose-too-formatted").into_owned(), false, letter).await,
+        Err(Stop::Unread(Unread::Store(error))) => failed(&visit, &error),
+        Err(Stop::Unread(Unread::Withheld)) => again(t.get("mail-withheld").into_owned(), false, letter).await,
+        Err(Stop::Unread(_)) => again(t.get("mail-busy").into_owned(), false, letter).await,
         Err(Stop::Refused(Refusal::Said(reply))) => again(reply.lines.join(" "), false, letter).await,
         Err(Stop::Refused(Refusal::Trouble(error)) | Stop::Store(error)) => match error {
             pillarbox_store::Error::Full => again(t.get("compose-full").into_owned(), false, letter).await,
@@ -112,9 +136,8 @@ pub async fn send(Person(visit, visitor): Person, request: Request) -> Response 
 
 /// Takes the form in: texts first, then files straight into the message.
 async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &mut Letter) -> Result<String, Stop> {
-    let limit = visit.context.settings().config.limits.message_octets;
     let boundary = format!("pillarbox-{:016x}", getrandom::u64().unwrap_or_default());
-    let mut sink: Option<(Sink, When)> = None;
+    let mut sink: Option<(Writing, When)> = None;
     while let Some(mut field) = form.next_field().await.map_err(|_| Stop::Broken)? {
         let name = field.name().unwrap_or_default().to_string();
         if name == "file" {
@@ -127,8 +150,8 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
             }
             if let Some((sink, _)) = &mut sink {
                 let kind = field.content_type().unwrap_or("application/octet-stream").to_string();
-                sink.write(letter::part_header(&boundary, &kind, &file_name).as_bytes(), limit).await?;
-                attach(sink, &mut field, limit).await?;
+                sink.write(letter::part_header(&boundary, &kind, &file_name).as_bytes()).await?;
+                attach(sink, &mut field).await?;
             }
             continue;
         }
@@ -138,6 +161,9 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
                 return Err(Stop::Say(visit.texts.get("compose-too-large").into_owned()));
             }
             text.extend_from_slice(&piece);
+        }
+        if name == "carry" && letter.carry.len() >= CARRIED {
+            return Err(Stop::Say(visit.texts.get("compose-too-large").into_owned()));
         }
         letter.put(&name, String::from_utf8_lossy(&text).into_owned());
     }
@@ -152,18 +178,19 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
             begin(visit, visitor, letter, &boundary, carries).await?
         }
     };
-    for id in letter.carry.clone() {
-        carry(visit, visitor, &id, &boundary, &mut sink, limit).await?;
+    let mut opened = None;
+    for id in &letter.carry {
+        carry(visit, visitor, id, &boundary, &mut sink, &mut opened).await?;
     }
     if has_files {
-        sink.write(format!("--{boundary}--\r\n").as_bytes(), limit).await?;
+        sink.write(format!("--{boundary}--\r\n").as_bytes()).await?;
     }
-    match sink {
+    match sink.sink {
         Sink::Submission(submission) => {
             submission.end().await.map_err(Stop::Refused)?;
             Ok("/mail/2".into())
         }
-        Sink::Draft(spool, _) => {
+        Sink::Draft(spool) => {
             let (message, uid) = save(visit, visitor, letter, spool).await?;
             let due = match when {
                 When::Now => None,
@@ -183,21 +210,35 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
     }
 }
 
+type Lists = [Result<Vec<Correspondent>, String>; 3];
+
+/// A letter made harmless, and those it is for; both may be megabytes that were typed or pasted.
+async fn cleaned(visit: &Visit, letter: &Letter) -> Result<(Letter, Result<Lists, Excess>), Unread> {
+    let mut letter = letter.clone();
+    let read = visit.context.readers.run(move |_| {
+        let cleaned = letter.clean();
+        let lists = [&letter.to, &letter.cc, &letter.bcc].map(|text| letter::recipients(text));
+        Ok((letter, cleaned.map(|()| lists)))
+    });
+    read.await
+}
+
 /// Checks what was typed and begins the message: header and text.
-async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, boundary: &str, has_files: bool) -> Result<(Sink<'a>, When), Stop> {
+async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, boundary: &str, has_files: bool) -> Result<(Writing<'a>, When), Stop> {
     if !is_own(visitor, &letter.token) {
         return Err(Stop::Stale);
     }
     let (t, limit) = (visit.texts, visit.context.settings().config.limits.message_octets);
-    let parse = |text: &str| letter::recipients(text).map_err(|wrong| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned()));
+    let say = |wrong: String| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned());
     let is_draft = letter.is_draft();
     let when = when(visit, letter)?;
     let goes_later = !matches!(when, When::Now);
-    letter.clean();
-    let lists = match (parse(&letter.to), parse(&letter.cc), parse(&letter.bcc)) {
+    let (harmless, lists) = cleaned(visit, letter).await?;
+    *letter = harmless;
+    let lists = match lists.map_err(|_| Stop::TooFormatted)? {
         // A draft may be unfinished in every way.
-        (to, cc, bcc) if is_draft => [to.unwrap_or_default(), cc.unwrap_or_default(), bcc.unwrap_or_default()],
-        (to, cc, bcc) => [to?, cc?, bcc?],
+        lists if is_draft => lists.map(Result::unwrap_or_default),
+        [to, cc, bcc] => [to.map_err(say)?, cc.map_err(say)?, bcc.map_err(say)?],
     };
     let name = own_name(&visit.context, visitor.account).await?;
     let allowed = senders(&visit.context, &visitor.address).await;
@@ -208,8 +249,8 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
         let unique = getrandom::u64().unwrap_or_default();
         header.insert_str(0, &format!("Message-ID: <{unique:016x}@{}>\r\n", domain_of(&from)));
     }
-    let mut sink = if is_draft {
-        Sink::Draft(visit.context.store.spool(), 0)
+    let sink = if is_draft {
+        Sink::Draft(visit.context.store.spool())
     } else {
         let all = lists.iter().flatten().filter_map(|person| Address::parse(&person.address).ok());
         let mut addresses: Vec<Address> = Vec::new();
@@ -224,12 +265,13 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
         let begun = submit::begin(&visit.context, Sender { from, ..sender(visit, visitor) }, addresses, None).await.map_err(Stop::Refused)?;
         match goes_later {
             // What is wrong with the addresses is said now, not later.
-            true => Sink::Draft(visit.context.store.spool(), 0),
+            true => Sink::Draft(visit.context.store.spool()),
             false => Sink::Submission(Box::new(begun)),
         }
     };
-    sink.write(header.as_bytes(), limit).await?;
-    Ok((sink, when))
+    let mut writing = Writing { sink, left: limit };
+    writing.write(header.as_bytes()).await?;
+    Ok((writing, when))
 }
 
 /// When a letter goes out.
@@ -259,35 +301,49 @@ async fn own_name(context: &Arc<Context>, account: AccountId) -> Result<String, 
     Ok(context.read(move |r| r.account_by_id(account)).await?.map(|account| account.name).unwrap_or_default())
 }
 
-async fn attach(sink: &mut Sink<'_>, field: &mut Field<'_>, limit: u64) -> Result<(), Stop> {
+async fn attach(sink: &mut Writing<'_>, field: &mut Field<'_>) -> Result<(), Stop> {
     let mut lines = Lines::default();
     while let Some(piece) = field.chunk().await.map_err(|_| Stop::Broken)? {
-        sink.write(lines.take(&piece, false).as_bytes(), limit).await?;
+        sink.write(lines.take(&piece, false).as_bytes()).await?;
     }
-    Ok(sink.write(lines.take(&[], true).as_bytes(), limit).await?)
+    Ok(sink.write(lines.take(&[], true).as_bytes()).await?)
 }
 
-/// A file of another message goes along, or that message as a whole.
-async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink: &mut Sink<'_>, limit: u64) -> Result<(), Stop> {
+/// A message whose files go along.
+struct Opened {
+    id: (FolderId, u32),
+    content: Content,
+    structure: Structure,
+}
+
+/// A file of another message goes along, or that message as a whole. `opened` is the one before: it is taken apart once for all
+/// its files.
+async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink: &mut Writing<'_>, opened: &mut Option<Opened>) -> Result<(), Stop> {
     let (message, number) = id.rsplit_once('.').ok_or(Stop::Stale)?;
-    let (folder, uid) = parse_id(message).ok_or(Stop::Stale)?;
-    let Some((_, content)) = open(visit, visitor.account, folder, uid).await? else { return Err(Stop::Stale) };
-    let (store, own) = (visit.context.store.clone(), content.clone());
-    let structure = off_thread(move || reading::structure(&store, &own)).await?;
+    let id = parse_id(message).ok_or(Stop::Stale)?;
+    let Opened { content, structure, .. } = match opened.take_if(|known| known.id == id) {
+        Some(known) => opened.insert(known),
+        None => {
+            let Some((_, content)) = open(visit, visitor.account, id.0, id.1).await? else { return Err(Stop::Stale) };
+            let (store, own) = (visit.context.store.clone(), content.clone());
+            let structure = visit.context.readers.message(content.message, move |budget| reading::structure(&store, &own, budget)).await?;
+            opened.insert(Opened { id, content, structure })
+        }
+    };
     if number == WHOLE {
-        let header = letter::message_header(boundary, &whole_name(&structure));
-        sink.write(header.as_bytes(), limit).await?;
-        copy(visit, &content, Extractor::whole(), None, sink, limit).await?;
-        return Ok(sink.write(b"\r\n", limit).await?);
+        let header = letter::message_header(boundary, &whole_name(structure));
+        sink.write(header.as_bytes()).await?;
+        copy(visit, content, Extractor::whole(), None, sink).await?;
+        return Ok(sink.write(b"\r\n").await?);
     }
     let number: usize = number.parse().map_err(|_| Stop::Stale)?;
-    let part = structure.parts.into_iter().nth(number).ok_or(Stop::Stale)?;
-    sink.write(letter::part_header(boundary, &part.kind, if part.file_name.is_empty() { "file" } else { &part.file_name }).as_bytes(), limit).await?;
-    copy(visit, &content, Extractor::new(&part), Some(Lines::default()), sink, limit).await
+    let part = structure.parts.get(number).ok_or(Stop::Stale)?;
+    sink.write(letter::part_header(boundary, &part.kind, if part.file_name.is_empty() { "file" } else { &part.file_name }).as_bytes()).await?;
+    copy(visit, content, Extractor::new(part), Some(Lines::default()), sink).await
 }
 
 /// Copies what an extractor takes out of a message, as lines of base64 or as it is.
-async fn copy(visit: &Visit, content: &Content, mut extractor: Extractor, mut lines: Option<Lines>, sink: &mut Sink<'_>, limit: u64) -> Result<(), Stop> {
+async fn copy(visit: &Visit, content: &Content, mut extractor: Extractor, mut lines: Option<Lines>, sink: &mut Writing<'_>) -> Result<(), Stop> {
     let mut source = Source::new(&visit.context.store, content, Vec::new(), false);
     let mut is_over = false;
     while !is_over {
@@ -301,8 +357,8 @@ async fn copy(visit: &Visit, content: &Content, mut extractor: Extractor, mut li
             extractor.finish(&mut out);
         }
         match &mut lines {
-            Some(lines) => sink.write(lines.take(&out, is_over).as_bytes(), limit).await?,
-            None => sink.write(&out, limit).await?,
+            Some(lines) => sink.write(lines.take(&out, is_over).as_bytes()).await?,
+            None => sink.write(&out).await?,
         }
     }
     Ok(())
@@ -337,8 +393,9 @@ async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
         changes.push(order(folder, uid, MailWhat::Flag { add: Flags::ANSWERED, remove: Flags::default() }));
     }
     if !letter.is_draft() {
-        let written = [&letter.to, &letter.cc, &letter.bcc].into_iter().filter_map(|text| letter::recipients(text).ok()).flatten();
-        let people = written.map(|person| (person.name, person.address.to_lowercase())).collect();
+        let lists = [letter.to.clone(), letter.cc.clone(), letter.bcc.clone()];
+        let written = visit.context.readers.run(move |_| Ok(lists.iter().filter_map(|text| letter::recipients(text).ok()).flatten().collect::<Vec<_>>()));
+        let people = written.await.unwrap_or_default().into_iter().map(|person| (person.name, person.address.to_lowercase())).collect();
         changes.push(Change::NoteWritten { account, people, at: clock::now() });
     }
     for change in changes {

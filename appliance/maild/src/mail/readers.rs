@@ -1,0 +1,213 @@
+//! Where foreign and typed mail is taken apart: on two threads of its own, so that a letter that takes long keeps neither the
+//! async threads nor mail's own reads waiting. What nobody waits for any more is dropped; what takes too long is given up.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pillarbox_store::{Error, MessageId};
+use tokio::sync::oneshot;
+
+use super::marks::{Kind, Marks};
+
+const THREADS: usize = 2;
+/// Nothing that is read here goes deeper by what a sender wrote.
+const STACK: usize = 1 << 20;
+/// Readings that wait.
+const WAITING: usize = 64;
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why something was not read.
+#[derive(Debug)]
+pub enum Unread {
+    /// Too much is being read already.
+    Busy,
+    /// It took too long, or nobody waits for it any more.
+    GivenUp,
+    /// It stopped the server once, or may have.
+    Withheld,
+    Store(Error),
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Self {
+        Unread::Store(error)
+    }
+}
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unread::Busy => f.write_str("too many messages are being read at the same time"),
+            Unread::GivenUp => f.write_str("reading the message took too long"),
+            Unread::Withheld => f.write_str("the message is not read because it stopped the server, or may have"),
+            Unread::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What a reading may take; asked between its pieces.
+pub struct Budget {
+    is_wanted: Arc<AtomicBool>,
+    until: Instant,
+}
+
+impl Budget {
+    pub fn of(time: Duration) -> Budget {
+        Budget { is_wanted: Arc::new(AtomicBool::new(true)), until: Instant::now() + time }
+    }
+
+    pub fn check(&self) -> Result<(), Unread> {
+        match self.is_wanted.load(Ordering::Relaxed) && Instant::now() < self.until {
+            true => Ok(()),
+            false => Err(Unread::GivenUp),
+        }
+    }
+}
+
+/// Somebody who waits; when they go, so does what they wait for.
+struct Waits(Arc<AtomicBool>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The folder of the marks in a data folder.
+pub fn folder(data: &Path) -> std::path::PathBuf {
+    data.join("reading")
+}
+
+/// The threads and the marks.
+pub struct Readers {
+    queue: SyncSender<Job>,
+    pub marks: Arc<Marks>,
+}
+
+impl Readers {
+    /// Starts the threads; they end with this. `data` is the data folder.
+    pub fn start(data: &Path) -> Readers {
+        let (queue, jobs) = sync_channel(WAITING);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for _ in 0..THREADS {
+            let jobs = jobs.clone();
+            let started = std::thread::Builder::new().name("reading".into()).stack_size(STACK).spawn(move || work(&jobs));
+            if let Err(error) = started {
+                tracing::error!(%error, "a thread that reads mail for the pages can't be started");
+            }
+        }
+        Readers { queue, marks: Arc::new(Marks::open(&folder(data), env!("CARGO_PKG_VERSION"))) }
+    }
+
+    /// Reads a stored message, unless it is one that must not be read.
+    pub async fn message<T: Send + 'static>(&self, id: MessageId, read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static) -> Result<T, Unread> {
+        self.messages(vec![id], read).await
+    }
+
+    /// The same for several; none of them may be withheld.
+    pub async fn messages<T: Send + 'static>(
+        &self,
+        ids: Vec<MessageId>,
+        read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static,
+    ) -> Result<T, Unread> {
+        if ids.iter().any(|id| self.marks.is_withheld(*id)) {
+            return Err(Unread::Withheld);
+        }
+        let marks = self.marks.clone();
+        self.run(move |budget| {
+            let _mark = marks.set(Kind::Page, &ids);
+            read(budget)
+        })
+        .await
+    }
+
+    /// Reads what somebody typed or sent to a page.
+    pub async fn run<T: Send + 'static>(&self, read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static) -> Result<T, Unread> {
+        let (give, take) = oneshot::channel();
+        let is_wanted = Arc::new(AtomicBool::new(true));
+        let _waits = Waits(is_wanted.clone());
+        let job = move || {
+            let budget = Budget { is_wanted, until: Instant::now() + PATIENCE };
+            if budget.check().is_ok() {
+                // Nobody there any more is no failure.
+                let _ = give.send(read(&budget));
+            }
+        };
+        self.queue.try_send(Box::new(job)).map_err(|_| Unread::Busy)?;
+        take.await.unwrap_or(Err(Unread::GivenUp))
+    }
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    loop {
+        // One waits with the lock, the other for it: each job goes to one of them.
+        let job = jobs.lock().unwrap_or_else(|e| e.into_inner()).recv();
+        match job {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_takes_long_holds_up_two_threads_and_no_others_and_ends_when_nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let readers = Arc::new(Readers::start(dir.path()));
+        let (begun, mut begins) = tokio::sync::mpsc::channel(THREADS);
+        let (ended, mut ends) = tokio::sync::mpsc::channel(THREADS);
+        let endless = |begun: tokio::sync::mpsc::Sender<()>, ended: tokio::sync::mpsc::Sender<()>| {
+            move |budget: &Budget| {
+                begun.blocking_send(()).unwrap();
+                while budget.check().is_ok() {
+                    std::thread::yield_now();
+                }
+                ended.blocking_send(()).unwrap();
+                Ok(())
+            }
+        };
+        let mut waiting = Vec::new();
+        for _ in 0..THREADS {
+            let (readers, job) = (readers.clone(), endless(begun.clone(), ended.clone()));
+            waiting.push(tokio::spawn(async move { readers.message(MessageId(1), job).await }));
+            begins.recv().await.unwrap();
+        }
+        // Blocking threads of others are free, and the queue of this one has an end.
+        assert_eq!(tokio::task::spawn_blocking(|| 5).await.unwrap(), 5);
+        let mut queued: Vec<_> = (0..WAITING).map(|_| Box::pin(readers.run(|_| Ok(())))).collect();
+        for one in &mut queued {
+            assert!(futures_poll(one).is_none());
+        }
+        assert!(matches!(readers.run(|_| Ok(())).await, Err(Unread::Busy)));
+        drop(queued);
+        // The browsers go away: the work ends.
+        waiting.iter().for_each(|task| task.abort());
+        for _ in 0..THREADS {
+            ends.recv().await.unwrap();
+        }
+        // What nobody waited for was not begun; and there is room again.
+        let mut answer = readers.run(|_| Ok(7)).await;
+        while matches!(answer, Err(Unread::Busy)) {
+            tokio::task::yield_now().await;
+            answer = readers.run(|_| Ok(7)).await;
+        }
+        assert!(matches!(answer, Ok(7)));
+    }
+
+    /// Polls a future once.
+    fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        match std::pin::Pin::new(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        }
+    }
+}
