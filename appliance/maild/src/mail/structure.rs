@@ -5,8 +5,12 @@ use mail_parser::{Addr, Address, HeaderValue, MessageParser, MimeHeaders};
 
 use super::transfer::Encoding;
 
-/// Octets of a header that are read; the rest of a longer one is passed over.
+/// Octets of the message's header, and of a part's, that are read; the rest of a longer one is passed over.
 const HEADER: usize = 128 * 1024;
+const PART_HEADER: usize = 16 * 1024;
+/// Characters of what is kept of a part's header: a name, an identifier, a kind.
+const NAME: usize = 500;
+const KIND: usize = 80;
 /// Parts that are told apart; whatever comes later belongs to the last one.
 const PARTS: usize = 500;
 /// Multiparts within multiparts.
@@ -139,7 +143,8 @@ impl Walker {
             let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let (now, later) = rest.split_at(end);
             if let Some(header) = &mut self.header {
-                header.extend_from_slice(&now[..now.len().min(HEADER.saturating_sub(header.len()))]);
+                let most = if self.is_first { HEADER } else { PART_HEADER };
+                header.extend_from_slice(&now[..now.len().min(most.saturating_sub(header.len()))]);
             }
             let room = LINE.saturating_sub(self.line.len()).min(now.len());
             self.line.extend_from_slice(&now[..room]);
@@ -204,20 +209,20 @@ impl Walker {
         {
             let boundary = attribute("boundary");
             if !boundary.is_empty() {
-                return self.open.push((boundary.trim_end().as_bytes().to_vec(), subtype.to_string()));
+                return self.open.push((boundary.trim_end().as_bytes().to_vec(), clip(subtype, KIND)));
             }
         }
         let disposition = message.content_disposition().map(|d| d.c_type.to_ascii_lowercase()).unwrap_or_default();
         let file_name = message.attachment_name().unwrap_or_default().to_string();
         let is_attachment = disposition == "attachment" || !kind.starts_with("text/") || !file_name.is_empty() && disposition != "inline";
         self.begin(Part {
-            charset: attribute("charset"),
+            charset: clip(&attribute("charset"), KIND),
             encoding: Encoding::parse(message.content_transfer_encoding().unwrap_or_default()),
-            content_id: message.content_id().unwrap_or_default().trim_matches(['<', '>']).to_string(),
+            content_id: clip(message.content_id().unwrap_or_default().trim_matches(['<', '>']), NAME),
             is_flowed: attribute("format").eq_ignore_ascii_case("flowed"),
             is_attachment,
-            file_name,
-            kind,
+            file_name: clip(&file_name, NAME),
+            kind: clip(&kind, KIND),
             ..Part::default()
         });
     }
@@ -242,6 +247,8 @@ fn facts(message: &mail_parser::Message) -> Structure {
         references = ids(message.in_reply_to());
     }
     let raw = |name: &str| message.header_raw(name).unwrap_or_default().trim().to_string();
+    // The parser gives the last one of a name; the newest trace field stands on top.
+    let received = message.headers_raw().find(|(name, _)| name.eq_ignore_ascii_case("Received")).map(|(_, value)| value.trim().to_string());
     Structure {
         from: people(message.from()),
         reply_to: people(message.reply_to()),
@@ -257,9 +264,13 @@ fn facts(message: &mail_parser::Message) -> Structure {
         receipt_to: receipt(message),
         list_id: short(raw("List-Id")),
         program: short(["User-Agent", "X-Mailer"].iter().map(|name| raw(name)).find(|text| !text.is_empty()).unwrap_or_default()),
-        received: short(raw("Received")),
+        received: short(received.unwrap_or_default()),
         parts: Vec::new(),
     }
+}
+
+fn clip(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 /// A field on one line, without what is too long for a page.
@@ -331,6 +342,40 @@ mod tests {
                 proptest::prop_assert!(part.start <= part.end && part.end <= message.len() as u64);
             }
             proptest::prop_assert_eq!(walk(size), whole);
+        }
+    }
+
+    #[test]
+    fn the_newest_trace_field_counts() {
+        let found = walk("Received: from a by b with ESMTPS id 1; x\r\nReceived: from c by d with SMTP id 2; y\r\n\r\n", 7);
+        assert_eq!(found.received, "from a by b with ESMTPS id 1; x");
+    }
+
+    #[test]
+    fn headers_that_never_end_cost_little() {
+        let many = |piece: &dyn Fn(usize) -> String| (0..30_000).map(piece).collect::<String>();
+        for header in [
+            format!("Content-Type: a/b{}", many(&|n| format!("; n*{n}*=x"))),
+            format!("Content-Type: a/b{}", many(&|_| "; n=x".into())),
+            format!("Content-Disposition: attachment{}", many(&|n| format!("; filename*{n}=\"x\""))),
+            format!("From: {}", "(".repeat(200_000)),
+            format!("To: {}", many(&|n| format!("=?utf-8?q?=4{n}?= "))),
+            format!("To: {}", many(&|n| format!("a{n}@b, "))),
+            format!("Subject: {}", "=?utf-8?b?".repeat(20_000)),
+            format!("References: {}", many(&|n| format!("<{n}@a> "))),
+            format!("From: {}", "\"\\".repeat(100_000)),
+            "X: y\r\n".repeat(40_000),
+            ":\r\n".repeat(60_000),
+        ] {
+            let begun = std::time::Instant::now();
+            let part = format!("{header}\r\nContent-Type: text/plain; name={}\r\n\r\nx\r\n", "n".repeat(100_000));
+            let mixed = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{part}--b--\r\n");
+            for message in [part, mixed] {
+                let found = walk(&message, 64 * 1024);
+                let name = found.parts.iter().map(|part| part.file_name.len() + part.content_id.len() + part.kind.len()).max();
+                assert!(name.unwrap_or(0) <= 4 * (2 * NAME + KIND), "{}", &header[..30]);
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{}", &header[..30]);
         }
     }
 

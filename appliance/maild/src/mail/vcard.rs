@@ -5,6 +5,11 @@ use pillarbox_store::Contact;
 
 /// Contacts of one file.
 const CARDS: usize = 5_000;
+/// Addresses of one card, and characters of its note: each address becomes a contact with a note of its own.
+const ADDRESSES: usize = 50;
+const NOTE: usize = 2_000;
+/// Octets of a name or an address as they are written, before they are read.
+const VALUE: usize = 4_000;
 /// Properties that go into the note.
 const NOTED: [&str; 4] = ["TEL", "ORG", "TITLE", "NOTE"];
 
@@ -19,13 +24,14 @@ pub fn parse(text: &str) -> (Vec<(String, Contact)>, usize) {
         // `item1.EMAIL;TYPE=work:…`
         let name = head.split(';').next().unwrap_or_default().rsplit('.').next().unwrap_or_default().to_ascii_uppercase();
         let is_quoted = head.to_ascii_uppercase().contains("ENCODING=QUOTED-PRINTABLE");
+        let value = &value[..value.floor_char_boundary(VALUE)];
         let value = if is_quoted { quoted(value) } else { value.to_string() };
         match (name.as_str(), &mut card) {
             ("BEGIN", _) => card = Some(Card::default()),
             ("END", _) => {
                 let Some(card) = card.take() else { continue };
                 skipped += usize::from(card.addresses.is_empty());
-                found.extend(card.into_contacts());
+                found.extend(card.into_contacts().take(CARDS - found.len()));
                 if found.len() >= CARDS {
                     break;
                 }
@@ -40,7 +46,7 @@ pub fn parse(text: &str) -> (Vec<(String, Contact)>, usize) {
 #[derive(Default)]
 struct Card {
     name: String,
-    notes: Vec<String>,
+    note: String,
     addresses: Vec<String>,
 }
 
@@ -53,24 +59,26 @@ impl Card {
                 let parts: Vec<String> = split(value).into_iter().take(2).collect();
                 self.name = parts.iter().rev().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ");
             }
-            "EMAIL" => {
+            "EMAIL" if self.addresses.len() < ADDRESSES => {
                 if let Ok(address) = Address::parse(unescaped(value).trim().trim_start_matches("mailto:")) {
                     self.addresses.push(address.canonical());
                 }
             }
             name if NOTED.contains(&name) => {
                 let text = split(value).join(" ").trim().trim_start_matches("tel:").to_string();
-                if !text.is_empty() {
-                    self.notes.push(text);
+                let left = NOTE.saturating_sub(self.note.chars().count());
+                if !text.is_empty() && left > 0 {
+                    let end = if self.note.is_empty() { "" } else { "\n" };
+                    self.note.extend(end.chars().chain(text.chars()).take(left));
                 }
             }
             _ => {}
         }
     }
 
-    fn into_contacts(self) -> Vec<(String, Contact)> {
-        let contact = Contact { name: clean(&self.name), note: self.notes.join("\n"), is_kept: true, ..Contact::default() };
-        self.addresses.into_iter().map(|address| (address, contact.clone())).collect()
+    fn into_contacts(self) -> impl Iterator<Item = (String, Contact)> {
+        let contact = Contact { name: clean(&self.name), note: self.note, is_kept: true, ..Contact::default() };
+        self.addresses.into_iter().map(move |address| (address, contact.clone()))
     }
 }
 
@@ -170,6 +178,24 @@ mod tests {
         let text = write(&[("z@x.example".into(), contact.clone())]);
         assert!(text.lines().all(|line| line.len() <= 75));
         assert_eq!(parse(&text).0, [("z@x.example".to_string(), contact)]);
+    }
+
+    #[test]
+    fn a_card_with_much_in_it_stays_small() {
+        let note = format!("NOTE:{}\n", "x".repeat(100_000));
+        let hostile = [
+            format!("BEGIN:VCARD\n{}{note}END:VCARD\n", "EMAIL:a@b.example\n".repeat(3_000)),
+            format!("BEGIN:VCARD\n{}{}END:VCARD\n", note.repeat(20), "EMAIL:a@b.example\n".repeat(3_000)),
+            format!("BEGIN:VCARD\nFN:{}\nEMAIL:a@b.example\nEND:VCARD\n", "x".repeat(1_000_000)),
+            format!("BEGIN:VCARD\n{}EMAIL:a@b.example\nNOTE:x\nEND:VCARD\n", "TEL:1\n".repeat(20_000)),
+            "BEGIN:VCARD\nEMAIL:a@b.example\nEND:VCARD\n".repeat(20_000),
+        ];
+        for text in hostile {
+            let (found, _) = parse(&text);
+            let octets: usize = found.iter().map(|(address, contact)| address.len() + contact.name.len() + contact.note.len()).sum();
+            assert!(found.len() <= CARDS && octets <= 200_000, "{} contacts of {octets} octets", found.len());
+            assert!(!found.is_empty());
+        }
     }
 
     proptest::proptest! {

@@ -5,6 +5,8 @@ use super::structure::Part;
 
 /// Files that are told.
 const FILES: usize = 200;
+/// Characters of a file's name.
+const NAME: usize = 300;
 /// Octets of an attribute that is read as a whole.
 const KEPT: usize = 1 << 20;
 const SIGNATURE: u32 = 0x223e_9f78;
@@ -135,6 +137,7 @@ impl Walker {
     fn take(&mut self, id: u16, data: &[u8]) {
         let charset = self.charset;
         let text = |octets: &[u8]| charset.decode(octets).0.trim_end_matches('\0').to_string();
+        let short = |name: String| name.chars().take(NAME).collect();
         match id {
             CODE_PAGE => {
                 let label = u32_at(data, 0).map(|page| if page == 65001 { "utf-8".to_string() } else { format!("windows-{page}") });
@@ -143,13 +146,13 @@ impl Walker {
             BODY if self.found.text.is_empty() => self.found.text = text(data),
             ATTACH_TITLE => {
                 if let Some(file) = self.found.files.last_mut().filter(|file| file.name.is_empty()) {
-                    file.name = text(data);
+                    file.name = short(text(data));
                 }
             }
             ATTACHMENT => {
                 let long = properties(data).into_iter().find(|(id, _, value)| *id == LONG_FILE_NAME && !value.is_empty());
                 if let (Some(file), Some((_, is_wide, value))) = (self.found.files.last_mut(), long) {
-                    file.name = if is_wide { utf16(value) } else { text(value) };
+                    file.name = short(if is_wide { utf16(value) } else { text(value) });
                 }
             }
             MESSAGE_PROPERTIES => {
@@ -280,6 +283,20 @@ pub mod tests {
             out.extend(attribute(level, id, data));
         }
         out
+    }
+
+    #[test]
+    fn long_names_are_not_kept_whole() {
+        let mut sample = SIGNATURE.to_le_bytes().to_vec();
+        sample.extend([1, 0]);
+        for _ in 0..FILES + 10 {
+            sample.extend(attribute(2, ATTACH_REND_DATA, &[0; 14]));
+            sample.extend(attribute(2, ATTACH_TITLE, &[b'x'; 50_000]));
+        }
+        let mut walker = Walker::default();
+        walker.push(&sample);
+        let found = walker.finish();
+        assert_eq!((found.files.len(), found.files.iter().map(|file| file.name.len()).max()), (FILES, Some(NAME)));
     }
 
     #[test]
