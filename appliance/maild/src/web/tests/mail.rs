@@ -514,3 +514,34 @@ async fn what_goes_along_counts_against_the_size_of_a_letter() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fate_of_other_recipients_and_the_place_of_a_worker_are_shown_to_nobody_else() {
+    let world = world().await;
+    world.zone.mx("null.test", 0, ".");
+    let (bob, ann) = (cookie(&world, Role::Worker).await, cookie(&world, Role::Owner).await);
+    let get = async |who: &str, path: &str| ask(&world, request(Method::GET, path, who, "")).await.body;
+    post(&world, "/mail/settings", &bob, "undo=0").await;
+    let token = token_in(&get(&bob, "/compose").await);
+    let send = async |to: &str, bcc: &str| {
+        let fields = [("token", token.as_str()), ("to", to), ("bcc", bcc), ("subject", "hello"), ("body", "words"), ("order", "send")];
+        let sent = ask_from(&world, "192.168.7.77", multipart("/compose", &bob, &fields, &[])).await;
+        assert_eq!(sent.location, "/mail/2", "{}", sent.body);
+    };
+    send("ann@box.test", "secret@a.test, blind@null.test").await;
+    send("ann@box.test", "").await;
+    for waits in ["secret@a.test", "blind@null.test"] {
+        let (own, others) = (get(&bob, "/mail/2/1").await, get(&ann, "/mail/1/2").await);
+        assert!(own.contains(waits) && others.contains("words"), "{waits}: {own}");
+        assert!(!others.contains("secret") && !others.contains("blind@"), "{others}");
+        world.work().await;
+    }
+    // Also when the letter came by mail alone, without anybody elsewhere.
+    for uid in [2, 3] {
+        let page = get(&ann, &format!("/mail/1/{uid}")).await;
+        assert!(page.contains("words") && !page.contains("192.168.7.77"), "{page}");
+    }
+    // Nobody becomes the sender by moving a letter among what they sent.
+    post(&world, "/mail/act", &ann, "id=1.2&order=move&to=2").await;
+    assert!(!get(&ann, "/mail/2/1").await.contains("secret"));
+}

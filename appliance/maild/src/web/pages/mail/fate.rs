@@ -1,6 +1,6 @@
 //! What became of a message: on its way, failed and why, fetched by which program.
 
-use pillarbox_store::{AccountId, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Waiting, term};
+use pillarbox_store::{AccountId, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Resolution, Waiting, term};
 
 use crate::auth::ACCOUNT_PASSWORD;
 use crate::clock;
@@ -41,18 +41,21 @@ pub struct Story {
 pub fn story(r: &Reader, t: Texts, account: AccountId, message: MessageId, program: &str) -> Result<Story, Error> {
     let now = clock::now();
     // A message has the number of the record of its arrival.
-    let mut story = Story { arrival: r.ledger_record(LedgerId(message.0))?.filter(|record| record.fate == Fate::Delivered), ..Story::default() };
-    for (key, waiting) in r.queue(QueueKey { message, recipient: 0 }, STATES)? {
-        if key.message == message {
-            story.states.push((waiting.address.clone(), state(t, &waiting, now)));
-        }
+    let arrival = r.ledger_record(LedgerId(message.0))?;
+    let is_sender = is_sender(r, account, message, arrival.as_ref())?;
+    let mut story = Story { arrival: arrival.filter(|record| record.fate == Fate::Delivered), ..Story::default() };
+    if is_sender {
+        let waiting = r.queue(QueueKey { message, recipient: 0 }, STATES)?.into_iter().filter(|(key, _)| key.message == message);
+        story.states = waiting.map(|(_, waiting)| (waiting.address.clone(), state(t, &waiting, now))).collect();
     }
     let own = r.account_by_id(account)?.map(|account| account.address).unwrap_or_default();
     let found = r.ledger_find(Some(term("message", &message.0.to_string())), RECORDS, |_, record| record.messages.contains(&message.0))?;
     for (_, record) in found {
         let at = t.moment(record.at, now);
         match record.fate {
-            Fate::Bounced | Fate::Expired => story.failures.extend(record.recipients.iter().map(|address| failure(t, address, &record.detail, &at))),
+            Fate::Bounced | Fate::Expired if is_sender => {
+                story.failures.extend(record.recipients.iter().map(|address| failure(t, address, &record.detail, &at)))
+            }
             Fate::Collected if record.recipients.contains(&own) => {
                 let label = if record.detail == ACCOUNT_PASSWORD { program.to_string() } else { record.detail };
                 // The newest of each program comes first.
@@ -68,6 +71,18 @@ pub fn story(r: &Reader, t: Texts, account: AccountId, message: MessageId, progr
         story.reports.extend(found.map(|(uid, _)| (FolderId::INBOX.0, uid)));
     }
     Ok(story)
+}
+
+/// What became of a message at its other recipients is its sender's alone: among them are those of Bcc, whom the others must not
+/// hear of (RFC 5322 §3.6.3). A notice goes to all who have the sender's address; so does this.
+fn is_sender(r: &Reader, account: AccountId, message: MessageId, arrival: Option<&LedgerRecord>) -> Result<bool, Error> {
+    if let Some(outgoing) = r.outgoing(message)? {
+        return Ok(outgoing.account == Some(account));
+    }
+    match arrival.map(|record| record.sender.to_lowercase()).filter(|sender| !sender.is_empty()) {
+        Some(sender) => Ok(matches!(r.resolve(&sender)?, Resolution::Accounts(accounts) if accounts.contains(&account))),
+        None => Ok(false),
+    }
 }
 
 fn state(t: Texts, waiting: &Waiting, now: u64) -> String {

@@ -260,7 +260,10 @@ fn details(t: Texts, structure: &Structure, story: &Story, saved_at: u64) -> Vec
     if let Some(arrival) = &story.arrival {
         let protocol = structure.received.split_once(" with ").and_then(|(_, rest)| rest.split([' ', ';']).next()).unwrap_or_default();
         let how = if protocol.starts_with("ESMTPS") || protocol.starts_with("UTF8SMTPS") { "detail-encrypted" } else { "detail-not-encrypted" };
-        if let Some(peer) = arrival.peer {
+        // Where one of the box's own people wrote from is theirs, and the trace field keeps it to itself, too. RFC 3848: `A` stands
+        // for a session that was signed in.
+        let is_submitted = protocol == "HTTP" || protocol.ends_with('A');
+        if let Some(peer) = arrival.peer.filter(|_| !is_submitted) {
             row("detail-server", format!("{peer}, {}", t.get(how)));
         }
         let author = structure.from.first().map(|from| from.address.as_str()).unwrap_or_default();
