@@ -757,3 +757,4 @@ home-skipped = { $n ->
    *[other] { $n } Nachrichten haben die Box beim Lesen angehalten und werden nicht mehr geöffnet. Das kann ein Angriff sein.
 }
 compose-too-formatted = Dieser Text ist zu aufwendig formatiert, um so gesendet zu werden. Hier ist er als reiner Text; senden Sie ihn noch einmal, wenn das genügt.
+password-ends = Alle anderen Browser werden abgemeldet. Passwörter von Mailprogrammen bleiben, wie sie sind: Könnte eines bekannt geworden sein, entfernen Sie es unter:

@@ -757,3 +757,4 @@ home-skipped = { $n ->
    *[other] { $n } messages stopped the box when they were read, and are not opened any more. They may be an attack.
 }
 compose-too-formatted = This text is formatted too heavily to be sent so. Here it is as plain text; send it again if that will do.
+password-ends = All other browsers are signed out. Passwords of mail programs stay as they are: if one may have become known, remove it under:

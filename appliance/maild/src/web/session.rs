@@ -6,7 +6,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{AccountId, Change, Error, WebSession};
+use pillarbox_store::{AccountId, Change, DeviceId, Error, WebSession};
 use sha2::{Digest, Sha256};
 
 use super::serve::Link;
@@ -163,8 +163,7 @@ async fn visitor(context: &Arc<Context>, headers: &HeaderMap) -> Option<(Visitor
     }
     // Once a minute is enough to know who is there.
     if session.seen + 60 < now {
-        let seen = WebSession { seen: now, ..session.clone() };
-        let _ = context.store.change(Change::PutSession { key: key.clone(), session: seen }).done().await;
+        let _ = context.store.change(Change::SeeSession { key: key.clone(), at: now }).done().await;
     }
     let visitor = Visitor { account: session.account, address: account.address, is_owner, form_token: session.form_token, key, progress };
     Some((visitor, preferences))
@@ -205,16 +204,25 @@ impl VolatileSessions {
     }
 }
 
-/// Signs an account in with a fresh token (never one that was there before) and gives the cookie.
-pub async fn sign_in(visit: &Visit, account: AccountId) -> Result<String, String> {
-    let (token, form_token, now) = (random()?, random()?, clock::now());
+/// The hash of an account's own password: who signs in proves it before and names it then, so that a change in between counts.
+pub async fn credential(context: &Arc<Context>, account: AccountId) -> Result<String, Error> {
+    let own = context.read(move |r| Ok(r.credentials(account)?.into_iter().find(|(device, _)| *device == DeviceId::MAIN)));
+    let missing = || Error::NotFound { what: "password of account", name: account.0.to_string() };
+    own.await?.map(|(_, credential)| credential.hash).ok_or_else(missing)
+}
+
+/// Signs an account in with a fresh token (never one that was there before) and gives the cookie; `credential` is the hash of the
+/// password that was proved. Refused when that is no longer the account's.
+pub async fn sign_in(visit: &Visit, account: AccountId, credential: String) -> Result<String, Error> {
+    let fresh = || random().map_err(|why| Error::Invalid { why });
+    let (token, form_token, now) = (fresh()?, fresh()?, clock::now());
     let agent = visit.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect();
     let session = WebSession { account, form_token, created: now, seen: now, agent };
-    let key = key(&token);
-    match visit.context.store.change(Change::PutSession { key: key.clone(), session: session.clone() }).done().await {
+    let begin = Change::BeginSession { key: key(&token), session: session.clone(), credential };
+    match visit.context.store.change(begin).done().await {
         // Whoever wants to read needs no card that can be written.
-        Err(Error::Unwritable { .. }) => visit.context.volatile_sessions.keep(key, session),
-        kept => drop(kept.map_err(|e| e.to_string())?),
+        Err(Error::Unwritable { .. }) => visit.context.volatile_sessions.keep(key(&token), session),
+        begun => drop(begun?),
     }
     Ok(cookie(&token, visit.link))
 }

@@ -86,10 +86,17 @@ pub enum Change {
         domain: String,
         selector: String,
     },
-    /// Signs a browser in, or notes that it was seen; `key` is the hash of its token.
-    PutSession {
+    /// Signs a browser in; `key` is the hash of its token. Refused unless the account's own password is still the one with this hash:
+    /// a sign-in that began before a change of the password must not outlive it.
+    BeginSession {
         key: String,
         session: WebSession,
+        credential: String,
+    },
+    /// Notes that a browser was seen, if it is still signed in.
+    SeeSession {
+        key: String,
+        at: u64,
     },
     RemoveSession {
         key: String,
@@ -123,6 +130,12 @@ pub enum Change {
     SetFactor {
         account: AccountId,
         factor: Option<SecondFactor>,
+    },
+    /// The same, but refused unless it is still what it was: of two who use the same code at once the first one wins.
+    ReplaceFactor {
+        account: AccountId,
+        was: Option<SecondFactor>,
+        factor: SecondFactor,
     },
     NoteSignIn {
         account: AccountId,
@@ -246,10 +259,8 @@ impl Work<'_, '_> {
                 true => Ok(Changed::Done),
                 false => Err(Error::NotFound { what: "signing key", name: format!("{selector} of {domain}") }),
             },
-            Change::PutSession { key, session } => {
-                self.tables.sessions.put(self.txn, key, session).map_err(Error::lmdb(DOING))?;
-                Ok(Changed::Done)
-            }
+            Change::BeginSession { key, session, credential } => self.begin_session(key, session, credential),
+            Change::SeeSession { key, at } => self.see_session(key, *at),
             Change::RemoveSession { key } => {
                 self.tables.sessions.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
                 Ok(Changed::Done)
@@ -273,14 +284,8 @@ impl Work<'_, '_> {
                 Ok(Changed::Done)
             }
             Change::UseLink { key, hash, at } => self.use_link(key, hash, *at),
-            Change::SetFactor { account, factor } => {
-                match factor {
-                    Some(factor) => self.tables.factors.put(self.txn, account, factor),
-                    None => self.tables.factors.delete(self.txn, account).map(drop),
-                }
-                .map_err(Error::lmdb(DOING))?;
-                Ok(Changed::Done)
-            }
+            Change::SetFactor { account, factor } => self.set_factor(*account, factor.as_ref()),
+            Change::ReplaceFactor { account, was, factor } => self.replace_factor(*account, was.as_ref(), factor),
             Change::NoteSignIn { account, at, sign_in } => self.note_sign_in(SignInKey { account: *account, at: *at }, sign_in),
             Change::PutHour { hour, record } => self.put_hour(*hour, record),
             Change::Mail(order) => self.mail_order(order),

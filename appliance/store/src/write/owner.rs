@@ -1,9 +1,10 @@
 //! Changes that belong to running the box: choices, one-time links, second factors, sign-ins, hours.
 
 use crate::card::PlaceKey;
+use crate::directory::WebSession;
 use crate::error::{Error, Result};
-use crate::key::{AccountId, DeviceId, MessageId};
-use crate::owner::{Setting, SignIn, SignInKey};
+use crate::key::{AccountId, DeviceId, DeviceKey, MessageId};
+use crate::owner::{SecondFactor, Setting, SignIn, SignInKey};
 
 use super::Work;
 use super::change::Changed;
@@ -44,6 +45,41 @@ impl Work<'_, '_> {
             }
         }
         keys.iter().try_for_each(|key| self.tables.links.delete(self.txn, key).map(drop).map_err(Error::lmdb(DOING)))
+    }
+
+    pub(super) fn begin_session(&mut self, key: &str, session: &WebSession, credential: &str) -> Result<Changed> {
+        let main = DeviceKey { account: session.account, device: DeviceId::MAIN };
+        let now = self.tables.credentials.get(self.txn, &main).map_err(Error::lmdb(DOING))?;
+        if now.is_none_or(|now| now.hash != credential) {
+            return Err(Error::NotFound { what: "password", name: "that was given: it was changed meanwhile".into() });
+        }
+        self.tables.sessions.put(self.txn, key, session).map_err(Error::lmdb(DOING))?;
+        Ok(Changed::Done)
+    }
+
+    pub(super) fn see_session(&mut self, key: &str, at: u64) -> Result<Changed> {
+        if let Some(session) = self.tables.sessions.get(self.txn, key).map_err(Error::lmdb(DOING))? {
+            let seen = WebSession { seen: session.seen.max(at), ..session };
+            self.tables.sessions.put(self.txn, key, &seen).map_err(Error::lmdb(DOING))?;
+        }
+        Ok(Changed::Done)
+    }
+
+    pub(super) fn set_factor(&mut self, account: AccountId, factor: Option<&SecondFactor>) -> Result<Changed> {
+        match factor {
+            Some(factor) => self.tables.factors.put(self.txn, &account, factor),
+            None => self.tables.factors.delete(self.txn, &account).map(drop),
+        }
+        .map_err(Error::lmdb(DOING))?;
+        Ok(Changed::Done)
+    }
+
+    pub(super) fn replace_factor(&mut self, account: AccountId, was: Option<&SecondFactor>, factor: &SecondFactor) -> Result<Changed> {
+        let now = self.tables.factors.get(self.txn, &account).map_err(Error::lmdb(DOING))?;
+        if now.as_ref() != was {
+            return Err(Error::Exists { what: "second factor", name: "that was changed meanwhile".into() });
+        }
+        self.set_factor(account, Some(factor))
     }
 
     pub(super) fn note_sign_in(&mut self, key: SignInKey, sign_in: &SignIn) -> Result<Changed> {

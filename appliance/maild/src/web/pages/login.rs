@@ -38,24 +38,26 @@ pub struct Pending {
 struct Half {
     account: AccountId,
     address: String,
+    /// The hash of the password that was right.
+    credential: String,
     since: Instant,
     tries: u32,
 }
 
 impl Pending {
-    fn begin(&mut self, token: String, identity: &Identity, now: Instant) {
+    fn begin(&mut self, token: String, identity: &Identity, credential: String, now: Instant) {
         self.waiting.retain(|_, half| half.since + PATIENCE > now);
         if self.waiting.len() < WAITING {
-            self.waiting.insert(token, Half { account: identity.account, address: identity.address.clone(), since: now, tries: 0 });
+            self.waiting.insert(token, Half { account: identity.account, address: identity.address.clone(), credential, since: now, tries: 0 });
         }
     }
 
     /// Whose code is awaited; each call is a try.
-    fn attempt(&mut self, token: &str, now: Instant) -> Option<(AccountId, String)> {
+    fn attempt(&mut self, token: &str, now: Instant) -> Option<(AccountId, String, String)> {
         let half = self.waiting.get_mut(token).filter(|half| half.since + PATIENCE > now && half.tries < TRIES)?;
         half.tries += 1;
         let is_locked = self.wrong.get(&half.account).is_some_and(|(since, count)| *since + HOUR > now && *count >= WRONG);
-        (!is_locked).then(|| (half.account, half.address.clone()))
+        (!is_locked).then(|| (half.account, half.address.clone(), half.credential.clone()))
     }
 
     fn failed(&mut self, account: AccountId, now: Instant) {
@@ -103,10 +105,12 @@ pub async fn show(visit: Visit) -> Response {
 pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
     let context = visit.context.clone();
     let user = login.user.trim().to_string();
+    // Read before it is checked: should the password change in between, the session is refused.
+    let credential = credential_of(&visit, &user).await;
     let verdict = context.verify(WEB, &user, &login.password, visit.link.peer).await;
     let t = visit.texts;
     let (status, message) = match verdict {
-        Verdict::Accepted(identity) if identity.device == DeviceId::MAIN => return first_half(&visit, identity).await,
+        Verdict::Accepted(identity) if identity.device == DeviceId::MAIN => return first_half(&visit, identity, credential).await,
         // A device's password opens its mail program, not the web.
         Verdict::Accepted(_) => (StatusCode::FORBIDDEN, t.get("login-device")),
         Verdict::Denied(_) if !user.contains('@') => (StatusCode::FORBIDDEN, t.get("login-short")),
@@ -118,15 +122,27 @@ pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
     page(status, &LoginPage { frame, user })
 }
 
+/// The hash of somebody's own password; empty where there is nobody.
+async fn credential_of(visit: &Visit, user: &str) -> String {
+    let wanted = user.to_lowercase();
+    if !wanted.contains('@') {
+        return String::new();
+    }
+    match visit.context.read(move |r| r.account(&wanted)).await {
+        Ok(Some((account, _))) => session::credential(&visit.context, account).await.unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
 /// The password was right.
-async fn first_half(visit: &Visit, identity: Identity) -> Response {
+async fn first_half(visit: &Visit, identity: Identity, credential: String) -> Response {
     let account = identity.account;
     match visit.context.read(move |r| r.factor(account)).await {
-        Ok(None) => enter(visit, account, &identity.address).await,
+        Ok(None) => enter(visit, account, &identity.address, credential).await,
         Ok(Some(_)) => match session::random() {
             Ok(pending) => {
                 let mut waiting = visit.context.pending.lock().unwrap_or_else(|e| e.into_inner());
-                waiting.begin(pending.clone(), &identity, Instant::now());
+                waiting.begin(pending.clone(), &identity, credential, Instant::now());
                 page(StatusCode::OK, &CodePage { frame: Frame::new(visit, "/login", "code-title"), pending })
             }
             Err(error) => trouble(visit, &error),
@@ -135,15 +151,23 @@ async fn first_half(visit: &Visit, identity: Identity) -> Response {
     }
 }
 
-async fn enter(visit: &Visit, account: AccountId, address: &str) -> Response {
+async fn enter(visit: &Visit, account: AccountId, address: &str, credential: String) -> Response {
+    let cookie = match session::sign_in(visit, account, credential).await {
+        Ok(cookie) => cookie,
+        // The password was changed while its sign-in was under way.
+        Err(Error::NotFound { .. }) => return begin_again(visit),
+        Err(error) => return trouble(visit, &error),
+    };
     let device = visit.agent.chars().take(120).collect();
     let sign_in = SignIn { peer: visit.link.peer, service: WEB.into(), device, is_accepted: true };
     visit.context.note_sign_in(address, sign_in).await;
     visit.context.note(visit.link.peer, WEB, What::SignedIn, address, "");
-    match session::sign_in(visit, account).await {
-        Ok(cookie) => redirect_with(cookie, "/"),
-        Err(error) => trouble(visit, &error),
-    }
+    redirect_with(cookie, "/")
+}
+
+fn begin_again(visit: &Visit) -> Response {
+    let frame = Frame::new(visit, "/login", "login-title").trouble(visit.texts.get("code-over"));
+    page(StatusCode::FORBIDDEN, &LoginPage { frame, user: String::new() })
 }
 
 #[derive(Deserialize)]
@@ -158,25 +182,10 @@ pub async fn code(visit: Visit, Form(form): Form<Code>) -> Response {
     let context = visit.context.clone();
     let lock = || context.pending.lock().unwrap_or_else(|e| e.into_inner());
     let half = lock().attempt(&form.pending, Instant::now());
-    let Some((account, address)) = half else {
-        let frame = Frame::new(&visit, "/login", "login-title").trouble(visit.texts.get("code-over"));
-        return page(StatusCode::FORBIDDEN, &LoginPage { frame, user: String::new() });
-    };
-    let factor = match context.read(move |r| r.factor(account)).await {
-        Ok(factor) => factor,
-        Err(error) => return trouble(&visit, &error),
-    };
-    let checked = factor.map(|factor| factor::check(&context.outbound.secrets, &factor, &form.code, clock::now())).transpose();
-    match checked {
-        // The factor was taken away meanwhile.
-        Ok(None) => {}
-        Ok(Some(Some(used))) => {
-            let change = Change::SetFactor { account, factor: Some(used) };
-            if let Err(error) = context.store.change(change).done().await {
-                return trouble(&visit, &error);
-            }
-        }
-        Ok(Some(None)) => {
+    let Some((account, address, credential)) = half else { return begin_again(&visit) };
+    match use_code(&visit, account, &form.code).await {
+        Ok(Checked::Right) => {}
+        Ok(Checked::Wrong) => {
             lock().failed(account, Instant::now());
             let sign_in = SignIn { peer: visit.link.peer, service: WEB.into(), device: String::new(), is_accepted: false };
             context.note_sign_in(&address, sign_in).await;
@@ -186,7 +195,31 @@ pub async fn code(visit: Visit, Form(form): Form<Code>) -> Response {
         Err(error) => return trouble(&visit, &error),
     }
     lock().end(&form.pending);
-    enter(&visit, account, &address).await
+    enter(&visit, account, &address, credential).await
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checked {
+    Right,
+    Wrong,
+}
+
+/// Checks a code and uses it up. What a code makes of the factor is written only over what it was checked against: somebody who used
+/// another one at the same moment makes this one be looked at again (RFC 6238 §5.2: no code counts twice).
+async fn use_code(visit: &Visit, account: AccountId, code: &str) -> Result<Checked, Error> {
+    let context = &visit.context;
+    for _ in 0..WAITING {
+        // The factor may have been taken away meanwhile.
+        let Some(factor) = context.read(move |r| r.factor(account)).await? else { return Ok(Checked::Right) };
+        let used = factor::check(&context.outbound.secrets, &factor, code, clock::now()).map_err(|why| Error::Invalid { why })?;
+        let Some(used) = used else { return Ok(Checked::Wrong) };
+        match context.store.change(Change::ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
+            Ok(_) => return Ok(Checked::Right),
+            Err(Error::Exists { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Checked::Wrong)
 }
 
 #[derive(Deserialize)]

@@ -153,10 +153,10 @@ pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>
     let (store, address, new) = (context.store.clone(), visitor.address.clone(), form.new.clone());
     let changed = off_thread(move || {
         let hash = hash::password(&new).map_err(|why| Error::Invalid { why })?;
-        store.change(Change::SetPassword { address, hash, at: clock::now() }).wait()
+        store.change(Change::SetPassword { address, hash: hash.clone(), at: clock::now() }).wait().map(|_| hash)
     });
     match changed.await {
-        Ok(_) => match session::sign_in(&visit, account).await {
+        Ok(credential) => match session::sign_in(&visit, account, credential).await {
             Ok(cookie) => redirect_with(cookie, "/programs"),
             Err(error) => trouble(&visit, &error),
         },

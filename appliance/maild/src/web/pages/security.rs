@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{Change, Error};
+use pillarbox_store::{Change, DeviceId, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, trouble};
@@ -155,7 +155,8 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Order>) -> 
         "off" => {
             // Somebody at an open browser must not take the lock off.
             let verdict = visit.context.verify(WEB, &visitor.address, &form.password, visit.link.peer).await;
-            if !matches!(verdict, Verdict::Accepted(_)) {
+            // Nor somebody with a mail program's password: it opens mail and nothing else.
+            if !matches!(verdict, Verdict::Accepted(identity) if identity.device == DeviceId::MAIN && identity.account == visitor.account) {
                 let frame = frame().trouble(visit.texts.get("login-wrong"));
                 return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None, Vec::new()).await;
             }
@@ -200,7 +201,9 @@ async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
         Ok(made) => made,
         Err(error) => return trouble(visit, &error),
     };
-    match visit.context.store.change(Change::SetFactor { account: visitor.account, factor: Some(factor) }).done().await {
+    // Only where there is none: one that is there is taken off first, which asks for the password.
+    match visit.context.store.change(Change::ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
+        Err(Error::Exists { .. }) => super::stale(visit),
         Ok(_) => answer(visit, visitor, StatusCode::OK, frame.done(visit.texts.get("factor-on")), None, codes).await,
         Err(error) => trouble(visit, &error),
     }

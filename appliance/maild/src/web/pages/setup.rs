@@ -129,9 +129,9 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
     }
     let made = make_owner(&context, domain.to_string(), address.canonical(), form.name.trim().to_string(), form.password.clone()).await;
     match made {
-        Ok(account) => {
+        Ok((account, credential)) => {
             context.forget_claim_code();
-            match session::sign_in(&visit, account).await {
+            match session::sign_in(&visit, account, credential).await {
                 Ok(cookie) => redirect_with(cookie, "/"),
                 Err(error) => trouble(&visit, &error),
             }
@@ -140,7 +140,14 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
     }
 }
 
-async fn make_owner(context: &Arc<Context>, domain: String, address: String, name: String, password: String) -> Result<pillarbox_store::AccountId, Error> {
+/// The account, and the hash of its password.
+async fn make_owner(
+    context: &Arc<Context>,
+    domain: String,
+    address: String,
+    name: String,
+    password: String,
+) -> Result<(pillarbox_store::AccountId, String), Error> {
     let store = context.store.clone();
     off_thread(move || {
         let at = clock::now();
@@ -154,8 +161,8 @@ async fn make_owner(context: &Arc<Context>, domain: String, address: String, nam
         }
         let hash = hash::password(&password).map_err(|why| Error::Invalid { why })?;
         let policy = MailboxPolicy::TrashAfter { days: 30 };
-        match store.change(Change::AddAccount { address, name, hash, policy, at }).wait()? {
-            Changed::Account(id) => Ok(id),
+        match store.change(Change::AddAccount { address, name, hash: hash.clone(), policy, at }).wait()? {
+            Changed::Account(id) => Ok((id, hash)),
             _ => Err(Error::Closed),
         }
     })

@@ -82,10 +82,10 @@ pub async fn choose(visit: Visit, Path(token): Path<String>, Form(form): Form<Ch
     let (store, key) = (visit.context.store.clone(), session::key(&token));
     let used = off_thread(move || {
         let hash = hash::password(&form.password).map_err(|why| Error::Invalid { why })?;
-        store.change(Change::UseLink { key, hash, at: clock::now() }).wait()
+        store.change(Change::UseLink { key, hash: hash.clone(), at: clock::now() }).wait().map(|changed| (changed, hash))
     });
     match used.await {
-        Ok(Changed::Account(account)) => match session::sign_in(&visit, account).await {
+        Ok((Changed::Account(account), credential)) => match session::sign_in(&visit, account, credential).await {
             Ok(cookie) => redirect_with(cookie, "/"),
             Err(error) => trouble(&visit, &error),
         },

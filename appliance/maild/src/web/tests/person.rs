@@ -125,3 +125,105 @@ async fn programs_and_servers_find_what_they_ask_for() {
     assert!(answer.body.contains("mode: enforce\r\nmx: box.test\r\n"), "{}", answer.body);
     assert_eq!(ask(&world, policy("box.test")).await.status, StatusCode::NOT_FOUND);
 }
+
+/// Switches Bob's second factor on: his secret, the step that was used for that, and his recovery codes.
+async fn with_factor(world: &World, bob: &str) -> (Vec<u8>, u64, Vec<String>) {
+    let page = post(world, "/security", bob, "order=offer").await.body;
+    let sealed = hidden_in(&page, "sealed");
+    let octets: Vec<u8> = (0..sealed.len() / 2).map(|n| u8::from_str_radix(&sealed[2 * n..2 * n + 2], 16).unwrap()).collect();
+    let account = world.context.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let secret = world.context.outbound.secrets.open_sealed(&format!("offer:{}", account.0), &octets).unwrap();
+    let step = clock::now() / 30;
+    let page = post(world, "/security", bob, &format!("order=confirm&sealed={sealed}&code={}", code_of(&secret, step))).await.body;
+    let codes = page.split("<li><code class=\"big\">").skip(1).map(|rest| rest.split('<').next().unwrap().to_string()).collect();
+    (secret, step, codes)
+}
+
+fn code_of(secret: &[u8], step: u64) -> String {
+    use crate::auth::factor;
+    (0..1_000_000).map(|n| format!("{n:06}")).find(|code| factor::step_of(secret, code, step - 1, step * 30) == Some(step)).unwrap()
+}
+
+/// Signs in half: what the form for the code holds.
+async fn half(world: &World) -> String {
+    let form = format!("user={}&password={}", encoded(BOB), encoded(PASSWORD));
+    hidden_in(&ask(world, request(Method::POST, "/login", "", &form)).await.body, "pending")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_counts_once_also_for_many_at_the_same_moment() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let (secret, step, codes) = with_factor(&world, &bob).await;
+    for code in [code_of(&secret, step + 1), codes[0].clone(), codes[1].clone()] {
+        let mut pending = Vec::new();
+        for _ in 0..12 {
+            pending.push(half(&world).await);
+        }
+        let tries = pending.into_iter().map(|pending| {
+            let (context, form) = (world.context.clone(), format!("pending={pending}&code={code}"));
+            tokio::spawn(async move {
+                let mut request = request(Method::POST, "/login/code", "", &form);
+                request.extensions_mut().insert(Link { peer: "192.168.1.5".parse().unwrap(), is_secure: true });
+                router(context).oneshot(request).await.unwrap().headers().contains_key(header::SET_COOKIE)
+            })
+        });
+        let tries: Vec<_> = tries.collect();
+        let mut inside = 0;
+        for one in tries {
+            inside += usize::from(one.await.unwrap());
+        }
+        assert_eq!(inside, 1, "{code}");
+        // Eleven wrong ones of one account: the wait that follows is not what is tried here.
+        *world.context.pending.lock().unwrap() = Default::default();
+    }
+    let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
+    assert!(page.contains("6 recovery codes are left"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_programs_password_takes_no_second_factor_off_and_an_open_browser_puts_no_other_in_its_place() {
+    use crate::auth::factor;
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    with_factor(&world, &bob).await;
+    let page = post(&world, "/programs/device", &bob, "name=PC").await.body;
+    let device = page.split("<code class=\"big\">").last().unwrap().split('<').next().unwrap().to_string();
+    let off = post(&world, "/security", &bob, &format!("order=off&password={}", encoded(&device))).await;
+    let account = world.context.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let now = || world.context.store.read(|r| r.factor(account)).unwrap();
+    let known = now().unwrap();
+    assert_eq!(off.status, StatusCode::FORBIDDEN);
+    let secret = factor::generate().unwrap();
+    let sealed = crate::web::session::hex(&world.context.outbound.secrets.seal(&format!("offer:{}", account.0), &secret).unwrap());
+    let other = post(&world, "/security", &bob, &format!("order=confirm&sealed={sealed}&code={}", code_of(&secret, clock::now() / 30))).await;
+    assert_eq!((other.status, now()), (StatusCode::FORBIDDEN, Some(known)));
+    let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
+    assert!(page.contains("Passwords of mail programs stay as they are"), "{page}");
+    assert!(post(&world, "/security", &bob, &format!("order=off&password={}", encoded(PASSWORD))).await.status.is_redirection());
+    assert_eq!(now(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_sign_in_outlives_a_change_of_the_password() {
+    use pillarbox_store::{Error, WebSession};
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let (secret, step, _) = with_factor(&world, &bob).await;
+    let pending = half(&world).await;
+    let store = &world.context.store;
+    let (account, key) = store.read(|r| Ok((r.account(BOB)?.unwrap().0, r.sessions()?[0].0.clone()))).unwrap();
+    let old = store.read(|r| Ok(r.credentials(account)?[0].1.hash.clone())).unwrap();
+    let hash = tokio::task::block_in_place(|| hash::password("another long one").unwrap());
+    store.change(Change::SetPassword { address: BOB.into(), hash, at: clock::now() }).done().await.unwrap();
+    // The half sign-in with the old password, its code right.
+    let answer = ask(&world, request(Method::POST, "/login/code", "", &format!("pending={pending}&code={}", code_of(&secret, step + 1)))).await;
+    assert!(answer.cookie.is_empty() && answer.status == StatusCode::FORBIDDEN, "{}", answer.status);
+    // One whose password was checked a moment before, and one that was only seen.
+    let session = WebSession { account, form_token: "f".into(), created: 1, seen: 1, agent: String::new() };
+    let begin = store.change(Change::BeginSession { key: "k".into(), session, credential: old }).done().await;
+    assert!(matches!(begin, Err(Error::NotFound { .. })));
+    store.change(Change::SeeSession { key, at: clock::now() }).done().await.unwrap();
+    assert!(store.read(|r| r.sessions()).unwrap().is_empty());
+    assert_eq!(ask(&world, request(Method::GET, "/security", &bob, "")).await.location, "/login");
+}
