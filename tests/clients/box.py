@@ -24,8 +24,9 @@ poplib._MAXLINE = 1 << 24
 class Box:
     """`pillarbox demo` in a folder of its own."""
 
-    def __init__(self, settings=None, smtp=0, folder=None, log=None):
-        """With settings (TOML sections), and a port for SMTP if one is wanted; in this folder, and its log in that one."""
+    def __init__(self, settings=None, smtp=0, folder=None, log=None, prefix=()):
+        """With settings (TOML sections), and a port for SMTP if one is wanted; in this folder, and its log in that one; `prefix`: words
+        before the program's own, such as those that put it into a group."""
         self.folder = tempfile.mkdtemp(prefix="pillarbox-test-", dir=folder)
         if settings:
             os.makedirs(os.path.join(self.folder, "demo"))
@@ -37,7 +38,7 @@ class Box:
                 file.write("[limits]\nconnections_per_address = 2000\n" + textwrap.dedent(settings))
         self.log = open(os.path.join(log or self.folder, "log"), "ab")
         self.process = subprocess.Popen(
-            [BIN, "demo", "--json", "--directory", os.path.join(self.folder, "demo")],
+            [*prefix, BIN, "demo", "--json", "--directory", os.path.join(self.folder, "demo")],
             stdout=subprocess.PIPE, stderr=self.log)
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
         line = self.process.stdout.readline() if ready else b""

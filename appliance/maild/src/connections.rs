@@ -29,16 +29,26 @@ pub enum Origin {
     Outside,
 }
 
-const CELLS: [(Purpose, Origin); 8] = [
-    (Purpose::Relay, Origin::Known),
-    (Purpose::Relay, Origin::Outside),
-    (Purpose::Submission, Origin::Known),
-    (Purpose::Submission, Origin::Outside),
-    (Purpose::Pop3, Origin::Known),
-    (Purpose::Pop3, Origin::Outside),
-    (Purpose::Pages, Origin::Known),
-    (Purpose::Pages, Origin::Outside),
-];
+/// Whether an address has a connection for the purpose already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Rank {
+    First,
+    Further,
+}
+
+/// What is counted apart, each with a reserve of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Cell(Purpose, Origin, Rank);
+
+const PURPOSES: [Purpose; 4] = [Purpose::Relay, Purpose::Submission, Purpose::Pop3, Purpose::Pages];
+
+fn cells() -> impl Iterator<Item = Cell> {
+    let of = |purpose| {
+        let ranks = |origin| [Cell(purpose, origin, Rank::First), Cell(purpose, origin, Rank::Further)];
+        ranks(Origin::Known).into_iter().chain(ranks(Origin::Outside))
+    };
+    PURPOSES.into_iter().flat_map(of)
+}
 
 /// Why a connection is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +73,14 @@ impl Limits {
         Limits { all: config.limits.connections, per_address: config.limits.connections_per_address }
     }
 
-    /// Connections kept free for a purpose and an origin: an eighth of all for what the office needs, a sixteenth for the world.
-    fn reserve(self, (_, origin): (Purpose, Origin)) -> usize {
-        match origin {
-            Origin::Known => self.all / 8,
-            Origin::Outside => self.all / 16,
+    /// Connections kept free: for the office an eighth of all for each purpose, as it may be one address to us; for the world
+    /// a sixteenth, for addresses that have none yet: sixty with fifty each must not keep the next server out.
+    fn reserve(self, Cell(_, origin, rank): Cell) -> usize {
+        match (origin, rank) {
+            (Origin::Known, Rank::First) => self.all / 32,
+            (Origin::Known, Rank::Further) => self.all / 8 - self.all / 32,
+            (Origin::Outside, Rank::First) => self.all / 16,
+            (Origin::Outside, Rank::Further) => 0,
         }
     }
 }
@@ -75,38 +88,39 @@ impl Limits {
 /// What is open.
 #[derive(Debug, Default)]
 struct Open {
-    cells: HashMap<(Purpose, Origin), usize>,
+    cells: HashMap<Cell, usize>,
     addresses: HashMap<(IpAddr, Purpose), usize>,
 }
 
 impl Open {
-    fn count(&self, cell: (Purpose, Origin)) -> usize {
+    fn count(&self, cell: Cell) -> usize {
         self.cells.get(&cell).copied().unwrap_or(0)
     }
 
     /// How many more may come: what neither is held nor kept free for others.
-    fn room(&self, limits: Limits, cell: (Purpose, Origin)) -> usize {
-        let others: usize = CELLS.into_iter().filter(|other| *other != cell).map(|other| self.count(other).max(limits.reserve(other))).sum();
-        let held: usize = CELLS.into_iter().map(|cell| self.count(cell)).sum();
+    fn room(&self, limits: Limits, cell: Cell) -> usize {
+        let others: usize = cells().filter(|other| *other != cell).map(|other| self.count(other).max(limits.reserve(other))).sum();
+        let held: usize = cells().map(|cell| self.count(cell)).sum();
         // The reserve is there even when others took more than they may by now, after a change of the limits.
         let reserve = limits.reserve(cell).saturating_sub(self.count(cell)).min(limits.all.saturating_sub(held));
         limits.all.saturating_sub(others + self.count(cell)).max(reserve)
     }
 
-    fn admit(&mut self, limits: Limits, address: IpAddr, cell: (Purpose, Origin)) -> Result<(), TooMany> {
+    fn admit(&mut self, limits: Limits, address: IpAddr, purpose: Purpose, origin: Origin) -> Result<Cell, TooMany> {
+        let held = self.addresses.get(&(address, purpose)).copied().unwrap_or(0);
+        if held >= limits.per_address {
+            return Err(TooMany::FromAddress);
+        }
+        let cell = Cell(purpose, origin, if held == 0 { Rank::First } else { Rank::Further });
         if self.room(limits, cell) == 0 {
             return Err(TooMany::InAll);
         }
-        let from_address = self.addresses.entry((address, cell.0)).or_insert(0);
-        if *from_address >= limits.per_address {
-            return Err(TooMany::FromAddress);
-        }
-        *from_address += 1;
+        *self.addresses.entry((address, purpose)).or_insert(0) += 1;
         *self.cells.entry(cell).or_insert(0) += 1;
-        Ok(())
+        Ok(cell)
     }
 
-    fn leave(&mut self, address: IpAddr, cell: (Purpose, Origin)) {
+    fn leave(&mut self, address: IpAddr, cell: Cell) {
         if let Some(count) = self.cells.get_mut(&cell) {
             *count -= 1;
         }
@@ -130,14 +144,14 @@ pub struct Connections {
 pub struct Counted {
     open: Arc<Mutex<Open>>,
     address: IpAddr,
-    cell: (Purpose, Origin),
+    cell: Cell,
 }
 
 impl Connections {
     /// Counts a connection in, or says which limit it would break.
     pub fn admit(&self, limits: Limits, peer: IpAddr, purpose: Purpose) -> Result<Counted, TooMany> {
-        let (address, cell) = (network_of(peer), (purpose, self.origin(peer)));
-        self.open.lock().unwrap_or_else(|e| e.into_inner()).admit(limits, address, cell)?;
+        let (address, origin) = (network_of(peer), self.origin(peer));
+        let cell = self.open.lock().unwrap_or_else(|e| e.into_inner()).admit(limits, address, purpose, origin)?;
         Ok(Counted { open: self.open.clone(), address, cell })
     }
 
@@ -149,9 +163,8 @@ impl Connections {
 
     /// Whether hardly a connection is left for peers of this kind: who is silent then makes room for others.
     pub fn is_scarce(&self, limits: Limits, peer: IpAddr, purpose: Purpose) -> bool {
-        let cell = (purpose, self.origin(peer));
-        let open = self.open.lock().unwrap_or_else(|e| e.into_inner());
-        open.room(limits, cell) <= limits.all / 16
+        let further = Cell(purpose, self.origin(peer), Rank::Further);
+        self.open.lock().unwrap_or_else(|e| e.into_inner()).room(limits, further) <= limits.all / 16
     }
 
     /// Somebody signed in from there.
@@ -213,7 +226,7 @@ mod tests {
             for first in [Purpose::Relay, Purpose::Submission, Purpose::Pop3, Purpose::Pages] {
                 let connections = Connections::default();
                 let mut held = fill(&connections, limits, first);
-                assert!(held.len() >= all / 4, "{first:?} has much of it: {}", held.len());
+                assert!(held.len() >= all / 5, "{first:?} has much of it: {}", held.len());
                 for purpose in [Purpose::Relay, Purpose::Submission, Purpose::Pop3, Purpose::Pages] {
                     held.extend(fill(&connections, limits, purpose));
                     let office = connections.admit(limits, "192.168.1.9".parse().unwrap(), purpose);
@@ -221,6 +234,17 @@ mod tests {
                 }
                 assert!(held.len() <= all);
             }
+        }
+    }
+
+    #[test]
+    fn a_few_addresses_with_many_leave_room_for_one_more_with_none() {
+        let (connections, limits) = (Connections::default(), Limits { all: 2000, per_address: 50 });
+        let many =
+            |purpose| (0..60).flat_map(|address| vec![address; 50]).filter_map(|a| connections.admit(limits, outside(a), purpose).ok()).collect::<Vec<_>>();
+        let _held = [Purpose::Pages, Purpose::Relay, Purpose::Submission, Purpose::Pop3].map(many);
+        for purpose in [Purpose::Relay, Purpose::Submission, Purpose::Pop3, Purpose::Pages] {
+            assert!(connections.admit(limits, outside(4000), purpose).is_ok(), "{purpose:?}");
         }
     }
 

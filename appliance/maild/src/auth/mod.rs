@@ -51,8 +51,10 @@ const SHORT_NAME: &str = "Wrong user name: it is the full e-mail address, such a
 pub struct Authenticator {
     throttle: Mutex<Throttle>,
     cache: Mutex<Cache>,
-    /// Password hashes need much memory: only so many at once.
+    /// Password hashes need much memory: only so many at once. Strangers have a line of their own: who guesses from outside
+    /// must not keep the office waiting.
     checks: Semaphore,
+    strangers_checks: Semaphore,
     decoy: String,
 }
 
@@ -62,6 +64,7 @@ impl Authenticator {
             throttle: Mutex::new(Throttle::new(config.login.failures, config.login.wait, is_near)),
             cache: Mutex::new(Cache::new(config.login.remember)),
             checks: Semaphore::new(config.limits.password_checks),
+            strangers_checks: Semaphore::new(config.limits.password_checks),
             decoy: hash::DECOY.to_string(),
         }
     }
@@ -77,6 +80,7 @@ impl Authenticator {
             return Verdict::Accepted(identity);
         }
         let place = found.as_ref().map_or(Place::New, |found| found.place);
+        let line = if place == Place::Known || is_near(peer) { &self.checks } else { &self.strangers_checks };
         let decision = self.lock_throttle().decide(peer, &user, place, now);
         match decision {
             Decision::Try => {}
@@ -84,10 +88,10 @@ impl Authenticator {
             Decision::Wait(seconds) => return Verdict::Wait(seconds),
         }
         let identity = match found {
-            Some(found) => self.by_account_password(&found, password, attempt, now).await,
+            Some(found) => self.by_account_password(&found, password, attempt, (line, now)).await,
             None => {
                 // As much work as for a real account, so that time doesn't tell which names exist.
-                self.argon2_matches(&self.decoy, password).await;
+                argon2_matches(line, &self.decoy, password).await;
                 None
             }
         };
@@ -108,24 +112,18 @@ impl Authenticator {
         self.lock_throttle().waiting(now)
     }
 
-    async fn by_account_password(&self, found: &Found, password: &str, attempt: cache::Fingerprint, now: Instant) -> Option<Identity> {
+    async fn by_account_password(&self, found: &Found, password: &str, attempt: cache::Fingerprint, (line, now): (&Semaphore, Instant)) -> Option<Identity> {
         let (_, main) = found.credentials.iter().find(|(device, _)| *device == DeviceId::MAIN)?;
         let identity = found.identity(DeviceId::MAIN, ACCOUNT_PASSWORD);
         // The remembered hash must still be the account's: a changed password ends the memory at once.
         if self.lock_cache().knows(&attempt, &main.hash, now) {
             return Some(identity);
         }
-        if !self.argon2_matches(&main.hash, password).await {
+        if !argon2_matches(line, &main.hash, password).await {
             return None;
         }
         self.lock_cache().remember(attempt, &main.hash, now);
         Some(identity)
-    }
-
-    async fn argon2_matches(&self, stored: &str, password: &str) -> bool {
-        let Ok(_permit) = self.checks.acquire().await else { return false };
-        let (stored, password) = (stored.to_string(), password.to_string());
-        tokio::task::spawn_blocking(move || hash::matches(&stored, &password)).await.unwrap_or(false)
     }
 
     fn lock_cache(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -135,6 +133,12 @@ impl Authenticator {
     fn lock_throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(|e| e.into_inner())
     }
+}
+
+async fn argon2_matches(line: &Semaphore, stored: &str, password: &str) -> bool {
+    let Ok(_permit) = line.acquire().await else { return false };
+    let (stored, password) = (stored.to_string(), password.to_string());
+    tokio::task::spawn_blocking(move || hash::matches(&stored, &password)).await.unwrap_or(false)
 }
 
 /// An account with its passwords, and whether it signed in from the peer's place before.
