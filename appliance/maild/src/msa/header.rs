@@ -3,7 +3,11 @@
 use mail_parser::{HeaderName, MessageParser};
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ReversePath;
-use pillarbox_store::{AccountId, Reader, Resolution, Result, SubAddresses};
+use pillarbox_store::{AccountId, Reader, Resolution, SubAddresses};
+
+use super::mailbox::{self, Fault};
+
+type Result<T> = pillarbox_store::Result<T>;
 
 /// Longest header of a submitted message, in octets.
 pub const HEADER_OCTETS: usize = 256 * 1024;
@@ -102,6 +106,8 @@ pub struct Prepared {
     pub header: Vec<u8>,
     /// Addresses in From and Sender.
     pub senders: Vec<String>,
+    /// What is wrong with one of these fields.
+    pub fault: Option<Fault>,
     pub message_id: String,
     pub subject: String,
     /// It says of itself that a program made it (RFC 3834 §5).
@@ -165,28 +171,42 @@ pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
     if !has_from {
         sender_fields.push(format!("From: {}\r\n", additions.from).into_bytes());
     }
-    let senders = sender_fields.iter().flat_map(|field| addresses(field)).collect();
+    let (mut senders, mut fault) = (Vec::new(), None);
+    for field in &sender_fields {
+        match addresses(field) {
+            Ok(found) => senders.extend(found),
+            Err(wrong) => fault = fault.or(Some(wrong)),
+        }
+    }
     let parser = MessageParser::new().header_text(HeaderName::Subject).header_id(HeaderName::MessageId).default_header_ignore();
     let parsed = parser
         .parse_headers(&[&kept[..], b"\r\n"].concat())
         .map(|message| (message.message_id().unwrap_or_default().to_string(), message.subject().unwrap_or_default().to_string()));
     let (message_id, subject) = parsed.unwrap_or_default();
     kept.extend_from_slice(body_line);
-    Prepared { header: kept, senders, message_id, subject, is_automatic, is_tls_optional }
+    Prepared { header: kept, senders, fault, message_id, subject, is_automatic, is_tls_optional }
 }
 
-/// The addresses in one From field.
-fn addresses(field: &[u8]) -> Vec<String> {
-    let parser = MessageParser::new().header_address(HeaderName::From).default_header_ignore();
-    let header = [field, b"\r\n"].concat();
-    let parsed = parser.parse_headers(&header);
-    let list = |message: mail_parser::Message| {
-        let all = message.from().into_iter().flat_map(|list| list.iter()).filter_map(|a| a.address.as_ref());
-        all.map(|a| a.to_string()).collect::<Vec<_>>()
+/// The addresses in one From or Sender field.
+fn addresses(field: &[u8]) -> std::result::Result<Vec<String>, Fault> {
+    let text = String::from_utf8_lossy(field);
+    mailbox::addresses(text.split_once(':').map_or("", |(_, value)| value))
+}
+
+/// The reply to a From or Sender field that is not taken.
+pub fn faulty_sender(fault: Fault, login: &str, code: &str) -> Reply {
+    let (enhanced, text) = match fault {
+        Fault::NoAddress => (
+            Enhanced(5, 1, 7),
+            format!("From or Sender of the message holds no usable address; set a sender's address in your program or device, such as {login}"),
+        ),
+        Fault::Unclear => (Enhanced(5, 1, 7), "From or Sender of the message can be read in more than one way; write the sender as Name <address>".to_string()),
+        Fault::Disguise => (
+            Enhanced(5, 7, 1),
+            "The sender's name in From or Sender reads as an address, which would mislead those who see the name alone; use another name".to_string(),
+        ),
     };
-    let found = parsed.map(list).unwrap_or_default();
-    // What can't be read here may be read elsewhere: it is nobody's address.
-    if found.is_empty() { vec!["unreadable".into()] } else { found }
+    Reply::new(550, enhanced, format!("{text} ({code})"))
 }
 
 #[cfg(test)]

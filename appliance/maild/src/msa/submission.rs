@@ -125,9 +125,8 @@ impl<'a> Submission<'a> {
         let unique = getrandom::u64().unwrap_or_default();
         let additions = Additions { from: &from, date: &clock::rfc5322(clock::now()), message_id: &format!("{unique:016x}.{code}@{}", domain_of(&from)) };
         let prepared = header::prepare(header, &additions);
-        if prepared.senders.is_empty() {
-            let text = format!("The message has no sender that can be read (From); check the sender's address in your mail program ({code})");
-            return Err(Refusal::Said(Reply::new(550, Enhanced(5, 6, 0), text)));
+        if let Some(fault) = prepared.fault {
+            return Err(Refusal::Said(header::faulty_sender(fault, &identity.address, &code)));
         }
         let senders = prepared.senders.clone();
         let foreign = self.context.read(move |r| header::first_foreign(r, identity.account, &senders)).await?;

@@ -545,3 +545,53 @@ async fn the_fate_of_other_recipients_and_the_place_of_a_worker_are_shown_to_nob
     post(&world, "/mail/act", &ann, "id=1.2&order=move&to=2").await;
     assert!(!get(&ann, "/mail/2/1").await.contains("secret"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_looks_like_an_address_does_not_hide_the_real_one_in_lists() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await.body;
+    for from in ["\"ann@box.test\"", "=?utf-8?q?ann=40box.test?=", "ann\u{ff20}box.test"] {
+        tokio::task::block_in_place(|| deliver(&world, BOB, &format!("From: {from} <evil@x.test>\r\nTo: {from} <evil@x.test>\r\nSubject: pay\r\n\r\nx\r\n")));
+    }
+    post(&world, "/mail/act", &bob, "id=1.4&order=move&to=2").await;
+    for rebuilt in [false, true] {
+        let list = get("/mail/1").await;
+        assert_eq!(list.matches("&#60;evil@x.test&#62;").count(), 2, "{list}");
+        assert!(list.contains("<span class=\"party\">Cy</span>") && get("/mail/2").await.contains("&#60;evil@x.test&#62;"), "{rebuilt}");
+        let store = world.context.store.clone();
+        tokio::task::block_in_place(|| crate::mail::index::rebuild(&store, &world.context.settings().config.data).unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_others_would_read_otherwise_is_refused_for_good_with_the_reason() {
+    use crate::msa::Refusal;
+    use crate::web::submit::{Sender, submit};
+    let world = world().await;
+    let account = world.context.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let send = async |from: &str| {
+        let sender = Sender { account, address: BOB.into(), from: BOB.into(), peer: "192.168.1.5".parse().unwrap() };
+        let to = vec![pillarbox_proto::address::Address::parse("cy@a.test").unwrap()];
+        match submit(&world.context, sender, to, format!("From: {from}\r\nSubject: x\r\n\r\nx\r\n").as_bytes()).await {
+            Ok(_) => None,
+            Err(Refusal::Said(reply)) => Some((reply.code, reply.lines.join(" "))),
+            Err(Refusal::Trouble(error)) => panic!("{from}: {error}"),
+        }
+    };
+    for from in ["ann@box.test <bob@box.test>", "=?utf-8?q?ann=40box.test?= <bob@box.test>", "bob@box.test (ann@box.test)"] {
+        let (code, text) = send(from).await.unwrap();
+        assert!(code == 550 && text.contains("reads as an address"), "{from}: {code} {text}");
+    }
+    for from in
+        ["scanner", "", "<>", "\"Scanner\" <>", "undisclosed:;", "scanner@", &format!("{}@box.test", "x".repeat(600)), "bob@box.test\r\nSender: scanner"]
+    {
+        let (code, text) = send(from).await.unwrap();
+        assert!(code == 550 && text.contains("no usable address") && text.contains(BOB), "{from}: {code} {text}");
+    }
+    assert_eq!(send("<bob@box.test> <ann@box.test>").await.unwrap().0, 550);
+    assert!(send("ann@box.test").await.unwrap().1.contains("may not send as"));
+    for from in ["Bob <bob@box.test>", "\"ann@box.test\" <bob@box.test>", "BOB@box.test"] {
+        assert_eq!(send(from).await, None, "{from}");
+    }
+}
