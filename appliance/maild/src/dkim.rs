@@ -15,10 +15,12 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
 
 use crate::secrets::Secrets;
 
-/// Fields that are signed where they are there, and whose later addition breaks the signature where they are not.
-const FIELDS: [&str; 15] = [
-    "From", "Sender", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "MIME-Version", "Content-Type",
-    "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post",
+/// Fields that are signed where they are there, and whose later addition breaks the signature where they are not. Those
+/// that stand here twice are named once more than they occur: a second one put in front of them, which many programs
+/// would show, breaks it, too (RFC 6376 §5.4.2, §8.15).
+const FIELDS: [&str; 24] = [
+    "From", "From", "Sender", "Sender", "Reply-To", "Reply-To", "To", "To", "Cc", "Cc", "Subject", "Subject", "Date", "Date", "Message-ID", "In-Reply-To",
+    "References", "MIME-Version", "MIME-Version", "Content-Type", "Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post",
 ];
 /// Bits of an RSA key: what every verifier takes and what fits a DNS record (RFC 8301 §3.2).
 const RSA_BITS: usize = 2048;
@@ -257,6 +259,23 @@ mod tests {
         match text.trim_end_matches("\r\n") {
             "" => String::new(),
             text => format!("{text}\r\n"),
+        }
+    }
+
+    #[test]
+    fn fields_that_must_stand_once_are_named_once_more_than_they_occur() {
+        let (_dir, keys) = signing();
+        for (header, froms, subjects) in [
+            ("From: ann@box.example\r\nSubject: x\r\n", 2, 2),
+            ("From: ann@box.example\r\n", 2, 2),
+            ("From: ann@box.example\r\nFrom: bob@box.example\r\nSubject: x\r\n", 3, 2),
+        ] {
+            let fields = signed(&keys, &format!("{header}\r\nbody\r\n"), 1000);
+            for names in fields.split(';').filter_map(|tag| tag.trim().strip_prefix("h=")) {
+                let names: Vec<String> = names.split(':').map(|name| name.trim().to_ascii_lowercase()).collect();
+                let count = |wanted: &str| names.iter().filter(|name| *name == wanted).count();
+                assert_eq!((count("from"), count("subject"), count("message-id")), (froms, subjects, 1), "{header:?}: {names:?}");
+            }
         }
     }
 
