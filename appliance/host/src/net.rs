@@ -45,6 +45,35 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
+/// Is it an address of the public internet, and not of the box's own network? Whoever lets strangers name addresses asks
+/// this before it knocks there.
+pub fn is_public(address: IpAddr) -> bool {
+    is_global(address) && !is_near(address)
+}
+
+/// Addresses that lead through the internet to one machine (RFC 6890 and the registries it made). Those that carry another
+/// address within them count as none: a translator on the way may lead them into the office.
+fn is_global(address: IpAddr) -> bool {
+    let is_special = match address.to_canonical() {
+        IpAddr::V4(v4) => match v4.octets() {
+            [0 | 240.., ..] => true,
+            // IETF protocols, 6to4 relays, measurements.
+            [192, 0, 0, _] | [192, 88, 99, _] | [198, 18 | 19, ..] => true,
+            _ => v4.is_link_local() || v4.is_documentation(),
+        },
+        IpAddr::V6(v6) => match v6.segments() {
+            // The first holds unspecified, loopback and IPv4 within IPv6 (RFC 4291 §2.5.5.1), then translation (RFC 6052,
+            // RFC 8215), discarding (RFC 6666), 6to4 (RFC 3056).
+            [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0 | 1, ..] | [0x100, 0, 0, ..] | [0x2002, ..] => true,
+            // Teredo and the like (RFC 4380, RFC 6890 §2.2.3), documentation (RFC 3849, RFC 9637), segment routing (RFC 9602).
+            [0x2001, 0..0x200, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..0x1000, ..] | [0x5f00, ..] => true,
+            // Site-local of old (RFC 3879), link-local.
+            [first, ..] => first & 0xffc0 == 0xfec0 || first & 0xffc0 == 0xfe80,
+        },
+    };
+    !(is_special || is_private(address) || address.is_unspecified() || address.is_multicast())
+}
+
 /// An address's network as far as one customer has it: of IPv6 the first half, of IPv4 the address itself.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -80,6 +109,22 @@ mod tests {
         for (address, is) in near.map(|address| (address, true)).into_iter().chain(far.map(|address| (address, false))) {
             assert_eq!(is_private(ip(address)) || is_neighbour(ip(address), own), is, "{address}");
         }
+    }
+
+    #[test]
+    fn only_addresses_of_the_world_are_public() {
+        let world = ["93.184.216.34", "198.17.0.1", "198.20.0.1", "192.0.1.1", "2606:2800::1", "2001:200::1", "2a00::1", "3ffe::1", "::ffff:93.184.216.34"];
+        let none = [
+            "192.168.1.1", "127.0.0.1", "169.254.1.1", "::ffff:10.0.0.1", "fe80::1", "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "100.64.0.1",
+            "198.18.0.1", "198.19.255.255", "192.0.0.8", "192.88.99.1", "192.0.2.1", "203.0.113.1", "240.0.0.1", "::", "::1", "::192.168.1.1", "::10.0.0.1",
+            "64:ff9b::c0a8:101", "64:ff9b:1::1", "100::1", "2002:c0a8:101::1", "2001::1", "2001:0:4136:e378::1", "2001:10::1", "2001:20::1", "2001:db8::1",
+            "3fff::1", "5f00::1", "fec0::1", "feff::1", "fc00::1", "fd00::1", "ff02::1",
+        ];
+        for (address, is) in world.map(|address| (address, true)).into_iter().chain(none.map(|address| (address, false))) {
+            assert_eq!(is_global(ip(address)), is, "{address}");
+        }
+        // Nor is any address of this machine, or of its network.
+        assert!(own().into_iter().all(|address| address.is_ipv4() || !is_public(address)));
     }
 
     #[test]

@@ -161,7 +161,7 @@ pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -
         }
         "leave" => {
             let Some(target) = oneclick::target(&unsubscribe(&structure.list_unsubscribe)) else { return super::missing(&visit) };
-            let outcome = match oneclick::leave(&visit.context, &target, oneclick::is_public).await {
+            let outcome = match oneclick::leave(&visit.context, &target, pillarbox_host::net::is_public).await {
                 Ok(()) => "left",
                 Err(why) => {
                     tracing::info!(host = target.host, why, "a mailing list could not be left");
