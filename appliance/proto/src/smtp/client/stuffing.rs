@@ -1,6 +1,6 @@
 //! Dot-stuffing (RFC 5321 §4.5.2): the way out.
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
 /// Remembers across pieces whether a line begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +15,17 @@ impl Stuffing {
         Stuffing { at_line_start: true, ends_with_crlf: true, last: 0 }
     }
 
-    /// Appends a piece of content with a dot before each dot that begins a line.
+    /// Appends a piece of content with a dot before each dot that begins a line. A NUL becomes `?`: no message has one
+    /// (RFC 5322 §2.1), and for a server that drops it `CRLF NUL . CRLF` would be an end.
     pub fn encode(&mut self, content: &[u8], out: &mut Vec<u8>) {
+        let begin = out.len();
+        self.encode_lines(content, out);
+        if memchr(0, content).is_some() {
+            out[begin..].iter_mut().filter(|octet| **octet == 0).for_each(|octet| *octet = b'?');
+        }
+    }
+
+    fn encode_lines(&mut self, content: &[u8], out: &mut Vec<u8>) {
         let mut from = 0;
         if self.at_line_start && content.first() == Some(&b'.') {
             out.push(b'.');
@@ -46,6 +55,16 @@ impl Stuffing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nul_never_leaves() {
+        for piece in 1..8 {
+            let (mut stuffing, mut out) = (Stuffing::new(), b"DATA\0".to_vec());
+            b"a\r\n\0.\r\n.\0\r\n".chunks(piece).for_each(|content| stuffing.encode(content, &mut out));
+            stuffing.finish(&mut out);
+            assert_eq!(out.escape_ascii().to_string(), "DATA\\x00a\\r\\n?.\\r\\n..?\\r\\n.\\r\\n");
+        }
+    }
 
     #[test]
     fn dots_are_stuffed_however_content_is_cut() {

@@ -65,6 +65,9 @@ impl Content {
             return Err(reply);
         }
         self.octets += octets.len() as u64;
+        if memchr(0, octets).is_some() {
+            return Err(replies::holds_nul());
+        }
         self.hops.look(octets);
         match self.hops.count > self.most_hops {
             true => Err(replies::loops()),
@@ -188,6 +191,16 @@ mod tests {
             let text = refused.map(|reply| reply.lines.join(" "));
             assert_eq!(text.is_some(), wanted.is_some(), "{size:?} {octets}");
             assert!(text.unwrap_or_default().contains(wanted.unwrap_or_default()), "{size:?} {octets}");
+        }
+    }
+
+    #[test]
+    fn nul_is_found_wherever_it_stands() {
+        for text in ["\0", "Subject: a\0b\r\n\r\n", "\r\n\0.\r\n", "a: b\r\n\r\nbody\0"] {
+            for piece in 1..=text.len() {
+                let mut content = Content::new(&Limits::default(), None, Instant::now());
+                assert!(text.as_bytes().chunks(piece).any(|octets| content.count(octets).is_err()), "{text:?}");
+            }
         }
     }
 

@@ -146,6 +146,12 @@ pub fn bad_parameter(error: ParamError) -> Reply {
     }
 }
 
+/// RFC 5321 §2.3.8, RFC 5322 §2.1: a message has no NUL. Some servers drop it, and then `CRLF NUL . CRLF` ends a message
+/// for them and not for others.
+pub fn holds_nul() -> Reply {
+    Reply::new(550, Enhanced(5, 6, 0), "The message holds NUL octets, which no mail may have; send such data as an attachment")
+}
+
 /// RFC 1869 §4: parameters belong to a session that began with EHLO.
 pub fn no_parameters_after_helo() -> Reply {
     Reply::new(555, Enhanced(5, 5, 4), "Parameters need a session that began with EHLO")
