@@ -8,6 +8,20 @@ pub fn domain_of(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
+/// Characters of a name that are kept.
+const NAME_CHARS: usize = 200;
+
+/// A name that people gave (of a person, a device, a folder), fit for header fields, lists and terminals: on one line,
+/// without control characters and marks that turn the writing direction, blanks in runs as one.
+pub fn clean_name(name: &str) -> String {
+    let is_mark = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    // U+2028 and U+2029 end lines, too.
+    let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let text: String = name.chars().filter(|c| !is_mark(*c)).map(|c| if is_break(c) { ' ' } else { c }).collect();
+    let text: String = text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    text.trim().chars().take(NAME_CHARS).collect()
+}
+
 /// What happens to mail that POP3 devices have deleted from their view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailboxPolicy {
@@ -54,7 +68,8 @@ impl Record for Account {
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         Some(Account {
             address: octets.string()?,
-            name: octets.string()?,
+            // Older releases took whatever was typed in.
+            name: clean_name(&octets.string()?),
             created: octets.u64()?,
             policy: match (octets.u8()?, octets.u16()?) {
                 (0, _) => MailboxPolicy::Keep,
@@ -182,5 +197,27 @@ impl Record for WebSession {
             seen: octets.u64()?,
             agent: octets.string()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod name_tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_on_one_line() {
+        let table = [
+            ("Ann Lee", "Ann Lee"),
+            ("Ann\r\nBcc: evil@x.test", "Ann Bcc: evil@x.test"),
+            ("  Ann \t\0  Lee\n", "Ann Lee"),
+            ("Jörg\u{2028}Müller\u{85}", "Jörg Müller"),
+            ("\u{202e}nnA", "nnA"),
+            ("李 明", "李 明"),
+            ("\r\n", ""),
+        ];
+        for (typed, kept) in table {
+            assert_eq!(clean_name(typed), kept, "{typed:?}");
+        }
+        assert_eq!(clean_name(&"ü".repeat(1000)).chars().count(), NAME_CHARS);
     }
 }

@@ -32,7 +32,7 @@ pub use blob::{BlobReader, Checksum, Spool, Spooled};
 pub use card::{CARD_TEXT, Card, TERM_OCTETS, Timed};
 pub use contact::{CONTACT_TEXT, CONTACTS, Contact, Judgement};
 pub use content::{INLINE_OCTETS, Location};
-pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession, domain_of};
+pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession, clean_name, domain_of};
 pub use env::{Access, Disk, Options, Space};
 pub use error::{Error, Result};
 pub use key::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId, QueueKey};

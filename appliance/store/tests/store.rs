@@ -481,3 +481,23 @@ fn what_cannot_be_a_key_is_not_there_and_is_refused_by_name() {
     store.change(Change::NoteWritten { account: ann, people: vec![("x".into(), long), (String::new(), "cy@a.test".into())], at: NOW }).wait().unwrap();
     assert_eq!(store.read(|r| r.contacts(ann)).unwrap().len(), 1);
 }
+
+#[test]
+fn names_are_kept_on_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
+    let change = |change| store.change(change).wait();
+    change(Change::AddDomain { name: "example.org".into(), at: NOW }).unwrap();
+    let (address, hash) = ("ann@example.org".to_string(), "x".to_string());
+    change(Change::AddAccount { address: address.clone(), name: "Ann\r\nBcc: x@y".into(), hash: hash.clone(), policy: MailboxPolicy::Keep, at: NOW }).unwrap();
+    let (id, account) = store.read(|r| r.account(&address)).unwrap().unwrap();
+    assert_eq!(account.name, "Ann Bcc: x@y");
+    change(Change::SetName { address: address.clone(), name: "Ann\n\tLee\0".into() }).unwrap();
+    assert_eq!(store.read(|r| r.account(&address)).unwrap().unwrap().1.name, "Ann Lee");
+    change(Change::AddDevice { address: address.clone(), label: "Re\rception".into(), hash, at: NOW }).unwrap();
+    assert!(store.read(|r| r.credentials(id)).unwrap().iter().any(|(_, credential)| credential.label == "Re ception"));
+    assert!(change(Change::MakeFolder { account: id, name: "\r\n".into() }).is_err());
+    change(Change::MakeFolder { account: id, name: "Bills\r\n2026".into() }).unwrap();
+    let folders = store.read(|r| r.folders(id)).unwrap();
+    assert!(folders.iter().any(|(_, name, _)| name == "Bills 2026"), "{:?}", folders.iter().map(|(_, name, _)| name).collect::<Vec<_>>());
+}

@@ -2,7 +2,7 @@
 
 use crate::card::Timed;
 use crate::contact::Contact;
-use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession, domain_of};
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession, clean_name, domain_of};
 use crate::error::{Error, Result};
 use crate::key::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey, MessageId};
 use crate::mailbox::FolderName;
@@ -204,6 +204,13 @@ pub(super) const FIRST_OWN_FOLDER: u32 = 16;
 pub(super) const PURGE: &str = "purge:";
 const DOING: &str = "changing the directory";
 
+fn folder_name(name: &str) -> Result<String> {
+    match clean_name(name) {
+        name if name.is_empty() => Err(Error::Invalid { why: "a folder needs a name".into() }),
+        name => Ok(name),
+    }
+}
+
 /// LMDB has no empty keys.
 pub(crate) fn route_name(domain: &str) -> String {
     if domain.is_empty() { "*".into() } else { domain.into() }
@@ -275,7 +282,7 @@ impl Work<'_, '_> {
             }
             Change::SetName { address, name } => {
                 let (id, account) = self.account(address)?;
-                self.put_account(id, &Account { name: name.clone(), ..account })
+                self.put_account(id, &Account { name: clean_name(name), ..account })
             }
             Change::SetSetting { key, value } => self.set_setting(key, value.as_deref()),
             Change::PutLink { key, link } => {
@@ -289,8 +296,8 @@ impl Work<'_, '_> {
             Change::NoteSignIn { account, at, sign_in } => self.note_sign_in(SignInKey { account: *account, at: *at }, sign_in),
             Change::PutHour { hour, record } => self.put_hour(*hour, record),
             Change::Mail(order) => self.mail_order(order),
-            Change::MakeFolder { account, name } => self.make_own_folder(*account, name),
-            Change::RenameFolder { account, folder, name } => self.rename_own_folder(*account, *folder, name),
+            Change::MakeFolder { account, name } => self.make_own_folder(*account, &folder_name(name)?),
+            Change::RenameFolder { account, folder, name } => self.rename_own_folder(*account, *folder, &folder_name(name)?),
             Change::RemoveFolder { account, folder } => self.remove_own_folder(*account, *folder),
             Change::SetTimed { account, message, timed } => self.set_timed(*account, *message, *timed),
             Change::PutContacts { account, contacts } => self.put_contacts(*account, contacts),
@@ -365,7 +372,7 @@ impl Work<'_, '_> {
             return Err(Error::Exists { what: "address", name: address.into() });
         }
         let id = AccountId(self.next_account()?);
-        let account = Account { address: address.into(), name: name.into(), created: at, policy, next_device: 1, next_folder: FIRST_OWN_FOLDER };
+        let account = Account { address: address.into(), name: clean_name(name), created: at, policy, next_device: 1, next_folder: FIRST_OWN_FOLDER };
         self.put_account(id, &account)?;
         self.tables.meta.put(self.txn, "last-account", &id.0.to_be_bytes()).map_err(Error::lmdb(DOING))?;
         self.tables.addresses.put(self.txn, address, &AddressTarget::Account(id)).map_err(Error::lmdb(DOING))?;
@@ -421,7 +428,7 @@ impl Work<'_, '_> {
     }
 
     pub(super) fn put_credential(&mut self, account: AccountId, device: DeviceId, label: &str, hash: &str, at: u64) -> Result<Changed> {
-        let credential = Credential { label: label.into(), hash: hash.into(), created: at };
+        let credential = Credential { label: clean_name(label), hash: hash.into(), created: at };
         let key = DeviceKey { account, device };
         self.tables.credentials.put(self.txn, &key, &credential).map_err(Error::lmdb(DOING))?;
         Ok(Changed::Device(device))
