@@ -21,18 +21,20 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 
 /// What the internet may see: what mail programs fetch to set themselves up, what other servers read of our TLS policy,
 /// and the proofs that a certificate authority looks at.
-const PUBLIC: [&str; 6] = [
+const PUBLIC: [&str; 7] = [
     "/mail/config-v1.1.xml",
     "/.well-known/autoconfig/mail/config-v1.1.xml",
     "/.well-known/mta-sts.txt",
     "/.well-known/acme-challenge/",
     "/autodiscover/autodiscover.xml",
     "/autodiscover/autodiscover.json",
+    "/autodiscover/autodiscover.json/",
 ];
 /// Sent by programs, which know nothing of forms; nothing is changed by it.
 const PROGRAMS: [&str; 2] = ["/autodiscover/autodiscover.xml", "/policy-report"];
-/// What stays on plain HTTP when there is a certificate: authorities and monitors ask there.
-const PLAIN: [&str; 4] = ["/.well-known/acme-challenge/", "/mail/config-v1.1.xml", "/health", "/metrics"];
+/// What stays on plain HTTP when there is a certificate: authorities, monitors and programs ask there. A domain's own name
+/// is rarely in the certificate, and settings are no secret.
+const PLAIN: [&str; 5] = ["/.well-known/acme-challenge/", "/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml", "/health", "/metrics"];
 /// Pages of everybody who has a mailbox; the others are the owner's.
 const EVERYBODYS: [&str; 17] = [
     "/", "/login", "/login/", "/logout", "/language", "/assets/", "/welcome/", "/mail", "/mail/", "/compose", "/programs", "/programs/", "/coach", "/security",

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use askama::Template;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::programs::{Servers, servers};
-use super::trouble;
+use super::{not_found, trouble};
 use crate::context::Context;
 use crate::setup;
-use crate::web::session::Person;
+use crate::web::guard::name_of;
+use crate::web::session::{Person, Visit};
 
 #[derive(Template)]
 #[template(path = "autoconfig.xml", escape = "html")]
@@ -37,13 +38,23 @@ fn xml(text: Result<String, askama::Error>, kind: &'static str) -> Response {
     }
 }
 
-/// What Thunderbird and others fetch (the "autoconfiguration" format, version 1.1).
-pub async fn autoconfig(State(context): State<Arc<Context>>, Query(asked): Query<Asked>) -> Response {
+/// What Thunderbird and others fetch (the "autoconfiguration" format, version 1.1). Who names no address is answered for
+/// the host that was asked.
+pub async fn autoconfig(State(context): State<Arc<Context>>, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
     let domains = context.read(|r| r.domains()).await.unwrap_or_default();
-    let wanted = asked.emailaddress.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
-    let domain = wanted.filter(|d| domains.contains(d)).or_else(|| domains.first().cloned());
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let domain = asked_domain(&domains, &asked.emailaddress, host).or_else(|| domains.first().cloned());
     let Some(domain) = domain else { return StatusCode::NOT_FOUND.into_response() };
     xml((Autoconfig { domain, servers: servers(&context) }).render(), "text/xml; charset=utf-8")
+}
+
+/// The domain of ours that settings are wanted for: that of the address, else the one whose host was asked, under its own
+/// name or one of those that programs try.
+fn asked_domain(domains: &[String], address: &str, host: &str) -> Option<String> {
+    let of = |name: &str| domains.iter().find(|domain| domain.eq_ignore_ascii_case(name)).cloned();
+    let host = name_of(host).trim_end_matches('.');
+    let wanted = address.rsplit_once('@').and_then(|(_, domain)| of(domain.trim()));
+    wanted.or_else(|| of(host)).or_else(|| host.split_once('.').and_then(|(_, parent)| of(parent)))
 }
 
 #[derive(Template)]
@@ -94,6 +105,23 @@ pub async fn autodiscover_json(State(context): State<Arc<Context>>, headers: Hea
             let body = json!({"ErrorCode": "InvalidProtocol", "ErrorMessage": "The protocol is not supported. Supported: Autodiscoverv1"});
             (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
         }
+    }
+}
+
+/// Paths that no route has: programs write those of Autodiscover in any case, and newer ones put the address behind
+/// (`autodiscover.json/v1.0/ann@example.org`). Everything else is not there.
+pub async fn stray(State(context): State<Arc<Context>>, method: Method, visit: Visit, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let path = uri.path().to_ascii_lowercase();
+    let is_known = path.starts_with("/autodiscover/autodiscover.");
+    if is_known && !matches!(method, Method::GET | Method::HEAD | Method::POST) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let protocol = || Query::<Json>::try_from_uri(&uri).unwrap_or(Query(Json { protocol: String::new() }));
+    match path.as_str() {
+        "/autodiscover/autodiscover.xml" => autodiscover(State(context), body).await,
+        "/autodiscover/autodiscover.json" => autodiscover_json(State(context), headers, protocol()).await,
+        path if path.starts_with("/autodiscover/autodiscover.json/v1.0/") => autodiscover_json(State(context), headers, protocol()).await,
+        _ => not_found(visit).await,
     }
 }
 
@@ -157,6 +185,18 @@ pub async fn mta_sts(State(context): State<Arc<Context>>, headers: HeaderMap) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_are_those_of_the_address_or_of_the_host() {
+        let domains = ["first.test".to_string(), "second.test".to_string()];
+        let of = |address: &str, host: &str| asked_domain(&domains, address, host);
+        assert_eq!(of("ann@Second.test", "autoconfig.first.test").as_deref(), Some("second.test"));
+        for host in ["autoconfig.second.test", "second.test:80", "AutoConfig.Second.Test.", "mail.second.test"] {
+            assert_eq!(of("", host).as_deref(), Some("second.test"), "{host}");
+            assert_eq!(of("ann@elsewhere.test", host).as_deref(), Some("second.test"), "{host}");
+        }
+        assert_eq!((of("", "192.168.1.7"), of("ann", "pillarbox.local"), of("", "")), (None, None, None));
+    }
 
     #[test]
     fn outlooks_request_is_read_and_what_is_strange_is_not() {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Who may see what: path, and the least role for GET. The test below holds it against the router itself.
-const PAGES: [(&str, Role); 54] = [
+const PAGES: [(&str, Role); 56] = [
     ("/", Role::Nobody),
     ("/setup", Role::Nobody),
     ("/setup/resume", Role::Owner),
@@ -34,6 +34,8 @@ const PAGES: [(&str, Role); 54] = [
     ("/.well-known/autoconfig/mail/config-v1.1.xml", Role::Nobody),
     ("/autodiscover/autodiscover.xml", Role::Nobody),
     ("/Autodiscover/Autodiscover.xml", Role::Nobody),
+    ("/AutoDiscover/AutoDiscover.JSON?Protocol=AutodiscoverV1", Role::Nobody),
+    ("/autodiscover/autodiscover.json/v1.0/ann@box.test?Protocol=AutodiscoverV1", Role::Nobody),
     ("/autodiscover/autodiscover.json?Protocol=AutodiscoverV1", Role::Nobody),
     ("/.well-known/mta-sts.txt", Role::Nobody),
     ("/.well-known/acme-challenge/x", Role::Nobody),

@@ -110,6 +110,29 @@ async fn programs_and_servers_find_what_they_ask_for() {
     assert!(answer.status == StatusCode::OK && answer.body.contains("<LoginName>ann@box.test</LoginName>"), "{}", answer.body);
     let json = ask(&world, request(Method::GET, "/autodiscover/autodiscover.json?Email=a@box.test&Protocol=AutodiscoverV1", "", "")).await;
     assert!(json.body.contains("\"Protocol\":\"AutodiscoverV1\""));
+    // In any case, and with the address behind; from the internet, too.
+    for path in ["/AUTODISCOVER/autodiscover.xml", "/AutoDiscover/AutoDiscover.xml", "/autodiscover/Autodiscover.xml"] {
+        let mut outlook = request(Method::POST, path, "", pox);
+        outlook.headers_mut().remove(header::ORIGIN);
+        assert!(ask_from(&world, "203.0.113.9", outlook).await.body.contains("<LoginName>ann@box.test</LoginName>"), "{path}");
+    }
+    for path in [
+        "/autodiscover/autodiscover.json/v1.0/ann@box.test?Protocol=Autodiscoverv1",
+        "/AutoDiscover/AutoDiscover.json/V1.0/ann%40box.test?protocol=autodiscoverv1",
+    ] {
+        let json = ask_from(&world, "203.0.113.9", request(Method::GET, path, "", "")).await;
+        assert!(json.status == StatusCode::OK && json.body.contains("\"Url\":\"https://box.test/autodiscover/autodiscover.xml\""), "{path}: {}", json.body);
+    }
+    let settings = |host: &'static str, path: &'static str, is_secure: bool| {
+        let mut request = request(Method::GET, path, "", "");
+        request.headers_mut().insert(header::HOST, axum::http::HeaderValue::from_static(host));
+        request.extensions_mut().insert(Link { peer: "203.0.113.9".parse().unwrap(), is_secure });
+        router(world.context.clone()).oneshot(request)
+    };
+    world.context.store.change(Change::AddDomain { name: "second.test".into(), at: 1 }).done().await.unwrap();
+    let answer = settings("autoconfig.second.test", "/mail/config-v1.1.xml", true).await.unwrap();
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    assert!(String::from_utf8_lossy(&body).contains("<domain>second.test</domain>"));
     let bob = cookie(&world, Role::Worker).await;
     let profile = ask(&world, request(Method::GET, "/programs/pillarbox.mobileconfig", &bob, "")).await;
     assert!(profile.body.contains("<string>bob@box.test</string>") && profile.headers["content-type"].to_str().unwrap().contains("aspen"));
@@ -121,6 +144,9 @@ async fn programs_and_servers_find_what_they_ask_for() {
     };
     assert_eq!(ask(&world, policy("mta-sts.box.test")).await.status, StatusCode::NOT_FOUND);
     world.install_certificate(&["box.test"]);
+    // A domain's own name is rarely in the certificate: its settings are told without TLS.
+    let plain = settings("second.test", "/.well-known/autoconfig/mail/config-v1.1.xml", false).await.unwrap();
+    assert_eq!(plain.status(), StatusCode::OK);
     let answer = ask_from(&world, "203.0.113.9", policy("mta-sts.box.test")).await;
     assert!(answer.body.contains("mode: enforce\r\nmx: box.test\r\n"), "{}", answer.body);
     assert_eq!(ask(&world, policy("box.test")).await.status, StatusCode::NOT_FOUND);
