@@ -269,6 +269,7 @@ record-sts = Post an Sie kommt verschlüsselt oder gar nicht (MTA-STS)
 record-tls-reports = wohin andere Server Probleme mit der Verschlüsselung melden
 domains-must = Nötig
 domains-good = Gut zu haben: Mailprogramme richten sich selbst ein, Verschlüsselung wird strenger
+domains-short = Wo der Anbieter die Domain selbst an den Namen hängt, geben Sie ein: { $name }
 domains-now = Jetzt steht dort:
 domains-file = Als Datei speichern
 domains-send = Als Nachricht an den, der die Domain verwaltet

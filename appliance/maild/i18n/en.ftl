@@ -269,6 +269,7 @@ record-sts = mail to you comes encrypted or not at all (MTA-STS)
 record-tls-reports = where other servers report trouble with encryption
 domains-must = Needed
 domains-good = Good to have: mail programs set themselves up, encryption gets stricter
+domains-short = Where the provider adds the domain to the name by itself, enter: { $name }
 domains-now = Now there is:
 domains-file = Save as a file
 domains-send = As a message to whoever keeps the domain

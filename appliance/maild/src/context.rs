@@ -221,6 +221,10 @@ impl Context {
         Ok(setup::Facts {
             address: reader.setting(settings::PUBLIC_ADDRESS)?.and_then(|address| address.parse().ok()),
             has_certificate: certificate.is_believed(&hostname, clock::now()),
+            sends: match reader.routes()?.iter().any(|(domain, _)| domain.is_empty()) {
+                true => setup::Sends::ThroughProvider,
+                false => setup::Sends::Itself,
+            },
             hostname,
         })
     }

@@ -1,12 +1,16 @@
 //! What the world should know of a domain of ours, and what it knows.
 
+mod check;
+mod spf;
+
 use std::net::IpAddr;
 
 use pillarbox_store::Reader;
 use sha2::{Digest, Sha256};
 
 use crate::dkim;
-use crate::dns::{Dns, DnsError};
+
+pub use check::{Check, look};
 
 /// A DNS record, ready to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,15 @@ pub enum Need {
     Good,
 }
 
+/// How mail of the box reaches other servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sends {
+    #[default]
+    Itself,
+    /// All of it through a provider, whose addresses receivers see.
+    ThroughProvider,
+}
+
 /// What the box knows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -38,6 +51,7 @@ pub struct Facts {
     pub address: Option<IpAddr>,
     /// Whether its certificate is one that other servers believe.
     pub has_certificate: bool,
+    pub sends: Sends,
 }
 
 /// The TLS policy that a domain publishes (RFC 8461 §3.2): only with a certificate that others believe, else mail would
@@ -110,91 +124,12 @@ pub fn zone_lines(records: &[DnsRecord]) -> String {
     records.iter().map(line).collect()
 }
 
-/// The state of one record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// As it should be.
-    Right,
-    /// Nothing of the kind is there.
-    Missing,
-    /// Something else is there.
-    Different(String),
-    /// It could not be looked up now.
-    Unknown(String),
-}
-
-/// Compares what was found with what should be there.
-pub fn compare(record: &DnsRecord, found: Result<Vec<String>, DnsError>) -> Check {
-    let found = match found {
-        Ok(found) => found,
-        Err(DnsError::NoSuchName | DnsError::NoData) => return Check::Missing,
-        Err(DnsError::Temporary(why)) => return Check::Unknown(why),
-    };
-    let bare = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
-    // Of several texts at a name only those of the same kind count: `v=spf1`, `v=DKIM1`, `v=DMARC1`.
-    let kind = record.value.split([' ', ';']).next().unwrap_or_default();
-    let same: Vec<&String> = found.iter().filter(|text| record.kind != "TXT" || text.split([' ', ';']).next() == Some(kind)).collect();
-    match (&same[..], record.key) {
-        ([], _) => Check::Missing,
-        // Any of the hosts may be ours.
-        (hosts, "record-mx") => {
-            let ours = record.value.rsplit(' ').next().unwrap_or_default().trim_end_matches('.');
-            let is_there = hosts.iter().any(|host| host.rsplit(' ').next().is_some_and(|h| h.eq_ignore_ascii_case(ours)));
-            if is_there { Check::Right } else { Check::Different(joined(hosts)) }
-        }
-        // Two SPF records count as none (RFC 7208 §4.5).
-        ([only], "record-spf") => {
-            let names_us = only.split(' ').any(|word| matches!(word, "mx" | "+mx" | "a" | "+a") || word.starts_with("ip4:") || word.starts_with("ip6:"));
-            if names_us { Check::Right } else { Check::Different(only.to_string()) }
-        }
-        ([_], "record-dmarc" | "record-tls-reports") => Check::Right,
-        // An alias was followed: what it leads to counts, and any of the addresses may be the one.
-        (several, "record-address") => {
-            let is_there = several.iter().any(|found| **found == record.value);
-            if is_there { Check::Right } else { Check::Different(joined(several)) }
-        }
-        (several, "record-srv") => {
-            let is_there = several.iter().any(|found| bare(found) == bare(&record.value));
-            if is_there { Check::Right } else { Check::Different(joined(several)) }
-        }
-        ([only], _) if without_spaces(only) == without_spaces(&record.value) => Check::Right,
-        (several, _) => Check::Different(joined(several)),
-    }
-}
-
-fn joined(texts: &[&String]) -> String {
-    texts.iter().map(|text| text.as_str()).collect::<Vec<_>>().join(" · ")
-}
-
-fn without_spaces(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace()).collect::<String>().trim_end_matches(';').to_string()
-}
-
-/// Looks one record up.
-pub async fn look(dns: &Dns, record: &DnsRecord) -> Check {
-    let found = match record.kind {
-        "MX" => dns.mx(&record.name).await.map(|a| a.records.into_iter().map(|(p, host)| format!("{p} {host}")).collect()),
-        "SRV" => dns.srv(&record.name).await.map(|a| a.records),
-        "A" | "AAAA" => all_addresses(dns, &record.name).await,
-        "CNAME" => return leads_to(dns, record).await,
-        _ => dns.txt(&record.name).await.map(|a| a.records),
-    };
-    compare(record, found)
-}
-
-async fn all_addresses(dns: &Dns, name: &str) -> Result<Vec<String>, DnsError> {
-    let (v4, v6) = dns.addresses(name).await?;
-    Ok(v4.records.into_iter().chain(v6.records).map(|address| address.to_string()).collect())
-}
-
-/// Whether a name leads to the same machine as the one it should be an alias of; how does not matter.
-async fn leads_to(dns: &Dns, record: &DnsRecord) -> Check {
-    let target = record.value.trim_end_matches('.');
-    match (all_addresses(dns, &record.name).await, all_addresses(dns, target).await) {
-        (Ok(found), Ok(wanted)) if found.iter().any(|address| wanted.contains(address)) => Check::Right,
-        (Ok(found), _) => Check::Different(found.join(" · ")),
-        (Err(DnsError::Temporary(why)), _) => Check::Unknown(why),
-        (Err(_), _) => Check::Missing,
+/// The name as it is typed in at providers that append the domain themselves; `@` is the domain itself.
+pub fn short_name(record: &DnsRecord, domain: &str) -> String {
+    match record.name.strip_suffix(domain).map(|rest| rest.trim_end_matches('.')) {
+        Some("") => "@".into(),
+        Some(short) => short.to_string(),
+        None => record.name.clone(),
     }
 }
 
@@ -202,41 +137,13 @@ async fn leads_to(dns: &Dns, record: &DnsRecord) -> Check {
 mod tests {
     use super::*;
 
-    fn record(kind: &'static str, value: &str, key: &'static str) -> DnsRecord {
-        DnsRecord { name: "box.example".into(), kind, value: value.into(), why: "", key, need: Need::Must }
-    }
-
     #[test]
-    fn right_wrong_missing_and_unknown() {
-        let mx = record("MX", "10 mail.box.example.", "record-mx");
-        let spf = record("TXT", "v=spf1 mx ~all", "record-spf");
-        let dkim = record("TXT", "v=DKIM1; k=rsa; p=ABC", "record-dkim");
-        let dmarc = record("TXT", "v=DMARC1; p=quarantine", "record-dmarc");
-        let check = |record: &DnsRecord, found: &[&str]| compare(record, Ok(found.iter().map(|t| t.to_string()).collect()));
-        assert_eq!(check(&mx, &["5 other.example", "10 Mail.Box.Example"]), Check::Right);
-        assert_eq!(check(&mx, &["5 other.example"]), Check::Different("5 other.example".into()));
-        assert_eq!(check(&spf, &["google-site-verification=x", "v=spf1 ip4:192.0.2.1 -all"]), Check::Right);
-        assert_eq!(check(&spf, &["v=spf1 include:other.example -all"]), Check::Different("v=spf1 include:other.example -all".into()));
-        assert!(matches!(check(&spf, &["v=spf1 mx -all", "v=spf1 mx ~all"]), Check::Different(_)));
-        assert_eq!(check(&spf, &["something else"]), Check::Missing);
-        assert_eq!(check(&dkim, &["v=DKIM1;k=rsa;p=AB C;"]), Check::Right);
-        assert!(matches!(check(&dkim, &["v=DKIM1; k=rsa; p=XYZ"]), Check::Different(_)));
-        assert_eq!(check(&dmarc, &["v=DMARC1; p=none"]), Check::Right);
-        assert_eq!(compare(&mx, Err(DnsError::NoData)), Check::Missing);
-        assert_eq!(compare(&mx, Err(DnsError::Temporary("t".into()))), Check::Unknown("t".into()));
-    }
-
-    #[test]
-    fn services_and_addresses_are_compared_as_dns_writes_them() {
-        let srv = record("SRV", "0 1 465 mail.box.example.", "record-srv");
-        let none = record("SRV", "0 0 0 .", "record-srv");
-        let address = record("A", "203.0.113.9", "record-address");
-        let check = |record: &DnsRecord, found: &[&str]| compare(record, Ok(found.iter().map(|t| t.to_string()).collect()));
-        assert_eq!(check(&srv, &["0 1 465 Mail.box.example"]), Check::Right);
-        assert_eq!(check(&none, &["0 0 0 ."]), Check::Right);
-        assert!(matches!(check(&srv, &["0 1 587 mail.box.example"]), Check::Different(_)));
-        assert_eq!(check(&address, &["198.51.100.1", "203.0.113.9"]), Check::Right);
-        assert!(matches!(check(&address, &["198.51.100.1"]), Check::Different(_)));
+    fn names_have_a_short_form() {
+        let of = |name: &str| {
+            let record = DnsRecord { name: name.into(), kind: "TXT", value: String::new(), why: "", key: "", need: Need::Must };
+            short_name(&record, "box.example")
+        };
+        assert_eq!((of("box.example"), of("_dmarc.box.example"), of("mail.other.example")), ("@".into(), "_dmarc".into(), "mail.other.example".into()));
     }
 
     #[test]
@@ -249,7 +156,7 @@ mod tests {
         let plain = zone(Facts { hostname: "mail.box.example".into(), ..Facts::default() });
         assert!(plain.contains("box.example. 3600 IN MX 10 mail.box.example.\n") && !plain.contains("mta-sts") && !plain.contains(" IN A "));
         assert!(plain.lines().all(|line| line.len() < 600));
-        let full = Facts { hostname: "mail.box.example".into(), address: Some(IpAddr::from([203, 0, 113, 9])), has_certificate: true };
+        let full = Facts { hostname: "mail.box.example".into(), address: Some(IpAddr::from([203, 0, 113, 9])), has_certificate: true, ..Facts::default() };
         assert!(zone(full.clone()).contains("mail.box.example. 3600 IN A 203.0.113.9\n") && zone(full.clone()).contains("v=STSv1; id="));
         let elsewhere = Facts { hostname: "mail.other.example".into(), ..full };
         assert!(!zone(elsewhere).contains(" IN A "));

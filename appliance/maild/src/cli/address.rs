@@ -96,6 +96,7 @@ pub fn domain(place: &Place, command: Domain) -> Result<(), String> {
                 // The same question that the policy's page asks: records and page go together.
                 has_certificate: tls::in_use(&config).is_some_and(|certificate| certificate.is_believed(&hostname, now)),
                 hostname,
+                ..Facts::default()
             };
             let records = store.read(|r| setup::records(r, &name, &facts, now)).map_err(|e| e.to_string())?;
             if output.json {

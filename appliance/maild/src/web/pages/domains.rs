@@ -42,6 +42,8 @@ struct DomainRecords {
 
 struct Shown {
     record: DnsRecord,
+    /// The name without the domain.
+    short: String,
     why: String,
     /// The state's colour and words; empty when it was not looked up.
     state: &'static str,
@@ -75,7 +77,14 @@ pub async fn show(Owner(visit, _): Owner, Query(asked): Query<Asked>) -> Respons
     let is_checked = !asked.check.is_empty();
     let checks = match is_checked {
         false => Vec::new(),
-        true => look(&visit.context, found.iter().flat_map(|(_, records)| records).take(LOOKS)).await,
+        true => {
+            let own = visit.context.clone();
+            let facts = match visit.context.read(move |r| own.facts(r)).await {
+                Ok(facts) => facts,
+                Err(error) => return trouble(&visit, &error),
+            };
+            look(&visit.context, facts, wanted(&found)).await
+        }
     };
     answer(&visit, StatusCode::OK, Frame::new(&visit, "/domains", "domains-title"), found, checks)
 }
@@ -105,7 +114,7 @@ fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Vec<(String, V
         let zone = setup::zone_lines(&records);
         let letter = format!("{}\n\n{zone}", t.with("domains-letter", "domain", &name));
         let is_waiting = !records.iter().any(|record| record.name.contains("._domainkey."));
-        let shown: Vec<Shown> = records.into_iter().map(|record| shown(t, record, checks.next())).collect();
+        let shown: Vec<Shown> = records.into_iter().map(|record| shown(t, &name, record, checks.next())).collect();
         let (must, good) = shown.into_iter().partition(|shown| shown.record.need == Need::Must);
         DomainRecords { name, must, good, zone, letter, is_waiting }
     });
@@ -113,7 +122,7 @@ fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Vec<(String, V
     page(status, &DomainsPage { frame, domains, is_checked })
 }
 
-fn shown(t: Texts, record: DnsRecord, check: Option<Check>) -> Shown {
+fn shown(t: Texts, domain: &str, record: DnsRecord, check: Option<Check>) -> Shown {
     let is_there = matches!(check, Some(Check::Different(_)));
     let (state, key, detail) = match check {
         None => ("", "", String::new()),
@@ -126,16 +135,24 @@ fn shown(t: Texts, record: DnsRecord, check: Option<Check>) -> Shown {
     };
     let word = if key.is_empty() { String::new() } else { t.get(key).into_owned() };
     let why = t.get(record.key).into_owned();
-    Shown { record, why, state, word, detail, is_there }
+    let short = t.with("domains-short", "name", &setup::short_name(&record, domain)).into_owned();
+    Shown { record, short, why, state, word, detail, is_there }
+}
+
+/// The records that are looked up, with their domains.
+fn wanted(found: &[(String, Vec<DnsRecord>)]) -> Vec<(String, DnsRecord)> {
+    let all = found.iter().flat_map(|(name, records)| records.iter().map(|record| (name.clone(), record.clone())));
+    all.take(LOOKS).collect()
 }
 
 /// Looks all records up at once: the page takes as long as the slowest.
-async fn look(context: &Arc<Context>, records: impl Iterator<Item = &DnsRecord>) -> Vec<Check> {
+async fn look(context: &Arc<Context>, facts: setup::Facts, records: Vec<(String, DnsRecord)>) -> Vec<Check> {
+    let facts = Arc::new(facts);
     let mut looks = tokio::task::JoinSet::new();
     let mut count = 0;
-    for record in records {
-        let (context, record, place) = (context.clone(), record.clone(), count);
-        looks.spawn(async move { (place, setup::look(&context.outbound.dns, &record).await) });
+    for (domain, record) in records {
+        let (context, facts, place) = (context.clone(), facts.clone(), count);
+        looks.spawn(async move { (place, setup::look(&context.outbound.dns, &facts, &domain, &record).await) });
         count += 1;
     }
     let mut checks = vec![Check::Unknown(String::new()); count];
