@@ -45,6 +45,12 @@ pub fn step_of(secret: &[u8], code: &str, after: u64, now: u64) -> Option<u64> {
     (step.saturating_sub(SKEW)..=step + SKEW).find(|&step| step > after && hash::equal(&totp.generate(step * STEP), &code))
 }
 
+/// The code of a step, as a phone shows it.
+#[cfg(test)]
+pub fn code(secret: &[u8], step: u64) -> String {
+    totp(secret).map(|totp| totp.generate(step * STEP)).unwrap_or_default()
+}
+
 /// A factor that is ready to be kept, and its recovery codes to be shown once.
 pub fn make(secrets: &Secrets, secret: &[u8], step: u64) -> Result<(SecondFactor, Vec<String>), String> {
     let codes = (0..RECOVERY_CODES).map(|_| hash::generate()).collect::<Result<Vec<_>, _>>()?;
