@@ -384,6 +384,7 @@ about-memory = Speicher
 about-clock = Uhr (UTC)
 about-system = System
 about-licence = Lizenz
+about-licences = Die Arbeit anderer in dieser Box, mit ihren Lizenzen
 about-monitor = Für Programme, die überwachen:
 about-move = Auf eine andere Box umziehen
 about-move-how = Die Einstellungen lassen sich auf der Kommandozeile ausgeben und als pillarbox-setup.toml neben eine neue Box legen.

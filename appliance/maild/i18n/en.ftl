@@ -384,6 +384,7 @@ about-memory = Memory
 about-clock = Clock (UTC)
 about-system = System
 about-licence = Licence
+about-licences = The work of others in this box, and its licences
 about-monitor = For programs that monitor:
 about-move = Moving to another box
 about-move-how = The settings can be exported on the command line, and laid beside a new box as pillarbox-setup.toml.

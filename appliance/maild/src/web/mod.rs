@@ -57,6 +57,7 @@ pub fn router(context: Arc<Context>) -> Router {
         .route("/round", get(pages::round::show).post(pages::round::run))
         .route("/log", get(pages::about::log))
         .route("/about", get(pages::about::show))
+        .route("/about/licences", get(pages::about::licences))
         .route("/network", get(pages::network::show).post(pages::network::order))
         .route("/system", get(pages::system::show).post(pages::system::order))
         .route("/system/update", post(pages::system::update).layer(axum::extract::DefaultBodyLimit::max(pages::system::UPDATE)))

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 use super::{Frame, page};
 use crate::clock;
@@ -33,6 +33,12 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
     ];
     let facts = facts.into_iter().map(|(key, value)| (t.get(key).into_owned(), value)).collect();
     page(StatusCode::OK, &AboutPage { frame: Frame::new(&visit, "/about", "about-title"), facts })
+}
+
+/// The licences of all parts with their texts, as `image/licences.py` gathers them. Every browser takes gzip (RFC 9110 §8.4.1.3).
+pub async fn licences(Owner(..): Owner) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CONTENT_ENCODING, "gzip")];
+    (headers, &include_bytes!("../../../assets/licences.txt.gz")[..]).into_response()
 }
 
 /// What the server's process holds of the machine's memory, in octets; a shared page counts for its share.

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Who may see what: path, and the least role for GET. The test below holds it against the router itself.
-const PAGES: [(&str, Role); 56] = [
+const PAGES: [(&str, Role); 57] = [
     ("/", Role::Nobody),
     ("/setup", Role::Nobody),
     ("/setup/resume", Role::Owner),
@@ -20,6 +20,7 @@ const PAGES: [(&str, Role); 56] = [
     ("/round", Role::Owner),
     ("/log", Role::Owner),
     ("/about", Role::Owner),
+    ("/about/licences", Role::Owner),
     ("/queue", Role::Owner),
     ("/find?q=x", Role::Owner),
     ("/doctor", Role::Owner),
