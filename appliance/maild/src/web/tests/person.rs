@@ -37,7 +37,7 @@ async fn mail_programs_find_their_settings_and_names_stay_in_their_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
-    use crate::auth::{Verdict, factor};
+    use crate::auth::Verdict;
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let page = post(&world, "/security", &bob, "order=offer").await.body;
