@@ -10,6 +10,8 @@ use crate::outbound::{encoded_words, quoted_printable};
 
 /// Octets that make a line of base64 (RFC 2045 §6.8).
 const LINE: usize = 57;
+/// Quotes within quotes that stay apart when plain text is formatted.
+const QUOTES: usize = 20;
 /// Words that speak of a file.
 const MENTIONS: [&str; 8] = ["attached", "attachment", "enclosed", "anhang", "angehängt", "anbei", "beigefügt", "anlage"];
 /// Identifiers of a conversation that go along (RFC 5322 §3.6.4).
@@ -171,8 +173,9 @@ pub fn as_html(text: &str) -> String {
     let mut out = String::new();
     let mut depth = 0;
     for line in text.lines() {
-        let quoted = line.bytes().take_while(|&b| b == b'>').count();
-        let rest = line[quoted..].strip_prefix(' ').filter(|_| quoted > 0).unwrap_or(&line[quoted..]);
+        let marks = line.bytes().take_while(|&b| b == b'>').count();
+        let rest = line[marks..].strip_prefix(' ').filter(|_| marks > 0).unwrap_or(&line[marks..]);
+        let quoted = marks.min(QUOTES);
         (depth..quoted).for_each(|_| out.push_str("<blockquote>"));
         (quoted..depth).for_each(|_| out.push_str("</blockquote>"));
         depth = quoted;
@@ -317,6 +320,8 @@ mod tests {
             as_html("a & b\n\n> x\n>> y"),
             "<div>a &amp; b</div><div><br></div><blockquote><div>x</div><blockquote><div>y</div></blockquote></blockquote>"
         );
+        let deep = format!("{}x\n\n", ">".repeat(5_000)).repeat(100);
+        assert!(as_html(&deep).len() < deep.len());
         let mut lines = Lines::default();
         let out = format!("{}{}", lines.take(&[1; 100], false), lines.take(&[2; 10], true));
         assert_eq!(out.lines().map(str::len).collect::<Vec<_>>(), [76, 72]);

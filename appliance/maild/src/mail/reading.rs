@@ -20,6 +20,8 @@ const SEARCHED: usize = 128 * 1024;
 const GLANCED: usize = 64 * 1024;
 /// Octets that are read at a time.
 const PIECE: usize = 64 * 1024;
+/// Characters of a name, an address or a subject in a list.
+const LINE: usize = 400;
 /// Characters of a list's preview.
 const PREVIEW: usize = 140;
 
@@ -228,12 +230,13 @@ fn summarise(structure: &Structure, body: &str) -> (Card, Vec<String>) {
         terms.mark("xattachment");
     }
     terms.add('b', body);
+    let clip = |text: &str| text.chars().take(LINE).collect::<String>();
     let card = Card {
-        from_name: first.name,
-        from: first.address,
-        to: to.unwrap_or_default(),
+        from_name: clip(&first.name),
+        from: clip(&first.address),
+        to: clip(&to.unwrap_or_default()),
         recipients: (structure.to.len() + structure.cc.len()) as u32,
-        subject: structure.subject.clone(),
+        subject: clip(&structure.subject),
         preview: preview.trim_end().to_string(),
         date: structure.date,
         attachments: attachments as u32,
@@ -266,5 +269,9 @@ mod tests {
         assert_eq!(card.conversation, pillarbox_store::term("conversation", "root@a"));
         assert!(terms.contains(&"fann".to_string()) && terms.contains(&"soffer".to_string()) && terms.contains(&"bhello".to_string()));
         assert!(terms.is_sorted());
+        let long =
+            Structure { subject: "x".repeat(100_000), from: vec![Person { name: "n".repeat(100_000), address: "a".repeat(100_000) }], ..Structure::default() };
+        let (card, _) = summarise(&long, "");
+        assert_eq!((card.subject.len(), card.from_name.len(), card.from.len()), (LINE, LINE, LINE));
     }
 }

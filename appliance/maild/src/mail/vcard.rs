@@ -82,6 +82,11 @@ impl Card {
     }
 }
 
+/// A note as it is kept.
+pub fn note(text: &str) -> String {
+    text.replace("\r\n", "\n").trim().chars().take(NOTE).collect()
+}
+
 /// A name on one line.
 pub fn clean(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().chars().take(200).collect()

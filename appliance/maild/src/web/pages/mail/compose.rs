@@ -70,7 +70,8 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             Ok(None) => return super::missing(&visit),
             Err(error) => return failed(&visit, &error),
         };
-        let store = visit.context.store.clone();
+        let (store, t, own) = (visit.context.store.clone(), visit.texts, visitor.address.clone());
+        let (id, how) = (asked.answers.clone(), asked.how.clone());
         let read = visit.context.readers.message(content.message, move |budget| {
             let mut structure = reading::structure(&store, &content, budget)?;
             if structure.date == 0 {
@@ -78,9 +79,13 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             }
             let text = reading::plain(&store, &content, &structure, SHOWN, budget)?;
             let formatted = if goes_on { formatted(&store, &content, &structure, budget)? } else { String::new() };
-            Ok((structure, text, formatted))
+            let names = structure.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let at = t.moment(structure.date, clock::now());
+            let phrases = Phrases { intro: t.with_two("compose-wrote", ("who", &names), ("at", &at)), forwarded: t.get("compose-forwarded").into_owned(), at };
+            let letter = letter::answer(&phrases, &own, &id, &how, &structure, &text);
+            Ok((structure, Letter { html: formatted, ..letter }))
         });
-        let (structure, text, formatted) = match read.await {
+        let (structure, begun) = match read.await {
             Ok(read) => read,
             Err(why) => return unread(&visit, &why),
         };
@@ -96,15 +101,7 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
                 return failed(&visit, &error);
             }
         }
-        let names = |people: &[Correspondent]| people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let at = visit.texts.moment(structure.date, clock::now());
-        let phrases = Phrases {
-            intro: visit.texts.with_two("compose-wrote", ("who", &names(&structure.from)), ("at", &at)),
-            forwarded: visit.texts.get("compose-forwarded").into_owned(),
-            at,
-        };
-        letter = letter::answer(&phrases, &visitor.address, &asked.answers, &asked.how, &structure, &text);
-        letter.html = formatted;
+        letter = begun;
         if asked.how == "again" {
             letter.to = asked.to;
         }

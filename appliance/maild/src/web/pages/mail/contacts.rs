@@ -52,22 +52,34 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
 async fn answer(visit: &Visit, visitor: &Visitor, asked: Asked, status: StatusCode, mut frame: Frame) -> Response {
     frame.here = "/mail/contacts";
     let account = visitor.account;
-    let mut rows = match visit.context.read(move |r| r.contacts(account)).await {
+    let rows = match visit.context.read(move |r| r.contacts(account)).await {
         Ok(rows) => rows,
         Err(error) => return failed(visit, &error),
     };
     let edited = rows.iter().find(|(address, _)| *address == asked.edit).cloned();
-    let wanted: Vec<String> = words::words(&asked.q).collect();
-    rows.retain(|(address, contact)| {
-        let text = words::fold(&format!("{} {address} {}", contact.name, contact.note));
-        wanted.iter().all(|word| text.contains(word))
-    });
-    rows.sort_by_key(|(address, contact)| words::fold(if contact.name.is_empty() { address } else { &contact.name }));
-    let more = rows.len().saturating_sub(SHOWN) as u64;
-    rows.truncate(SHOWN);
+    let q = asked.q.clone();
+    let (rows, more) = match visit.context.readers.run(move |_| Ok(shown(rows, &q))).await {
+        Ok(found) => found,
+        Err(why) => return unread(visit, &why),
+    };
     let is_known = edited.is_some();
     let (address, contact) = edited.unwrap_or_default();
     page(status, &ContactsPage { frame, q: asked.q, rows, more, address, contact, is_known })
+}
+
+type Row = (String, Contact);
+
+/// The contacts that a search finds, by name, as many as a page has, and how many there are besides.
+fn shown(mut rows: Vec<Row>, q: &str) -> (Vec<Row>, u64) {
+    let wanted: Vec<String> = words::words(q).collect();
+    rows.retain(|(address, contact)| {
+        let text = if wanted.is_empty() { String::new() } else { words::fold(&format!("{} {address} {}", contact.name, contact.note)) };
+        wanted.iter().all(|word| text.contains(word))
+    });
+    rows.sort_by_cached_key(|(address, contact)| words::fold(if contact.name.is_empty() { address } else { &contact.name }));
+    let more = rows.len().saturating_sub(SHOWN) as u64;
+    rows.truncate(SHOWN);
+    (rows, more)
 }
 
 #[derive(Deserialize)]
@@ -110,7 +122,7 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Edited>) ->
         Ok(known) => known,
         Err(error) => return failed(&visit, &error),
     };
-    let contact = Contact { name: vcard::clean(&form.name), note: form.note.replace("\r\n", "\n").trim().to_string(), is_kept: true, ..known };
+    let contact = Contact { name: vcard::clean(&form.name), note: vcard::note(&form.note), is_kept: true, ..known };
     let mut changes = vec![(address.clone(), Some(contact))];
     if !form.was.is_empty() && form.was != address {
         changes.push((form.was, None));

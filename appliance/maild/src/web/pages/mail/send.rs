@@ -22,7 +22,7 @@ use crate::mail::letter::{self, Letter, Lines};
 use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::readers::Unread;
 use crate::mail::reading;
-use crate::mail::structure::{Person as Correspondent, Structure};
+use crate::mail::structure::{Person as Correspondent, Structure, reads_as_address};
 use crate::msa::{Refusal, Submission};
 use crate::outbound::Source;
 use crate::web::pages::is_own;
@@ -240,7 +240,8 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
         lists if is_draft => lists.map(Result::unwrap_or_default),
         [to, cc, bcc] => [to.map_err(say)?, cc.map_err(say)?, bcc.map_err(say)?],
     };
-    let name = own_name(&visit.context, visitor.account).await?;
+    // A name that reads as an address says nothing that the address does not, and submission refuses it.
+    let name = Some(own_name(&visit.context, visitor.account).await?).filter(|name| !reads_as_address(name)).unwrap_or_default();
     let allowed = senders(&visit.context, &visitor.address).await;
     let from = allowed.iter().find(|address| **address == letter.from).unwrap_or(&visitor.address).clone();
     let mut header = letter::header(letter, &Correspondent { name, address: from.clone() }, &lists, boundary, has_files);
