@@ -137,7 +137,7 @@ fn named(name: &str) -> Option<(char, bool)> {
     }
     let (first, base) = (name.chars().next()?, if name.starts_with(|c: char| c.is_ascii_uppercase()) { 0x391 } else { 0x3b1 });
     let is_rest = |known: &&str| known[..1].eq_ignore_ascii_case(&first.to_string()) && known[1..] == name[1..];
-    let at = GREEK.iter().position(|known| is_rest(known))?;
+    let at = GREEK.iter().position(is_rest)?;
     char::from_u32(base + at as u32).filter(|c| c.is_alphabetic()).map(|c| (c, false))
 }
 

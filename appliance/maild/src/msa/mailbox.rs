@@ -215,6 +215,8 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pillarbox_proto::address::Domain;
+
     use super::*;
 
     #[test]
@@ -283,7 +285,9 @@ mod tests {
         #[test]
         fn anything_can_be_read(value in "([<>()@,;:\\[\\]\"\\\\ a.]|=\\?utf-8\\?q\\?|\\?=|ü){0,60}") {
             if let Ok(found) = addresses(&value) {
-                proptest::prop_assert!(!found.is_empty() && found.iter().all(|address| Address::parse(address).is_ok()));
+                // Without the quotes of a local part they are keys, not addresses any more.
+                let is_key = |key: &String| key.len() <= 320 && key.rsplit_once('@').is_some_and(|(_, domain)| Domain::parse(domain).is_ok());
+                proptest::prop_assert!(!found.is_empty() && found.iter().all(is_key));
             }
         }
     }

@@ -1,0 +1,12 @@
+//! Any text as an invitation.
+#![no_main]
+
+mod mail;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Some(event) = mail::calendar::event(&String::from_utf8_lossy(data)) {
+        assert!([&event.summary, &event.place, &event.organizer].iter().all(|text| text.chars().count() <= 500));
+    }
+});
