@@ -111,11 +111,15 @@ impl Marks {
                 skipped = known.skipped.len(),
                 "the server ended while it read mail: that mail is looked at one by one"
             );
-            self.keep(&known)?;
-            met.iter().try_for_each(fs::remove_file)?;
         }
-        *self.lock() = known;
-        Ok(())
+        // What is known counts, also where it can't be written down.
+        let mut own = self.lock();
+        *own = known;
+        if met.is_empty() {
+            return Ok(());
+        }
+        self.keep(&own)?;
+        met.iter().try_for_each(fs::remove_file)
     }
 
     /// What was drawn, on stable storage.
@@ -237,6 +241,11 @@ mod tests {
         drop(marks.set(Kind::Alone, &ids(&[1])));
         marks.clear(MessageId(1));
         assert!(!marks.is_withheld(MessageId(1)));
+        // Nor is one whose marks can't be taken away: what they say counts all the same.
+        let stuck = dir.path().join("stuck");
+        fs::create_dir_all(stuck.join(format!(".{SKIPPED}"))).unwrap();
+        fs::write(stuck.join("0"), "alone\n7\n").unwrap();
+        assert!(Marks::open(&stuck, "1").is_withheld(MessageId(7)));
         // Rubbish in it is no reason to stay down either.
         fs::write(dir.path().join("rubbish"), [0xff, 0, 10, 0xff]).unwrap();
         assert_eq!(Marks::open(dir.path(), "1").suspects(), vec![]);
