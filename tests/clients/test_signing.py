@@ -16,7 +16,7 @@ from zone import Zone
 
 BODIES = 320
 # What bodies are made of: words, blanks in runs, empty lines and lines of blanks, dots, letters beyond ASCII.
-PIECES = ("text", "a", " ", "  ", "\t", " \t ", "\r\n", "\r\n\r\n", "\r\n \r\n", "\r\n\t\r\n", ".", "\r\n.\r\n", "..", "=", "=20", "Grüße", "x" * 70, " " * 200)
+PIECES = ("text", "a", " ", "  ", "\t", " \t ", "\r\n", "\r\n\r\n", "\r\n \r\n", "\r\n\t\r\n", ".", "\r\n.\r\n", "..", "=", "=20", "Grüße", "x" * 70, " " * 200, "y" * 1200, "lange Zeile mit Grün " * 60)
 ENDS = ("", "\r\n", " \r\n", "\t\r\n", "\r\n \r\n", "\r\n\t\r\n \t \r\n", "\r\n\r\n\r\n", "   ", "\r\n  \r\n\r\n")
 SUBJECTS = ("plain", " two  blanks ", "folded\r\n  here\t", "tab\there", "\r\n only in the fold", "a\r\n \tb\r\n\t c")
 
@@ -71,6 +71,7 @@ class Signing(unittest.TestCase):
         for name, sink in self.sinks.items():
             wrong = [message for message in sink.messages if not self.verifies(message)]
             self.assertEqual(wrong[:1], [], f"{len(wrong)} of {len(sink.messages)} to {name}")
+            self.assertTrue(all(len(line) <= 998 for message in sink.messages for line in message.split(b"\r\n")), name)
             if name == "narrow.test":
                 self.assertTrue(all(message.isascii() for message in sink.messages))
 

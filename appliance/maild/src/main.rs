@@ -20,6 +20,7 @@ mod history;
 mod hours;
 mod housekeeping;
 mod line;
+mod lines;
 mod logging;
 mod mail;
 mod mda;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::budget::{Charge, Party};
 use crate::context::{Context, off_thread};
+use crate::lines::Lengths;
 use crate::{clock, head};
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
@@ -29,6 +30,7 @@ pub struct Incoming<'a> {
     /// How much of the front is kept.
     head_octets: usize,
     is_ascii: bool,
+    lengths: Lengths,
     delivery_octets: u16,
     arrived: u64,
     charge: Charge<'a>,
@@ -44,7 +46,7 @@ pub struct Envelope<'a> {
     pub accounts: Vec<AccountId>,
     /// The account that submitted it and keeps a copy among what it sent.
     pub sent_by: Option<AccountId>,
-    /// The part for other servers; its signature and `EIGHT_BIT` are found out here.
+    /// The part for other servers; its signature, `EIGHT_BIT` and `LONG_LINES` are found out here.
     pub relay: Option<Relay>,
     /// The domain that signs what goes out.
     pub signing_domain: String,
@@ -76,6 +78,7 @@ impl<'a> Incoming<'a> {
             head: Vec::new(),
             head_octets: if *reverse_path == ReversePath::Null { NOTICE_HEAD } else { HEAD },
             is_ascii: true,
+            lengths: Lengths::default(),
             delivery_octets: return_path.len() as u16,
             arrived,
             charge,
@@ -89,6 +92,7 @@ impl<'a> Incoming<'a> {
     /// Appends content.
     pub async fn append(&mut self, octets: &[u8]) -> Result<()> {
         self.is_ascii = self.is_ascii && octets.is_ascii();
+        self.lengths.look(octets);
         let wanted = self.head_octets.saturating_sub(self.head.len()).min(octets.len());
         self.head.extend_from_slice(&octets[..wanted]);
         self.write(octets).await
@@ -122,6 +126,9 @@ impl<'a> Incoming<'a> {
             (spool, relay.outgoing.signature) = signed.await?;
             if !self.is_ascii {
                 relay.outgoing.traits = relay.outgoing.traits.with(Traits::EIGHT_BIT);
+            }
+            if self.lengths.has_long() {
+                relay.outgoing.traits = relay.outgoing.traits.with(Traits::LONG_LINES);
             }
         }
         let content = match spool.blocks(0) {

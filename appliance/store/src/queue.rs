@@ -24,6 +24,9 @@ impl Traits {
     /// Getting there matters more than TLS (RFC 8689 §5, `TLS-Required: No`).
     pub const TLS_OPTIONAL: Traits = Traits(64);
 
+    /// Lines are longer than mail may have (RFC 5322 §2.1.1): parts are encoded on the way out.
+    pub const LONG_LINES: Traits = Traits(128);
+
     pub fn contains(self, other: Traits) -> bool {
         self.0 & other.0 == other.0
     }

@@ -1,5 +1,14 @@
-//! For servers that take seven bits only (no 8BITMIME): text parts become quoted-printable, others base64
-//! (RFC 6152 §3, RFC 2045 §6). Works line by line in bounded memory; what is already fit stays octet for octet.
+//! Copies for other servers that the original is not fit for: where there is no 8BITMIME (RFC 6152 §3), or lines are longer
+//! than mail may have (RFC 5322 §2.1.1), text parts become quoted-printable, others base64 (RFC 2045 §6). Works line by
+//! line in bounded memory; what is already fit stays octet for octet.
+//!
+//! Which parts have long lines is known only behind them, and their header stands in front: [`long_parts`] reads the
+//! content once before [`Downgrade`] does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::lines;
 
 /// Longest header block of a part, in octets; beyond it the part's encoding is left alone.
 const HEADER_OCTETS: usize = 128 * 1024;
@@ -10,12 +19,38 @@ const LINE_OCTETS: usize = 64 * 1024;
 /// Characters of an encoded line (RFC 2045 §6.7, rule 5; §6.8).
 const ENCODED_LINE: usize = 76;
 
+/// What the other server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bits {
+    Seven,
+    Eight,
+}
+
+/// What a copy must be.
+#[derive(Clone, Debug)]
+pub struct Needs {
+    pub bits: Bits,
+    /// The parts with long lines, counted in the order of their headers; `None`: there are no long lines at all.
+    pub long: Option<Arc<BTreeSet<usize>>>,
+}
+
+impl Needs {
+    /// For servers without 8BITMIME, of content without long lines.
+    pub const SEVEN_BITS: Needs = Needs { bits: Bits::Seven, long: None };
+}
+
 /// What is done with the lines of a part's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body {
     AsItIs,
     QuotedPrintable,
     Base64,
+    /// It is base64 in lines that are too long.
+    Base64Again,
+    /// The same of quoted-printable.
+    QuotedPrintableAgain,
+    /// It can't be encoded: long lines are cut.
+    Wrapped,
 }
 
 enum State {
@@ -26,37 +61,90 @@ enum State {
 
 /// The converter. Push content, then finish.
 pub struct Downgrade {
+    needs: Needs,
+    /// Headers that ended so far: the number of the part that the next one begins.
+    parts: usize,
     state: State,
     /// Boundaries of the multiparts around the current place, innermost last.
     boundaries: Vec<Vec<u8>>,
     /// An unfinished line.
     line: Vec<u8>,
+    /// Its beginning went out already.
+    is_continued: bool,
     /// Octets that wait for a full base64 line.
     pending: Vec<u8>,
     /// RFC 2046 §5.1.1: the line end in front of a boundary belongs to the boundary.
     line_end: bool,
+    /// Parts with long lines, while they are looked for.
+    found: BTreeSet<usize>,
+    /// Text in front of, between and behind parts: nobody's.
+    is_nobodys: bool,
 }
 
 impl Downgrade {
-    pub fn new() -> Downgrade {
-        Downgrade { state: State::Header(Vec::new()), boundaries: Vec::new(), line: Vec::new(), pending: Vec::new(), line_end: false }
+    pub fn new(needs: Needs) -> Downgrade {
+        Downgrade {
+            needs,
+            parts: 0,
+            state: State::Header(Vec::new()),
+            boundaries: Vec::new(),
+            line: Vec::new(),
+            is_continued: false,
+            pending: Vec::new(),
+            line_end: false,
+            found: BTreeSet::new(),
+            is_nobodys: false,
+        }
+    }
+
+    /// A line of a body was met.
+    fn note_length(&mut self, octets: usize) {
+        if octets > lines::LINE_OCTETS && self.parts > 0 && !self.is_nobodys {
+            self.found.insert(self.parts - 1);
+        }
+    }
+
+    /// Appends a header, or text that is nobody's, as the server takes it.
+    fn plain(&self, octets: &[u8], out: &mut Vec<u8>) {
+        match self.needs.bits {
+            Bits::Seven => out.extend(octets.iter().map(narrow)),
+            Bits::Eight => out.extend_from_slice(octets),
+        }
+    }
+
+    fn header(&self, header: &[u8], out: &mut Vec<u8>) {
+        if self.needs.long.is_none() {
+            return self.plain(header, out);
+        }
+        let mut folded = Vec::with_capacity(header.len() + 64);
+        header.split_inclusive(|&b| b == b'\n').for_each(|line| lines::fold(line, &mut folded));
+        self.plain(&folded, out);
     }
 
     /// Takes a piece of content and appends what is ready to `out`.
     pub fn push(&mut self, content: &[u8], out: &mut Vec<u8>) {
         let mut rest = content;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            self.line.extend_from_slice(&rest[..=end]);
-            rest = &rest[end + 1..];
-            let line = std::mem::take(&mut self.line);
-            self.whole_line(&line, out);
-            self.line = line;
-            self.line.clear();
-        }
-        self.line.extend_from_slice(rest);
-        if self.line.len() > LINE_OCTETS {
-            let piece = std::mem::take(&mut self.line);
-            self.part_of_line(&piece, out);
+        while !rest.is_empty() {
+            // A long line is cut at the same places however content comes: it is read once to sign and once to send.
+            let window = rest.len().min(LINE_OCTETS - self.line.len());
+            let end = memchr::memchr(b'\n', &rest[..window]).map(|at| at + 1);
+            let (taken, behind) = rest.split_at(end.unwrap_or(window));
+            self.line.extend_from_slice(taken);
+            rest = behind;
+            let mut line = std::mem::take(&mut self.line);
+            if end.is_some() {
+                self.whole_line(&line, out);
+                line.clear();
+                (self.line, self.is_continued) = (line, false);
+            } else if line.len() == LINE_OCTETS {
+                let has_cr = line.pop_if(|last| *last == b'\r').is_some();
+                self.part_of_line(&line, out);
+                // It may be half of the line end.
+                self.line.extend_from_slice(if has_cr { b"\r" } else { b"" });
+                self.is_continued = true;
+            } else {
+                self.line = line;
+            }
         }
     }
 
@@ -67,33 +155,35 @@ impl Downgrade {
             self.part_of_line(&line, out);
         }
         if let State::Header(header) = &self.state {
-            out.extend(header.iter().map(narrow));
+            self.header(header, out);
         }
         self.end_body(out, true);
     }
 
     fn whole_line(&mut self, line: &[u8], out: &mut Vec<u8>) {
-        if let Some((depth, is_close)) = self.boundary(line) {
+        if let Some((depth, is_close)) = self.boundary(line).filter(|_| !self.is_continued) {
             self.end_body(out, false);
             if let State::Header(header) = &self.state {
-                out.extend(header.iter().map(narrow));
+                self.header(header, out);
             }
-            out.extend(line.iter().map(narrow));
+            self.plain(line, out);
             self.boundaries.truncate(if is_close { depth } else { depth + 1 });
             // What follows a closing boundary is nobody's text: passed on without wide octets.
-            self.state = if is_close { State::Body(Body::AsItIs) } else { State::Header(Vec::new()) };
+            self.is_nobodys = is_close;
+            self.state = if is_close { State::Body(self.nobodys()) } else { State::Header(Vec::new()) };
             return;
         }
         match &mut self.state {
             State::Header(header) => {
                 header.extend_from_slice(line);
-                if line == b"\r\n" || header.len() > HEADER_OCTETS {
+                if line == b"\r\n" && !self.is_continued || header.len() > HEADER_OCTETS {
                     let header = std::mem::take(header);
                     self.begin_body(&header, out);
                 }
             }
             State::Body(_) => {
                 let text = line.strip_suffix(b"\r\n").unwrap_or(line);
+                self.note_length(text.len());
                 self.body(text, out);
                 match self.state {
                     State::Body(Body::Base64) => self.line_end = true,
@@ -104,14 +194,47 @@ impl Downgrade {
     }
 
     fn part_of_line(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        if matches!(self.state, State::Body(_)) {
+            self.note_length(piece.len());
+        }
         match &mut self.state {
-            State::Header(header) => header.extend_from_slice(piece),
+            State::Header(header) => {
+                header.extend_from_slice(piece);
+                if header.len() > HEADER_OCTETS {
+                    let header = std::mem::take(header);
+                    self.begin_body(&header, out);
+                }
+            }
             State::Body(Body::QuotedPrintable) => {
                 self.body(piece, out);
                 out.extend_from_slice(b"=\r\n");
             }
+            State::Body(Body::QuotedPrintableAgain) => {
+                // An escape may be cut here: its beginning waits for the rest.
+                let tail = piece.len().saturating_sub(2);
+                let whole = piece[tail..].iter().position(|&b| b == b'=').map_or(piece.len(), |at| tail + at);
+                self.line = piece[whole..].to_vec();
+                self.body(&piece[..whole], out);
+                out.extend_from_slice(b"=\r\n");
+            }
+            State::Body(Body::Base64Again) => {
+                // Programs that decode line by line want whole groups of four.
+                let whole = piece.len() / 4 * 4;
+                self.line = piece[whole..].to_vec();
+                self.body(&piece[..whole], out);
+                out.extend_from_slice(b"\r\n");
+            }
+            State::Body(Body::Wrapped) => {
+                self.body(piece, out);
+                out.extend_from_slice(b"\r\n ");
+            }
             State::Body(_) => self.body(piece, out),
         }
+    }
+
+    /// What is done with text between and behind the parts.
+    fn nobodys(&self) -> Body {
+        if self.needs.long.is_some() { Body::Wrapped } else { Body::AsItIs }
     }
 
     fn body(&mut self, text: &[u8], out: &mut Vec<u8>) {
@@ -128,7 +251,14 @@ impl Downgrade {
                 }
                 self.pending.drain(..whole);
             }
-            _ => out.extend(text.iter().map(narrow)),
+            State::Body(Body::QuotedPrintableAgain) if text.len() > lines::LINE_OCTETS => lines::rewrap_quoted_printable(text, out),
+            State::Body(Body::Base64Again) => lines::rewrap_base64(text, out),
+            State::Body(Body::Wrapped) if text.len() > lines::LINE_OCTETS => {
+                let mut wrapped = Vec::with_capacity(text.len() + 64);
+                lines::wrap(text, &mut wrapped);
+                self.plain(&wrapped, out);
+            }
+            _ => self.plain(text, out),
         }
     }
 
@@ -156,6 +286,9 @@ impl Downgrade {
     }
 
     fn begin_body(&mut self, header: &[u8], out: &mut Vec<u8>) {
+        let is_long = self.needs.long.as_ref().is_some_and(|long| long.contains(&self.parts));
+        self.parts += 1;
+        self.is_nobodys = false;
         let content_type = field(header, "content-type").unwrap_or_default();
         let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let encoding = field(header, "content-transfer-encoding").unwrap_or_default().trim().to_ascii_lowercase();
@@ -163,16 +296,17 @@ impl Downgrade {
             && self.boundaries.len() < DEPTH
         {
             self.boundaries.push(boundary.into_bytes());
-            with_encoding(header, None, out);
-            self.state = State::Body(Body::AsItIs);
+            self.container(header, out);
+            self.is_nobodys = true;
+            self.state = State::Body(self.nobodys());
             return;
         }
         if media.starts_with("message/") && media != "message/global" && matches!(encoding.as_str(), "" | "7bit" | "8bit" | "binary") {
             // An attached message must not be encoded as a whole (RFC 2046 §5.2.1): its parts are.
-            with_encoding(header, None, out);
+            self.container(header, out);
             self.state = match media.as_str() {
                 "message/rfc822" => State::Header(Vec::new()),
-                _ => State::Body(Body::AsItIs),
+                _ => State::Body(self.nobodys()),
             };
             return;
         }
@@ -184,17 +318,54 @@ impl Downgrade {
             "" | "7bit" => is_text && has_charset,
             _ => false,
         };
-        let body = match (is_wide, is_text) {
-            (false, _) => Body::AsItIs,
-            (true, true) => Body::QuotedPrintable,
-            (true, false) => Body::Base64,
+        let body = match encoding.as_str() {
+            "base64" if is_long => Body::Base64Again,
+            "quoted-printable" if is_long => Body::QuotedPrintableAgain,
+            "" | "7bit" | "8bit" | "binary" if is_long || is_wide && self.needs.bits == Bits::Seven => match is_text {
+                true => Body::QuotedPrintable,
+                false => Body::Base64,
+            },
+            // An encoding that nobody knows: it can't be made shorter without a fault, nor left.
+            _ if is_long => Body::Wrapped,
+            _ => Body::AsItIs,
         };
-        match body {
-            Body::AsItIs => out.extend(header.iter().map(narrow)),
-            Body::QuotedPrintable => with_encoding(header, Some("quoted-printable"), out),
-            Body::Base64 => with_encoding(header, Some("base64"), out),
+        let named = match body {
+            Body::QuotedPrintable => Some("quoted-printable"),
+            Body::Base64 => Some("base64"),
+            _ => None,
+        };
+        match named {
+            Some(encoding) => self.header(&with_encoding(header, Some(encoding)), out),
+            None => self.header(header, out),
         }
         self.state = State::Body(body);
+    }
+
+    /// The header of what only holds other parts; of eight bits it tells no more when there are none.
+    fn container(&self, header: &[u8], out: &mut Vec<u8>) {
+        match self.needs.bits {
+            Bits::Seven => self.header(&with_encoding(header, None), out),
+            Bits::Eight => self.header(header, out),
+        }
+    }
+}
+
+/// Looks for parts with lines that are too long. Push content, then take what was found.
+pub struct LongParts(Downgrade);
+
+impl LongParts {
+    pub fn new() -> LongParts {
+        LongParts(Downgrade::new(Needs { bits: Bits::Eight, long: None }))
+    }
+
+    pub fn push(&mut self, content: &[u8]) {
+        let mut out = Vec::new();
+        self.0.push(content, &mut out);
+    }
+
+    pub fn finish(mut self) -> BTreeSet<usize> {
+        self.0.note_length(self.0.line.len());
+        self.0.found
     }
 }
 
@@ -205,7 +376,8 @@ fn narrow(octet: &u8) -> u8 {
 }
 
 /// The header with another encoding named, or with a wide one taken out.
-fn with_encoding(header: &[u8], encoding: Option<&str>, out: &mut Vec<u8>) {
+fn with_encoding(header: &[u8], encoding: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(header.len() + 64);
     let mut is_ours = false;
     for line in header.split_inclusive(|&b| b == b'\n') {
         if !matches!(line.first(), Some(b' ' | b'\t')) {
@@ -217,9 +389,10 @@ fn with_encoding(header: &[u8], encoding: Option<&str>, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("Content-Transfer-Encoding: {encoding}\r\n").as_bytes());
         }
         if !is_ours || line == b"\r\n" {
-            out.extend(line.iter().map(narrow));
+            out.extend_from_slice(line);
         }
     }
+    out
 }
 
 /// The value of a header field, unfolded; the last one counts.
@@ -242,15 +415,37 @@ fn field(header: &[u8], name: &str) -> Option<String> {
     value
 }
 
-/// A parameter of a structured field, unquoted.
+/// A parameter of a structured field, unquoted (RFC 2045 §5.1): its name as a whole, outside of quotes.
 fn parameter(value: &str, name: &str) -> Option<String> {
-    let at = value.to_ascii_lowercase().find(&format!("{name}="))?;
-    let rest = &value[at + name.len() + 1..];
-    match rest.strip_prefix('"') {
-        Some(quoted) => quoted.split('"').next().map(str::to_string),
-        None => rest.split([';', ' ', '\t']).next().map(str::to_string),
+    let mut rest = value;
+    while let Some(at) = rest.find([';', '"']) {
+        if rest[at..].starts_with('"') {
+            rest = quoted(&rest[at + 1..]).1;
+            continue;
+        }
+        rest = &rest[at + 1..];
+        let Some((_, behind)) = rest.split_once('=').filter(|(found, _)| found.trim().eq_ignore_ascii_case(name)) else { continue };
+        let behind = behind.trim_start();
+        let text = match behind.strip_prefix('"') {
+            Some(text) => quoted(text).0,
+            None => behind.split([';', ' ', '\t', '\r', '\n', '(']).next().unwrap_or_default().to_string(),
+        };
+        return Some(text).filter(|text| !text.is_empty());
     }
-    .filter(|text| !text.is_empty())
+    None
+}
+
+/// A quoted string behind its opening quote, and what follows it (RFC 5322 §3.2.4).
+fn quoted(text: &str) -> (String, &str) {
+    let (mut value, mut chars) = (String::new(), text.char_indices());
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (value, &text[at + 1..]),
+            '\\' => value.extend(chars.next().map(|(_, c)| c)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
 }
 
 /// Encodes a line's text (RFC 2045 §6.7); the line end is the caller's.
@@ -282,10 +477,100 @@ mod tests {
     use super::*;
 
     fn convert(content: &[u8], piece: usize) -> Vec<u8> {
-        let (mut downgrade, mut out) = (Downgrade::new(), Vec::new());
+        convert_to(Needs::SEVEN_BITS, content, piece)
+    }
+
+    fn convert_to(needs: Needs, content: &[u8], piece: usize) -> Vec<u8> {
+        let (mut downgrade, mut out) = (Downgrade::new(needs), Vec::new());
         content.chunks(piece).for_each(|chunk| downgrade.push(chunk, &mut out));
         downgrade.finish(&mut out);
         out
+    }
+
+    /// As it goes out when lines are too long.
+    fn shortened(bits: Bits, content: &[u8], piece: usize) -> Vec<u8> {
+        let mut long = LongParts::new();
+        content.chunks(piece).for_each(|chunk| long.push(chunk));
+        convert_to(Needs { bits, long: Some(Arc::new(long.finish())) }, content, piece)
+    }
+
+    fn is_short(content: &[u8]) -> bool {
+        content.split(|&b| b == b'\n').all(|line| line.len() <= lines::LINE_OCTETS + 1)
+    }
+
+    #[test]
+    fn parts_with_long_lines_are_encoded_and_the_others_stay() {
+        let (x, wide, again) = ("x".repeat(3000), "Gr\u{fc}\u{df}e ".repeat(400), "QUJD".repeat(40_000));
+        let quoted = "=C3=BC".repeat(30_000);
+        let content = format!(
+            "Subject: {}\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{x}\r\n\
+             --b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{wide}\r\nsecond\r\n\
+             --b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nkurz und gr\u{fc}n\r\n\
+             --b\r\nContent-Type: application/json\r\n\r\n{{\"a\":\"{x}\"}}\r\n\
+             --b\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n{again}\r\n\
+             --b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{quoted}\r\n\
+             --b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\n{x}\r\n--b--\r\n{x}\r\n",
+            "word ".repeat(300)
+        );
+        let parse = |content: &[u8]| {
+            let message = mail_parser::MessageParser::new().parse(content).unwrap().into_owned();
+            let texts: Vec<Vec<u8>> = message.parts.iter().filter(|part| !part.is_multipart()).map(|part| part.contents().trim_ascii_end().to_vec()).collect();
+            (message.subject().unwrap().to_string(), texts)
+        };
+        let before = parse(content.as_bytes());
+        for bits in [Bits::Eight, Bits::Seven] {
+            let whole = shortened(bits, content.as_bytes(), content.len());
+            assert!(is_short(&whole) && whole.is_ascii() == (bits == Bits::Seven), "{bits:?}");
+            for piece in [7, 1000, 65_535, 65_536, 65_537] {
+                assert!(shortened(bits, content.as_bytes(), piece) == whole, "by {piece}");
+            }
+            let after = parse(&whole);
+            assert_eq!(after.0, before.0);
+            assert_eq!(after.1[..5], before.1[..5], "{bits:?}");
+            let text = String::from_utf8(whole).unwrap();
+            assert_eq!(text.contains("Content-Transfer-Encoding: 8bit\r\n\r\nkurz und gr\u{fc}n\r\n"), bits == Bits::Eight);
+            assert!(text.contains("Subject: inner\r\nContent-Transfer-Encoding: quoted-printable\r\n"), "{bits:?}");
+        }
+        // Where no line is long nothing changes, whatever stands in between.
+        let short = MIXED.as_bytes();
+        assert_eq!(shortened(Bits::Eight, short, 10), short);
+    }
+
+    #[test]
+    fn lines_of_any_length_come_out_the_same_however_they_are_cut() {
+        // What is signed is read in other pieces than what is sent.
+        for length in [LINE_OCTETS - 3, LINE_OCTETS - 2, LINE_OCTETS - 1, LINE_OCTETS, LINE_OCTETS + 1, 3 * LINE_OCTETS] {
+            let line = "\u{fc}".repeat(length / 2 + 1);
+            let line = &line.as_bytes()[..length];
+            for head in ["Content-Transfer-Encoding: 8bit\r\n\r\n", "Content-Type: image/x\r\nContent-Transfer-Encoding: 8bit\r\n\r\n", "X: "] {
+                let content = [head.as_bytes(), line, b"\r\n--b\r\n", b"\r\n", line, b"--b\r\nlast\r\n"].concat();
+                let whole = convert(&content, content.len());
+                for piece in [1000, LINE_OCTETS - 1, LINE_OCTETS, LINE_OCTETS + 1] {
+                    assert!(convert(&content, piece) == whole, "{length} {head:?} by {piece}");
+                }
+                let parsed = mail_parser::MessageParser::new().parse(&whole).unwrap();
+                if head.starts_with("Content-Type") {
+                    assert!(parsed.parts[0].contents() == &content[head.len()..], "{length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn boundaries_that_begin_alike_are_told_apart() {
+        // RFC 2046 §5.1.1 warns of them; the whole line counts here, and the innermost multipart first.
+        for (outer, inner) in [("b", "bb"), ("b", "b-1"), ("outer", "outer-inner"), ("=_x", "=_x_=")] {
+            let part = |text: &str| format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}\r\n");
+            let content = format!(
+                "Content-Type: multipart/mixed; x-boundary=no; boundary=\"{outer}\"\r\n\r\n--{outer}\r\nContent-Type: multipart/alternative;\r\n\tname=\"; boundary=no\";\r\n\
+                 \tboundary = \"{inner}\"\r\n\r\n--{inner}\r\n{}--{inner}\r\n{}--{inner}--\r\n--{outer}\r\n{}--{outer}--\r\n",
+                part("\u{fc}1"),
+                part("\u{fc}2"),
+                part("\u{fc}3")
+            );
+            let text = String::from_utf8(convert(content.as_bytes(), 7)).unwrap();
+            assert!(["=C3=BC1", "=C3=BC2", "=C3=BC3"].iter().all(|word| text.contains(word)) && text.is_ascii(), "{text}");
+        }
     }
 
     const MIXED: &str = "Subject: x\r\nContent-Type: multipart/mixed;\r\n boundary=\"b1\"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
@@ -332,6 +617,17 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn any_octets_become_short(octets in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300), length in 900usize..2100, piece in 1usize..700) {
+            for head in ["", "Content-Transfer-Encoding: base64\r\n\r\n", "Content-Transfer-Encoding: quoted-printable\r\n\r\n", "Content-Type: multipart/x; boundary=b\r\n\r\n", "\r\n"] {
+                let content = [head.as_bytes(), &octets, &vec![b'='; length / 2], &vec![b'a'; length], b"\r\n", &octets].concat();
+                let once = shortened(Bits::Eight, &content, piece);
+                proptest::prop_assert_eq!(&once, &shortened(Bits::Eight, &content, content.len()));
+                // A header without a blank can't be folded.
+                proptest::prop_assert!(head.is_empty() || is_short(&once));
+            }
+        }
+
         #[test]
         fn any_octets_become_ascii(octets in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300), piece in 1usize..50) {
             let wide = [b"Content-Transfer-Encoding: 8bit\r\n\r\n", &octets[..]].concat();

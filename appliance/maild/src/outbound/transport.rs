@@ -9,7 +9,7 @@ use pillarbox_store::{BlobReader, Content, Store};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
-use super::eight_bit::Downgrade;
+use super::eight_bit::{Downgrade, Needs};
 use super::tls::{ClientTls, Security};
 use crate::config::{self, seconds};
 use crate::context::off_thread;
@@ -242,11 +242,16 @@ enum Place {
 impl Source {
     /// `front` is put before the content; with `to_seven_bits` wide content is converted.
     pub fn new(store: &Store, content: &Content, front: Vec<u8>, to_seven_bits: bool) -> Source {
+        Source::converted(store, content, front, to_seven_bits.then_some(Needs::SEVEN_BITS))
+    }
+
+    /// The same, made into what another server needs.
+    pub fn converted(store: &Store, content: &Content, front: Vec<u8>, needs: Option<Needs>) -> Source {
         Source {
             skip: content.delivery_octets(),
             front,
             place: Place::Start(store.clone(), content.clone()),
-            downgrade: to_seven_bits.then(Downgrade::new),
+            downgrade: needs.map(Downgrade::new),
             is_finished: false,
         }
     }
@@ -275,7 +280,7 @@ impl Source {
                 Some(piece) => downgrade.push(&piece, &mut out),
                 None => {
                     self.is_finished = true;
-                    std::mem::replace(downgrade, Downgrade::new()).finish(&mut out);
+                    std::mem::replace(downgrade, Downgrade::new(Needs::SEVEN_BITS)).finish(&mut out);
                 }
             }
             if !out.is_empty() {
@@ -326,7 +331,12 @@ impl Source {
 
     /// All of it, through a callback, on a thread that may block: for signing and counting.
     pub fn blocking(store: &Store, content: &Content, to_seven_bits: bool, take: &mut dyn FnMut(&[u8])) -> pillarbox_store::Result<()> {
-        let mut downgrade = to_seven_bits.then(Downgrade::new);
+        Source::blocking_converted(store, content, to_seven_bits.then_some(Needs::SEVEN_BITS), take)
+    }
+
+    /// The same, made into what another server needs.
+    pub fn blocking_converted(store: &Store, content: &Content, needs: Option<Needs>, take: &mut dyn FnMut(&[u8])) -> pillarbox_store::Result<()> {
+        let mut downgrade = needs.map(Downgrade::new);
         let mut give = |piece: &[u8]| match &mut downgrade {
             None => take(piece),
             Some(downgrade) => {

@@ -309,6 +309,23 @@ async fn one_recipient_too_many_waits_for_a_further_transaction() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_too_long_are_encoded_and_wide_ones_stay_wide() {
+    let world = World::new().await;
+    let peer = world.server("a.test", 1, 10, vec![Script::default()]).await;
+    let long = "Gr\u{fc}\u{df}e ".repeat(500);
+    let content = format!(
+        "Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{long}\r\n\
+         --b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nkurz und gr\u{fc}n\r\n--b--\r\n"
+    );
+    world.submit_as(&["bob@a.test"], Traits::EIGHT_BIT.with(Traits::LONG_LINES), Notices::default(), &content).await;
+    world.work().await;
+    let taken = &peer.taken()[0].content;
+    assert!(taken.split("\r\n").all(|line| line.len() <= 998) && taken.contains("\r\nkurz und gr\u{fc}n\r\n"), "{taken}");
+    let parsed = mail_parser::MessageParser::new().parse(taken.as_bytes()).unwrap();
+    assert_eq!(parsed.body_text(0).unwrap().trim_end(), long.trim_end());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_connection_carries_several_messages() {
     let world = World::new().await;
     let peer = world.server("a.test", 1, 10, vec![Script::default()]).await;

@@ -11,6 +11,7 @@ use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
 use pillarbox_proto::smtp::{Body, Notify, Ret};
 use pillarbox_store::{Content, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of};
 
+use super::eight_bit::{Bits, LongParts, Needs};
 use super::endpoint::Heed;
 use super::schedule::Outcome;
 use super::transport::{Connection, Source, Trouble};
@@ -263,27 +264,16 @@ impl Worker<'_> {
     async fn prepare(&self, errand: &Errand<'_>, open: &[usize], takes_eight_bit: bool) -> std::result::Result<(Mailing, Source), String> {
         let &Errand { outgoing, content, group, .. } = errand;
         let is_wide = outgoing.traits.contains(Traits::EIGHT_BIT);
-        let converts = is_wide && !takes_eight_bit;
+        let bits = if is_wide && !takes_eight_bit { Bits::Seven } else { Bits::Eight };
+        let is_long = outgoing.traits.contains(Traits::LONG_LINES);
         let store = self.context.store.clone();
-        let (front, octets) = match converts {
-            false => (outgoing.signature.clone(), content.octets - content.delivery_octets() as u64 + outgoing.signature.len() as u64),
+        let (front, octets, needs) = match bits == Bits::Seven || is_long {
+            false => (outgoing.signature.clone(), content.octets - content.delivery_octets() as u64 + outgoing.signature.len() as u64, None),
             true => {
-                // What is converted has to be signed anew.
                 let (context, content, domain) = (self.context.clone(), content.clone(), domain_of(&outgoing.sender).to_string());
-                let signed = tokio::task::spawn_blocking(move || {
-                    let keys = context.outbound.signer.keys(&context.store, &domain)?;
-                    let mut octets = 0;
-                    let front = keys.sign(|write| {
-                        Source::blocking(&context.store, &content, true, &mut |piece| {
-                            octets += piece.len() as u64;
-                            write(piece);
-                        })
-                    })?;
-                    Ok::<_, String>((front, octets))
-                });
-                let (front, octets) = signed.await.map_err(|e| e.to_string())??;
-                let octets = octets + front.len() as u64;
-                (front, octets)
+                let signed = tokio::task::spawn_blocking(move || sign_anew(&context, &content, &domain, bits, is_long));
+                let (front, octets, needs) = signed.await.map_err(|e| e.to_string())??;
+                (front, octets, Some(needs))
             }
         };
         let ret = match outgoing.traits {
@@ -306,14 +296,14 @@ impl Worker<'_> {
         let mailing = Mailing {
             reverse_path: outgoing.sender.clone(),
             octets,
-            body: if is_wide && !converts { Body::EightBitMime } else { Body::SevenBit },
+            body: if is_wide && bits == Bits::Eight { Body::EightBitMime } else { Body::SevenBit },
             smtputf8: outgoing.traits.contains(Traits::UTF8),
             requiretls: outgoing.traits.contains(Traits::REQUIRE_TLS),
             ret,
             envid,
             recipients: recipients.collect(),
         };
-        Ok((mailing, Source::new(&store, content, front, converts)))
+        Ok((mailing, Source::converted(&store, content, front, needs)))
     }
 
     async fn hang_up(&mut self) {
@@ -321,6 +311,27 @@ impl Worker<'_> {
             connection.quit().await;
         }
     }
+}
+
+/// Finds out what a copy needs and signs it, because what is converted has another body: the signatures, the octets of all
+/// that goes, and the needs. Reads the content once, or twice when its lines are too long. Blocks.
+fn sign_anew(context: &Context, content: &Content, domain: &str, bits: Bits, is_long: bool) -> std::result::Result<(Vec<u8>, u64, Needs), String> {
+    let mut needs = Needs { bits, long: None };
+    if is_long {
+        let mut long = LongParts::new();
+        Source::blocking(&context.store, content, false, &mut |piece| long.push(piece)).map_err(|e| e.to_string())?;
+        needs.long = Some(Arc::new(long.finish()));
+    }
+    let keys = context.outbound.signer.keys(&context.store, domain)?;
+    let mut octets = 0;
+    let front = keys.sign(|write| {
+        Source::blocking_converted(&context.store, content, Some(needs.clone()), &mut |piece| {
+            octets += piece.len() as u64;
+            write(piece);
+        })
+    })?;
+    octets += front.len() as u64;
+    Ok((front, octets, needs))
 }
 
 /// `served`: messages over the connection, this one included.
