@@ -11,6 +11,10 @@ use pillarbox_proto::smtp::{Body, Secret};
 const MESSAGES: usize = 3;
 const RECIPIENTS: usize = 3;
 const MOST_STEPS: usize = 20_000;
+/// Octets of a reply's text that may be kept for a recipient, with the words that the session adds.
+const KEPT: usize = 1024 + 64;
+/// The same of a conversation.
+const SHOWN: usize = 20 * 1024;
 
 fuzz_target!(|data: &[u8]| {
     let Some((&setting, octets)) = data.split_first() else { return };
@@ -26,6 +30,10 @@ fuzz_target!(|data: &[u8]| {
     let (mut rest, mut sent, mut contents) = (octets, 0, 0);
     for step in 0.. {
         assert!(step < MOST_STEPS, "it goes on for ever");
+        if step % 64 == 0 {
+            let shown: usize = session.take_transcript().iter().map(|line| line.to_string().len()).sum();
+            assert!(shown <= SHOWN, "too much of the conversation is kept");
+        }
         match session.poll(now) {
             Action::Input if rest.is_empty() => session.peer_closed(),
             Action::Input => {
@@ -59,6 +67,9 @@ fuzz_target!(|data: &[u8]| {
             Action::Done => {
                 let report = session.take_report();
                 assert_eq!(report.outcomes.len(), RECIPIENTS);
+                for reply in report.outcomes.iter().flatten() {
+                    assert!(reply.lines.iter().map(String::len).sum::<usize>() <= KEPT, "too much of a reply is kept");
+                }
                 let positive = report.outcomes.iter().flatten().any(|reply| reply.code < 300);
                 assert!(!positive || contents > 0);
             }
