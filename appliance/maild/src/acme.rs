@@ -14,6 +14,7 @@ use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType, HttpClient, Identifier, NewAccount, NewOrder, Order,
     OrderStatus, RetryPolicy,
 };
+use pillarbox_proto::reply::clip;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -26,6 +27,8 @@ use crate::{clock, settings};
 
 /// Octets of an authority's answer.
 const ANSWER: usize = 1 << 20;
+/// Octets of an authority's reason that are kept.
+const REASON_OCTETS: usize = 1024;
 /// For one request.
 const REQUEST: Duration = Duration::from_secs(30);
 /// How long an authority may look at proofs, and make the certificate.
@@ -120,7 +123,7 @@ pub fn start(context: &Arc<Context>, methods: &'static [Method]) {
             }
             Err(error) => {
                 tracing::error!(error, "no certificate from the authority");
-                context.acme.set(Progress::Failed(error));
+                context.acme.set(Progress::Failed(clip(&error, REASON_OCTETS).to_string()));
             }
         }
     });
