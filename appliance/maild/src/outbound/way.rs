@@ -86,7 +86,14 @@ impl Outbound {
             return Ok(Hosts { names: vec![text.to_string()], is_proven: false });
         }
         let random = || getrandom::u32().unwrap_or(0);
-        order(domain, own_name, self.dns.mx(domain).await, random)
+        let answer = match self.dns.mx(domain).await {
+            // Some old name servers know nothing but addresses, and say of every other question that there is no such name.
+            Err(DnsError::NoSuchName) if self.dns.addresses(domain).await.is_ok() => {
+                Err(DnsError::Temporary(format!("the name servers say that {domain} does not exist, and that it has an address")))
+            }
+            answer => answer,
+        };
+        order(domain, own_name, answer, random)
     }
 
     /// The addresses of a host, and whether DNSSEC proved them.

@@ -7,7 +7,7 @@ use pillarbox_store::Fate;
 
 use super::peer::{Peer, Script};
 use super::world::{World, host};
-use super::zone::{Edns, Long, Top, Zone};
+use super::zone::{Edns, Kinds, Long, Top, Zone};
 use crate::dns::DnsError;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,6 +45,20 @@ async fn of_answers_that_were_cut_what_came_is_used_where_some_is_enough() {
         // Half a text may mean anything.
         assert!(matches!(world.context.outbound.dns.txt("text.test").await, Err(DnsError::Temporary(_))));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_server_that_knows_addresses_only_bounces_nothing() {
+    let world = World::new().await;
+    world.zone.mx("a.test", 10, "mx1.test");
+    world.zone.address("a.test", host(1));
+    world.zone.kinds(Kinds::Addresses);
+    let there = world.submit(&["bob@a.test"]).await;
+    let missing = world.submit(&["bob@nowhere.example"]).await;
+    world.work().await;
+    let queue = world.queue();
+    assert!(queue.len() == 1 && queue[0].last.starts_with("4.4.3"), "{:?}", world.story(there));
+    assert_eq!(world.story(missing).last().unwrap().0, Fate::Bounced);
 }
 
 #[tokio::test(flavor = "multi_thread")]

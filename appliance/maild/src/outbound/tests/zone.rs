@@ -26,6 +26,14 @@ pub enum Edns {
     Silence,
 }
 
+/// Which questions it has answers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kinds {
+    All,
+    /// To others it says that there is no such name.
+    Addresses,
+}
+
 /// What it does to an answer longer than 512 octets. There is no TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Long {
@@ -48,6 +56,7 @@ struct Manners {
     /// Names that get no answer.
     silent: Vec<Name>,
     edns: Edns,
+    kinds: Kinds,
     long: Long,
     /// Unsigned zones below, and how they answer to NS, SOA and the like.
     unsigned: Vec<(Name, Top)>,
@@ -93,7 +102,7 @@ impl Zone {
     fn start(signer: Option<DnssecSigner>, anchor: String) -> Zone {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (address, records) = (socket.local_addr().unwrap(), Arc::new(Mutex::new(Records::new())));
-        let manners = Manners { silent: Vec::new(), edns: Edns::Known, long: Long::Sent, unsigned: Vec::new(), asked: Vec::new() };
+        let manners = Manners { silent: Vec::new(), edns: Edns::Known, kinds: Kinds::All, long: Long::Sent, unsigned: Vec::new(), asked: Vec::new() };
         let manners = Arc::new(Mutex::new(manners));
         let (served, minded) = (records.clone(), manners.clone());
         std::thread::spawn(move || {
@@ -142,6 +151,10 @@ impl Zone {
 
     pub fn edns(&self, edns: Edns) {
         self.manners.lock().unwrap().edns = edns;
+    }
+
+    pub fn kinds(&self, kinds: Kinds) {
+        self.manners.lock().unwrap().kinds = kinds;
     }
 
     pub fn long(&self, long: Long) {
@@ -222,6 +235,9 @@ impl Manners {
             Edns::NotImp => return refusal(4, false),
             Edns::Bare => return refusal(1, true),
             Edns::Silence => return None,
+        }
+        if self.kinds == Kinds::Addresses && !matches!(query.query_type(), RecordType::A | RecordType::AAAA) {
+            return refusal(3, false);
         }
         let is_data = matches!(query.query_type(), RecordType::MX | RecordType::A | RecordType::AAAA | RecordType::TXT | RecordType::TLSA | RecordType::DS);
         match self.unsigned.iter().find(|(zone, _)| *zone == asked).filter(|_| !is_data) {
