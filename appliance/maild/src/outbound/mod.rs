@@ -220,6 +220,11 @@ impl Outbound {
         .await
     }
 
+    /// Whether a worker holds a recipient now.
+    pub fn is_under_way(&self, key: QueueKey) -> bool {
+        self.state().taken.contains(&key)
+    }
+
     fn give_back(&self, keys: impl IntoIterator<Item = QueueKey>) {
         let mut state = self.state();
         for key in keys {

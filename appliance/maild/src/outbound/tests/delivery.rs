@@ -262,7 +262,9 @@ async fn ordered_under_way(order: Order) -> (Vec<Fate>, usize, usize) {
         while peer.connections() == 0 {
             tokio::task::yield_now().await;
         }
-        let entries = vec![QueueKey { message, recipient: 0 }];
+        let key = QueueKey { message, recipient: 0 };
+        assert!(world.context.outbound.is_under_way(key), "the owner is told so");
+        let entries = vec![key];
         world.context.store.order(QueueOrder { order, entries, at: world.at(), detail: "removed".into() }).done().await.unwrap();
         gate.notify_one();
     };
