@@ -106,6 +106,17 @@ class Pages(BoxTest):
         incoming = tree.find("emailProvider/incomingServer[@type='pop3']")
         self.assertEqual((incoming.find("port").text, incoming.find("socketType").text), (str(self.box.ports["pop3s"]), "SSL"))
 
+    def test_the_live_help_knows_a_program_that_only_has_old_tls(self):
+        browser, _, _ = self.signed_in(self.box.bob)
+        for service, start in (("submissions", ()), ("pop3s", ()), ("submission", ("-starttls", "smtp")), ("pop3", ("-starttls", "pop3"))):
+            before = browser.get("/coach")[2].count("old encryption")
+            subprocess.run(["openssl", "s_client", *start, "-connect", f"127.0.0.1:{self.box.ports[service]}", "-tls1", "-cipher", "ALL:@SECLEVEL=0"],
+                           input=b"", capture_output=True, timeout=PATIENCE)
+            end = time.monotonic() + PATIENCE
+            while (after := browser.get("/coach")[2].count("old encryption")) == before and time.monotonic() < end:
+                threading.Event().wait(0.05)
+            self.assertEqual(after, before + 1, service)
+
     def test_health_for_monitors(self):
         status, _, text = self.browser().get("/health")
         self.assertEqual((status, json.loads(text)["ok"]), (200, True))

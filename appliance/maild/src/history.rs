@@ -19,6 +19,8 @@ pub enum What {
     Connected,
     /// It asked for TLS and broke the handshake off: the wrong port, the wrong kind of TLS, or it does not trust the certificate.
     TlsFailed,
+    /// It knows only versions of TLS that are no longer safe.
+    OldTls,
     /// It gave a user name that is no address.
     ShortName,
     WrongPassword,

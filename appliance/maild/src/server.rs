@@ -16,7 +16,7 @@ use crate::context::{Context, certificate_names};
 use crate::history::What;
 use crate::outbound::Outbound;
 use crate::secrets::Secrets;
-use crate::stream::{Ended, Patience, Stream};
+use crate::stream::{Ended, Patience, Stream, TlsFault};
 use crate::tls::Certificates;
 use crate::{clock, housekeeping, outbound, pop3, preseed, smtp, sockets, tls, update, web};
 
@@ -255,13 +255,15 @@ async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: Ip
         _ if service.starts_with_tls() => stream.start_tls(context.certificates.current()).await,
         _ => Ok(stream),
     };
-    if is_program && ended.is_err() {
-        context.note(peer, service.name(), What::TlsFailed, "", "");
-    }
     let ended = match ended {
-        Ok(stream) => converse(context, service, stream, peer, router).await,
+        Ok(stream) => converse(context.clone(), service, stream, peer, router).await,
         Err(ended) => Err(ended),
     };
+    // At once, or after STARTTLS or STLS.
+    if is_program && let Err(Ended::NoTls(fault)) = ended {
+        let what = if fault == TlsFault::TooOld { What::OldTls } else { What::TlsFailed };
+        context.note(peer, service.name(), what, "", "");
+    }
     if let Err(reason) = ended {
         tracing::debug!(%peer, service = service.name(), ?reason, "conversation broke off");
     }

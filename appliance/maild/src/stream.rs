@@ -22,6 +22,33 @@ pub enum Ended {
     Broken,
     /// The peer did not take our octets in time.
     Stalled,
+    /// TLS did not come about.
+    NoTls(TlsFault),
+}
+
+/// Why TLS did not come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    /// The peer knows only versions that are no longer safe (RFC 8996).
+    TooOld,
+    /// It broke off, took too long, or spoke something else.
+    Other,
+}
+
+impl TlsFault {
+    fn of(error: &std::io::Error) -> TlsFault {
+        use rustls::{Error, PeerIncompatible};
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
+        let is_old = |cause: &PeerIncompatible| {
+            use PeerIncompatible::{SignatureAlgorithmsExtensionRequired, Tls12NotOffered, Tls12NotOfferedOrEnabled};
+            // Versions before 1.2 had no such extension (RFC 5246 §7.4.1.4.1), and its absence is noticed first.
+            matches!(cause, Tls12NotOffered | Tls12NotOfferedOrEnabled | SignatureAlgorithmsExtensionRequired)
+        };
+        match cause {
+            Some(Error::PeerIncompatible(cause)) if is_old(cause) => TlsFault::TooOld,
+            _ => TlsFault::Other,
+        }
+    }
 }
 
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
@@ -61,7 +88,7 @@ impl Stream {
     pub async fn start_tls(self, config: Arc<ServerConfig>) -> Result<Stream, Ended> {
         let handshake = TlsAcceptor::from(config).accept(self.io);
         let tls = tokio::time::timeout(self.patience.handshake, handshake).await;
-        let tls = tls.map_err(|_| Ended::Stalled)?.map_err(|_| Ended::Broken)?;
+        let tls = tls.map_err(|_| Ended::NoTls(TlsFault::Other))?.map_err(|error| Ended::NoTls(TlsFault::of(&error)))?;
         let (_, connection) = tls.get_ref();
         let facts = facts(connection, connection.server_name().map(str::to_string));
         Ok(Stream { io: Box::new(tls), facts: Some(facts), buffer: Vec::new(), patience: self.patience })

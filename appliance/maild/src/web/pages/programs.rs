@@ -213,6 +213,7 @@ fn seen(t: Texts, event: &Event, now: u64) -> Seen {
     let (is_well, key, advice) = match event.what {
         What::Connected => (true, "coach-connected", ""),
         What::TlsFailed => (false, "coach-tls-failed", "coach-tls-failed-advice"),
+        What::OldTls => (false, "coach-old-tls", "coach-old-tls-advice"),
         What::ShortName => (false, "coach-short-name", "coach-short-name-advice"),
         What::WrongPassword => (false, "coach-wrong-password", "coach-wrong-password-advice"),
         What::NeedsDevice => (false, "coach-needs-device", "coach-needs-device-advice"),
