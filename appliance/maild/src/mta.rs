@@ -1,10 +1,14 @@
 //! The MTA role on port 25: for whom is mail taken from the world? (RFC 5321 §3.3, §3.6)
 
+use std::net::IpAddr;
+
+use pillarbox_host::net;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ForwardPath;
 use pillarbox_store::{AccountId, Fate, MessageId, Reader, Resolution, Result, ShortCode, SubAddresses, domain_of, term};
 
 use crate::config::Config;
+use crate::settings;
 
 /// Where a recipient's mail goes, or why it is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +49,21 @@ pub fn route(reader: &Reader, house: &House, path: &ForwardPath) -> Result<Routi
         Resolution::Accounts(accounts) => Ok(Routing::Local(accounts)),
         Resolution::NoSuchAddress if is_postmaster => owner(reader),
         Resolution::NoSuchAddress => Ok(Routing::NoSuchAddress),
-        Resolution::OtherDomain if is_postmaster && domain_of(&address).eq_ignore_ascii_case(&house.hostname) => postmaster(reader),
+        Resolution::OtherDomain if is_postmaster && is_this_box(reader, house, domain_of(&address))? => postmaster(reader),
         Resolution::OtherDomain => Ok(Routing::Elsewhere),
     }
+}
+
+/// Whether a domain is the box itself: its name, or one of its addresses as a literal (RFC 5321 §4.1.3), the one that the
+/// world sees included.
+fn is_this_box(reader: &Reader, house: &House, domain: &str) -> Result<bool> {
+    let Some(literal) = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+        return Ok(domain.eq_ignore_ascii_case(&house.hostname));
+    };
+    let text = literal.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:")).map_or(literal, |tag| &literal[tag.len()..]);
+    let Ok(address) = text.parse::<IpAddr>() else { return Ok(false) };
+    let public = reader.setting(settings::PUBLIC_ADDRESS)?.and_then(|public| public.parse::<IpAddr>().ok());
+    Ok(public == Some(address) || net::own().contains(&address))
 }
 
 /// The box's own postmaster: that of its first domain.
@@ -159,6 +175,13 @@ mod tests {
             assert_eq!(on(address), is("ann"), "{address}");
         }
         assert_eq!(store.read(|r| route(r, &house(SubAddresses::On), &ForwardPath::Postmaster)).unwrap(), is("ann"));
+        let public = Change::SetSetting { key: settings::PUBLIC_ADDRESS.into(), value: Some("203.0.113.9".into()) };
+        store.change(public).wait().unwrap();
+        for (address, is_ours) in
+            [("postmaster@[203.0.113.9]", true), ("postmaster@[127.0.0.1]", true), ("postmaster@[198.51.100.7]", false), ("ann@[203.0.113.9]", false)]
+        {
+            assert_eq!(on(address), if is_ours { is("ann") } else { Routing::Elsewhere }, "{address}");
+        }
         for address in ["ann@mail.example.test", "postmaster@other.test", "postmaster+x@mail.example.test"] {
             assert_eq!(on(address), Routing::Elsewhere, "{address}");
         }
