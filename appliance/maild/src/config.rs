@@ -358,6 +358,11 @@ impl Config {
         (or(&self.tls.certificate, "cert.pem"), or(&self.tls.key, "key.pem"))
     }
 
+    /// Where a certificate from an authority lies; `None` where the settings name the files.
+    pub fn issued_file(&self) -> Option<PathBuf> {
+        self.tls.certificate.as_os_str().is_empty().then(|| self.data.join("tls").join("issued.pem"))
+    }
+
     /// The store's share of the settings.
     pub fn store_options(&self) -> pillarbox_store::Options {
         pillarbox_store::Options {

@@ -18,7 +18,7 @@ use crate::outbound::Outbound;
 use crate::secrets::Secrets;
 use crate::stream::{Ended, Patience, Stream, TlsFault};
 use crate::tls::Certificates;
-use crate::{clock, housekeeping, outbound, pop3, preseed, smtp, sockets, tls, update, web};
+use crate::{clock, housekeeping, outbound, pop3, preseed, smtp, sockets, update, web};
 
 /// A service by its listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Server {
         raise_file_limit();
         let store = Store::open(&config.data, Access::Server, &config.store_options()).map_err(|e| e.to_string())?;
         let (certificate, key) = config.tls_files();
-        let issued = tls::issued_file(&config);
+        let issued = config.issued_file();
         let certificates = Certificates::open(certificate, key, issued, &certificate_names(&config))?;
         let listeners = sockets::listen(&config)?;
         let config = with_real_ports(config, &listeners);

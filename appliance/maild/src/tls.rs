@@ -15,8 +15,6 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::config::Config;
-
 /// The protocol with which an authority asks for its proof (RFC 8737 §4).
 const ACME_TLS: &[u8] = b"acme-tls/1";
 
@@ -68,16 +66,11 @@ impl Facts {
     }
 }
 
-/// What stands in the certificate that a server with these settings uses; `None` where there is none yet.
-pub fn in_use(config: &Config) -> Option<Facts> {
-    let issued = issued_file(config).filter(|path| path.exists());
-    let path = issued.unwrap_or_else(|| config.tls_files().0);
+/// What stands in the certificate that a server uses, of these files; `None` where there is none yet. One from an authority
+/// comes first.
+pub fn in_use(set: &Path, issued: Option<&Path>) -> Option<Facts> {
+    let path = issued.filter(|path| path.exists()).unwrap_or(set);
     facts(&CertificateDer::pem_file_iter(path).ok()?.next()?.ok()?).ok()
-}
-
-/// Where a certificate from an authority lies; `None` where the settings name the files.
-pub fn issued_file(config: &Config) -> Option<PathBuf> {
-    config.tls.certificate.as_os_str().is_empty().then(|| config.data.join("tls").join("issued.pem"))
 }
 
 /// When the files were last changed.
@@ -293,14 +286,12 @@ mod tests {
     #[test]
     fn what_is_in_use_is_known_without_the_server() {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config { data: dir.path().to_path_buf(), ..Config::default() };
-        assert_eq!(in_use(&config), None);
-        let server = |config: &Config| {
-            let (certificate, key) = config.tls_files();
-            Certificates::open(certificate, key, issued_file(config), &["mail.box.example".into()]).unwrap().facts()
-        };
-        let own = server(&config);
-        assert_eq!(in_use(&config).as_ref(), Some(&own));
+        let path = |name: &str| dir.path().join(name);
+        let (set, issued) = (path("cert.pem"), path("issued.pem"));
+        assert_eq!(in_use(&set, Some(&issued)), None);
+        let server = |issued: Option<PathBuf>| Certificates::open(path("cert.pem"), path("key.pem"), issued, &["mail.box.example".into()]).unwrap().facts();
+        let own = server(Some(issued.clone()));
+        assert_eq!(in_use(&set, Some(&issued)).as_ref(), Some(&own));
         assert!(!own.is_believed("mail.box.example", 1));
         let issuer = rcgen::Issuer::new(rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
         let issue = |name: &str| {
@@ -310,17 +301,17 @@ mod tests {
             (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
         };
         let (chain, key) = issue("mail.box.example");
-        write_private(&dir.path().join("tls").join("issued.pem"), &format!("{chain}{key}")).unwrap();
-        assert_eq!(in_use(&config), Some(server(&config)));
-        assert!(in_use(&config).unwrap().is_believed("mail.box.example", 1) && !in_use(&config).unwrap().is_believed("other.example", 1));
-        // The settings' files come before anything that was issued.
+        write_private(&issued, &format!("{chain}{key}")).unwrap();
+        let found = in_use(&set, Some(&issued)).unwrap();
+        assert_eq!(found, server(Some(issued.clone())));
+        assert!(found.is_believed("mail.box.example", 1) && !found.is_believed("other.example", 1) && !found.is_believed("mail.box.example", u64::MAX));
+        // Where the settings name the files, nothing that was issued counts.
         let (chain, key) = issue("set.example");
-        (config.tls.certificate, config.tls.key) = (dir.path().join("set.pem"), dir.path().join("set.key"));
-        write_private(&config.tls.certificate, &chain).unwrap();
-        write_private(&config.tls.key, &key).unwrap();
-        assert_eq!(in_use(&config), Some(server(&config)));
-        assert!(in_use(&config).unwrap().is_believed("set.example", 1));
-        assert!(!in_use(&config).unwrap().is_believed("set.example", u64::MAX));
+        write_private(&set, &chain).unwrap();
+        write_private(&path("key.pem"), &key).unwrap();
+        let found = in_use(&set, None).unwrap();
+        assert_eq!(found, server(None));
+        assert!(found.is_believed("set.example", 1));
     }
 
     #[test]

@@ -94,7 +94,8 @@ pub fn domain(place: &Place, command: Domain) -> Result<(), String> {
             let facts = Facts {
                 address: chosen.1.and_then(|address| address.parse().ok()),
                 // The same question that the policy's page asks: records and page go together.
-                has_certificate: tls::in_use(&config).is_some_and(|certificate| certificate.is_believed(&hostname, now)),
+                has_certificate: tls::in_use(&config.tls_files().0, config.issued_file().as_deref())
+                    .is_some_and(|certificate| certificate.is_believed(&hostname, now)),
                 hostname,
                 ..Facts::default()
             };
