@@ -38,10 +38,18 @@ class Torture(BoxTest):
             HEAD,
             b"Subject: no body\r\n",
             HEAD + b"\r\n" * 1000,
-            HEAD + b"nul \0 and tab \t\r\n",
+            HEAD + b"bell \a and tab \t\r\n",
             deep_mime(200),
         ):
             self.assert_returns(content, mail_options=["BODY=8BITMIME"])
+
+    def test_nul_is_refused_and_nothing_of_it_is_stored(self):
+        self.box.empty(self.login)
+        for content in (HEAD + b"nul \0\r\n", HEAD + b"x\r\n\0.\r\nMAIL FROM:<evil@example.net>\r\n", b"Subject: a\0b\r\n\r\nx\r\n"):
+            with self.assertRaises(smtplib.SMTPDataError) as refused:
+                self.box.send(self.login[0], content)
+            self.assertEqual(refused.exception.smtp_code, 550)
+        self.assertEqual(self.box.mails(self.login), [])
 
     def test_forty_megabytes_come_back(self):
         line = os.urandom(28).hex().encode() + b"\r\n"
