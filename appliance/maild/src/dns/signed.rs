@@ -136,6 +136,43 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_denial_of_keys_says_whether_there_is_a_zone() {
+        use hickory_resolver::proto::dnssec::rdata::NSEC;
+        use hickory_resolver::proto::dnssec::{Nsec3HashAlgorithm, Proof};
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let zone = name("a.example.");
+        let record = |owner: &str, data, proof| {
+            let mut record = Record::from_rdata(name(owner), 60, RData::DNSSEC(data));
+            record.proof = proof;
+            record
+        };
+        let nsec = |owner: &str, kinds: &[RecordType], proof| record(owner, DNSSECRData::NSEC(NSEC::new(name("z.example."), kinds.iter().copied())), proof);
+        let nsec3 = |owner: &str, opt_out, kinds: &[RecordType]| {
+            let data = NSEC3::new(Nsec3HashAlgorithm::SHA1, opt_out, 12, vec![0xaa, 0xbb, 0xcc, 0xdd], vec![0; 20], kinds.iter().copied());
+            record(owner, DNSSECRData::NSEC3(data), Proof::Secure)
+        };
+        // The hash of a.example in RFC 5155 appendix A, and that of example.
+        let (own, apex) = ("35mthgpgcu1qg68fab165klnsnk3dpvl.example.", "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.");
+        let (ns, mx, soa) = (RecordType::NS, RecordType::MX, RecordType::SOA);
+        let table = [
+            (vec![nsec("a.example.", &[ns], Proof::Secure)], Delegation::NoKeys),
+            (vec![nsec("a.example.", &[mx], Proof::Secure)], Delegation::None),
+            (vec![nsec("a.example.", &[ns, soa], Proof::Secure)], Delegation::None),
+            (vec![nsec("a.example.", &[ns], Proof::Bogus)], Delegation::Unclear),
+            // It denies the name itself.
+            (vec![nsec("0.example.", &[mx], Proof::Secure)], Delegation::None),
+            (vec![nsec3(apex, false, &[ns, soa]), nsec3(own, false, &[ns])], Delegation::NoKeys),
+            (vec![nsec3(apex, true, &[ns, soa]), nsec3(own, true, &[mx])], Delegation::None),
+            (vec![nsec3(apex, true, &[ns, soa])], Delegation::NoKeys),
+            (vec![nsec3(apex, false, &[ns, soa])], Delegation::None),
+            (vec![], Delegation::Unclear),
+        ];
+        for (authorities, expected) in table {
+            assert_eq!(of_denial(&zone, &authorities), expected, "{authorities:?}");
+        }
+    }
+
+    #[test]
     fn hashes_are_written_as_the_standard_has_them() {
         // RFC 4648 §10, and the first hash of RFC 5155 appendix A.
         assert_eq!(base32hex(b"fooba"), b"cpnmuoj1");
