@@ -113,5 +113,6 @@ make_disk() { # ROOTFILE KERNELFILE BOOTFOLDER SYSTEM FILE
   sed -e "s/@root_size@/$root_size/" -e "s/@data_size@/$data_size/" -e "s/@table@/${table:-gpt}/" -e "s/@mbr_type@/$mbr_type/" image/genimage.cfg > "$work/genimage.cfg"
   genimage --config "$work/genimage.cfg" --rootpath "$work/root" --inputpath "$work/in" --outputpath "$work/out" --tmppath "$work/tmp" --loglevel 0 >&2
   cp --sparse=always "$work/out/disk.img" "$5"
+  /usr/bin/python3 image/first_lba.py "$5"
   rm -rf "$work"
 }
