@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import poplib
+import re
 import smtplib
 import threading
 import time
@@ -130,7 +131,9 @@ class ReadOnlyCard(unittest.TestCase):
         session.quit()
         browser, home = signed_in(self.box)
         self.assertIn("card takes nothing any more", home)
-        self.assertEqual(browser.get("/mail/1")[0], 200)
+        listed = browser.get("/mail/1")[2]
+        link = re.search(r"/mail/1/[0-9]+", listed)[0]
+        self.assertEqual(browser.get(link)[0], 200, "an unread message is read")
 
     def test_what_is_there_can_be_read_and_everything_says_that_nothing_can_be_written(self):
         self.assertTrue(health(self.box)["ok"])
@@ -172,7 +175,11 @@ class DamagedMessage(unittest.TestCase):
                 self.assertTrue(session.retr(number)[0].startswith(b"+OK"))
             session.quit()
         self.assertIn("damaged", health(box)["troubles"])
-        self.assertIn("2 messages are damaged", signed_in(box)[1])
+        browser, home = signed_in(box)
+        self.assertIn("2 messages are damaged", home)
+        links = re.findall(r"/mail/1/[0-9]+", browser.get("/mail/1")[2])
+        pages = [browser.get(link)[2] for link in dict.fromkeys(links)]
+        self.assertEqual(sum("This message is damaged" in page for page in pages), 2)
 
 
 if __name__ == "__main__":

@@ -123,8 +123,10 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
     if !entry.flags.contains(Flags::SEEN) {
         let what = MailWhat::Flag { add: Flags::SEEN, remove: Flags::default() };
         let order = MailOrder { account, folder, uids: vec![uid], what, at: clock::now() };
-        if let Err(error) = visit.context.store.change(Change::Mail(order)).done().await {
-            return failed(&visit, &error);
+        match visit.context.store.change(Change::Mail(order)).done().await {
+            // It stays unread on a card that can't be written; reading goes on.
+            Ok(_) | Err(Error::Unwritable { .. }) => {}
+            Err(error) => return failed(&visit, &error),
         }
     }
     let (store, t, wants_plain, message) = (visit.context.store.clone(), visit.texts, !asked.plain.is_empty(), content.message);

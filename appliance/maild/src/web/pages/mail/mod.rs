@@ -110,12 +110,21 @@ fn unread(visit: &Visit, why: &Unread) -> axum::response::Response {
             tracing::warn!(%why, "a message was not read for a page");
             super::notice(visit, StatusCode::SERVICE_UNAVAILABLE, "mail-busy-title", "mail-busy")
         }
-        Unread::Store(error) => trouble(visit, error),
+        Unread::Store(error) => failed(visit, error),
     }
 }
 
+/// What the store could not do, as far as there is a word for it that helps.
 fn failed(visit: &Visit, error: &Error) -> axum::response::Response {
-    trouble(visit, error)
+    use axum::http::StatusCode;
+    let (status, title, text) = match error {
+        Error::Damaged { .. } => (StatusCode::GONE, "mail-damaged-title", "mail-damaged"),
+        Error::Unwritable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "mail-unwritable-title", "mail-unwritable"),
+        Error::Full => (StatusCode::INSUFFICIENT_STORAGE, "mail-full-title", "mail-full"),
+        error => return trouble(visit, error),
+    };
+    tracing::error!(%error, "a page could not be made");
+    super::notice(visit, status, title, text)
 }
 
 /// Who writes, for the submission.
