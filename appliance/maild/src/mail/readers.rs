@@ -1,13 +1,14 @@
 //! Where foreign and typed mail is taken apart: on two threads of its own, so that a letter that takes long keeps neither the
-//! async threads nor mail's own reads waiting. What nobody waits for any more is dropped; what takes too long is given up.
+//! async threads nor mail's own reads waiting. What nobody waits for any more is dropped; what takes too long is given up; people take
+//! turns, so that one who asks for much waits for themselves.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use pillarbox_store::{Error, MessageId};
+use pillarbox_store::{AccountId, Error, MessageId};
 use tokio::sync::oneshot;
 
 use super::marks::{Kind, Marks};
@@ -15,8 +16,9 @@ use super::marks::{Kind, Marks};
 const THREADS: usize = 2;
 /// Nothing that is read here goes deeper by what a sender wrote.
 const STACK: usize = 1 << 20;
-/// Readings that wait.
-const WAITING: usize = 64;
+/// Readings that wait: of one person, and people with readings.
+const WAITING: usize = 24;
+const PEOPLE: usize = 64;
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -84,20 +86,67 @@ pub fn folder(data: &Path) -> std::path::PathBuf {
     data.join("reading")
 }
 
+/// What waits, by whom it is for, whose turn it is in front.
+#[derive(Default)]
+struct Turns {
+    waiting: VecDeque<(AccountId, VecDeque<Job>)>,
+    is_over: bool,
+}
+
+impl Turns {
+    fn push(&mut self, account: AccountId, job: Job) -> Result<(), Unread> {
+        let own = self.waiting.iter().position(|(known, _)| *known == account);
+        match own {
+            Some(at) if self.waiting[at].1.len() < WAITING => self.waiting[at].1.push_back(job),
+            None if self.waiting.len() < PEOPLE => self.waiting.push_back((account, VecDeque::from([job]))),
+            _ => return Err(Unread::Busy),
+        }
+        Ok(())
+    }
+
+    /// The next one; whoever it is for has their next turn after all others.
+    fn next(&mut self) -> Option<Job> {
+        let (account, mut jobs) = self.waiting.pop_front()?;
+        let job = jobs.pop_front();
+        if !jobs.is_empty() {
+            self.waiting.push_back((account, jobs));
+        }
+        job
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    turns: Mutex<Turns>,
+    bell: Condvar,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
 /// The threads and the marks.
 pub struct Readers {
-    queue: SyncSender<Job>,
+    queue: Arc<Queue>,
     pub marks: Arc<Marks>,
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.queue.lock().is_over = true;
+        self.queue.bell.notify_all();
+    }
 }
 
 impl Readers {
     /// Starts the threads; they end with this. `data` is the data folder.
     pub fn start(data: &Path) -> Readers {
-        let (queue, jobs) = sync_channel(WAITING);
-        let jobs = Arc::new(Mutex::new(jobs));
+        let queue = Arc::new(Queue::default());
         for _ in 0..THREADS {
-            let jobs = jobs.clone();
-            let started = std::thread::Builder::new().name("reading".into()).stack_size(STACK).spawn(move || work(&jobs));
+            let own = queue.clone();
+            let started = std::thread::Builder::new().name("reading".into()).stack_size(STACK).spawn(move || work(&own));
             if let Err(error) = started {
                 tracing::error!(%error, "a thread that reads mail for the pages can't be started");
             }
@@ -105,14 +154,20 @@ impl Readers {
         Readers { queue, marks: Arc::new(Marks::open(&folder(data), env!("CARGO_PKG_VERSION"))) }
     }
 
-    /// Reads a stored message, unless it is one that must not be read.
-    pub async fn message<T: Send + 'static>(&self, id: MessageId, read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static) -> Result<T, Unread> {
-        self.messages(vec![id], read).await
+    /// Reads a stored message for somebody, unless it is one that must not be read.
+    pub async fn message<T: Send + 'static>(
+        &self,
+        account: AccountId,
+        id: MessageId,
+        read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static,
+    ) -> Result<T, Unread> {
+        self.messages(account, vec![id], read).await
     }
 
     /// The same for several; none of them may be withheld.
     pub async fn messages<T: Send + 'static>(
         &self,
+        account: AccountId,
         ids: Vec<MessageId>,
         read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static,
     ) -> Result<T, Unread> {
@@ -120,7 +175,7 @@ impl Readers {
             return Err(Unread::Withheld);
         }
         let marks = self.marks.clone();
-        self.run(move |budget| {
+        self.run(account, move |budget| {
             let _mark = marks.set(Kind::Page, &ids);
             read(budget)
         })
@@ -128,7 +183,7 @@ impl Readers {
     }
 
     /// Reads what somebody typed or sent to a page.
-    pub async fn run<T: Send + 'static>(&self, read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static) -> Result<T, Unread> {
+    pub async fn run<T: Send + 'static>(&self, account: AccountId, read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static) -> Result<T, Unread> {
         let (give, take) = oneshot::channel();
         let is_wanted = Arc::new(AtomicBool::new(true));
         let _waits = Waits(is_wanted.clone());
@@ -139,25 +194,56 @@ impl Readers {
                 let _ = give.send(read(&budget));
             }
         };
-        self.queue.try_send(Box::new(job)).map_err(|_| Unread::Busy)?;
+        self.queue.lock().push(account, Box::new(job))?;
+        self.queue.bell.notify_one();
         take.await.unwrap_or(Err(Unread::GivenUp))
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
+fn work(queue: &Queue) {
     loop {
-        // One waits with the lock, the other for it: each job goes to one of them.
-        let job = jobs.lock().unwrap_or_else(|e| e.into_inner()).recv();
-        match job {
-            Ok(job) => job(),
-            Err(_) => return,
-        }
+        let mut turns = queue.lock();
+        let job = loop {
+            if turns.is_over {
+                return;
+            }
+            match turns.next() {
+                Some(job) => break job,
+                None => turns = queue.bell.wait(turns).unwrap_or_else(|e| e.into_inner()),
+            }
+        };
+        drop(turns);
+        job();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ANN: AccountId = AccountId(1);
+    const BOB: AccountId = AccountId(2);
+
+    #[test]
+    fn people_take_turns_and_nobody_fills_the_queue() {
+        let mut turns = Turns::default();
+        let order = Arc::new(Mutex::new(String::new()));
+        let job = |name: &'static str| {
+            let order = order.clone();
+            Box::new(move || order.lock().unwrap().push_str(name)) as Job
+        };
+        (0..WAITING).for_each(|_| turns.push(ANN, job("a")).unwrap());
+        assert!(matches!(turns.push(ANN, job("a")), Err(Unread::Busy)));
+        (0..2).for_each(|_| turns.push(BOB, job("b")).unwrap());
+        turns.push(AccountId(3), job("c")).unwrap();
+        while let Some(job) = turns.next() {
+            job();
+        }
+        let order = order.lock().unwrap();
+        assert!(order.starts_with("abcabaaa") && order.len() == WAITING + 3, "{order}");
+        let many = (0..PEOPLE as u32 + 1).map(|n| turns.push(AccountId(n), job("x")).is_ok()).filter(|is| *is).count();
+        assert_eq!(many, PEOPLE);
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_takes_long_holds_up_two_threads_and_no_others_and_ends_when_nobody_waits() {
@@ -178,16 +264,19 @@ mod tests {
         let mut waiting = Vec::new();
         for _ in 0..THREADS {
             let (readers, job) = (readers.clone(), endless(begun.clone(), ended.clone()));
-            waiting.push(tokio::spawn(async move { readers.message(MessageId(1), job).await }));
+            waiting.push(tokio::spawn(async move { readers.message(ANN, MessageId(1), job).await }));
             begins.recv().await.unwrap();
         }
         // Blocking threads of others are free, and the queue of this one has an end.
         assert_eq!(tokio::task::spawn_blocking(|| 5).await.unwrap(), 5);
-        let mut queued: Vec<_> = (0..WAITING).map(|_| Box::pin(readers.run(|_| Ok(())))).collect();
+        let mut queued: Vec<_> = (0..WAITING).map(|_| Box::pin(readers.run(ANN, |_| Ok(())))).collect();
         for one in &mut queued {
             assert!(futures_poll(one).is_none());
         }
-        assert!(matches!(readers.run(|_| Ok(())).await, Err(Unread::Busy)));
+        assert!(matches!(readers.run(ANN, |_| Ok(())).await, Err(Unread::Busy)));
+        let mut other = Box::pin(readers.run(BOB, |_| Ok(())));
+        assert!(futures_poll(&mut other).is_none(), "it waits for its turn");
+        drop(other);
         drop(queued);
         // The browsers go away: the work ends.
         waiting.iter().for_each(|task| task.abort());
@@ -195,10 +284,10 @@ mod tests {
             ends.recv().await.unwrap();
         }
         // What nobody waited for was not begun; and there is room again.
-        let mut answer = readers.run(|_| Ok(7)).await;
+        let mut answer = readers.run(ANN, |_| Ok(7)).await;
         while matches!(answer, Err(Unread::Busy)) {
             tokio::task::yield_now().await;
-            answer = readers.run(|_| Ok(7)).await;
+            answer = readers.run(ANN, |_| Ok(7)).await;
         }
         assert!(matches!(answer, Ok(7)));
     }

@@ -72,7 +72,7 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
         };
         let (store, t, own) = (visit.context.store.clone(), visit.texts, visitor.address.clone());
         let (id, how) = (asked.answers.clone(), asked.how.clone());
-        let read = visit.context.readers.message(content.message, move |budget| {
+        let read = visit.context.readers.message(visitor.account, content.message, move |budget| {
             let mut structure = reading::structure(&store, &content, budget)?;
             if structure.date == 0 {
                 structure.date = entry.saved_at;

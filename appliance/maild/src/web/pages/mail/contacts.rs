@@ -58,7 +58,7 @@ async fn answer(visit: &Visit, visitor: &Visitor, asked: Asked, status: StatusCo
     };
     let edited = rows.iter().find(|(address, _)| *address == asked.edit).cloned();
     let q = asked.q.clone();
-    let (rows, more) = match visit.context.readers.run(move |_| Ok(shown(rows, &q))).await {
+    let (rows, more) = match visit.context.readers.run(visitor.account, move |_| Ok(shown(rows, &q))).await {
         Ok(found) => found,
         Err(why) => return unread(visit, &why),
     };
@@ -176,7 +176,7 @@ pub async fn import(Person(visit, visitor): Person, request: Request) -> Respons
         Ok(known) => known.into_iter().collect(),
         Err(error) => return failed(&visit, &error),
     };
-    let parsed = visit.context.readers.run(move |_| Ok(vcard::parse(&text))).await;
+    let parsed = visit.context.readers.run(visitor.account, move |_| Ok(vcard::parse(&text))).await;
     let (found, skipped) = match parsed {
         Ok(parsed) => parsed,
         Err(why) => return unread(&visit, &why),

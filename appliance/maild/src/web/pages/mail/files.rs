@@ -44,7 +44,7 @@ pub async fn taken_apart(visit: &Visit, visitor: &Visitor, folder: u32, uid: u32
         Err(error) => return Err(failed(visit, &error)),
     };
     let (store, own) = (visit.context.store.clone(), content.clone());
-    let read = visit.context.readers.message(content.message, move |budget| reading::structure(&store, &own, budget)).await;
+    let read = visit.context.readers.message(visitor.account, content.message, move |budget| reading::structure(&store, &own, budget)).await;
     let structure = read.map_err(|why| unread(visit, &why))?;
     Ok((content, structure))
 }
@@ -71,7 +71,7 @@ pub async fn inside(Person(visit, visitor): Person, Path((folder, uid, number, a
     };
     let Some(part) = structure.parts.into_iter().nth(number) else { return missing(&visit) };
     let (store, own, wrapping) = (visit.context.store.clone(), content.clone(), part.clone());
-    let read = visit.context.readers.message(content.message, move |budget| reading::winmail(&store, &own, &wrapping, budget));
+    let read = visit.context.readers.message(visitor.account, content.message, move |budget| reading::winmail(&store, &own, &wrapping, budget));
     let found = match read.await {
         Ok(winmail) => winmail.files.into_iter().nth(at),
         Err(why) => return unread(&visit, &why),

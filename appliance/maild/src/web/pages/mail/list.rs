@@ -158,14 +158,14 @@ async fn listed(context: &Arc<Context>, t: Texts, account: AccountId, folder: Fo
         let entries = r.entries_before(account, folder, before, ROWS + 1)?;
         entries.into_iter().map(|(uid, entry)| Ok((Found { folder, uid, entry }, r.card(entry.message)?))).collect::<Result<Vec<_>, Error>>()
     });
-    Ok(with_cards(context, t, found.await?).await)
+    Ok(with_cards(context, t, account, found.await?).await)
 }
 
 /// Cards of messages that are not in the index yet are made from the beginnings of the messages. A list is shown in any case: what could
 /// not be read now has an empty card.
-async fn with_cards(context: &Arc<Context>, t: Texts, found: Vec<(Found, Option<Card>)>) -> Rows {
+async fn with_cards(context: &Arc<Context>, t: Texts, account: AccountId, found: Vec<(Found, Option<Card>)>) -> Rows {
     let fresh = found.iter().filter(|(_, card)| card.is_none()).map(|(one, _)| one.entry.message).collect();
-    let mut known: HashMap<MessageId, Card> = glances(context, fresh).await.into_iter().map(|(id, summary)| (id, summary.card)).collect();
+    let mut known: HashMap<MessageId, Card> = glances(context, account, fresh).await.into_iter().map(|(id, summary)| (id, summary.card)).collect();
     let marks = &context.readers.marks;
     let card = |(one, card): (Found, Option<Card>)| {
         let card = match card {
@@ -179,13 +179,13 @@ async fn with_cards(context: &Arc<Context>, t: Texts, found: Vec<(Found, Option<
 }
 
 /// The beginnings of messages, as far as they can and may be read.
-async fn glances(context: &Arc<Context>, mut ids: Vec<MessageId>) -> HashMap<MessageId, Summary> {
+async fn glances(context: &Arc<Context>, account: AccountId, mut ids: Vec<MessageId>) -> HashMap<MessageId, Summary> {
     ids.retain(|id| !context.readers.marks.is_withheld(*id));
     if ids.is_empty() {
         return HashMap::new();
     }
     let (store, wanted) = (context.store.clone(), ids.clone());
-    let read = context.readers.messages(ids, move |budget| {
+    let read = context.readers.messages(account, ids, move |budget| {
         let mut found = HashMap::new();
         for id in wanted {
             let Some(content) = store.read(|r| r.content(id))? else { continue };
@@ -213,7 +213,7 @@ async fn searched(context: &Arc<Context>, t: Texts, account: AccountId, query: q
         Ok(all.filter(|found| asked.passes(found, folder)).take(FRESH).collect::<Vec<_>>())
     });
     let fresh = fresh.await?;
-    let mut summaries = glances(context, fresh.iter().map(|one| one.entry.message).collect()).await;
+    let mut summaries = glances(context, account, fresh.iter().map(|one| one.entry.message).collect()).await;
     let read = |one: Found| summaries.remove(&one.entry.message).filter(|summary| query.matches(&summary.terms)).map(|summary| (one, summary.card));
     let mut rows: Rows = fresh.into_iter().filter_map(read).collect();
     let asked = query.clone();
@@ -224,7 +224,7 @@ async fn searched(context: &Arc<Context>, t: Texts, account: AccountId, query: q
     let found = found.await?;
     let known: Vec<(FolderId, u32)> = rows.iter().map(|(one, _)| (one.folder, one.uid)).collect();
     let found = found.into_iter().filter(|(one, _)| !known.contains(&(one.folder, one.uid))).collect();
-    rows.extend(with_cards(context, t, found).await);
+    rows.extend(with_cards(context, t, account, found).await);
     rows.sort_by_key(|(one, _)| std::cmp::Reverse((one.entry.saved_at, one.uid)));
     Ok(rows)
 }

@@ -130,7 +130,7 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
         }
     }
     let (store, t, wants_plain, message) = (visit.context.store.clone(), visit.texts, !asked.plain.is_empty(), content.message);
-    let taken_apart = visit.context.readers.message(message, move |budget| read(&store, t, account, &content, wants_plain, budget)).await;
+    let taken_apart = visit.context.readers.message(account, message, move |budget| read(&store, t, account, &content, wants_plain, budget)).await;
     let read = match taken_apart {
         Ok(read) => Ok(read),
         Err(Unread::Withheld) => visit.context.read(move |r| withheld(r, t, account, message)).await.map_err(Unread::Store),
@@ -305,7 +305,7 @@ pub async fn document(Person(visit, visitor): Person, Path((folder, uid)): Path<
     };
     let remote = if asked.pictures.is_empty() { Remote::Blocked } else { Remote::Allowed };
     let store = visit.context.store.clone();
-    let cleaned = visit.context.readers.message(content.message, move |budget| {
+    let cleaned = visit.context.readers.message(visitor.account, content.message, move |budget| {
         let structure = reading::structure(&store, &content, budget)?;
         let (_, Some(at)) = structure.bodies() else { return Ok(None) };
         let body = reading::text(&store, &content, &structure.parts[at], SHOWN, budget)?;

@@ -99,7 +99,7 @@ pub async fn send(Person(visit, visitor): Person, request: Request) -> Response 
     let t = visit.texts;
     let again = async |message: String, asks: bool, mut letter: Letter| {
         // What goes into the page again is as harmless as what goes out.
-        if let Ok((cleaned, _)) = cleaned(&visit, &letter).await {
+        if let Ok((cleaned, _)) = cleaned(&visit, &visitor, &letter).await {
             letter = cleaned;
         } else {
             letter.html = String::new();
@@ -213,9 +213,9 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
 type Lists = [Result<Vec<Correspondent>, String>; 3];
 
 /// A letter made harmless, and those it is for; both may be megabytes that were typed or pasted.
-async fn cleaned(visit: &Visit, letter: &Letter) -> Result<(Letter, Result<Lists, Excess>), Unread> {
+async fn cleaned(visit: &Visit, visitor: &Visitor, letter: &Letter) -> Result<(Letter, Result<Lists, Excess>), Unread> {
     let mut letter = letter.clone();
-    let read = visit.context.readers.run(move |_| {
+    let read = visit.context.readers.run(visitor.account, move |_| {
         let cleaned = letter.clean();
         let lists = [&letter.to, &letter.cc, &letter.bcc].map(|text| letter::recipients(text));
         Ok((letter, cleaned.map(|()| lists)))
@@ -233,7 +233,7 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
     let is_draft = letter.is_draft();
     let when = when(visit, letter)?;
     let goes_later = !matches!(when, When::Now);
-    let (harmless, lists) = cleaned(visit, letter).await?;
+    let (harmless, lists) = cleaned(visit, visitor, letter).await?;
     *letter = harmless;
     let lists = match lists.map_err(|_| Stop::TooFormatted)? {
         // A draft may be unfinished in every way.
@@ -327,7 +327,7 @@ async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink:
         None => {
             let Some((_, content)) = open(visit, visitor.account, id.0, id.1).await? else { return Err(Stop::Stale) };
             let (store, own) = (visit.context.store.clone(), content.clone());
-            let structure = visit.context.readers.message(content.message, move |budget| reading::structure(&store, &own, budget)).await?;
+            let structure = visit.context.readers.message(visitor.account, content.message, move |budget| reading::structure(&store, &own, budget)).await?;
             opened.insert(Opened { id, content, structure })
         }
     };
@@ -395,7 +395,10 @@ async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
     }
     if !letter.is_draft() {
         let lists = [letter.to.clone(), letter.cc.clone(), letter.bcc.clone()];
-        let written = visit.context.readers.run(move |_| Ok(lists.iter().filter_map(|text| letter::recipients(text).ok()).flatten().collect::<Vec<_>>()));
+        let written = visit
+            .context
+            .readers
+            .run(visitor.account, move |_| Ok(lists.iter().filter_map(|text| letter::recipients(text).ok()).flatten().collect::<Vec<_>>()));
         let people = written.await.unwrap_or_default().into_iter().map(|person| (person.name, person.address.to_lowercase())).collect();
         changes.push(Change::NoteWritten { account, people, at: clock::now() });
     }
