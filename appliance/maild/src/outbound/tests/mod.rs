@@ -3,6 +3,7 @@
 
 mod delivery;
 mod names;
+mod orders;
 pub mod peer;
 pub mod security;
 pub mod world;
