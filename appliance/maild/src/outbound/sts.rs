@@ -217,4 +217,14 @@ mod tests {
             assert!(answer(status, kind).is_err(), "{status} {kind:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(v=STSv1|version: STSv1\n)?[;:= a-z0-9\n*.\\PC]{0,60}") {
+            let _ = record_id(std::slice::from_ref(&text));
+            if let Some(policy) = Policy::parse(&text) {
+                let _ = policy.names(&text);
+            }
+        }
+    }
 }

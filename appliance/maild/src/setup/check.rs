@@ -338,4 +338,13 @@ mod tests {
         let other = DnsRecord { name: "other.box.test".into(), ..record("TXT", "v=DMARC1; p=none", "record-dmarc") };
         assert_eq!(look(dns, &Facts::default(), "box.test", &other).await, Check::Missing);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(v=(DKIM1|DMARC1|spf1|TLSRPTv1))?[;= a-z\"\\\\\\PC]{0,40}") {
+            for (value, key) in [("v=DKIM1; p=A", "record-dkim"), ("v=DMARC1; p=none", "record-dmarc"), ("v=TLSRPTv1; rua=mailto:x", "record-tls-reports"), ("v=STSv1; id=1", "record-sts")] {
+                let _ = check(&record("TXT", value, key), &[&text]);
+            }
+        }
+    }
 }

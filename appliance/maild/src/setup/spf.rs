@@ -404,4 +404,25 @@ mod tests {
         zone.silence("silent.test");
         assert!(matches!(evaluate(dns, "silent.test", address, "x").await, Err(Trouble::Unknown(_))));
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_record_makes_it_panic_or_go_on_for_ever() {
+        use proptest::strategy::{Strategy, ValueTree};
+        let world = World::new().await;
+        let dns = &world.context.outbound.dns;
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let terms = "v=spf1( [-+~?]?(all|a|mx|ptr|include|exists|ip4|ip6|redirect|exp)[:=/]?(%\\{[slodivhpx][0-9]{0,3}r?[.+]?\\}|box\\.test|\\PC{0,5}|[0-9./:]{0,9})){0,8}";
+        let records = proptest::string::string_regex(terms).unwrap();
+        for _ in 0..300 {
+            let record = records.new_tree(&mut runner).unwrap().current();
+            world.zone.remove("box.test", hickory_proto::rr::RecordType::TXT);
+            if record.len() < 255 {
+                world.zone.txt("box.test", &record);
+            }
+            dns.clear_cache();
+            let asked = world.zone.asked().len();
+            let _ = evaluate(dns, "box.test", "2001:db8::9".parse().unwrap(), "mx.box.test").await;
+            assert!(world.zone.asked().len() - asked < 100, "{record}");
+        }
+    }
 }

@@ -213,7 +213,7 @@ impl Manners {
     fn answer(&mut self, records: &Mutex<Records>, octets: &[u8]) -> Option<Vec<u8>> {
         let question = Message::from_vec(octets).ok()?;
         let query = question.queries.first()?.clone();
-        let asked = name(&query.name().to_ascii().to_ascii_lowercase());
+        let asked = query.name().to_lowercase();
         self.asked.push(asked.to_ascii());
         if self.silent.contains(&asked) {
             return None;
@@ -266,7 +266,7 @@ fn answer(records: &Mutex<Records>, octets: &[u8], is_unsigned: bool) -> Option<
     reply.metadata.recursion_desired = question.metadata.recursion_desired;
     reply.metadata.recursion_available = true;
     let records = records.lock().unwrap();
-    let asked = name(&query.name().to_ascii().to_ascii_lowercase());
+    let asked = query.name().to_lowercase();
     if let Some(set) = records.get(&(asked.clone(), query.query_type())) {
         reply.add_answers(set.records_with_rrsigs().map(|record| {
             // The resolver may ask in mixed case and expects the same back.
