@@ -105,7 +105,7 @@ mod tests {
             (Signs { update_was_not_kept: true, ..well.clone() }, Trouble::UpdateNotKept, false),
         ];
         for (signs, trouble, stops_mail) in table {
-            assert_eq!(judge(&signs), [trouble.clone()]);
+            assert_eq!(judge(&signs), std::slice::from_ref(&trouble));
             assert_eq!(trouble.stops_mail(), stops_mail);
         }
         let worst = Signs { unwritable: Some("x".into()), damaged: 1, ..Signs::default() };

@@ -61,7 +61,7 @@ pub struct Transaction<'a> {
 enum Taking<'a> {
     Nothing,
     /// From another server.
-    Transfer(Incoming<'a>),
+    Transfer(Box<Incoming<'a>>),
     /// From a person.
     Submission(Box<Submission<'a>>),
     /// What went wrong while content came in; told at its end.
@@ -224,7 +224,7 @@ impl<'a> Transaction<'a> {
             None => {
                 let path = mail.reverse_path.clone();
                 self.return_paths = ReturnPaths::default();
-                Incoming::begin(self.context, &path, (self.peer, self.party()), with_date).await.map(Taking::Transfer)
+                Incoming::begin(self.context, &path, (self.peer, self.party()), with_date).await.map(|i| Taking::Transfer(Box::new(i)))
             }
         };
         match begun {
@@ -242,7 +242,7 @@ impl<'a> Transaction<'a> {
         let sender = session.envelope().mail.as_ref().map_or_else(String::new, |m| path_text(&m.reverse_path));
         let outcome = match std::mem::replace(&mut self.taking, Taking::Nothing) {
             Taking::Submission(submission) => submission.end().await,
-            Taking::Transfer(incoming) => self.transfer(incoming, &sender).await.map_err(Refusal::Trouble),
+            Taking::Transfer(incoming) => self.transfer(*incoming, &sender).await.map_err(Refusal::Trouble),
             Taking::Failed(error) => Err(Refusal::Trouble(error)),
             Taking::Nothing => Err(Refusal::Trouble(Error::Closed)),
         };
