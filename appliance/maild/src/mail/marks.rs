@@ -97,7 +97,10 @@ impl Marks {
                 Some(SUSPECTS | SKIPPED) => known.suspects.extend(ids),
                 _ => {
                     match word == Kind::Alone.name() {
-                        true => known.skipped.extend(ids),
+                        true => {
+                            tracing::error!(messages = ?ids, "a message stopped the server when it was read alone: it is not opened any more");
+                            known.skipped.extend(ids);
+                        }
                         false => known.suspects.extend(ids),
                     }
                     met.push(path);
