@@ -17,7 +17,7 @@ use super::{failed, frame, open, sender};
 use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
 use crate::mail::extract::Extractor;
-use crate::mail::html::Excess;
+use crate::mail::html::{self, Excess};
 use crate::mail::letter::{self, Letter, Lines};
 use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::readers::Unread;
@@ -101,8 +101,9 @@ pub async fn send(Person(visit, visitor): Person, request: Request) -> Response 
         // What goes into the page again is as harmless as what goes out.
         if let Ok((cleaned, _)) = cleaned(&visit, &visitor, &letter).await {
             letter = cleaned;
-        } else {
-            letter.html = String::new();
+        } else if !letter.html.is_empty() {
+            // Too much is being read: what was typed is kept without its formatting, which costs little.
+            letter.body = html::to_text(&std::mem::take(&mut letter.html));
         }
         let frame = frame(&visit, "compose-title");
         let frame = if message.is_empty() { frame } else { frame.trouble(message) };
