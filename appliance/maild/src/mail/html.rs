@@ -298,7 +298,17 @@ mod tests {
             let out = clean(&html, &HashMap::new(), Remote::Allowed).unwrap().html;
             // Each element that was written, a table's implied parts, and no formatting that is opened anew again and again.
             let (written, built) = (tidy(&html, &Rules { elements: &ELEMENTS, attributes: &ATTRIBUTES }).unwrap().matches('<').count(), out.matches('<').count());
+            // And nothing that was said is lost.
+            proptest::prop_assert_eq!(to_text(&out).matches('x').count(), pieces.iter().filter(|piece| **piece == "x").count(), "{}", html);
             proptest::prop_assert!(built <= 3 * written + 10, "{} of {}: {}", built, written, html);
+        }
+
+        #[test]
+        fn what_is_written_rightly_is_shown_as_before(html in rightly()) {
+            // Ammonia alone, as it was before: the same rules, without what comes in front of it.
+            let before = Builder::default().add_tags(ELEMENTS).add_generic_attributes(LAYOUT).link_rel(Some("noopener noreferrer nofollow"))
+                .set_tag_attribute_value("a", "target", "_blank").clean(&html).to_string();
+            proptest::prop_assert_eq!(cleaned(&html), before);
         }
 
         #[test]
@@ -307,6 +317,35 @@ mod tests {
             let text = to_text(&html);
             proptest::prop_assert_eq!(text.split_whitespace().collect::<Vec<_>>(), words);
         }
+    }
+
+    /// HTML as good programs write it.
+    fn rightly() -> impl proptest::strategy::Strategy<Value = String> {
+        use proptest::prelude::*;
+        let leaf = proptest::sample::select(vec![
+            "text",
+            "a &amp; b&nbsp;&lt;",
+            "<br>",
+            "<p align=\"left\">x</p>",
+            "<a href=\"https://a.example/?b=1&amp;c\">y</a>",
+            "<hr>",
+            "ü\n ",
+        ]);
+        leaf.prop_map(str::to_string).prop_recursive(6, 60, 4, |inner| {
+            let wrap = proptest::sample::select(vec![
+                ("<div style=\"color:red\">", "</div>"),
+                ("<b>", "</b>"),
+                ("<font color=\"red\" size=\"2\">", "</font>"),
+                ("<span dir=\"rtl\">", "</span>"),
+                ("<table width=\"100%\"><tbody><tr><td bgcolor=\"red\">", "</td><td>z</td></tr></tbody></table>"),
+                ("<ul><li>", "</li><li>z</li></ul>"),
+                ("<blockquote>", "</blockquote>"),
+                ("<center>", "</center>"),
+                ("<h2>", "</h2>"),
+                ("<dl><dt>q</dt><dd>", "</dd></dl>"),
+            ]);
+            (wrap, proptest::collection::vec(inner, 0..4)).prop_map(|((front, back), within)| format!("{front}{}{back}", within.concat()))
+        })
     }
 
     #[test]
