@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use pillarbox_proto::reply::Reply;
+use pillarbox_proto::reply::{Reply, clip};
 use pillarbox_proto::smtp::client::{Failure, Stage};
 use pillarbox_store::Route;
 
 use super::{Errand, Worker};
 use crate::outbound::endpoint::{Heed, Known};
-use crate::outbound::schedule::Outcome;
+use crate::outbound::schedule::{DETAIL_OCTETS, Outcome};
 use crate::outbound::sts::Policy;
 use crate::outbound::tls::Security;
 use crate::outbound::transport::{Connection, Endpoint, Trouble};
@@ -162,8 +162,15 @@ pub fn words(reply: &Reply) -> String {
     reply.on_one_line(" ")
 }
 
-/// Trouble in words with a status code, and whether it is a server's "never".
+/// Trouble in words with a status code, and whether it is a server's "never". What comes from outside (a reply, the names in
+/// a certificate) may be long: as much is told as is kept.
 pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (String, bool) {
+    let (mut text, is_never) = in_full(trouble, endpoint);
+    text.truncate(clip(&text, DETAIL_OCTETS).len());
+    (text, is_never)
+}
+
+fn in_full(trouble: &Trouble, endpoint: &Endpoint) -> (String, bool) {
     match trouble {
         Trouble::Connect(why) => (format!("4.4.1 connecting to {endpoint}: {why}"), false),
         Trouble::Tls(why) => (format!("4.7.10 TLS with {endpoint}: {why}"), false),
@@ -187,5 +194,32 @@ fn login_fault(trouble: &Trouble, reason: &str) -> Option<String> {
         Trouble::Session(Failure::Refused { stage: Stage::Login, reply }) if reply.is_permanent() => Some(reason.to_string()),
         Trouble::Session(Failure::NoLogin) => Some(reason.to_string()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_told_in_few_words_whatever_a_server_brings() {
+        let endpoint = Endpoint {
+            host: "mx.x".into(),
+            address: std::net::IpAddr::from([192, 0, 2, 1]),
+            port: 25,
+            security: Security::Opportunistic,
+            is_implicit: false,
+            login: None,
+        };
+        let reply = || Reply::plain(550, "ü".repeat(100_000));
+        let troubles = [
+            Trouble::Tls(format!("its certificate is for {}", "name.example, ".repeat(10_000))),
+            Trouble::Session(Failure::Refused { stage: Stage::Greeting, reply: reply() }),
+            Trouble::Session(Failure::BrokenGreeting { reply: reply() }),
+        ];
+        for trouble in troubles {
+            let (text, _) = describe(&trouble, &endpoint);
+            assert!(text.len() <= DETAIL_OCTETS && text.len() > 1000, "{}", text.len());
+        }
     }
 }
