@@ -12,7 +12,7 @@ use super::bare::Bare;
 use super::{DnsError, records};
 
 /// How long servers that failed with EDNS are asked without it first.
-const REMEMBERED: Duration = Duration::from_secs(600);
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The resolvers without proof.
 pub struct Plain {
