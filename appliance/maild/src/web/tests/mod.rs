@@ -1,6 +1,7 @@
 //! The pages as browsers ask for them: what all these tests share.
 
 mod gates;
+mod hostile;
 mod machine;
 mod mail;
 mod owner;
