@@ -86,15 +86,18 @@ class Pillarbox(Server):
     smtp, pop3, pop3s = 3025, 3110, 3995
     password = PASSWORD_WORD
 
+    def program(self):
+        return os.environ["PILLARBOX_BIN"]
+
     def prepare(self):
         self.config = self.folder + "/pillarbox.toml"
-        listen = {"smtp": self.smtp, "submission": 3587, "submissions": 3465, "pop3": self.pop3, "pop3s": self.pop3s}
+        listen = {"smtp": self.smtp, "submission": self.smtp + 562, "submissions": self.smtp + 440, "pop3": self.pop3, "pop3s": self.pop3s}
         with open(self.config, "w") as file:
             file.write(f'hostname = "mail.{DOMAIN}"\ndata = "{self.volume.path}/data"\n[listen]\n')
             file.writelines(f'{key} = ["127.0.0.1:{port}"]\n' for key, port in listen.items())
             file.write("http = []\nhttps = []\n")
             file.write('[trust]\nnetworks = ["127.0.0.0/8"]\n[limits]\nconnections_per_address = 2000\n[log]\nlevel = "warn"\n')
-        program = os.environ["PILLARBOX_BIN"]
+        program = self.program()
         subprocess.run([program, "--config", self.config, "domain", "add", DOMAIN], check=True, stdout=subprocess.DEVNULL)
         for n in range(USERS):
             subprocess.run([program, "--config", self.config, "account", "add", f"user{n}@{DOMAIN}", "--password-stdin",
@@ -102,7 +105,7 @@ class Pillarbox(Server):
 
     def start(self):
         begun = time.monotonic()
-        self.launch(os.environ["PILLARBOX_BIN"], "--config", self.config, "serve")
+        self.launch(self.program(), "--config", self.config, "serve")
         self.wait_for_banner(self.smtp)
         return time.monotonic() - begun
 
@@ -114,6 +117,16 @@ class Pillarbox(Server):
 
     def user(self, n):
         return f"user{n}@{DOMAIN}"
+
+
+class Earlier(Pillarbox):
+    """Another build of the same program, to see what a change costs."""
+
+    name = "earlier"
+    smtp, pop3, pop3s = 5025, 5110, 5995
+
+    def program(self):
+        return os.environ["PILLARBOX_EARLIER"]
 
 
 class Postfix(Server):

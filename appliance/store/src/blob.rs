@@ -234,7 +234,7 @@ impl BlobReader {
         let path = path(&shared.blobs, blob);
         let file = File::open(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
-                shared.note_damage(content.message);
+                shared.medium.note_damage(content.message);
                 Error::damaged(format!("the content file {} of message {} is gone", path.display(), content.message.0))
             }
             _ => Error::io("reading", &path)(error),
@@ -248,10 +248,17 @@ impl BlobReader {
     /// # Errors
     /// [`Error::Damaged`] with or instead of the last octets, when the whole is not what was written.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let read = self.file.read(buffer).map_err(Error::io("reading", &self.path))?;
+        // A card that can't give it back any more (EIO) has damaged it as well as one that gives something else.
+        let read = self.file.read(buffer).map_err(|error| match error.raw_os_error() {
+            Some(code) if code == nix::errno::Errno::EIO as i32 => {
+                self.shared.medium.note_damage(self.message);
+                Error::damaged(format!("the content file {} of message {}: {error}", self.path.display(), self.message.0))
+            }
+            _ => Error::io("reading", &self.path)(error),
+        })?;
         self.hasher.update(&buffer[..read]);
         let damaged = || {
-            self.shared.note_damage(self.message);
+            self.shared.medium.note_damage(self.message);
             Error::damaged(format!("the content file {} of message {}", self.path.display(), self.message.0))
         };
         self.left = self.left.checked_sub(read as u64).ok_or_else(damaged)?;

@@ -1,19 +1,17 @@
 //! Opening the environment: checks before anything is touched, and all tuning in one place.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::ffi::c_void;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
 
 use heed::{Env, EnvFlags, EnvOpenOptions};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Error, Result};
-use crate::key::{BlobId, MessageId};
+use crate::medium::{self, Medium};
 use crate::migrate;
 use crate::room::{self, Reserve, Room};
 use crate::tables::{MAX_TABLES, Tables};
@@ -60,13 +58,6 @@ const AHEAD_OCTETS: usize = 256 * 1024;
 /// A commit with more new content than this gains less from that flush than the zeros cost.
 const AHEAD_WORTHWHILE: usize = 64 * 1024;
 
-/// Damaged messages remembered; with more of them the card is the news, not they.
-const MOST_DAMAGED: usize = 1000;
-/// Content files that are remembered as whole, and for how long: a program fetches a message soon after asking for it, and
-/// several people fetch the same one.
-const MOST_WHOLE: usize = 64;
-const WHOLE_FOR: Duration = Duration::from_secs(600);
-
 /// LMDB may count pages at the end of the file that it took and gave back without writing them.
 const UNWRITTEN_PAGES: u64 = 64;
 
@@ -91,14 +82,8 @@ pub(crate) struct Shared {
     map_octets: u64,
     pub reserve_octets: u64,
     pub reserve: Reserve,
-    /// Opened on a card that can only be read: nothing will ever be written.
-    pub is_read_only: bool,
-    /// Messages that were met and are not what was stored.
-    damaged: Mutex<BTreeSet<MessageId>>,
-    /// Content files that were found whole lately.
-    whole: Mutex<VecDeque<(BlobId, Instant)>>,
-    /// Why nothing can be written at the moment.
-    unwritable: Mutex<Option<String>>,
+    /// How the card is.
+    pub medium: Medium,
     /// Held while the process is the server.
     _server: Option<Flock<File>>,
 }
@@ -110,7 +95,8 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shar
     for folder in [dir, &blobs, &lmdb] {
         private_folder(folder)?;
     }
-    let is_read_only = is_read_only(dir);
+    let medium = Medium::new(dir);
+    let is_read_only = medium.is_read_only;
     let server = match access {
         Access::Server => Some(lock(dir)?),
         Access::Tool => None,
@@ -150,40 +136,13 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shar
         map_octets,
         reserve_octets: options.reserve_octets,
         reserve,
-        is_read_only,
-        damaged: Mutex::default(),
-        whole: Mutex::default(),
-        unwritable: Mutex::new(is_read_only.then(|| READ_ONLY.to_string())),
+        medium,
         _server: server,
     };
-    if access == Access::Server && shared.is_writable() {
+    if access == Access::Server && shared.medium.is_writable() {
         shared.reserve.refill();
     }
     Ok(shared)
-}
-
-/// What is said of a card that lets nothing be written.
-pub(crate) const READ_ONLY: &str = "the card can only be read: it has gone bad, or is write-protected";
-
-/// Whether the file system lets nothing be written, as Linux makes one that shows errors. Writes nothing to find out.
-fn is_read_only(folder: &Path) -> bool {
-    let flags = nix::sys::statvfs::statvfs(folder).map(|facts| facts.flags());
-    flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY)) || is_in_emergency(folder)
-}
-
-/// Newer kernels leave a file system that shows errors "rw" and say in its options that nothing is written any more.
-fn is_in_emergency(folder: &Path) -> bool {
-    let Ok(facts) = fs::metadata(folder) else { return false };
-    let device = std::os::unix::fs::MetadataExt::dev(&facts);
-    let device = format!("{}:{}", nix::sys::stat::major(device), nix::sys::stat::minor(device));
-    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return false };
-    has_emergency(&mounts, &device)
-}
-
-/// proc_pid_mountinfo(5): the third field is the device, the last one the options of the file system.
-fn has_emergency(mounts: &str, device: &str) -> bool {
-    let mut options = mounts.lines().filter(|line| line.split(' ').nth(2) == Some(device)).filter_map(|line| line.rsplit(' ').next());
-    options.any(|options| options.split(',').any(|option| matches!(option, "ro" | "emergency_ro" | "shutdown")))
 }
 
 /// Copies the tables of a store into another folder, as they are at one moment, without migrating anything; also while the
@@ -272,7 +231,7 @@ fn check_file(path: &Path) -> Result<()> {
     }
     if length < used {
         // Never written means never used; but LMDB must be able to look at them.
-        if is_read_only(path) {
+        if medium::is_read_only(path) {
             return Ok(());
         }
         let file = OpenOptions::new().write(true).open(path).map_err(Error::io("opening", path))?;
@@ -360,56 +319,6 @@ impl Shared {
         room(self.used_octets()) || self.row_octets().is_ok_and(room)
     }
 
-    /// Why nothing can be written, if so. Looks at the file system, too: a card may turn read-only while nobody writes.
-    pub(crate) fn unwritable(&self) -> Option<String> {
-        let known = self.lock_unwritable().clone();
-        known.or_else(|| is_read_only(&self.blobs).then(|| READ_ONLY.to_string()))
-    }
-
-    pub(crate) fn is_writable(&self) -> bool {
-        self.unwritable().is_none()
-    }
-
-    /// Remembers what came of a commit. Only what the medium did counts: a full disk is another matter, and a refused
-    /// write is none.
-    pub(crate) fn note_commit<T>(&self, result: &Result<T>) {
-        let why = match result {
-            Ok(_) => None,
-            Err(Error::Unwritable { why }) => Some(why.clone()),
-            Err(_) => return,
-        };
-        *self.lock_unwritable() = why;
-    }
-
-    /// Remembers a damaged message, for whoever asks how the box is.
-    pub(crate) fn note_damage(&self, message: MessageId) {
-        let mut damaged = self.damaged.lock().unwrap_or_else(|e| e.into_inner());
-        if damaged.len() < MOST_DAMAGED {
-            damaged.insert(message);
-        }
-    }
-
-    pub(crate) fn damaged(&self) -> Vec<MessageId> {
-        self.damaged.lock().unwrap_or_else(|e| e.into_inner()).iter().copied().collect()
-    }
-
-    pub(crate) fn is_known_whole(&self, blob: BlobId, now: Instant) -> bool {
-        let whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
-        whole.iter().any(|(known, at)| *known == blob && now.saturating_duration_since(*at) < WHOLE_FOR)
-    }
-
-    pub(crate) fn note_whole(&self, blob: BlobId, now: Instant) {
-        let mut whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
-        if whole.len() >= MOST_WHOLE {
-            whole.pop_front();
-        }
-        whole.push_back((blob, now));
-    }
-
-    fn lock_unwritable(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.unwritable.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     /// Octets of the pages that hold rows.
     fn row_octets(&self) -> Result<u64> {
         let txn = self.env.read_txn().map_err(Error::lmdb("measuring the tables"))?;
@@ -461,15 +370,6 @@ mod tests {
         let newest = metas.iter().max_by_key(|m| m.txn).unwrap();
         assert_eq!(newest.txn, shared.env.info().last_txn_id as u64);
         assert_eq!(newest.last_page, shared.env.info().last_page_number as u64);
-    }
-
-    #[test]
-    fn a_file_system_in_emergency_is_known_by_its_options() {
-        let mounts = "26 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
-            96 26 7:0 / /data rw,relatime - ext4 /dev/loop0 rw,errors=remount-ro,emergency_ro\n\
-            97 26 7:1 / /old rw,relatime - ext4 /dev/loop1 ro,errors=remount-ro\n";
-        let found = ["254:0", "7:0", "7:1", "9:9"].map(|device| has_emergency(mounts, device));
-        assert_eq!(found, [false, true, true, false]);
     }
 
     #[test]

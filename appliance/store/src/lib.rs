@@ -18,6 +18,7 @@ mod key;
 mod ledger;
 mod mailbox;
 mod maildrop;
+mod medium;
 mod migrate;
 mod named;
 mod owner;

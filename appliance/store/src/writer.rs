@@ -17,6 +17,8 @@ use crate::ledger::{Fate, LedgerRecord};
 use crate::read::{Content, Reader};
 use crate::write::{self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, QueueOrder, Retention, Settlement, Updated, Work, Write};
 
+/// Between two trials of a card that takes nothing.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest wait for more writes to share a commit.
 const GATHER_LIMIT: Duration = Duration::from_millis(3);
 /// Longest time a ledger record that nobody waits for stays in memory.
@@ -107,7 +109,7 @@ impl Store {
     /// Opens or creates the store below `dir`. A server also removes content files that a crash left behind.
     pub fn open(dir: &Path, access: Access, options: &Options) -> Result<Store> {
         let shared = Arc::new(env::open(dir, access, options)?);
-        if access == Access::Server && !shared.is_read_only {
+        if access == Access::Server && !shared.medium.is_read_only {
             let txn = shared.env.read_txn().map_err(Error::lmdb("looking for orphans"))?;
             blob::sweep(&shared.blobs, |blob| {
                 let row = shared.tables.blobs.get(&txn, &blob).map_err(Error::lmdb("looking for orphans"))?;
@@ -126,6 +128,7 @@ impl Store {
             expected: 1,
             last_commit: Duration::ZERO,
             trimmed: Instant::now(),
+            probed: Instant::now(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).stack_size(512 * 1024);
         let thread = thread.spawn(move || writer.run()).map_err(Error::io("starting the writer for", dir))?;
@@ -154,16 +157,16 @@ impl Store {
     /// [`Error::Damaged`] when it is not, or is gone.
     pub fn open_whole_blob(&self, content: &Content) -> Result<Option<BlobReader>> {
         let shared = &self.inner.shared;
-        if let Some(blob) = content.blob().filter(|blob| !shared.is_known_whole(*blob, Instant::now())) {
+        if let Some(blob) = content.blob().filter(|blob| !shared.medium.is_known_whole(*blob, Instant::now())) {
             self.read_through(content)?;
-            shared.note_whole(blob, Instant::now());
+            shared.medium.note_whole(blob, Instant::now());
         }
         self.open_blob(content)
     }
 
     /// Messages that were met since the start and are not what was stored.
     pub fn damaged(&self) -> Vec<MessageId> {
-        self.inner.shared.damaged()
+        self.inner.shared.medium.damaged()
     }
 
     /// Whether a message of `octets` can be taken on. Touches the disk lightly.
@@ -173,7 +176,7 @@ impl Store {
 
     /// Why nothing can be written at the moment, if so: reading goes on. Touches the disk lightly.
     pub fn unwritable(&self) -> Option<String> {
-        self.inner.shared.unwritable()
+        self.inner.shared.medium.unwritable()
     }
 
     /// Takes a message into mailboxes.
@@ -264,6 +267,8 @@ struct Writer {
     expected: usize,
     last_commit: Duration,
     trimmed: Instant,
+    /// When a card that took nothing was tried last.
+    probed: Instant,
 }
 
 impl Writer {
@@ -319,8 +324,10 @@ impl Writer {
             batch.push(Job { write: Write::Record(lazy), reply });
         }
         if batch.is_empty() {
-            if self.shared.is_writable() && self.shared.space(0) == Space::Enough {
-                self.shared.reserve.refill();
+            match self.shared.medium.is_writable() {
+                true if self.shared.space(0) == Space::Enough => self.shared.reserve.refill(),
+                true => {}
+                false => self.probe(),
             }
             return;
         }
@@ -333,6 +340,22 @@ impl Writer {
         self.last_commit = begun.elapsed();
         let queued = self.waiting.fetch_sub(size, Ordering::Relaxed).saturating_sub(size);
         self.expected = (size + queued).min(self.options.batch_writes);
+    }
+
+    /// Tries now and then whether the card takes something again: nobody else does while it is known that it does not.
+    fn probe(&mut self) {
+        if self.shared.medium.is_read_only || self.probed.elapsed() < PROBE_INTERVAL {
+            return;
+        }
+        self.probed = Instant::now();
+        let doing = "trying whether the card can be written";
+        let write = || {
+            let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
+            // A commit without a change would write nothing.
+            self.shared.tables.meta.put(&mut txn, "probe", b"").map_err(Error::lmdb(doing))?;
+            txn.commit().map_err(Error::lmdb(doing))
+        };
+        self.shared.medium.note_commit(&write());
     }
 
     /// Refuses what only adds when there is no room for it. Looked at before each commit: a burst of mail fills a disk within
@@ -354,7 +377,7 @@ impl Writer {
     fn write_all(&self, batch: Vec<Job>) {
         let writes: Vec<&Write> = batch.iter().map(|job| &job.write).collect();
         let result = self.transact(&writes);
-        self.shared.note_commit(&result);
+        self.shared.medium.note_commit(&result);
         match result {
             // There is no room at all: what was kept back for this is let go, once.
             Err(Error::Full) if !writes.iter().any(|write| write.grows()) && self.shared.reserve.release() => self.write_all(batch),
@@ -379,8 +402,8 @@ impl Writer {
     /// Applies writes and commits. An `Err` means that nothing at all was changed.
     fn transact(&self, writes: &[&Write]) -> Result<Vec<Result<Outcome>>> {
         let doing = "committing";
-        if self.shared.is_read_only {
-            return Err(Error::Unwritable { why: env::READ_ONLY.into() });
+        if self.shared.medium.is_read_only {
+            return Err(Error::Unwritable { why: crate::medium::READ_ONLY.into() });
         }
         let mut released = Vec::new();
         let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;

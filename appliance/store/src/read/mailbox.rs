@@ -153,7 +153,7 @@ impl Reader<'_> {
         let read = &out[start..];
         if read.len() as u64 != content.octets || crc32fast::hash(read) != content.head.crc32 {
             out.truncate(start);
-            self.shared.note_damage(content.message);
+            self.shared.medium.note_damage(content.message);
             return Err(Error::damaged(format!("the content of message {}", content.message.0)));
         }
         Ok(())
