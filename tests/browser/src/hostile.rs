@@ -123,10 +123,12 @@ pub async fn nothing_runs_and_nothing_gets_out(driver: &Driver, _: &Path) -> Res
         let quoted = payload.replace(['"', '\\', '\n', '\r', '\0'], " ");
         let content = format!(
             "From: \"{quoted}\" <cy@x.example>\r\nTo: \"{quoted}\" <ann@example.test>\r\nSubject: {at} {quoted}\r\nMIME-Version: 1.0\r\n\
-             List-Unsubscribe: <https://x.example/{}>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n{}\r\n\
+             List-Unsubscribe: <https://x.example/{}>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n\
+             Content-Transfer-Encoding: quoted-printable\r\n\r\n{}\r\n\
              --b\r\nContent-Type: image/svg+xml; name=\"{quoted}.svg\"\r\n\r\n<svg xmlns=\"http://www.w3.org/2000/svg\"><script>{}</script></svg>\r\n--b--",
             quoted.replace(' ', ""),
-            payload.replace('\n', "\r\n"),
+            // NUL comes in encoded, or not at all.
+            payload.replace('=', "=3D").replace('\0', "=00").replace('\n', "\r\n"),
             fill(RUN),
         );
         bring(&product, "ann@example.test", &content).await?;
