@@ -73,13 +73,13 @@ impl Limits {
         Limits { all: config.limits.connections, per_address: config.limits.connections_per_address }
     }
 
-    /// Connections kept free: for the office an eighth of all for each purpose, as it may be one address to us; for the world
-    /// a sixteenth, for addresses that have none yet: sixty with fifty each must not keep the next server out.
+    /// Connections kept free: for the office a sixteenth of all for each purpose, half of it for one address, as an office may be
+    /// that to us; for the world half as much, for addresses that have none yet: sixty with fifty each must not keep the next
+    /// server out. Five eighths of all are anybody's.
     fn reserve(self, Cell(_, origin, rank): Cell) -> usize {
         match (origin, rank) {
-            (Origin::Known, Rank::First) => self.all / 32,
-            (Origin::Known, Rank::Further) => self.all / 8 - self.all / 32,
-            (Origin::Outside, Rank::First) => self.all / 16,
+            (Origin::Known, Rank::First | Rank::Further) => self.all / 32,
+            (Origin::Outside, Rank::First) => self.all / 32,
             (Origin::Outside, Rank::Further) => 0,
         }
     }
@@ -246,6 +246,14 @@ mod tests {
         for purpose in [Purpose::Relay, Purpose::Submission, Purpose::Pop3, Purpose::Pages] {
             assert!(connections.admit(limits, outside(4000), purpose).is_ok(), "{purpose:?}");
         }
+    }
+
+    #[test]
+    fn an_office_that_is_one_address_may_have_half_of_all() {
+        let (connections, limits) = (Connections::default(), Limits { all: 2000, per_address: 2000 });
+        let held =
+            (0..1000).map(|number| connections.admit(limits, "127.0.0.1".parse().unwrap(), if number % 2 == 0 { Purpose::Relay } else { Purpose::Pop3 }));
+        assert!(held.collect::<Result<Vec<_>, _>>().is_ok());
     }
 
     #[test]
