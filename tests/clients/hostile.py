@@ -86,15 +86,16 @@ class Memory(threading.Thread):
 
     def __init__(self, pid):
         super().__init__(daemon=True)
-        self.pid, self.most = pid, 0
+        self.pid, self.most = pid, {}
         self.start()
 
     def run(self):
         while True:
             with contextlib.suppress(OSError, StopIteration):
                 with open(f"/proc/{self.pid}/smaps_rollup") as facts:
-                    pss = next(int(line.split()[1]) for line in facts if line.startswith("Pss:"))
-                self.most = max(self.most, pss // 1024)
+                    pss = {line.split(":")[0]: int(line.split()[1]) // 1024 for line in facts if line.startswith("Pss")}
+                if pss["Pss"] > self.most.get("Pss", 0):
+                    self.most = pss
             time.sleep(0.1)
 
 
@@ -242,7 +243,7 @@ def main():
             concurrent.futures.wait(tasks, timeout=120)
         while time.monotonic() < began + SECONDS:
             time.sleep(0.2)
-        result = {"honest": {one.name: one.end() for one in honest}, "memory": memory.most, "silence": round(watchdog.longest_silence(began), 1),
+        result = {"honest": {one.name: one.end() for one in honest}, "memory": memory.most["Pss"], "anonymous": memory.most["Pss_Anon"], "silence": round(watchdog.longest_silence(began), 1),
                   "heard": dict(hostile.heard), "lives": box.process.poll() is None, "seconds": round(time.monotonic() - began)}
         print(json.dumps(result))
         for connection in hostile.open:

@@ -50,6 +50,9 @@ fn cells() -> impl Iterator<Item = Cell> {
     PURPOSES.into_iter().flat_map(of)
 }
 
+/// Connections to the pages from one address outside: a browser opens six.
+const BROWSERS: usize = 12;
+
 /// Why a connection is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TooMany {
@@ -108,7 +111,11 @@ impl Open {
 
     fn admit(&mut self, limits: Limits, address: IpAddr, purpose: Purpose, origin: Origin) -> Result<Cell, TooMany> {
         let held = self.addresses.get(&(address, purpose)).copied().unwrap_or(0);
-        if held >= limits.per_address {
+        let most = match (purpose, origin) {
+            (Purpose::Pages, Origin::Outside) => limits.per_address.min(BROWSERS),
+            _ => limits.per_address,
+        };
+        if held >= most {
             return Err(TooMany::FromAddress);
         }
         let cell = Cell(purpose, origin, if held == 0 { Rank::First } else { Rank::Further });

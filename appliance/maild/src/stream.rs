@@ -15,6 +15,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 const SMALL: usize = 1024;
 const LARGE: usize = 32 * 1024;
 
+/// How long a pause in a bulk may be before its buffer is let go.
+const BULK_PAUSE: Duration = Duration::from_millis(250);
+
 /// Why a conversation ended early. The session's own reasons are told to the peer; these can't be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -118,7 +121,17 @@ impl Stream {
             self.buffer = Vec::with_capacity(wanted);
         }
         self.buffer.clear();
-        let mut limited = (&mut self.io).take(room.clamp(1, wanted) as u64);
+        // Who lets us wait in the middle of a bulk does not keep a large buffer meanwhile: there may be hundreds of them.
+        if wanted > SMALL {
+            let soon = deadline.min(Instant::now() + BULK_PAUSE);
+            let mut limited = (&mut self.io).take(room.clamp(1, wanted) as u64);
+            match timeout_at(soon.into(), limited.read_buf(&mut self.buffer)).await {
+                Ok(Err(_)) | Ok(Ok(0)) => return Ok(None),
+                Ok(Ok(_)) => return Ok(Some(&self.buffer)),
+                Err(_) => self.buffer = Vec::with_capacity(SMALL),
+            }
+        }
+        let mut limited = (&mut self.io).take(room.clamp(1, SMALL) as u64);
         match timeout_at(deadline.into(), limited.read_buf(&mut self.buffer)).await {
             Err(_) => Ok(Some(&[])),
             Ok(Err(_)) | Ok(Ok(0)) => Ok(None),

@@ -60,8 +60,9 @@ pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr, serv
                     biased;
                     read = stream.read(room, deadline) => match read? {
                         Some(octets) => {
-                            if !octets.is_empty() {
-                                heard = Instant::now();
+                            match octets.is_empty() {
+                                true => session.rest(),
+                                false => heard = Instant::now(),
                             }
                             session.receive(Instant::now(), octets);
                         }

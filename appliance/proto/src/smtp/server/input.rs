@@ -28,6 +28,13 @@ impl Input {
         self.octets.extend_from_slice(octets);
     }
 
+    /// Lets memory go that holds nothing to be worked through.
+    pub fn rest(&mut self) {
+        self.octets.drain(..self.head);
+        self.head = 0;
+        self.octets.shrink_to_fit();
+    }
+
     pub fn unread(&self) -> &[u8] {
         &self.octets[self.head..]
     }

@@ -279,6 +279,12 @@ impl Session {
         self.eof = Pending::Yes;
     }
 
+    /// The peer is silent: what buffers hold beyond what is in them is let go.
+    pub fn rest(&mut self) {
+        self.input.rest();
+        self.sent = Vec::new();
+    }
+
     /// The peer has no more time, whatever its deadline was: the next `poll` says 421 and closes.
     pub fn give_up(&mut self, now: Instant) {
         self.deadline = self.deadline.min(now);
