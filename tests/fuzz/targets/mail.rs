@@ -4,6 +4,8 @@
 
 #[path = "../../../appliance/maild/src/mail/calendar.rs"]
 pub mod calendar;
+#[path = "../../../appliance/maild/src/mail/choice.rs"]
+pub mod choice;
 #[path = "../../../appliance/maild/src/mail/entity.rs"]
 pub mod entity;
 #[path = "../../../appliance/maild/src/mail/extract.rs"]

@@ -4,6 +4,7 @@
 mod mail;
 
 use libfuzzer_sys::fuzz_target;
+use mail::choice::Form;
 use mail::extract::Extractor;
 use mail::structure::{Structure, Walker};
 
@@ -12,8 +13,12 @@ fuzz_target!(|data: &[u8]| {
     let whole = walk(message, message.len().max(1));
     assert_eq!(walk(message, usize::from(size).max(1)), whole);
     assert!(whole.parts.len() <= 500);
-    let (text, html) = whole.bodies();
-    assert!(text.into_iter().chain(html).all(|at| at < whole.parts.len()) && whole.attachments().len() <= whole.parts.len());
+    for form in [Form::Html, Form::Plain] {
+        // Each part at most once, in order.
+        let shown = whole.shown(form);
+        assert!(shown.is_sorted_by(|a, b| a < b) && shown.iter().all(|&at| at < whole.parts.len()));
+    }
+    assert!(whole.attachments().len() <= whole.parts.len());
     for part in &whole.parts {
         assert!(part.start <= part.end && part.end <= message.len() as u64);
         assert!(part.file_name.chars().count() <= 500 && part.kind.chars().count() <= 80);

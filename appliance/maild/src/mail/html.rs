@@ -55,40 +55,65 @@ const PICTURES: usize = 16 << 20;
 
 /// Cleans HTML. `pictures` has `data:` addresses for the pictures that came along, by their content-id.
 pub fn clean(html: &str, pictures: &HashMap<String, String>, remote: Remote) -> Result<Clean, Excess> {
-    let tidied = tidy(html, &Rules { elements: &ELEMENTS, attributes: &ATTRIBUTES })?;
-    let blocked = Arc::new(AtomicUsize::new(0));
-    let html = {
-        let (counter, room) = (blocked.clone(), AtomicUsize::new(PICTURES));
-        let pictures: HashMap<String, String> = pictures.iter().map(|(id, data)| (id.to_ascii_lowercase(), data.clone())).collect();
-        let mut builder = Builder::default();
-        builder
-            .add_tags(ELEMENTS)
-            .add_generic_attributes(LAYOUT)
-            .add_tag_attributes("img", ["src", "alt"])
-            .url_schemes(HashSet::from(["http", "https", "mailto", "cid", "data", "tel"]))
-            .url_relative(UrlRelative::Deny)
-            .link_rel(Some("noopener noreferrer nofollow"))
-            .set_tag_attribute_value("a", "target", "_blank")
-            .attribute_filter(move |element, attribute, value| match (element, attribute) {
-                ("img", "src") => picture(value, &pictures, remote, &counter, &room),
-                (_, "style") => Some(style(value)),
-                // Nothing but pictures comes from data addresses.
-                (_, "href" | "cite" | "src") if value.trim_start().to_ascii_lowercase().starts_with("data:") => None,
-                _ => Some(Cow::Borrowed(value)),
-            });
-        builder.clean(&tidied).to_string()
-    };
-    Ok(Clean { html, blocked: blocked.load(Ordering::Relaxed) })
+    clean_all(&[html], pictures, remote)
 }
 
-/// Where a picture comes from; `room`: octets that pictures may still add to the document. A small letter that names one large
-/// picture a thousand times must not become a document of gigabytes.
-fn picture<'v>(value: &'v str, pictures: &HashMap<String, String>, remote: Remote, blocked: &AtomicUsize, room: &AtomicUsize) -> Option<Cow<'v, str>> {
+/// Cleans pieces of HTML that are shown one behind the other. Each is cleaned by itself: nothing that is left open in one swallows
+/// the next. What pictures may add is counted for all of them together.
+pub fn clean_all(pieces: &[impl AsRef<str>], pictures: &HashMap<String, String>, remote: Remote) -> Result<Clean, Excess> {
+    let pictures = pictures.iter().map(|(id, data)| (id.to_ascii_lowercase(), data.clone())).collect();
+    let sources = Arc::new(Sources { pictures, remote, blocked: AtomicUsize::new(0), room: AtomicUsize::new(PICTURES) });
+    let mut html = String::new();
+    for piece in pieces {
+        let cleaned = clean_one(piece.as_ref(), sources.clone())?;
+        match pieces.len() {
+            1 => html = cleaned,
+            _ => html.extend(["<div>", &cleaned, "</div>"]),
+        }
+    }
+    Ok(Clean { html, blocked: sources.blocked.load(Ordering::Relaxed) })
+}
+
+/// Where pictures may come from.
+struct Sources {
+    /// By content-id, in lower case.
+    pictures: HashMap<String, String>,
+    remote: Remote,
+    /// Those of other servers that were left out.
+    blocked: AtomicUsize,
+    /// Octets that pictures may still add to the document. A small letter that names one large picture a thousand times must not
+    /// become a document of gigabytes.
+    room: AtomicUsize,
+}
+
+fn clean_one(html: &str, sources: Arc<Sources>) -> Result<String, Excess> {
+    let tidied = tidy(html, &Rules { elements: &ELEMENTS, attributes: &ATTRIBUTES })?;
+    let mut builder = Builder::default();
+    builder
+        .add_tags(ELEMENTS)
+        .add_generic_attributes(LAYOUT)
+        .add_tag_attributes("img", ["src", "alt"])
+        .url_schemes(HashSet::from(["http", "https", "mailto", "cid", "data", "tel"]))
+        .url_relative(UrlRelative::Deny)
+        .link_rel(Some("noopener noreferrer nofollow"))
+        .set_tag_attribute_value("a", "target", "_blank")
+        .attribute_filter(move |element, attribute, value| match (element, attribute) {
+            ("img", "src") => picture(value, &sources),
+            (_, "style") => Some(style(value)),
+            // Nothing but pictures comes from data addresses.
+            (_, "href" | "cite" | "src") if value.trim_start().to_ascii_lowercase().starts_with("data:") => None,
+            _ => Some(Cow::Borrowed(value)),
+        });
+    Ok(builder.clean(&tidied).to_string())
+}
+
+/// Where a picture comes from.
+fn picture<'v>(value: &'v str, sources: &Sources) -> Option<Cow<'v, str>> {
     let lower = value.trim().get(..CONTENT_ID).unwrap_or(value.trim()).to_ascii_lowercase();
     if let Some(id) = lower.strip_prefix("cid:") {
-        let data = pictures.get(id)?;
-        let left = room.load(Ordering::Relaxed).checked_sub(data.len())?;
-        room.store(left, Ordering::Relaxed);
+        let data = sources.pictures.get(id)?;
+        let left = sources.room.load(Ordering::Relaxed).checked_sub(data.len())?;
+        sources.room.store(left, Ordering::Relaxed);
         return Some(Cow::Owned(data.clone()));
     }
     if lower.starts_with("data:") {
@@ -96,10 +121,10 @@ fn picture<'v>(value: &'v str, pictures: &HashMap<String, String>, remote: Remot
         let is_plain = ["data:image/png", "data:image/jpeg", "data:image/gif", "data:image/webp"].iter().any(|kind| lower.starts_with(kind));
         return is_plain.then_some(Cow::Borrowed(value));
     }
-    match remote {
+    match sources.remote {
         Remote::Allowed => Some(Cow::Borrowed(value)),
         Remote::Blocked => {
-            blocked.fetch_add(1, Ordering::Relaxed);
+            sources.blocked.fetch_add(1, Ordering::Relaxed);
             None
         }
     }

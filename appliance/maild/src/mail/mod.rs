@@ -1,6 +1,7 @@
 //! Messages as people read them: their parts, their text, their words for searching.
 
 pub mod calendar;
+pub mod choice;
 pub mod entity;
 pub mod extract;
 pub mod html;

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use pillarbox_store::{Card, Content, Store};
 
 use super::calendar;
+use super::choice::Form;
 use super::extract::Extractor;
 use super::html;
 use super::readers::{Budget, Unread};
@@ -69,14 +70,94 @@ pub fn structure(store: &Store, content: &Content, budget: &Budget) -> Result<St
 
 /// The decoded octets of a part, at most `limit`.
 pub fn octets(store: &Store, content: &Content, part: &Part, limit: usize, budget: &Budget) -> Result<Vec<u8>> {
-    let (mut extractor, mut out) = (Extractor::new(part), Vec::new());
-    pieces(store, content, budget, &mut |piece| {
-        extractor.push(piece, &mut out);
-        if out.len() >= limit || extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    extractor.finish(&mut out);
-    out.truncate(limit);
-    Ok(out)
+    Ok(many(store, content, &[part], limit, budget)?.pop().unwrap_or_default())
+}
+
+/// The decoded octets of parts that lie one behind the other, at most `limit` of all of them. Reads the message once.
+fn many(store: &Store, content: &Content, parts: &[&Part], limit: usize, budget: &Budget) -> Result<Vec<Vec<u8>>> {
+    let mut taken = Taken::new(parts, limit);
+    pieces(store, content, budget, &mut |piece| taken.push(piece))?;
+    Ok(taken.finish())
+}
+
+/// Parts on their way out of a message.
+struct Taken {
+    parts: Vec<(Extractor, Vec<u8>)>,
+    left: usize,
+}
+
+impl Taken {
+    fn new(parts: &[&Part], limit: usize) -> Taken {
+        Taken { parts: parts.iter().map(|part| (Extractor::new(part), Vec::new())).collect(), left: limit }
+    }
+
+    fn push(&mut self, piece: &[u8]) -> ControlFlow<()> {
+        for (extractor, out) in &mut self.parts {
+            let before = out.len();
+            extractor.push(piece, out);
+            out.truncate(before + self.left);
+            self.left -= out.len() - before;
+        }
+        let is_over = self.left == 0 || self.parts.iter().all(|(extractor, _)| extractor.is_over());
+        if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn finish(self) -> Vec<Vec<u8>> {
+        let mut left = self.left;
+        let mut end = |(mut extractor, mut out): (Extractor, Vec<u8>)| {
+            let before = out.len();
+            extractor.finish(&mut out);
+            out.truncate(before + left);
+            left -= out.len() - before;
+            out
+        };
+        self.parts.into_iter().map(&mut end).collect()
+    }
+}
+
+/// What stands in its place in a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    Text(String),
+    Html(String),
+    /// A picture: the number of its part.
+    Picture(usize),
+}
+
+/// A message as it is read, in order; at most `limit` octets of text.
+pub fn body(store: &Store, content: &Content, structure: &Structure, form: Form, limit: usize, budget: &Budget) -> Result<Vec<Piece>> {
+    body_of(structure, form, |parts| many(store, content, parts, limit, budget))
+}
+
+fn body_of(structure: &Structure, form: Form, read: impl FnOnce(&[&Part]) -> Result<Vec<Vec<u8>>>) -> Result<Vec<Piece>> {
+    let shown: Vec<(usize, &Part)> = structure.shown(form).into_iter().filter_map(|at| Some((at, structure.parts.get(at)?))).collect();
+    let is_picture = |part: &Part| part.kind.starts_with("image/");
+    let texts: Vec<&Part> = shown.iter().map(|(_, part)| *part).filter(|part| !is_picture(part)).collect();
+    let mut octets = read(&texts)?.into_iter();
+    let piece = |(at, part): (usize, &Part)| match part.kind.as_str() {
+        _ if is_picture(part) => Piece::Picture(at),
+        "text/html" => Piece::Html(decode(&octets.next().unwrap_or_default(), &part.charset)),
+        _ => Piece::Text(as_text(part, &octets.next().unwrap_or_default())),
+    };
+    Ok(shown.into_iter().map(piece).collect())
+}
+
+/// Pieces as plain text, an empty line between them.
+fn joined(pieces: Vec<Piece>) -> String {
+    let mut texts = pieces.into_iter().filter_map(|piece| match piece {
+        Piece::Text(text) => Some(text),
+        Piece::Html(html) => Some(html::to_text(&html)),
+        Piece::Picture(_) => None,
+    });
+    let mut out = texts.next().unwrap_or_default();
+    for text in texts.filter(|text| !text.trim().is_empty()) {
+        out.truncate(out.trim_end().len());
+        if !out.is_empty() {
+            out.push_str("\n\n");
+        }
+        out.push_str(&text);
+    }
+    out
 }
 
 /// What is wrapped in a `winmail.dat`.
@@ -109,23 +190,12 @@ fn decode(octets: &[u8], charset: &str) -> String {
 
 /// The text of a message for people who read no HTML, and for searching.
 pub fn plain(store: &Store, content: &Content, structure: &Structure, limit: usize, budget: &Budget) -> Result<String> {
-    let Some(part) = readable(structure) else { return Ok(String::new()) };
-    Ok(as_plain(part, &octets(store, content, part, limit, budget)?))
+    Ok(joined(body(store, content, structure, Form::Plain, limit, budget)?))
 }
 
-/// The part that is read as text.
-fn readable(structure: &Structure) -> Option<&Part> {
-    let (text, html) = structure.bodies();
-    text.or(html).map(|at| &structure.parts[at])
-}
-
-fn as_plain(part: &Part, octets: &[u8]) -> String {
+fn as_text(part: &Part, octets: &[u8]) -> String {
     let text = decode(octets, &part.charset);
-    match part.kind.as_str() {
-        "text/html" => html::to_text(&text),
-        _ if part.is_flowed => unflow(&text),
-        _ => text.replace("\r\n", "\n"),
-    }
+    if part.is_flowed { unflow(&text) } else { text.replace("\r\n", "\n") }
 }
 
 /// Joins the lines of flowed text (RFC 3676 §4).
@@ -179,13 +249,12 @@ pub fn glance(store: &Store, content: &Content, budget: &Budget) -> Result<Summa
     let mut walker = Walker::new();
     walker.push(&beginning);
     let structure = walker.finish();
-    let mut octets = Vec::new();
-    let body = readable(&structure).map_or_else(String::new, |part| {
-        let mut extractor = Extractor::new(part);
-        extractor.push(&beginning, &mut octets);
-        as_plain(part, &octets)
-    });
-    Ok(sum_up(structure, &body))
+    let body = body_of(&structure, Form::Plain, |parts| {
+        let mut taken = Taken::new(parts, GLANCED);
+        let _ = taken.push(&beginning);
+        Ok(taken.finish())
+    })?;
+    Ok(sum_up(structure, &joined(body)))
 }
 
 fn sum_up(structure: Structure, body: &str) -> Summary {
@@ -211,7 +280,7 @@ pub fn probe(store: &Store, content: &Content, budget: &Budget) -> Result<()> {
 fn summarise(structure: &Structure, body: &str) -> (Card, Vec<String>) {
     let first = structure.from.first().cloned().unwrap_or_default();
     let to = structure.to.first().map(Person::short);
-    let attachments = structure.attachments().iter().filter(|(_, part)| part.content_id.is_empty() || part.within != "related").count();
+    let attachments = structure.attachments().iter().filter(|(_, part)| part.content_id.is_empty() || structure.within(part) != "related").count();
     let said = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('>'));
     let preview: String = said.flat_map(|line| line.chars().chain([' '])).take(PREVIEW).collect();
     let root = structure.references.first().unwrap_or(&structure.message_id);

@@ -20,6 +20,38 @@ const LINE: usize = 200;
 /// Recipients that are read.
 const RECIPIENTS: usize = 500;
 
+/// How a part wants to be shown (RFC 2183 §2). One of an unknown kind is an attachment (§2.8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disposition {
+    /// Nothing is said; what can be read in its place is read there.
+    #[default]
+    Unsaid,
+    Inline,
+    Attachment,
+}
+
+impl Disposition {
+    fn parse(name: &str) -> Disposition {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "" => Disposition::Unsaid,
+            "inline" => Disposition::Inline,
+            _ => Disposition::Attachment,
+        }
+    }
+}
+
+/// A multipart. Its parts, with those of the multiparts within it, lie one behind the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// `alternative`, `related`, `mixed` …
+    pub kind: String,
+    /// The multipart it stands in.
+    pub parent: Option<usize>,
+    /// Its first part, and the one behind its last.
+    pub first: usize,
+    pub end: usize,
+}
+
 /// A part that is not a multipart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
@@ -31,10 +63,10 @@ pub struct Part {
     pub file_name: String,
     /// Without angle brackets; empty: none.
     pub content_id: String,
-    pub is_attachment: bool,
+    pub disposition: Disposition,
     pub is_flowed: bool,
-    /// The multipart it stands in: `alternative`, `related`, `mixed` …, empty for the message itself.
-    pub within: String,
+    /// The multipart it stands in, by its number; `None` for the message itself.
+    pub group: Option<usize>,
     /// Octets of the body from the message's beginning.
     pub start: u64,
     pub end: u64,
@@ -98,31 +130,53 @@ pub struct Structure {
     /// The newest Received field (RFC 5321 §4.4): this box's own.
     pub received: String,
     pub parts: Vec<Part>,
+    pub groups: Vec<Group>,
 }
 
-impl Structure {
-    /// The part that is read as text, and the one that is shown as HTML.
-    pub fn bodies(&self) -> (Option<usize>, Option<usize>) {
-        let first = |kind: &str| self.parts.iter().position(|part| part.kind == kind && !part.is_attachment);
-        (first("text/plain"), first("text/html"))
-    }
+/// A multipart whose end has not come yet.
+#[derive(Default)]
+struct Open {
+    /// As its header has it; `None`: it has none.
+    boundary: Option<Vec<u8>>,
+    /// What stands between its parts instead.
+    guess: Option<Vec<u8>>,
+    group: usize,
+    /// Where its body begins, and how the header says that it is encoded: it is a text after all if no part comes.
+    start: u64,
+    encoding: Encoding,
+    has_parts: bool,
+}
 
-    /// Everything that is not the body: numbers and parts. Pictures that an HTML body shows are among them too.
-    pub fn attachments(&self) -> Vec<(usize, &Part)> {
-        let (text, html) = self.bodies();
-        let all = self.parts.iter().enumerate();
-        // An alternative in another form (a calendar, say) is worth showing; a second plain text is not.
-        all.filter(|(at, part)| Some(*at) != text && Some(*at) != html && !(part.within == "alternative" && part.kind.starts_with("text/plain"))).collect()
+impl Open {
+    /// Whether a line without its `--` parts it, or ends it.
+    fn ends(&self, rest: &[u8]) -> Option<Ends> {
+        let known = [&self.boundary, &self.guess];
+        let is = |text: &[u8]| known.iter().any(|boundary| boundary.as_deref() == Some(text));
+        match (is(rest), rest.strip_suffix(b"--").is_some_and(is)) {
+            (true, _) => Some(Ends::Part),
+            (false, true) => Some(Ends::Group),
+            (false, false) => None,
+        }
     }
+}
+
+/// What a boundary ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Part,
+    Group,
 }
 
 /// Takes a message apart as it comes in. Push pieces, then finish.
 #[derive(Default)]
 pub struct Walker {
     found: Structure,
-    /// Boundaries of the open multiparts with their subtypes, outermost first.
-    open: Vec<(Vec<u8>, String)>,
+    /// Outermost first.
+    open: Vec<Open>,
     header: Option<Vec<u8>>,
+    /// A line that could be the boundary of a multipart which has none, or another one than its header says. It is if the next line
+    /// is a part's field.
+    candidate: Option<Vec<u8>>,
     part: Option<Part>,
     is_first: bool,
     /// The line that is coming in: its beginning, and where it starts.
@@ -161,40 +215,67 @@ impl Walker {
         if self.line_length > 0 {
             self.line_is_over();
         }
+        if self.candidate.take().is_some() {
+            self.header = None;
+        }
         if self.header.is_some() {
             self.header_is_over();
         }
         let end = self.at;
         self.close_part(end);
+        self.close_groups(0, end);
         self.found
     }
 
     fn line_is_over(&mut self) {
         let line = std::mem::take(&mut self.line);
         let text = line.trim_ascii_end();
-        if self.line_length <= LINE as u64
-            && let Some(rest) = text.strip_prefix(b"--")
-            && let Some(level) = self.open.iter().rposition(|(boundary, _)| rest == boundary || rest.strip_suffix(b"--") == Some(boundary))
-        {
-            let is_end = rest != self.open[level].0;
-            // The line end before a boundary belongs to the boundary (RFC 2046 §5.1.1).
-            self.close_part(self.line_start.saturating_sub(2));
+        let rest = if self.line_length <= LINE as u64 { text.strip_prefix(b"--") } else { None };
+        let found = rest.and_then(|rest| (0..self.open.len()).rev().find_map(|level| self.open[level].ends(rest).map(|ends| (level, ends))));
+        let is_field = line.get(..8).is_some_and(|front| front.eq_ignore_ascii_case(b"content-"));
+        let candidate = self.candidate.take();
+        if candidate.is_some() && !is_field {
             self.header = None;
-            self.open.truncate(if is_end { level } else { level + 1 });
-            if !is_end {
-                self.header = Some(Vec::new());
+        }
+        match (found, candidate, rest) {
+            (Some((level, ends)), ..) => self.boundary(level, ends),
+            (None, Some(candidate), _) if is_field => {
+                if let Some(open) = self.open.last_mut() {
+                    (open.guess, open.has_parts) = (Some(candidate), true);
+                }
             }
-        } else if self.header.is_some() && text.is_empty() {
-            self.header_is_over();
+            (None, _, Some(rest)) if !rest.is_empty() && self.awaits_part() => (self.candidate, self.header) = (Some(rest.to_vec()), Some(Vec::new())),
+            _ if self.header.is_some() && text.is_empty() => self.header_is_over(),
+            _ => {}
         }
         (self.line_start, self.line_length) = (self.at, 0);
+    }
+
+    /// Whether the innermost multipart has begun and none of its parts has.
+    fn awaits_part(&self) -> bool {
+        self.header.is_none() && self.part.is_none() && self.open.last().is_some_and(|open| !open.has_parts)
+    }
+
+    fn boundary(&mut self, level: usize, ends: Ends) {
+        // The line end before a boundary belongs to the boundary (RFC 2046 §5.1.1).
+        let end = self.line_start.saturating_sub(2);
+        self.close_part(end);
+        self.header = None;
+        self.close_groups(if ends == Ends::Group { level } else { level + 1 }, end);
+        if ends == Ends::Part {
+            self.open[level].has_parts = true;
+            self.header = Some(Vec::new());
+        }
     }
 
     fn header_is_over(&mut self) {
         let Some(header) = self.header.take() else { return };
         let is_first = std::mem::take(&mut self.is_first);
+        // RFC 2046 §5.1.5: what stands in a digest and says nothing of itself is a message.
+        let is_digest = self.open.last().is_some_and(|open| self.found.groups[open.group].kind == "digest");
+        let unsaid = if is_digest { "message/rfc822" } else { "text/plain" };
         let Some(message) = MessageParser::new().parse_headers(&header) else {
-            self.begin(Part { kind: "text/plain".into(), ..Part::default() });
+            self.begin(Part { kind: unsaid.into(), ..Part::default() });
             return;
         };
         if is_first {
@@ -202,35 +283,50 @@ impl Walker {
         }
         let kind = message
             .content_type()
-            .map_or("text/plain".to_string(), |kind| format!("{}/{}", kind.c_type, kind.c_subtype.as_deref().unwrap_or("plain")).to_ascii_lowercase());
+            .map_or(unsaid.to_string(), |kind| format!("{}/{}", kind.c_type, kind.c_subtype.as_deref().unwrap_or("plain")).to_ascii_lowercase());
         let attribute = |name: &str| message.content_type().and_then(|kind| kind.attribute(name)).unwrap_or_default().to_string();
+        let encoding = Encoding::parse(message.content_transfer_encoding().unwrap_or_default());
         if let Some(subtype) = kind.strip_prefix("multipart/")
             && self.open.len() < DEPTH
+            && self.found.groups.len() < PARTS
         {
-            let boundary = attribute("boundary");
-            if !boundary.is_empty() {
-                return self.open.push((boundary.trim_end().as_bytes().to_vec(), clip(subtype, KIND)));
-            }
+            return self.open_group(clip(subtype, KIND), attribute("boundary"), encoding);
         }
-        let disposition = message.content_disposition().map(|d| d.c_type.to_ascii_lowercase()).unwrap_or_default();
-        let file_name = message.attachment_name().unwrap_or_default().to_string();
-        let is_attachment = disposition == "attachment" || !kind.starts_with("text/") || !file_name.is_empty() && disposition != "inline";
         self.begin(Part {
             charset: clip(&attribute("charset"), KIND),
-            encoding: Encoding::parse(message.content_transfer_encoding().unwrap_or_default()),
+            encoding,
             content_id: clip(message.content_id().unwrap_or_default().trim_matches(['<', '>']), NAME),
             is_flowed: attribute("format").eq_ignore_ascii_case("flowed"),
-            is_attachment,
-            file_name: clip(&file_name, NAME),
+            disposition: message.content_disposition().map(|d| Disposition::parse(&d.c_type)).unwrap_or_default(),
+            file_name: clip(message.attachment_name().unwrap_or_default(), NAME),
             kind: clip(&kind, KIND),
             ..Part::default()
         });
     }
 
+    fn open_group(&mut self, kind: String, boundary: String, encoding: Encoding) {
+        let (group, first) = (self.found.groups.len(), self.found.parts.len());
+        self.found.groups.push(Group { kind, parent: self.open.last().map(|open| open.group), first, end: first });
+        let boundary = Some(boundary.trim_end().as_bytes().to_vec()).filter(|boundary| !boundary.is_empty());
+        self.open.push(Open { boundary, group, start: self.at, encoding, ..Open::default() });
+    }
+
+    /// Closes the innermost multiparts until `kept` are open. One without any part is what its body says, as text: somebody wrote it.
+    fn close_groups(&mut self, kept: usize, end: u64) {
+        while self.open.len() > kept {
+            let Some(open) = self.open.pop() else { return };
+            if !open.has_parts && self.found.parts.len() < PARTS {
+                let (start, end) = (open.start, end.max(open.start));
+                self.found.parts.push(Part { kind: "text/plain".into(), encoding: open.encoding, group: Some(open.group), start, end, ..Part::default() });
+            }
+            self.found.groups[open.group].end = self.found.parts.len();
+        }
+    }
+
     fn begin(&mut self, part: Part) {
         if self.found.parts.len() < PARTS {
-            let within = self.open.last().map(|(_, subtype)| subtype.clone()).unwrap_or_default();
-            self.part = Some(Part { start: self.at, within, ..part });
+            let group = self.open.last().map(|open| open.group);
+            self.part = Some(Part { start: self.at, group, ..part });
         }
     }
 
@@ -265,7 +361,7 @@ fn facts(message: &mail_parser::Message) -> Structure {
         list_id: short(raw("List-Id")),
         program: short(["User-Agent", "X-Mailer"].iter().map(|name| raw(name)).find(|text| !text.is_empty()).unwrap_or_default()),
         received: short(received.unwrap_or_default()),
-        parts: Vec::new(),
+        ..Structure::default()
     }
 }
 
@@ -298,6 +394,7 @@ fn people(addresses: Option<&Address>) -> Vec<Person> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::choice::Form;
     use super::*;
 
     fn walk(message: &str, size: usize) -> Structure {
@@ -319,7 +416,7 @@ mod tests {
             assert_eq!((found.subject.as_str(), found.to.len(), found.references.len()), ("Grüße", 2, 2));
             let body = |at: usize| &MIXED[found.parts[at].start as usize..found.parts[at].end as usize];
             assert_eq!((body(0), body(1), body(2)), ("plain text", "<p>h=FC", "SGk="), "{size}");
-            assert_eq!(found.bodies(), (Some(0), Some(1)));
+            assert_eq!((found.shown(Form::Plain), found.shown(Form::Html)), (vec![0], vec![1]));
             let [(2, pdf)] = found.attachments()[..] else { panic!("{:?}", found.attachments()) };
             assert_eq!((pdf.file_name.as_str(), pdf.kind.as_str(), pdf.encoding), ("Résumé.pdf", "application/pdf", Encoding::Base64));
         }
@@ -391,6 +488,5 @@ mod tests {
         assert!(walk(&deep, 77).parts.len() <= PARTS);
         let cut = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhalf";
         assert_eq!((walk(cut, 9).parts.len(), walk(cut, 9).parts[0].end), (1, cut.len() as u64));
-        assert!(walk("Content-Type: multipart/mixed\r\n\r\n--b\r\n", 4).parts[0].is_attachment);
     }
 }

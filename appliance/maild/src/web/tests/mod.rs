@@ -6,6 +6,7 @@ mod machine;
 mod mail;
 mod owner;
 mod person;
+mod reading;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};

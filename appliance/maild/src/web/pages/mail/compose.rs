@@ -13,11 +13,12 @@ use super::act::parse_id;
 use super::{failed, frame, open, size, unread};
 use crate::clock;
 use crate::context::Context;
+use crate::mail::choice::Form;
 use crate::mail::html;
 use crate::mail::letter::{self, Letter, Phrases};
 use crate::mail::names::file_name;
 use crate::mail::readers::{Budget, Unread};
-use crate::mail::reading::{self, SHOWN};
+use crate::mail::reading::{self, Piece, SHOWN};
 use crate::mail::structure::{Part, Person as Correspondent, Structure};
 use crate::web::pages::{Frame, page};
 use crate::web::session::{Person, Visit, Visitor};
@@ -121,10 +122,16 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
 
 /// The formatted text of a letter that was begun here; empty where there is none, or more than is shown.
 fn formatted(store: &Store, content: &pillarbox_store::Content, structure: &Structure, budget: &Budget) -> Result<String, Unread> {
-    match structure.bodies().1 {
-        Some(at) => Ok(html::written(&reading::text(store, content, &structure.parts[at], SHOWN, budget)?).unwrap_or_default()),
-        None => Ok(String::new()),
+    let body = reading::body(store, content, structure, Form::Html, SHOWN, budget)?;
+    if !body.iter().any(|piece| matches!(piece, Piece::Html(_))) {
+        return Ok(String::new());
     }
+    let html = |piece: &Piece| match piece {
+        Piece::Html(html) => html::written(html),
+        Piece::Text(text) => Ok(letter::as_html(text)),
+        Piece::Picture(_) => Ok(String::new()),
+    };
+    Ok(body.iter().map(html).collect::<Result<String, _>>().unwrap_or_default())
 }
 
 /// The name a message goes along under.

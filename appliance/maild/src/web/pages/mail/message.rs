@@ -9,15 +9,17 @@ use axum::response::{Html, IntoResponse, Response};
 use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, FolderState, MailOrder, MailWhat, MessageId, Reader, Store};
 use serde::Deserialize;
 
+use super::body::{fragments, pictures};
 use super::fate::{self, Story};
 use super::files::PICTURES;
 use super::{Folder, failed, frame, missing, open, shown, size, unread};
 use crate::clock;
 use crate::mail::calendar;
+use crate::mail::choice::Form;
 use crate::mail::html::{self, Remote};
 use crate::mail::names::file_name;
 use crate::mail::readers::{Budget, Unread};
-use crate::mail::reading::{self, SHOWN};
+use crate::mail::reading::{self, Piece, SHOWN};
 use crate::mail::structure::{Part, Person as Correspondent, Structure};
 use crate::mail::transfer::Encoding;
 use crate::mail::winmail;
@@ -26,11 +28,6 @@ use crate::web::pages::{Frame, page};
 use crate::web::session::Person;
 use crate::web::text::Texts;
 
-/// Octets of pictures that an HTML message brings along and shows.
-const PICTURE: usize = 2 << 20;
-const ALL_PICTURES: usize = 8 << 20;
-/// Such pictures that are looked for: each means reading the message once.
-const PICTURE_PARTS: usize = 50;
 /// The frame's own policy: nothing runs, nothing is asked for but what is allowed, and it stands on our pages only.
 const FRAME: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-popups allow-popups-to-escape-sandbox; \
                      base-uri 'none'; form-action 'none'; frame-ancestors 'self'; report-uri /policy-report";
@@ -190,17 +187,15 @@ fn withheld(r: &Reader, t: Texts, account: AccountId, message: MessageId) -> Res
 
 fn read(store: &Store, t: Texts, account: AccountId, content: &Content, wants_plain: bool, budget: &Budget) -> Result<Read, Unread> {
     let structure = reading::structure(store, content, budget)?;
-    let (_, html_part) = structure.bodies();
-    let cleaned = match html_part.filter(|_| !wants_plain) {
-        Some(at) => Some(html::clean(&reading::text(store, content, &structure.parts[at], SHOWN, budget)?, &HashMap::new(), Remote::Blocked)),
-        None => None,
-    };
+    let rich = reading::body(store, content, &structure, Form::Html, SHOWN, budget)?;
+    let is_rich = rich.iter().any(|piece| matches!(piece, Piece::Html(_)));
+    let cleaned = (is_rich && !wants_plain).then(|| html::clean_all(&fragments(&rich), &HashMap::new(), Remote::Blocked));
     let (blocked, shows_html) = match &cleaned {
         Some(Ok(clean)) => (clean.blocked, true),
         _ => (0, false),
     };
     let note = matches!(cleaned, Some(Err(_))).then_some("mail-too-much-html");
-    let has_html = html_part.is_some() && note.is_none();
+    let has_html = is_rich && note.is_none();
     let mut text = if shows_html { String::new() } else { reading::plain(store, content, &structure, SHOWN, budget)? };
     let mut files = Vec::new();
     for (number, part) in structure.attachments() {
@@ -307,10 +302,12 @@ pub async fn document(Person(visit, visitor): Person, Path((folder, uid)): Path<
     let store = visit.context.store.clone();
     let cleaned = visit.context.readers.message(visitor.account, content.message, move |budget| {
         let structure = reading::structure(&store, &content, budget)?;
-        let (_, Some(at)) = structure.bodies() else { return Ok(None) };
-        let body = reading::text(&store, &content, &structure.parts[at], SHOWN, budget)?;
+        let body = reading::body(&store, &content, &structure, Form::Html, SHOWN, budget)?;
+        if !body.iter().any(|piece| matches!(piece, Piece::Html(_))) {
+            return Ok(None);
+        }
         let pictures = pictures(&store, &content, &structure, &body, budget)?;
-        Ok(html::clean(&body, &pictures, remote).ok().map(|clean| clean.html))
+        Ok(html::clean_all(&fragments(&body), &pictures, remote).ok().map(|clean| clean.html))
     });
     let html = match cleaned.await {
         Ok(Some(html)) => html,
@@ -330,22 +327,6 @@ pub async fn document(Person(visit, visitor): Person, Path((folder, uid)): Path<
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
-}
-
-/// The pictures that came along and that the body names, as data addresses.
-fn pictures(store: &Store, content: &Content, structure: &Structure, body: &str, budget: &Budget) -> Result<HashMap<String, String>, Unread> {
-    let mut found = HashMap::new();
-    let mut left = ALL_PICTURES;
-    for part in structure.parts.iter().filter(|part| !part.content_id.is_empty() && part.kind.starts_with("image/")).take(PICTURE_PARTS) {
-        let is_plain = PICTURES.contains(&part.kind.as_str());
-        if !is_plain || !body.contains(&part.content_id) || (part.end - part.start) as usize > PICTURE.min(left) * 3 / 2 {
-            continue;
-        }
-        let octets = reading::octets(store, content, part, PICTURE, budget)?;
-        left = left.saturating_sub(octets.len());
-        found.insert(part.content_id.clone(), format!("data:{};base64,{}", part.kind, pillarbox_proto::smtp::encode_base64(&octets)));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

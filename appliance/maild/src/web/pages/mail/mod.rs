@@ -2,6 +2,7 @@
 //! the account of the session.
 
 pub mod act;
+mod body;
 pub mod compose;
 pub mod contacts;
 pub mod fate;
