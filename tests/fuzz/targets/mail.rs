@@ -4,16 +4,22 @@
 
 #[path = "../../../appliance/maild/src/mail/calendar.rs"]
 pub mod calendar;
+#[path = "../../../appliance/maild/src/mail/charset.rs"]
+pub mod charset;
 #[path = "../../../appliance/maild/src/mail/choice.rs"]
 pub mod choice;
 #[path = "../../../appliance/maild/src/mail/entity.rs"]
 pub mod entity;
 #[path = "../../../appliance/maild/src/mail/extract.rs"]
 pub mod extract;
+#[path = "../../../appliance/maild/src/mail/flowed.rs"]
+pub mod flowed;
 #[path = "../../../appliance/maild/src/mail/html.rs"]
 pub mod html;
 #[path = "../../../appliance/maild/src/mail/markup.rs"]
 pub mod markup;
+#[path = "../../../appliance/maild/src/mail/repair.rs"]
+pub mod repair;
 #[path = "../../../appliance/maild/src/mail/structure.rs"]
 pub mod structure;
 #[path = "../../../appliance/maild/src/mail/tidy.rs"]

@@ -1,9 +1,11 @@
 //! Messages as people read them: their parts, their text, their words for searching.
 
 pub mod calendar;
+pub mod charset;
 pub mod choice;
 pub mod entity;
 pub mod extract;
+pub mod flowed;
 pub mod html;
 pub mod index;
 pub mod letter;
@@ -14,6 +16,7 @@ pub mod preferences;
 pub mod query;
 pub mod readers;
 pub mod reading;
+pub mod repair;
 pub mod structure;
 pub mod tidy;
 pub mod transfer;

@@ -6,8 +6,10 @@ use std::ops::ControlFlow;
 use pillarbox_store::{Card, Content, Store};
 
 use super::calendar;
+use super::charset;
 use super::choice::Form;
 use super::extract::Extractor;
+use super::flowed::unflow;
 use super::html;
 use super::readers::{Budget, Unread};
 use super::structure::{Part, Person, Structure, Walker};
@@ -136,8 +138,8 @@ fn body_of(structure: &Structure, form: Form, read: impl FnOnce(&[&Part]) -> Res
     let mut octets = read(&texts)?.into_iter();
     let piece = |(at, part): (usize, &Part)| match part.kind.as_str() {
         _ if is_picture(part) => Piece::Picture(at),
-        "text/html" => Piece::Html(decode(&octets.next().unwrap_or_default(), &part.charset)),
-        _ => Piece::Text(as_text(part, &octets.next().unwrap_or_default())),
+        "text/html" => Piece::Html(charset::decode_html(&octets.next().unwrap_or_default(), &part.charset)),
+        _ => Piece::Text(unflow(&charset::decode(&octets.next().unwrap_or_default(), &part.charset), part.flow)),
     };
     Ok(shown.into_iter().map(piece).collect())
 }
@@ -176,52 +178,12 @@ pub fn winmail(store: &Store, content: &Content, part: &Part, budget: &Budget) -
 
 /// A text part as text, in whatever charset it came (RFC 2046 §4.1.2; old mail names none).
 pub fn text(store: &Store, content: &Content, part: &Part, limit: usize, budget: &Budget) -> Result<String> {
-    Ok(decode(&octets(store, content, part, limit, budget)?, &part.charset))
-}
-
-fn decode(octets: &[u8], charset: &str) -> String {
-    let named = encoding_rs::Encoding::for_label(charset.trim().as_bytes());
-    match (named, std::str::from_utf8(octets)) {
-        (None, Ok(text)) => text.to_string(),
-        // What is neither named nor UTF-8 was written on an old Windows machine.
-        (named, _) => named.unwrap_or(encoding_rs::WINDOWS_1252).decode(octets).0.into_owned(),
-    }
+    Ok(charset::decode(&octets(store, content, part, limit, budget)?, &part.charset))
 }
 
 /// The text of a message for people who read no HTML, and for searching.
 pub fn plain(store: &Store, content: &Content, structure: &Structure, limit: usize, budget: &Budget) -> Result<String> {
     Ok(joined(body(store, content, structure, Form::Plain, limit, budget)?))
-}
-
-fn as_text(part: &Part, octets: &[u8]) -> String {
-    let text = decode(octets, &part.charset);
-    if part.is_flowed { unflow(&text) } else { text.replace("\r\n", "\n") }
-}
-
-/// Joins the lines of flowed text (RFC 3676 §4).
-fn unflow(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut was_flowed: Option<usize> = None;
-    for line in text.lines() {
-        let depth = line.bytes().take_while(|&b| b == b'>').count();
-        let rest = line[depth..].strip_prefix(' ').unwrap_or(&line[depth..]);
-        match was_flowed {
-            Some(known) if known == depth => out.push_str(rest),
-            _ => {
-                if !out.is_empty() {
-                    out.push('\n');
-                }
-                if depth > 0 {
-                    out.push_str(&">".repeat(depth));
-                    out.push(' ');
-                }
-                out.push_str(rest);
-            }
-        }
-        // A signature's separator is never flowed.
-        was_flowed = (rest.ends_with(' ') && rest != "-- ").then_some(depth);
-    }
-    out
 }
 
 /// What lists show of a message, the terms it is found by, and those it went to.
@@ -317,14 +279,6 @@ fn summarise(structure: &Structure, body: &str) -> (Card, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn flowed_lines_are_joined_and_quotes_stay_quotes() {
-        assert_eq!(unflow("a long \r\nline\r\n> quoted \r\n> text\r\nmine\r\n-- \r\nAnn"), "a long line\n> quoted text\nmine\n-- \nAnn");
-        assert_eq!(decode(b"h\xfc", ""), "hü");
-        assert_eq!(decode("hü".as_bytes(), ""), "hü");
-        assert_eq!(decode(b"\xce\xb1", "ISO-8859-7"), "Ξ±");
-    }
 
     #[test]
     fn a_message_is_summed_up() {

@@ -3,6 +3,8 @@
 
 use mail_parser::{Addr, Address, HeaderValue, MessageParser, MimeHeaders};
 
+use super::flowed::Flow;
+use super::repair::repaired;
 use super::transfer::Encoding;
 
 /// Octets of the message's header, and of a part's, that are read; the rest of a longer one is passed over.
@@ -64,7 +66,7 @@ pub struct Part {
     /// Without angle brackets; empty: none.
     pub content_id: String,
     pub disposition: Disposition,
-    pub is_flowed: bool,
+    pub flow: Flow,
     /// The multipart it stands in, by its number; `None` for the message itself.
     pub group: Option<usize>,
     /// Octets of the body from the message's beginning.
@@ -133,6 +135,13 @@ pub struct Structure {
     pub groups: Vec<Group>,
 }
 
+impl Structure {
+    /// The charset of the first text that names one; empty: none does.
+    fn charset(&self) -> &str {
+        self.parts.iter().map(|part| part.charset.as_str()).find(|charset| !charset.is_empty()).unwrap_or_default()
+    }
+}
+
 /// A multipart whose end has not come yet.
 #[derive(Default)]
 struct Open {
@@ -174,6 +183,8 @@ pub struct Walker {
     /// Outermost first.
     open: Vec<Open>,
     header: Option<Vec<u8>>,
+    /// The message's header, if it has raw letters that are not UTF-8.
+    raw: Option<Vec<u8>>,
     /// A line that could be the boundary of a multipart which has none, or another one than its header says. It is if the next line
     /// is a part's field.
     candidate: Option<Vec<u8>>,
@@ -224,7 +235,18 @@ impl Walker {
         let end = self.at;
         self.close_part(end);
         self.close_groups(0, end);
+        self.read_by_body();
         self.found
+    }
+
+    /// Raw letters of the header are the body's, which is known only now.
+    fn read_by_body(&mut self) {
+        let charset = self.found.charset().to_string();
+        let Some(header) = self.raw.take().filter(|_| !charset.is_empty()) else { return };
+        if let Some(message) = MessageParser::new().parse_headers(&repaired(&header, &charset)) {
+            let Structure { parts, groups, .. } = std::mem::take(&mut self.found);
+            self.found = Structure { parts, groups, ..facts(&message) };
+        }
     }
 
     fn line_is_over(&mut self) {
@@ -274,12 +296,16 @@ impl Walker {
         // RFC 2046 §5.1.5: what stands in a digest and says nothing of itself is a message.
         let is_digest = self.open.last().is_some_and(|open| self.found.groups[open.group].kind == "digest");
         let unsaid = if is_digest { "message/rfc822" } else { "text/plain" };
-        let Some(message) = MessageParser::new().parse_headers(&header) else {
+        let own = if std::str::from_utf8(&header).is_err() { charset_of(&header) } else { String::new() };
+        let fallback = if own.is_empty() { self.found.charset().to_string() } else { own };
+        let mended = repaired(&header, &fallback);
+        let Some(message) = MessageParser::new().parse_headers(&mended) else {
             self.begin(Part { kind: unsaid.into(), ..Part::default() });
             return;
         };
         if is_first {
             self.found = facts(&message);
+            self.raw = std::str::from_utf8(&header).is_err().then(|| header.clone());
         }
         let kind = message
             .content_type()
@@ -296,7 +322,7 @@ impl Walker {
             charset: clip(&attribute("charset"), KIND),
             encoding,
             content_id: clip(message.content_id().unwrap_or_default().trim_matches(['<', '>']), NAME),
-            is_flowed: attribute("format").eq_ignore_ascii_case("flowed"),
+            flow: Flow::parse(&attribute("format"), &attribute("delsp")),
             disposition: message.content_disposition().map(|d| Disposition::parse(&d.c_type)).unwrap_or_default(),
             file_name: clip(message.attachment_name().unwrap_or_default(), NAME),
             kind: clip(&kind, KIND),
@@ -363,6 +389,13 @@ fn facts(message: &mail_parser::Message) -> Structure {
         received: short(received.unwrap_or_default()),
         ..Structure::default()
     }
+}
+
+/// The charset a part's header names.
+fn charset_of(header: &[u8]) -> String {
+    let mended = repaired(header, "");
+    let message = MessageParser::new().parse_headers(&mended);
+    message.and_then(|message| message.content_type()?.attribute("charset").map(str::to_string)).unwrap_or_default()
 }
 
 fn clip(text: &str, characters: usize) -> String {
