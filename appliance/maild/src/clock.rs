@@ -70,6 +70,15 @@ pub fn local(at: u64, zone: Zone) -> [i16; 5] {
     [i16::from(there.day()), i16::from(there.month()), there.year(), i16::from(there.hour()), i16::from(there.minute())]
 }
 
+/// How far a zone's clocks are from UTC, as people write it.
+pub fn offset(at: u64, zone: Zone) -> String {
+    let minutes = timestamp(at).to_zoned(zone.zone()).offset().seconds() / 60;
+    match minutes {
+        0 => "UTC".into(),
+        _ => format!("UTC{}{:02}:{:02}", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60),
+    }
+}
+
 /// First and last second of a day (`2026-11-23`) or of a time (`2026-11-23T21:58:00Z`), in UTC.
 pub fn parse(text: &str) -> Result<(u64, u64), String> {
     let wrong = || format!("{text:?} is no day or time; write it like 2026-11-23 or 2026-11-23T21:58:00Z");

@@ -1,11 +1,11 @@
 //! A letter as a person writes it, and the message it becomes. Nothing is sent here.
 
-use pillarbox_proto::address::Address;
 use pillarbox_proto::smtp::encode_base64;
 
+use super::addresses::{field, quoted};
 use super::html::{self, Excess};
 use super::names;
-use super::structure::{Person as Correspondent, Structure, Walker};
+use super::structure::{Person as Correspondent, Structure};
 use crate::outbound::{encoded_words, quoted_printable};
 
 /// Octets that make a line of base64 (RFC 2045 §6.8).
@@ -99,15 +99,73 @@ pub struct Phrases {
     pub at: String,
 }
 
+/// Who answers.
+pub struct Answerer {
+    /// Addresses that lead to them and to nobody else, in lower case.
+    pub own: Vec<String>,
+    /// Addresses they may write from; the first is the account's own.
+    pub senders: Vec<String>,
+    /// The message lies among those they sent.
+    pub has_sent_it: bool,
+}
+
+impl Answerer {
+    fn is(&self, person: &Correspondent) -> bool {
+        let address = person.address.to_lowercase();
+        // What stands behind a `+` is the person's own affair (RFC 5233).
+        let plain = address.split_once('@').and_then(|(local, domain)| Some(format!("{}@{domain}", local.split_once('+')?.0)));
+        self.own.contains(&address) || plain.is_some_and(|plain| self.own.contains(&plain))
+    }
+
+    /// These, each once, without the answerer and without those who are named already.
+    fn others<'p>(&self, people: impl Iterator<Item = &'p Correspondent>, named: &[Correspondent]) -> Vec<Correspondent> {
+        let mut found: Vec<Correspondent> = Vec::new();
+        for person in people {
+            let is_same = |known: &Correspondent| known.address.eq_ignore_ascii_case(&person.address);
+            if !self.is(person) && !named.iter().any(is_same) && !found.iter().any(is_same) {
+                found.push(person.clone());
+            }
+        }
+        found
+    }
+
+    /// To and Cc of an answer. One to an own message goes to those it went to (RFC 5322 §3.6.3 leaves it to the program).
+    fn recipients(&self, structure: &Structure, how: &str) -> (Vec<Correspondent>, Vec<Correspondent>) {
+        let is_own = self.has_sent_it || structure.from.first().is_some_and(|from| self.is(from));
+        let mut to = match is_own {
+            true => self.others(structure.to.iter(), &[]),
+            false if structure.reply_to.is_empty() => structure.from.clone(),
+            false => structure.reply_to.clone(),
+        };
+        if to.is_empty() {
+            // A note to oneself, or one that went to hidden recipients.
+            to = if structure.to.is_empty() { structure.from.clone() } else { structure.to.clone() };
+        }
+        let cc = if how == "all" { self.others(structure.to.iter().chain(&structure.cc), &to) } else { Vec::new() };
+        (to, cc)
+    }
+
+    /// The address to answer from: the one that was written to or from, if it is not the account's own; empty: that one.
+    fn from(&self, structure: &Structure) -> String {
+        let written = structure.to.iter().chain(&structure.cc).chain(if self.has_sent_it { structure.from.as_slice() } else { &[] });
+        let usable = |person: &Correspondent| self.senders.iter().find(|sender| sender.eq_ignore_ascii_case(&person.address));
+        let found: Vec<&String> = written.filter_map(usable).collect();
+        // Who was written to by their own name answers by it.
+        match found.iter().any(|sender| Some(*sender) == self.senders.first()) {
+            true => String::new(),
+            false => found.first().map(|sender| sender.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
 /// The beginning of an answer, a forward, or a draft gone on with.
-pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Structure, text: &str) -> Letter {
-    let names = |people: &[Correspondent]| people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+pub fn answer(phrases: &Phrases, answerer: &Answerer, id: &str, how: &str, structure: &Structure, text: &str) -> Letter {
     if matches!(how, "draft" | "again") {
         return Letter {
             from: structure.from.first().map(|from| from.address.clone()).unwrap_or_default(),
-            to: names(&structure.to),
-            cc: names(&structure.cc),
-            bcc: names(&structure.bcc),
+            to: field(&structure.to),
+            cc: field(&structure.cc),
+            bcc: field(&structure.bcc),
             subject: structure.subject.clone(),
             body: text.to_string(),
             draft: if how == "draft" { id.to_string() } else { String::new() },
@@ -115,7 +173,6 @@ pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Str
             ..Letter::default()
         };
     }
-    let who = if structure.reply_to.is_empty() { &structure.from } else { &structure.reply_to };
     let Phrases { intro, forwarded, at } = phrases;
     let quoted: String = text.lines().map(|line| if line.starts_with('>') { format!(">{line}\n") } else { format!("> {line}\n") }).collect();
     let prefixed = |prefix: &str| match structure.subject.to_lowercase().starts_with(&prefix.to_lowercase()) {
@@ -134,7 +191,7 @@ pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Str
     if how == "forward" {
         letter.subject = prefixed("Fwd:");
         letter.body =
-            format!("\n\n{forwarded}\nFrom: {}\nTo: {}\nDate: {at}\nSubject: {}\n\n{text}", names(&structure.from), names(&structure.to), structure.subject);
+            format!("\n\n{forwarded}\nFrom: {}\nTo: {}\nDate: {at}\nSubject: {}\n\n{text}", field(&structure.from), field(&structure.to), structure.subject);
         return letter;
     }
     if how == "attach" {
@@ -142,30 +199,9 @@ pub fn answer(phrases: &Phrases, own: &str, id: &str, how: &str, structure: &Str
         return letter;
     }
     letter.subject = prefixed("Re:");
-    letter.to = names(who);
-    if how == "all" {
-        let others = structure.to.iter().chain(&structure.cc);
-        let others: Vec<Correspondent> =
-            others.filter(|p| !p.address.eq_ignore_ascii_case(own) && !who.iter().any(|w| w.address == p.address)).cloned().collect();
-        letter.cc = names(&others);
-    }
+    let (to, cc) = answerer.recipients(structure, how);
+    (letter.from, letter.to, letter.cc) = (answerer.from(structure), field(&to), field(&cc));
     letter
-}
-
-/// Addresses as people type them: with names, with commas or semicolons.
-pub fn recipients(text: &str) -> Result<Vec<Correspondent>, String> {
-    let line = text.replace([';', '\n', '\r'], ",");
-    if line.trim_matches([',', ' ']).is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut walker = Walker::new();
-    walker.push(format!("To: {}\r\n\r\n", line.trim_matches([',', ' '])).as_bytes());
-    let people = walker.finish().to;
-    match people.iter().find(|person| Address::parse(&person.address).is_err()) {
-        Some(wrong) => Err(if wrong.address.is_empty() { wrong.name.clone() } else { wrong.address.clone() }),
-        None if people.is_empty() => Err(text.to_string()),
-        None => Ok(people),
-    }
 }
 
 /// Plain text as formatted text: paragraphs, and quotes as such.
@@ -190,7 +226,7 @@ pub fn as_html(text: &str) -> String {
 pub fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>; 3], boundary: &str, has_files: bool) -> String {
     let person = |person: &Correspondent| match (person.name.is_empty(), person.name.is_ascii()) {
         (true, _) => person.address.clone(),
-        (false, true) => format!("\"{}\" <{}>", person.name.replace(['"', '\\'], ""), person.address),
+        (false, true) => format!("{} <{}>", quoted(&person.name), person.address),
         (false, false) => format!("{} <{}>", encoded_words(&person.name), person.address),
     };
     let clean = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
@@ -279,12 +315,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recipients_are_read_as_people_type_them() {
-        let read = |text: &str| recipients(text).map(|list| list.into_iter().map(|p| p.address).collect::<Vec<_>>());
-        assert_eq!(read("Ann <ann@a.example>; b@b.example,"), Ok(vec!["ann@a.example".into(), "b@b.example".into()]));
-        assert_eq!(read("\"Doe, Jane\" <j@x.example>"), Ok(vec!["j@x.example".into()]));
-        assert_eq!(read(" , "), Ok(vec![]));
-        assert_eq!(read("ann@a.example, nobody"), Err("nobody".into()));
+    fn answers_go_to_others_and_to_each_once() {
+        let bob = |has_sent_it| Answerer {
+            own: vec!["bob@box.test".into(), "info@box.test".into()],
+            senders: vec!["bob@box.test".into(), "info@box.test".into(), "sales@box.test".into()],
+            has_sent_it,
+        };
+        let people = |text: &str| super::super::addresses::recipients(text).unwrap();
+        let phrases = Phrases { intro: "wrote".into(), forwarded: "f".into(), at: "1 Jan 2026".into() };
+        // From, Reply-To, To, Cc, lies among the sent ones; from, To, Cc of an answer to all.
+        for (from, reply_to, to, cc, is_sent, answer_from, answer_to, answer_cc) in [
+            (
+                "\"Miller, Hans\" <h@x.test>", "", "bob@box.test, \"Doe, Jane\" <j@x.test>", "", false, "", "\"Miller, Hans\" <h@x.test>",
+                "\"Doe, Jane\" <j@x.test>",
+            ),
+            ("a@x.test", "", "Info <Info@box.test>, c@x.test, Bob+x@box.test", "C@x.test, a@x.test", false, "info@box.test", "a@x.test", "c@x.test"),
+            // Others read what goes there, too.
+            ("a@x.test", "", "sales@box.test", "bob@box.test", false, "", "a@x.test", "sales@box.test"),
+            ("a@x.test", "r@x.test", "bob@box.test", "", false, "", "r@x.test", ""),
+            ("bob@box.test", "bob@box.test", "a@x.test, bob@box.test", "c@x.test", true, "", "a@x.test", "c@x.test"),
+            ("Info <info@box.test>", "", "a@x.test", "", false, "", "a@x.test", ""),
+            ("sales@box.test", "", "a@x.test", "", true, "sales@box.test", "a@x.test", ""),
+            ("bob@box.test", "", "bob@box.test", "", true, "", "bob@box.test", ""),
+        ] {
+            let structure = Structure { from: people(from), reply_to: people(reply_to), to: people(to), cc: people(cc), ..Structure::default() };
+            let all = answer(&phrases, &bob(is_sent), "1.1", "all", &structure, "x");
+            assert_eq!((all.from.as_str(), all.to.as_str(), all.cc.as_str()), (answer_from, answer_to, answer_cc), "{from} {to}");
+            let one = answer(&phrases, &bob(is_sent), "1.1", "reply", &structure, "x");
+            assert_eq!((one.to.as_str(), one.cc.as_str()), (answer_to, ""), "{from} {to}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Messages as people read them: their parts, their text, their words for searching.
 
+pub mod addresses;
 pub mod calendar;
 pub mod charset;
 pub mod choice;

@@ -418,9 +418,19 @@ fn ids(value: &HeaderValue) -> Vec<String> {
 }
 
 fn people(addresses: Option<&Address>) -> Vec<Person> {
+    // A blank around the `@` is syntax (RFC 5322 §4.4); any other one stays, or a stranger's address could come of it.
     let person = |one: &Addr| Person {
         name: one.name.as_deref().unwrap_or_default().chars().filter(|c| !c.is_control()).collect(),
-        address: one.address.as_deref().unwrap_or_default().chars().filter(|c| !c.is_control() && !c.is_whitespace()).collect(),
+        address: one
+            .address
+            .as_deref()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace(" @", "@")
+            .replace("@ ", "@")
+            .replace(|c: char| c.is_control(), ""),
     };
     addresses.map(|list| list.iter().take(RECIPIENTS).map(person).collect()).unwrap_or_default()
 }

@@ -112,6 +112,14 @@ impl Texts {
         if year == this_year { format!("{date}, {time}") } else { format!("{date} {year}, {time}") }
     }
 
+    /// A time for what is kept and sent: it stays true on other days and in other zones.
+    pub fn date(&self, at: u64) -> String {
+        let [day, month, year, hour, minute] = clock::local(at, self.zone);
+        let month = self.get(&format!("month-{month}"));
+        let day = if self.language == 1 { format!("{day}.") } else { day.to_string() };
+        format!("{day} {month} {year}, {hour:02}:{minute:02} ({})", clock::offset(at, self.zone))
+    }
+
     fn format(&self, key: &str, args: Option<&FluentArgs>) -> Cow<'static, str> {
         for bundle in [&bundles()[self.language], &bundles()[0]] {
             if let Some(pattern) = bundle.get_message(key).and_then(|message| message.value()) {
@@ -157,6 +165,22 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn dates_that_are_sent_stay_true() {
+        let zone = |name: &str| Zone::named(name).unwrap();
+        // 2026-11-26 08:00:00 UTC.
+        let at = 1_795_680_000;
+        for (language, place, text) in [
+            ("en", "Europe/Berlin", "26 Nov 2026, 09:00 (UTC+01:00)"),
+            ("de", "Europe/Berlin", "26. Nov. 2026, 09:00 (UTC+01:00)"),
+            ("en", "Asia/Kolkata", "26 Nov 2026, 13:30 (UTC+05:30)"),
+            ("en", "America/St_Johns", "26 Nov 2026, 04:30 (UTC-03:30)"),
+            ("de", "Africa/Abidjan", "26. Nov. 2026, 08:00 (UTC)"),
+        ] {
+            assert_eq!(Texts::choose(language).in_zone(zone(place)).date(at), text);
         }
     }
 

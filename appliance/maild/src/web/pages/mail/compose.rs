@@ -11,11 +11,11 @@ use serde::Deserialize;
 
 use super::act::parse_id;
 use super::{failed, frame, open, size, unread};
-use crate::clock;
 use crate::context::Context;
+use crate::mail::addresses::mailbox;
 use crate::mail::choice::Form;
 use crate::mail::html;
-use crate::mail::letter::{self, Letter, Phrases};
+use crate::mail::letter::{self, Answerer, Letter, Phrases};
 use crate::mail::names::file_name;
 use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, Piece, SHOWN};
@@ -27,6 +27,8 @@ use crate::web::session::{Person, Visit, Visitor};
 const CONTACTS: usize = 300;
 /// Received messages whose senders are offered too.
 const HEARD: usize = 50;
+/// Names that lead to names.
+const NAMES_OF_NAMES: usize = 8;
 /// Stands for a part's number: all of the message.
 pub const WHOLE: &str = "message";
 
@@ -71,7 +73,12 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             Ok(None) => return super::missing(&visit),
             Err(error) => return failed(&visit, &error),
         };
-        let (store, t, own) = (visit.context.store.clone(), visit.texts, visitor.address.clone());
+        let (store, t) = (visit.context.store.clone(), visit.texts);
+        let answerer = Answerer {
+            own: own_addresses(&visit.context, account, &visitor.address).await,
+            senders: senders(&visit.context, &visitor.address).await,
+            has_sent_it: folder == FolderId::SENT,
+        };
         let (id, how) = (asked.answers.clone(), asked.how.clone());
         let read = visit.context.readers.message(visitor.account, content.message, move |budget| {
             let mut structure = reading::structure(&store, &content, budget)?;
@@ -81,9 +88,9 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             let text = reading::plain(&store, &content, &structure, SHOWN, budget)?;
             let formatted = if goes_on { formatted(&store, &content, &structure, budget)? } else { String::new() };
             let names = structure.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let at = t.moment(structure.date, clock::now());
+            let at = t.date(structure.date);
             let phrases = Phrases { intro: t.with_two("compose-wrote", ("who", &names), ("at", &at)), forwarded: t.get("compose-forwarded").into_owned(), at };
-            let letter = letter::answer(&phrases, &own, &id, &how, &structure, &text);
+            let letter = letter::answer(&phrases, &answerer, &id, &how, &structure, &text);
             Ok((structure, Letter { html: formatted, ..letter }))
         });
         let (structure, begun) = match read.await {
@@ -180,6 +187,28 @@ pub async fn senders(context: &Arc<Context>, own: &str) -> Vec<String> {
     read.await.unwrap_or_default()
 }
 
+/// Addresses that lead to a person and to nobody else, in lower case: their own, and names for it, also by way of other names.
+async fn own_addresses(context: &Arc<Context>, account: AccountId, own: &str) -> Vec<String> {
+    let own = own.to_lowercase();
+    let read = context.read(move |r| {
+        let (mut found, all) = (vec![own.clone()], r.addresses()?);
+        for _ in 0..NAMES_OF_NAMES {
+            let leads_here = |(address, target): &&(String, AddressTarget)| match target {
+                AddressTarget::Account(known) => *known == account,
+                AddressTarget::Alias(to) => !address.starts_with('@') && !to.is_empty() && to.iter().all(|to| found.contains(&to.to_lowercase())),
+            };
+            let more: Vec<String> =
+                all.iter().filter(leads_here).map(|(address, _)| address.to_lowercase()).filter(|address| !found.contains(address)).collect();
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more);
+        }
+        Ok(found)
+    });
+    read.await.unwrap_or_default()
+}
+
 /// Those a person knows, most written to first, and those they heard from lately.
 async fn contacts(context: &Arc<Context>, account: AccountId) -> Vec<String> {
     let read = context.read(move |r| {
@@ -193,7 +222,7 @@ async fn contacts(context: &Arc<Context>, account: AccountId) -> Vec<String> {
                 people.push(Correspondent { name: card.from_name, address: card.from });
             }
         }
-        Ok(people.iter().take(CONTACTS).map(ToString::to_string).collect())
+        Ok(people.iter().take(CONTACTS).map(mailbox).collect())
     });
     read.await.unwrap_or_default()
 }

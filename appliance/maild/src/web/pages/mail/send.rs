@@ -16,6 +16,7 @@ use super::compose::{WHOLE, answer_page, senders, whole_name};
 use super::{failed, frame, open, sender};
 use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
+use crate::mail::addresses::recipients;
 use crate::mail::extract::Extractor;
 use crate::mail::html::{self, Excess};
 use crate::mail::letter::{self, Letter, Lines};
@@ -218,7 +219,7 @@ async fn cleaned(visit: &Visit, visitor: &Visitor, letter: &Letter) -> Result<(L
     let mut letter = letter.clone();
     let read = visit.context.readers.run(visitor.account, move |_| {
         let cleaned = letter.clean();
-        let lists = [&letter.to, &letter.cc, &letter.bcc].map(|text| letter::recipients(text));
+        let lists = [&letter.to, &letter.cc, &letter.bcc].map(|text| recipients(text));
         Ok((letter, cleaned.map(|()| lists)))
     });
     read.await
@@ -396,10 +397,8 @@ async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
     }
     if !letter.is_draft() {
         let lists = [letter.to.clone(), letter.cc.clone(), letter.bcc.clone()];
-        let written = visit
-            .context
-            .readers
-            .run(visitor.account, move |_| Ok(lists.iter().filter_map(|text| letter::recipients(text).ok()).flatten().collect::<Vec<_>>()));
+        let written =
+            visit.context.readers.run(visitor.account, move |_| Ok(lists.iter().filter_map(|text| recipients(text).ok()).flatten().collect::<Vec<_>>()));
         let people = written.await.unwrap_or_default().into_iter().map(|person| (person.name, person.address.to_lowercase())).collect();
         changes.push(Change::NoteWritten { account, people, at: clock::now() });
     }
