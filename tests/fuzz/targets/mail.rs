@@ -18,6 +18,8 @@ pub mod flowed;
 pub mod html;
 #[path = "../../../appliance/maild/src/mail/markup.rs"]
 pub mod markup;
+#[path = "../../../appliance/maild/src/mail/pictures.rs"]
+pub mod pictures;
 #[path = "../../../appliance/maild/src/mail/repair.rs"]
 pub mod repair;
 #[path = "../../../appliance/maild/src/mail/structure.rs"]

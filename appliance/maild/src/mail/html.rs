@@ -12,6 +12,7 @@ use ammonia::{Builder, UrlRelative};
 
 use super::entity;
 use super::markup::{Token, Tokens};
+use super::pictures;
 pub use super::tidy::Excess;
 use super::tidy::{Rules, tidy};
 
@@ -48,8 +49,8 @@ const ATTRIBUTES: [&str; 30] = [
 ];
 /// What our own editor makes.
 const WRITTEN: [&str; 14] = ["a", "b", "strong", "i", "em", "u", "s", "p", "br", "div", "ul", "ol", "li", "blockquote"];
-/// Octets of an address that are looked at for a content-id.
-const CONTENT_ID: usize = 1000;
+/// Octets of an address that are looked at for its kind.
+const KIND: usize = 100;
 /// Octets of pictures that came along and are put into the document, each as often as the document names it.
 const PICTURES: usize = 16 << 20;
 
@@ -61,7 +62,7 @@ pub fn clean(html: &str, pictures: &HashMap<String, String>, remote: Remote) -> 
 /// Cleans pieces of HTML that are shown one behind the other. Each is cleaned by itself: nothing that is left open in one swallows
 /// the next. What pictures may add is counted for all of them together.
 pub fn clean_all(pieces: &[impl AsRef<str>], pictures: &HashMap<String, String>, remote: Remote) -> Result<Clean, Excess> {
-    let pictures = pictures.iter().map(|(id, data)| (id.to_ascii_lowercase(), data.clone())).collect();
+    let pictures = pictures.iter().map(|(id, data)| (pictures::comparable(id), data.clone())).collect();
     let sources = Arc::new(Sources { pictures, remote, blocked: AtomicUsize::new(0), room: AtomicUsize::new(PICTURES) });
     let mut html = String::new();
     for piece in pieces {
@@ -109,13 +110,13 @@ fn clean_one(html: &str, sources: Arc<Sources>) -> Result<String, Excess> {
 
 /// Where a picture comes from.
 fn picture<'v>(value: &'v str, sources: &Sources) -> Option<Cow<'v, str>> {
-    let lower = value.trim().get(..CONTENT_ID).unwrap_or(value.trim()).to_ascii_lowercase();
-    if let Some(id) = lower.strip_prefix("cid:") {
-        let data = sources.pictures.get(id)?;
+    if let Some(ids) = pictures::named(value) {
+        let data = ids.iter().find_map(|id| sources.pictures.get(id))?;
         let left = sources.room.load(Ordering::Relaxed).checked_sub(data.len())?;
         sources.room.store(left, Ordering::Relaxed);
         return Some(Cow::Owned(data.clone()));
     }
+    let lower = value.trim().get(..KIND).unwrap_or(value.trim()).to_ascii_lowercase();
     if lower.starts_with("data:") {
         // Vector pictures may hold more than a picture.
         let is_plain = ["data:image/png", "data:image/jpeg", "data:image/gif", "data:image/webp"].iter().any(|kind| lower.starts_with(kind));

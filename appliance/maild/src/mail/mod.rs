@@ -13,6 +13,7 @@ pub mod letter;
 pub mod marks;
 pub mod markup;
 pub mod names;
+pub mod pictures;
 pub mod preferences;
 pub mod query;
 pub mod readers;

@@ -49,3 +49,31 @@ async fn all_texts_of_a_letter_are_shown_quoted_and_found() {
     let found = ask(&world, request(Method::GET, "/mail/1?q=third", &bob, "")).await.body;
     assert_eq!(found.matches("row-mail").count(), messages.len(), "{found}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_came_along_are_shown_whatever_they_are_called() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    let message = |src: &str, kind: &str, id: &str, body: &str| {
+        format!(
+            "From: cy@a.test\r\nSubject: s\r\nContent-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x<img src=\"{src}\">\r\n\
+             --b\r\nContent-Type: {kind}\r\nContent-ID: {id}\r\nContent-Transfer-Encoding: base64\r\n\r\n{body}\r\n--b--\r\n"
+        )
+    };
+    let svg = pillarbox_proto::smtp::encode_base64(b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>");
+    let table = [
+        (message("CID:Logo@X", "application/octet-stream; name=\"logo.png\"", "<Logo@X>", png), true),
+        (message("cid:foo%25bar%40remote.test", "image/png", "<foo%bar@remote.test>", png), true),
+        (message("cid:a&#64;b", "image/jpg", "a@b", png), true),
+        (message("cid:a@b", "image/svg+xml", "<a@b>", &svg), false),
+        (message("cid:a@b", "image/png", "<a@b>", &svg), false),
+        (message("cid:other@b", "image/png", "<a@b>", png), false),
+    ];
+    tokio::task::block_in_place(|| table.iter().for_each(|(message, _)| deliver(&world, BOB, message)));
+    for (number, (message, is_shown)) in (1..).zip(&table) {
+        let [_, document, _] = opened(&world, &bob, number).await;
+        assert_eq!(document.contains("data:image/png;base64,iVBOR"), *is_shown, "{message}: {document}");
+        assert!(!document.contains("svg"), "{document}");
+    }
+}

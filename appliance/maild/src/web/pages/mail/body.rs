@@ -1,14 +1,14 @@
 //! What a message says, as a document: its pieces one behind the other, with the pictures that came along.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use pillarbox_store::{Content, Store};
 
-use super::files::PICTURES;
+use crate::mail::pictures;
 use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, Piece};
-use crate::mail::structure::{Part, Structure};
+use crate::mail::structure::Structure;
 
 /// Octets of pictures that an HTML message brings along and shows.
 const PICTURE: usize = 2 << 20;
@@ -39,25 +39,27 @@ fn in_place(number: usize) -> String {
 
 /// The pictures that came along and that the body shows, as data addresses by their content-id.
 pub fn pictures(store: &Store, content: &Content, structure: &Structure, body: &[Piece], budget: &Budget) -> Result<HashMap<String, String>, Unread> {
-    let is_named = |part: &Part| {
-        let names = |piece: &Piece| matches!(piece, Piece::Html(html) if html.contains(&part.content_id));
-        !part.content_id.is_empty() && body.iter().any(names)
-    };
+    let named: BTreeSet<String> = body.iter().flat_map(|piece| if let Piece::Html(html) = piece { pictures::wanted(html) } else { BTreeSet::new() }).collect();
     let mut found = HashMap::new();
     let mut left = ALL_PICTURES;
-    let all = structure.parts.iter().enumerate().filter(|(_, part)| PICTURES.contains(&part.kind.as_str()));
-    let wanted = all.filter_map(|(number, part)| match (is_named(part), body.contains(&Piece::Picture(number))) {
-        (true, _) => Some((part.content_id.clone(), part)),
-        (false, true) => Some((in_place(number), part)),
-        (false, false) => None,
+    let all = structure.parts.iter().enumerate().filter(|(_, part)| !part.is_inline_text());
+    let wanted = all.filter_map(|(number, part)| {
+        let id = pictures::comparable(&part.content_id);
+        match (!id.is_empty() && named.contains(&id), body.contains(&Piece::Picture(number))) {
+            (true, _) => Some((id, part)),
+            (false, true) => Some((in_place(number), part)),
+            (false, false) => None,
+        }
     });
     for (id, part) in wanted.take(PICTURE_PARTS) {
         if (part.end - part.start) as usize > PICTURE.min(left) * 3 / 2 {
             continue;
         }
         let octets = reading::octets(store, content, part, PICTURE, budget)?;
+        // Whatever the sender calls it: old programs and gateways call pictures nothing but octets.
+        let Some(kind) = pictures::kind(&octets) else { continue };
         left = left.saturating_sub(octets.len());
-        found.insert(id, format!("data:{};base64,{}", part.kind, pillarbox_proto::smtp::encode_base64(&octets)));
+        found.insert(id, format!("data:{kind};base64,{}", pillarbox_proto::smtp::encode_base64(&octets)));
     }
     Ok(found)
 }
