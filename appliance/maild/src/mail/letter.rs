@@ -272,7 +272,9 @@ pub fn message_header(boundary: &str, name: &str) -> String {
 pub fn part_header(boundary: &str, kind: &str, name: &str) -> String {
     let is_kind =
         kind.split_once('/').is_some_and(|(a, b)| [a, b].iter().all(|p| !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || b"-+._".contains(&c))));
-    let kind = if is_kind { kind } else { "application/octet-stream" };
+    // RFC 2046 §5.2.1 and §5.2.2: base64 is not for messages; a program opens such a file by the ending of its name.
+    let is_message = kind.get(..8).is_some_and(|front| front.eq_ignore_ascii_case("message/"));
+    let kind = if is_kind && !is_message { kind } else { "application/octet-stream" };
     let parameter = file_parameter(name);
     format!("--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n {parameter}\r\n\r\n")
 }
@@ -364,7 +366,8 @@ mod tests {
         );
         assert!(!text.contains("\r\nBcc") && text.contains("H=C3=A9"));
         assert!(
-            part_header("b", "x\"y", "../Résumé.pdf").contains("application/octet-stream")
+            part_header("b", "Message/RFC822", "x.eml").contains("application/octet-stream")
+                && part_header("b", "x\"y", "../Résumé.pdf").contains("application/octet-stream")
                 && part_header("b", "a/b", "Résumé.pdf").contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.pdf")
         );
         let mut formatted = Letter { html: "<p>Hé <b>you</b></p><script>x</script>".into(), ..Letter::default() };

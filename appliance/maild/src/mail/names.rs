@@ -10,6 +10,14 @@ pub fn file_name(name: &str) -> String {
     last.chars().filter(is_plain).take(LENGTH).collect()
 }
 
+/// The name a message is saved under: systems know one by its ending.
+pub fn message_name(name: &str, subject: &str) -> String {
+    let named = |text: &str| file_name(text).trim().trim_end_matches(['.', ' ']).to_string();
+    let (name, subject) = (named(name), named(&subject.replace(['/', '\\', ':'], "-")));
+    let stem = [name, subject].into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| "message".into());
+    if stem.to_lowercase().ends_with(".eml") { stem } else { format!("{stem}.eml") }
+}
+
 /// A name in percent-encoded octets, as RFC 8187 and RFC 2231 have it.
 pub fn percent_encoded(name: &str) -> String {
     let octet = |b: u8| if b.is_ascii_alphanumeric() || b".-_".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
@@ -42,6 +50,19 @@ pub fn distinct(names: impl IntoIterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_saved_under_names_that_open() {
+        for (name, subject, is) in [
+            ("", "Re: a/b", "Re- a-b.eml"),
+            ("", "", "message.eml"),
+            ("x.EML", "s", "x.EML"),
+            ("forwarded message", "s", "forwarded message.eml"),
+            ("../..", " ", "message.eml"),
+        ] {
+            assert_eq!(message_name(name, subject), is);
+        }
+    }
 
     #[test]
     fn file_names_stay_names() {

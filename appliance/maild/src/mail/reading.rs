@@ -21,6 +21,9 @@ pub const SHOWN: usize = 1 << 20;
 const SEARCHED: usize = 128 * 1024;
 /// Octets of a message that a list looks at before the index has read it.
 const GLANCED: usize = 64 * 1024;
+/// Messages that came along with one and are shown with it, and how deep they are looked for.
+const ATTACHED: usize = 20;
+const NESTED: usize = 3;
 /// Octets that are read at a time.
 const PIECE: usize = 64 * 1024;
 /// Characters of a name, an address or a subject in a list.
@@ -162,6 +165,147 @@ fn joined(pieces: Vec<Piece>) -> String {
     out
 }
 
+/// A message that is a part of another one.
+pub struct Attached {
+    /// The numbers of the parts that lead to it, the outermost first.
+    pub way: Vec<usize>,
+    pub structure: Structure,
+    pub text: String,
+}
+
+/// The messages that came along, in order, each before those it brings along itself; at most `limit` octets of all their texts. Nested to
+/// a bound: what lies deeper can be saved.
+pub fn attached(store: &Store, content: &Content, structure: &Structure, limit: usize, budget: &Budget) -> Result<Vec<Attached>> {
+    let mut found: Vec<Attached> = Vec::new();
+    let mut left = limit;
+    let messages = |structure: &Structure, way: &[usize]| {
+        let is_message = |(_, part): &(usize, &Part)| part.is_message();
+        let way_to = |(at, _): (usize, &Part)| [way, &[at]].concat();
+        structure.parts.iter().enumerate().filter(is_message).map(way_to).collect::<Vec<_>>()
+    };
+    let mut waiting = messages(structure, &[]);
+    waiting.reverse();
+    while let Some(way) = waiting.pop().filter(|_| found.len() < ATTACHED) {
+        let Some(parts) = along(structure, &way, &found) else { continue };
+        let (mut extractor, mut walker, mut beginning, mut out) = (Extractor::along(&parts), Walker::new(), Vec::new(), Vec::new());
+        let mut take = |out: &mut Vec<u8>| {
+            walker.push(out);
+            beginning.extend_from_slice(&out[..out.len().min(left - beginning.len())]);
+            out.clear();
+        };
+        pieces(store, content, budget, &mut |piece| {
+            extractor.push(piece, &mut out);
+            take(&mut out);
+            if extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        extractor.finish(&mut out);
+        take(&mut out);
+        let inner = walker.finish();
+        let body = body_of(&inner, Form::Plain, |parts| {
+            let mut taken = Taken::new(parts, left);
+            let _ = taken.push(&beginning);
+            Ok(taken.finish())
+        })?;
+        left = left.saturating_sub(beginning.len());
+        if way.len() < NESTED {
+            waiting.extend(messages(&inner, &way).into_iter().rev());
+        }
+        found.push(Attached { way, structure: inner, text: joined(body) });
+    }
+    Ok(found)
+}
+
+/// What a message in a message is about, by its beginning.
+pub fn subject(store: &Store, content: &Content, parts: &[Part], budget: &Budget) -> Result<String> {
+    let (mut extractor, mut walker, mut out) = (Extractor::along(parts), Walker::new(), Vec::new());
+    let mut count = 0;
+    pieces(store, content, budget, &mut |piece| {
+        extractor.push(piece, &mut out);
+        walker.push(&out);
+        count += out.len();
+        out.clear();
+        if count >= GLANCED || extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    extractor.finish(&mut out);
+    walker.push(&out);
+    Ok(walker.finish().subject)
+}
+
+/// Whether a part, decoded, is lines as they travel without an encoding (RFC 2045 §2.8): CRLF and nothing of it alone, no NUL, at most 998
+/// octets each.
+pub fn travels_as_it_is(store: &Store, content: &Content, part: &Part, budget: &Budget) -> Result<bool> {
+    let (mut extractor, mut lines, mut out) = (Extractor::new(part), Lines::default(), Vec::new());
+    pieces(store, content, budget, &mut |piece| {
+        extractor.push(piece, &mut out);
+        lines.push(&out);
+        out.clear();
+        if extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    extractor.finish(&mut out);
+    lines.push(&out);
+    Ok(lines.are_good())
+}
+
+/// Lines that are looked at.
+#[derive(Default)]
+struct Lines {
+    length: usize,
+    was_cr: bool,
+    is_bad: bool,
+}
+
+impl Lines {
+    fn push(&mut self, octets: &[u8]) {
+        for &octet in octets {
+            self.is_bad |= octet == 0 || self.was_cr != (octet == b'\n');
+            self.length = if octet == b'\n' { 0 } else { self.length + 1 };
+            self.was_cr = octet == b'\r';
+            self.is_bad |= self.length > 999;
+        }
+    }
+
+    fn are_good(&self) -> bool {
+        !self.is_bad && !self.was_cr
+    }
+}
+
+/// The parts a way leads through, as far as the messages on it are known.
+fn along(structure: &Structure, way: &[usize], known: &[Attached]) -> Option<Vec<Part>> {
+    let step = |length: usize| {
+        let (at, above) = way[..length].split_last()?;
+        let around = match above {
+            [] => structure,
+            above => &known.iter().find(|message| message.way == above)?.structure,
+        };
+        around.parts.get(*at).cloned()
+    };
+    (1..=way.len()).map(step).collect()
+}
+
+/// The parts a way leads through: the last one is what it leads to, all others are messages.
+pub fn reached(store: &Store, content: &Content, structure: &Structure, way: &[usize], budget: &Budget) -> Result<Option<Vec<Part>>> {
+    let mut around = structure.clone();
+    let mut parts: Vec<Part> = Vec::new();
+    for (depth, &at) in way.iter().take(NESTED + 1).enumerate() {
+        if depth > 0 {
+            let (mut extractor, mut walker, mut out) = (Extractor::along(&parts), Walker::new(), Vec::new());
+            pieces(store, content, budget, &mut |piece| {
+                extractor.push(piece, &mut out);
+                walker.push(&out);
+                out.clear();
+                if extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            extractor.finish(&mut out);
+            walker.push(&out);
+            around = walker.finish();
+        }
+        let part = around.parts.get(at).filter(|_| parts.iter().all(Part::is_message));
+        let Some(part) = part else { return Ok(None) };
+        parts.push(part.clone());
+    }
+    Ok((!parts.is_empty() && parts.len() == way.len()).then_some(parts))
+}
+
 /// What is wrapped in a `winmail.dat`.
 pub fn winmail(store: &Store, content: &Content, part: &Part, budget: &Budget) -> Result<Winmail> {
     let (mut extractor, mut walker, mut out) = (Extractor::new(part), winmail::Walker::default(), Vec::new());
@@ -228,6 +372,7 @@ fn sum_up(structure: Structure, body: &str) -> Summary {
 pub fn probe(store: &Store, content: &Content, budget: &Budget) -> Result<()> {
     let structure = structure(store, content, budget)?;
     plain(store, content, &structure, SHOWN, budget)?;
+    attached(store, content, &structure, SHOWN, budget)?;
     for part in &structure.parts {
         match part.kind.as_str() {
             "text/html" => drop(html::clean(&text(store, content, part, SHOWN, budget)?, &HashMap::new(), html::Remote::Blocked)),
@@ -279,6 +424,27 @@ fn summarise(structure: &Structure, body: &str) -> (Card, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_lines_that_can_travel_go_without_an_encoding() {
+        let long = |length: usize| [vec![b'x'; length], b"\r\n".to_vec()].concat();
+        for (octets, is_good) in [
+            (b"a\r\n\r\nb".to_vec(), true),
+            (b"".to_vec(), true),
+            (b"a\nb".to_vec(), false),
+            (b"a\rb\r\n".to_vec(), false),
+            (b"a\r".to_vec(), false),
+            (b"a\0\r\n".to_vec(), false),
+            (long(998), true),
+            (long(999), false),
+        ] {
+            for size in [1, 1000] {
+                let mut lines = Lines::default();
+                octets.chunks(size).for_each(|piece| lines.push(piece));
+                assert_eq!(lines.are_good(), is_good, "{octets:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_message_is_summed_up() {

@@ -194,6 +194,10 @@ pub struct Walker {
     line: Vec<u8>,
     line_length: u64,
     line_start: u64,
+    /// Octets of its line end, and of that of the line before: a message that came encoded within another may have LF alone.
+    line_end: u64,
+    end_before: u64,
+    last: u8,
     at: u64,
 }
 
@@ -215,6 +219,9 @@ impl Walker {
             self.line.extend_from_slice(&now[..room]);
             self.line_length += now.len() as u64;
             self.at += now.len() as u64;
+            let before = now.len().checked_sub(2).map_or(self.last, |at| now[at]);
+            self.last = now.last().copied().unwrap_or_default();
+            self.line_end = if before == b'\r' { 2 } else { 1 };
             if now.ends_with(b"\n") {
                 self.line_is_over();
             }
@@ -270,7 +277,7 @@ impl Walker {
             _ if self.header.is_some() && text.is_empty() => self.header_is_over(),
             _ => {}
         }
-        (self.line_start, self.line_length) = (self.at, 0);
+        (self.line_start, self.line_length, self.end_before) = (self.at, 0, self.line_end);
     }
 
     /// Whether the innermost multipart has begun and none of its parts has.
@@ -280,7 +287,7 @@ impl Walker {
 
     fn boundary(&mut self, level: usize, ends: Ends) {
         // The line end before a boundary belongs to the boundary (RFC 2046 §5.1.1).
-        let end = self.line_start.saturating_sub(2);
+        let end = self.line_start.saturating_sub(self.end_before);
         self.close_part(end);
         self.header = None;
         self.close_groups(if ends == Ends::Group { level } else { level + 1 }, end);
@@ -482,6 +489,16 @@ mod tests {
                 proptest::prop_assert!(part.start <= part.end && part.end <= message.len() as u64);
             }
             proptest::prop_assert_eq!(walk(size), whole);
+        }
+    }
+
+    #[test]
+    fn lines_that_end_in_lf_alone_lose_nothing() {
+        let message = MIXED.replace("\r\n", "\n");
+        for size in [1, 3, 4096] {
+            let found = walk(&message, size);
+            let body = |at: usize| &message[found.parts[at].start as usize..found.parts[at].end as usize];
+            assert_eq!((body(0), body(1), body(2)), ("plain text", "<p>h=FC", "SGk="), "{size}");
         }
     }
 

@@ -77,3 +77,53 @@ async fn pictures_that_came_along_are_shown_whatever_they_are_called() {
         assert!(!document.contains("svg"), "{document}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_in_messages_are_read_saved_and_go_along_as_they_are() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await;
+    let file = "Content-Type: application/pdf; name=inner.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n";
+    let inner = format!(
+        "From: Inner Person <inner@a.test>\r\nSubject: inner subject\r\nContent-Type: multipart/mixed; boundary=IN\r\n\r\n--IN\r\n\r\nINNERTEXT\r\n--IN\r\n{file}\
+         --IN\r\nContent-Type: message/rfc822\r\n\r\nSubject: deepest\r\n\r\nDEEPTEXT <b>\r\n--IN--\r\n"
+    );
+    let base64 = pillarbox_proto::smtp::encode_base64(inner.as_bytes());
+    let torn = pillarbox_proto::smtp::encode_base64(inner.replace("\r\n", "\n").as_bytes());
+    let head = "From: cy@a.test\r\nSubject: s\r\n";
+    let mixed = |part: &str| format!("{head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nOUTERTEXT\r\n--b\r\n{part}\r\n--b--\r\n");
+    let messages = [
+        mixed(&format!("Content-Type: message/rfc822\r\n\r\n{inner}")),
+        mixed(&format!("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\n\r\n{base64}")),
+        mixed(&format!("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{torn}")),
+        mixed(&format!("Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\n{inner}\r\n--d--")),
+        format!("{head}Content-Type: message/rfc822\r\n\r\n{inner}"),
+    ];
+    tokio::task::block_in_place(|| messages.iter().for_each(|message| deliver(&world, BOB, message)));
+    for number in 1..=messages.len() {
+        let (uid, part) = (number + 1, usize::from(number < messages.len()));
+        let page = get(&format!("/mail/1/{uid}")).await.body;
+        assert!(in_order(&page, &["inner subject", "Inner Person", "INNERTEXT", "inner.pdf", "deepest", "DEEPTEXT &#60;b&#62;"]), "{page}");
+        assert_eq!(get(&format!("/mail/1/{uid}/part/{part}.1")).await.body, "Hello", "{number}");
+        assert!(get(&format!("/mail/1/{uid}/part/{part}.2.0")).await.body.contains("DEEPTEXT"), "{number}");
+        let saved = get(&format!("/mail/1/{uid}/part/{part}")).await;
+        assert!(saved.headers["content-disposition"].to_str().unwrap().contains("filename=\"inner subject.eml\""), "{:?}", saved.headers);
+        assert!(saved.body.starts_with("From: Inner Person"), "{}", saved.body);
+        for wrong in ["9", "0.1.1", "x", "", ".", "1.1.1", "99999999999999999999"] {
+            assert_eq!(get(&format!("/mail/1/{uid}/part/{wrong}")).await.status, StatusCode::NOT_FOUND, "{wrong}");
+        }
+    }
+    post(&world, "/mail/settings", &bob, "undo=0").await;
+    for (sent, (number, travels)) in (1..).zip([(1, true), (2, true), (3, false)]) {
+        let uid = number + 1;
+        let page = get(&format!("/compose?answers=1.{uid}&how=forward")).await.body;
+        let carried = format!("1.{uid}.1");
+        assert!(page.contains(&carried) && page.contains("message.eml"), "{page}");
+        let token = token_in(&page);
+        let fields = [("token", token.as_str()), ("to", "x@a.test"), ("carry", &carried), ("order", "send")];
+        assert_eq!(ask(&world, multipart("/compose", &bob, &fields, &[])).await.location, "/mail/2");
+        let raw = get(&format!("/mail/2/{sent}/raw")).await.body;
+        assert_eq!(raw.contains("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit"), travels, "{raw}");
+        assert!(raw.contains("INNERTEXT") == travels && raw.contains("filename=\"inner subject.eml\""), "{raw}");
+    }
+}

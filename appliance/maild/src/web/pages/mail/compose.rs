@@ -16,7 +16,7 @@ use crate::mail::addresses::mailbox;
 use crate::mail::choice::Form;
 use crate::mail::html;
 use crate::mail::letter::{self, Answerer, Letter, Phrases};
-use crate::mail::names::file_name;
+use crate::mail::names::message_name;
 use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, Piece, SHOWN};
 use crate::mail::structure::{Part, Person as Correspondent, Structure};
@@ -143,13 +143,16 @@ fn formatted(store: &Store, content: &pillarbox_store::Content, structure: &Stru
 
 /// The name a message goes along under.
 pub fn whole_name(structure: &Structure) -> String {
-    let subject = file_name(&structure.subject.replace(['/', '\\', ':'], "-"));
-    format!("{}.eml", if subject.trim().is_empty() { "message" } else { subject.trim() })
+    message_name("", &structure.subject)
 }
 
 fn files(structure: &Structure, id: &str) -> Vec<(String, String, String)> {
     let one = |(number, part): (usize, &Part)| {
-        let name = if part.file_name.is_empty() { part.kind.clone() } else { part.file_name.clone() };
+        let name = match part.file_name.is_empty() {
+            _ if part.is_message() => message_name(&part.file_name, ""),
+            true => part.kind.clone(),
+            false => part.file_name.clone(),
+        };
         (format!("{id}.{number}"), name, size((part.end - part.start) * 73 / 100))
     };
     structure.attachments().into_iter().map(one).collect()

@@ -15,7 +15,7 @@ use zip::write::SimpleFileOptions;
 
 use super::{failed, missing, open, unread};
 use crate::mail::extract::Extractor;
-use crate::mail::names::{disposition, distinct};
+use crate::mail::names::{disposition, distinct, message_name};
 use crate::mail::reading;
 use crate::mail::structure::{Part, Structure};
 use crate::outbound::Source;
@@ -50,17 +50,37 @@ pub async fn taken_apart(visit: &Visit, visitor: &Visitor, folder: u32, uid: u32
 }
 
 /// One part as a file.
-pub async fn part(Person(visit, visitor): Person, Path((folder, uid, number)): Path<(u32, u32, usize)>, Query(asked): Query<FileAsked>) -> Response {
+pub async fn part(Person(visit, visitor): Person, Path((folder, uid, way)): Path<(u32, u32, String)>, Query(asked): Query<FileAsked>) -> Response {
     let (content, structure) = match taken_apart(&visit, &visitor, folder, uid).await {
         Ok(found) => found,
         Err(answer) => return answer,
     };
-    let Some(part) = structure.parts.into_iter().nth(number) else { return missing(&visit) };
+    let Ok(numbers) = way.split('.').map(str::parse).collect::<Result<Vec<usize>, _>>() else { return missing(&visit) };
+    let (store, own) = (visit.context.store.clone(), content.clone());
+    let reached = visit.context.readers.message(visitor.account, content.message, move |budget| {
+        let Some(parts) = reading::reached(&store, &own, &structure, &numbers, budget)? else { return Ok(None) };
+        let subject = match parts.last() {
+            // Its beginning says what it is about.
+            Some(part) if part.is_message() && part.file_name.is_empty() => reading::subject(&store, &own, &parts, budget)?,
+            _ => String::new(),
+        };
+        Ok(Some((parts, subject)))
+    });
+    let (parts, subject) = match reached.await {
+        Ok(Some(found)) => found,
+        Ok(None) => return missing(&visit),
+        Err(why) => return unread(&visit, &why),
+    };
+    let Some(part) = parts.last() else { return missing(&visit) };
     let is_shown = !asked.open.is_empty() && PICTURES.contains(&part.kind.as_str());
     let kind = if is_shown { part.kind.clone() } else { "application/octet-stream".into() };
-    let name = if part.file_name.is_empty() { format!("part-{number}") } else { part.file_name.clone() };
+    let name = match part.file_name.is_empty() {
+        _ if part.is_message() => message_name(&part.file_name, &subject),
+        true => format!("part-{way}"),
+        false => part.file_name.clone(),
+    };
     let disposition = disposition(&name, if is_shown { "inline" } else { "attachment" });
-    file(&kind, disposition, body(&visit, content, Extractor::new(&part), 0, u64::MAX))
+    file(&kind, disposition, body(&visit, content, Extractor::along(&parts), 0, u64::MAX))
 }
 
 /// A file in a `winmail.dat`.
@@ -137,8 +157,11 @@ impl Write for Outlet {
 
 /// Reads the message once: its parts lie one behind the other.
 async fn pack(source: &mut Source, parts: Vec<Part>, sender: &mpsc::Sender<Result<Bytes, String>>) -> Result<(), String> {
-    let names =
-        distinct(parts.iter().enumerate().map(|(at, part)| if part.file_name.is_empty() { format!("part-{}", at + 1) } else { part.file_name.clone() }));
+    let names = distinct(parts.iter().enumerate().map(|(at, part)| match part.file_name.is_empty() {
+        _ if part.is_message() => message_name(&part.file_name, ""),
+        true => format!("part-{}", at + 1),
+        false => part.file_name.clone(),
+    }));
     let mut waiting: Vec<(Extractor, String)> = parts.iter().map(Extractor::new).zip(names).collect();
     let outlet = Outlet::default();
     let mut packer = zip::ZipWriter::new_stream(outlet.clone());

@@ -17,9 +17,9 @@ use crate::clock;
 use crate::mail::calendar;
 use crate::mail::choice::Form;
 use crate::mail::html::{self, Remote};
-use crate::mail::names::file_name;
+use crate::mail::names::{file_name, message_name};
 use crate::mail::readers::{Budget, Unread};
-use crate::mail::reading::{self, Piece, SHOWN};
+use crate::mail::reading::{self, Attached, Piece, SHOWN};
 use crate::mail::structure::{Part, Person as Correspondent, Structure};
 use crate::mail::transfer::Encoding;
 use crate::mail::winmail;
@@ -53,6 +53,7 @@ struct MessagePage {
     /// The sender's address, as far as pictures of theirs can be allowed.
     sender: String,
     files: Vec<File>,
+    attached: Vec<Message>,
     is_flagged: bool,
     is_draft: bool,
     is_junk: bool,
@@ -72,6 +73,16 @@ struct Card {
     event: calendar::Event,
     starts: String,
     ends: String,
+}
+
+/// A message that came along, as the page has it.
+struct Message {
+    from: String,
+    to: String,
+    at: String,
+    subject: String,
+    text: String,
+    files: Vec<File>,
 }
 
 struct File {
@@ -105,6 +116,7 @@ struct Read {
     /// The text that says why it is not shown as it was written.
     note: Option<&'static str>,
     files: Vec<File>,
+    attached: Vec<Message>,
     story: Story,
     folders: Vec<(FolderId, String, FolderState)>,
     event: Option<calendar::Event>,
@@ -168,6 +180,7 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
         with_pictures: !asked.pictures.is_empty() || visit.preferences.pictures_from.contains(&sender),
         sender,
         files: read.files,
+        attached: read.attached,
         is_flagged: entry.flags.contains(Flags::FLAGGED),
         is_draft: folder == FolderId::DRAFTS,
         is_junk: folder == FolderId::JUNK,
@@ -182,7 +195,19 @@ fn withheld(r: &Reader, t: Texts, account: AccountId, message: MessageId) -> Res
     let program = t.get("mail-a-program").into_owned();
     let (story, folders) = (fate::story(r, t, account, message, &program)?, r.folders(account)?);
     let (structure, text, files) = (Structure::default(), String::new(), Vec::new());
-    Ok(Read { structure, has_html: false, shows_html: false, blocked: 0, text, note: Some("mail-withheld"), files, story, folders, event: None })
+    Ok(Read {
+        structure,
+        has_html: false,
+        shows_html: false,
+        blocked: 0,
+        text,
+        note: Some("mail-withheld"),
+        files,
+        attached: Vec::new(),
+        story,
+        folders,
+        event: None,
+    })
 }
 
 fn read(store: &Store, t: Texts, account: AccountId, content: &Content, wants_plain: bool, budget: &Budget) -> Result<Read, Unread> {
@@ -200,7 +225,7 @@ fn read(store: &Store, t: Texts, account: AccountId, content: &Content, wants_pl
     let mut files = Vec::new();
     for (number, part) in structure.attachments() {
         if !winmail::is_wrapping(part) {
-            files.push(file(t, number, part));
+            files.push(file(t, &number.to_string(), part));
             continue;
         }
         let winmail = reading::winmail(store, content, part, budget)?;
@@ -215,13 +240,14 @@ fn read(store: &Store, t: Texts, account: AccountId, content: &Content, wants_pl
             text = if winmail.text.is_empty() { html::to_text(&winmail.html) } else { winmail.text.replace("\r\n", "\n") };
         }
     }
+    let attached = reading::attached(store, content, &structure, SHOWN, budget)?.into_iter().map(|found| message(t, found)).collect();
     let program = t.get("mail-a-program").into_owned();
     let (story, folders) = store.read(|r| Ok((fate::story(r, t, account, content.message, &program)?, r.folders(account)?)))?;
     let event = match structure.parts.iter().find(|part| part.kind == "text/calendar") {
         Some(part) => calendar::event(&reading::text(store, content, part, calendar::OCTETS, budget)?),
         None => None,
     };
-    Ok(Read { has_html, structure, shows_html, blocked, text, note, files, story, folders, event })
+    Ok(Read { has_html, structure, shows_html, blocked, text, note, files, attached, story, folders, event })
 }
 
 fn card(t: Texts, event: calendar::Event) -> Card {
@@ -229,17 +255,31 @@ fn card(t: Texts, event: calendar::Event) -> Card {
     Card { starts: at(event.starts), ends: at(event.ends), event }
 }
 
-fn file(t: Texts, number: usize, part: &Part) -> File {
+fn message(t: Texts, found: Attached) -> Message {
+    let structure = &found.structure;
+    let way = found.way.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+    Message {
+        from: list(&structure.from),
+        to: list(&structure.to),
+        at: if structure.date > 0 { t.moment(structure.date, clock::now()) } else { String::new() },
+        subject: if structure.subject.is_empty() { t.get("mail-no-subject").into_owned() } else { structure.subject.clone() },
+        files: structure.attachments().into_iter().map(|(number, part)| file(t, &format!("{way}.{number}"), part)).collect(),
+        text: found.text,
+    }
+}
+
+fn file(t: Texts, way: &str, part: &Part) -> File {
     // Base64 is a third larger than what it carries.
     let octets = match part.encoding {
         Encoding::Base64 => (part.end - part.start) * 73 / 100,
         _ => part.end - part.start,
     };
     let name = match part.file_name.is_empty() {
+        _ if part.is_message() => message_name(&part.file_name, ""),
         true => format!("{} ({})", t.get("mail-part"), part.kind),
         false => file_name(&part.file_name),
     };
-    File { link: format!("part/{number}"), name, size: size(octets), is_picture: PICTURES.contains(&part.kind.as_str()) }
+    File { link: format!("part/{way}"), name, size: size(octets), is_picture: PICTURES.contains(&part.kind.as_str()) }
 }
 
 /// What the header and the ledger say of a message's way, for people.

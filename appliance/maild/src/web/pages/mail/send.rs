@@ -20,10 +20,11 @@ use crate::mail::addresses::recipients;
 use crate::mail::extract::Extractor;
 use crate::mail::html::{self, Excess};
 use crate::mail::letter::{self, Letter, Lines};
+use crate::mail::names::message_name;
 use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::readers::Unread;
 use crate::mail::reading;
-use crate::mail::structure::{Person as Correspondent, Structure, reads_as_address};
+use crate::mail::structure::{Part, Person as Correspondent, Structure, reads_as_address};
 use crate::msa::{Refusal, Submission};
 use crate::outbound::Source;
 use crate::web::pages::is_own;
@@ -341,8 +342,29 @@ async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink:
     }
     let number: usize = number.parse().map_err(|_| Stop::Stale)?;
     let part = structure.parts.get(number).ok_or(Stop::Stale)?;
+    if part.is_message() {
+        return carry_message(visit, visitor, content, part, boundary, sink).await;
+    }
     sink.write(letter::part_header(boundary, &part.kind, if part.file_name.is_empty() { "file" } else { &part.file_name }).as_bytes()).await?;
     copy(visit, content, Extractor::new(part), Some(Lines::default()), sink).await
+}
+
+/// A message that is a part goes along as it is (RFC 2046 §5.2.1: never encoded), or as octets if a line of it can't travel so.
+async fn carry_message(visit: &Visit, visitor: &Visitor, content: &Content, part: &Part, boundary: &str, sink: &mut Writing<'_>) -> Result<(), Stop> {
+    let (store, own, wanted) = (visit.context.store.clone(), content.clone(), part.clone());
+    let read = visit.context.readers.message(visitor.account, content.message, move |budget| {
+        let subject = reading::subject(&store, &own, std::slice::from_ref(&wanted), budget)?;
+        Ok((subject, reading::travels_as_it_is(&store, &own, &wanted, budget)?))
+    });
+    let (subject, travels) = read.await?;
+    let name = message_name(&part.file_name, &subject);
+    if !travels {
+        sink.write(letter::part_header(boundary, "application/octet-stream", &name).as_bytes()).await?;
+        return copy(visit, content, Extractor::new(part), Some(Lines::default()), sink).await;
+    }
+    sink.write(letter::message_header(boundary, &name).as_bytes()).await?;
+    copy(visit, content, Extractor::new(part), None, sink).await?;
+    Ok(sink.write(b"\r\n").await?)
 }
 
 /// Copies what an extractor takes out of a message, as lines of base64 or as it is.
