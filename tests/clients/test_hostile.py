@@ -39,7 +39,8 @@ class Hostile(unittest.TestCase):
             self.assertEqual(one["wrong"], [], name)
             self.assertGreater(one["count"], 10, name)
             self.assertLess(one["longest"], 2, name)
-        self.assertLess(seen["memory"], 120)
+        # Megabytes. The tasks of a build for debugging are about twice as large.
+        self.assertLess(seen["memory"], 120 if "/release/" in os.environ["PILLARBOX_BIN"] else 200)
         self.assertLess(seen["silence"], 10)
 
 

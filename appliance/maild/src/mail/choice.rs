@@ -209,9 +209,12 @@ mod tests {
         walker.finish()
     }
 
+    /// The kinds of a message's parts, and which of them are shown richly, shown plainly, and files.
+    type Row<'a> = (&'a [&'a str], &'a [usize], &'a [usize], &'a [usize]);
+
     #[test]
     fn what_can_be_read_in_its_place_is_read_there_and_only_alternatives_are_a_choice() {
-        let table: [(&[&str], &[usize], &[usize], &[usize]); 20] = [
+        let table: [Row; 20] = [
             // Parts; shown richly, shown plainly, files.
             (&["plain"], &[0], &[0], &[]),
             (&["mixed(", "html", "png", "html", "pdf", "html", ")"], &[0, 1, 2, 4], &[0, 2, 4], &[1, 3]),
