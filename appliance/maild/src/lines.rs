@@ -19,14 +19,23 @@ pub struct Lengths {
 impl Lengths {
     pub fn look(&mut self, octets: &[u8]) {
         let mut rest = octets;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            // One octet more for the CR.
-            self.has_long |= self.current + end > LINE_OCTETS + 1;
-            self.current = 0;
-            rest = &rest[end + 1..];
+        while !rest.is_empty() && !self.has_long {
+            // As much as the line may still have, one octet more for the CR and one for its LF: only the last line that ends in
+            // there matters, as all that end before it are short. Most lines are never looked at by themselves.
+            let window = &rest[..rest.len().min(LINE_OCTETS + 2 - self.current)];
+            let passed = match memchr::memrchr(b'\n', window) {
+                Some(end) => {
+                    self.current = 0;
+                    end + 1
+                }
+                None => {
+                    self.current += window.len();
+                    self.has_long = self.current > LINE_OCTETS + 1;
+                    window.len()
+                }
+            };
+            rest = &rest[passed..];
         }
-        self.current = self.current.saturating_add(rest.len());
-        self.has_long |= self.current > LINE_OCTETS + 1;
     }
 
     pub fn has_long(&self) -> bool {
