@@ -7,6 +7,8 @@ import tempfile
 
 
 def run(*words):
+    if os.geteuid() != 0:
+        raise RuntimeError("this test mounts file systems of its own, which only root may: sudo tests/run")
     subprocess.run(words, check=True, capture_output=True)
 
 

@@ -26,6 +26,8 @@ class Hostile(unittest.TestCase):
         return [group]
 
     def test_honest_people_are_answered_and_memory_stays_small(self):
+        if os.geteuid() != 0:
+            raise RuntimeError("this test makes a network of its own, which only root may: sudo tests/run")
         with tempfile.TemporaryDirectory(prefix="pillarbox-hostile-") as folder:
             # A network of its own: strangers have public addresses there, and nothing leaves it.
             own = "ip link set lo up && ip route add local 203.0.113.0/24 dev lo && ip route add local 198.51.100.0/24 dev lo && exec \"$@\""
