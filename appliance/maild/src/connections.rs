@@ -106,7 +106,12 @@ impl Open {
         let held: usize = cells().map(|cell| self.count(cell)).sum();
         // The reserve is there even when others took more than they may by now, after a change of the limits.
         let reserve = limits.reserve(cell).saturating_sub(self.count(cell)).min(limits.all.saturating_sub(held));
-        limits.all.saturating_sub(others + self.count(cell)).max(reserve)
+        let room = limits.all.saturating_sub(others + self.count(cell)).max(reserve);
+        match cell {
+            // What one address outside has beside its first never fills more than a quarter of all: each costs memory.
+            Cell(_, Origin::Outside, Rank::Further) => room.min((limits.all / 4).saturating_sub(self.count(cell))),
+            _ => room,
+        }
     }
 
     fn admit(&mut self, limits: Limits, address: IpAddr, purpose: Purpose, origin: Origin) -> Result<Cell, TooMany> {
