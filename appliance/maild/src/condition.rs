@@ -45,22 +45,17 @@ impl Trouble {
 pub struct Signs {
     pub unwritable: Option<String>,
     pub has_space: bool,
-    pub free_files: u64,
-    pub all_files: u64,
+    pub is_short_of_files: bool,
     pub damaged: usize,
     pub clock_is_trusted: bool,
     pub update_was_not_kept: bool,
 }
 
-/// Files below which it is they that are short, not octets.
-const FEW_FILES: u64 = 256;
-
 /// What is wrong, the worst first.
 pub fn judge(signs: &Signs) -> Vec<Trouble> {
-    let is_short_of_files = signs.all_files > 0 && signs.free_files < FEW_FILES;
     let mut troubles: Vec<Trouble> = signs.unwritable.iter().map(|why| Trouble::Unwritable(why.clone())).collect();
     if !signs.has_space && signs.unwritable.is_none() {
-        troubles.push(if is_short_of_files { Trouble::NoFiles } else { Trouble::NoSpace });
+        troubles.push(if signs.is_short_of_files { Trouble::NoFiles } else { Trouble::NoSpace });
     }
     if signs.damaged > 0 {
         troubles.push(Trouble::Damaged(signs.damaged));
@@ -80,8 +75,7 @@ pub fn look(context: &Context) -> Vec<Trouble> {
     judge(&Signs {
         unwritable: context.store.unwritable(),
         has_space: context.has_space(),
-        free_files: disk.free_files,
-        all_files: disk.all_files,
+        is_short_of_files: disk.is_short_of_files(),
         damaged: context.store.damaged().len(),
         clock_is_trusted: clock::is_trusted(),
         update_was_not_kept: update::not_kept(&context.settings().config.updates).is_some(),
@@ -94,12 +88,12 @@ mod tests {
 
     #[test]
     fn each_sign_is_a_trouble_and_none_is_none() {
-        let well = Signs { has_space: true, clock_is_trusted: true, all_files: 1000, free_files: 900, ..Signs::default() };
+        let well = Signs { has_space: true, clock_is_trusted: true, ..Signs::default() };
         assert!(judge(&well).is_empty());
         let table = [
             (Signs { unwritable: Some("x".into()), has_space: false, ..well.clone() }, Trouble::Unwritable("x".into()), true),
             (Signs { has_space: false, ..well.clone() }, Trouble::NoSpace, true),
-            (Signs { has_space: false, free_files: 3, ..well.clone() }, Trouble::NoFiles, true),
+            (Signs { has_space: false, is_short_of_files: true, ..well.clone() }, Trouble::NoFiles, true),
             (Signs { damaged: 2, ..well.clone() }, Trouble::Damaged(2), false),
             (Signs { clock_is_trusted: false, ..well.clone() }, Trouble::Clock, false),
             (Signs { update_was_not_kept: true, ..well.clone() }, Trouble::UpdateNotKept, false),

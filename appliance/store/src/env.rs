@@ -186,7 +186,15 @@ pub struct Disk {
     pub all_files: u64,
 }
 
+/// Files that must be left on a disk for mail to be taken on: a large message needs one.
+const LEAST_FILES: u64 = 256;
+
 impl Disk {
+    /// Whether files are short, whatever octets there are. Some file systems have no fixed number of files and say 0 of 0.
+    pub fn is_short_of_files(&self) -> bool {
+        self.all_files > 0 && self.free_files < LEAST_FILES
+    }
+
     /// `None` when the system does not say.
     #[allow(clippy::unnecessary_cast)] // 32-bit systems tell in narrower numbers
     pub fn of(folder: &Path) -> Option<Disk> {
@@ -370,6 +378,12 @@ mod tests {
         let newest = metas.iter().max_by_key(|m| m.txn).unwrap();
         assert_eq!(newest.txn, shared.env.info().last_txn_id as u64);
         assert_eq!(newest.last_page, shared.env.info().last_page_number as u64);
+    }
+
+    #[test]
+    fn files_are_short_by_their_number_where_there_is_one() {
+        let of = |free_files, all_files| Disk { free_files, all_files, ..Disk::default() }.is_short_of_files();
+        assert_eq!([of(255, 1000), of(256, 1000), of(0, 1000), of(0, 0)], [true, false, true, false]);
     }
 
     #[test]

@@ -10,8 +10,6 @@ use crate::error::{Error, Result};
 
 /// Octets kept back at most. A deletion copies the pages on its way before it lets old ones go: a few hundred KiB.
 const KEPT_BACK: u64 = 8 << 20;
-/// Files that must be left on the disk for mail to be taken on: a large message needs one.
-const LEAST_FILES: u64 = 256;
 
 /// A file whose only use is its size: it is let go when a deletion finds no room, and made again when there is some.
 pub(crate) struct Reserve {
@@ -57,8 +55,7 @@ pub(crate) enum Room {
 pub(crate) fn look(folder: &Path, octets: u64, reserve: u64) -> Room {
     // Where the system does not say, the write itself will.
     let Some(disk) = Disk::of(folder) else { return Room::Enough };
-    // Some file systems have no fixed number of files and say 0 of 0.
-    if disk.all_files > 0 && reserve > 0 && disk.free_files < LEAST_FILES {
+    if reserve > 0 && disk.is_short_of_files() {
         return Room::NoFiles;
     }
     if disk.free >= octets.saturating_add(reserve) { Room::Enough } else { Room::NoOctets }
