@@ -33,6 +33,20 @@ const PREVIEW: usize = 140;
 
 type Result<T> = std::result::Result<T, Unread>;
 
+/// Gives the decoded octets of what an extractor takes out of a message, piece by piece.
+fn decoded(store: &Store, content: &Content, mut extractor: Extractor, budget: &Budget, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+    let mut out = Vec::new();
+    pieces(store, content, budget, &mut |piece| {
+        extractor.push(piece, &mut out);
+        take(&out);
+        out.clear();
+        if extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    extractor.finish(&mut out);
+    take(&out);
+    Ok(())
+}
+
 /// A message in pieces, until no more of it is wanted.
 fn pieces(store: &Store, content: &Content, budget: &Budget, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<()> {
     let mut skip = content.delivery_octets();
@@ -234,15 +248,8 @@ pub fn subject(store: &Store, content: &Content, parts: &[Part], budget: &Budget
 /// Whether a part, decoded, is lines as they travel without an encoding (RFC 2045 §2.8): CRLF and nothing of it alone, no NUL, at most 998
 /// octets each.
 pub fn travels_as_it_is(store: &Store, content: &Content, part: &Part, budget: &Budget) -> Result<bool> {
-    let (mut extractor, mut lines, mut out) = (Extractor::new(part), Lines::default(), Vec::new());
-    pieces(store, content, budget, &mut |piece| {
-        extractor.push(piece, &mut out);
-        lines.push(&out);
-        out.clear();
-        if extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    extractor.finish(&mut out);
-    lines.push(&out);
+    let mut lines = Lines::default();
+    decoded(store, content, Extractor::new(part), budget, &mut |octets| lines.push(octets))?;
     Ok(lines.are_good())
 }
 
@@ -288,15 +295,8 @@ pub fn reached(store: &Store, content: &Content, structure: &Structure, way: &[u
     let mut parts: Vec<Part> = Vec::new();
     for (depth, &at) in way.iter().take(NESTED + 1).enumerate() {
         if depth > 0 {
-            let (mut extractor, mut walker, mut out) = (Extractor::along(&parts), Walker::new(), Vec::new());
-            pieces(store, content, budget, &mut |piece| {
-                extractor.push(piece, &mut out);
-                walker.push(&out);
-                out.clear();
-                if extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
-            extractor.finish(&mut out);
-            walker.push(&out);
+            let mut walker = Walker::new();
+            decoded(store, content, Extractor::along(&parts), budget, &mut |octets| walker.push(octets))?;
             around = walker.finish();
         }
         let part = around.parts.get(at).filter(|_| parts.iter().all(Part::is_message));
@@ -308,15 +308,8 @@ pub fn reached(store: &Store, content: &Content, structure: &Structure, way: &[u
 
 /// What is wrapped in a `winmail.dat`.
 pub fn winmail(store: &Store, content: &Content, part: &Part, budget: &Budget) -> Result<Winmail> {
-    let (mut extractor, mut walker, mut out) = (Extractor::new(part), winmail::Walker::default(), Vec::new());
-    pieces(store, content, budget, &mut |piece| {
-        extractor.push(piece, &mut out);
-        walker.push(&out);
-        out.clear();
-        if extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    extractor.finish(&mut out);
-    walker.push(&out);
+    let mut walker = winmail::Walker::default();
+    decoded(store, content, Extractor::new(part), budget, &mut |octets| walker.push(octets))?;
     Ok(walker.finish())
 }
 
