@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pillarbox_host::AddressBlock;
 use serde::{Deserialize, Serialize};
 
 /// The example file: every key, its default and why. A test keeps it equal to [`Config::default`].
@@ -122,7 +123,7 @@ pub enum Ipv6 {
 section!(
     /// Networks with privileges.
     Trust {
-        networks: Vec<Network> = Vec::new(),
+        networks: Vec<AddressBlock> = Vec::new(),
     }
 );
 
@@ -220,45 +221,6 @@ section!(
 
 fn any(port: u16) -> Vec<SocketAddr> {
     vec![SocketAddr::new(IpAddr::from([0u16; 8]), port)]
-}
-
-/// An address with a prefix length, such as `192.168.1.0/24`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// True when the address lies inside; IPv4 written as IPv6 (`::ffff:a.b.c.d`) counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let bits = |ip: IpAddr| match ip.to_canonical() {
-            IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, 4),
-            IpAddr::V6(v6) => (u128::from(v6), 6),
-        };
-        let ((ours, family), (theirs, other)) = (bits(self.address), bits(address));
-        let differing = ours ^ theirs;
-        family == other && (self.prefix == 0 || differing.leading_zeros() >= u32::from(self.prefix))
-    }
-}
-
-impl TryFrom<String> for Network {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not a network; write it like \"192.168.1.0/24\"");
-        let (address, prefix) = text.split_once('/').unwrap_or((&text, ""));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let widest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = if prefix.is_empty() { widest } else { prefix.parse().map_err(|_| wrong())? };
-        if prefix > widest { Err(wrong()) } else { Ok(Network { address, prefix }) }
-    }
-}
-
-impl From<Network> for String {
-    fn from(network: Network) -> String {
-        format!("{}/{}", network.address, network.prefix)
-    }
 }
 
 /// A name server: `address` (port 53) or `address:port`.
@@ -421,7 +383,7 @@ mod tests {
 
     #[test]
     fn networks_contain_what_they_say() {
-        let net = |text: &str| Network::try_from(text.to_string()).unwrap();
+        let net = |text: &str| AddressBlock::try_from(text.to_string()).unwrap();
         assert!(net("192.168.1.0/24").contains("192.168.1.77".parse().unwrap()));
         assert!(net("192.168.1.0/24").contains("::ffff:192.168.1.77".parse().unwrap()));
         assert!(!net("192.168.1.0/24").contains("192.168.2.1".parse().unwrap()));

@@ -2,6 +2,7 @@
 
 mod check;
 mod spf;
+mod texts;
 
 use std::net::IpAddr;
 

@@ -8,8 +8,8 @@ use pillarbox_store::domain_of;
 use tokio::sync::mpsc;
 
 use super::endpoint::{Heed, Known};
+use super::exchangers::NoWay;
 use super::transport::{Connection, Endpoint, Trouble};
-use super::way::NoWay;
 use super::work::{describe, words};
 use super::{Way, way};
 use crate::context::Context;
@@ -97,7 +97,7 @@ async fn walk(context: &Arc<Context>, sender: &str, address: &str, findings: &mu
     let routes = context.read(|r| r.routes()).await.unwrap_or_default();
     let way = way(&routes, &domain);
     let hosts = match &way {
-        Way::Route(_, route) => Ok(super::way::Hosts { names: vec![route.host.clone()], is_proven: false }),
+        Way::Route(_, route) => Ok(super::exchangers::Hosts { names: vec![route.host.clone()], is_proven: false }),
         Way::Direct => outbound.hosts(&domain, &settings.config.hostname()).await,
     };
     let hosts = match hosts {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use pillarbox_store::RouteTls;
 
-use super::sts::Policy;
+use super::exchangers::NoWay;
+use super::policy::Policy;
 use super::tls::Security;
 use super::transport::Endpoint;
-use super::way::NoWay;
 use super::{Outbound, Way};
 use crate::context::Context;
 

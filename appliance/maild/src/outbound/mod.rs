@@ -11,8 +11,10 @@ mod dane;
 mod doctor;
 mod eight_bit;
 mod endpoint;
+mod exchangers;
 mod notice;
 mod owner;
+mod policy;
 mod schedule;
 mod sts;
 #[cfg(test)]

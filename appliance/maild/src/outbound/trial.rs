@@ -9,8 +9,8 @@ use pillarbox_proto::smtp::client::{Mailing, Target};
 use pillarbox_store::Route;
 
 use super::endpoint::{Heed, Known};
+use super::exchangers::NoWay;
 use super::transport::{Connection, Source};
-use super::way::NoWay;
 use super::work::{describe, words};
 use super::{Finding, Topic, Way, finding};
 use crate::context::Context;

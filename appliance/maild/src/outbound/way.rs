@@ -6,61 +6,19 @@ use pillarbox_host::net;
 use pillarbox_store::Change;
 
 use super::Outbound;
-use super::sts::{self, Mode, Policy};
+use super::exchangers::{Hosts, NoWay, order};
+use super::policy::{self, Mode, Policy};
+use super::sts;
 use super::tls::Security;
 use crate::clock;
 use crate::config::Ipv6;
 use crate::context::Context;
-use crate::dns::{Answer, DnsError};
+use crate::dns::DnsError;
 
-/// Most hosts of a domain that are tried in one attempt.
-const HOSTS: usize = 8;
 /// Most addresses of a host.
 const ADDRESSES: usize = 6;
 /// How long a domain whose policy could not be fetched is left alone, in seconds.
 const STS_PAUSE: u64 = 300;
-
-/// Why a domain has no hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoWay {
-    Never(String),
-    NotNow(String),
-}
-
-/// The hosts of a domain, best first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hosts {
-    pub names: Vec<String>,
-    /// DNSSEC proved that these are the hosts, or nothing stands between them and the domain's name.
-    pub is_proven: bool,
-}
-
-/// Orders what MX said (RFC 5321 §5.1): by preference, at random within one, and nothing at or behind ourselves.
-pub fn order(domain: &str, own_name: &str, answer: Result<Answer<(u16, String)>, DnsError>, mut random: impl FnMut() -> u32) -> Result<Hosts, NoWay> {
-    let Answer { mut records, is_proven } = match answer {
-        Ok(answer) => answer,
-        // No MX: the domain itself is the host (implicit MX). No name was looked up that could be a wrong one, so its own
-        // records prove as much as they can (RFC 7672 §2.2.2).
-        Err(DnsError::NoData) => return Ok(Hosts { names: vec![domain.to_string()], is_proven: true }),
-        Err(DnsError::NoSuchName) => return Err(NoWay::Never(format!("5.1.2 The domain {domain} does not exist"))),
-        Err(DnsError::Temporary(why)) => return Err(NoWay::NotNow(format!("4.4.3 {why}"))),
-    };
-    if matches!(&records[..], [(_, name)] if name == ".") {
-        // RFC 7505 §3.
-        return Err(NoWay::Never(format!("5.1.10 The domain {domain} says that it takes no mail (null MX)")));
-    }
-    records.retain(|(_, name)| name != ".");
-    if let Some(own) = records.iter().filter(|(_, name)| name.eq_ignore_ascii_case(own_name)).map(|(p, _)| *p).min() {
-        records.retain(|(preference, _)| *preference < own);
-        if records.is_empty() {
-            return Err(NoWay::Never(format!("5.4.6 The mail exchanger of {domain} is this box, which does not serve the domain")));
-        }
-    }
-    let mut keyed: Vec<(u16, u32, String)> = records.into_iter().map(|(preference, name)| (preference, random(), name)).collect();
-    keyed.sort();
-    keyed.dedup_by(|a, b| a.2 == b.2);
-    Ok(Hosts { names: keyed.into_iter().map(|(_, _, name)| name).take(HOSTS).collect(), is_proven })
-}
 
 /// The addresses to try, in order.
 pub fn addresses(v4: Vec<IpAddr>, v6: Vec<IpAddr>, ipv6: Ipv6) -> Vec<IpAddr> {
@@ -169,7 +127,7 @@ impl Outbound {
         let name = domain.to_string();
         let remembered = context.read(move |r| r.sts_policy(&name)).await.ok().flatten().filter(|p| p.expires > now);
         let id = match self.dns.txt(&format!("_mta-sts.{domain}")).await {
-            Ok(answer) => sts::record_id(&answer.records),
+            Ok(answer) => policy::record_id(&answer.records),
             Err(_) => None,
         };
         let Some(id) = id else { return remembered.and_then(|p| Policy::parse(&p.text)) };
@@ -211,30 +169,6 @@ impl Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ordered(records: &[(u16, &str)], randoms: &[u32]) -> Result<Hosts, NoWay> {
-        let records = records.iter().map(|(p, n)| (*p, n.to_string())).collect();
-        let mut randoms = randoms.iter().copied().cycle();
-        order("x.example", "box.example", Ok(Answer { records, is_proven: false }), || randoms.next().unwrap())
-    }
-
-    #[test]
-    fn preference_first_then_chance() {
-        let names = |randoms| ordered(&[(20, "c"), (10, "a"), (10, "b")], randoms).unwrap().names;
-        assert_eq!(names(&[0, 1, 2]), ["a", "b", "c"]);
-        assert_eq!(names(&[0, 2, 1]), ["b", "a", "c"]);
-    }
-
-    #[test]
-    fn null_mx_and_ourselves_end_the_search() {
-        assert!(matches!(ordered(&[(0, ".")], &[0]), Err(NoWay::Never(why)) if why.starts_with("5.1.10")));
-        assert!(matches!(ordered(&[(10, "box.example"), (20, "b")], &[0]), Err(NoWay::Never(why)) if why.starts_with("5.4.6")));
-        assert_eq!(ordered(&[(5, "a"), (10, "Box.Example"), (20, "b")], &[0]).unwrap().names, ["a"]);
-        let answer = |error| order("x.example", "box.example", Err(error), || 0);
-        assert_eq!(answer(DnsError::NoData).unwrap().names, ["x.example"]);
-        assert!(matches!(answer(DnsError::NoSuchName), Err(NoWay::Never(_))));
-        assert!(matches!(answer(DnsError::Temporary("t".into())), Err(NoWay::NotNow(_))));
-    }
 
     #[test]
     fn mail_never_goes_to_this_machine() {

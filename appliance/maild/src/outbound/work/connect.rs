@@ -8,11 +8,11 @@ use pillarbox_store::Route;
 
 use super::{Errand, Worker};
 use crate::outbound::endpoint::{Heed, Known};
+use crate::outbound::exchangers::{Hosts, NoWay};
+use crate::outbound::policy::Policy;
 use crate::outbound::schedule::{DETAIL_OCTETS, Outcome};
-use crate::outbound::sts::Policy;
 use crate::outbound::tls::Security;
 use crate::outbound::transport::{Connection, Endpoint, Trouble};
-use crate::outbound::way::{Hosts, NoWay};
 use crate::outbound::{Way, owner};
 
 /// Connections tried in one attempt: a destination with many dead hosts must not keep a worker for an hour.
