@@ -131,7 +131,8 @@ impl Server {
         listener.1.local_addr().ok().map(|a| a.port())
     }
 
-    /// Serves until SIGTERM or SIGINT; then lets conversations finish what was acknowledged.
+    /// Serves until SIGTERM or SIGINT; then lets conversations finish what was acknowledged. Fails when the store must be opened
+    /// anew, which only a new start does.
     pub async fn run(self) -> Result<(), String> {
         let Server { context, listeners, config_path, stop, mut done } = self;
         let signals = |kind| signal(kind).map_err(|e| format!("waiting for signals: {e}"));
@@ -147,13 +148,14 @@ impl Server {
         tokio::spawn(housekeeping::run(context.clone()));
         tokio::spawn(outbound::run(context.clone()));
         notify(&[sd_notify::NotifyState::Ready]);
-        loop {
+        let ended = loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break Ok(()),
+                _ = interrupt.recv() => break Ok(()),
+                () = context.store.spent() => break Err("the store must be opened anew: a write to the card failed half-way".to_string()),
                 _ = hangup.recv() => reload(&context, config_path.as_deref()),
             }
-        }
+        };
         notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping: open conversations may finish");
         let patience = seconds(context.settings().config.timeouts.shutdown);
@@ -163,7 +165,7 @@ impl Server {
         if tokio::time::timeout(patience, done.recv()).await.is_err() {
             tracing::warn!("some conversations did not end in time and are cut");
         }
-        Ok(())
+        ended
     }
 }
 

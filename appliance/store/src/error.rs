@@ -15,6 +15,8 @@ pub enum Error {
     Full,
     /// The card takes nothing any more; what is on it can still be read.
     Unwritable { why: String },
+    /// A write failed half-way: LMDB does nothing any more, not even read, until the store is opened anew.
+    Spent,
     /// Another server already uses this data directory.
     InUse { path: PathBuf },
     /// The directory holds no Pillarbox store and may not be made into one.
@@ -55,7 +57,7 @@ impl Error {
             heed::Error::Mdb(heed::MdbError::MapFull) => Error::Full,
             heed::Error::Io(ref e) if e.raw_os_error().is_some_and(is_full) => Error::Full,
             heed::Error::Io(ref e) if e.raw_os_error().is_some_and(is_unwritable) => Error::Unwritable { why: format!("{doing}: {e}") },
-            heed::Error::Mdb(heed::MdbError::Panic) => Error::Unwritable { why: format!("{doing}: an earlier write failed half-way") },
+            heed::Error::Mdb(heed::MdbError::Panic) => Error::Spent,
             heed::Error::Encoding(why) => Error::Invalid { why: why.to_string() },
             heed::Error::Decoding(what) => Error::Damaged { what: format!("{doing}: {what}") },
             source => Error::Lmdb { doing, source },
@@ -112,6 +114,7 @@ impl fmt::Display for Error {
             Error::Exists { what, name } => write!(f, "the {what} {name} exists already"),
             Error::Invalid { why } => f.write_str(why),
             Error::Busy => f.write_str("there is no memory for more messages at this moment"),
+            Error::Spent => f.write_str("a write failed half-way; the store must be opened anew"),
             Error::Closed => f.write_str("the store is closing"),
         }
     }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::error::{Error, Result};
 use crate::key::{BlobId, MessageId};
 
@@ -27,6 +29,8 @@ pub(crate) struct Medium {
     whole: Mutex<VecDeque<(BlobId, Instant)>>,
     /// Why nothing can be written at the moment.
     unwritable: Mutex<Option<String>>,
+    /// Rings once when the store must be opened anew.
+    pub spent: Notify,
 }
 
 impl Medium {
@@ -38,6 +42,7 @@ impl Medium {
             damaged: Mutex::default(),
             whole: Mutex::default(),
             unwritable: Mutex::new(is_read_only.then(|| READ_ONLY.to_string())),
+            spent: Notify::new(),
         }
     }
 
@@ -57,6 +62,10 @@ impl Medium {
         let why = match result {
             Ok(_) => None,
             Err(Error::Unwritable { why }) => Some(why.clone()),
+            Err(error @ Error::Spent) => {
+                self.spent.notify_one();
+                Some(error.to_string())
+            }
             Err(_) => return,
         };
         *self.lock_unwritable() = why;
@@ -127,6 +136,15 @@ mod tests {
             97 26 7:1 / /old rw,relatime - ext4 /dev/loop1 ro,errors=remount-ro\n";
         let found = ["254:0", "7:0", "7:1", "9:9"].map(|device| has_emergency(mounts, device));
         assert_eq!(found, [false, true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_must_be_opened_anew_says_so_once_whoever_waits_and_whenever() {
+        let dir = tempfile::tempdir().unwrap();
+        let medium = Medium::new(dir.path());
+        medium.note_commit::<()>(&Err(Error::lmdb("committing")(heed::Error::Mdb(heed::MdbError::Panic))));
+        assert!(medium.unwritable().is_some_and(|why| why.contains("opened anew")));
+        medium.spent.notified().await;
     }
 
     #[test]

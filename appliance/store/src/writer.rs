@@ -179,6 +179,11 @@ impl Store {
         self.inner.shared.medium.unwritable()
     }
 
+    /// Waits until nothing can be done any more, not even read, before the store is opened anew. For one caller.
+    pub async fn spent(&self) {
+        self.inner.shared.medium.spent.notified().await;
+    }
+
     /// Takes a message into mailboxes.
     pub fn deliver(&self, delivery: Delivery) -> Pending<Delivered> {
         submit!(self, Deliver(Box::new(delivery)) => Delivered)
