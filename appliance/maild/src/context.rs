@@ -141,7 +141,7 @@ impl Context {
             volatile_sessions: web::VolatileSessions::default(),
             claims: Mutex::default(),
             acme: Acme::default(),
-            readers: crate::mail::readers::Readers::start(&config.data),
+            readers: crate::mail::readers::Readers::new(&config.data),
             history: Mutex::default(),
             hours: Mutex::default(),
             pending: Mutex::default(),

@@ -90,6 +90,8 @@ pub fn folder(data: &Path) -> std::path::PathBuf {
 #[derive(Default)]
 struct Turns {
     waiting: VecDeque<(AccountId, VecDeque<Job>)>,
+    /// Threads that work at it: none before the first reading, as a box that nobody reads mail on needs none.
+    threads: usize,
     is_over: bool,
 }
 
@@ -141,17 +143,30 @@ impl Drop for Readers {
 }
 
 impl Readers {
-    /// Starts the threads; they end with this. `data` is the data folder.
-    pub fn start(data: &Path) -> Readers {
-        let queue = Arc::new(Queue::default());
-        for _ in 0..THREADS {
-            let own = queue.clone();
-            let started = std::thread::Builder::new().name("reading".into()).stack_size(STACK).spawn(move || work(&own));
-            if let Err(error) = started {
-                tracing::error!(%error, "a thread that reads mail for the pages can't be started");
+    /// The threads end with this. `data` is the data folder.
+    pub fn new(data: &Path) -> Readers {
+        Readers { queue: Arc::default(), marks: Arc::new(Marks::open(&folder(data), env!("CARGO_PKG_VERSION"))) }
+    }
+
+    /// Gives a job to the threads, and starts them as long as there are too few.
+    fn submit(&self, account: AccountId, job: Job) -> Result<(), Unread> {
+        let mut turns = self.queue.lock();
+        turns.push(account, job)?;
+        if turns.threads < THREADS {
+            let queue = self.queue.clone();
+            match std::thread::Builder::new().name("reading".into()).stack_size(STACK).spawn(move || work(&queue)) {
+                Ok(_) => turns.threads += 1,
+                Err(error) => {
+                    tracing::error!(%error, "a thread that reads mail for the pages can't be started");
+                    if turns.threads == 0 {
+                        // Whoever waits is told that nothing comes of it.
+                        turns.waiting.clear();
+                    }
+                }
             }
         }
-        Readers { queue, marks: Arc::new(Marks::open(&folder(data), env!("CARGO_PKG_VERSION"))) }
+        self.queue.bell.notify_one();
+        Ok(())
     }
 
     /// Reads a stored message for somebody, unless it is one that must not be read.
@@ -194,8 +209,7 @@ impl Readers {
                 let _ = give.send(read(&budget));
             }
         };
-        self.queue.lock().push(account, Box::new(job))?;
-        self.queue.bell.notify_one();
+        self.submit(account, Box::new(job))?;
         take.await.unwrap_or(Err(Unread::GivenUp))
     }
 }
@@ -248,7 +262,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_takes_long_holds_up_two_threads_and_no_others_and_ends_when_nobody_waits() {
         let dir = tempfile::tempdir().unwrap();
-        let readers = Arc::new(Readers::start(dir.path()));
+        let readers = Arc::new(Readers::new(dir.path()));
         let (begun, mut begins) = tokio::sync::mpsc::channel(THREADS);
         let (ended, mut ends) = tokio::sync::mpsc::channel(THREADS);
         let endless = |begun: tokio::sync::mpsc::Sender<()>, ended: tokio::sync::mpsc::Sender<()>| {
