@@ -1,6 +1,44 @@
 //! The machine's place in the office: its name, its addresses, and who is its neighbour.
 
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::IpAddr;
+use std::path::Path;
+
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
+
+/// What computers in the office find the box by: the label before ".local". `pillarbox-beacon name` writes it, one line; an
+/// empty file says that no name could be had.
+pub const LOCAL_NAME: &str = "/run/pillarbox-name/name";
+
+/// The name in the office, without its ".local": the one that is held, or the machine's own where nothing holds one for it.
+/// `None`: there is none, and only an address leads to this machine.
+pub fn local_name() -> Option<String> {
+    local_name_in(Path::new(LOCAL_NAME))
+}
+
+/// The same from another file than [`LOCAL_NAME`].
+pub fn local_name_in(file: &Path) -> Option<String> {
+    match held_name(file) {
+        Some(name) if name.is_empty() => None,
+        Some(name) => Some(name),
+        None => machine_name().split('.').next().filter(|label| is_label(label)).map(str::to_string),
+    }
+}
+
+/// What the file says; `None` where there is none, or something that is no name.
+pub fn held_name(file: &Path) -> Option<String> {
+    let mut text = String::new();
+    std::fs::File::open(file).ok()?.take(80).read_to_string(&mut text).ok()?;
+    let name = text.trim();
+    (name.is_empty() || is_label(name)).then(|| name.to_string())
+}
+
+/// A host's label: letters, digits and hyphens, at most 63 (RFC 1123 §2.1, RFC 1035 §2.3.4).
+fn is_label(text: &str) -> bool {
+    let is_known = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(is_known) && !text.starts_with('-') && !text.ends_with('-')
+}
 
 /// What the machine calls itself, empty where it has no name. On a box, with ".local" after it, the name that computers in
 /// the office find it by; in the server's sandbox it is the name at the server's start.
@@ -21,7 +59,42 @@ pub fn addresses() -> Vec<(String, IpAddr)> {
     nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(of).collect()
 }
 
-/// The same without the interfaces.
+/// An interface that leads to others: it is up, has a carrier and takes multicast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub name: String,
+    /// The kernel's number of it; another one when it was removed and made again.
+    pub index: u32,
+    /// Each with the length of its network's prefix, in bits.
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+/// The interfaces that lead to others and have an address. Empty where the system does not tell.
+pub fn interfaces() -> Vec<Interface> {
+    let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING | InterfaceFlags::IFF_MULTICAST;
+    let unwanted = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_POINTOPOINT;
+    let mut found: BTreeMap<String, Vec<(IpAddr, u8)>> = BTreeMap::new();
+    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
+        let ip = |address: &nix::sys::socket::SockaddrStorage| {
+            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        };
+        let Some(address) = interface.address.as_ref().and_then(ip).filter(|address| !address.is_unspecified()) else { continue };
+        if !interface.flags.contains(wanted) || interface.flags.intersects(unwanted) {
+            continue;
+        }
+        let prefix = match interface.netmask.as_ref().and_then(ip) {
+            Some(IpAddr::V4(mask)) => u32::from(mask).leading_ones(),
+            Some(IpAddr::V6(mask)) => u128::from(mask).leading_ones(),
+            None => 128,
+        };
+        found.entry(interface.interface_name).or_default().push((address, prefix.min(128) as u8));
+    }
+    let known = |(name, addresses): (String, _)| if_nametoindex(name.as_str()).ok().map(|index| Interface { name, index, addresses });
+    found.into_iter().filter_map(known).collect()
+}
+
+/// The addresses of [`addresses`] without the interfaces.
 pub fn own() -> Vec<IpAddr> {
     addresses().into_iter().map(|(_, address)| address).collect()
 }
@@ -128,9 +201,28 @@ mod tests {
     }
 
     #[test]
+    fn the_name_in_the_office_is_the_one_that_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("name");
+        let own = machine_name().split('.').next().filter(|label| is_label(label)).map(str::to_string);
+        assert_eq!((local_name_in(&file), held_name(&file)), (own.clone(), None), "nothing holds one");
+        for (content, name) in [("pillarbox-2\n", Some("pillarbox-2")), ("", None), ("\n", None)] {
+            std::fs::write(&file, content).unwrap();
+            assert_eq!(local_name_in(&file).as_deref(), name, "{content:?}");
+        }
+        for bad in ["a b\n", "evil.example", "-x", "<b>", &"x".repeat(64), &"x".repeat(4000)] {
+            std::fs::write(&file, bad).unwrap();
+            assert_eq!(local_name_in(&file), own, "{bad:?}");
+        }
+    }
+
+    #[test]
     fn this_machine_has_addresses() {
         let all = addresses();
         assert!(all.iter().any(|(_, address)| address.is_loopback()), "{all:?}");
+        for interface in interfaces() {
+            assert!(interface.index > 0 && interface.addresses.iter().all(|(address, prefix)| !address.is_loopback() && *prefix > 0), "{interface:?}");
+        }
         assert!(!is_for_others(ip("127.0.0.1")) && !is_for_others(ip("fe80::1")) && !is_for_others(ip("169.254.1.1")) && is_for_others(ip("192.168.1.2")));
     }
 }
