@@ -5,9 +5,12 @@
 //!
 //! `pillarbox-beacon [--board FILE] [--leds FOLDER] [--privop SOCKET] [--smtp ADDRESS]`
 //!
+//! `pillarbox-beacon name` holds the box's name in the office (`name::run`).
+//!
 //! `pillarbox-beacon reset-button` runs before everything else starts: it ends well if the box shall be made as it came.
 
 mod button;
+mod name;
 mod rescue;
 mod screen;
 mod watch;
@@ -70,8 +73,10 @@ struct Beacon {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("reset-button") {
-        return reset_button(Path::new(LEDS));
+    match std::env::args().nth(1).as_deref() {
+        Some("reset-button") => return reset_button(Path::new(LEDS)),
+        Some("name") => return name::main(std::env::args().skip(2)),
+        _ => {}
     }
     let places = match places(std::env::args().skip(1)) {
         Ok(places) => places,
