@@ -3,9 +3,11 @@
 //!
 //! The screen is its standard output.
 //!
-//! `pillarbox-beacon [--board FILE] [--leds FOLDER] [--privop SOCKET] [--smtp ADDRESS]`
+//! `pillarbox-beacon [--board FILE] [--leds FOLDER] [--name FILE] [--privop SOCKET] [--smtp ADDRESS]`
 //!
 //! `pillarbox-beacon name` holds the box's name in the office (`name::run`).
+//!
+//! `pillarbox-beacon places` prints where the box's pages are, for the card (`systemd/bin/tell-card`).
 //!
 //! `pillarbox-beacon reset-button` runs before everything else starts: it ends well if the box shall be made as it came.
 
@@ -54,6 +56,7 @@ const TOUCH: Duration = Duration::from_millis(100);
 struct Places {
     board: PathBuf,
     leds: PathBuf,
+    name: PathBuf,
     privop: PathBuf,
     smtp: SocketAddr,
 }
@@ -61,7 +64,7 @@ struct Places {
 /// What all parts share.
 struct Beacon {
     places: Places,
-    /// The machine's name in the office; when it changes, this program is started anew.
+    /// The machine's own name; when it changes, this program is started anew.
     machine: String,
     board: Mutex<Board>,
     state: Mutex<State>,
@@ -75,6 +78,7 @@ struct Beacon {
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("reset-button") => return reset_button(Path::new(LEDS)),
+        Some("places") => return print_places(),
         Some("name") => return name::main(std::env::args().skip(2)),
         _ => {}
     }
@@ -106,12 +110,14 @@ fn main() -> ExitCode {
 }
 
 fn places(mut words: impl Iterator<Item = String>) -> Result<Places, String> {
-    let mut places = Places { board: BOARD.into(), leds: LEDS.into(), privop: SOCKET.into(), smtp: SocketAddr::from(([127, 0, 0, 1], 25)) };
+    let mut places =
+        Places { board: BOARD.into(), leds: LEDS.into(), name: net::LOCAL_NAME.into(), privop: SOCKET.into(), smtp: SocketAddr::from(([127, 0, 0, 1], 25)) };
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         match word.as_str() {
             "--board" => places.board = value.into(),
             "--leds" => places.leds = value.into(),
+            "--name" => places.name = value.into(),
             "--privop" => places.privop = value.into(),
             "--smtp" => places.smtp = value.parse().map_err(|_| format!("{value} is no address with a port"))?,
             other => return Err(format!("{other} is unknown")),
@@ -147,8 +153,8 @@ async fn look(beacon: Arc<Beacon>) {
             // this program again, with the same socket as the server's.
             return;
         }
-        let places: Vec<IpAddr> = net::own().into_iter().filter(|address| net::is_for_others(*address)).take(ADDRESSES).collect();
-        let text = screen::text(state, &held(&beacon.board), &beacon.machine, &places);
+        let name = net::local_name_in(&beacon.places.name);
+        let text = screen::text(state, &held(&beacon.board), name.as_deref(), &shown_addresses());
         if text != shown {
             // Cleared, and the cursor at the top. A box without a screen is none the worse for it.
             let _ = std::io::stdout().write_all(format!("\x1b[2J\x1b[H{text}").replace('\n', "\r\n").as_bytes());
@@ -157,6 +163,20 @@ async fn look(beacon: Arc<Beacon>) {
         }
         Timer::after(LOOK).await;
     }
+}
+
+/// Addresses that others in the office can use.
+fn shown_addresses() -> Vec<IpAddr> {
+    net::own().into_iter().filter(|address| net::is_for_others(*address)).take(ADDRESSES).collect()
+}
+
+/// One line each. Nothing while there is no network: then none of them is known to work.
+fn print_places() -> ExitCode {
+    let addresses = shown_addresses();
+    if !addresses.is_empty() {
+        println!("{}", screen::places(net::local_name().as_deref(), &addresses).join("\n"));
+    }
+    ExitCode::SUCCESS
 }
 
 async fn seen(beacon: &Beacon, asks_for_greeting: bool) -> Seen {
@@ -298,7 +318,8 @@ async fn visit(beacon: &Beacon, mut tcp: Async<TcpStream>, peer: IpAddr) -> Opti
 
 async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
     let (board, state) = (held(&beacon.board).clone(), *held(&beacon.state));
-    if !asked.is_for_us(&board.hostname, &beacon.machine) || !net::is_near(peer) {
+    let name = net::local_name_in(&beacon.places.name);
+    if !asked.is_for_us(&board.hostname, &beacon.machine, name.as_deref()) || !net::is_near(peer) {
         return rescue::answer("403 Forbidden", "text/plain", "", "This page is open to the box's own network only.");
     }
     let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(asked.is_german, state, &board, said, log));

@@ -88,8 +88,8 @@ impl Asked {
     }
 
     /// Whether the browser was sent here by a name of ours: a foreign page may point its own at this box (DNS rebinding).
-    /// `hostname` is the one that mail knows, `machine` the one in the office, without its `.local`.
-    pub fn is_for_us(&self, hostname: &str, machine: &str) -> bool {
+    /// `hostname` is the one that mail knows, `machine` the machine's own, `held` the one in the office, both without ".local".
+    pub fn is_for_us(&self, hostname: &str, machine: &str, held: Option<&str>) -> bool {
         let name = match self.host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
             None => self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name),
@@ -97,7 +97,7 @@ impl Asked {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let label = name.strip_suffix(".local").unwrap_or(&name);
         name.parse::<std::net::IpAddr>().is_ok()
-            || ["localhost", "pillarbox", machine].iter().any(|ours| label.eq_ignore_ascii_case(ours))
+            || ["localhost", "pillarbox", machine].into_iter().chain(held).any(|ours| !ours.is_empty() && label.eq_ignore_ascii_case(ours))
             || name.eq_ignore_ascii_case(hostname)
     }
 }
@@ -204,7 +204,7 @@ mod tests {
         }
         let asked = parse(post).unwrap().unwrap();
         assert_eq!((asked.field("secret"), asked.field("do"), asked.is_german, asked.is_post), ("a&b c", "restart", true, true));
-        assert!(asked.is_for_us("x", "y"));
+        assert!(asked.is_for_us("x", "y", None));
         for (head, refused) in [
             ("DELETE / HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
             ("GET /\r\n\r\n", "400 Bad Request"),
@@ -215,11 +215,18 @@ mod tests {
             assert_eq!(parse(head.as_bytes()), Err(refused), "{head}");
         }
         assert!(parse(&[b'x'; HEAD + 1]).is_err());
-        let host =
-            |host: &str| Asked { is_post: false, path: "/".into(), host: host.into(), is_german: false, form: vec![] }.is_for_us("mail.office.example", "post");
+        let host = |host: &str| {
+            Asked { is_post: false, path: "/".into(), host: host.into(), is_german: false, form: vec![] }.is_for_us(
+                "mail.office.example",
+                "post",
+                Some("post-2"),
+            )
+        };
         assert!(
             host("post.local")
                 && host("post:80")
+                && host("post-2.local")
+                && !host("post-3.local")
                 && !host("post.evil.example")
                 && host("pillarbox.local")
                 && host("[fe80::1]:80")
@@ -237,7 +244,7 @@ mod tests {
             let _ = parse(&octets);
             if let Ok(Some(asked)) = parse(&whole) {
                 prop_assert!(asked.field("secret").len() <= 3 * BODY);
-                let _ = asked.is_for_us("mail.office.example", "post");
+                let _ = asked.is_for_us("mail.office.example", "post", Some("post-2"));
                 // More of the same changes nothing about a request that was whole.
                 prop_assert_eq!(parse(&[&whole[..], b"x"].concat()), Ok(Some(asked)));
             }

@@ -40,8 +40,8 @@ fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(is_known) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// What the machine calls itself, empty where it has no name. On a box, with ".local" after it, the name that computers in
-/// the office find it by; in the server's sandbox it is the name at the server's start.
+/// What the machine calls itself, empty where it has no name; in the server's sandbox it is the name at the server's start.
+/// Computers in the office find it by [`local_name`], which is another one where several machines want the same.
 pub fn machine_name() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     name.replace("(none)", "").to_ascii_lowercase()
