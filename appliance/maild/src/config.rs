@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pillarbox_host::AddressBlock;
+use pillarbox_host::{AddressBlock, net};
 use serde::{Deserialize, Serialize};
 
 /// The example file: every key, its default and why. A test keeps it equal to [`Config::default`].
@@ -303,11 +303,13 @@ impl Config {
         if !self.hostname.is_empty() {
             return self.hostname.clone();
         }
-        // A name for other servers has a dot; of a machine without a domain, the one that is found in the office.
-        match pillarbox_host::net::machine_name() {
-            name if name.is_empty() => "pillarbox.local".into(),
-            name if name.contains('.') => name,
-            name => format!("{name}.local"),
+        // A name for other servers has a dot; of a machine without a domain, the one that it is found by in the office.
+        let machine = net::machine_name();
+        match net::local_name() {
+            _ if machine.contains('.') => machine,
+            Some(name) => format!("{name}.local"),
+            None if machine.is_empty() => "pillarbox.local".into(),
+            None => format!("{machine}.local"),
         }
     }
 

@@ -22,9 +22,12 @@ pub mod setup;
 pub mod system;
 pub mod welcome;
 
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use pillarbox_host::net;
 
 use super::assets;
 use super::session::{Visit, Visitor};
@@ -44,6 +47,16 @@ pub struct Frame {
     pub is_trouble: bool,
     /// Seconds after which the marked part of the page is fetched again; 0: never.
     pub every: u32,
+}
+
+/// An address of the box that others in the office can use; by IPv4 where there is one.
+fn office_address() -> Option<IpAddr> {
+    net::own().into_iter().filter(|address| net::is_for_others(*address)).min_by_key(IpAddr::is_ipv6)
+}
+
+/// An address as it is written in a link (RFC 3986 §3.2.2).
+fn in_link(address: IpAddr) -> String {
+    if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
 }
 
 /// A group of the owner's pages: its name and its pages.

@@ -57,7 +57,11 @@ struct NetworkPage {
     waiting: Option<Waiting>,
     /// What was typed, after a mistake.
     typed: Typed,
+    /// The machine's own name, and how the box is found by it.
     name: String,
+    name_how: String,
+    /// What to do where a page does not open.
+    look_how: String,
     zones: Vec<String>,
 }
 
@@ -99,11 +103,26 @@ fn change(visit: &Visit) -> std::sync::MutexGuard<'_, Option<Change>> {
 fn answer(visit: &Visit, status: StatusCode, frame: Frame, typed: Typed) -> Response {
     let now = Instant::now();
     let waiting = change(visit).and_then(|change| {
-        let place = |address: IpAddr| if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-        Some(Waiting { left: change.left(now)?, place: change.address.map(place).unwrap_or_default(), is_proven: change.is_proven_at(&visit.host, now) })
+        Some(Waiting {
+            left: change.left(now)?,
+            place: change.address.map(super::in_link).unwrap_or_default(),
+            is_proven: change.is_proven_at(&visit.host, now),
+        })
     });
-    let name = net::machine_name();
-    page(status, &NetworkPage { frame, is_box: is_box(visit), addresses: addresses(), waiting, typed, name, zones: Zone::names() })
+    let (t, name, local) = (visit.texts, net::machine_name(), net::local_name());
+    let name_how = match local.as_deref() {
+        None => t.get("network-name-none").into_owned(),
+        // Only a number behind it says that: right after a new name was chosen, the machine's own is the old one here.
+        Some(local) if local.strip_prefix(&name[..]).is_some_and(|rest| rest.starts_with('-')) => {
+            t.with_two("network-name-other", ("taken", &name), ("name", local))
+        }
+        Some(local) => t.with("network-name-how", "name", local).into_owned(),
+    };
+    let look_how = match local.as_deref() {
+        None => t.get("network-look-how-none").into_owned(),
+        Some(local) => t.with("network-look-how", "name", local).into_owned(),
+    };
+    page(status, &NetworkPage { frame, is_box: is_box(visit), addresses: addresses(), waiting, typed, name, name_how, look_how, zones: Zone::names() })
 }
 
 /// Addresses that others in the office can use.

@@ -4,12 +4,14 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
+use pillarbox_host::net;
 use pillarbox_store::{Change, DeviceId, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::{Verdict, hash};
 use crate::clock;
+use crate::config::Config;
 use crate::context::{Context, WEB, off_thread};
 use crate::history::{Event, What};
 use crate::server::Service;
@@ -41,12 +43,19 @@ pub struct Servers {
     pub submission: u16,
 }
 
+/// What leads to the box: its name, or its address where nobody chose a name and none could be had in the office.
+fn host(config: &Config) -> String {
+    let is_nameless = config.hostname.is_empty() && net::local_name().is_none();
+    let address = is_nameless.then(super::office_address).flatten();
+    address.map_or_else(|| config.hostname(), |address| address.to_string())
+}
+
 /// The box's own host and ports.
 pub fn servers(context: &Context) -> Servers {
     let settings = context.settings();
     let port = |service: Service, usual| service.addresses(&settings.config).first().map(|a| a.port()).filter(|&p| p != 0).unwrap_or(usual);
     Servers {
-        host: settings.config.hostname(),
+        host: host(&settings.config),
         pop3s: port(Service::Pop3s, 995),
         submissions: port(Service::Submissions, 465),
         submission: port(Service::Submission, 587),

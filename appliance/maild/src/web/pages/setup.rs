@@ -1,5 +1,6 @@
 //! The first visit: the code from the box's console makes somebody its owner. And the steps after that.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_host::net;
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{Change, Changed, Error, MailboxPolicy};
 use serde::Deserialize;
@@ -18,6 +20,7 @@ use crate::context::{Context, off_thread};
 use crate::preseed;
 use crate::settings::{self, Progress, Step};
 use crate::web::session::{self, Owner, Visit};
+use crate::web::text::Texts;
 
 /// Wrong codes before one has to wait, and how long.
 const FREE: u32 = 5;
@@ -34,6 +37,8 @@ struct SetupPage {
     fingerprint: String,
     /// A file for the set-up was there and could not be used.
     is_file_wrong: bool,
+    /// How the box is found in the office.
+    found_as: Option<String>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -82,6 +87,14 @@ pub async fn show(visit: Visit) -> Response {
     answer(&visit, StatusCode::OK, Claim { domain, ..Claim::default() }, None)
 }
 
+/// How the box is found in the office; `None` where nothing holds a name for it, as on a machine of somebody's own.
+fn found_as(t: Texts) -> Option<String> {
+    match net::held_name(Path::new(net::LOCAL_NAME))? {
+        none if none.is_empty() => super::office_address().map(|address| t.with("setup-found-address", "address", &super::in_link(address)).into_owned()),
+        name => Some(t.with("setup-found", "name", &name).into_owned()),
+    }
+}
+
 fn answer(visit: &Visit, status: StatusCode, form: Claim, wrong: Option<&str>) -> Response {
     let frame = Frame::new(visit, "/setup", "setup-title");
     let frame = match wrong {
@@ -96,6 +109,7 @@ fn answer(visit: &Visit, status: StatusCode, form: Claim, wrong: Option<&str>) -
         is_secure: visit.link.is_secure,
         secure: if https == 443 { format!("https://{name}/setup") } else { format!("https://{name}:{https}/setup") },
         fingerprint: visit.context.certificates.facts().fingerprint,
+        found_as: found_as(visit.texts),
         is_file_wrong: preseed::mistake(&visit.context.settings().config.data).exists(),
     };
     page(status, &shown)
