@@ -47,6 +47,11 @@ class Life(unittest.TestCase):
         # A box without a screen tells it to whoever holds the card.
         shell(box, "/usr/lib/pillarbox/tell-card")
         self.assertEqual(box.boot_text("pillarbox-claim-code.txt"), code)
+        # As soon as there is a network, where its pages are as well.
+        until(lambda: shell(box, "/usr/lib/pillarbox/tell-card; /usr/bin/pillarbox-beacon places")[1], "http://pillarbox.local/", 60)
+        until(lambda: shell(box, "cat /run/pillarbox-name/name")[1], "pillarbox", 60)
+        shell(box, "/usr/lib/pillarbox/tell-card")
+        self.assertEqual(box.boot_text("pillarbox-address.txt").splitlines()[0], "http://pillarbox.local/")
         self.assertTrue(self.is_anybodys())
         failed = shell(box, "systemctl --failed --no-legend --plain")[1].strip()
         self.assertEqual(failed, "", shell(box, "systemctl --failed --no-legend --plain; journalctl -b -p warning --no-pager | tail -40")[1])
@@ -85,6 +90,7 @@ class Life(unittest.TestCase):
         self.assertNotIn("pillarbox-wifi.txt", box.boot_files())
         shell(box, "/usr/lib/pillarbox/tell-card")
         self.assertNotIn("pillarbox-claim-code.txt", box.boot_files())
+        self.assertNotIn("pillarbox-address.txt", box.boot_files())
 
     def test_3_it_needs_little_memory(self):
         box = self.box
@@ -94,7 +100,7 @@ class Life(unittest.TestCase):
         _, free = shell(box, "free -m | sed -n 2p")
         used = int(free.split()[2])
         tell("memory used in the guest, MB", used)
-        _, pss = shell(box, "for name in pillarbox pillarbox-beacon; do pid=$(systemctl show --property=MainPID --value $name.service); echo $name $(sed -n 's/^Pss: *//p' /proc/$pid/smaps_rollup); done")
+        _, pss = shell(box, "for name in pillarbox pillarbox-beacon pillarbox-name; do pid=$(systemctl show --property=MainPID --value $name.service); echo $name $(sed -n 's/^Pss: *//p' /proc/$pid/smaps_rollup); done")
         for line in pss.strip().splitlines():
             tell(f"PSS of {line.split()[0]}, MB", round(int(line.split()[1]) / 1024, 1))
         tell("swap", shell(box, "cat /proc/swaps | tail -n +2")[1].strip() or "none")

@@ -7,7 +7,7 @@ import unittest
 ROOT = os.path.join(os.environ["PILLARBOX_IMAGES"], "test", "root")
 UNITS = os.path.join(ROOT, "usr/lib/systemd/system")
 # Exposure as systemd counts it, in tenths: 0 is none, 100 is all.
-EXPOSURE = {"pillarbox.service": 20, "pillarbox-beacon.service": 40}
+EXPOSURE = {"pillarbox.service": 20, "pillarbox-beacon.service": 40, "pillarbox-name.service": 40}
 
 
 def analyze(*words):

@@ -116,8 +116,8 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         Request::SetHostName { name } => vec![
             Step::Write { path: HOST_NAME, content: format!("{}\n", name.as_str()) },
             run("/usr/bin/hostname", &[name.as_str()]),
-            attempt("/usr/bin/systemctl", &["try-restart", "systemd-resolved.service"]),
-            // Both see the name of their start only; the server's sockets stay meanwhile.
+            // All three see the name of their start only; the server's sockets stay meanwhile.
+            attempt("/usr/bin/systemctl", &["try-restart", "pillarbox-name.service"]),
             attempt("/usr/bin/systemctl", &["--no-block", "try-restart", "pillarbox-beacon.service", "pillarbox.service"]),
         ],
         Request::SetTimeZone { zone } => vec![
@@ -158,7 +158,7 @@ pub fn join(wireless: &Wireless) -> Step {
 
 /// The file for systemd-networkd.
 fn network_file(network: &Network) -> Result<String, String> {
-    const MATCH: &str = "[Match]\nType=ether\n\n[Network]\nMulticastDNS=yes\n";
+    const MATCH: &str = "[Match]\nType=ether\n\n[Network]\nMulticastDNS=no\n";
     Ok(match network {
         Network::Automatic => format!("{MATCH}DHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\n"),
         Network::Fixed { interface, gateway, servers } => {

@@ -19,6 +19,7 @@ PILLARBOX_LICENSE_FILES = LICENSE
 define PILLARBOX_USERS
 	pillarbox -1 pillarbox -1 * /data/pillarbox - pillarbox-privop Pillarbox
 	pillarbox-beacon -1 pillarbox-beacon -1 * - - pillarbox-privop Pillarbox
+	pillarbox-name -1 pillarbox-name -1 * - - - Pillarbox
 endef
 
 # Units and settings are put in place by the script that every image uses.
