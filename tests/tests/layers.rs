@@ -151,6 +151,16 @@ fn no_file_holds_a_path_of_a_developers_machine() {
 }
 
 #[test]
+fn the_name_in_the_office_is_held_without_clock_or_socket() {
+    for file in ["candidates", "link", "packet", "records", "responder"] {
+        let text = fs::read_to_string(root().join(format!("appliance/beacon/src/name/{file}.rs"))).unwrap();
+        for word in ["Instant::now", "UdpSocket", "smol", "std::fs", "pillarbox_host"] {
+            assert!(!shipped(&text).contains(word), "{file}.rs must not use {word}");
+        }
+    }
+}
+
+#[test]
 fn what_runs_as_root_and_the_beacon_know_nothing_of_mail() {
     assert_free_of("appliance/host/src", &["pillarbox_store", "pillarbox_proto", "tokio", "smol", "unsafe "]);
     assert_free_of("appliance/beacon/src", &["pillarbox_store", "pillarbox_proto", "tokio", "unsafe "]);
