@@ -4,16 +4,10 @@
 
 #[path = "../../../appliance/maild/src/mail/calendar.rs"]
 pub mod calendar;
-#[path = "../../../appliance/maild/src/mail/charset.rs"]
-pub mod charset;
 #[path = "../../../appliance/maild/src/mail/choice.rs"]
 pub mod choice;
-#[path = "../../../appliance/maild/src/mail/entity.rs"]
-pub mod entity;
 #[path = "../../../appliance/maild/src/mail/extract.rs"]
 pub mod extract;
-#[path = "../../../appliance/maild/src/mail/flowed.rs"]
-pub mod flowed;
 #[path = "../../../appliance/maild/src/mail/html.rs"]
 pub mod html;
 #[path = "../../../appliance/maild/src/mail/markup.rs"]
@@ -26,8 +20,6 @@ pub mod repair;
 pub mod structure;
 #[path = "../../../appliance/maild/src/mail/tidy.rs"]
 pub mod tidy;
-#[path = "../../../appliance/maild/src/mail/transfer.rs"]
-pub mod transfer;
 #[path = "../../../appliance/maild/src/mail/vcard.rs"]
 pub mod vcard;
 #[path = "../../../appliance/maild/src/mail/winmail.rs"]

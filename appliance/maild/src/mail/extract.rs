@@ -1,7 +1,8 @@
 //! One part's octets, decoded, out of a message that comes in pieces.
 
+use pillarbox_message::transfer::{Decoder, Encoding};
+
 use super::structure::Part;
-use super::transfer::{Decoder, Encoding};
 
 /// Takes a part out of a message's octets; push all of them in order, then finish.
 pub struct Extractor {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ammonia::{Builder, UrlRelative};
+use pillarbox_message::entity;
 
-use super::entity;
 use super::markup::{Token, Tokens};
 use super::pictures;
 pub use super::tidy::Excess;

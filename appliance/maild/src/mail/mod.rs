@@ -2,17 +2,13 @@
 
 pub mod addresses;
 pub mod calendar;
-pub mod charset;
 pub mod choice;
-pub mod entity;
 pub mod extract;
-pub mod flowed;
 pub mod html;
 pub mod index;
 pub mod letter;
 pub mod marks;
 pub mod markup;
-pub mod names;
 pub mod pictures;
 pub mod preferences;
 pub mod query;
@@ -21,10 +17,8 @@ pub mod reading;
 pub mod repair;
 pub mod structure;
 pub mod tidy;
-pub mod transfer;
 pub mod vcard;
 pub mod winmail;
-pub mod words;
 
 /// How long this thread has worked: what a busy machine lets it wait does not count.
 #[cfg(test)]

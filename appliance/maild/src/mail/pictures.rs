@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::entity;
+use pillarbox_message::entity;
+
 use super::markup::{Token, Tokens, attributes};
 
 /// Octets of an address that are looked at for a content-id.

@@ -1,8 +1,7 @@
 //! What a person types into the search field.
 
+use pillarbox_message::words::words;
 use pillarbox_store::{Flags, FolderId, Found};
-
-use super::words::words;
 
 /// A search that was understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use pillarbox_message::charset;
+use pillarbox_message::flowed::unflow;
+use pillarbox_message::words::Terms;
 use pillarbox_store::{Card, Content, Store};
 
 use super::calendar;
-use super::charset;
 use super::choice::Form;
 use super::extract::Extractor;
-use super::flowed::unflow;
 use super::html;
 use super::readers::{Budget, Unread};
 use super::structure::{Part, Person, Structure, Walker};
 use super::winmail::{self, Winmail};
-use super::words::Terms;
 
 /// Octets of a body that are shown, and that are searched in.
 pub const SHOWN: usize = 1 << 20;

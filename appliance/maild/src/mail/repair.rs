@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::charset;
-use super::transfer::{Decoder, Encoding};
+use pillarbox_message::charset;
+use pillarbox_message::transfer::{Decoder, Encoding};
 use pillarbox_proto::smtp::encode_base64;
 
 /// Octets of an encoded word; RFC 2047 §2 has 75, and programs that write long ones.

@@ -2,10 +2,10 @@
 //! say where each body lies; nothing is decoded here.
 
 use mail_parser::{Addr, Address, HeaderValue, MessageParser, MimeHeaders};
+use pillarbox_message::flowed::Flow;
+use pillarbox_message::transfer::Encoding;
 
-use super::flowed::Flow;
 use super::repair::repaired;
-use super::transfer::Encoding;
 
 /// Octets of the message's header, and of a part's, that are read; the rest of a longer one is passed over.
 const HEADER: usize = 128 * 1024;

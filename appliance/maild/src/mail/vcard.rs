@@ -1,5 +1,6 @@
 //! Contacts as other programs keep them: vCard 3.0 and 4.0 in (RFC 2426, RFC 6350), 3.0 out, which all of them read.
 
+use pillarbox_message::transfer::{Decoder, Encoding};
 use pillarbox_proto::address::Address;
 use pillarbox_store::Contact;
 
@@ -118,7 +119,7 @@ fn unescaped(value: &str) -> String {
 /// Quoted-printable, as version 2.1 had it.
 fn quoted(value: &str) -> String {
     let mut octets = Vec::new();
-    let mut decoder = super::transfer::Decoder::new(super::transfer::Encoding::QuotedPrintable);
+    let mut decoder = Decoder::new(Encoding::QuotedPrintable);
     decoder.push(value.as_bytes(), &mut octets);
     decoder.finish(&mut octets);
     String::from_utf8_lossy(&octets).into_owned()

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
+use pillarbox_message::names::message_name;
 use pillarbox_store::{AccountId, AddressTarget, Change, FolderId, Store};
 use serde::Deserialize;
 
@@ -16,7 +17,6 @@ use crate::mail::addresses::mailbox;
 use crate::mail::choice::Form;
 use crate::mail::html;
 use crate::mail::letter::{self, Answerer, Letter, Phrases};
-use crate::mail::names::message_name;
 use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, Piece, SHOWN};
 use crate::mail::structure::{Part, Person as Correspondent, Structure};

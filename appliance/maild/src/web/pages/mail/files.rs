@@ -8,6 +8,7 @@ use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use pillarbox_message::names::{disposition, distinct, message_name};
 use pillarbox_store::{Content, FolderId};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -15,7 +16,6 @@ use zip::write::SimpleFileOptions;
 
 use super::{failed, missing, open, unread};
 use crate::mail::extract::Extractor;
-use crate::mail::names::{disposition, distinct, message_name};
 use crate::mail::reading;
 use crate::mail::structure::{Part, Structure};
 use crate::outbound::Source;

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_message::words::marked;
 use pillarbox_store::{AccountId, Card, Entry, Error, Flags, FolderId, Found, MessageId};
 use serde::Deserialize;
 
@@ -20,7 +21,6 @@ use crate::mail::query;
 use crate::mail::readers::Unread;
 use crate::mail::reading::{self, Summary};
 use crate::mail::structure::Person as Correspondent;
-use crate::mail::words::marked;
 use crate::web::pages::{Frame, page};
 use crate::web::session::Person;
 use crate::web::stream;

@@ -6,6 +6,7 @@ use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_message::names::message_name;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
     AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed, domain_of,
@@ -20,7 +21,6 @@ use crate::mail::addresses::recipients;
 use crate::mail::extract::Extractor;
 use crate::mail::html::{self, Excess};
 use crate::mail::letter::{self, Letter, Lines};
-use crate::mail::names::message_name;
 use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::readers::Unread;
 use crate::mail::reading;

@@ -5,7 +5,7 @@
 
 use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, ISO_2022_JP, MACINTOSH, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use super::transfer::{Decoder, Encoding as Transfer};
+use crate::transfer::{Decoder, Encoding as Transfer};
 
 /// How octets stand for letters.
 #[derive(Clone, Copy, Debug)]

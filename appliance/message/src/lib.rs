@@ -1,0 +1,11 @@
+//! Pure code on messages (RFC 5322, MIME): what their parts are, what they say, and how they are written.
+//!
+//! Octets come in pieces and results go out as values. Nothing here knows sockets, threads, a clock, randomness or the store. Every
+//! input is taken for hostile: no panic, and bounds in time and memory for each.
+
+pub mod charset;
+pub mod entity;
+pub mod flowed;
+pub mod names;
+pub mod transfer;
+pub mod words;
