@@ -112,7 +112,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("setup/spf.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::mta", "crate::msa", "crate::mda", "crate::auth", "crate::server", "crate::context"]),
     ("mail/structure.rs", &["crate::context", "crate::web", "crate::outbound", "tokio", "pillarbox_store"]),
-    ("mail/html.rs", &["crate::", "tokio", "pillarbox_store"]),
     ("mail/query.rs", &["crate::context", "crate::web", "tokio"]),
     ("mail/letter.rs", &["crate::context", "crate::web", "tokio", "pillarbox_store"]),
     ("line.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::server"]),

@@ -4,8 +4,14 @@
 //! input is taken for hostile: no panic, and bounds in time and memory for each.
 
 pub mod charset;
-pub mod entity;
+mod entity;
 pub mod flowed;
+pub mod html;
+mod markup;
 pub mod names;
+pub mod pictures;
+#[cfg(test)]
+mod tests;
+mod tidy;
 pub mod transfer;
 pub mod words;

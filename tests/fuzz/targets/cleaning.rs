@@ -1,12 +1,10 @@
 //! Any HTML made harmless: nothing that runs or fetches comes through, and a small letter makes no large document.
 #![no_main]
 
-mod mail;
-
 use std::collections::HashMap;
 
 use libfuzzer_sys::fuzz_target;
-use mail::html::{Remote, clean, written};
+use pillarbox_message::html::{Remote, clean, written};
 
 fuzz_target!(|data: &[u8]| {
     let html = String::from_utf8_lossy(data);

@@ -1,10 +1,10 @@
 //! A letter as a person writes it, and the message it becomes. Nothing is sent here.
 
+use pillarbox_message::html::{self, Excess};
 use pillarbox_message::names;
 use pillarbox_proto::smtp::encode_base64;
 
 use super::addresses::{field, quoted};
-use super::html::{self, Excess};
 use super::structure::{Person as Correspondent, Structure};
 use crate::outbound::{encoded_words, quoted_printable};
 

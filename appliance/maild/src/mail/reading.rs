@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 
 use pillarbox_message::charset;
 use pillarbox_message::flowed::unflow;
+use pillarbox_message::html;
 use pillarbox_message::words::Terms;
 use pillarbox_store::{Card, Content, Store};
 
 use super::calendar;
 use super::choice::Form;
 use super::extract::Extractor;
-use super::html;
 use super::readers::{Budget, Unread};
 use super::structure::{Part, Person, Structure, Walker};
 use super::winmail::{self, Winmail};

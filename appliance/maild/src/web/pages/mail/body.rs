@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
+use pillarbox_message::pictures;
 use pillarbox_store::{Content, Store};
 
-use crate::mail::pictures;
 use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, Piece};
 use crate::mail::structure::Structure;

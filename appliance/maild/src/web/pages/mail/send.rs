@@ -6,6 +6,7 @@ use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_message::html::{self, Excess};
 use pillarbox_message::names::message_name;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
@@ -19,7 +20,6 @@ use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
 use crate::mail::addresses::recipients;
 use crate::mail::extract::Extractor;
-use crate::mail::html::{self, Excess};
 use crate::mail::letter::{self, Letter, Lines};
 use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::readers::Unread;

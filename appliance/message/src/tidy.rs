@@ -6,7 +6,7 @@
 //! that is open (§13.2.4.2), each attribute is compared with all others of its tag. So it never sees what a sender wrote, only what stands
 //! here: whatever is open closes together with the element it stands in.
 
-use super::markup::{Token, Tokens, attributes};
+use crate::markup::{Token, Tokens, attributes};
 
 /// Elements that are opened.
 const ELEMENTS: usize = 20_000;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ammonia::{Builder, UrlRelative};
-use pillarbox_message::entity;
 
-use super::markup::{Token, Tokens};
-use super::pictures;
-pub use super::tidy::Excess;
-use super::tidy::{Rules, tidy};
+use crate::entity;
+use crate::markup::{Token, Tokens};
+use crate::pictures;
+pub use crate::tidy::Excess;
+use crate::tidy::{Rules, tidy};
 
 /// Pictures of other servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,14 +302,14 @@ mod tests {
     #[test]
     fn no_small_letter_costs_much_time_or_room() {
         for html in hostile() {
-            let begun = crate::mail::worked();
+            let begun = crate::tests::worked();
             let (name, text) = (&html[..40], to_text(&html));
             assert!(text.len() <= html.len() * 2, "{name}");
             for out in [clean(&html, &HashMap::new(), Remote::Allowed).map(|clean| clean.html), written(&html)].into_iter().flatten() {
                 assert!(out.len() <= 6 * html.len() + 100, "{name}: {} octets of {}", out.len(), html.len());
             }
             // The whole list took hours before.
-            assert!(crate::mail::worked() - begun < std::time::Duration::from_secs(20), "{name}");
+            assert!(crate::tests::worked() - begun < std::time::Duration::from_secs(20), "{name}");
         }
     }
 

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use pillarbox_message::entity;
-
-use super::markup::{Token, Tokens, attributes};
+use crate::entity;
+use crate::markup::{Token, Tokens, attributes};
 
 /// Octets of an address that are looked at for a content-id.
 const CONTENT_ID: usize = 1000;
