@@ -81,7 +81,6 @@ fn unsafe_code_lives_in_the_store_alone() {
 const LAYERS: &[(&str, &[&str])] = &[
     ("mta.rs", &["crate::smtp", "crate::pop3", "crate::msa", "crate::auth", "crate::server"]),
     ("msa/header.rs", &["crate::", "tokio"]),
-    ("head.rs", &["crate::", "tokio", "pillarbox_store"]),
     // It needs to know who submits: the identity, nothing else of `auth`.
     ("msa/submission.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::server"]),
     ("mda.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::auth", "crate::server"]),
@@ -111,7 +110,6 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["crate::smtp", "crate::pop3", "crate::web", "crate::mta", "crate::msa", "crate::mda", "crate::auth", "crate::server", "crate::context"],
     ),
     ("setup/spf.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::mta", "crate::msa", "crate::mda", "crate::auth", "crate::server", "crate::context"]),
-    ("mail/structure.rs", &["crate::context", "crate::web", "crate::outbound", "tokio", "pillarbox_store"]),
     ("mail/query.rs", &["crate::context", "crate::web", "tokio"]),
     ("mail/letter.rs", &["crate::context", "crate::web", "tokio", "pillarbox_store"]),
     ("line.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::server"]),

@@ -15,7 +15,6 @@ mod connections;
 mod context;
 mod dkim;
 mod dns;
-mod head;
 mod history;
 mod hours;
 mod housekeeping;

@@ -3,13 +3,19 @@
 //! Octets come in pieces and results go out as values. Nothing here knows sockets, threads, a clock, randomness or the store. Every
 //! input is taken for hostile: no panic, and bounds in time and memory for each.
 
+pub mod addresses;
 pub mod charset;
+pub mod choice;
 mod entity;
+pub mod extract;
 pub mod flowed;
+pub mod head;
 pub mod html;
 mod markup;
 pub mod names;
 pub mod pictures;
+mod repair;
+pub mod structure;
 #[cfg(test)]
 mod tests;
 mod tidy;

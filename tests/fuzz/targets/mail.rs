@@ -4,14 +4,6 @@
 
 #[path = "../../../appliance/maild/src/mail/calendar.rs"]
 pub mod calendar;
-#[path = "../../../appliance/maild/src/mail/choice.rs"]
-pub mod choice;
-#[path = "../../../appliance/maild/src/mail/extract.rs"]
-pub mod extract;
-#[path = "../../../appliance/maild/src/mail/repair.rs"]
-pub mod repair;
-#[path = "../../../appliance/maild/src/mail/structure.rs"]
-pub mod structure;
 #[path = "../../../appliance/maild/src/mail/vcard.rs"]
 pub mod vcard;
 #[path = "../../../appliance/maild/src/mail/winmail.rs"]

@@ -1,12 +1,10 @@
 //! Any message taken apart: the same however it is cut, its parts within it, and not many of them; each part's text and octets come out.
 #![no_main]
 
-mod mail;
-
 use libfuzzer_sys::fuzz_target;
-use mail::choice::Form;
-use mail::extract::Extractor;
-use mail::structure::{Structure, Walker};
+use pillarbox_message::choice::Form;
+use pillarbox_message::extract::Extractor;
+use pillarbox_message::structure::{Structure, Walker};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&size, message)) = data.split_first() else { return };

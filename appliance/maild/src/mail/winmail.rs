@@ -1,7 +1,7 @@
 //! `winmail.dat`: what old Outlooks wrap files and text in (MS-OXTNEF, "Transport Neutral Encapsulation Format"). Read in
 //! one pass, in bounded memory: files are told by where they lie, small attributes alone are kept.
 
-use super::structure::Part;
+use pillarbox_message::structure::Part;
 
 /// Files that are told.
 const FILES: usize = 200;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_message::structure::Structure;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Timed};
 
@@ -13,7 +14,6 @@ use super::submit::{self, Sender};
 use crate::context::{Context, fresh_code, off_thread};
 use crate::mail::readers::Budget;
 use crate::mail::reading;
-use crate::mail::structure::Structure;
 use crate::msa::Refusal;
 use crate::outbound::Source;
 

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use pillarbox_message::pictures;
+use pillarbox_message::structure::Structure;
 use pillarbox_store::{Content, Store};
 
 use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, Piece};
-use crate::mail::structure::Structure;
 
 /// Octets of pictures that an HTML message brings along and shows.
 const PICTURE: usize = 2 << 20;

@@ -6,20 +6,20 @@ use askama::Template;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
+use pillarbox_message::addresses::mailbox;
+use pillarbox_message::choice::Form;
 use pillarbox_message::html;
 use pillarbox_message::names::message_name;
+use pillarbox_message::structure::{Part, Person as Correspondent, Structure};
 use pillarbox_store::{AccountId, AddressTarget, Change, FolderId, Store};
 use serde::Deserialize;
 
 use super::act::parse_id;
 use super::{failed, frame, open, size, unread};
 use crate::context::Context;
-use crate::mail::addresses::mailbox;
-use crate::mail::choice::Form;
 use crate::mail::letter::{self, Answerer, Letter, Phrases};
 use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, Piece, SHOWN};
-use crate::mail::structure::{Part, Person as Correspondent, Structure};
 use crate::web::pages::{Frame, page};
 use crate::web::session::{Person, Visit, Visitor};
 

@@ -8,16 +8,16 @@ use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use pillarbox_message::extract::Extractor;
 use pillarbox_message::names::{disposition, distinct, message_name};
+use pillarbox_message::structure::{Part, Structure};
 use pillarbox_store::{Content, FolderId};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use zip::write::SimpleFileOptions;
 
 use super::{failed, missing, open, unread};
-use crate::mail::extract::Extractor;
 use crate::mail::reading;
-use crate::mail::structure::{Part, Structure};
 use crate::outbound::Source;
 use crate::web::session::{Person, Visit, Visitor};
 use crate::web::stream;

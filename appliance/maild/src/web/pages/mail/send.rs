@@ -6,8 +6,11 @@ use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_message::addresses::recipients;
+use pillarbox_message::extract::Extractor;
 use pillarbox_message::html::{self, Excess};
 use pillarbox_message::names::message_name;
+use pillarbox_message::structure::{Part, Person as Correspondent, Structure, reads_as_address};
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
     AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed, domain_of,
@@ -18,13 +21,10 @@ use super::compose::{WHOLE, answer_page, senders, whole_name};
 use super::{failed, frame, open, sender};
 use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
-use crate::mail::addresses::recipients;
-use crate::mail::extract::Extractor;
 use crate::mail::letter::{self, Letter, Lines};
 use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::readers::Unread;
 use crate::mail::reading;
-use crate::mail::structure::{Part, Person as Correspondent, Structure, reads_as_address};
 use crate::msa::{Refusal, Submission};
 use crate::outbound::Source;
 use crate::web::pages::is_own;

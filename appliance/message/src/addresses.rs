@@ -3,7 +3,7 @@
 
 use pillarbox_proto::address::Address;
 
-use super::structure::Person;
+use crate::structure::Person;
 
 /// People in one field.
 const PEOPLE: usize = 500;

@@ -2,10 +2,10 @@
 //! say where each body lies; nothing is decoded here.
 
 use mail_parser::{Addr, Address, HeaderValue, MessageParser, MimeHeaders};
-use pillarbox_message::flowed::Flow;
-use pillarbox_message::transfer::Encoding;
 
-use super::repair::repaired;
+use crate::flowed::Flow;
+use crate::repair::repaired;
+use crate::transfer::Encoding;
 
 /// Octets of the message's header, and of a part's, that are read; the rest of a longer one is passed over.
 const HEADER: usize = 128 * 1024;
@@ -444,8 +444,8 @@ fn people(addresses: Option<&Address>) -> Vec<Person> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::choice::Form;
     use super::*;
+    use crate::choice::Form;
 
     fn walk(message: &str, size: usize) -> Structure {
         let mut walker = Walker::new();
@@ -524,7 +524,7 @@ mod tests {
             "X: y\r\n".repeat(40_000),
             ":\r\n".repeat(60_000),
         ] {
-            let begun = crate::mail::worked();
+            let begun = crate::tests::worked();
             let part = format!("{header}\r\nContent-Type: text/plain; name={}\r\n\r\nx\r\n", "n".repeat(100_000));
             let mixed = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{part}--b--\r\n");
             for message in [part, mixed] {
@@ -532,7 +532,7 @@ mod tests {
                 let name = found.parts.iter().map(|part| part.file_name.len() + part.content_id.len() + part.kind.len()).max();
                 assert!(name.unwrap_or(0) <= 4 * (2 * NAME + KIND), "{}", &header[..30]);
             }
-            assert!(crate::mail::worked() - begun < std::time::Duration::from_secs(20), "{}", &header[..30]);
+            assert!(crate::tests::worked() - begun < std::time::Duration::from_secs(20), "{}", &header[..30]);
         }
     }
 

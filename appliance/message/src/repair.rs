@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
-use pillarbox_message::charset;
-use pillarbox_message::transfer::{Decoder, Encoding};
 use pillarbox_proto::smtp::encode_base64;
+
+use crate::charset;
+use crate::transfer::{Decoder, Encoding};
 
 /// Octets of an encoded word; RFC 2047 §2 has 75, and programs that write long ones.
 const WORD: usize = 2000;
@@ -167,8 +168,8 @@ fn mended(value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::structure::{Structure, Walker};
     use super::*;
+    use crate::structure::{Structure, Walker};
 
     fn walk(message: &[u8]) -> Structure {
         let mut walker = Walker::new();

@@ -1,8 +1,7 @@
 //! One part's octets, decoded, out of a message that comes in pieces.
 
-use pillarbox_message::transfer::{Decoder, Encoding};
-
-use super::structure::Part;
+use crate::structure::Part;
+use crate::transfer::{Decoder, Encoding};
 
 /// Takes a part out of a message's octets; push all of them in order, then finish.
 pub struct Extractor {

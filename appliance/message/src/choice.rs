@@ -4,7 +4,7 @@
 //! Only `alternative` is a choice (RFC 2046 §5.1.4). Everything else that can be read in its place is read there, one behind the
 //! other: text, picture, text as Apple's programs write it, footers of mailing lists and scanners.
 
-use super::structure::{Disposition, Group, Part, Structure};
+use crate::structure::{Disposition, Group, Part, Structure};
 
 /// What the reader can bear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,8 +172,8 @@ impl Structure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::structure::Walker;
     use super::*;
+    use crate::structure::Walker;
 
     /// A message of parts in short: `m(` begins a mixed, `a(` an alternative, `r(` a related one, `)` ends it; anything else is a
     /// part's header without line ends, or an abbreviation.
