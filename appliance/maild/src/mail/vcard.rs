@@ -2,7 +2,6 @@
 
 use pillarbox_message::transfer::{Decoder, Encoding};
 use pillarbox_proto::address::Address;
-use pillarbox_store::Contact;
 
 /// Contacts of one file.
 const CARDS: usize = 5_000;
@@ -13,6 +12,15 @@ const NOTE: usize = 2_000;
 const VALUE: usize = 4_000;
 /// Properties that go into the note.
 const NOTED: [&str; 4] = ["TEL", "ORG", "TITLE", "NOTE"];
+
+/// Somebody as a file of cards has them; the address stands beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contact {
+    /// One line, at most 200 characters when it was read; may be empty.
+    pub name: String,
+    /// Telephone, organisation, title and notes, one below the other; at most 2,000 characters when it was read.
+    pub note: String,
+}
 
 /// Reads a file of cards: each address with its contact. Cards without an address are left out, and counted.
 pub fn parse(text: &str) -> (Vec<(String, Contact)>, usize) {
@@ -78,7 +86,7 @@ impl Card {
     }
 
     fn into_contacts(self) -> impl Iterator<Item = (String, Contact)> {
-        let contact = Contact { name: clean(&self.name), note: self.note, is_kept: true, ..Contact::default() };
+        let contact = Contact { name: clean(&self.name), note: self.note };
         self.addresses.into_iter().map(move |address| (address, contact.clone()))
     }
 }
@@ -180,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let contact = Contact { name: "Zoë; \\ Long ".repeat(12).trim().into(), note: "a,b\nc".into(), is_kept: true, ..Contact::default() };
+        let contact = Contact { name: "Zoë; \\ Long ".repeat(12).trim().into(), note: "a,b\nc".into() };
         let text = write(&[("z@x.example".into(), contact.clone())]);
         assert!(text.lines().all(|line| line.len() <= 75));
         assert_eq!(parse(&text).0, [("z@x.example".to_string(), contact)]);

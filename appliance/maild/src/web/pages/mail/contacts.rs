@@ -152,7 +152,9 @@ pub async fn file(Person(visit, visitor): Person) -> Response {
     match visit.context.read(move |r| r.contacts(account)).await {
         Ok(contacts) => {
             let headers = [(header::CONTENT_TYPE, "text/vcard; charset=utf-8"), (header::CONTENT_DISPOSITION, "attachment; filename=\"contacts.vcf\"")];
-            (headers, vcard::write(&contacts)).into_response()
+            let cards: Vec<(String, vcard::Contact)> =
+                contacts.into_iter().map(|(address, contact)| (address, vcard::Contact { name: contact.name, note: contact.note })).collect();
+            (headers, vcard::write(&cards)).into_response()
         }
         Err(error) => failed(&visit, &error),
     }
