@@ -4,6 +4,7 @@
 //! input is taken for hostile: no panic, and bounds in time and memory for each.
 
 pub mod addresses;
+pub mod calendar;
 pub mod charset;
 pub mod choice;
 mod entity;
@@ -20,4 +21,6 @@ pub mod structure;
 mod tests;
 mod tidy;
 pub mod transfer;
+pub mod vcard;
+pub mod winmail;
 pub mod words;

@@ -1,10 +1,8 @@
 //! Any octets as a `winmail.dat`: the same however it is cut, in bounded memory.
 #![no_main]
 
-mod mail;
-
 use libfuzzer_sys::fuzz_target;
-use mail::winmail::{Walker, Winmail};
+use pillarbox_message::winmail::{Walker, Winmail};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&size, octets)) = data.split_first() else { return };

@@ -1,6 +1,5 @@
 //! Messages as people read them: their parts, their text, their words for searching.
 
-pub mod calendar;
 pub mod index;
 pub mod letter;
 pub mod marks;
@@ -8,5 +7,3 @@ pub mod preferences;
 pub mod query;
 pub mod readers;
 pub mod reading;
-pub mod vcard;
-pub mod winmail;

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use pillarbox_message::calendar;
 use pillarbox_message::charset;
 use pillarbox_message::choice::Form;
 use pillarbox_message::extract::Extractor;
 use pillarbox_message::flowed::unflow;
 use pillarbox_message::html;
 use pillarbox_message::structure::{Part, Person, Structure, Walker};
+use pillarbox_message::winmail::{self, Winmail};
 use pillarbox_message::words::Terms;
 use pillarbox_store::{Card, Content, Store};
 
-use super::calendar;
 use super::readers::{Budget, Unread};
-use super::winmail::{self, Winmail};
 
 /// Octets of a body that are shown, and that are searched in.
 pub const SHOWN: usize = 1 << 20;

@@ -241,7 +241,9 @@ async fn files_come_one_by_one_wrapped_by_outlook_or_all_at_once() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await;
-    let wrapped = pillarbox_proto::smtp::encode_base64(&crate::mail::winmail::tests::sample());
+    // A `winmail.dat` with a text and a file, whose name is there in short and in full.
+    let wrapped = "eJ8+IgEAAQeQBgAIAAAA5AQAAAAAAAAAAAEMgAYACAAAAEhpIPxiZXIAAAACApAGAA4AAAAAAAAAAAAAAAAAAAAAAAAAAhCABgANAAAAQkVSU0lDfjEuUERGAAAAAg+ABg\
+                   APAAAAJVBERi0xLjQgaW5zaWRlAAACBZAGACwAAAABAAAAHwAHNwEAAAAcAAAA3ABiAGUAcgBzAGkAYwBoAHQALgBwAGQAZgAAAAAA";
     let message = format!(
         "From: old@a.test\r\nSubject: wrapped\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/ms-tnef; name=winmail.dat\r\n\
          Content-Transfer-Encoding: base64\r\n\r\n{wrapped}\r\n--b\r\nContent-Type: text/x-a; name=a.txt\r\n\r\nfirst\r\n--b\r\nContent-Type: text/x-a; name=A.txt\r\n\r\nsecond\r\n--b--\r\n"

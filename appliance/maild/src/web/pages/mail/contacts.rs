@@ -8,13 +8,13 @@ use axum::extract::multipart::Multipart;
 use axum::extract::{FromRequest, Query, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_message::vcard;
 use pillarbox_message::words;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{Change, Contact, Error};
 use serde::Deserialize;
 
 use super::{failed, frame, unread};
-use crate::mail::vcard;
 use crate::web::pages::{Frame, is_own, page};
 use crate::web::session::{Person, Visit, Visitor};
 

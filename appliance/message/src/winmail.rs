@@ -1,7 +1,7 @@
 //! `winmail.dat`: what old Outlooks wrap files and text in (MS-OXTNEF, "Transport Neutral Encapsulation Format"). Read in
 //! one pass, in bounded memory: files are told by where they lie, small attributes alone are kept.
 
-use pillarbox_message::structure::Part;
+use crate::structure::Part;
 
 /// Files that are told.
 const FILES: usize = 200;
@@ -248,7 +248,7 @@ fn utf16(octets: &[u8]) -> String {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
 
     fn attribute(level: u8, id: u16, data: &[u8]) -> Vec<u8> {
@@ -261,7 +261,7 @@ pub mod tests {
     }
 
     /// A file with a short and a long name, as Outlook writes it, and a text.
-    pub fn sample() -> Vec<u8> {
+    fn sample() -> Vec<u8> {
         let mut long = Vec::new();
         long.extend(1u32.to_le_bytes());
         long.extend(0x3707_001fu32.to_le_bytes());

@@ -1,7 +1,8 @@
 //! Contacts as other programs keep them: vCard 3.0 and 4.0 in (RFC 2426, RFC 6350), 3.0 out, which all of them read.
 
-use pillarbox_message::transfer::{Decoder, Encoding};
 use pillarbox_proto::address::Address;
+
+use crate::transfer::{Decoder, Encoding};
 
 /// Contacts of one file.
 const CARDS: usize = 5_000;
