@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pillarbox_message::encode::encoded_words;
 use pillarbox_store::{Change, Changed, DeviceId, Fate, term};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -72,7 +73,7 @@ async fn bring(context: &Arc<Context>, address: &str, subject: &str, findings: &
     let content = format!(
         "From: Pillarbox <{sender}>\r\nTo: <{address}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{mark}>\r\n\
          Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{mark}\r\n",
-        crate::outbound::encoded_words(subject),
+        encoded_words(subject),
         clock::rfc5322(clock::now()),
     );
     let trial = Trial { sender: "", recipient: address, content: content.into_bytes() };

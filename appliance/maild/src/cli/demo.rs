@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use pillarbox_message::encode::encoded_words;
 use pillarbox_store::{Change, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement, Store};
 use serde_json::json;
 
@@ -13,7 +14,6 @@ use crate::clock;
 use crate::config::Config;
 use crate::context::fresh_code;
 use crate::logging;
-use crate::outbound::encoded_words;
 use crate::server::{Server, Service};
 
 /// The sample domain; `.test` is nobody's (RFC 2606).

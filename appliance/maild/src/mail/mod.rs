@@ -1,7 +1,6 @@
 //! Messages as people read them: their parts, their text, their words for searching.
 
 pub mod index;
-pub mod letter;
 pub mod marks;
 pub mod preferences;
 pub mod query;

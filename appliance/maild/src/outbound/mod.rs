@@ -9,7 +9,6 @@
 mod cause;
 mod dane;
 mod doctor;
-mod eight_bit;
 mod endpoint;
 mod exchangers;
 mod notice;
@@ -44,7 +43,6 @@ use crate::secrets::Secrets;
 pub use cause::{Language, cause};
 use doctor::finding;
 pub use doctor::{Finding, Findings, Topic, examine, findings};
-pub use notice::{encoded_words, quoted_printable};
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
 pub use tls::Security;

@@ -1,5 +1,7 @@
 //! Notices to senders (RFC 3461 §6, RFC 3464, RFC 6522): what a person reads comes first, what programs read behind it.
 
+use pillarbox_message::encode::{encoded_words, fold, quoted_printable};
+
 use super::cause::{self, Language};
 use super::schedule::Notice;
 use crate::clock;
@@ -222,50 +224,6 @@ fn clean(text: &str) -> String {
 
 fn ascii(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
-}
-
-/// Breaks long text at spaces for a header field.
-fn fold(text: &str) -> String {
-    let (mut out, mut column) = (String::new(), 24);
-    for word in text.split(' ') {
-        if column + word.len() > 74 && !out.is_empty() {
-            out.push_str("\r\n ");
-            column = 1;
-        } else if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(word);
-        column += word.len() + 1;
-    }
-    out
-}
-
-/// RFC 2047 §4.1, in pieces of at most 75 characters.
-pub fn encoded_words(text: &str) -> String {
-    if text.is_ascii() {
-        return fold(text);
-    }
-    let (mut words, mut piece) = (Vec::new(), String::new());
-    for c in text.chars() {
-        // 42 octets become 56 characters of base64.
-        if piece.len() + c.len_utf8() > 42 {
-            words.push(std::mem::take(&mut piece));
-        }
-        piece.push(c);
-    }
-    words.push(piece);
-    let encode = |word: &String| format!("=?utf-8?B?{}?=", pillarbox_proto::smtp::encode_base64(word.as_bytes()));
-    words.iter().map(encode).collect::<Vec<_>>().join("\r\n ")
-}
-
-/// RFC 2045 §6.7; lines of the text end in LF.
-pub fn quoted_printable(text: &str) -> String {
-    let mut out = Vec::new();
-    for line in text.lines() {
-        super::eight_bit::quoted_printable(line.as_bytes(), &mut out);
-        out.extend_from_slice(b"\r\n");
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

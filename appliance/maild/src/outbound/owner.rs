@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use pillarbox_message::encode::{encoded_words, quoted_printable};
 use pillarbox_message::head;
 use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store};
 
-use super::notice::{self, About, Facts, Returned, encoded_words, quoted_printable};
+use super::notice::{self, About, Facts, Returned};
 use super::schedule::Notice;
 use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};

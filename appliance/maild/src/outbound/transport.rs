@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pillarbox_message::eight_bit::{Downgrade, Needs};
 use pillarbox_proto::smtp::client::{Action, Config, Failure, Login, Mailing, Report, Session, Stage, StartTls, Timeouts};
 use pillarbox_store::{BlobReader, Content, Store};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
-use super::eight_bit::{Downgrade, Needs};
 use super::tls::{ClientTls, Security};
 use crate::config::{self, seconds};
 use crate::context::off_thread;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use pillarbox_host::net::is_near;
+use pillarbox_message::return_path::ReturnPaths;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
 use pillarbox_store::{AccountId, Delivered, Error, ShortCode};
@@ -17,7 +18,6 @@ use crate::context::{Context, fresh_code};
 use crate::mda::{Envelope, Incoming};
 use crate::msa::{self, Facts, Refusal, Submission};
 use crate::mta::{self, Routing};
-use crate::return_path::ReturnPaths;
 
 /// A question, owned: the session can't be borrowed while the answer is awaited.
 pub enum Owned {

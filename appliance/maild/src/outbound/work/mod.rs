@@ -6,12 +6,12 @@ mod settle;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use pillarbox_message::eight_bit::{Bits, LongParts, Needs};
 use pillarbox_proto::reply::Reply;
 use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
 use pillarbox_proto::smtp::{Body, Notify, Ret};
 use pillarbox_store::{Content, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of};
 
-use super::eight_bit::{Bits, LongParts, Needs};
 use super::endpoint::Heed;
 use super::schedule::Outcome;
 use super::transport::{Connection, Source, Trouble};
@@ -318,7 +318,7 @@ impl Worker<'_> {
 fn sign_anew(context: &Context, content: &Content, domain: &str, bits: Bits, is_long: bool) -> std::result::Result<(Vec<u8>, u64, Needs), String> {
     let mut needs = Needs { bits, long: None };
     if is_long {
-        let mut long = LongParts::new();
+        let mut long = LongParts::default();
         Source::blocking(&context.store, content, false, &mut |piece| long.push(piece)).map_err(|e| e.to_string())?;
         needs.long = Some(Arc::new(long.finish()));
     }

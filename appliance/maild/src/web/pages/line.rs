@@ -5,6 +5,7 @@ use axum::Form;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_message::encode::encoded_words;
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{Change, Error, Route, RouteTls};
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use super::{Frame, is_own, page, trouble};
 use crate::clock;
 use crate::context::off_thread;
 use crate::line::{Advice, Facts, advise, examine};
-use crate::outbound::{ROUTE_PURPOSE, Trial, encoded_words, release_after_login, try_route};
+use crate::outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
 use crate::settings;
 use crate::web::session::{Owner, Visit};
 

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
+use pillarbox_message::encode::encoded_words;
 use pillarbox_proto::address::Address;
 use pillarbox_store::Fate;
 use serde::Deserialize;
@@ -91,7 +92,7 @@ async fn send(visit: &Visit, visitor: &Visitor, to: Address) -> Result<(), Refus
         "From: <{}>\r\nTo: <{to}>\r\nSubject: {}\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
          Content-Transfer-Encoding: 8bit\r\n\r\n{}\r\n",
         visitor.address,
-        outbound::encoded_words(&t.get("round-subject")),
+        encoded_words(&t.get("round-subject")),
         t.get("round-body"),
     );
     let sender = submit::Sender { account: visitor.account, address: visitor.address.clone(), from: visitor.address.clone(), peer: visit.link.peer };

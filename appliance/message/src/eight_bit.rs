@@ -12,9 +12,9 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::lines;
-
 use header::{field, parameter, with_encoding};
+
+use crate::lines;
 
 /// Longest header block of a part, in octets; beyond it the part's encoding is left alone.
 const HEADER_OCTETS: usize = 128 * 1024;
@@ -359,11 +359,13 @@ impl Downgrade {
 /// Looks for parts with lines that are too long. Push content, then take what was found.
 pub struct LongParts(Downgrade);
 
-impl LongParts {
-    pub fn new() -> LongParts {
+impl Default for LongParts {
+    fn default() -> LongParts {
         LongParts(Downgrade::new(Needs { bits: Bits::Eight, long: None }))
     }
+}
 
+impl LongParts {
     pub fn push(&mut self, content: &[u8]) {
         let mut out = Vec::new();
         self.0.push(content, &mut out);
@@ -382,7 +384,7 @@ fn narrow(octet: &u8) -> u8 {
 }
 
 /// Encodes a line's text (RFC 2045 §6.7); the line end is the caller's.
-pub fn quoted_printable(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn quoted_printable(text: &[u8], out: &mut Vec<u8>) {
     let mut column = 0;
     for (at, &octet) in text.iter().enumerate() {
         let is_last = at + 1 == text.len();

@@ -15,7 +15,7 @@ fn convert_to(needs: Needs, content: &[u8], piece: usize) -> Vec<u8> {
 
 /// As it goes out when lines are too long.
 fn shortened(bits: Bits, content: &[u8], piece: usize) -> Vec<u8> {
-    let mut long = LongParts::new();
+    let mut long = LongParts::default();
     content.chunks(piece).for_each(|chunk| long.push(chunk));
     convert_to(Needs { bits, long: Some(Arc::new(long.finish())) }, content, piece)
 }

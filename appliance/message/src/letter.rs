@@ -1,12 +1,12 @@
 //! A letter as a person writes it, and the message it becomes. Nothing is sent here.
 
-use pillarbox_message::addresses::{field, quoted};
-use pillarbox_message::html::{self, Excess};
-use pillarbox_message::names;
-use pillarbox_message::structure::{Person as Correspondent, Structure};
 use pillarbox_proto::smtp::encode_base64;
 
-use crate::outbound::{encoded_words, quoted_printable};
+use crate::addresses::{field, quoted};
+use crate::encode::{encoded_words, quoted_printable};
+use crate::html::{self, Excess};
+use crate::names;
+use crate::structure::{Person as Correspondent, Structure};
 
 /// Octets that make a line of base64 (RFC 2045 §6.8).
 const LINE: usize = 57;
@@ -323,7 +323,7 @@ mod tests {
             senders: vec!["bob@box.test".into(), "info@box.test".into(), "sales@box.test".into()],
             has_sent_it,
         };
-        let people = |text: &str| pillarbox_message::addresses::recipients(text).unwrap();
+        let people = |text: &str| crate::addresses::recipients(text).unwrap();
         let phrases = Phrases { intro: "wrote".into(), forwarded: "f".into(), at: "1 Jan 2026".into() };
         // From, Reply-To, To, Cc, lies among the sent ones; from, To, Cc of an answer to all.
         for (from, reply_to, to, cc, is_sent, answer_from, answer_to, answer_cc) in [

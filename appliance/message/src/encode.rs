@@ -1,0 +1,49 @@
+//! Text beyond ASCII as messages have it: encoded words in header fields, quoted-printable in bodies.
+
+use pillarbox_proto::smtp::encode_base64;
+
+use crate::eight_bit;
+
+/// Breaks long text at spaces for a header field.
+pub fn fold(text: &str) -> String {
+    let (mut out, mut column) = (String::new(), 24);
+    for word in text.split(' ') {
+        if column + word.len() > 74 && !out.is_empty() {
+            out.push_str("\r\n ");
+            column = 1;
+        } else if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+        column += word.len() + 1;
+    }
+    out
+}
+
+/// RFC 2047 §4.1, in pieces of at most 75 characters.
+pub fn encoded_words(text: &str) -> String {
+    if text.is_ascii() {
+        return fold(text);
+    }
+    let (mut words, mut piece) = (Vec::new(), String::new());
+    for c in text.chars() {
+        // 42 octets become 56 characters of base64.
+        if piece.len() + c.len_utf8() > 42 {
+            words.push(std::mem::take(&mut piece));
+        }
+        piece.push(c);
+    }
+    words.push(piece);
+    let encode = |word: &String| format!("=?utf-8?B?{}?=", encode_base64(word.as_bytes()));
+    words.iter().map(encode).collect::<Vec<_>>().join("\r\n ")
+}
+
+/// RFC 2045 §6.7; lines of the text end in LF.
+pub fn quoted_printable(text: &str) -> String {
+    let mut out = Vec::new();
+    for line in text.lines() {
+        eight_bit::quoted_printable(line.as_bytes(), &mut out);
+        out.extend_from_slice(b"\r\n");
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
