@@ -2,6 +2,7 @@
 //!
 //! Layers, each may use those below it: edges (`smtp`, `pop3`, `web`), roles (`mta`, `msa`, `mda`, `auth`),
 //! services (`outbound`, `dns`, `dkim`, `secrets`, `tls`, `clock`). `server` puts them together; `cli` is the other way in.
+//! What a message is and says is decided in the crate `pillarbox_message`.
 
 mod acme;
 mod auth;

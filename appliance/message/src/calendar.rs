@@ -10,13 +10,17 @@ const TEXT: usize = 500;
 /// What an invitation says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
+    /// What it is about (SUMMARY), unescaped, on one line, at most 500 characters; empty: not said.
     pub summary: String,
+    /// Where it is (LOCATION), as `summary`.
     pub place: String,
     /// The organizer's address; empty: none.
     pub organizer: String,
-    /// Seconds since 1970.
+    /// DTSTART, in seconds since 1970.
     pub starts: Option<u64>,
+    /// The same of DTEND; durations are not read.
     pub ends: Option<u64>,
+    /// METHOD is CANCEL (RFC 5546 §3.2.5).
     pub is_cancelled: bool,
 }
 

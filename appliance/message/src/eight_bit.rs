@@ -28,13 +28,16 @@ const ENCODED_LINE: usize = 76;
 /// What the other server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bits {
+    /// Octets below 128 only (RFC 5321 §2.4).
     Seven,
+    /// Whatever octets there are (RFC 6152).
     Eight,
 }
 
 /// What a copy must be.
 #[derive(Clone, Debug)]
 pub struct Needs {
+    /// What the server announced.
     pub bits: Bits,
     /// The parts with long lines, counted in the order of their headers; `None`: there are no long lines at all.
     pub long: Option<Arc<BTreeSet<usize>>>,
@@ -88,6 +91,7 @@ pub struct Downgrade {
 }
 
 impl Downgrade {
+    /// A converter at the beginning of a message, its header included.
     pub fn new(needs: Needs) -> Downgrade {
         Downgrade {
             needs,
@@ -366,11 +370,13 @@ impl Default for LongParts {
 }
 
 impl LongParts {
+    /// Takes a piece of content, of any size.
     pub fn push(&mut self, content: &[u8]) {
         let mut out = Vec::new();
         self.0.push(content, &mut out);
     }
 
+    /// The parts with a line beyond 998 octets, by the number of their header, counted from 0.
     pub fn finish(mut self) -> BTreeSet<usize> {
         self.0.note_length(self.0.line.len());
         self.0.found

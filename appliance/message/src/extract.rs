@@ -14,6 +14,7 @@ pub struct Extractor {
 }
 
 impl Extractor {
+    /// One part, decoded by its own encoding.
     pub fn new(part: &Part) -> Extractor {
         Extractor { within: None, decoder: Decoder::new(part.encoding), start: part.start, end: part.end, at: 0 }
     }
@@ -55,6 +56,7 @@ impl Extractor {
         self.at >= self.end || self.within.as_ref().is_some_and(|inner| inner.is_over())
     }
 
+    /// Puts what the decoders still hold behind `out`; the message is over.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let Some(inner) = &mut self.within else { return self.decoder.finish(out) };
         let mut decoded = Vec::new();

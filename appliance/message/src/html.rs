@@ -19,13 +19,16 @@ use crate::tidy::{Rules, tidy};
 /// Pictures of other servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
+    /// They are left out and counted.
     Blocked,
+    /// Their addresses stay: the browser fetches them.
     Allowed,
 }
 
 /// What came out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clean {
+    /// A fragment for the body of a document: nothing in it runs.
     pub html: String,
     /// Pictures of other servers that were left out.
     pub blocked: usize,

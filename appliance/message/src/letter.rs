@@ -20,13 +20,19 @@ const REFERENCES: usize = 20;
 /// What a person writes.
 #[derive(Clone, Debug, Default)]
 pub struct Letter {
+    /// The form's token; who takes the form checks it.
     pub token: String,
     /// Empty: the account's own address.
     pub from: String,
+    /// People as they are typed, for `addresses::recipients`.
     pub to: String,
+    /// As `to`.
     pub cc: String,
+    /// As `to`.
     pub bcc: String,
+    /// As typed; what is not on one line is put on one.
     pub subject: String,
+    /// Plain text.
     pub body: String,
     /// The same with formatting, where it was written so; what it says counts then.
     pub html: String,
@@ -36,10 +42,13 @@ pub struct Letter {
     pub later: String,
     /// The message it answers, and the kind: `reply`, `all`, `forward`.
     pub answers: String,
+    /// The identifier of the answered message (RFC 5322 §3.6.4).
     pub in_reply_to: String,
+    /// Identifiers of the conversation, oldest first, with spaces between them.
     pub references: String,
     /// The draft it goes on with.
     pub draft: String,
+    /// Files of the answered message or the draft that go along, as the form names them.
     pub carry: Vec<String>,
 }
 
@@ -95,7 +104,9 @@ impl Letter {
 pub struct Phrases {
     /// "… wrote, at …:"
     pub intro: String,
+    /// The line above a forwarded message.
     pub forwarded: String,
+    /// When the message was written, as the reader's language has it.
     pub at: String,
 }
 

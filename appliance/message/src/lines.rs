@@ -4,7 +4,7 @@
 //! goes out is encoded, folded or wrapped here.
 
 /// Octets of a line, CRLF not counted.
-pub const LINE_OCTETS: usize = 998;
+pub(crate) const LINE_OCTETS: usize = 998;
 /// Characters of an encoded line (RFC 2045 §6.7, rule 5; §6.8).
 const ENCODED_LINE: usize = 76;
 
@@ -17,6 +17,7 @@ pub struct Lengths {
 }
 
 impl Lengths {
+    /// Takes a piece of content, of any size.
     pub fn look(&mut self, octets: &[u8]) {
         let mut rest = octets;
         while !rest.is_empty() && !self.has_long {
@@ -38,13 +39,14 @@ impl Lengths {
         }
     }
 
+    /// Whether a line of more than 998 octets came so far.
     pub fn has_long(&self) -> bool {
         self.has_long
     }
 }
 
 /// Folds a header field's line at its blanks (RFC 5322 §2.2.3); what has none stays as it is.
-pub fn fold(line: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn fold(line: &[u8], out: &mut Vec<u8>) {
     let text = line.strip_suffix(b"\r\n").unwrap_or(line);
     let (mut from, mut is_first) = (0, true);
     while text.len() - from > LINE_OCTETS {
@@ -64,7 +66,7 @@ pub fn fold(line: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Cuts a line that nothing can encode; a blank goes in front of what follows, as other servers do it.
-pub fn wrap(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn wrap(text: &[u8], out: &mut Vec<u8>) {
     for (at, piece) in text.chunks(LINE_OCTETS - 1).enumerate() {
         if at > 0 {
             out.extend_from_slice(b"\r\n ");
@@ -74,7 +76,7 @@ pub fn wrap(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Breaks a line of base64; decoders pass line ends over (RFC 2045 §6.8). The last piece has no line end.
-pub fn rewrap_base64(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn rewrap_base64(text: &[u8], out: &mut Vec<u8>) {
     for (at, piece) in text.chunks(ENCODED_LINE).enumerate() {
         if at > 0 {
             out.extend_from_slice(b"\r\n");
@@ -84,7 +86,7 @@ pub fn rewrap_base64(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Breaks a line of quoted-printable by soft line breaks, never within an escape (RFC 2045 §6.7, rule 5).
-pub fn rewrap_quoted_printable(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn rewrap_quoted_printable(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while rest.len() > ENCODED_LINE {
         let mut at = ENCODED_LINE - 1;

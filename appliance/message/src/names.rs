@@ -19,7 +19,7 @@ pub fn message_name(name: &str, subject: &str) -> String {
 }
 
 /// A name in percent-encoded octets, as RFC 8187 and RFC 2231 have it.
-pub fn percent_encoded(name: &str) -> String {
+pub(crate) fn percent_encoded(name: &str) -> String {
     let octet = |b: u8| if b.is_ascii_alphanumeric() || b".-_".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
     name.bytes().map(octet).collect()
 }

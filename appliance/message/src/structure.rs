@@ -28,7 +28,9 @@ pub enum Disposition {
     /// Nothing is said; what can be read in its place is read there.
     #[default]
     Unsaid,
+    /// In its place among the texts.
     Inline,
+    /// As a file.
     Attachment,
 }
 
@@ -49,8 +51,9 @@ pub struct Group {
     pub kind: String,
     /// The multipart it stands in.
     pub parent: Option<usize>,
-    /// Its first part, and the one behind its last.
+    /// The number of its first part.
     pub first: usize,
+    /// The number of the part behind its last.
     pub end: usize,
 }
 
@@ -59,25 +62,32 @@ pub struct Group {
 pub struct Part {
     /// Lower case, such as `text/plain`.
     pub kind: String,
+    /// As the header names it, at most 80 characters; empty: it does not.
     pub charset: String,
+    /// How the body travels.
     pub encoding: Encoding,
     /// As the sender named it; never a path to write to.
     pub file_name: String,
     /// Without angle brackets; empty: none.
     pub content_id: String,
+    /// How it wants to be shown.
     pub disposition: Disposition,
+    /// How its lines are meant (RFC 3676).
     pub flow: Flow,
     /// The multipart it stands in, by its number; `None` for the message itself.
     pub group: Option<usize>,
-    /// Octets of the body from the message's beginning.
+    /// Where the body begins, in octets from the message's beginning.
     pub start: u64,
+    /// Where it ends; never in front of `start`.
     pub end: u64,
 }
 
 /// A person in a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Person {
+    /// Decoded, without control characters; may be empty.
     pub name: String,
+    /// The sender's text: it may be empty, or no address at all.
     pub address: String,
 }
 
@@ -109,19 +119,27 @@ pub fn reads_as_address(name: &str) -> bool {
 /// A message taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Structure {
+    /// At most 500 people, as in the fields below.
     pub from: Vec<Person>,
+    /// Where answers should go instead (RFC 5322 §3.6.2).
     pub reply_to: Vec<Person>,
+    /// The main recipients (RFC 5322 §3.6.3).
     pub to: Vec<Person>,
+    /// Who gets a copy.
     pub cc: Vec<Person>,
     /// Only drafts have them.
     pub bcc: Vec<Person>,
+    /// Decoded (RFC 2047).
     pub subject: String,
     /// Seconds since 1970; 0: none.
     pub date: u64,
+    /// Without angle brackets; empty: none.
     pub message_id: String,
     /// References, else In-Reply-To, oldest first.
     pub references: Vec<String>,
+    /// The field as it came (RFC 2369 §3.2).
     pub list_unsubscribe: String,
+    /// One click leaves the list (RFC 8058 §3.1).
     pub unsubscribes_by_post: bool,
     /// Who wants to be told that it was read (RFC 8098 §2.1); nobody is told by itself.
     pub receipt_to: Vec<Person>,
@@ -131,7 +149,9 @@ pub struct Structure {
     pub program: String,
     /// The newest Received field (RFC 5321 §4.4): this box's own.
     pub received: String,
+    /// At most 500, in the message's order.
     pub parts: Vec<Part>,
+    /// The multiparts, each behind the one it stands in.
     pub groups: Vec<Group>,
 }
 
@@ -202,10 +222,12 @@ pub struct Walker {
 }
 
 impl Walker {
+    /// At the beginning of a message.
     pub fn new() -> Walker {
         Walker { header: Some(Vec::new()), is_first: true, ..Walker::default() }
     }
 
+    /// Takes a piece of the message, of any size: the result is the same however it is cut.
     pub fn push(&mut self, piece: &[u8]) {
         let mut rest = piece;
         while !rest.is_empty() {
@@ -229,6 +251,7 @@ impl Walker {
         }
     }
 
+    /// What was found; the message ends here.
     pub fn finish(mut self) -> Structure {
         if self.line_length > 0 {
             self.line_is_over();

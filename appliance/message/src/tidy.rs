@@ -27,9 +27,13 @@ const SPECIAL: [char; 5] = ['&', '<', '>', '"', '\u{a0}'];
 /// More than a tree is built of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excess {
+    /// More than 20,000 elements, or too much formatting that stays open around others.
     Elements,
+    /// More than 500 elements within each other.
     Depth,
+    /// More than 60,000 attributes.
     Attributes,
+    /// More than 4 MiB of document.
     Octets,
 }
 

@@ -3,9 +3,12 @@
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
+    /// Nothing to decode: `7bit`, `8bit`, `binary`, and any unknown name.
     #[default]
     Identity,
+    /// RFC 2045 §6.8.
     Base64,
+    /// RFC 2045 §6.7.
     QuotedPrintable,
 }
 
@@ -30,6 +33,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// At the beginning of a body.
     pub fn new(encoding: Encoding) -> Decoder {
         Decoder { encoding, bits: 0, count: 0, held: Vec::new() }
     }

@@ -31,17 +31,22 @@ pub fn is_wrapping(part: &Part) -> bool {
 /// A file within.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct File {
+    /// The long name if there is one, at most 300 characters; whatever the sender wrote, never a path to write to.
     pub name: String,
-    /// Octets from the beginning of the decoded `winmail.dat`.
+    /// Where it begins, in octets from the beginning of the decoded `winmail.dat`.
     pub start: u64,
+    /// Where it ends, as its length says; the octets may be over before.
     pub end: u64,
 }
 
 /// What is within.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Winmail {
+    /// The message as plain text; empty: none.
     pub text: String,
+    /// The same as HTML, not cleaned.
     pub html: String,
+    /// At most 200.
     pub files: Vec<File>,
 }
 
@@ -74,6 +79,7 @@ impl Default for Walker {
 }
 
 impl Walker {
+    /// Takes a piece of the decoded octets, of any size.
     pub fn push(&mut self, mut piece: &[u8]) {
         while !piece.is_empty() {
             let wanted = match &self.state {
@@ -98,6 +104,7 @@ impl Walker {
         }
     }
 
+    /// What was found so far.
     pub fn finish(self) -> Winmail {
         self.found
     }

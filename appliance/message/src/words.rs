@@ -59,6 +59,7 @@ impl Terms {
         self.0.insert(term.to_string());
     }
 
+    /// The terms, sorted.
     pub fn into_vec(self) -> Vec<String> {
         self.0.into_iter().collect()
     }

@@ -1,4 +1,5 @@
-//! Messages as people read them: their parts, their text, their words for searching.
+//! Stored messages for people: opened within a budget, indexed and searched. What a message is and says is decided in
+//! `pillarbox_message`.
 
 pub mod index;
 pub mod marks;
