@@ -33,7 +33,7 @@ impl Policy {
                 "version" => drop(version.get_or_insert(value)),
                 "mode" => drop(mode.get_or_insert(value)),
                 "max_age" => drop(max_age.get_or_insert(value)),
-                "mx" => mx.push(value.to_ascii_lowercase()),
+                "mx" => mx.extend(pattern(value)),
                 _ => {}
             }
         }
@@ -54,6 +54,14 @@ impl Policy {
             None => pattern == host,
         })
     }
+}
+
+/// A host's name or a `*.` pattern, in lower case; `None`: it is neither, and names no host.
+fn pattern(text: &str) -> Option<String> {
+    let text = text.trim_end_matches('.').to_ascii_lowercase();
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'));
+    let name = text.strip_prefix("*.").unwrap_or(&text);
+    (name.len() <= 253 && name.split('.').all(is_label)).then_some(text)
 }
 
 /// The `id` in a domain's TXT records (RFC 8461 §3.1); `None` unless exactly one of them is for MTA-STS.
@@ -96,6 +104,9 @@ mod tests {
             assert_eq!(Policy::parse(bad), None, "{bad:?}");
         }
         assert_eq!(Policy::parse("version: STSv1\nmode: none\nmax_age: 99999999999").unwrap().max_age, MAX_AGE);
+        let odd = "version: STSv1\nmode: enforce\nmx:\nmx: *.\nmx: *\nmx: a..b\nmx: a b\nmx: A.example.\nmax_age: 60\n";
+        assert_eq!(Policy::parse(odd).unwrap().mx, ["a.example"]);
+        assert_eq!(Policy::parse("version: STSv1\nmode: enforce\nmx:\nmax_age: 60\n"), None);
         // RFC 8461 §3.2: of a doubled field the first one counts.
         let doubled = "version: STSv1\nversion: x\nmode: testing\nmode: enforce\nmx: a\nmx: b\nmax_age: 60\nmax_age: x\n";
         assert_eq!(Policy::parse(doubled), Some(Policy { mode: Mode::Testing, mx: vec!["a".into(), "b".into()], max_age: 60 }));
