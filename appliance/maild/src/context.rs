@@ -10,7 +10,7 @@ use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortC
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::acme::Acme;
-use crate::auth::{Authenticator, Verdict};
+use crate::auth::{Authenticator, Identity, Refusal};
 use crate::budget::Budget;
 use crate::clock;
 use crate::config::{Config, seconds};
@@ -234,32 +234,33 @@ impl Context {
         self.history.lock().unwrap_or_else(|e| e.into_inner()).note(clock::now(), peer, service, what, user, device);
     }
 
-    /// Checks a password, and remembers who tried. Programs of somebody with a second factor need passwords of their own.
-    pub async fn verify(&self, service: &'static str, user: &str, password: &str, peer: IpAddr) -> Verdict {
+    /// Checks a password, and remembers who tried: the one way in for every service. Programs of somebody with a second factor
+    /// need passwords of their own, and those open no pages.
+    pub async fn verify(&self, service: &'static str, user: &str, password: &str, peer: IpAddr) -> Result<Identity, Refusal> {
         let mut verdict = self.auth.verify(&self.store, user, password, peer, std::time::Instant::now()).await;
-        if let Verdict::Accepted(identity) = &verdict
+        if let Ok(identity) = &verdict
             && identity.device == DeviceId::MAIN
             && service != WEB
         {
             let account = identity.account;
             match self.read(move |r| r.factor(account)).await {
                 Ok(None) => {}
-                Ok(Some(_)) => verdict = Verdict::Denied(NEEDS_DEVICE),
-                Err(_) => verdict = Verdict::Unavailable,
+                Ok(Some(_)) => verdict = Err(Refusal::NeedsDevicePassword),
+                Err(_) => verdict = Err(Refusal::Unavailable),
             }
         }
         let (what, device) = match &verdict {
             // The page's own sign-in is complete only after a second factor.
-            Verdict::Accepted(_) if service == WEB => {
+            Ok(identity) if service == WEB => {
                 self.connections.signed_in_from(peer);
-                return verdict;
+                return if identity.device == DeviceId::MAIN { verdict } else { Err(Refusal::DevicePassword) };
             }
-            Verdict::Accepted(identity) => (What::SignedIn, identity.label.clone()),
-            Verdict::Denied(NEEDS_DEVICE) => (What::NeedsDevice, String::new()),
-            Verdict::Denied(_) if !user.contains('@') => (What::ShortName, String::new()),
-            Verdict::Denied(_) => (What::WrongPassword, String::new()),
-            Verdict::Wait(_) => (What::MustWait, String::new()),
-            Verdict::Unavailable => return verdict,
+            Ok(identity) => (What::SignedIn, identity.label.clone()),
+            Err(Refusal::NeedsDevicePassword) => (What::NeedsDevice, String::new()),
+            Err(Refusal::ShortName) => (What::ShortName, String::new()),
+            Err(Refusal::Wrong | Refusal::DevicePassword) => (What::WrongPassword, String::new()),
+            Err(Refusal::Wait(_)) => (What::MustWait, String::new()),
+            Err(Refusal::Unavailable) => return verdict,
         };
         self.note(peer, service, what, user, &device);
         let is_accepted = what == What::SignedIn;
@@ -322,7 +323,6 @@ impl Context {
 
 /// The box's pages as a service people sign in to.
 pub const WEB: &str = "web";
-const NEEDS_DEVICE: &str = "This account has a second factor: make a password for this program on the box's page, under Mail programs";
 
 /// The name the owner chose counts where the file names none.
 fn with_chosen_name(mut config: Config, store: &Store) -> Config {

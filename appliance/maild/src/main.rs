@@ -14,6 +14,7 @@ mod condition;
 mod config;
 mod connections;
 mod context;
+mod directory;
 mod dkim;
 mod dns;
 mod history;

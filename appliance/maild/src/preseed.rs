@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use pillarbox_host::text;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddressTarget, Change, DeviceId, Error, MailboxPolicy, Route, RouteTls, Store};
+use pillarbox_store::{AddressTarget, Change, DeviceId, Error, Route, RouteTls, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::hash;
 use crate::context::Context;
+use crate::directory::{self, Password, USUAL_POLICY};
 use crate::outbound::ROUTE_PURPOSE;
 use crate::secrets::Secrets;
 use crate::settings::{self, Progress, Step};
@@ -207,24 +207,20 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<Change>, String> {
         changes.push(Change::AddDomain { name: domain(name)?, at });
     }
     for person in &setup.people {
-        let hash = match (&person.password[..], &person.password_hash[..]) {
+        let password = match (&person.password[..], &person.password_hash[..]) {
             ("", "") => return Err(format!("{}: needs password or password_hash", person.address)),
-            ("", hash) if !hash.starts_with("$argon2id$") => return Err(format!("{}: this is no password_hash of an export", person.address)),
-            ("", hash) => hash.to_string(),
-            (password, _) if password.chars().count() < hash::SHORTEST => {
-                return Err(format!("{}: the password needs at least {} characters", person.address, hash::SHORTEST));
-            }
-            (password, _) => hash::password(password)?,
+            ("", hash) => Password::hashed(hash),
+            (password, _) => Password::chosen(password),
         };
-        let policy = MailboxPolicy::TrashAfter { days: 30 };
-        changes.push(Change::AddAccount { address: address(&person.address)?, name: person.name.clone(), hash, policy, at });
+        let password = password.and_then(Password::prepare).map_err(|why| format!("{}: {why}", person.address))?;
+        changes.push(directory::person(&address(&person.address)?, &person.name, &password, USUAL_POLICY, at));
     }
     for alias in &setup.aliases {
         let from = match alias.address.strip_prefix('@') {
             Some(name) => format!("@{}", domain(name)?),
-            None => address(&alias.address)?,
+            None => address(&alias.address)?.canonical(),
         };
-        let targets = alias.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?;
+        let targets = alias.to.iter().map(|to| address(to).map(|to| to.canonical())).collect::<Result<Vec<_>, _>>()?;
         changes.push(Change::SetAlias { address: from, targets });
     }
     for route in &setup.routes {
@@ -257,8 +253,8 @@ fn domain(text: &str) -> Result<String, String> {
     }
 }
 
-fn address(text: &str) -> Result<String, String> {
-    Address::parse(text.trim()).map(|a| a.canonical()).map_err(|e| format!("{text:?} is no mail address: {e}"))
+fn address(text: &str) -> Result<Address, String> {
+    Address::parse(text.trim()).map_err(|e| format!("{text:?} is no mail address: {e}"))
 }
 
 /// Where a mistake in the file is told, for who wrote it.

@@ -32,20 +32,43 @@ pub struct Identity {
     pub label: String,
 }
 
-/// What came of a login attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Accepted(Identity),
-    /// Wrong; the text says what to do about it.
-    Denied(&'static str),
+/// Why somebody is not let in. Its text is what mail programs show; pages have texts of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such user, or the password is another one: which of both is not said.
+    Wrong,
+    /// The user name is no full address, which all user names here are.
+    ShortName,
+    /// With a second factor the account's own password opens no mail program.
+    NeedsDevicePassword,
+    /// The password of a mail program, which opens no pages.
+    DevicePassword,
     /// Too many wrong attempts: seconds to wait.
     Wait(u64),
-    /// We can't tell right now.
+    /// It can't be told right now.
     Unavailable,
 }
 
-const WRONG: &str = "Wrong user name or password";
-const SHORT_NAME: &str = "Wrong user name: it is the full e-mail address, such as ann@example.org";
+impl Refusal {
+    /// Whether the same password may be right later. SMTP says 454 then and else 535 (RFC 4954 §6), POP3 `SYS/TEMP` and else
+    /// `AUTH` (RFC 3206).
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Refusal::Wait(_) | Refusal::Unavailable)
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Refusal::Wrong => "Wrong user name or password",
+            Refusal::ShortName => "Wrong user name: it is the full e-mail address, such as ann@example.org",
+            Refusal::NeedsDevicePassword => "This account has a second factor: make a password for this program on the box's page, under Mail programs",
+            Refusal::DevicePassword => "This password is for a mail program only",
+            Refusal::Wait(seconds) => return write!(f, "Too many wrong passwords; try again in {seconds} seconds"),
+            Refusal::Unavailable => "Passwords can't be checked right now; try again soon",
+        })
+    }
+}
 
 /// Checks passwords.
 pub struct Authenticator {
@@ -70,14 +93,14 @@ impl Authenticator {
     }
 
     /// Checks a password for the user name given, from a peer, at an instant.
-    pub async fn verify(&self, store: &Store, user: &str, password: &str, peer: IpAddr, now: Instant) -> Verdict {
+    pub async fn verify(&self, store: &Store, user: &str, password: &str, peer: IpAddr, now: Instant) -> Result<Identity, Refusal> {
         let user = user.trim().to_lowercase();
         let attempt = self.lock_cache().fingerprint(&user, password);
-        let Ok(found) = look_up(store, &user, peer).await else { return Verdict::Unavailable };
+        let Ok(found) = look_up(store, &user, peer).await else { return Err(Refusal::Unavailable) };
         // Random with 80 bits: nobody guesses one, so nobody who has one waits for those who guess.
         if let Some(identity) = found.as_ref().and_then(|found| by_device(found, password)) {
             self.lock_throttle().succeeded(peer, &user);
-            return Verdict::Accepted(identity);
+            return Ok(identity);
         }
         let place = found.as_ref().map_or(Place::New, |found| found.place);
         let line = if place == Place::Known || is_near(peer) { &self.checks } else { &self.strangers_checks };
@@ -85,7 +108,7 @@ impl Authenticator {
         match decision {
             Decision::Try => {}
             Decision::Pause(pause) => tokio::time::sleep(pause).await,
-            Decision::Wait(seconds) => return Verdict::Wait(seconds),
+            Decision::Wait(seconds) => return Err(Refusal::Wait(seconds)),
         }
         let identity = match found {
             Some(found) => self.by_account_password(&found, password, attempt, (line, now)).await,
@@ -98,11 +121,11 @@ impl Authenticator {
         match identity {
             Some(identity) => {
                 self.lock_throttle().succeeded(peer, &user);
-                Verdict::Accepted(identity)
+                Ok(identity)
             }
             None => {
                 self.lock_throttle().failed(peer, &user, attempt, now);
-                Verdict::Denied(if user.contains('@') { WRONG } else { SHORT_NAME })
+                Err(if user.contains('@') { Refusal::Wrong } else { Refusal::ShortName })
             }
         }
     }

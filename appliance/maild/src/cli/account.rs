@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{Output, Place, canonical, change, say, say_json};
 use crate::auth::hash;
 use crate::clock;
+use crate::directory::{self, Prepared};
 
 #[derive(Subcommand)]
 pub enum Account {
@@ -120,16 +121,13 @@ fn policy_text(policy: MailboxPolicy) -> String {
     }
 }
 
-/// The password and whether it was made here and must be shown.
-fn obtain(wanted: &Password) -> Result<(String, Shown), String> {
-    if !wanted.password_stdin {
-        return Ok((hash::generate()?, Shown::Once));
-    }
-    let password = password_from_stdin()?;
-    if password.chars().count() < hash::SHORTEST {
-        return Err(format!("a password needs at least {} characters", hash::SHORTEST));
-    }
-    Ok((password, Shown::Never))
+/// The password that was asked for, ready to be stored.
+fn obtain(wanted: &Password) -> Result<Prepared, String> {
+    let password = match wanted.password_stdin {
+        true => directory::Password::chosen(password_from_stdin()?),
+        false => Ok(directory::Password::Made),
+    };
+    password.and_then(directory::Password::prepare).map_err(|why| why.to_string())
 }
 
 /// A password from a pipe or file.
@@ -142,17 +140,13 @@ pub fn password_from_stdin() -> Result<String, String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_string())
 }
 
-enum Shown {
-    Once,
-    Never,
-}
-
-fn report(address: &str, password: &str, shown: Shown, output: Output, what: &str) -> Result<(), String> {
-    match (shown, output.json) {
-        (Shown::Once, true) => say_json(&json!({"address": address, "password": password})),
-        (Shown::Never, true) => say_json(&json!({"address": address})),
-        (Shown::Once, false) => say(&format!("{what}\n  user name  {address}\n  password   {password}\nWrite it down: it is shown only this once.")),
-        (Shown::Never, false) => say(what),
+/// Says what was done; `made`: a password that was made here, which is shown this once.
+fn report(address: &str, made: Option<&str>, output: Output, what: &str) -> Result<(), String> {
+    match (made, output.json) {
+        (Some(password), true) => say_json(&json!({"address": address, "password": password})),
+        (None, true) => say_json(&json!({"address": address})),
+        (Some(password), false) => say(&format!("{what}\n  user name  {address}\n  password   {password}\nWrite it down: it is shown only this once.")),
+        (None, false) => say(what),
     }
 }
 
@@ -160,21 +154,19 @@ pub fn run(place: &Place, command: Account) -> Result<(), String> {
     let store = place.store()?;
     match command {
         Account::Add { address, name, password, policy, output } => {
-            let address = canonical(&address)?;
-            let (password, shown) = obtain(&password)?;
-            let hash = hash::password(&password)?;
-            let policy = policy.policy();
-            change(&store, Change::AddAccount { address: address.clone(), name, hash, policy, at: clock::now() })?;
-            report(&address, &password, shown, output, &format!("{address} can receive mail now."))
+            let address = super::address(&address)?;
+            let password = obtain(&password)?;
+            change(&store, directory::person(&address, &name, &password, policy.policy(), clock::now()))?;
+            let address = address.canonical();
+            report(&address, password.made.as_deref(), output, &format!("{address} can receive mail now."))
         }
         Account::Remove { address } => remove(&store, &canonical(&address)?),
         Account::List { output } => list(&store, output),
         Account::Password { address, password, output } => {
             let address = canonical(&address)?;
-            let (password, shown) = obtain(&password)?;
-            let hash = hash::password(&password)?;
+            let Prepared { hash, made } = obtain(&password)?;
             change(&store, Change::SetPassword { address: address.clone(), hash, at: clock::now() })?;
-            report(&address, &password, shown, output, &format!("{address} has a new password."))
+            report(&address, made.as_deref(), output, &format!("{address} has a new password."))
         }
         Account::Policy { address, policy } => {
             let (address, policy) = (canonical(&address)?, policy.policy());
@@ -230,7 +222,7 @@ fn devices(store: &Store, command: Device) -> Result<(), String> {
             let Changed::Device(device) = change(store, add)? else { return Err("the device got no number".into()) };
             match output.json {
                 true => say_json(&json!({"address": address, "device": device.0, "password": password})),
-                false => report(&address, &password, Shown::Once, output, &format!("Device {} can log in now.", device.0)),
+                false => report(&address, Some(&password), output, &format!("Device {} can log in now.", device.0)),
             }
         }
         Device::Remove { address, device } => {

@@ -187,6 +187,9 @@ pub fn change(store: &Store, change: Change) -> Result<Changed, String> {
 
 /// An address in canonical form.
 pub fn canonical(text: &str) -> Result<String, String> {
-    let address = Address::parse(text).map_err(|e| format!("{text:?} is no mail address: {e}"))?;
-    Ok(address.canonical())
+    address(text).map(|address| address.canonical())
+}
+
+pub fn address(text: &str) -> Result<Address, String> {
+    Address::parse(text).map_err(|e| format!("{text:?} is no mail address: {e}"))
 }

@@ -10,7 +10,7 @@ use pillarbox_store::{BlobReader, Collection, Content, Error, Fate, LedgerRecord
 use roaring::RoaringBitmap;
 use tokio::sync::SemaphorePermit;
 
-use crate::auth::{Identity, Verdict};
+use crate::auth::Identity;
 use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
 
@@ -125,13 +125,12 @@ impl<'a> Visit<'a> {
         }
         let password = credentials.password.as_str();
         match context.verify("pop3", &credentials.user, password, self.peer).await {
-            Verdict::Accepted(identity) => self.enter(identity, now).await,
-            Verdict::Denied(text) => {
+            Ok(identity) => self.enter(identity, now).await,
+            Err(why) if why.is_temporary() => refuse("SYS/TEMP", &why.to_string()),
+            Err(why) => {
                 tracing::info!(peer = %self.peer, user = %credentials.user.escape_debug(), "pop3 login refused");
-                refuse("AUTH", text)
+                refuse("AUTH", &why.to_string())
             }
-            Verdict::Wait(seconds) => refuse("SYS/TEMP", &format!("Too many wrong passwords; try again in {seconds} seconds")),
-            Verdict::Unavailable => refuse("SYS/TEMP", "Passwords can't be checked right now; try again soon"),
         }
     }
 

@@ -11,7 +11,7 @@ use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
 use pillarbox_store::{AccountId, Delivered, Error, ShortCode};
 
-use crate::auth::{Identity, Verdict};
+use crate::auth::Identity;
 use crate::budget::{Pace, Party};
 use crate::clock;
 use crate::context::{Context, fresh_code};
@@ -293,18 +293,15 @@ impl<'a> Transaction<'a> {
             return Answer::Refuse(Reply::new(535, Enhanced(5, 7, 8), "Logging in for somebody else is not possible here"));
         }
         let password = credentials.password.as_str();
-        let verdict = context.verify("submission", &credentials.user, password, self.peer).await;
-        let reply = match verdict {
-            Verdict::Accepted(identity) => {
+        match context.verify("submission", &credentials.user, password, self.peer).await {
+            Ok(identity) => {
                 let name = identity.address.clone();
                 self.identity = Some(identity);
-                return Answer::Authenticated { identity: name };
+                Answer::Authenticated { identity: name }
             }
-            Verdict::Denied(text) => Reply::new(535, Enhanced(5, 7, 8), text),
-            Verdict::Wait(seconds) => Reply::new(454, Enhanced(4, 7, 0), format!("Too many wrong passwords; try again in {seconds} seconds")),
-            Verdict::Unavailable => Reply::new(454, Enhanced(4, 7, 0), "Passwords can't be checked right now; try again soon"),
-        };
-        Answer::Refuse(reply)
+            Err(why) if why.is_temporary() => Answer::Refuse(Reply::new(454, Enhanced(4, 7, 0), why.to_string())),
+            Err(why) => Answer::Refuse(Reply::new(535, Enhanced(5, 7, 8), why.to_string())),
+        }
     }
 
     /// A refusal that the ledger remembers.

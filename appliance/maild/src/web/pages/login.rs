@@ -7,11 +7,11 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{AccountId, Change, DeviceId, Error, SignIn};
+use pillarbox_store::{AccountId, Change, Error, SignIn};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
-use crate::auth::{Identity, Verdict, factor};
+use crate::auth::{Identity, Refusal, factor};
 use crate::clock;
 use crate::context::WEB;
 use crate::history::What;
@@ -107,16 +107,17 @@ pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
     let user = login.user.trim().to_string();
     // Read before it is checked: should the password change in between, the session is refused.
     let credential = credential_of(&visit, &user).await;
-    let verdict = context.verify(WEB, &user, &login.password, visit.link.peer).await;
+    let refusal = match context.verify(WEB, &user, &login.password, visit.link.peer).await {
+        Ok(identity) => return first_half(&visit, identity, credential).await,
+        Err(refusal) => refusal,
+    };
     let t = visit.texts;
-    let (status, message) = match verdict {
-        Verdict::Accepted(identity) if identity.device == DeviceId::MAIN => return first_half(&visit, identity, credential).await,
-        // A device's password opens its mail program, not the web.
-        Verdict::Accepted(_) => (StatusCode::FORBIDDEN, t.get("login-device")),
-        Verdict::Denied(_) if !user.contains('@') => (StatusCode::FORBIDDEN, t.get("login-short")),
-        Verdict::Denied(_) => (StatusCode::FORBIDDEN, t.get("login-wrong")),
-        Verdict::Wait(seconds) => (StatusCode::TOO_MANY_REQUESTS, t.count("login-wait", seconds)),
-        Verdict::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, t.get("trouble")),
+    let (status, message) = match refusal {
+        Refusal::DevicePassword | Refusal::NeedsDevicePassword => (StatusCode::FORBIDDEN, t.get("login-device")),
+        Refusal::ShortName => (StatusCode::FORBIDDEN, t.get("login-short")),
+        Refusal::Wrong => (StatusCode::FORBIDDEN, t.get("login-wrong")),
+        Refusal::Wait(seconds) => (StatusCode::TOO_MANY_REQUESTS, t.count("login-wait", seconds)),
+        Refusal::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, t.get("trouble")),
     };
     let frame = Frame::new(&visit, "/login", "login-title").trouble(message);
     page(status, &LoginPage { frame, user })

@@ -5,14 +5,14 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddressTarget, Change, Changed, Error, FolderId, MailboxPolicy};
+use pillarbox_store::{AddressTarget, Change, Changed, Error, FolderId};
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
 use super::{Frame, is_own, page, trouble};
-use crate::auth::hash;
 use crate::clock;
 use crate::context::off_thread;
+use crate::directory::{self, Password, USUAL_POLICY};
 use crate::web::session::{Owner, Visit};
 
 #[derive(Template)]
@@ -92,18 +92,19 @@ pub async fn add(Owner(visit, visitor): Owner, Form(form): Form<Add>) -> Respons
     let typed = form.address.trim();
     let whole = if typed.contains('@') { typed.to_string() } else { format!("{typed}@{domain}") };
     let Ok(address) = Address::parse(&whole) else { return refuse("people-wrong-address").await };
-    let is_chosen = form.how == "choose";
-    if is_chosen && form.password.chars().count() < hash::SHORTEST {
-        return refuse("setup-short-password").await;
-    }
-    let (address, name, store) = (address.canonical(), form.name.trim().to_string(), visit.context.store.clone());
-    let (to, chosen) = (address.clone(), form.password);
+    let password = match form.how.as_str() {
+        "choose" => match Password::chosen(form.password) {
+            Ok(password) => password,
+            Err(_) => return refuse("setup-short-password").await,
+        },
+        _ => Password::Made,
+    };
+    let (to, name, store) = (address.clone(), form.name, visit.context.store.clone());
+    let address = address.canonical();
     let made = off_thread(move || {
-        let password = if is_chosen { chosen } else { hash::generate().map_err(|why| Error::Invalid { why })? };
-        let hash = hash::password(&password).map_err(|why| Error::Invalid { why })?;
-        let policy = MailboxPolicy::TrashAfter { days: 30 };
-        let made = store.change(Change::AddAccount { address: to, name, hash, policy, at: clock::now() }).wait()?;
-        Ok((made, password))
+        let password = password.prepare()?;
+        let made = store.change(directory::person(&to, &name, &password, USUAL_POLICY, clock::now())).wait()?;
+        Ok((made, password.made.unwrap_or_default()))
     });
     let (account, password) = match made.await {
         Ok((Changed::Account(account), password)) => (account, password),
@@ -120,7 +121,7 @@ pub async fn add(Owner(visit, visitor): Owner, Form(form): Form<Add>) -> Respons
         _ => None,
     };
     let message = visit.texts.with("people-added", "address", &address).into_owned();
-    let password = if is_chosen || invitation.is_some() { String::new() } else { password };
+    let password = if invitation.is_some() { String::new() } else { password };
     let fresh = (invitation.is_some() || !password.is_empty()).then_some(Fresh { address, password, invitation });
     list(&visit, StatusCode::OK, frame().done(message), fresh).await
 }

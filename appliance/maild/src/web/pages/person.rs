@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
 use super::{Frame, is_own, page, trouble};
+use crate::directory;
 use crate::web::session::{Owner, Visit};
 
 /// Days that can be chosen.
@@ -125,7 +126,7 @@ pub async fn change(Owner(visit, visitor): Owner, Path(address): Path<String>, F
                 "delete" => MailboxPolicy::DeleteWhenAll,
                 _ => MailboxPolicy::TrashAfter { days },
             };
-            let name = form.name.trim().chars().filter(|c| !c.is_control()).take(100).collect();
+            let name = directory::clean_name(&form.name);
             vec![Change::SetName { address: address.clone(), name }, Change::SetPolicy { address: address.clone(), policy }]
         }
         "link" => {

@@ -9,10 +9,11 @@ use pillarbox_store::{Change, DeviceId, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
-use crate::auth::{Verdict, hash};
+use crate::auth::hash;
 use crate::clock;
 use crate::config::Config;
 use crate::context::{Context, WEB, off_thread};
+use crate::directory;
 use crate::history::{Event, What};
 use crate::server::Service;
 use crate::web::session::{self, Person, Visit, Visitor};
@@ -147,21 +148,21 @@ pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>
     let frame = Frame::new(&visit, "/programs", "programs-title");
     let context = visit.context.clone();
     let refuse = |frame: Frame, key: &str| frame.trouble(visit.texts.get(key));
-    if form.new.chars().count() < hash::SHORTEST {
+    let Ok(new) = directory::Password::chosen(form.new) else {
         let frame = refuse(frame, "setup-short-password");
         return answer(&visit, &visitor, StatusCode::BAD_REQUEST, frame, None).await;
-    }
+    };
     let verdict = context.verify(WEB, &visitor.address, &form.old, visit.link.peer).await;
     let account = match verdict {
-        Verdict::Accepted(identity) if identity.device == DeviceId::MAIN => identity.account,
-        _ => {
+        Ok(identity) => identity.account,
+        Err(_) => {
             let frame = refuse(frame, "login-wrong");
             return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None).await;
         }
     };
-    let (store, address, new) = (context.store.clone(), visitor.address.clone(), form.new.clone());
+    let (store, address) = (context.store.clone(), visitor.address.clone());
     let changed = off_thread(move || {
-        let hash = hash::password(&new).map_err(|why| Error::Invalid { why })?;
+        let hash = new.prepare()?.hash;
         store.change(Change::SetPassword { address, hash: hash.clone(), at: clock::now() }).wait().map(|_| hash)
     });
     match changed.await {

@@ -6,11 +6,11 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{Change, DeviceId, Error};
+use pillarbox_store::{Change, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, trouble};
-use crate::auth::{self, Verdict, factor};
+use crate::auth::{self, factor};
 use crate::clock;
 use crate::context::WEB;
 use crate::web::session::{Person, Visit, Visitor, hex};
@@ -156,7 +156,7 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Order>) -> 
             // Somebody at an open browser must not take the lock off.
             let verdict = visit.context.verify(WEB, &visitor.address, &form.password, visit.link.peer).await;
             // Nor somebody with a mail program's password: it opens mail and nothing else.
-            if !matches!(verdict, Verdict::Accepted(identity) if identity.device == DeviceId::MAIN && identity.account == visitor.account) {
+            if !verdict.is_ok_and(|identity| identity.account == visitor.account) {
                 let frame = frame().trouble(visit.texts.get("login-wrong"));
                 return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None, Vec::new()).await;
             }

@@ -10,13 +10,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_host::net;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{Change, Changed, Error, MailboxPolicy};
+use pillarbox_store::{Change, Changed, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::hash;
 use crate::clock;
 use crate::context::{Context, off_thread};
+use crate::directory::{self, Password, USUAL_POLICY};
 use crate::preseed;
 use crate::settings::{self, Progress, Step};
 use crate::web::session::{self, Owner, Visit};
@@ -138,10 +139,8 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
     if domain.is_literal() {
         return refuse("setup-wrong-domain");
     }
-    if form.password.chars().count() < hash::SHORTEST {
-        return refuse("setup-short-password");
-    }
-    let made = make_owner(&context, domain.to_string(), address.canonical(), form.name.trim().to_string(), form.password.clone()).await;
+    let Ok(password) = Password::chosen(form.password.clone()) else { return refuse("setup-short-password") };
+    let made = make_owner(&context, domain.to_string(), address, form.name.clone(), password).await;
     match made {
         Ok((account, credential)) => {
             context.forget_claim_code();
@@ -158,9 +157,9 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
 async fn make_owner(
     context: &Arc<Context>,
     domain: String,
-    address: String,
+    address: Address,
     name: String,
-    password: String,
+    password: Password,
 ) -> Result<(pillarbox_store::AccountId, String), Error> {
     let store = context.store.clone();
     off_thread(move || {
@@ -173,10 +172,9 @@ async fn make_owner(
         if store.read(|r| r.setting(settings::SETUP))?.is_none() {
             store.change(Progress::default().change()).wait()?;
         }
-        let hash = hash::password(&password).map_err(|why| Error::Invalid { why })?;
-        let policy = MailboxPolicy::TrashAfter { days: 30 };
-        match store.change(Change::AddAccount { address, name, hash: hash.clone(), policy, at }).wait()? {
-            Changed::Account(id) => Ok((id, hash)),
+        let password = password.prepare()?;
+        match store.change(directory::person(&address, &name, &password, USUAL_POLICY, at)).wait()? {
+            Changed::Account(id) => Ok((id, password.hash)),
             _ => Err(Error::Closed),
         }
     })

@@ -9,9 +9,9 @@ use pillarbox_store::{AccountId, Change, Changed, Error, OneTimeLink};
 use serde::Deserialize;
 
 use super::{Frame, page, redirect_with, trouble};
-use crate::auth::hash;
 use crate::clock;
 use crate::context::off_thread;
+use crate::directory::Password;
 use crate::web::session::{self, Visit};
 use crate::web::svg;
 
@@ -75,13 +75,13 @@ pub async fn choose(visit: Visit, Path(token): Path<String>, Form(form): Form<Ch
         Ok(None) => return super::notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
         Err(error) => return trouble(&visit, &error),
     };
-    if form.password.chars().count() < hash::SHORTEST {
+    let Ok(password) = Password::chosen(form.password) else {
         let frame = Frame::new(&visit, "", "welcome-title").trouble(visit.texts.get("setup-short-password"));
         return page(StatusCode::BAD_REQUEST, &WelcomePage { frame, address, token });
-    }
+    };
     let (store, key) = (visit.context.store.clone(), session::key(&token));
     let used = off_thread(move || {
-        let hash = hash::password(&form.password).map_err(|why| Error::Invalid { why })?;
+        let hash = password.prepare()?.hash;
         store.change(Change::UseLink { key, hash: hash.clone(), at: clock::now() }).wait().map(|changed| (changed, hash))
     });
     match used.await {

@@ -37,7 +37,7 @@ async fn mail_programs_find_their_settings_and_names_stay_in_their_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
-    use crate::auth::Verdict;
+    use crate::auth::Refusal;
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let page = post(&world, "/security", &bob, "order=offer").await.body;
@@ -73,7 +73,8 @@ async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
     }
     assert!(try_code(&pending, "111111").await.body.contains("too many wrong codes"));
     let program = world.context.verify("pop3", BOB, PASSWORD, "192.168.1.9".parse().unwrap()).await;
-    assert!(matches!(program, Verdict::Denied(text) if text.contains("password for this program")));
+    assert_eq!(program, Err(Refusal::NeedsDevicePassword));
+    assert!(Refusal::NeedsDevicePassword.to_string().contains("password for this program"));
     let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
     assert!(page.contains("7 recovery codes are left"), "{page}");
     assert_eq!(post(&world, "/security", &bob, "order=off&password=wrong").await.status, StatusCode::FORBIDDEN);
@@ -83,13 +84,14 @@ async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_coach_tells_a_person_what_their_program_did() {
+    use crate::auth::Refusal;
     use crate::history::What;
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let (near, far) = ("192.168.1.5".parse().unwrap(), "192.168.1.77".parse().unwrap());
     world.context.note(near, "pop3s", What::Connected, "", "");
-    world.context.verify("pop3", "bob", "x", far).await;
-    world.context.verify("submission", BOB, "<wrong>", far).await;
+    assert_eq!(world.context.verify("pop3", "bob", "x", far).await, Err(Refusal::ShortName));
+    assert_eq!(world.context.verify("submission", BOB, "<wrong>", far).await, Err(Refusal::Wrong));
     world.context.note(far, "pop3s", What::TlsFailed, "", "");
     let page = ask(&world, request(Method::GET, "/coach", &bob, "")).await.body;
     assert!(page.contains("POP3, port 995") && page.contains("full address") && page.contains("was wrong"));
