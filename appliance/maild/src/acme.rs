@@ -14,6 +14,7 @@ use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType, HttpClient, Identifier, NewAccount, NewOrder, Order,
     OrderStatus, RetryPolicy,
 };
+use pillarbox_platform::clock;
 use pillarbox_proto::reply::clip;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -22,8 +23,8 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
 use crate::context::Context;
+use crate::settings;
 use crate::tls::{self, write_private};
-use crate::{clock, settings};
 
 /// Octets of an authority's answer.
 const ANSWER: usize = 1 << 20;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+use pillarbox_platform::clock;
 use pillarbox_proto::{pop3, smtp};
 use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -12,7 +13,6 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::acme::Acme;
 use crate::auth::{Authenticator, Verdict};
 use crate::budget::Budget;
-use crate::clock;
 use crate::config::{Config, seconds};
 use crate::connections::Connections;
 use crate::history::{History, What};

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use pillarbox_platform::clock;
 use pillarbox_store::{Change, Fate, Hour, LedgerId, MessageId, QueueKey, Reader, Result};
 
-use crate::clock;
 use crate::context::{Context, off_thread};
 
 /// Records read at a time.

@@ -6,16 +6,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use pillarbox_host::text;
+use pillarbox_platform::clock;
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{AddressTarget, Change, DeviceId, Error, MailboxPolicy, Route, RouteTls, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::hash;
 use crate::context::Context;
+use crate::dkim;
 use crate::outbound::ROUTE_PURPOSE;
-use crate::secrets::Secrets;
 use crate::settings::{self, Progress, Step};
-use crate::{clock, dkim};
 
 /// Its name in the data folder.
 pub const FILE: &str = "pillarbox-setup.toml";

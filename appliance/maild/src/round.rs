@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_message::encode::encoded_words;
+use pillarbox_platform::clock;
 use pillarbox_store::{Change, Changed, DeviceId, Fate, term};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use crate::auth::hash;
-use crate::clock;
 use crate::context::{Context, off_thread};
 use crate::outbound::{Connection, Endpoint, Findings, Security, Source, Topic, Trial, mailing};
 use crate::server::Service;

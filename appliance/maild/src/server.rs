@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_platform::clock;
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Access, Store};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,10 +17,9 @@ use crate::connections::{self, Purpose, TooMany};
 use crate::context::{Context, certificate_names};
 use crate::history::What;
 use crate::outbound::Outbound;
-use crate::secrets::Secrets;
 use crate::stream::{Ended, Patience, Stream, TlsFault};
 use crate::tls::Certificates;
-use crate::{clock, housekeeping, outbound, pop3, preseed, smtp, sockets, update, web};
+use crate::{housekeeping, outbound, pop3, preseed, smtp, sockets, update, web};
 
 /// A service by its listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Access, FolderId, MessageId, QueueKey, Reader, Store};
 
 use super::{Place, say};
 use crate::dkim;
 use crate::outbound::ROUTE_PURPOSE;
-use crate::secrets::Secrets;
 
 #[derive(Args)]
 pub struct Check {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use pillarbox_platform::clock;
 use pillarbox_store::{Change, Disk, MailboxPolicy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,7 +15,6 @@ use tokio::net::TcpStream;
 use super::serve::runtime;
 use super::{Place, say};
 use crate::auth::hash;
-use crate::clock;
 use crate::config::Config;
 use crate::outbound::{Topic, findings};
 use crate::round;

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pillarbox_platform::clock;
 use pillarbox_proto::pop3::{Answer, Credentials, Entry, Question, Refusal};
 use pillarbox_store::{BlobReader, Collection, Content, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result};
 use roaring::RoaringBitmap;
 use tokio::sync::SemaphorePermit;
 
 use crate::auth::{Identity, Verdict};
-use crate::clock;
 use crate::context::{Context, fresh_code, off_thread};
 
 /// Entries fetched for a listing at once.

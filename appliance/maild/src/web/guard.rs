@@ -95,7 +95,7 @@ async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &H
         return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only.").into_response());
     }
     let facts = context.certificates.facts();
-    if !link.is_secure && !facts.is_self_signed && facts.ends > crate::clock::now() && !is_one_of(path, &PLAIN) {
+    if !link.is_secure && !facts.is_self_signed && facts.ends > pillarbox_platform::clock::now() && !is_one_of(path, &PLAIN) {
         let port = settings.config.listen.https.first().map(|address| address.port()).filter(|&port| port != 443);
         return Some(to_https(name_of(host), &settings.config.hostname(), port, path, &facts));
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{
     Access, AccountId, Change, Changed, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey,
     QueueState, Relay, ShortCode, Store, Traits, Waiting,
@@ -15,7 +16,6 @@ use super::zone::Zone;
 use crate::config::{Config, DnsServer};
 use crate::context::Context;
 use crate::outbound::{Now, Outbound, work};
-use crate::secrets::Secrets;
 use crate::tls::Certificates;
 
 pub const START: u64 = 1_800_000_000;

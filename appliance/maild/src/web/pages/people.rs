@@ -4,6 +4,7 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{AddressTarget, Change, Changed, Error, FolderId, MailboxPolicy};
 use serde::Deserialize;
@@ -11,7 +12,6 @@ use serde::Deserialize;
 use super::welcome::{self, Invitation};
 use super::{Frame, is_own, page, trouble};
 use crate::auth::hash;
-use crate::clock;
 use crate::context::off_thread;
 use crate::web::session::{Owner, Visit};
 

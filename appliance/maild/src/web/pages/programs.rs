@@ -5,12 +5,12 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_host::net;
+use pillarbox_platform::clock;
 use pillarbox_store::{Change, DeviceId, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::{Verdict, hash};
-use crate::clock;
 use crate::config::Config;
 use crate::context::{Context, WEB, off_thread};
 use crate::history::{Event, What};

@@ -9,13 +9,13 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_host::net;
+use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{Change, Changed, Error, MailboxPolicy};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::hash;
-use crate::clock;
 use crate::context::{Context, off_thread};
 use crate::preseed;
 use crate::settings::{self, Progress, Step};
