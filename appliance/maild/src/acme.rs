@@ -15,6 +15,7 @@ use instant_acme::{
     OrderStatus, RetryPolicy,
 };
 use pillarbox_platform::clock;
+use pillarbox_platform::tls::{self, write_private};
 use pillarbox_proto::reply::clip;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -24,7 +25,6 @@ use tokio_rustls::TlsConnector;
 
 use crate::context::Context;
 use crate::settings;
-use crate::tls::{self, write_private};
 
 /// Octets of an authority's answer.
 const ANSWER: usize = 1 << 20;

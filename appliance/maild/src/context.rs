@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use pillarbox_platform::clock;
+use pillarbox_platform::config::{Config, seconds};
+use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::{pop3, smtp};
 use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -13,11 +15,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::acme::Acme;
 use crate::auth::{Authenticator, Verdict};
 use crate::budget::Budget;
-use crate::config::{Config, seconds};
 use crate::connections::Connections;
 use crate::history::{History, What};
 use crate::outbound::Outbound;
-use crate::tls::Certificates;
 use crate::{settings, setup, web};
 
 /// The server's shared state.
@@ -161,7 +161,7 @@ impl Context {
         if self.store.read(|r| r.accounts()).map_err(|e| e.to_string())?.is_empty() {
             let path = self.claim_file();
             if self.claim_code().is_none() {
-                crate::tls::write_private(&path, &fresh_code().to_string())?;
+                pillarbox_platform::tls::write_private(&path, &fresh_code().to_string())?;
             }
             let code = self.claim_code().unwrap_or_default();
             let fingerprint = self.certificates.facts().fingerprint;

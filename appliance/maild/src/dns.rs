@@ -19,8 +19,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::domain::Label;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-
-use crate::config::{Config, seconds};
+use pillarbox_platform::config::{Config, seconds};
 
 use plain::Plain;
 use servers::{Edns, NameServers, Proof};

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pillarbox_platform::clock;
+use pillarbox_platform::tls::Refreshed;
 use pillarbox_store::{Change, Disk, Maintained, Retention, Space};
 use tokio::time::MissedTickBehavior;
 
 use crate::context::{Context, off_thread};
 use crate::server::notify;
-use crate::tls::Refreshed;
 use crate::{acme, auth, board, dkim, hours, mail, web};
 
 const DAY: u64 = 86_400;

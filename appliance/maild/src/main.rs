@@ -1,9 +1,9 @@
 //! `pillarbox`: the mail server of the box, and the owner's command line.
 //!
 //! Layers, each may use those below it: edges (`smtp`, `pop3`, `web`), roles (`mta`, `msa`, `mda`, `auth`),
-//! services (`outbound`, `dns`, `dkim`, `tls`). `server` puts them together; `cli` is the other way in.
+//! services (`outbound`, `dns`, `dkim`). `server` puts them together; `cli` is the other way in.
 //! What a message is and says is decided in the crate `pillarbox_message`.
-//! Clock, secrets and log are in the crate `pillarbox_platform`.
+//! Clock, settings file, certificates, connections, secrets and log are in the crate `pillarbox_platform`.
 
 mod acme;
 mod auth;
@@ -11,7 +11,6 @@ mod board;
 mod budget;
 mod cli;
 mod condition;
-mod config;
 mod connections;
 mod context;
 mod dkim;
@@ -33,8 +32,6 @@ mod settings;
 mod setup;
 mod smtp;
 mod sockets;
-mod stream;
-mod tls;
 mod update;
 mod web;
 

@@ -294,7 +294,7 @@ pub fn apply_at_start(context: &Context) -> Result<(), String> {
     match applied {
         Ok(setup) => {
             if let Some(code) = setup.claim_code.filter(|code| code.len() == 7) {
-                crate::tls::write_private(&data.join("claim-code"), &code.to_ascii_uppercase())?;
+                pillarbox_platform::tls::write_private(&data.join("claim-code"), &code.to_ascii_uppercase())?;
             }
             context.reload(context.settings().config.clone());
             for name in &setup.domains {

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_platform::clock;
+use pillarbox_platform::config::{Config, seconds};
 use pillarbox_platform::secrets::Secrets;
+use pillarbox_platform::stream::{Ended, Patience, Stream, TlsFault};
+use pillarbox_platform::tls::Certificates;
 use pillarbox_store::{Access, Store};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{Config, seconds};
 use crate::connections::{self, Purpose, TooMany};
 use crate::context::{Context, certificate_names};
 use crate::history::What;
 use crate::outbound::Outbound;
-use crate::stream::{Ended, Patience, Stream, TlsFault};
-use crate::tls::Certificates;
 use crate::{housekeeping, outbound, pop3, preseed, smtp, sockets, update, web};
 
 /// A service by its listening socket.
@@ -89,7 +89,7 @@ impl Server {
     /// Opens store, certificate and sockets. Needs a tokio runtime.
     pub fn open(config: Config, config_path: Option<PathBuf>) -> Result<Server, String> {
         raise_file_limit();
-        let store = Store::open(&config.data, Access::Server, &config.store_options()).map_err(|e| e.to_string())?;
+        let store = Store::open(&config.data, Access::Server, &store_options(&config)).map_err(|e| e.to_string())?;
         let (certificate, key) = config.tls_files();
         let issued = config.issued_file();
         let certificates = Certificates::open(certificate, key, issued, &certificate_names(&config))?;
@@ -167,6 +167,16 @@ impl Server {
             tracing::warn!("some conversations did not end in time and are cut");
         }
         ended
+    }
+}
+
+/// The store's share of the settings.
+pub fn store_options(config: &Config) -> pillarbox_store::Options {
+    pillarbox_store::Options {
+        max_octets: (config.store.max_octets > 0).then_some(config.store.max_octets),
+        reserve_octets: config.store.reserve_octets,
+        batch_writes: config.store.batch_messages,
+        batch_octets: config.store.batch_octets,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 
+use pillarbox_platform::config::Config;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::Config;
 use crate::server::Service;
 
 /// Connections the kernel keeps waiting for us.

@@ -1,7 +1,10 @@
-//! What a server stands on: the clock, sealed secrets, and the log.
+//! What a server stands on: the clock, the settings file, certificates, connections, sealed secrets, and the log.
 //!
 //! Nothing here knows a protocol, a mailbox or a page.
 
 pub mod clock;
+pub mod config;
 pub mod logging;
 pub mod secrets;
+pub mod stream;
+pub mod tls;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use pillarbox_message::encode::encoded_words;
 use pillarbox_platform::clock;
+use pillarbox_platform::config::Config;
 use pillarbox_platform::logging;
 use pillarbox_store::{Change, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement, Store};
 use serde_json::json;
@@ -12,7 +13,6 @@ use serde_json::json;
 use super::serve::runtime;
 use super::{say, say_json};
 use crate::auth::hash;
-use crate::config::Config;
 use crate::context::fresh_code;
 use crate::server::{Server, Service};
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pillarbox_platform::clock;
+use pillarbox_platform::config::Config;
 use pillarbox_store::{Change, Disk, MailboxPolicy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,7 +16,6 @@ use tokio::net::TcpStream;
 use super::serve::runtime;
 use super::{Place, say};
 use crate::auth::hash;
-use crate::config::Config;
 use crate::outbound::{Topic, findings};
 use crate::round;
 use crate::server::{Server, Service};

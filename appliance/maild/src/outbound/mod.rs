@@ -29,13 +29,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pillarbox_platform::clock;
+use pillarbox_platform::config::Config;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::smtp::Secret;
 use pillarbox_proto::smtp::client::Login;
 use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Result, Route, Store, Waiting};
 use tokio::sync::Notify;
 
-use crate::config::Config;
 use crate::context::{Context, off_thread};
 use crate::dkim::Signer;
 use crate::dns::Dns;

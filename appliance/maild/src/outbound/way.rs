@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use pillarbox_host::net;
 use pillarbox_platform::clock;
+use pillarbox_platform::config::Ipv6;
 use pillarbox_store::Change;
 
 use super::Outbound;
@@ -11,7 +12,6 @@ use super::exchangers::{Hosts, NoWay, order};
 use super::policy::{self, Mode, Policy};
 use super::sts;
 use super::tls::Security;
-use crate::config::Ipv6;
 use crate::context::Context;
 use crate::dns::DnsError;
 

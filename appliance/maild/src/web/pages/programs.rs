@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_host::net;
 use pillarbox_platform::clock;
+use pillarbox_platform::config::Config;
 use pillarbox_store::{Change, DeviceId, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::{Verdict, hash};
-use crate::config::Config;
 use crate::context::{Context, WEB, off_thread};
 use crate::history::{Event, What};
 use crate::server::Service;
