@@ -1,9 +1,9 @@
 //! `pillarbox`: the mail server of the box, and the owner's command line.
 //!
 //! Layers, each may use those below it: edges (`smtp`, `pop3`, `web`), roles (`mta`, `msa`, `mda`, `auth`),
-//! services (`outbound`, `dns`, `dkim`). `server` puts them together; `cli` is the other way in.
+//! services (`outbound`, `dkim`). `server` puts them together; `cli` is the other way in.
 //! What a message is and says is decided in the crate `pillarbox_message`.
-//! Clock, settings file, certificates, connections, secrets and log are in the crate `pillarbox_platform`.
+//! Clock, settings file, DNS, certificates, connections, secrets and log are in the crate `pillarbox_platform`.
 
 mod acme;
 mod auth;
@@ -14,7 +14,6 @@ mod condition;
 mod connections;
 mod context;
 mod dkim;
-mod dns;
 mod history;
 mod hours;
 mod housekeeping;

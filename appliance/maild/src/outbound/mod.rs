@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
+use pillarbox_platform::dns::Dns;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::smtp::Secret;
 use pillarbox_proto::smtp::client::Login;
@@ -38,7 +39,6 @@ use tokio::sync::Notify;
 
 use crate::context::{Context, off_thread};
 use crate::dkim::Signer;
-use crate::dns::Dns;
 
 pub use cause::{Language, cause};
 use doctor::finding;

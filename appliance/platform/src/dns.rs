@@ -4,7 +4,7 @@
 //! resolvers up.
 
 mod bare;
-mod datagram;
+pub mod datagram;
 mod plain;
 mod servers;
 mod signed;
@@ -19,7 +19,8 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::domain::Label;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use pillarbox_platform::config::{Config, seconds};
+
+use crate::config::{Config, seconds};
 
 use plain::Plain;
 use servers::{Edns, NameServers, Proof};
@@ -150,8 +151,7 @@ impl Dns {
         self.dnssec.store(UNKNOWN, Ordering::Relaxed);
     }
 
-    /// Forgets all answers.
-    #[cfg(test)]
+    /// Forgets all answers: tests change their zones between two questions.
     pub fn clear_cache(&self) {
         self.plain.clear_cache();
         if let Some(proving) = &self.proving {

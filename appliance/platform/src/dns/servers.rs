@@ -9,7 +9,8 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::system_conf::read_system_conf;
-use pillarbox_platform::config::{Config, seconds};
+
+use crate::config::{Config, seconds};
 
 /// Answers that are remembered, per resolver.
 const CACHED: u64 = 512;
