@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+use pillarbox_platform::budget::Budget;
 use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, seconds};
+use pillarbox_platform::connections::Connections;
 use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::{pop3, smtp};
 use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
@@ -14,8 +16,6 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::acme::Acme;
 use crate::auth::{Authenticator, Verdict};
-use crate::budget::Budget;
-use crate::connections::Connections;
 use crate::history::{History, What};
 use crate::outbound::Outbound;
 use crate::{settings, setup, web};

@@ -3,15 +3,13 @@
 //! Layers, each may use those below it: edges (`smtp`, `pop3`, `web`), roles (`mta`, `msa`, `mda`, `auth`),
 //! services (`outbound`, `dkim`). `server` puts them together; `cli` is the other way in.
 //! What a message is and says is decided in the crate `pillarbox_message`.
-//! Clock, settings file, DNS, certificates, connections, secrets and log are in the crate `pillarbox_platform`.
+//! Clock, settings file, DNS, certificates, sockets, connections, secrets and log are in the crate `pillarbox_platform`.
 
 mod acme;
 mod auth;
 mod board;
-mod budget;
 mod cli;
 mod condition;
-mod connections;
 mod context;
 mod dkim;
 mod history;
@@ -30,7 +28,6 @@ mod server;
 mod settings;
 mod setup;
 mod smtp;
-mod sockets;
 mod update;
 mod web;
 

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::budget::{Charge, Party};
 use crate::context::{Context, off_thread};
 use pillarbox_message::head;
 use pillarbox_message::lines::Lengths;
+use pillarbox_platform::budget::{Charge, Party};
 use pillarbox_platform::clock;
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{

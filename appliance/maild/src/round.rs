@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pillarbox_message::encode::encoded_words;
 use pillarbox_platform::clock;
+use pillarbox_platform::service::Service;
 use pillarbox_platform::stream::{Patience, Stream};
 use pillarbox_store::{Change, Changed, DeviceId, Fate, term};
 use rustls_pki_types::ServerName;
@@ -15,7 +16,6 @@ use tokio::net::TcpStream;
 use crate::auth::hash;
 use crate::context::{Context, off_thread};
 use crate::outbound::{Connection, Endpoint, Findings, Security, Source, Topic, Trial, mailing};
-use crate::server::Service;
 
 /// For each conversation.
 const PATIENCE: Duration = Duration::from_secs(20);

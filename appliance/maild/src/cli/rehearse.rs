@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
+use pillarbox_platform::service::Service;
 use pillarbox_store::{Change, Disk, MailboxPolicy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,7 +19,7 @@ use super::{Place, say};
 use crate::auth::hash;
 use crate::outbound::{Topic, findings};
 use crate::round;
-use crate::server::{Server, Service};
+use crate::server::Server;
 
 /// Nobody's domain (RFC 2606), in the copy only.
 const DOMAIN: &str = "rehearsal.invalid";

@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pillarbox_platform::connections::{self, Purpose};
 use pillarbox_platform::stream::{Ended, Stream};
 use pillarbox_proto::smtp::{self, Action, Answer, Session};
 
-use crate::connections::{self, Purpose};
 use crate::context::Context;
 use answers::Transaction;
 

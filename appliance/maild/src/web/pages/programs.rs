@@ -7,6 +7,7 @@ use axum::response::Response;
 use pillarbox_host::net;
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
+use pillarbox_platform::service::Service;
 use pillarbox_store::{Change, DeviceId, Error};
 use serde::Deserialize;
 
@@ -14,7 +15,6 @@ use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::{Verdict, hash};
 use crate::context::{Context, WEB, off_thread};
 use crate::history::{Event, What};
-use crate::server::Service;
 use crate::web::session::{self, Person, Visit, Visitor};
 use crate::web::svg;
 use crate::web::text::Texts;

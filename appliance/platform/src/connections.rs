@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use pillarbox_host::net::{is_near, network_of};
-use pillarbox_platform::config::Config;
+
+use crate::config::Config;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

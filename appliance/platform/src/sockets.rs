@@ -2,10 +2,10 @@
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 
-use pillarbox_platform::config::Config;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::server::Service;
+use crate::config::Config;
+use crate::service::Service;
 
 /// Connections the kernel keeps waiting for us.
 const BACKLOG: u32 = 1024;
