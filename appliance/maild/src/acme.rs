@@ -157,7 +157,7 @@ async fn obtain(context: &Arc<Context>, methods: &[Method]) -> Result<(), String
         match order(context, &account, &names, method).await {
             Ok(()) => {
                 let store = context.store.clone();
-                let kept = crate::context::off_thread(move || settings::set(&store, settings::CERTIFICATE, Some("acme".into())));
+                let kept = pillarbox_store::off_thread(move || settings::set(&store, settings::CERTIFICATE, Some("acme".into())));
                 return kept.await.map_err(|e| e.to_string());
             }
             Err(error) => {

@@ -11,7 +11,7 @@ use pillarbox_platform::config::{Config, seconds};
 use pillarbox_platform::connections::Connections;
 use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::{pop3, smtp};
-use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
+use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store, off_thread};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::acme::Acme;
@@ -343,13 +343,7 @@ pub fn certificate_names(config: &Config) -> Vec<String> {
     names
 }
 
-/// Runs something that may block where that harms nobody.
-pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> pillarbox_store::Result<T> + Send + 'static) -> pillarbox_store::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(pillarbox_store::Error::Closed))
-}
-
 /// A fresh code for a reply and the ledger.
 pub fn fresh_code() -> ShortCode {
-    // Codes need not be secret; without random numbers the time has to do.
-    ShortCode(getrandom::u32().unwrap_or_else(|_| clock::now() as u32))
+    ShortCode::fresh(clock::now())
 }

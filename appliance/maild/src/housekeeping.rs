@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use pillarbox_platform::clock;
 use pillarbox_platform::tls::Refreshed;
-use pillarbox_store::{Change, Disk, Maintained, Retention, Space};
+use pillarbox_store::{Change, Disk, Maintained, Retention, Space, off_thread};
 use tokio::time::MissedTickBehavior;
 
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 use crate::server::notify;
 use crate::{acme, auth, board, dkim, hours, mail, web};
 

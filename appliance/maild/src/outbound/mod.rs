@@ -34,10 +34,10 @@ use pillarbox_platform::dns::Dns;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::smtp::Secret;
 use pillarbox_proto::smtp::client::Login;
-use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Result, Route, Store, Waiting};
+use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Result, Route, Store, Waiting, off_thread};
 use tokio::sync::Notify;
 
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 use crate::dkim::Signer;
 
 pub use cause::{Language, cause};

@@ -8,12 +8,11 @@ use pillarbox_message::eight_bit::{Downgrade, Needs};
 use pillarbox_platform::config::{self, seconds};
 use pillarbox_platform::stream::{Patience, Stream};
 use pillarbox_proto::smtp::client::{Action, Config, Failure, Login, Mailing, Report, Session, Stage, StartTls, Timeouts};
-use pillarbox_store::{BlobReader, Content, Store};
+use pillarbox_store::{BlobReader, Content, Store, off_thread};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use super::tls::{ClientTls, Security};
-use crate::context::off_thread;
 
 /// Content is sent in pieces of this size.
 const PIECE: usize = 64 * 1024;

@@ -6,13 +6,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddressTarget, Change, Changed, Error, FolderId, MailboxPolicy};
+use pillarbox_store::{AddressTarget, Change, Changed, Error, FolderId, MailboxPolicy, off_thread};
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
 use super::{Frame, is_own, page, trouble};
 use crate::auth::hash;
-use crate::context::off_thread;
 use crate::web::session::{Owner, Visit};
 
 #[derive(Template)]

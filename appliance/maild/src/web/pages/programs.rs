@@ -8,12 +8,12 @@ use pillarbox_host::net;
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_platform::service::Service;
-use pillarbox_store::{Change, DeviceId, Error};
+use pillarbox_store::{Change, DeviceId, Error, off_thread};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::{Verdict, hash};
-use crate::context::{Context, WEB, off_thread};
+use crate::context::{Context, WEB};
 use crate::history::{Event, What};
 use crate::web::session::{self, Person, Visit, Visitor};
 use crate::web::svg;

@@ -11,12 +11,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_host::net;
 use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{Change, Changed, Error, MailboxPolicy};
+use pillarbox_store::{Change, Changed, Error, MailboxPolicy, off_thread};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::hash;
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 use crate::preseed;
 use crate::settings::{self, Progress, Step};
 use crate::web::session::{self, Owner, Visit};

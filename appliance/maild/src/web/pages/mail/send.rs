@@ -15,13 +15,13 @@ use pillarbox_message::structure::{Part, Person as Correspondent, Structure, rea
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
-    AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed, domain_of,
+    AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed, domain_of, off_thread,
 };
 
 use super::act::parse_id;
 use super::compose::{WHOLE, answer_page, senders, whole_name};
 use super::{failed, frame, open, sender};
-use crate::context::{Context, fresh_code, off_thread};
+use crate::context::{Context, fresh_code};
 use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::readers::Unread;
 use crate::mail::reading;
