@@ -69,7 +69,7 @@ fn the_store_knows_no_protocol_socket_or_clock() {
 
 #[test]
 fn unsafe_code_lives_in_the_store_alone() {
-    for folder in ["appliance/proto", "appliance/message", "appliance/maild", "tests"] {
+    for folder in ["appliance/proto", "appliance/message", "appliance/platform", "appliance/maild", "tests"] {
         for (path, text) in sources(folder) {
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains('"'));
             assert!(!code.into_iter().any(|l| l.contains("unsafe ")), "{} has unsafe code", path.display());
@@ -86,18 +86,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mda.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::auth", "crate::server"]),
     ("auth/mod.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::mda", "crate::server"]),
     ("auth/throttle.rs", &["tokio", "Instant::now", "pillarbox_store"]),
-    ("tls.rs", &["crate::"]),
-    ("secrets.rs", &["crate::"]),
-    ("dns.rs", &["crate::context", "crate::outbound", "crate::mda", "crate::msa", "crate::mta", "pillarbox_store"]),
-    ("dns/plain.rs", &["crate::", "pillarbox_store"]),
-    ("dns/signed.rs", &["crate::", "pillarbox_store"]),
-    ("dns/bare.rs", &["crate::", "pillarbox_store"]),
     ("dkim/blanks.rs", &["crate::", "tokio", "pillarbox_store"]),
     ("dkim.rs", &["crate::context", "crate::outbound", "crate::mda", "crate::msa", "crate::mta", "tokio"]),
-    ("outbound/schedule.rs", &["tokio", "Instant::now", "SystemTime", "crate::clock", "crate::context"]),
+    ("outbound/schedule.rs", &["tokio", "Instant::now", "SystemTime", "platform::clock", "crate::context"]),
     ("outbound/cause.rs", &["crate::", "tokio"]),
     ("outbound/notice.rs", &["crate::context", "tokio", "clock::now"]),
-    ("clock.rs", &["crate::"]),
     ("smtp/mod.rs", &["crate::pop3", "crate::server", "pillarbox_store"]),
     ("pop3/mod.rs", &["crate::smtp", "crate::server", "pillarbox_store"]),
     ("setup.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::mta", "crate::msa", "crate::mda", "crate::auth", "crate::server"]),
@@ -114,15 +107,34 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("web/session.rs", &["crate::smtp", "crate::pop3", "crate::server"]),
 ];
 
-#[test]
-fn edges_roles_and_services_import_downwards_only() {
-    for (file, forbidden) in LAYERS {
-        let path = root().join("appliance/maild/src").join(file);
-        let text = fs::read_to_string(&path).unwrap();
+/// Files of `platform` and what they must not import.
+const PLATFORM: &[(&str, &[&str])] = &[
+    ("dns/plain.rs", &["crate::"]),
+    ("dns/signed.rs", &["crate::"]),
+    ("dns/bare.rs", &["crate::"]),
+    ("tls.rs", &["crate::"]),
+    ("secrets.rs", &["crate::"]),
+    ("clock.rs", &["crate::"]),
+];
+
+fn assert_imports(folder: &str, rules: &[(&str, &[&str])]) {
+    for (file, forbidden) in rules {
+        let text = fs::read_to_string(root().join(folder).join(file)).unwrap();
         for word in *forbidden {
-            assert!(!shipped(&text).contains(word), "{file} must not use {word}");
+            assert!(!shipped(&text).contains(word), "{folder}/{file} must not use {word}");
         }
     }
+}
+
+#[test]
+fn edges_roles_and_services_import_downwards_only() {
+    assert_imports("appliance/maild/src", LAYERS);
+}
+
+#[test]
+fn what_a_server_stands_on_knows_no_protocol_edge_mailbox_or_page() {
+    assert_free_of("appliance/platform/src", &["pillarbox_message", "pillarbox_store", "axum", "hyper", "askama", "unsafe "]);
+    assert_imports("appliance/platform/src", PLATFORM);
 }
 
 #[test]
@@ -135,6 +147,7 @@ fn manifests_keep_the_crates_apart() {
     let manifest = |name: &str| fs::read_to_string(root().join("appliance").join(name).join("Cargo.toml")).unwrap();
     assert!(!manifest("proto").contains("tokio") && !manifest("proto").contains("pillarbox-store"));
     assert!(!manifest("message").contains("tokio") && !manifest("message").contains("pillarbox-store"));
+    assert!(!manifest("platform").contains("pillarbox-store") && !manifest("platform").contains("axum") && !manifest("platform").contains("hyper"));
     assert!(!manifest("store").contains("pillarbox-proto") && !manifest("store").contains("rustls"));
 }
 

@@ -14,6 +14,8 @@ use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType, HttpClient, Identifier, NewAccount, NewOrder, Order,
     OrderStatus, RetryPolicy,
 };
+use pillarbox_platform::clock;
+use pillarbox_platform::tls::{self, write_private};
 use pillarbox_proto::reply::clip;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -22,8 +24,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
 use crate::context::Context;
-use crate::tls::{self, write_private};
-use crate::{clock, settings};
+use crate::settings;
 
 /// Octets of an authority's answer.
 const ANSWER: usize = 1 << 20;
@@ -156,7 +157,7 @@ async fn obtain(context: &Arc<Context>, methods: &[Method]) -> Result<(), String
         match order(context, &account, &names, method).await {
             Ok(()) => {
                 let store = context.store.clone();
-                let kept = crate::context::off_thread(move || settings::set(&store, settings::CERTIFICATE, Some("acme".into())));
+                let kept = pillarbox_store::off_thread(move || settings::set(&store, settings::CERTIFICATE, Some("acme".into())));
                 return kept.await.map_err(|e| e.to_string());
             }
             Err(error) => {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use pillarbox_host::Board;
 use pillarbox_host::board::KEPT;
-use pillarbox_store::DeviceId;
+use pillarbox_store::{DeviceId, off_thread};
 
 use crate::condition;
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 
 /// Writes the board, if there is a place for it. Housekeeping calls this every [`pillarbox_host::board::PULSE`] seconds.
 pub async fn write(context: &Arc<Context>) {

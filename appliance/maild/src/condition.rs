@@ -1,6 +1,7 @@
 //! How the box is: one look for the home page, `/health`, the light and the metrics, so that all of them say the same.
 
-use crate::clock;
+use pillarbox_platform::clock;
+
 use crate::context::Context;
 use crate::update;
 

@@ -5,19 +5,19 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+use pillarbox_platform::budget::Budget;
+use pillarbox_platform::clock;
+use pillarbox_platform::config::{Config, seconds};
+use pillarbox_platform::connections::Connections;
+use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::{pop3, smtp};
-use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
+use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store, off_thread};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::acme::Acme;
 use crate::auth::{Authenticator, Identity, Refusal};
-use crate::budget::Budget;
-use crate::clock;
-use crate::config::{Config, seconds};
-use crate::connections::Connections;
 use crate::history::{History, What};
 use crate::outbound::Outbound;
-use crate::tls::Certificates;
 use crate::{settings, setup, web};
 
 /// The server's shared state.
@@ -161,7 +161,7 @@ impl Context {
         if self.store.read(|r| r.accounts()).map_err(|e| e.to_string())?.is_empty() {
             let path = self.claim_file();
             if self.claim_code().is_none() {
-                crate::tls::write_private(&path, &fresh_code().to_string())?;
+                pillarbox_platform::tls::write_private(&path, &fresh_code().to_string())?;
             }
             let code = self.claim_code().unwrap_or_default();
             let fingerprint = self.certificates.facts().fingerprint;
@@ -343,13 +343,7 @@ pub fn certificate_names(config: &Config) -> Vec<String> {
     names
 }
 
-/// Runs something that may block where that harms nobody.
-pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> pillarbox_store::Result<T> + Send + 'static) -> pillarbox_store::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(pillarbox_store::Error::Closed))
-}
-
 /// A fresh code for a reply and the ledger.
 pub fn fresh_code() -> ShortCode {
-    // Codes need not be secret; without random numbers the time has to do.
-    ShortCode(getrandom::u32().unwrap_or_else(|_| clock::now() as u32))
+    ShortCode::fresh(clock::now())
 }

@@ -10,10 +10,9 @@ use mail_auth::common::crypto::{Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::generate::DkimKeyPair;
 use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Change, Error, KeyKind, Reader, SigningKey, Store};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
-
-use crate::secrets::Secrets;
 
 /// Fields that are signed where they are there, and whose later addition breaks the signature where they are not. Those
 /// that stand here twice are named once more than they occur: a second one put in front of them, which many programs
@@ -173,7 +172,7 @@ fn make_key(secrets: &Secrets, kind: KeyKind, now: u64) -> Result<(String, Signi
     let sealed = secrets.seal(PURPOSE, pair.private_key())?;
     let key = SigningKey { kind, sealed, public, created: now, retired: None };
     let tail = getrandom::u32().map_err(|e| e.to_string())? & 0xffff;
-    Ok((format!("pb{letter}{}{tail:04x}", crate::clock::day(now)), key))
+    Ok((format!("pb{letter}{}{tail:04x}", pillarbox_platform::clock::day(now)), key))
 }
 
 /// SubjectPublicKeyInfo around an RSA public key (RFC 5280 §4.1, RFC 3279 §2.3.1): the form that RFC 6376

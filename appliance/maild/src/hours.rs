@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use pillarbox_store::{Change, Fate, Hour, LedgerId, MessageId, QueueKey, Reader, Result};
+use pillarbox_platform::clock;
+use pillarbox_store::{Change, Fate, Hour, LedgerId, MessageId, QueueKey, Reader, Result, off_thread};
 
-use crate::clock;
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 
 /// Records read at a time.
 const PIECE: usize = 2000;

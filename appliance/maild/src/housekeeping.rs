@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pillarbox_store::{Change, Disk, Maintained, Retention, Space};
+use pillarbox_platform::clock;
+use pillarbox_platform::tls::Refreshed;
+use pillarbox_store::{Change, Disk, Maintained, Retention, Space, off_thread};
 use tokio::time::MissedTickBehavior;
 
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 use crate::server::notify;
-use crate::tls::Refreshed;
-use crate::{acme, auth, board, clock, dkim, hours, mail, web};
+use crate::{acme, auth, board, dkim, hours, mail, web};
 
 const DAY: u64 = 86_400;
 /// How often the watchdog hears of the server, and the disk is looked at.

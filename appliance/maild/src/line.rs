@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pillarbox_host::net::{self, is_private};
+use pillarbox_platform::dns::DnsError;
 
 use crate::context::Context;
-use crate::dns::DnsError;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,27 +1,22 @@
 //! `pillarbox`: the mail server of the box, and the owner's command line.
 //!
 //! Layers, each may use those below it: edges (`smtp`, `pop3`, `web`), roles (`mta`, `msa`, `mda`, `auth`),
-//! services (`outbound`, `dns`, `dkim`, `secrets`, `tls`, `clock`). `server` puts them together; `cli` is the other way in.
+//! services (`outbound`, `dkim`). `server` puts them together; `cli` is the other way in.
 //! What a message is and says is decided in the crate `pillarbox_message`.
+//! Clock, settings file, DNS, certificates, sockets, connections, secrets and log are in the crate `pillarbox_platform`.
 
 mod acme;
 mod auth;
 mod board;
-mod budget;
 mod cli;
-mod clock;
 mod condition;
-mod config;
-mod connections;
 mod context;
 mod directory;
 mod dkim;
-mod dns;
 mod history;
 mod hours;
 mod housekeeping;
 mod line;
-mod logging;
 mod mail;
 mod mda;
 mod msa;
@@ -30,14 +25,10 @@ mod outbound;
 mod pop3;
 mod preseed;
 mod round;
-mod secrets;
 mod server;
 mod settings;
 mod setup;
 mod smtp;
-mod sockets;
-mod stream;
-mod tls;
 mod update;
 mod web;
 

@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::budget::{Charge, Party};
-use crate::clock;
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 use pillarbox_message::head;
 use pillarbox_message::lines::Lengths;
+use pillarbox_platform::budget::{Charge, Party};
+use pillarbox_platform::clock;
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
     AccountId, Checksum, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Relay, Result, ShortCode, Spool, Spooled,
-    Traits,
+    Traits, off_thread,
 };
 
 /// Content is handed to the disk in pieces of this size once it is large.

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use pillarbox_host::net;
+use pillarbox_platform::config::Config;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ForwardPath;
 use pillarbox_store::{AccountId, Fate, MessageId, Reader, Resolution, Result, ShortCode, SubAddresses, domain_of, term};
 
-use crate::config::Config;
 use crate::settings;
 
 /// Where a recipient's mail goes, or why it is refused.

@@ -6,16 +6,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use pillarbox_host::text;
+use pillarbox_platform::clock;
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{AddressTarget, Change, DeviceId, Error, Route, RouteTls, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::directory::{self, Password, USUAL_POLICY};
+use crate::dkim;
 use crate::outbound::ROUTE_PURPOSE;
-use crate::secrets::Secrets;
 use crate::settings::{self, Progress, Step};
-use crate::{clock, dkim};
 
 /// Its name in the data folder.
 pub const FILE: &str = "pillarbox-setup.toml";
@@ -289,7 +290,7 @@ pub fn apply_at_start(context: &Context) -> Result<(), String> {
     match applied {
         Ok(setup) => {
             if let Some(code) = setup.claim_code.filter(|code| code.len() == 7) {
-                crate::tls::write_private(&data.join("claim-code"), &code.to_ascii_uppercase())?;
+                pillarbox_platform::tls::write_private(&data.join("claim-code"), &code.to_ascii_uppercase())?;
             }
             context.reload(context.settings().config.clone());
             for name in &setup.domains {

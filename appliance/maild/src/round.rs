@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_message::encode::encoded_words;
-use pillarbox_store::{Change, Changed, DeviceId, Fate, term};
+use pillarbox_platform::clock;
+use pillarbox_platform::service::Service;
+use pillarbox_platform::stream::{Patience, Stream};
+use pillarbox_store::{Change, Changed, DeviceId, Fate, off_thread, term};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use crate::auth::hash;
-use crate::clock;
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 use crate::outbound::{Connection, Endpoint, Findings, Security, Source, Topic, Trial, mailing};
-use crate::server::Service;
-use crate::stream::{Patience, Stream};
 
 /// For each conversation.
 const PATIENCE: Duration = Duration::from_secs(20);

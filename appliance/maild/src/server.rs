@@ -1,79 +1,27 @@
 //! The server: opens everything, listens, and stops cleanly.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_platform::clock;
+use pillarbox_platform::config::{Config, seconds};
+use pillarbox_platform::connections::{self, TooMany};
+use pillarbox_platform::secrets::Secrets;
+use pillarbox_platform::service::Service;
+use pillarbox_platform::sockets;
+use pillarbox_platform::stream::{Ended, Patience, Stream, TlsFault};
+use pillarbox_platform::tls::Certificates;
 use pillarbox_store::{Access, Store};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{Config, seconds};
-use crate::connections::{self, Purpose, TooMany};
 use crate::context::{Context, certificate_names};
 use crate::history::What;
 use crate::outbound::Outbound;
-use crate::secrets::Secrets;
-use crate::stream::{Ended, Patience, Stream, TlsFault};
-use crate::tls::Certificates;
-use crate::{clock, housekeeping, outbound, pop3, preseed, smtp, sockets, update, web};
-
-/// A service by its listening socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    Smtp,
-    Submission,
-    Submissions,
-    Pop3,
-    Pop3s,
-    Http,
-    Https,
-}
-
-impl Service {
-    /// All services, in the order of their keys in `[listen]`.
-    pub const ALL: [Service; 7] = [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s, Service::Http, Service::Https];
-
-    /// The name in `[listen]`, in systemd's FileDescriptorName= and in logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Service::Smtp => "smtp",
-            Service::Submission => "submission",
-            Service::Submissions => "submissions",
-            Service::Pop3 => "pop3",
-            Service::Pop3s => "pop3s",
-            Service::Http => "http",
-            Service::Https => "https",
-        }
-    }
-
-    pub fn addresses(self, config: &Config) -> &[SocketAddr] {
-        match self {
-            Service::Smtp => &config.listen.smtp,
-            Service::Submission => &config.listen.submission,
-            Service::Submissions => &config.listen.submissions,
-            Service::Pop3 => &config.listen.pop3,
-            Service::Pop3s => &config.listen.pop3s,
-            Service::Http => &config.listen.http,
-            Service::Https => &config.listen.https,
-        }
-    }
-
-    fn purpose(self) -> Purpose {
-        match self {
-            Service::Smtp => Purpose::Relay,
-            Service::Submission | Service::Submissions => Purpose::Submission,
-            Service::Pop3 | Service::Pop3s => Purpose::Pop3,
-            Service::Http | Service::Https => Purpose::Pages,
-        }
-    }
-
-    fn starts_with_tls(self) -> bool {
-        matches!(self, Service::Submissions | Service::Pop3s | Service::Https)
-    }
-}
+use crate::{housekeeping, outbound, pop3, preseed, smtp, update, web};
 
 /// A server that listens but serves nobody yet.
 pub struct Server {
@@ -88,7 +36,7 @@ impl Server {
     /// Opens store, certificate and sockets. Needs a tokio runtime.
     pub fn open(config: Config, config_path: Option<PathBuf>) -> Result<Server, String> {
         raise_file_limit();
-        let store = Store::open(&config.data, Access::Server, &config.store_options()).map_err(|e| e.to_string())?;
+        let store = Store::open(&config.data, Access::Server, &store_options(&config)).map_err(|e| e.to_string())?;
         let (certificate, key) = config.tls_files();
         let issued = config.issued_file();
         let certificates = Certificates::open(certificate, key, issued, &certificate_names(&config))?;
@@ -166,6 +114,16 @@ impl Server {
             tracing::warn!("some conversations did not end in time and are cut");
         }
         ended
+    }
+}
+
+/// The store's share of the settings.
+pub fn store_options(config: &Config) -> pillarbox_store::Options {
+    pillarbox_store::Options {
+        max_octets: (config.store.max_octets > 0).then_some(config.store.max_octets),
+        reserve_octets: config.store.reserve_octets,
+        batch_writes: config.store.batch_messages,
+        batch_octets: config.store.batch_octets,
     }
 }
 

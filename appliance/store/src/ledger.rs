@@ -44,6 +44,13 @@ impl Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ShortCode(pub u32);
 
+impl ShortCode {
+    /// A new code by chance; of `at`, in seconds since 1970, where the system gives no random numbers. Codes need not be secret.
+    pub fn fresh(at: u64) -> ShortCode {
+        ShortCode(getrandom::u32().unwrap_or(at as u32))
+    }
+}
+
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl std::fmt::Display for ShortCode {

@@ -21,6 +21,7 @@ mod maildrop;
 mod medium;
 mod migrate;
 mod named;
+mod off_thread;
 mod owner;
 mod queue;
 mod read;
@@ -40,6 +41,7 @@ pub use key::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId
 pub use ledger::{Fate, LedgerRecord, ShortCode, TEXT_LIMIT, term, words};
 pub use mailbox::{Entry, Flags, FolderState};
 pub use maildrop::{Maildrop, MaildropEntry};
+pub use off_thread::off_thread;
 pub use owner::{Hour, OneTimeLink, SecondFactor, SignIn};
 pub use queue::{Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting};
 pub use read::{Content, Found, Reader, Resolution, SubAddresses, Unindexed};

@@ -3,10 +3,6 @@
 #![no_main]
 #![allow(dead_code)] // the target uses some of what it includes
 
-#[path = "../../../appliance/maild/src/dns/datagram.rs"]
-mod datagram;
-#[path = "../../../appliance/maild/src/dns/values.rs"]
-mod dns;
 #[path = "../../../appliance/maild/src/outbound/exchangers.rs"]
 mod exchangers;
 #[path = "../../../appliance/maild/src/outbound/policy.rs"]
@@ -21,8 +17,8 @@ use std::net::IpAddr;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use libfuzzer_sys::fuzz_target;
+use pillarbox_platform::dns::{Answer, DnsError, datagram};
 
-use dns::{Answer, DnsError};
 use exchangers::{Hosts, NoWay, order};
 use policy::{Mode, Policy, record_id};
 use spf::{Mechanism, Sender, Term};
@@ -32,7 +28,7 @@ const OWN: &str = "mail.box.test";
 fuzz_target!(|data: &[u8]| {
     let Some((kind, data)) = data.split_first() else { return };
     match kind % 5 {
-        0 => datagram(data),
+        0 => answer(data),
         1 => spf_record(&String::from_utf8_lossy(data)),
         2 => policies(&String::from_utf8_lossy(data)),
         3 => keys(&String::from_utf8_lossy(data)),
@@ -41,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// An answer, whole or cut: no more records than octets can hold, and of a cut answer no others than of the whole one.
-fn datagram(data: &[u8]) {
+fn answer(data: &[u8]) {
     let name = Name::from_ascii("a.test.").expect("a name");
     let query = Query::query(name, RecordType::MX);
     let question = [0, 7, 0x80, 0, 0, 1, 0, 9, 0, 0, 0, 0, 1, b'a', 4, b't', b'e', b's', b't', 0, 0, 15, 0, 1];

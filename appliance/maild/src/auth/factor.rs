@@ -1,10 +1,10 @@
 //! The second factor: codes by time (RFC 6238) and recovery codes for the day the phone is gone.
 
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::SecondFactor;
 use totp_rs::{Algorithm, TOTP};
 
 use super::hash;
-use crate::secrets::Secrets;
 
 /// What sealed secrets are for.
 const PURPOSE: &str = "factor";

@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use pillarbox_platform::config::Config;
 use pillarbox_store::{Account, AccountId, Credential, DeviceId, Store};
 use tokio::sync::Semaphore;
 
-use crate::config::Config;
 use cache::Cache;
 use pillarbox_host::net::{is_near, network_of};
 pub use throttle::Waiting;

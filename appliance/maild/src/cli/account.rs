@@ -4,12 +4,12 @@
 use std::io::{BufRead, IsTerminal};
 
 use clap::{Args, Subcommand, ValueEnum};
+use pillarbox_platform::clock;
 use pillarbox_store::{Change, Changed, DeviceId, FolderId, MailboxPolicy, Maintained, Retention, Store};
 use serde_json::json;
 
 use super::{Output, Place, canonical, change, say, say_json};
 use crate::auth::hash;
-use crate::clock;
 use crate::directory::{self, Prepared};
 
 #[derive(Subcommand)]

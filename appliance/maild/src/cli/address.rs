@@ -1,14 +1,16 @@
 //! `pillarbox domain` and `pillarbox alias`.
 
 use clap::Subcommand;
+use pillarbox_platform::clock;
+use pillarbox_platform::secrets::Secrets;
+use pillarbox_platform::tls;
 use pillarbox_proto::address::Domain as DomainName;
 use pillarbox_store::{AddressTarget, Change};
 use serde_json::json;
 
 use super::{Output, Place, canonical, change, say, say_json};
-use crate::secrets::Secrets;
 use crate::setup::{self, Facts};
-use crate::{clock, dkim, settings, tls};
+use crate::{dkim, settings};
 
 #[derive(Subcommand)]
 pub enum Domain {

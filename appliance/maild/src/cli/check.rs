@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Access, FolderId, MessageId, QueueKey, Reader, Store};
 
 use super::{Place, say};
 use crate::dkim;
 use crate::outbound::ROUTE_PURPOSE;
-use crate::secrets::Secrets;
+use crate::server::store_options;
 
 #[derive(Args)]
 pub struct Check {
@@ -33,7 +34,7 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
         say(&format!("store     {}: none yet; the first start makes it", config.data.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let store = Store::open(&config.data, Access::Tool, &config.store_options()).map_err(|e| e.to_string())?;
+    let store = Store::open(&config.data, Access::Tool, &store_options(&config)).map_err(|e| e.to_string())?;
     if check.rebuild_index {
         let count = crate::mail::index::rebuild(&store, &config.data).map_err(|e| e.to_string())?;
         say(&format!("index     made anew from {count} messages"))?;

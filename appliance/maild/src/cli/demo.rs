@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pillarbox_message::encode::encoded_words;
+use pillarbox_platform::clock;
+use pillarbox_platform::config::Config;
+use pillarbox_platform::logging;
+use pillarbox_platform::service::Service;
 use pillarbox_store::{Change, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement, Store};
 use serde_json::json;
 
 use super::serve::runtime;
 use super::{say, say_json};
 use crate::auth::hash;
-use crate::clock;
-use crate::config::Config;
 use crate::context::fresh_code;
-use crate::logging;
-use crate::server::{Server, Service};
+use crate::server::Server;
 
 /// The sample domain; `.test` is nobody's (RFC 2606).
 const DOMAIN: &str = "example.test";

@@ -1,11 +1,11 @@
 //! `pillarbox ledger find`: what happened to my mail?
 
 use clap::{Args, Subcommand};
+use pillarbox_platform::clock;
 use pillarbox_store::{LedgerId, LedgerRecord, MessageId, Reader, ShortCode, term, words};
 use serde_json::json;
 
 use super::{Output, Place, say, say_json};
-use crate::clock;
 
 #[derive(Subcommand)]
 pub enum Ledger {

@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use pillarbox_platform::config::{Config, DEFAULT_PATH, EXAMPLE};
 use pillarbox_proto::address::Address;
 use pillarbox_store::{Access, Change, Changed, Store};
 
-use crate::config::{Config, DEFAULT_PATH, EXAMPLE};
+use crate::server::store_options;
 
 /// Mail server of the Pillarbox appliance.
 #[derive(Parser)]
@@ -164,7 +165,7 @@ impl Place {
 }
 
 fn open_store(data: &Path, config: &Config) -> Result<Store, String> {
-    Store::open(data, Access::Tool, &config.store_options()).map_err(|e| e.to_string())
+    Store::open(data, Access::Tool, &store_options(config)).map_err(|e| e.to_string())
 }
 
 /// Prints a line; a reader who has gone away is no error worth a message.

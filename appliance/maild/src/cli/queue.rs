@@ -1,11 +1,11 @@
 //! `pillarbox queue`: what waits to go out, and the owner's orders about it.
 
 use clap::{Args, Subcommand};
+use pillarbox_platform::clock;
 use pillarbox_store::{Hold, MessageId, Order, Outgoing, QueueKey, QueueOrder, QueueState, ShortCode, Store, Waiting};
 use serde_json::json;
 
 use super::{Output, Place, say, say_json};
-use crate::clock;
 
 /// Rows read, and orders given, at a time.
 const PAGE: usize = 500;

@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use pillarbox_platform::clock;
+use pillarbox_platform::config::Config;
+use pillarbox_platform::service::Service;
 use pillarbox_store::{Change, Disk, MailboxPolicy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,11 +17,9 @@ use tokio::net::TcpStream;
 use super::serve::runtime;
 use super::{Place, say};
 use crate::auth::hash;
-use crate::clock;
-use crate::config::Config;
 use crate::outbound::{Topic, findings};
 use crate::round;
-use crate::server::{Server, Service};
+use crate::server::Server;
 
 /// Nobody's domain (RFC 2606), in the copy only.
 const DOMAIN: &str = "rehearsal.invalid";

@@ -1,14 +1,14 @@
 //! `pillarbox route`: sending through a provider instead of directly.
 
 use clap::{Subcommand, ValueEnum};
+use pillarbox_platform::clock;
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Change, Route as StoredRoute, RouteTls};
 use serde_json::json;
 
 use super::address::domain_name;
 use super::{Output, Place, change, say, say_json};
-use crate::clock;
 use crate::outbound::{ROUTE_PURPOSE, release_after_login};
-use crate::secrets::Secrets;
 
 #[derive(Subcommand)]
 pub enum Route {

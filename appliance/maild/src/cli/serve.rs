@@ -1,7 +1,8 @@
 //! `pillarbox serve`.
 
+use pillarbox_platform::logging;
+
 use super::Place;
-use crate::logging;
 use crate::server::Server;
 
 pub fn run(place: &Place) -> Result<(), String> {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use pillarbox_platform::secrets::Secrets;
 
 use super::{Place, say};
 use crate::preseed::{self, Passwords};
-use crate::secrets::Secrets;
 
 #[derive(Subcommand)]
 pub enum Settings {

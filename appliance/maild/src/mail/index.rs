@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pillarbox_store::{AccountId, Change, Entry, FolderId, IndexWork, Indexed, MessageId, Result, Store};
+use pillarbox_platform::clock;
+use pillarbox_store::{AccountId, Change, Entry, FolderId, IndexWork, Indexed, MessageId, Result, Store, off_thread};
 
 use super::marks::{Kind, Marks};
 use super::readers::{Budget, Unread};
 use super::reading::{self, Summary};
-use crate::clock;
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 
 /// Messages of one batch, and how many may wait until it is worth one.
 const BATCH: usize = 64;

@@ -37,7 +37,7 @@ impl Query {
     fn take(&mut self, token: &str) {
         let (key, value) = token.split_once(':').map_or(("", token), |(key, value)| (key, value));
         let value = value.trim_matches('"');
-        let day = || crate::clock::parse(value).ok();
+        let day = || pillarbox_platform::clock::parse(value).ok();
         match key.to_ascii_lowercase().as_str() {
             "from" => self.words_of(value, &['f']),
             "to" | "cc" => self.words_of(value, &['t']),

@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use pillarbox_platform::budget::Party;
+use pillarbox_platform::clock;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ForwardPath, MailCommand, Recipient, Ret, ReversePath, trace};
 use pillarbox_store::{AccountId, Checksum, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting, domain_of};
 
 use super::header::{self, Additions, Gathered, Gathering, Prepared};
 use crate::auth::Identity;
-use crate::budget::Party;
-use crate::clock;
 use crate::context::Context;
 use crate::mda::{Envelope, Incoming};
 use crate::outbound;

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
+use pillarbox_platform::dns::Tlsa;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest, Sha256, Sha512};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
-
-use crate::dns::Tlsa;
 
 /// Records that can be used for mail (RFC 7672 §3.1.1, §3.1.3).
 pub fn usable(records: Vec<Tlsa>) -> Vec<Tlsa> {

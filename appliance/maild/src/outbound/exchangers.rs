@@ -1,6 +1,6 @@
 //! The hosts of a domain, in the order in which they are tried.
 
-use crate::dns::{Answer, DnsError};
+use pillarbox_platform::dns::{Answer, DnsError};
 
 /// Most hosts of a domain that are tried in one attempt.
 const HOSTS: usize = 8;

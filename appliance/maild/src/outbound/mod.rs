@@ -28,17 +28,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use pillarbox_platform::clock;
+use pillarbox_platform::config::Config;
+use pillarbox_platform::dns::Dns;
+use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::smtp::Secret;
 use pillarbox_proto::smtp::client::Login;
-use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Result, Route, Store, Waiting};
+use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Result, Route, Store, Waiting, off_thread};
 use tokio::sync::Notify;
 
-use crate::clock;
-use crate::config::Config;
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 use crate::dkim::Signer;
-use crate::dns::Dns;
-use crate::secrets::Secrets;
 
 pub use cause::{Language, cause};
 use doctor::finding;

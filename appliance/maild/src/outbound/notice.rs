@@ -1,10 +1,10 @@
 //! Notices to senders (RFC 3461 §6, RFC 3464, RFC 6522): what a person reads comes first, what programs read behind it.
 
 use pillarbox_message::encode::{encoded_words, fold, quoted_printable};
+use pillarbox_platform::clock;
 
 use super::cause::{self, Language};
 use super::schedule::Notice;
-use crate::clock;
 
 /// Most of the original that comes back with a failure, in octets; beyond it only its header does.
 pub const RETURN_OCTETS: usize = 64 * 1024;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use pillarbox_message::encode::{encoded_words, quoted_printable};
 use pillarbox_message::head;
-use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store};
+use pillarbox_platform::clock;
+use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store, off_thread};
 
 use super::notice::{self, About, Facts, Returned};
 use super::schedule::Notice;
-use crate::clock;
-use crate::context::{Context, fresh_code, off_thread};
+use crate::context::{Context, fresh_code};
 
 /// Something the owner should know.
 #[derive(Clone, Copy, Debug)]

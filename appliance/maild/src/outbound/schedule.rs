@@ -1,8 +1,8 @@
 //! What becomes of a recipient after an attempt: decided here, purely, from what is known.
 
+use pillarbox_platform::config;
 use pillarbox_store::{Fate, Hold, QueueState, Verdict, Waiting};
 
-use crate::config;
 use pillarbox_proto::reply::clip;
 
 /// A message is not given up before it was really tried this often, however old the clock makes it.

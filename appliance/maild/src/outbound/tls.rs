@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use pillarbox_platform::dns::Tlsa;
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::dane::{Accepts, Verifier};
-use crate::dns::Tlsa;
 
 /// What TLS must prove to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]

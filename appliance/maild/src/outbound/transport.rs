@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_message::eight_bit::{Downgrade, Needs};
+use pillarbox_platform::config::{self, seconds};
+use pillarbox_platform::stream::{Patience, Stream};
 use pillarbox_proto::smtp::client::{Action, Config, Failure, Login, Mailing, Report, Session, Stage, StartTls, Timeouts};
-use pillarbox_store::{BlobReader, Content, Store};
+use pillarbox_store::{BlobReader, Content, Store, off_thread};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use super::tls::{ClientTls, Security};
-use crate::config::{self, seconds};
-use crate::context::off_thread;
-use crate::stream::{Patience, Stream};
 
 /// Content is sent in pieces of this size.
 const PIECE: usize = 64 * 1024;

@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 
 use pillarbox_host::net;
+use pillarbox_platform::clock;
+use pillarbox_platform::config::Ipv6;
+use pillarbox_platform::dns::DnsError;
 use pillarbox_store::Change;
 
 use super::Outbound;
@@ -10,10 +13,7 @@ use super::exchangers::{Hosts, NoWay, order};
 use super::policy::{self, Mode, Policy};
 use super::sts;
 use super::tls::Security;
-use crate::clock;
-use crate::config::Ipv6;
 use crate::context::Context;
-use crate::dns::DnsError;
 
 /// Most addresses of a host.
 const ADDRESSES: usize = 6;

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pillarbox_platform::clock;
 use pillarbox_proto::pop3::{Answer, Credentials, Entry, Question, Refusal};
-use pillarbox_store::{BlobReader, Collection, Content, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result};
+use pillarbox_store::{BlobReader, Collection, Content, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result, off_thread};
 use roaring::RoaringBitmap;
 use tokio::sync::SemaphorePermit;
 
 use crate::auth::Identity;
-use crate::clock;
-use crate::context::{Context, fresh_code, off_thread};
+use crate::context::{Context, fresh_code};
 
 /// Entries fetched for a listing at once.
 const LISTING: u32 = 4096;

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use pillarbox_platform::stream::{Ended, Stream};
 use pillarbox_proto::pop3::{Action, ContentNeed, Security, Session};
 
 use crate::context::Context;
-use crate::stream::{Ended, Stream};
 use answers::{Body, Owned, Visit};
 
 /// Serves one connection to its end.

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use pillarbox_platform::dns::{Dns, DnsError};
+
 use super::spf::{self, Trouble, Verdict};
 use super::texts::{is_dmarc, is_same_key, is_tls_reports, without_spaces};
 use super::{DnsRecord, Facts, Sends};
-use crate::dns::{Dns, DnsError};
 
 /// The state of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@ pub mod record;
 use std::net::IpAddr;
 use std::pin::Pin;
 
-use crate::dns::{Dns, DnsError};
 use crate::line;
 
+use pillarbox_platform::dns::{Dns, DnsError};
 pub use record::Verdict;
 use record::{Mechanism, Sender, Term, is_record, parse};
 

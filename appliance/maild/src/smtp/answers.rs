@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use pillarbox_host::net::is_near;
 use pillarbox_message::return_path::ReturnPaths;
+use pillarbox_platform::budget::{Pace, Party};
+use pillarbox_platform::clock;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
 use pillarbox_store::{AccountId, Delivered, Error, ShortCode};
 
 use crate::auth::Identity;
-use crate::budget::{Pace, Party};
-use crate::clock;
 use crate::context::{Context, fresh_code};
 use crate::mda::{Envelope, Incoming};
 use crate::msa::{self, Facts, Refusal, Submission};

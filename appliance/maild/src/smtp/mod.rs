@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pillarbox_platform::connections::{self, Purpose};
+use pillarbox_platform::stream::{Ended, Stream};
 use pillarbox_proto::smtp::{self, Action, Answer, Session};
 
-use crate::connections::{self, Purpose};
 use crate::context::Context;
-use crate::stream::{Ended, Stream};
 use answers::Transaction;
 
 /// Which SMTP service a connection came in on.

@@ -95,7 +95,7 @@ async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &H
         return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only.").into_response());
     }
     let facts = context.certificates.facts();
-    if !link.is_secure && !facts.is_self_signed && facts.ends > crate::clock::now() && !is_one_of(path, &PLAIN) {
+    if !link.is_secure && !facts.is_self_signed && facts.ends > pillarbox_platform::clock::now() && !is_one_of(path, &PLAIN) {
         let port = settings.config.listen.https.first().map(|address| address.port()).filter(|&port| port != 443);
         return Some(to_https(name_of(host), &settings.config.hostname(), port, path, &facts));
     }
@@ -107,7 +107,7 @@ async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &H
 
 /// There is a certificate: the pages are under TLS. Whoever came by a name that is not in it (`pillarbox.local`) is told
 /// both ways: the good name may lead nowhere from inside the office.
-fn to_https(asked: &str, hostname: &str, port: Option<u16>, path: &str, facts: &crate::tls::Facts) -> Response {
+fn to_https(asked: &str, hostname: &str, port: Option<u16>, path: &str, facts: &pillarbox_platform::tls::Facts) -> Response {
     let port = port.map_or(String::new(), |port| format!(":{port}"));
     if facts.names(asked) {
         return Redirect::temporary(&format!("https://{asked}{port}{path}")).into_response();

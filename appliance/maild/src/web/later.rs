@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use pillarbox_message::structure::Structure;
 use pillarbox_proto::address::Address;
-use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Timed};
+use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Timed, off_thread};
 
 use super::submit::{self, Sender};
-use crate::context::{Context, fresh_code, off_thread};
+use crate::context::{Context, fresh_code};
 use crate::mail::readers::Budget;
 use crate::mail::reading;
 use crate::msa::Refusal;

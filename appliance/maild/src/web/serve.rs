@@ -10,10 +10,10 @@ use axum::extract::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use pillarbox_platform::stream::{Ended, Stream};
 
 use super::patience::{TimedBody, TimedIo};
 use crate::context::Context;
-use crate::stream::{Ended, Stream};
 
 /// Longest time for a request's header to come in.
 const HEADER: Duration = Duration::from_secs(20);

@@ -6,12 +6,12 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock::{self, Zone};
 use pillarbox_store::{AccountId, Change, DeviceId, Error, WebSession};
 use sha2::{Digest, Sha256};
 
 use super::serve::Link;
 use super::text::Texts;
-use crate::clock::{self, Zone};
 use crate::context::Context;
 use crate::mail::preferences::Preferences;
 use crate::settings::Progress;

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_proto::smtp::{Body, ForwardPath, MailCommand, Recipient, ReversePath, trace};
 use pillarbox_store::{AccountId, Delivered, DeviceId, Error};
 
 use crate::auth::Identity;
-use crate::clock;
 use crate::context::{Context, fresh_code};
 use crate::msa::{self, Facts, Refusal, Submission};
 use crate::mta::{self, Routing};

@@ -5,8 +5,7 @@ use std::sync::OnceLock;
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource};
-
-use crate::clock::{self, Zone};
+use pillarbox_platform::clock::{self, Zone};
 
 /// English, then German; English also stands in where a text is missing.
 const CATALOGUES: [(&str, &str); 2] = [("en", include_str!("../../i18n/en.ftl")), ("de", include_str!("../../i18n/de.ftl"))];

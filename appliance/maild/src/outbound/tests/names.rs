@@ -3,12 +3,12 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::TXT;
+use pillarbox_platform::dns::DnsError;
 use pillarbox_store::Fate;
 
 use super::peer::{Peer, Script};
 use super::world::{World, host};
 use super::zone::{Edns, Kinds, Long, Top, Zone};
-use crate::dns::DnsError;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_know_no_edns_are_asked_without_it() {

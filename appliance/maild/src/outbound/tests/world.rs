@@ -4,6 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use pillarbox_platform::config::{Config, DnsServer};
+use pillarbox_platform::secrets::Secrets;
+use pillarbox_platform::tls::Certificates;
 use pillarbox_store::{
     Access, AccountId, Change, Changed, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey,
     QueueState, Relay, ShortCode, Store, Traits, Waiting,
@@ -12,11 +15,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::peer::{Peer, Script};
 use super::zone::Zone;
-use crate::config::{Config, DnsServer};
 use crate::context::Context;
 use crate::outbound::{Now, Outbound, work};
-use crate::secrets::Secrets;
-use crate::tls::Certificates;
+use crate::server::store_options;
 
 pub const START: u64 = 1_800_000_000;
 pub const ANN: &str = "ann@box.test";
@@ -91,7 +92,7 @@ impl World {
     }
 
     fn open(zone: Zone, dir: Arc<tempfile::TempDir>, config: Config, clock: Arc<AtomicU64>, person: impl FnOnce(&Store) -> AccountId) -> World {
-        let options = pillarbox_store::Options { reserve_octets: 0, ..config.store_options() };
+        let options = pillarbox_store::Options { reserve_octets: 0, ..store_options(&config) };
         let store = Store::open(&config.data, Access::Server, &options).unwrap();
         let (certificate, key) = config.tls_files();
         let certificates = Certificates::open(certificate, key, Some(config.data.join("tls").join("issued.pem")), &["box.test".into()]).unwrap();

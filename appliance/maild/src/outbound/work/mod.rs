@@ -97,7 +97,7 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn limits(&self) -> crate::config::Outbound {
+    fn limits(&self) -> pillarbox_platform::config::Outbound {
         self.context.settings().config.outbound.clone()
     }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use pillarbox_store::{Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, SubAddresses, Traits, Transcript, Verdict};
+use pillarbox_store::{
+    Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, SubAddresses, Traits, Transcript, Verdict, off_thread,
+};
 
 use super::{FAULT_PAUSE, Group, Worker};
-use crate::context::{fresh_code, off_thread};
+use crate::context::fresh_code;
 use crate::outbound::notice::{self, About, Facts, Returned};
 use crate::outbound::owner;
 use crate::outbound::schedule::{self, Notice, Outcome};

@@ -5,10 +5,10 @@ use std::time::Duration;
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pillarbox_platform::clock;
+use pillarbox_platform::logging::{self, Line};
 
 use super::{Frame, page};
-use crate::clock;
-use crate::logging::{self, Line};
 use crate::web::session::Owner;
 
 #[derive(Template)]

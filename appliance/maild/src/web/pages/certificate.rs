@@ -7,13 +7,13 @@ use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
+use pillarbox_platform::tls::Facts;
 use serde::Deserialize;
 
 use super::{Frame, is_own, page};
 use crate::acme::{self, Method, Progress};
-use crate::clock;
 use crate::context::Context;
-use crate::tls::Facts;
 use crate::web::session::{Owner, Visit};
 
 #[derive(Template)]

@@ -7,12 +7,12 @@ use axum::Form;
 use axum::extract::Query;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
 use pillarbox_proto::address::Domain;
 use pillarbox_store::{Change, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, trouble};
-use crate::clock;
 use crate::context::Context;
 use crate::setup::{self, Check, DnsRecord, Need};
 use crate::web::session::{Owner, Visit};

@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
+use pillarbox_platform::clock;
 use pillarbox_store::{Fate, Hour, LedgerRecord};
 
 use super::{Frame, about, page, trouble};
-use crate::clock;
 use crate::condition::{self, Trouble};
 use crate::context::Context;
 use crate::hours;

@@ -6,14 +6,13 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::encode::encoded_words;
+use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{Change, Error, Route, RouteTls};
+use pillarbox_store::{Change, Error, Route, RouteTls, off_thread};
 use serde::Deserialize;
 
 use super::doctor::{Step, step};
 use super::{Frame, is_own, page, trouble};
-use crate::clock;
-use crate::context::off_thread;
 use crate::line::{Advice, Facts, advise, examine};
 use crate::outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
 use crate::settings;

@@ -7,12 +7,12 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Change, Error, SignIn};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::{Identity, Refusal, factor};
-use crate::clock;
 use crate::context::WEB;
 use crate::history::What;
 use crate::mail::preferences::Preferences;

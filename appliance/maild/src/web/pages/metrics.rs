@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pillarbox_platform::clock;
 use serde_json::json;
 
 use super::about;
-use crate::clock;
 use crate::condition;
 use crate::context::Context;
 use crate::hours;

@@ -12,11 +12,11 @@ use pillarbox_host::plan::UNDO_SECONDS;
 use pillarbox_host::request::Network;
 use pillarbox_host::values::{Country, HostName, Interface, NetworkName, Passphrase, ZoneName};
 use pillarbox_host::{Request as Wish, net};
+use pillarbox_platform::clock::Zone;
 use serde::Deserialize;
 
 use super::system::{PATIENCE, ask, is_box};
 use super::{Frame, is_own, page};
-use crate::clock::Zone;
 use crate::web::guard::name_of;
 use crate::web::session::{Owner, Visit};
 

@@ -4,14 +4,14 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddressTarget, Change, Changed, Error, FolderId};
+use pillarbox_store::{AddressTarget, Change, Changed, Error, FolderId, off_thread};
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
 use super::{Frame, is_own, page, trouble};
-use crate::clock;
-use crate::context::off_thread;
+
 use crate::directory::{self, Password, USUAL_POLICY};
 use crate::web::session::{Owner, Visit};
 

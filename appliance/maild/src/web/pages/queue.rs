@@ -5,11 +5,11 @@ use axum::Form;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
 use pillarbox_store::{Hold, MessageId, Order, QueueKey, QueueOrder, QueueState};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, trouble};
-use crate::clock;
 use crate::web::session::Owner;
 
 /// Rows of one page.

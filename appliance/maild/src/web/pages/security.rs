@@ -6,12 +6,12 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
 use pillarbox_store::{Change, Error};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, trouble};
 use crate::auth::{self, factor};
-use crate::clock;
 use crate::context::WEB;
 use crate::web::session::{Person, Visit, Visitor, hex};
 use crate::web::svg;

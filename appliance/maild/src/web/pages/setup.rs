@@ -9,14 +9,14 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_host::net;
+use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{Change, Changed, Error};
+use pillarbox_store::{Change, Changed, Error, off_thread};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::auth::hash;
-use crate::clock;
-use crate::context::{Context, off_thread};
+use crate::context::Context;
 use crate::directory::{self, Password, USUAL_POLICY};
 use crate::preseed;
 use crate::settings::{self, Progress, Step};

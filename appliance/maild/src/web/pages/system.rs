@@ -12,11 +12,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_host::values::BundleName;
 use pillarbox_host::{Answer, Request as Wish};
-use pillarbox_store::Disk;
+use pillarbox_store::{Disk, off_thread};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page};
-use crate::context::off_thread;
 use crate::update::{self, NotKept};
 use crate::web::session::{Owner, Visit};
 

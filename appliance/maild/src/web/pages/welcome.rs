@@ -5,12 +5,12 @@ use axum::Form;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pillarbox_store::{AccountId, Change, Changed, Error, OneTimeLink};
+use pillarbox_platform::clock;
+use pillarbox_store::{AccountId, Change, Changed, Error, OneTimeLink, off_thread};
 use serde::Deserialize;
 
 use super::{Frame, page, redirect_with, trouble};
-use crate::clock;
-use crate::context::off_thread;
+
 use crate::directory::Password;
 use crate::web::session::{self, Visit};
 use crate::web::svg;

@@ -11,13 +11,13 @@ mod reading;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
+use pillarbox_platform::clock;
 use pillarbox_store::{Change, MailboxPolicy};
 use tower::ServiceExt;
 
 use super::router;
 use super::serve::Link;
 use crate::auth::hash;
-use crate::clock;
 use crate::outbound::tests::world::{ANN, World};
 
 const PASSWORD: &str = "correct horse battery";

@@ -2,12 +2,12 @@
 
 use axum::extract::RawForm;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{AccountId, Change, Changed, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat};
 
 use super::failed;
 use super::message::unsubscribe;
-use crate::clock;
 use crate::context::fresh_code;
 use crate::mail::preferences::PICTURES_FROM;
 use crate::msa::Refusal;

@@ -1,9 +1,9 @@
 //! What became of a message: on its way, failed and why, fetched by which program.
 
+use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Resolution, Waiting, term};
 
 use crate::auth::ACCOUNT_PASSWORD;
-use crate::clock;
 use crate::outbound::{self, Language};
 use crate::web::text::Texts;
 

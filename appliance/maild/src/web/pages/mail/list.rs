@@ -11,11 +11,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::structure::Person as Correspondent;
 use pillarbox_message::words::marked;
+use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Card, Entry, Error, Flags, FolderId, Found, MessageId};
 use serde::Deserialize;
 
 use super::{Folder, failed, folder_name, frame, missing, shown, size};
-use crate::clock;
 use crate::context::Context;
 use crate::mail::index::FRESH;
 use crate::mail::query;

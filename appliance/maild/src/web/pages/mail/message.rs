@@ -13,6 +13,7 @@ use pillarbox_message::names::{file_name, message_name};
 use pillarbox_message::structure::{Part, Person as Correspondent, Structure};
 use pillarbox_message::transfer::Encoding;
 use pillarbox_message::winmail;
+use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, FolderState, MailOrder, MailWhat, MessageId, Reader, Store};
 use serde::Deserialize;
 
@@ -20,7 +21,6 @@ use super::body::{fragments, pictures};
 use super::fate::{self, Story};
 use super::files::PICTURES;
 use super::{Folder, failed, frame, missing, open, shown, size, unread};
-use crate::clock;
 use crate::mail::readers::{Budget, Unread};
 use crate::mail::reading::{self, Attached, Piece, SHOWN};
 use crate::web::oneclick;

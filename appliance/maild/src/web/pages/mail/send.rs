@@ -12,16 +12,16 @@ use pillarbox_message::html::{self, Excess};
 use pillarbox_message::letter::{self, Letter, Lines};
 use pillarbox_message::names::message_name;
 use pillarbox_message::structure::{Part, Person as Correspondent, Structure, reads_as_address};
+use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
-    AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed, domain_of,
+    AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed, domain_of, off_thread,
 };
 
 use super::act::parse_id;
 use super::compose::{WHOLE, answer_page, senders, whole_name};
 use super::{failed, frame, open, sender};
-use crate::clock;
-use crate::context::{Context, fresh_code, off_thread};
+use crate::context::{Context, fresh_code};
 use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::readers::Unread;
 use crate::mail::reading;

@@ -4,10 +4,10 @@ use askama::Template;
 use axum::extract::RawForm;
 use axum::http::StatusCode;
 use axum::response::Response;
+use pillarbox_platform::clock::Zone;
 
 use super::compose::senders;
 use super::{failed, frame, size};
-use crate::clock::Zone;
 use crate::mail::preferences::{LONGEST_UNDO, Preferences, SIGNATURE, SIGNATURES};
 use crate::web::pages::{Frame, is_own, page};
 use crate::web::session::{Person, Visit, Visitor};

@@ -4,7 +4,7 @@
 //! resolvers up.
 
 mod bare;
-mod datagram;
+pub mod datagram;
 mod plain;
 mod servers;
 mod signed;
@@ -151,8 +151,7 @@ impl Dns {
         self.dnssec.store(UNKNOWN, Ordering::Relaxed);
     }
 
-    /// Forgets all answers.
-    #[cfg(test)]
+    /// Forgets all answers: tests change their zones between two questions.
     pub fn clear_cache(&self) {
         self.plain.clear_cache();
         if let Some(proving) = &self.proving {

@@ -326,16 +326,6 @@ impl Config {
     pub fn issued_file(&self) -> Option<PathBuf> {
         self.tls.certificate.as_os_str().is_empty().then(|| self.data.join("tls").join("issued.pem"))
     }
-
-    /// The store's share of the settings.
-    pub fn store_options(&self) -> pillarbox_store::Options {
-        pillarbox_store::Options {
-            max_octets: (self.store.max_octets > 0).then_some(self.store.max_octets),
-            reserve_octets: self.store.reserve_octets,
-            batch_writes: self.store.batch_messages,
-            batch_octets: self.store.batch_octets,
-        }
-    }
 }
 
 /// Seconds as a duration.

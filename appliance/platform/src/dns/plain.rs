@@ -30,7 +30,6 @@ impl Plain {
         Plain { modern, old, bare, old_first: Mutex::new(None), deadline }
     }
 
-    #[cfg(test)]
     pub fn clear_cache(&self) {
         self.modern.clear_cache();
         self.old.clear_cache();

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::Config;
-use crate::server::Service;
+use crate::service::Service;
 
 /// Connections the kernel keeps waiting for us.
 const BACKLOG: u32 = 1024;

@@ -1,0 +1,16 @@
+//! What a server stands on: the clock, the settings file, names and addresses, certificates, sockets and connections, what
+//! these may take of the machine, sealed secrets, and the log.
+//!
+//! Nothing here knows a protocol, a mailbox or a page.
+
+pub mod budget;
+pub mod clock;
+pub mod config;
+pub mod connections;
+pub mod dns;
+pub mod logging;
+pub mod secrets;
+pub mod service;
+pub mod sockets;
+pub mod stream;
+pub mod tls;
