@@ -1,6 +1,6 @@
 //! Reads and writes of the store block: where a caller may not, they run on a thread that may.
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Runs something that may block where that harms nobody. Needs a tokio runtime; [`Error::Closed`] when that ends first.
 pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
