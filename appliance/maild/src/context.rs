@@ -25,7 +25,7 @@ pub struct Context {
     pub store: Store,
     pub auth: Authenticator,
     pub certificates: Certificates,
-    pub outbound: Outbound,
+    pub outbound: Arc<Outbound>,
     /// Memory for message content that comes in: three quarters of `limits.octets_in_flight`.
     pub budget: Budget,
     /// KiB of messages that may still be read ahead for POP3 programs. A pool of its own: a program that
@@ -129,6 +129,8 @@ fn pop3_config(config: &Config, plaintext_login: pop3::PlaintextLogin) -> pop3::
 
 impl Context {
     pub fn new(config: Config, store: Store, certificates: Certificates, outbound: Outbound, stop: watch::Receiver<bool>, alive: mpsc::Sender<()>) -> Context {
+        let config = with_chosen_name(config, &store);
+        outbound.configure(config.clone());
         Context {
             auth: Authenticator::new(&config),
             budget: Budget::new(config.limits.octets_in_flight / 4 * 3),
@@ -147,10 +149,10 @@ impl Context {
             pending: Mutex::default(),
             network_change: Mutex::default(),
             started: std::time::Instant::now(),
-            settings: RwLock::new(Arc::new(Settings::new(with_chosen_name(config, &store)))),
+            settings: RwLock::new(Arc::new(Settings::new(config))),
             store,
             certificates,
-            outbound,
+            outbound: Arc::new(outbound),
             stop,
             alive,
         }
@@ -198,7 +200,11 @@ impl Context {
 
     /// Takes new settings; addresses and sizes of pools stay as they were at the start.
     pub fn reload(&self, config: Config) {
-        let config = with_chosen_name(config, &self.store);
+        self.configure(with_chosen_name(config, &self.store));
+    }
+
+    fn configure(&self, config: Config) {
+        self.outbound.configure(config.clone());
         *self.settings.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(Settings::new(config));
     }
 
@@ -207,7 +213,7 @@ impl Context {
         settings::set(&self.store, settings::HOSTNAME, Some(hostname.to_string()))?;
         let config = Config { hostname: hostname.to_string(), ..self.settings().config.clone() };
         let names = certificate_names(&config);
-        *self.settings.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(Settings::new(config));
+        self.configure(config);
         if let Err(error) = self.certificates.rename(&names) {
             tracing::error!(error, "the self-signed certificate keeps the old name");
         }

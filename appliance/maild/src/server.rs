@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::context::{Context, certificate_names};
 use crate::history::What;
-use crate::outbound::Outbound;
+use crate::outbound::{Handles, Outbound};
 use crate::{housekeeping, outbound, pop3, preseed, smtp, update, web};
 
 /// A server that listens but serves nobody yet.
@@ -46,9 +46,10 @@ impl Server {
             |(service, listener): &(Service, TcpListener)| *service == Service::Smtp && listener.local_addr().is_ok_and(|address| address.port() == 25);
         config.check_test_network(listeners.iter().any(public))?;
         let secrets = Arc::new(Secrets::open(&config.data)?);
-        let outbound = Outbound::new(&config, secrets)?;
         let (stop, stopped) = watch::channel(false);
         let (alive, done) = mpsc::channel(1);
+        let handles = Handles { store: store.clone(), secrets, stop: stopped.clone(), alive: alive.clone() };
+        let outbound = Outbound::new(&config, handles)?;
         update::sweep(&config.updates);
         let newest = tokio::task::block_in_place(|| store.read(|r| r.ledger_recent(1))).map_err(|e| e.to_string())?;
         clock::begin(newest.first().map(|(_, record)| record.at));
@@ -94,7 +95,7 @@ impl Server {
         }
         drop(router);
         tokio::spawn(housekeeping::run(context.clone()));
-        tokio::spawn(outbound::run(context.clone()));
+        tokio::spawn(outbound::run(context.outbound.clone()));
         notify(&[sd_notify::NotifyState::Ready]);
         let ended = loop {
             tokio::select! {

@@ -123,7 +123,8 @@ pub struct Charge<'a> {
 }
 
 impl Charge<'_> {
-    /// Sees to it that so many octets are charged; waits for them, but not for ever.
+    /// Sees to it that so many octets are charged; [`Busy`] when they are not to be had within twenty seconds. What was charged before
+    /// stays so.
     pub async fn hold(&mut self, octets: usize) -> Result<(), Busy> {
         let wanted = octets.div_ceil(STEP) * STEP;
         let Some(more) = wanted.checked_sub(self.octets).filter(|more| *more > 0) else { return Ok(()) };
@@ -163,9 +164,11 @@ impl Drop for Charge<'_> {
 /// How a message has come in so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
+    /// When its content began.
     pub begun: Instant,
     /// When the last piece came.
     pub heard: Instant,
+    /// Octets of content so far.
     pub octets: u64,
 }
 

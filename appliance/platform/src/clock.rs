@@ -79,7 +79,7 @@ pub fn offset(at: u64, zone: Zone) -> String {
     }
 }
 
-/// First and last second of a day (`2026-11-23`) or of a time (`2026-11-23T21:58:00Z`), in UTC.
+/// First and last second, since 1970, of a day (`2026-11-23`) or of a time (`2026-11-23T21:58:00Z`), in UTC.
 pub fn parse(text: &str) -> Result<(u64, u64), String> {
     let wrong = || format!("{text:?} is no day or time; write it like 2026-11-23 or 2026-11-23T21:58:00Z");
     let seconds = |text: &str| text.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_second()).ok());
@@ -138,6 +138,7 @@ impl Steadiness {
         jumped
     }
 
+    /// Whether the last jump is a day ago, or there was none.
     pub fn is_settled(&self, running: Instant) -> bool {
         self.doubted.is_none_or(|at| running.saturating_duration_since(at) >= SETTLING)
     }
@@ -166,7 +167,8 @@ fn steadiness() -> std::sync::MutexGuard<'static, Steadiness> {
     STEADINESS.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// A local time as browsers' forms write it (`2026-11-23T21:58`), in a zone.
+/// A local time as browsers' forms write it (`2026-11-23T21:58`), in a zone: seconds since 1970; `None` for what is no time, or one
+/// before 1970.
 pub fn parse_local(text: &str, zone: Zone) -> Option<u64> {
     let civil: jiff::civil::DateTime = text.parse().ok()?;
     let there = civil.to_zoned(zone.zone()).ok()?;

@@ -16,8 +16,11 @@ use crate::config::Config;
 pub enum Purpose {
     /// Mail from other servers.
     Relay,
+    /// Mail from people's programs.
     Submission,
+    /// Programs that fetch mail, by POP3.
     Pop3,
+    /// Browsers.
     Pages,
 }
 
@@ -26,6 +29,7 @@ pub enum Purpose {
 pub enum Origin {
     /// A private network, the box's own, or a place where somebody signed in lately.
     Known,
+    /// Anywhere else.
     Outside,
 }
 
@@ -72,6 +76,7 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Those of the settings.
     pub fn of(config: &Config) -> Limits {
         Limits { all: config.limits.connections, per_address: config.limits.connections_per_address }
     }

@@ -15,7 +15,7 @@ use crate::clock;
 
 /// Where the journal listens.
 const JOURNAL: &str = "/run/systemd/journal/socket";
-/// Lines kept for the page, and characters of each.
+/// Lines kept for the page, and octets of each.
 const LINES: usize = 300;
 const LENGTH: usize = 400;
 
@@ -24,18 +24,20 @@ const LENGTH: usize = 400;
 pub struct Line {
     /// Seconds since 1970.
     pub at: u64,
+    /// `ERROR`, `WARN` or `INFO`.
     pub level: &'static str,
+    /// The message, then its fields; at most 400 octets.
     pub text: String,
 }
 
 static RECENT: Mutex<VecDeque<Line>> = Mutex::new(VecDeque::new());
 
-/// The last lines, oldest first.
+/// The last lines from `INFO` up, at most 300, oldest first.
 pub fn recent() -> Vec<Line> {
     RECENT.lock().unwrap_or_else(|e| e.into_inner()).iter().cloned().collect()
 }
 
-/// Starts logging at a level such as `info`.
+/// Starts logging at a level such as `info`. Fails for an unknown level, and when it was started before.
 pub fn start(level: &str) -> Result<(), String> {
     let level: LevelFilter = level.parse().map_err(|_| format!("log.level = {level:?}: use error, warn, info, debug or trace"))?;
     let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some() || std::env::var_os("INVOCATION_ID").is_some();

@@ -8,12 +8,19 @@ use crate::connections::Purpose;
 /// A service by its listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
+    /// Mail from other servers (RFC 5321).
     Smtp,
+    /// Mail from people's programs, with STARTTLS (RFC 6409).
     Submission,
+    /// The same under TLS from the start (RFC 8314 §3.3).
     Submissions,
+    /// Fetching mail, with STLS (RFC 1939, RFC 2595).
     Pop3,
+    /// The same under TLS from the start (RFC 8314 §3.1).
     Pop3s,
+    /// The pages in the office.
     Http,
+    /// The pages under TLS.
     Https,
 }
 

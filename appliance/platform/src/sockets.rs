@@ -10,7 +10,7 @@ use crate::service::Service;
 /// Connections the kernel keeps waiting for us.
 const BACKLOG: u32 = 1024;
 
-/// All listening sockets. Needs a tokio runtime.
+/// All listening sockets, those from systemd first. Needs a tokio runtime. The error names service and address, and says what to do.
 pub fn listen(config: &Config) -> Result<Vec<(Service, TcpListener)>, String> {
     let mut listeners = inherited()?;
     for service in Service::ALL {

@@ -54,6 +54,7 @@ impl TlsFault {
     }
 }
 
+/// What a connection's octets go through: TCP, or TLS over it.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Io for T {}
 
@@ -68,11 +69,14 @@ pub struct Stream {
 /// How long peers get.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
+    /// To take what we send at once.
     pub send: Duration,
+    /// For the whole TLS handshake.
     pub handshake: Duration,
 }
 
 impl Stream {
+    /// A connection without TLS.
     pub fn plain(tcp: TcpStream, patience: Patience) -> Stream {
         Stream { io: Box::new(tcp), facts: None, buffer: Vec::new(), patience }
     }
@@ -139,7 +143,7 @@ impl Stream {
         }
     }
 
-    /// Sends everything.
+    /// Sends everything; [`Ended::Stalled`] when the peer does not take it in time, [`Ended::Broken`] when it is gone.
     pub async fn send(&mut self, octets: &[u8]) -> Result<(), Ended> {
         let sending = async {
             self.io.write_all(octets).await?;

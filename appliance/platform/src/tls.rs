@@ -39,11 +39,15 @@ struct State {
 /// What stands in the certificate in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// DNS names among its alternative names (RFC 5280 §4.2.1.6).
     pub names: Vec<String>,
+    /// Organisation of the issuer, else its common name; empty where there is neither.
     pub issuer: String,
     /// Seconds since 1970.
     pub starts: u64,
+    /// Seconds since 1970.
     pub ends: u64,
+    /// Issued by the name it is for.
     pub is_self_signed: bool,
     /// SHA-256 over the certificate, in hex with colons: what a browser shows.
     pub fingerprint: String,
@@ -173,7 +177,9 @@ impl Certificates {
 /// What [`Certificates::refresh`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refreshed {
+    /// The files are as they were.
     Unchanged,
+    /// The files have changed and are in use.
     Replaced,
 }
 
@@ -251,7 +257,7 @@ fn make_self_signed(certificate: &Path, key: &Path, names: &[String]) -> Result<
     write_private(certificate, &made.cert.pem())
 }
 
-/// Writes a file only we can read, whole or not at all.
+/// Writes a file only we can read, whole or not at all; makes its folder where that is missing. The error names the file. Blocks.
 pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
     let fail = |e: std::io::Error| format!("writing {}: {e}", path.display());
     if let Some(folder) = path.parent() {

@@ -179,7 +179,7 @@ impl<'a> Submission<'a> {
         }
         if delivered.is_held {
             let limit = context.settings().config.outbound.daily_recipients;
-            outbound::tell_of_limit(context, facts.identity.account, &facts.identity.address, limit).await;
+            outbound::tell_of_limit(&context.outbound, facts.identity.account, &facts.identity.address, limit).await;
         }
         let wanted = |r: &&Recipient| r.notify.is_some_and(|n| n.success);
         let told: Vec<&Recipient> = facts.local.iter().filter(wanted).collect();
@@ -187,7 +187,7 @@ impl<'a> Submission<'a> {
             let recipients = told.into_iter().map(|r| (r.path.to_string(), r.orcpt.clone().unwrap_or_default())).collect();
             let envid = facts.mail.envid.as_deref().unwrap_or_default();
             let arrived = outbound::Arrived { sender: &sender, code: facts.code, envid, subject: &prepared.subject, recipients };
-            outbound::tell_delivered(context, delivered.message, facts.identity.account, arrived).await;
+            outbound::tell_delivered(&context.outbound, delivered.message, facts.identity.account, arrived).await;
         }
         Ok(delivered)
     }

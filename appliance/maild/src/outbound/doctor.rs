@@ -11,8 +11,7 @@ use super::endpoint::{Heed, Known};
 use super::exchangers::NoWay;
 use super::transport::{Connection, Endpoint, Trouble};
 use super::work::{describe, words};
-use super::{Way, way};
-use crate::context::Context;
+use super::{Outbound, Way, way};
 
 /// Hosts that are asked.
 const HOSTS: usize = 3;
@@ -77,12 +76,12 @@ impl Findings {
 }
 
 /// Examines the way to an address and gives what it finds at once. False when another examination is under way.
-pub fn examine(context: &Arc<Context>, sender: &str, address: &str, mut findings: Findings) -> bool {
-    let Ok(one) = context.outbound.examining.clone().try_lock_owned() else { return false };
-    let (context, sender, address) = (context.clone(), sender.to_string(), address.to_string());
+pub fn examine(outbound: &Arc<Outbound>, sender: &str, address: &str, mut findings: Findings) -> bool {
+    let Ok(one) = outbound.examining.clone().try_lock_owned() else { return false };
+    let (outbound, sender, address) = (outbound.clone(), sender.to_string(), address.to_string());
     tokio::spawn(async move {
-        let (_one, _alive) = (one, context.alive());
-        if tokio::time::timeout(PATIENCE, walk(&context, &sender, &address, &mut findings)).await.is_err() {
+        let (_one, _alive) = (one, outbound.alive.clone());
+        if tokio::time::timeout(PATIENCE, walk(&outbound, &sender, &address, &mut findings)).await.is_err() {
             let summary = format!("4.4.2 it took longer than {} seconds", PATIENCE.as_secs());
             findings.add(Topic::Connection, false, summary, Vec::new()).await;
         }
@@ -90,15 +89,13 @@ pub fn examine(context: &Arc<Context>, sender: &str, address: &str, mut findings
     true
 }
 
-async fn walk(context: &Arc<Context>, sender: &str, address: &str, findings: &mut Findings) {
-    let outbound = &context.outbound;
+async fn walk(outbound: &Arc<Outbound>, sender: &str, address: &str, findings: &mut Findings) {
     let domain = domain_of(address).to_lowercase();
-    let settings = context.settings();
-    let routes = context.read(|r| r.routes()).await.unwrap_or_default();
+    let routes = outbound.read(|r| r.routes()).await.unwrap_or_default();
     let way = way(&routes, &domain);
     let hosts = match &way {
         Way::Route(_, route) => Ok(super::exchangers::Hosts { names: vec![route.host.clone()], is_proven: false }),
-        Way::Direct => outbound.hosts(&domain, &settings.config.hostname()).await,
+        Way::Direct => outbound.hosts(&domain, &outbound.hostname()).await,
     };
     let hosts = match hosts {
         Ok(hosts) => hosts,
@@ -107,19 +104,19 @@ async fn walk(context: &Arc<Context>, sender: &str, address: &str, findings: &mu
     findings.add(Topic::Hosts, true, hosts.names.join(", "), Vec::new()).await;
     let policy = match &way {
         Way::Route(..) => None,
-        Way::Direct => outbound.sts_policy(context, &domain).await,
+        Way::Direct => outbound.sts_policy(&domain).await,
     };
     if let Some(policy) = &policy {
         findings.add(Topic::Policy, true, format!("MTA-STS, {:?}: {}", policy.mode, policy.mx.join(", ")), Vec::new()).await;
     }
     for host in hosts.names.iter().take(HOSTS) {
         let known = Known { heed: Heed::Policy, policy: policy.as_ref(), hosts_proven: hosts.is_proven };
-        match outbound.endpoints(context, host, &way, known).await {
+        match outbound.endpoints(host, &way, known).await {
             Err(NoWay::Never(why)) => findings.add(Topic::Hosts, false, why, Vec::new()).await,
             Err(NoWay::NotNow(why)) => findings.add(Topic::Policy, false, why, Vec::new()).await,
             Ok(endpoints) => {
                 for endpoint in endpoints.into_iter().take(1) {
-                    if ask(context, endpoint, sender, address, findings).await {
+                    if ask(outbound, endpoint, sender, address, findings).await {
                         return;
                     }
                 }
@@ -129,10 +126,10 @@ async fn walk(context: &Arc<Context>, sender: &str, address: &str, findings: &mu
 }
 
 /// Asks one host. True when it answered about the recipient: then no other has to be asked.
-async fn ask(context: &Arc<Context>, endpoint: Endpoint, sender: &str, address: &str, findings: &mut Findings) -> bool {
-    let settings = context.settings();
+async fn ask(outbound: &Arc<Outbound>, endpoint: Endpoint, sender: &str, address: &str, findings: &mut Findings) -> bool {
+    let config = outbound.config();
     let shown = endpoint.clone();
-    let opened = Connection::open(endpoint, &settings.config.hostname(), context.outbound.tls.clone(), &settings.config.outbound).await;
+    let opened = Connection::open(endpoint, &config.hostname(), outbound.tls.clone(), &config.outbound).await;
     let mut connection = match opened {
         Ok(connection) => connection,
         Err((trouble, lines)) => {

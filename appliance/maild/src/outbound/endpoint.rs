@@ -1,7 +1,5 @@
 //! From a host's name to the places that are connected to, and what TLS must prove there.
 
-use std::sync::Arc;
-
 use pillarbox_store::RouteTls;
 
 use super::exchangers::NoWay;
@@ -9,7 +7,6 @@ use super::policy::Policy;
 use super::tls::Security;
 use super::transport::Endpoint;
 use super::{Outbound, Way};
-use crate::context::Context;
 
 /// Whether what a destination says about TLS is heeded (RFC 8689 §5 lets a sender say no).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +26,8 @@ pub struct Known<'a> {
 
 impl Outbound {
     /// The endpoints of a host, one for each of its addresses, in the order they are tried.
-    pub(super) async fn endpoints(&self, context: &Arc<Context>, host: &str, way: &Way, known: Known<'_>) -> Result<Vec<Endpoint>, NoWay> {
-        let (addresses, addresses_proven) = self.addresses_of(context, host).await?;
+    pub(super) async fn endpoints(&self, host: &str, way: &Way, known: Known<'_>) -> Result<Vec<Endpoint>, NoWay> {
+        let (addresses, addresses_proven) = self.addresses_of(host).await?;
         let (port, security, is_implicit, login) = match way {
             Way::Route(_, route) => {
                 let login = self.login(route).map_err(|why| NoWay::NotNow(format!("4.7.0 {why}")))?;
@@ -40,11 +37,11 @@ impl Outbound {
                 let security = match known.heed {
                     Heed::Nothing => Security::Opportunistic,
                     Heed::Policy => {
-                        let security = self.security(context, host, known.policy, known.hosts_proven, addresses_proven).await;
+                        let security = self.security(host, known.policy, known.hosts_proven, addresses_proven).await;
                         security.map_err(NoWay::NotNow)?
                     }
                 };
-                (context.settings().config.outbound.remote_port, security, false, None)
+                (self.config().outbound.remote_port, security, false, None)
             }
         };
         let endpoint = |address| Endpoint { host: host.to_string(), address, port, security: security.clone(), is_implicit, login: login.clone() };

@@ -25,19 +25,18 @@ mod way;
 mod work;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use pillarbox_platform::clock;
-use pillarbox_platform::config::Config;
+use pillarbox_platform::config::{self, Config};
 use pillarbox_platform::dns::Dns;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::smtp::Secret;
 use pillarbox_proto::smtp::client::Login;
-use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Result, Route, Store, Waiting, off_thread};
-use tokio::sync::Notify;
+use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Reader, Result, Route, Store, Waiting, off_thread};
+use tokio::sync::{Notify, mpsc, watch};
 
-use crate::context::Context;
 use crate::dkim::Signer;
 
 pub use cause::{Language, cause};
@@ -60,11 +59,26 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What the sealed passwords of routes are for.
 pub const ROUTE_PURPOSE: &str = "route";
 
+/// What a server gives for sending mail.
+pub struct Handles {
+    pub store: Store,
+    pub secrets: Arc<Secrets>,
+    /// Turns true when the server stops.
+    pub stop: watch::Receiver<bool>,
+    /// A clone is held while something is under way: the server ends when all are gone.
+    pub alive: mpsc::Sender<()>,
+}
+
 /// Mail to other servers.
 pub struct Outbound {
     pub dns: Dns,
     pub signer: Signer,
     pub secrets: Arc<Secrets>,
+    store: Store,
+    /// Limits, and the name the box gives itself; they may change while it runs.
+    config: RwLock<Arc<Config>>,
+    stop: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
     tls: Arc<tls::ClientTls>,
     /// What time it is; tests have their own.
     time: Box<dyn Fn() -> Now + Send + Sync>,
@@ -113,18 +127,47 @@ impl Way {
 }
 
 impl Outbound {
-    /// Needs a tokio runtime.
-    pub fn new(config: &Config, secrets: Arc<Secrets>) -> std::result::Result<Outbound, String> {
+    /// Needs a tokio runtime. Fails where the resolver can't be set up or a file of roots can't be read.
+    pub fn new(config: &Config, handles: Handles) -> std::result::Result<Outbound, String> {
+        let Handles { store, secrets, stop, alive } = handles;
         Ok(Outbound {
             dns: Dns::new(config)?,
             signer: Signer::new(secrets.clone()),
             tls: Arc::new(tls::ClientTls::new(&config.outbound.roots)?),
             secrets,
+            store,
+            config: RwLock::new(Arc::new(config.clone())),
+            stop,
+            alive,
             time: Box::new(|| Now { at: clock::now(), is_trusted: clock::may_expire() }),
             wake: Notify::new(),
             examining: Arc::default(),
             state: Mutex::default(),
         })
+    }
+
+    /// Takes new settings; name servers and roots stay as they were at the start.
+    pub fn configure(&self, config: Config) {
+        *self.config.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(config);
+    }
+
+    fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    fn limits(&self) -> config::Outbound {
+        self.config().outbound.clone()
+    }
+
+    /// The name the box gives itself.
+    fn hostname(&self) -> String {
+        self.config().hostname()
+    }
+
+    /// Reads the store off the async threads.
+    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Reader) -> Result<T> + Send + 'static) -> Result<T> {
+        let store = self.store.clone();
+        off_thread(move || store.read(read)).await
     }
 
     /// What time it is for the queue.
@@ -174,17 +217,15 @@ impl Outbound {
     }
 
     /// Takes the next piece of work, of this destination if one is named. Destinations with fewer workers come first.
-    async fn claim(&self, context: &Arc<Context>, only: Option<String>) -> Result<Option<Batch>> {
-        let settings = context.settings();
-        let limits = settings.config.outbound.clone();
-        let (context, now) = (context.clone(), self.now().at);
+    async fn claim(self: &Arc<Self>, only: Option<String>) -> Result<Option<Batch>> {
+        let limits = self.limits();
+        let (outbound, now) = (self.clone(), self.now().at);
         off_thread(move || {
-            let outbound = &context.outbound;
-            if context.store.unwritable().is_some() {
+            if outbound.store.unwritable().is_some() {
                 // What is sent and can't be written down would be sent again.
                 return Ok(None);
             }
-            context.store.read(|reader| {
+            outbound.store.read(|reader| {
                 let routes = reader.routes()?;
                 let mut lanes: Vec<_> = reader.agenda(now, LANES)?;
                 // From here on nobody else claims: what is seen as free is free.
@@ -268,14 +309,14 @@ pub fn release_after_login(store: &Store, at: u64) -> Result<usize> {
 }
 
 /// Runs until the server stops.
-pub async fn run(context: Arc<Context>) {
-    let mut stop = context.stop();
+pub async fn run(outbound: Arc<Outbound>) {
+    let mut stop = outbound.stop.clone();
     let mut workers = tokio::task::JoinSet::new();
     loop {
-        let limit = context.settings().config.outbound.connections;
+        let limit = outbound.config().outbound.connections;
         while workers.len() < limit {
-            match context.outbound.claim(&context, None).await {
-                Ok(Some(batch)) => drop(workers.spawn(work::run(context.clone(), batch))),
+            match outbound.claim(None).await {
+                Ok(Some(batch)) => drop(workers.spawn(work::run(outbound.clone(), batch))),
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!(%error, "the queue can't be read");
@@ -283,11 +324,11 @@ pub async fn run(context: Arc<Context>) {
                 }
             }
         }
-        if let Err(error) = mend_far_future(&context).await {
+        if let Err(error) = mend_far_future(&outbound).await {
             tracing::error!(%error, "the queue can't be mended");
         }
         tokio::select! {
-            _ = context.outbound.wake.notified() => {}
+            _ = outbound.wake.notified() => {}
             Some(_) = workers.join_next() => {}
             _ = tokio::time::sleep(LOOK) => {}
             _ = stop.changed() => break,
@@ -299,11 +340,10 @@ pub async fn run(context: Arc<Context>) {
 
 /// A clock that was set back leaves recipients due in a far future: they are due now. One lane at a time, and
 /// nothing to do in any usual second.
-async fn mend_far_future(context: &Arc<Context>) -> Result<()> {
-    let settings = context.settings();
-    let now = context.outbound.now().at;
-    let latest = now + 2 * schedule::longest_pause(&settings.config.outbound.retry);
-    let store = context.store.clone();
+async fn mend_far_future(outbound: &Outbound) -> Result<()> {
+    let now = outbound.now().at;
+    let latest = now + 2 * schedule::longest_pause(&outbound.config().outbound.retry);
+    let store = outbound.store.clone();
     let late = move |store: &Store| {
         store.read(|r| match r.agenda_span()? {
             Some((_, last, lane)) if last > latest => r.lane(lane, u64::MAX - 1, BATCH, |_| false),
@@ -317,5 +357,5 @@ async fn mend_far_future(context: &Arc<Context>) -> Result<()> {
     tracing::info!(recipients = late.len(), "the clock was set back: what is due later than it can be is tried now");
     let entries = late.into_iter().map(|(key, _)| key).collect();
     let order = QueueOrder { order: Order::Retry, entries, at: now, detail: String::new() };
-    context.store.order(order).done().await.map(drop)
+    outbound.store.order(order).done().await.map(drop)
 }

@@ -1,15 +1,13 @@
 //! Mail from the box itself into its own mailboxes: notices, and what the owner should know.
 
-use std::sync::Arc;
-
 use pillarbox_message::encode::{encoded_words, quoted_printable};
 use pillarbox_message::head;
 use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store, off_thread};
 
+use super::Outbound;
 use super::notice::{self, About, Facts, Returned};
 use super::schedule::Notice;
-use crate::context::{Context, fresh_code};
 
 /// Something the owner should know.
 #[derive(Clone, Copy, Debug)]
@@ -53,14 +51,14 @@ impl Message<'_> {
 }
 
 /// Puts a message into the owner's inbox: the first account's.
-pub async fn tell_owner(context: &Arc<Context>, message: Message<'_>) -> Result<()> {
+pub async fn tell_owner(outbound: &Outbound, message: Message<'_>) -> Result<()> {
     let (subject, text) = message.texts();
-    let hostname = context.settings().config.hostname();
-    let at = context.outbound.now().at;
-    let store = context.store.clone();
+    let hostname = outbound.hostname();
+    let at = outbound.now().at;
+    let store = outbound.store.clone();
     let delivery = off_thread(move || {
         let Some((id, account)) = store.read(|r| r.accounts())?.into_iter().next() else { return Ok(None) };
-        let code = fresh_code();
+        let code = ShortCode::fresh(at);
         let header = format!(
             "From: Pillarbox <postmaster@{hostname}>\r\nTo: <{}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{code}@{hostname}>\r\n\
              Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
@@ -74,18 +72,18 @@ pub async fn tell_owner(context: &Arc<Context>, message: Message<'_>) -> Result<
     })
     .await?;
     match delivery {
-        Some(delivery) => context.store.deliver(delivery).done().await.map(drop),
+        Some(delivery) => outbound.store.deliver(delivery).done().await.map(drop),
         None => Ok(()),
     }
 }
 
 /// Tells the owner once a day that an account has reached its limit.
-pub async fn tell_of_limit(context: &Arc<Context>, account: AccountId, address: &str, limit: u32) {
-    let today = context.outbound.now().at / 86_400;
-    if context.outbound.state().limits_told.insert(account, today) == Some(today) {
+pub async fn tell_of_limit(outbound: &Outbound, account: AccountId, address: &str, limit: u32) {
+    let today = outbound.now().at / 86_400;
+    if outbound.state().limits_told.insert(account, today) == Some(today) {
         return;
     }
-    if let Err(error) = tell_owner(context, Message::OverLimit { account: address, limit }).await {
+    if let Err(error) = tell_owner(outbound, Message::OverLimit { account: address, limit }).await {
         tracing::error!(%error, "the owner can't be told");
     }
 }
@@ -101,8 +99,8 @@ pub struct Arrived<'a> {
 }
 
 /// Puts the notice of success into the sender's mailbox. The message itself is stored already: a failure here is logged.
-pub async fn tell_delivered(context: &Arc<Context>, message: MessageId, account: AccountId, arrived: Arrived<'_>) {
-    let at = context.outbound.now().at;
+pub async fn tell_delivered(outbound: &Outbound, message: MessageId, account: AccountId, arrived: Arrived<'_>) {
+    let at = outbound.now().at;
     let about = arrived.recipients.into_iter().map(|(address, orcpt)| About {
         address,
         orcpt,
@@ -115,7 +113,7 @@ pub async fn tell_delivered(context: &Arc<Context>, message: MessageId, account:
     let text = notice::build(
         Notice::Delivered,
         &Facts {
-            hostname: &context.settings().config.hostname(),
+            hostname: &outbound.hostname(),
             sender: arrived.sender,
             subject: arrived.subject,
             code: &arrived.code.to_string(),
@@ -127,9 +125,9 @@ pub async fn tell_delivered(context: &Arc<Context>, message: MessageId, account:
             unique: getrandom::u64().unwrap_or_default(),
         },
     );
-    let delivery = delivery(&context.store, vec![account], arrived.sender, &text, fresh_code(), at);
+    let delivery = delivery(&outbound.store, vec![account], arrived.sender, &text, ShortCode::fresh(at), at);
     let told = match delivery {
-        Ok(delivery) => context.store.deliver(Delivery { report_on: Some(message), ..delivery }).done().await.map(drop),
+        Ok(delivery) => outbound.store.deliver(Delivery { report_on: Some(message), ..delivery }).done().await.map(drop),
         Err(error) => Err(error),
     };
     if let Err(error) = told {

@@ -1,7 +1,6 @@
 //! Trying things out for the owner: does the line let mail out, does the provider take it?
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_proto::smtp::Body;
@@ -12,8 +11,7 @@ use super::endpoint::{Heed, Known};
 use super::exchangers::NoWay;
 use super::transport::{Connection, Source};
 use super::work::{describe, words};
-use super::{Finding, Topic, Way, finding};
-use crate::context::Context;
+use super::{Finding, Outbound, Topic, Way, finding};
 
 /// For one connection.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -23,15 +21,15 @@ const HOSTS: usize = 2;
 const NOTHING_KNOWN: Known<'_> = Known { heed: Heed::Nothing, policy: None, hosts_proven: false };
 
 /// Lets a domain's mail exchanger greet us: its name, its address, and the conversation; else why not.
-pub async fn greet(context: &Arc<Context>, domain: &str) -> Result<(String, IpAddr, Vec<String>), String> {
-    let settings = context.settings();
+pub async fn greet(outbound: &Outbound, domain: &str) -> Result<(String, IpAddr, Vec<String>), String> {
+    let config = outbound.config();
     let said = |no: NoWay| match no {
         NoWay::Never(why) | NoWay::NotNow(why) => why,
     };
-    let hosts = context.outbound.hosts(domain, &settings.config.hostname()).await.map_err(said)?;
+    let hosts = outbound.hosts(domain, &config.hostname()).await.map_err(said)?;
     let mut last = format!("{domain} has no host for mail");
     for host in hosts.names.iter().take(HOSTS) {
-        let endpoints = match context.outbound.endpoints(context, host, &Way::Direct, NOTHING_KNOWN).await {
+        let endpoints = match outbound.endpoints(host, &Way::Direct, NOTHING_KNOWN).await {
             Ok(endpoints) => endpoints,
             Err(no) => {
                 last = said(no);
@@ -40,10 +38,10 @@ pub async fn greet(context: &Arc<Context>, domain: &str) -> Result<(String, IpAd
         };
         let Some(endpoint) = endpoints.into_iter().next() else { continue };
         let (shown, address) = (endpoint.clone(), endpoint.address);
-        let mut limits = settings.config.outbound.clone();
+        let mut limits = config.outbound.clone();
         limits.connect = limits.connect.min(8);
-        let hello = settings.config.hostname();
-        let opening = Connection::open(endpoint, &hello, context.outbound.tls.clone(), &limits);
+        let hello = config.hostname();
+        let opening = Connection::open(endpoint, &hello, outbound.tls.clone(), &limits);
         match tokio::time::timeout(PATIENCE, opening).await {
             Ok(Ok(mut connection)) => {
                 let lines = connection.transcript();
@@ -80,18 +78,18 @@ pub fn mailing(trial: &Trial<'_>) -> Mailing {
 }
 
 /// Logs in at a provider and hands a message over: for real, nothing is queued.
-pub async fn try_route(context: &Arc<Context>, route: &Route, trial: Trial<'_>) -> Vec<Finding> {
-    let settings = context.settings();
+pub async fn try_route(outbound: &Outbound, route: &Route, trial: Trial<'_>) -> Vec<Finding> {
+    let config = outbound.config();
     let way = Way::Route(String::new(), route.clone());
-    let endpoints = match context.outbound.endpoints(context, &route.host, &way, NOTHING_KNOWN).await {
+    let endpoints = match outbound.endpoints(&route.host, &way, NOTHING_KNOWN).await {
         Ok(endpoints) => endpoints,
         Err(NoWay::Never(why) | NoWay::NotNow(why)) => return vec![finding(Topic::Hosts, false, why, Vec::new())],
     };
     let mut findings = Vec::new();
     let Some(endpoint) = endpoints.into_iter().next() else { return findings };
     let shown = endpoint.clone();
-    let hello = settings.config.hostname();
-    let opening = Connection::open(endpoint, &hello, context.outbound.tls.clone(), &settings.config.outbound);
+    let hello = config.hostname();
+    let opening = Connection::open(endpoint, &hello, outbound.tls.clone(), &config.outbound);
     let mut connection = match tokio::time::timeout(2 * PATIENCE, opening).await {
         Ok(Ok(connection)) => connection,
         Ok(Err((trouble, lines))) => return vec![finding(Topic::Login, false, describe(&trouble, &shown).0, lines)],

@@ -13,7 +13,6 @@ use super::exchangers::{Hosts, NoWay, order};
 use super::policy::{self, Mode, Policy};
 use super::sts;
 use super::tls::Security;
-use crate::context::Context;
 
 /// Most addresses of a host.
 const ADDRESSES: usize = 6;
@@ -55,9 +54,9 @@ impl Outbound {
     }
 
     /// The addresses of a host, and whether DNSSEC proved them.
-    pub async fn addresses_of(&self, context: &Context, host: &str) -> Result<(Vec<IpAddr>, bool), NoWay> {
-        let settings = context.settings();
-        let outbound = &settings.config.outbound;
+    pub async fn addresses_of(&self, host: &str) -> Result<(Vec<IpAddr>, bool), NoWay> {
+        let config = self.config();
+        let outbound = &config.outbound;
         let (found, is_proven) = match host.parse::<IpAddr>() {
             Ok(address) => (vec![address], false),
             Err(_) => match self.dns.addresses(host).await {
@@ -81,16 +80,9 @@ impl Outbound {
     }
 
     /// What TLS must prove to a host of a domain; an error is a reason not to use the host now.
-    pub async fn security(
-        &self,
-        context: &Context,
-        host: &str,
-        policy: Option<&Policy>,
-        hosts_proven: bool,
-        addresses_proven: bool,
-    ) -> Result<Security, String> {
-        let settings = context.settings();
-        let outbound = &settings.config.outbound;
+    pub async fn security(&self, host: &str, policy: Option<&Policy>, hosts_proven: bool, addresses_proven: bool) -> Result<Security, String> {
+        let config = self.config();
+        let outbound = &config.outbound;
         // RFC 7672 §2.2: only when the way to the host was proven can its records be.
         let mut without = Security::Opportunistic;
         if outbound.dane && hosts_proven && addresses_proven {
@@ -118,14 +110,14 @@ impl Outbound {
     }
 
     /// The domain's MTA-STS policy, remembered or fetched (RFC 8461 §3.3, §5.1).
-    pub async fn sts_policy(&self, context: &Context, domain: &str) -> Option<Policy> {
-        let settings = context.settings();
-        if !settings.config.outbound.mta_sts || domain.starts_with('[') {
+    pub async fn sts_policy(&self, domain: &str) -> Option<Policy> {
+        let config = self.config();
+        if !config.outbound.mta_sts || domain.starts_with('[') {
             return None;
         }
         let now = (self.time)().at;
         let name = domain.to_string();
-        let remembered = context.read(move |r| r.sts_policy(&name)).await.ok().flatten().filter(|p| p.expires > now);
+        let remembered = self.read(move |r| r.sts_policy(&name)).await.ok().flatten().filter(|p| p.expires > now);
         let id = match self.dns.txt(&format!("_mta-sts.{domain}")).await {
             Ok(answer) => policy::record_id(&answer.records),
             Err(_) => None,
@@ -141,10 +133,10 @@ impl Outbound {
             Ok((v4, v6)) => {
                 // Whoever is written to names this address: the box must not knock at doors of its own network for them. In a
                 // test network everything is on this machine.
-                let is_test = settings.config.outbound.https_port != 443;
-                let mut addresses = addresses(v4.records, v6.records, settings.config.outbound.ipv6);
+                let is_test = config.outbound.https_port != 443;
+                let mut addresses = addresses(v4.records, v6.records, config.outbound.ipv6);
                 addresses.retain(|address| is_test || net::is_public(*address));
-                sts::fetch(domain, &addresses, settings.config.outbound.https_port, self.tls.verified()).await
+                sts::fetch(domain, &addresses, config.outbound.https_port, self.tls.verified()).await
             }
             Err(error) => Err(format!("mta-sts.{domain} has no address: {error:?}")),
         };
@@ -152,7 +144,7 @@ impl Outbound {
             Ok((text, policy)) => {
                 let row = sts::remembered(id, text, &policy, now);
                 let change = Change::SetPolicyOf { domain: domain.to_string(), policy: Some(row) };
-                if let Err(error) = context.store.change(change).done().await {
+                if let Err(error) = self.store.change(change).done().await {
                     tracing::warn!(%error, domain, "a TLS policy could not be remembered");
                 }
                 Some(policy)

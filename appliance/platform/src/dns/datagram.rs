@@ -4,7 +4,8 @@ use hickory_resolver::proto::op::{Header, MessageType, Query, ResponseCode};
 use hickory_resolver::proto::rr::Record;
 use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder};
 
-/// The whole records of an answer to this question, as far as they go; `None` when it is no such answer.
+/// The whole records of an answer to this question, as far as they go; none where the server failed or what came holds no record of
+/// the kind that was asked for. `None` when it is no such answer: another number, another question, or no answer at all.
 pub fn read(octets: &[u8], id: u16, query: &Query) -> Option<Vec<Record>> {
     let mut decoder = BinDecoder::new(octets);
     let header = Header::read(&mut decoder).ok()?;

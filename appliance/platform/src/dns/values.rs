@@ -14,7 +14,9 @@ pub enum DnsError {
 /// Records, and whether DNSSEC proved them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<T> {
+    /// In the order in which they came.
     pub records: Vec<T>,
+    /// Whether every one was proven.
     pub is_proven: bool,
 }
 
@@ -27,5 +29,6 @@ pub struct Tlsa {
     pub selector: u8,
     /// 0: as it is, 1: SHA-256, 2: SHA-512.
     pub matching: u8,
+    /// What is compared with the certificate or key, or with its hash.
     pub data: Vec<u8>,
 }

@@ -198,8 +198,8 @@ async fn a_restart_in_the_middle_forgets_nothing_and_repeats_nothing() {
     world.work().await;
     // Claimed and never worked on: what a crash leaves behind.
     world.wait(600);
-    let claimed = world.context.outbound.claim(&world.context, None).await.unwrap();
-    assert!(claimed.is_some() && world.context.outbound.claim(&world.context, None).await.unwrap().is_none());
+    let claimed = world.context.outbound.claim(None).await.unwrap();
+    assert!(claimed.is_some() && world.context.outbound.claim(None).await.unwrap().is_none());
     drop(claimed);
     let world = world.restart().await;
     world.work().await;
@@ -226,7 +226,7 @@ async fn a_board_that_wakes_in_1970_gives_nothing_up() {
     world.submit(&["bob@a.test"]).await;
     world.set_clock(START - 30 * 86_400, true);
     assert_eq!(world.work().await, 0);
-    super::super::mend_far_future(&world.context).await.unwrap();
+    super::super::mend_far_future(&world.context.outbound).await.unwrap();
     world.work().await;
     assert_eq!(peer.taken().len(), 2);
 }
@@ -321,7 +321,7 @@ async fn destinations_share_the_connections_fairly() {
     world.wait(1);
     world.submit(&["bob@b.test"]).await;
     let mut domains = Vec::new();
-    while let Some(batch) = world.context.outbound.claim(&world.context, None).await.unwrap() {
+    while let Some(batch) = world.context.outbound.claim(None).await.unwrap() {
         domains.push(batch.domain.clone());
     }
     // The small one is second although it is younger, and the large one does not get more than its share.
@@ -381,7 +381,7 @@ async fn what_is_not_due_costs_nothing() {
     let measure = async || {
         let begun = std::time::Instant::now();
         for _ in 0..200 {
-            let batch = world.context.outbound.claim(&world.context, None).await.unwrap().unwrap();
+            let batch = world.context.outbound.claim(None).await.unwrap().unwrap();
             assert_eq!((batch.domain.as_str(), batch.entries.len()), ("first.test", 1));
             world.context.outbound.give_back(batch.entries.iter().map(|(key, _)| *key));
             world.context.outbound.worker_ends("first.test");

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::peer::{Peer, Script};
 use super::zone::Zone;
 use crate::context::Context;
-use crate::outbound::{Now, Outbound, work};
+use crate::outbound::{Handles, Now, Outbound, work};
 use crate::server::store_options;
 
 pub const START: u64 = 1_800_000_000;
@@ -96,12 +96,14 @@ impl World {
         let store = Store::open(&config.data, Access::Server, &options).unwrap();
         let (certificate, key) = config.tls_files();
         let certificates = Certificates::open(certificate, key, Some(config.data.join("tls").join("issued.pem")), &["box.test".into()]).unwrap();
-        let mut outbound = Outbound::new(&config, Arc::new(Secrets::open(&config.data).unwrap())).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let (alive, done) = mpsc::channel(1);
+        let secrets = Arc::new(Secrets::open(&config.data).unwrap());
+        let handles = Handles { store: store.clone(), secrets, stop: stopped.clone(), alive: alive.clone() };
+        let mut outbound = Outbound::new(&config, handles).unwrap();
         let trusted = Arc::new(AtomicBool::new(true));
         let (time, trust) = (clock.clone(), trusted.clone());
         outbound.time = Box::new(move || Now { at: time.load(Ordering::SeqCst), is_trusted: trust.load(Ordering::SeqCst) });
-        let (stop, stopped) = watch::channel(false);
-        let (alive, done) = mpsc::channel(1);
         let context = Arc::new(Context::new(config.clone(), store, certificates, outbound, stopped, alive));
         let ann = tokio::task::block_in_place(|| person(&context.store));
         let port = config.outbound.remote_port;
@@ -185,8 +187,8 @@ impl World {
     /// Works through all that is due now, one piece after another. Returns the number of pieces.
     pub async fn work(&self) -> usize {
         for count in 0.. {
-            match self.context.outbound.claim(&self.context, None).await.unwrap() {
-                Some(batch) => work::run(self.context.clone(), batch).await,
+            match self.context.outbound.claim(None).await.unwrap() {
+                Some(batch) => work::run(self.context.outbound.clone(), batch).await,
                 None => return count,
             }
             assert!(count < 1000, "the same work again and again");

@@ -42,7 +42,7 @@ impl Worker<'_> {
             *endpoints = Some(self.endpoints(domain, way, heed).await?);
         }
         let Some(endpoints) = endpoints else { return Err(Outcome::Deferred { reason: "4.3.0 no endpoints".into() }) };
-        let settings = self.context.settings();
+        let config = self.outbound.config();
         loop {
             let next = if endpoints.tried < TRIES { endpoints.current.pop_front() } else { None };
             let Some(endpoint) = next else {
@@ -58,13 +58,13 @@ impl Worker<'_> {
             };
             endpoints.tried += 1;
             let shown = endpoint.clone();
-            let hello = settings.config.hostname();
-            let mut limits = settings.config.outbound.clone();
+            let hello = config.hostname();
+            let mut limits = config.outbound.clone();
             if endpoints.tried > 1 {
                 // A destination whose first host is silent is often silent as a whole.
                 limits.connect = limits.connect.min(FURTHER_CONNECT);
             }
-            match Connection::open(endpoint, &hello, self.outbound().tls.clone(), &limits).await {
+            match Connection::open(endpoint, &hello, self.outbound.tls.clone(), &limits).await {
                 Ok(connection) => {
                     // It was there: whatever follows, "never" is not what all of them said.
                     endpoints.all_said_never = false;
@@ -94,10 +94,10 @@ impl Worker<'_> {
         let (hosts, policy) = match way {
             Way::Route(_, route) => (Hosts { names: vec![route.host.clone()], is_proven: false }, None),
             Way::Direct => {
-                let own = self.context.settings().config.hostname();
-                let hosts = self.outbound().hosts(domain, &own).await.map_err(no_way)?;
+                let own = self.outbound.hostname();
+                let hosts = self.outbound.hosts(domain, &own).await.map_err(no_way)?;
                 let policy = match heed {
-                    Heed::Policy => self.outbound().sts_policy(self.context, domain).await,
+                    Heed::Policy => self.outbound.sts_policy(domain).await,
                     Heed::Nothing => None,
                 };
                 (hosts, policy)
@@ -123,7 +123,7 @@ impl Worker<'_> {
             endpoints.last = Some(why);
         };
         let known = Known { heed, policy: endpoints.policy.as_ref(), hosts_proven: endpoints.hosts_proven };
-        match self.outbound().endpoints(self.context, host, way, known).await {
+        match self.outbound.endpoints(host, way, known).await {
             Ok(found) => endpoints.current.extend(found),
             Err(NoWay::Never(why)) => useless(endpoints, why, true),
             Err(NoWay::NotNow(why)) => useless(endpoints, why, false),
@@ -132,19 +132,19 @@ impl Worker<'_> {
 
     /// Nothing goes this way before the owner has acted, and the owner hears of it.
     async fn hold_route(&self, name: &str, route: &Route, fault: &str) {
-        let now = self.outbound().now().at;
-        let current = self.context.read(|r| r.routes()).await.unwrap_or_default();
+        let now = self.outbound.now().at;
+        let current = self.outbound.read(|r| r.routes()).await.unwrap_or_default();
         if current.iter().any(|(n, r)| n == name && !r.fault.is_empty()) {
             // Another worker met it a moment ago, and told.
             return;
         }
         let held = Route { fault: fault.to_string(), told_at: now, ..route.clone() };
         let change = pillarbox_store::Change::SetRoute { domain: name.to_string(), route: held };
-        if let Err(error) = self.context.store.change(change).done().await {
+        if let Err(error) = self.outbound.store.change(change).done().await {
             tracing::error!(%error, "the fault of a provider can't be noted");
         }
         tracing::error!(host = route.host, fault, "sending through the provider is stopped until its login works");
-        if let Err(error) = owner::tell_owner(self.context, owner::Message::ProviderLogin { host: &route.host, user: &route.user, reply: fault }).await {
+        if let Err(error) = owner::tell_owner(self.outbound, owner::Message::ProviderLogin { host: &route.host, user: &route.user, reply: fault }).await {
             tracing::error!(%error, "the owner can't be told");
         }
     }

@@ -16,7 +16,6 @@ use super::endpoint::Heed;
 use super::schedule::Outcome;
 use super::transport::{Connection, Source, Trouble};
 use super::{Batch, Outbound, Way};
-use crate::context::Context;
 
 use connect::Endpoints;
 pub use connect::{describe, words};
@@ -66,17 +65,17 @@ enum Next {
 }
 
 /// Works through a batch, and through what else is due for the same destination while the connection is good.
-pub async fn run(context: Arc<Context>, batch: Batch) {
-    let _alive = context.alive();
+pub async fn run(outbound: Arc<Outbound>, batch: Batch) {
+    let _alive = outbound.alive.clone();
     let destination = batch.way.destination(&batch.domain);
-    let mut worker = Worker { context: &context, connection: None, settling: VecDeque::new() };
+    let mut worker = Worker { outbound: &outbound, connection: None, settling: VecDeque::new() };
     let mut next = Some(batch);
     while let Some(batch) = next.take() {
         let domain = batch.domain.clone();
         worker.batch(batch).await;
-        let is_over = *context.stop().borrow();
-        if !is_over && worker.connection.as_ref().is_some_and(|(_, c)| c.served < worker.limits().messages_per_connection) {
-            next = context.outbound.claim(&context, Some(destination.clone())).await.ok().flatten();
+        let is_over = *outbound.stop.borrow();
+        if !is_over && worker.connection.as_ref().is_some_and(|(_, c)| c.served < outbound.config().outbound.messages_per_connection) {
+            next = outbound.claim(Some(destination.clone())).await.ok().flatten();
         }
         // A connection serves one domain, or all of a route.
         if next.as_ref().is_some_and(|b| b.domain != domain && matches!(b.way, Way::Direct)) {
@@ -85,29 +84,21 @@ pub async fn run(context: Arc<Context>, batch: Batch) {
     }
     worker.hang_up().await;
     worker.settle_all().await;
-    context.outbound.worker_ends(&destination);
-    context.outbound.wake();
+    outbound.worker_ends(&destination);
+    outbound.wake();
 }
 
 struct Worker<'a> {
-    context: &'a Arc<Context>,
+    outbound: &'a Arc<Outbound>,
     /// A connection, and whether the destination's TLS policy was heeded for it.
     connection: Option<(Heed, Connection)>,
     settling: VecDeque<(Vec<QueueKey>, pillarbox_store::Pending<()>)>,
 }
 
 impl Worker<'_> {
-    fn limits(&self) -> pillarbox_platform::config::Outbound {
-        self.context.settings().config.outbound.clone()
-    }
-
-    fn outbound(&self) -> &Outbound {
-        &self.context.outbound
-    }
-
     async fn batch(&mut self, batch: Batch) {
         let read_at = std::time::Instant::now();
-        let limit = self.limits().recipients_per_message;
+        let limit = self.outbound.limits().recipients_per_message;
         let mut messages: BTreeMap<MessageId, Vec<(u32, Waiting)>> = BTreeMap::new();
         for (key, waiting) in batch.entries {
             messages.entry(key.message).or_default().push((key.recipient, waiting));
@@ -115,18 +106,18 @@ impl Worker<'_> {
         let mut endpoints: [Option<Endpoints>; 2] = [None, None];
         for (message, recipients) in messages {
             let all: Vec<QueueKey> = recipients.iter().map(|(r, _)| QueueKey { message, recipient: *r }).collect();
-            let read = self.context.read(move |r| Ok((r.outgoing(message)?, r.content(message)?))).await;
+            let read = self.outbound.read(move |r| Ok((r.outgoing(message)?, r.content(message)?))).await;
             let (outgoing, content) = match read {
                 Ok((Some(outgoing), Some(content))) => (outgoing, content),
                 // Removed by the owner a moment ago.
                 Ok(_) => {
-                    self.outbound().give_back(all);
+                    self.outbound.give_back(all);
                     continue;
                 }
                 Err(error) => {
                     tracing::error!(%error, message = message.0, "a queued message can't be read");
                     tokio::time::sleep(FAULT_PAUSE).await;
-                    self.outbound().give_back(all);
+                    self.outbound.give_back(all);
                     continue;
                 }
             };
@@ -257,7 +248,7 @@ impl Worker<'_> {
 
     /// Recipients' rows as they are now.
     async fn rows(&self, keys: Vec<QueueKey>) -> pillarbox_store::Result<Vec<Option<Waiting>>> {
-        self.context.read(move |r| keys.iter().map(|key| r.waiting(*key)).collect()).await
+        self.outbound.read(move |r| keys.iter().map(|key| r.waiting(*key)).collect()).await
     }
 
     /// What the core needs for one message, for a server with these abilities.
@@ -266,12 +257,12 @@ impl Worker<'_> {
         let is_wide = outgoing.traits.contains(Traits::EIGHT_BIT);
         let bits = if is_wide && !takes_eight_bit { Bits::Seven } else { Bits::Eight };
         let is_long = outgoing.traits.contains(Traits::LONG_LINES);
-        let store = self.context.store.clone();
+        let store = self.outbound.store.clone();
         let (front, octets, needs) = match bits == Bits::Seven || is_long {
             false => (outgoing.signature.clone(), content.octets - content.delivery_octets() as u64 + outgoing.signature.len() as u64, None),
             true => {
-                let (context, content, domain) = (self.context.clone(), content.clone(), domain_of(&outgoing.sender).to_string());
-                let signed = tokio::task::spawn_blocking(move || sign_anew(&context, &content, &domain, bits, is_long));
+                let (outbound, content, domain) = (self.outbound.clone(), content.clone(), domain_of(&outgoing.sender).to_string());
+                let signed = tokio::task::spawn_blocking(move || sign_anew(&outbound, &content, &domain, bits, is_long));
                 let (front, octets, needs) = signed.await.map_err(|e| e.to_string())??;
                 (front, octets, Some(needs))
             }
@@ -315,17 +306,17 @@ impl Worker<'_> {
 
 /// Finds out what a copy needs and signs it, because what is converted has another body: the signatures, the octets of all
 /// that goes, and the needs. Reads the content once, or twice when its lines are too long. Blocks.
-fn sign_anew(context: &Context, content: &Content, domain: &str, bits: Bits, is_long: bool) -> std::result::Result<(Vec<u8>, u64, Needs), String> {
+fn sign_anew(outbound: &Outbound, content: &Content, domain: &str, bits: Bits, is_long: bool) -> std::result::Result<(Vec<u8>, u64, Needs), String> {
     let mut needs = Needs { bits, long: None };
     if is_long {
         let mut long = LongParts::default();
-        Source::blocking(&context.store, content, false, &mut |piece| long.push(piece)).map_err(|e| e.to_string())?;
+        Source::blocking(&outbound.store, content, false, &mut |piece| long.push(piece)).map_err(|e| e.to_string())?;
         needs.long = Some(Arc::new(long.finish()));
     }
-    let keys = context.outbound.signer.keys(&context.store, domain)?;
+    let keys = outbound.signer.keys(&outbound.store, domain)?;
     let mut octets = 0;
     let front = keys.sign(|write| {
-        Source::blocking_converted(&context.store, content, Some(needs.clone()), &mut |piece| {
+        Source::blocking_converted(&outbound.store, content, Some(needs.clone()), &mut |piece| {
             octets += piece.len() as u64;
             write(piece);
         })

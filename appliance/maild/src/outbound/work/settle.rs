@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use pillarbox_store::{
-    Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, SubAddresses, Traits, Transcript, Verdict, off_thread,
+    Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, ShortCode, SubAddresses, Traits, Transcript, Verdict,
+    off_thread,
 };
 
 use super::{FAULT_PAUSE, Group, Worker};
-use crate::context::fresh_code;
 use crate::outbound::notice::{self, About, Facts, Returned};
 use crate::outbound::owner;
 use crate::outbound::schedule::{self, Notice, Outcome};
@@ -21,8 +21,8 @@ const TRANSCRIPT_OCTETS: usize = 8 * 1024;
 impl Worker<'_> {
     /// Writes outcomes down with all that follows from them. The commit is awaited later.
     pub(super) async fn settle(&mut self, outgoing: &Outgoing, content: &Content, group: Group, outcomes: Vec<Outcome>, transcript: Vec<String>) {
-        let now = self.outbound().now();
-        let limits = self.limits();
+        let now = self.outbound.now();
+        let limits = self.outbound.limits();
         let keys = group.keys();
         let removed = self.removed(&group).await;
         let first = group.recipients.first().map_or(0, |(r, _)| *r);
@@ -67,15 +67,15 @@ impl Worker<'_> {
                         // Without its notice a failure must not be settled: the next attempt brings both.
                         tracing::error!(%error, message = group.message.0, "a notice can't be written");
                         tokio::time::sleep(FAULT_PAUSE).await;
-                        return self.outbound().give_back(keys);
+                        return self.outbound.give_back(keys);
                     }
                 }
             }
         }
         if settlement.verdicts.is_empty() {
-            return self.outbound().give_back(keys);
+            return self.outbound.give_back(keys);
         }
-        self.settling.push_back((keys, self.context.store.settle(settlement)));
+        self.settling.push_back((keys, self.outbound.store.settle(settlement)));
         if self.settling.len() >= UNSETTLED {
             self.settle_one().await;
         }
@@ -97,7 +97,7 @@ impl Worker<'_> {
                 tracing::error!(%error, "what an attempt came to could not be written; it is tried again");
                 tokio::time::sleep(FAULT_PAUSE).await;
             }
-            self.outbound().give_back(keys);
+            self.outbound.give_back(keys);
         }
     }
 
@@ -110,10 +110,9 @@ impl Worker<'_> {
     /// A notice to the sender, into a mailbox of this box: senders are always ours. Where the sender's mailbox is
     /// gone, the owner reads it.
     async fn notice(&self, outgoing: &Outgoing, content: &Content, message: MessageId, notice: Notice, about: &[About], at: u64) -> Result<Option<Delivery>> {
-        let (context, outgoing, content, about) = (self.context.clone(), outgoing.clone(), content.clone(), about.to_vec());
-        let hostname = context.settings().config.hostname();
+        let (store, outgoing, content, about) = (self.outbound.store.clone(), outgoing.clone(), content.clone(), about.to_vec());
+        let hostname = self.outbound.hostname();
         off_thread(move || {
-            let store = &context.store;
             let accounts = store.read(|r| match r.resolve_with(&outgoing.sender.to_lowercase(), SubAddresses::On)? {
                 Resolution::Accounts(accounts) => Ok(accounts),
                 _ => Ok(r.accounts()?.first().map(|(id, _)| *id).into_iter().collect()),
@@ -121,10 +120,10 @@ impl Worker<'_> {
             if accounts.is_empty() {
                 return Ok(None);
             }
-            let code = fresh_code();
+            let code = ShortCode::fresh(at);
             let whole = notice == Notice::Failed && !outgoing.traits.contains(Traits::RETURN_HEADERS) && content.octets <= notice::RETURN_OCTETS as u64;
             let mut original = Vec::new();
-            Source::blocking(store, &content, false, &mut |piece| {
+            Source::blocking(&store, &content, false, &mut |piece| {
                 let room = notice::RETURN_OCTETS.saturating_sub(original.len()).min(piece.len());
                 original.extend_from_slice(&piece[..room]);
             })?;
@@ -146,7 +145,7 @@ impl Worker<'_> {
                 unique,
             };
             let text = notice::build(notice, &facts);
-            owner::delivery(store, accounts, &outgoing.sender, &text, code, at).map(|mut delivery| {
+            owner::delivery(&store, accounts, &outgoing.sender, &text, code, at).map(|mut delivery| {
                 delivery.report_on = Some(message);
                 Some(delivery)
             })

@@ -212,7 +212,7 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) ->
         getrandom::u64().unwrap_or_default(),
     );
     let (to, content) = (to.to_string(), content.into_bytes());
-    let findings = try_route(&visit.context, &route, Trial { sender: &sender, recipient: &to, content }).await;
+    let findings = try_route(&visit.context.outbound, &route, Trial { sender: &sender, recipient: &to, content }).await;
     let works = !findings.is_empty() && findings.iter().all(|finding| finding.is_well);
     let tried: Vec<Step> = findings.into_iter().map(|finding| step(t, finding)).collect();
     if !works {
