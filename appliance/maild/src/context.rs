@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+use pillarbox_outbound::Outbound;
 use pillarbox_platform::budget::Budget;
 use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, seconds};
@@ -17,7 +18,6 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::acme::Acme;
 use crate::auth::{Authenticator, Identity, Refusal};
 use crate::history::{History, What};
-use crate::outbound::Outbound;
 use crate::{settings, setup, web};
 
 /// The server's shared state.
@@ -128,7 +128,14 @@ fn pop3_config(config: &Config, plaintext_login: pop3::PlaintextLogin) -> pop3::
 }
 
 impl Context {
-    pub fn new(config: Config, store: Store, certificates: Certificates, outbound: Outbound, stop: watch::Receiver<bool>, alive: mpsc::Sender<()>) -> Context {
+    pub fn new(
+        config: Config,
+        store: Store,
+        certificates: Certificates,
+        outbound: Arc<Outbound>,
+        stop: watch::Receiver<bool>,
+        alive: mpsc::Sender<()>,
+    ) -> Context {
         let config = with_chosen_name(config, &store);
         outbound.configure(config.clone());
         Context {
@@ -152,7 +159,7 @@ impl Context {
             settings: RwLock::new(Arc::new(Settings::new(config))),
             store,
             certificates,
-            outbound: Arc::new(outbound),
+            outbound,
             stop,
             alive,
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use pillarbox_outbound::dkim;
 use pillarbox_platform::clock;
 use pillarbox_platform::tls::Refreshed;
 use pillarbox_store::{Change, Disk, Maintained, Retention, Space, off_thread};
@@ -11,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::context::Context;
 use crate::server::notify;
-use crate::{acme, auth, board, dkim, hours, mail, web};
+use crate::{acme, auth, board, hours, mail, web};
 
 const DAY: u64 = 86_400;
 /// How often the watchdog hears of the server, and the disk is looked at.

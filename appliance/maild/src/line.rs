@@ -160,7 +160,7 @@ pub async fn examine(context: &Arc<Context>) -> Facts {
     let settings = context.settings();
     let mut facts = Facts::default();
     for domain in &settings.config.line.probes {
-        match crate::outbound::greet(&context.outbound, domain).await {
+        match pillarbox_outbound::greet(&context.outbound, domain).await {
             Ok((host, peer, said)) => {
                 facts.address = facts.address.or_else(|| address_in(&said, peer));
                 facts.reached.get_or_insert(host);

@@ -6,6 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use pillarbox_host::text;
+use pillarbox_outbound::ROUTE_PURPOSE;
+use pillarbox_outbound::dkim;
 use pillarbox_platform::clock;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::address::{Address, Domain};
@@ -14,8 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::directory::{self, Password, USUAL_POLICY};
-use crate::dkim;
-use crate::outbound::ROUTE_PURPOSE;
 use crate::settings::{self, Progress, Step};
 
 /// Its name in the data folder.

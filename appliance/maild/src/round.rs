@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_message::encode::encoded_words;
+use pillarbox_outbound::{Connection, Endpoint, Findings, Security, Source, Topic, Trial, mailing};
 use pillarbox_platform::clock;
 use pillarbox_platform::service::Service;
 use pillarbox_platform::stream::{Patience, Stream};
@@ -15,7 +16,6 @@ use tokio::net::TcpStream;
 
 use crate::auth::hash;
 use crate::context::Context;
-use crate::outbound::{Connection, Endpoint, Findings, Security, Source, Topic, Trial, mailing};
 
 /// For each conversation.
 const PATIENCE: Duration = Duration::from_secs(20);

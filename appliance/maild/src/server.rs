@@ -1,10 +1,6 @@
 //! The server: opens everything, listens, and stops cleanly.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
+use pillarbox_outbound::{Handles, Outbound};
 use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, seconds};
 use pillarbox_platform::connections::{self, TooMany};
@@ -14,14 +10,17 @@ use pillarbox_platform::sockets;
 use pillarbox_platform::stream::{Ended, Patience, Stream, TlsFault};
 use pillarbox_platform::tls::Certificates;
 use pillarbox_store::{Access, Store};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::context::{Context, certificate_names};
 use crate::history::What;
-use crate::outbound::{Handles, Outbound};
-use crate::{housekeeping, outbound, pop3, preseed, smtp, update, web};
+use crate::{housekeeping, pop3, preseed, smtp, update, web};
 
 /// A server that listens but serves nobody yet.
 pub struct Server {
@@ -49,7 +48,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (alive, done) = mpsc::channel(1);
         let handles = Handles { store: store.clone(), secrets, stop: stopped.clone(), alive: alive.clone() };
-        let outbound = Outbound::new(&config, handles)?;
+        let outbound = Arc::new(Outbound::new(&config, handles)?);
         update::sweep(&config.updates);
         let newest = tokio::task::block_in_place(|| store.read(|r| r.ledger_recent(1))).map_err(|e| e.to_string())?;
         clock::begin(newest.first().map(|(_, record)| record.at));
@@ -95,7 +94,7 @@ impl Server {
         }
         drop(router);
         tokio::spawn(housekeeping::run(context.clone()));
-        tokio::spawn(outbound::run(context.outbound.clone()));
+        tokio::spawn(pillarbox_outbound::run(context.outbound.clone()));
         notify(&[sd_notify::NotifyState::Ready]);
         let ended = loop {
             tokio::select! {

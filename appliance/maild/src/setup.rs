@@ -6,10 +6,9 @@ mod texts;
 
 use std::net::IpAddr;
 
+use pillarbox_outbound::dkim;
 use pillarbox_store::Reader;
 use sha2::{Digest, Sha256};
-
-use crate::dkim;
 
 pub use check::{Check, look};
 

@@ -3,9 +3,9 @@
 #![no_main]
 #![allow(dead_code)] // the target uses some of what it includes
 
-#[path = "../../../appliance/maild/src/outbound/exchangers.rs"]
+#[path = "../../../appliance/outbound/src/exchangers.rs"]
 mod exchangers;
-#[path = "../../../appliance/maild/src/outbound/policy.rs"]
+#[path = "../../../appliance/outbound/src/policy.rs"]
 mod policy;
 #[path = "../../../appliance/maild/src/setup/spf/record.rs"]
 mod spf;

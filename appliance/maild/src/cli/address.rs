@@ -1,6 +1,7 @@
 //! `pillarbox domain` and `pillarbox alias`.
 
 use clap::Subcommand;
+use pillarbox_outbound::dkim;
 use pillarbox_platform::clock;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::tls;
@@ -9,8 +10,8 @@ use pillarbox_store::{AddressTarget, Change};
 use serde_json::json;
 
 use super::{Output, Place, canonical, change, say, say_json};
+use crate::settings;
 use crate::setup::{self, Facts};
-use crate::{dkim, settings};
 
 #[derive(Subcommand)]
 pub enum Domain {

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use pillarbox_outbound::ROUTE_PURPOSE;
+use pillarbox_outbound::dkim;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Access, FolderId, MessageId, QueueKey, Reader, Store};
 
 use super::{Place, say};
-use crate::dkim;
-use crate::outbound::ROUTE_PURPOSE;
 use crate::server::store_options;
 
 #[derive(Args)]

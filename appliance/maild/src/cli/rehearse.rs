@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use pillarbox_outbound::{Topic, findings};
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_platform::service::Service;
@@ -17,7 +18,6 @@ use tokio::net::TcpStream;
 use super::serve::runtime;
 use super::{Place, say};
 use crate::auth::hash;
-use crate::outbound::{Topic, findings};
 use crate::round;
 use crate::server::Server;
 

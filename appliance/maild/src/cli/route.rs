@@ -1,6 +1,7 @@
 //! `pillarbox route`: sending through a provider instead of directly.
 
 use clap::{Subcommand, ValueEnum};
+use pillarbox_outbound::{ROUTE_PURPOSE, release_after_login};
 use pillarbox_platform::clock;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Change, Route as StoredRoute, RouteTls};
@@ -8,7 +9,6 @@ use serde_json::json;
 
 use super::address::domain_name;
 use super::{Output, Place, change, say, say_json};
-use crate::outbound::{ROUTE_PURPOSE, release_after_login};
 
 #[derive(Subcommand)]
 pub enum Route {

@@ -119,7 +119,7 @@ fn summary(store: &Store, message: MessageId) -> Result<Option<Summary>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::tests::world::World;
+    use crate::world::World;
 
     /// Puts a message into a folder of the first account's.
     fn deliver(world: &World, content: &[u8]) -> MessageId {

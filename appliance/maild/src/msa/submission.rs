@@ -1,19 +1,17 @@
 //! One submitted message: header mended and checked, content spooled, copy kept, the rest queued, one commit.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
 use pillarbox_platform::budget::Party;
 use pillarbox_platform::clock;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ForwardPath, MailCommand, Recipient, Ret, ReversePath, trace};
 use pillarbox_store::{AccountId, Checksum, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting, domain_of};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::header::{self, Additions, Gathered, Gathering, Prepared};
 use crate::auth::Identity;
 use crate::context::Context;
 use crate::mda::{Envelope, Incoming};
-use crate::outbound;
 
 /// Who submits, and how.
 #[derive(Clone, Debug)]
@@ -179,15 +177,15 @@ impl<'a> Submission<'a> {
         }
         if delivered.is_held {
             let limit = context.settings().config.outbound.daily_recipients;
-            outbound::tell_of_limit(&context.outbound, facts.identity.account, &facts.identity.address, limit).await;
+            pillarbox_outbound::tell_of_limit(&context.outbound, facts.identity.account, &facts.identity.address, limit).await;
         }
         let wanted = |r: &&Recipient| r.notify.is_some_and(|n| n.success);
         let told: Vec<&Recipient> = facts.local.iter().filter(wanted).collect();
         if !told.is_empty() && !sender.is_empty() {
             let recipients = told.into_iter().map(|r| (r.path.to_string(), r.orcpt.clone().unwrap_or_default())).collect();
             let envid = facts.mail.envid.as_deref().unwrap_or_default();
-            let arrived = outbound::Arrived { sender: &sender, code: facts.code, envid, subject: &prepared.subject, recipients };
-            outbound::tell_delivered(&context.outbound, delivered.message, facts.identity.account, arrived).await;
+            let arrived = pillarbox_outbound::Arrived { sender: &sender, code: facts.code, envid, subject: &prepared.subject, recipients };
+            pillarbox_outbound::tell_delivered(&context.outbound, delivered.message, facts.identity.account, arrived).await;
         }
         Ok(delivered)
     }
@@ -229,7 +227,7 @@ fn relay(context: &Context, facts: &Facts, prepared: &Prepared, sender: &str) ->
     Some(Relay { outgoing, recipients, daily_limit: context.settings().config.outbound.daily_recipients })
 }
 
-fn waiting(recipient: &Recipient, now: outbound::Now) -> Option<Waiting> {
+fn waiting(recipient: &Recipient, now: pillarbox_outbound::Now) -> Option<Waiting> {
     let ForwardPath::Address(address) = &recipient.path else { return None };
     let notices = recipient.notify.map_or(Notices::default(), |notify| {
         let asked = [(notify.success, Notices::SUCCESS), (notify.failure, Notices::FAILURE), (notify.delay, Notices::DELAY)];

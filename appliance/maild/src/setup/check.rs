@@ -170,7 +170,7 @@ async fn leads_to(dns: &Dns, record: &DnsRecord) -> Check {
 mod tests {
     use super::super::Need;
     use super::*;
-    use crate::outbound::tests::world::World;
+    use crate::world::World;
 
     fn record(kind: &'static str, value: &str, key: &'static str) -> DnsRecord {
         DnsRecord { name: "box.test".into(), kind, value: value.into(), why: "", key, need: Need::Must }

@@ -158,7 +158,7 @@ impl Evaluation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::tests::world::World;
+    use crate::world::World;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_record_says_of_this_address_what_a_receiver_makes_of_it() {

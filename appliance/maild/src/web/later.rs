@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_message::structure::Structure;
+use pillarbox_outbound::Source;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Timed, off_thread};
 
@@ -15,7 +16,6 @@ use crate::context::{Context, fresh_code};
 use crate::mail::readers::Budget;
 use crate::mail::reading;
 use crate::msa::Refusal;
-use crate::outbound::Source;
 
 /// Letters sent in one look.
 const LETTERS: usize = 20;

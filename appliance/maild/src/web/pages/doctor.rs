@@ -4,11 +4,11 @@ use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
+use pillarbox_outbound::{Finding, Language, Topic};
 use pillarbox_proto::address::Address;
 use serde::Deserialize;
 
 use super::{Frame, is_own, page};
-use crate::outbound::{self, Finding, Language, Topic};
 use crate::web::session::Owner;
 use crate::web::stream;
 use crate::web::text::Texts;
@@ -48,7 +48,7 @@ pub fn step(t: Texts, finding: Finding) -> Step {
         Topic::Fetching => ("doctor-fetching", "doctor-fetching-why"),
     };
     let language = if t.lang() == "de" { Language::German } else { Language::English };
-    let explanation = outbound::cause(&finding.summary).explain(language);
+    let explanation = pillarbox_outbound::cause(&finding.summary).explain(language);
     Step {
         t,
         title: t.get(title).into_owned(),
@@ -88,8 +88,8 @@ pub async fn examine(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> 
         let frame = frame().trouble(t.get("people-wrong-address"));
         return page(StatusCode::BAD_REQUEST, &DoctorPage { frame, address: asked.address, is_running: false });
     };
-    let (findings, found) = outbound::findings();
-    if !outbound::examine(&visit.context.outbound, &visitor.address, &address.to_string(), findings) {
+    let (findings, found) = pillarbox_outbound::findings();
+    if !pillarbox_outbound::examine(&visit.context.outbound, &visitor.address, &address.to_string(), findings) {
         let frame = frame().trouble(t.get("doctor-busy"));
         return page(StatusCode::TOO_MANY_REQUESTS, &DoctorPage { frame, address: asked.address, is_running: false });
     }

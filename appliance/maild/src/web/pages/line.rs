@@ -6,6 +6,7 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::encode::encoded_words;
+use pillarbox_outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{Change, Error, Route, RouteTls, off_thread};
@@ -14,7 +15,6 @@ use serde::Deserialize;
 use super::doctor::{Step, step};
 use super::{Frame, is_own, page, trouble};
 use crate::line::{Advice, Facts, advise, examine};
-use crate::outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
 use crate::settings;
 use crate::web::session::{Owner, Visit};
 

@@ -13,9 +13,9 @@ use super::doctor::piece;
 use super::home::{Line, line};
 use super::{Frame, is_own, page, trouble};
 use crate::msa::Refusal;
+use crate::round;
 use crate::web::session::{Owner, Visit, Visitor};
 use crate::web::{stream, submit};
-use crate::{outbound, round};
 
 /// Ledger records looked at for mail from and to the world.
 const RECENT: usize = 200;
@@ -66,7 +66,7 @@ pub async fn run(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Resp
     let t = visit.texts;
     let frame = Frame::new(&visit, "/round", "round-title");
     if asked.to.trim().is_empty() {
-        let (findings, found) = outbound::findings();
+        let (findings, found) = pillarbox_outbound::findings();
         round::start(&visit.context, &visitor.address, t.get("round-subject").into_owned(), findings);
         let around = RoundPage { frame, address: visitor.address.clone(), is_running: true, arrived: Vec::new(), left: Vec::new() };
         return stream::page(&around, found, move |finding| piece(t, finding));

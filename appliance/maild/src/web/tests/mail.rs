@@ -298,7 +298,7 @@ async fn a_letter_that_failed_says_why_and_can_go_once_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn senders_are_trusted_one_by_one_and_lists_are_left_by_the_box() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let (world, tls) = crate::outbound::tests::security::world_with_authority("lists.test").await;
+    let (world, tls) = crate::world::World::with_authority("lists.test").await;
     let world = peopled(world).await;
     let bob = cookie(&world, Role::Worker).await;
     let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await.body;

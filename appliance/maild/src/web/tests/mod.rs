@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use super::router;
 use super::serve::Link;
 use crate::auth::hash;
-use crate::outbound::tests::world::{ANN, World};
+use crate::world::{ANN, World};
 
 const PASSWORD: &str = "correct horse battery";
 const BOB: &str = "bob@box.test";

@@ -18,7 +18,7 @@ async fn what_is_published_is_compared_with_what_should_be() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_shows_the_way_and_sends_nothing() {
-    use crate::outbound::tests::peer::Script;
+    use pillarbox_outbound::tests::peer::Script;
     let world = world().await;
     let script = Script { recipients: vec![("no@a.test", "550 5.1.1 unknown")], ..Script::default() };
     let peer = world.server("a.test", 1, 10, vec![script]).await;
@@ -82,7 +82,7 @@ async fn the_set_up_is_left_and_taken_up_again_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_line_is_examined_and_a_provider_is_kept_only_when_it_works() {
-    use crate::outbound::tests::peer::Script;
+    use pillarbox_outbound::tests::peer::Script;
     let world = world().await;
     world.change_config(|config| {
         config.line.probes = vec!["big.test".into()];

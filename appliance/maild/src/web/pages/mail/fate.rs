@@ -1,10 +1,10 @@
 //! What became of a message: on its way, failed and why, fetched by which program.
 
+use pillarbox_outbound::Language;
 use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Resolution, Waiting, term};
 
 use crate::auth::ACCOUNT_PASSWORD;
-use crate::outbound::{self, Language};
 use crate::web::text::Texts;
 
 /// Recipients of a sent message whose state is shown.
@@ -97,7 +97,7 @@ fn state(t: Texts, waiting: &Waiting, now: u64) -> String {
 
 fn failure(t: Texts, address: &str, detail: &str, at: &str) -> Failure {
     let language = if t.lang() == "de" { Language::German } else { Language::English };
-    let explanation = outbound::cause(detail).explain(language);
+    let explanation = pillarbox_outbound::cause(detail).explain(language);
     Failure {
         address: address.to_string(),
         at: at.to_string(),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use pillarbox_message::extract::Extractor;
 use pillarbox_message::names::{disposition, distinct, message_name};
 use pillarbox_message::structure::{Part, Structure};
+use pillarbox_outbound::Source;
 use pillarbox_store::{Content, FolderId};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -18,7 +19,6 @@ use zip::write::SimpleFileOptions;
 
 use super::{failed, missing, open, unread};
 use crate::mail::reading;
-use crate::outbound::Source;
 use crate::web::session::{Person, Visit, Visitor};
 use crate::web::stream;
 

@@ -12,6 +12,7 @@ use pillarbox_message::html::{self, Excess};
 use pillarbox_message::letter::{self, Letter, Lines};
 use pillarbox_message::names::message_name;
 use pillarbox_message::structure::{Part, Person as Correspondent, Structure, reads_as_address};
+use pillarbox_outbound::Source;
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
@@ -26,7 +27,6 @@ use crate::mail::preferences::LONGEST_UNDO;
 use crate::mail::readers::Unread;
 use crate::mail::reading;
 use crate::msa::{Refusal, Submission};
-use crate::outbound::Source;
 use crate::web::pages::is_own;
 use crate::web::session::{Person, Visit, Visitor};
 use crate::web::submit::{self, Sender};

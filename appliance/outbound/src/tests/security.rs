@@ -3,58 +3,13 @@
 use std::sync::Arc;
 
 use pillarbox_store::{Notices, Traits};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PublicKeyData};
 use rustls::ServerConfig;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::authority::{Authority, trusting, world_with_authority};
 use super::peer::{Peer, Script};
 use super::world::{World, host};
 use super::zone::Zone;
-
-/// An authority of the tests' own.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Authority { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
-    }
-
-    /// A server's TLS for a name, and the digest of its public key.
-    fn server(&self, name: &str) -> (Arc<ServerConfig>, Vec<u8>) {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_string()]).unwrap().signed_by(&key, &self.issuer).unwrap();
-        let digest = Sha256::digest(key.subject_public_key_info()).to_vec();
-        let chain: Vec<CertificateDer> = vec![certificate.der().clone()];
-        let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        (Arc::new(config.with_no_client_auth().with_single_cert(chain, private).unwrap()), digest)
-    }
-}
-
-/// A world that trusts an authority, and the TLS of a server with a certificate of it.
-pub async fn world_with_authority(name: &str) -> (World, Arc<ServerConfig>) {
-    let (world, authority) = trusting(Zone::plain()).await;
-    (world, authority.server(name).0)
-}
-
-async fn trusting(zone: Zone) -> (World, Authority) {
-    let authority = Authority::new();
-    let pem = authority.issuer.pem();
-    let https = std::net::TcpListener::bind((host(200), 0)).unwrap().local_addr().unwrap().port();
-    let world = World::with(zone, |config| {
-        let path = config.data.with_extension("roots");
-        std::fs::write(&path, pem).unwrap();
-        (config.outbound.roots, config.outbound.https_port) = (path, https);
-    });
-    (world.await, authority)
-}
 
 fn tls(config: Arc<ServerConfig>) -> Script {
     Script { tls: Some(config), abilities: vec!["PIPELINING", "8BITMIME"], ..Script::default() }
@@ -64,7 +19,7 @@ fn tls(config: Arc<ServerConfig>) -> Script {
 async fn tls_is_taken_from_anybody_where_nothing_is_demanded() {
     let world = World::new().await;
     // A certificate of an unknown authority for another name is still better than none.
-    let (config, _) = Authority::new().server("other.example");
+    let (config, _) = Authority::self_signed().server("other.example");
     let peer = world.server("a.test", 1, 10, vec![tls(config)]).await;
     world.submit(&["bob@a.test"]).await;
     world.work().await;
@@ -94,7 +49,7 @@ async fn serve_policy(world: &World, config: Arc<ServerConfig>, policy: &'static
 
 /// Gives one answer to every request in HTTP/1.1 for the policy.
 async fn serve_answer(world: &World, config: Arc<ServerConfig>, answer: String) {
-    let port = world.context.settings().config.outbound.https_port;
+    let port = world.outbound.config().outbound.https_port;
     let listener = tokio::net::TcpListener::bind((host(200), port)).await.unwrap();
     world.zone.address("mta-sts.a.test", host(200));
     tokio::spawn(async move {
@@ -128,7 +83,7 @@ async fn mta_sts_is_enforced_and_remembered() {
     assert!(peer.taken()[0].under_tls);
     // From here on only what is remembered tells: the record is gone.
     world.zone.remove("_mta-sts.a.test", hickory_proto::rr::RecordType::TXT);
-    world.context.outbound.dns.clear_cache();
+    world.outbound.dns.clear_cache();
     world.submit(&["bob@a.test"]).await;
     world.work().await;
     assert_eq!((peer.taken().len(), world.queue().len()), (1, 1));
@@ -214,7 +169,7 @@ async fn records_that_cannot_be_used_ask_for_tls_with_any_certificate() {
         let record = hickory_proto::rr::rdata::TLSA::new(usage.into(), 1.into(), 1.into(), vec![7; octets]);
         world.zone.add(&format!("_{}._tcp.{host}", world.port), hickory_proto::rr::RData::TLSA(record));
     }
-    let (stranger, _) = Authority::new().server("nobody.example");
+    let (stranger, _) = Authority::self_signed().server("nobody.example");
     for (number, domain) in [(1, "a.test"), (2, "b.test")] {
         let peer = world.server(domain, number, 10, vec![Script::default(), tls(stranger.clone())]).await;
         world.submit(&[&format!("bob@{domain}")]).await;
@@ -271,10 +226,10 @@ async fn requiretls_goes_only_where_identity_and_promise_are_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_providers_certificate_must_be_right() {
     let (world, _) = world_with_authority("relay.test").await;
-    let (wrong, _) = Authority::new().server("relay.test");
+    let (wrong, _) = Authority::self_signed().server("relay.test");
     world.zone.address("relay.test", host(6));
     let peer = Peer::listen(host(6), world.port, vec![Script { abilities: vec!["AUTH PLAIN"], ..tls(wrong) }]).await;
-    let sealed = world.context.outbound.secrets.seal(super::super::ROUTE_PURPOSE, b"secret").unwrap();
+    let sealed = world.outbound.secrets.seal(crate::ROUTE_PURPOSE, b"secret").unwrap();
     let route = pillarbox_store::Route {
         host: "relay.test".into(),
         port: world.port,
@@ -284,7 +239,7 @@ async fn a_providers_certificate_must_be_right() {
         fault: String::new(),
         told_at: 0,
     };
-    world.context.store.change(pillarbox_store::Change::SetRoute { domain: String::new(), route }).done().await.unwrap();
+    world.store.change(pillarbox_store::Change::SetRoute { domain: String::new(), route }).done().await.unwrap();
     world.submit(&["bob@x.test"]).await;
     world.work().await;
     // Later, not never: the clock may be wrong, or the provider is mending it.

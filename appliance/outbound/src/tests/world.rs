@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pillarbox_platform::config::{Config, DnsServer};
 use pillarbox_platform::secrets::Secrets;
-use pillarbox_platform::tls::Certificates;
 use pillarbox_store::{
     Access, AccountId, Change, Changed, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey,
     QueueState, Relay, ShortCode, Store, Traits, Waiting,
@@ -15,24 +14,26 @@ use tokio::sync::{mpsc, watch};
 
 use super::peer::{Peer, Script};
 use super::zone::Zone;
-use crate::context::Context;
-use crate::outbound::{Handles, Now, Outbound, work};
-use crate::server::store_options;
+use crate::{Handles, Now, Outbound, work};
 
 pub const START: u64 = 1_800_000_000;
 pub const ANN: &str = "ann@box.test";
 
 pub struct World {
-    pub context: Arc<Context>,
+    pub outbound: Arc<Outbound>,
+    pub store: Store,
     pub zone: Zone,
     pub port: u16,
     clock: Arc<AtomicU64>,
     trusted: Arc<AtomicBool>,
     pub ann: AccountId,
     dir: Arc<tempfile::TempDir>,
-    config: Config,
+    pub config: Config,
+    /// What a server around it needs to stop as it does.
+    pub stopped: watch::Receiver<bool>,
+    pub alive: mpsc::Sender<()>,
     _stop: watch::Sender<bool>,
-    _alive: mpsc::Receiver<()>,
+    _done: mpsc::Receiver<()>,
 }
 
 /// An address for each server, so that all can listen on the one port.
@@ -74,28 +75,9 @@ impl World {
         World::open(zone, world.dir.clone(), config, Arc::new(AtomicU64::new(START)), domain_only)
     }
 
-    /// Other settings from now on.
-    pub fn change_config(&self, change: impl FnOnce(&mut Config)) {
-        let mut config = self.config.clone();
-        change(&mut config);
-        self.context.reload(config);
-    }
-
-    /// A certificate for these names from an authority of the test's own.
-    pub fn install_certificate(&self, names: &[&str]) {
-        let authority = rcgen::Issuer::new(rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(names.iter().map(|n| n.to_string()).collect::<Vec<_>>()).unwrap();
-        params.distinguished_name.push(rcgen::DnType::CommonName, names[0]);
-        let chain = params.signed_by(&key, &authority).unwrap().pem();
-        self.context.certificates.install(&chain, &key.serialize_pem()).unwrap();
-    }
-
     fn open(zone: Zone, dir: Arc<tempfile::TempDir>, config: Config, clock: Arc<AtomicU64>, person: impl FnOnce(&Store) -> AccountId) -> World {
-        let options = pillarbox_store::Options { reserve_octets: 0, ..store_options(&config) };
+        let options = pillarbox_store::Options { reserve_octets: 0, ..pillarbox_store::Options::default() };
         let store = Store::open(&config.data, Access::Server, &options).unwrap();
-        let (certificate, key) = config.tls_files();
-        let certificates = Certificates::open(certificate, key, Some(config.data.join("tls").join("issued.pem")), &["box.test".into()]).unwrap();
         let (stop, stopped) = watch::channel(false);
         let (alive, done) = mpsc::channel(1);
         let secrets = Arc::new(Secrets::open(&config.data).unwrap());
@@ -104,17 +86,17 @@ impl World {
         let trusted = Arc::new(AtomicBool::new(true));
         let (time, trust) = (clock.clone(), trusted.clone());
         outbound.time = Box::new(move || Now { at: time.load(Ordering::SeqCst), is_trusted: trust.load(Ordering::SeqCst) });
-        let context = Arc::new(Context::new(config.clone(), store, certificates, outbound, stopped, alive));
-        let ann = tokio::task::block_in_place(|| person(&context.store));
+        let outbound = Arc::new(outbound);
+        let ann = tokio::task::block_in_place(|| person(&store));
         let port = config.outbound.remote_port;
-        World { context, zone, port, clock, trusted, ann, dir, config, _stop: stop, _alive: done }
+        World { outbound, store, zone, port, clock, trusted, ann, dir, config, stopped, alive, _stop: stop, _done: done }
     }
 
     /// The same box after its process ended at once: all that was in memory is gone.
     pub async fn restart(self) -> World {
-        let World { context, zone, clock, dir, config, .. } = self;
-        let context = Arc::into_inner(context).unwrap();
-        tokio::task::block_in_place(|| drop(context));
+        let World { outbound, store, zone, clock, dir, config, .. } = self;
+        let outbound = Arc::into_inner(outbound).unwrap();
+        tokio::task::block_in_place(|| drop((outbound, store)));
         World::open(zone, dir, config, clock, person)
     }
 
@@ -145,29 +127,29 @@ impl World {
     }
 
     pub async fn submit_as(&self, to: &[&str], traits: Traits, notices: Notices, content: &str) -> MessageId {
-        let now = self.context.outbound.now();
+        let now = self.outbound.now();
         let since = if now.is_trusted { now.at } else { 0 };
         let recipients = to.iter().map(|address| waiting(address, notices, now.at, since));
         let outgoing = self.outgoing(now.at, traits);
         let relay = Relay { outgoing, recipients: recipients.collect(), daily_limit: 100_000 };
-        let mut spool = self.context.store.spool();
+        let mut spool = self.store.spool();
         spool.append(b"Return-Path: <ann@box.test>\r\n").unwrap();
         spool.append(content.as_bytes()).unwrap();
         let sent = Placement { account: self.ann, folder: FolderId::SENT, flags: Flags::SEEN };
         let record = LedgerRecord { sender: ANN.into(), message_id: "m@box.test".into(), ..LedgerRecord::new(now.at, Fate::Queued, ShortCode(7)) };
         let delivery = Delivery { relay: Some(relay), ..Delivery::local(spool.finish().unwrap(), 29, vec![sent], record) };
-        self.context.store.deliver(delivery).done().await.unwrap().message
+        self.store.deliver(delivery).done().await.unwrap().message
     }
 
     /// Queues a message for many, due at a time of its own. Blocks.
     pub fn enqueue_at(&self, to: &[String], due: u64) {
         let recipients = to.iter().map(|address| waiting(address, Notices::default(), due, due));
         let relay = Relay { outgoing: self.outgoing(due, Traits::default()), recipients: recipients.collect(), daily_limit: u32::MAX };
-        let mut spool = self.context.store.spool();
+        let mut spool = self.store.spool();
         spool.append(b"Subject: x\r\n\r\n").unwrap();
         let record = LedgerRecord::new(due, Fate::Queued, ShortCode(7));
         let delivery = Delivery { relay: Some(relay), ..Delivery::local(spool.finish().unwrap(), 0, Vec::new(), record) };
-        self.context.store.deliver(delivery).wait().unwrap();
+        self.store.deliver(delivery).wait().unwrap();
     }
 
     fn outgoing(&self, arrived: u64, traits: Traits) -> Outgoing {
@@ -187,8 +169,8 @@ impl World {
     /// Works through all that is due now, one piece after another. Returns the number of pieces.
     pub async fn work(&self) -> usize {
         for count in 0.. {
-            match self.context.outbound.claim(None).await.unwrap() {
-                Some(batch) => work::run(self.context.outbound.clone(), batch).await,
+            match self.outbound.claim(None).await.unwrap() {
+                Some(batch) => work::run(self.outbound.clone(), batch).await,
                 None => return count,
             }
             assert!(count < 1000, "the same work again and again");
@@ -199,7 +181,7 @@ impl World {
     /// Waits until the next recipient is due and works; as often as there is anything, at most `times`.
     pub async fn work_on(&self, times: usize) {
         for _ in 0..times {
-            let Some((due, ..)) = self.context.store.read(|r| r.agenda_span()).unwrap() else { return };
+            let Some((due, ..)) = self.store.read(|r| r.agenda_span()).unwrap() else { return };
             self.clock.fetch_max(due, Ordering::SeqCst);
             self.work().await;
         }
@@ -207,12 +189,12 @@ impl World {
 
     pub fn queue(&self) -> Vec<Waiting> {
         let from = QueueKey { message: MessageId(0), recipient: 0 };
-        self.context.store.read(|r| r.queue(from, 1000)).unwrap().into_iter().map(|(_, w)| w).collect()
+        self.store.read(|r| r.queue(from, 1000)).unwrap().into_iter().map(|(_, w)| w).collect()
     }
 
     /// What lies in Ann's inbox.
     pub fn inbox(&self) -> Vec<String> {
-        let store = &self.context.store;
+        let store = &self.store;
         store
             .read(|r| {
                 let entries = r.entries(self.ann, FolderId::INBOX, 0, 1000)?;
@@ -232,7 +214,7 @@ impl World {
 
     /// Fates and details of a message, oldest first.
     pub fn story(&self, message: MessageId) -> Vec<(Fate, String)> {
-        let found = self.context.store.read(|r| r.ledger_find(None, 1000, |id, record| id.0 == message.0 || record.messages.contains(&message.0)));
+        let found = self.store.read(|r| r.ledger_find(None, 1000, |id, record| id.0 == message.0 || record.messages.contains(&message.0)));
         found.unwrap().into_iter().rev().map(|(_, record)| (record.fate, record.detail)).collect()
     }
 }

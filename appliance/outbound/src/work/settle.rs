@@ -8,10 +8,10 @@ use pillarbox_store::{
 };
 
 use super::{FAULT_PAUSE, Group, Worker};
-use crate::outbound::notice::{self, About, Facts, Returned};
-use crate::outbound::owner;
-use crate::outbound::schedule::{self, Notice, Outcome};
-use crate::outbound::transport::Source;
+use crate::notice::{self, About, Facts, Returned};
+use crate::owner;
+use crate::schedule::{self, Notice, Outcome};
+use crate::transport::Source;
 
 /// Settlements under way while the next message is being sent.
 const UNSETTLED: usize = 8;

@@ -22,7 +22,7 @@ async fn servers_that_know_no_edns_are_asked_without_it() {
         assert_eq!((peer.taken().len(), left), (1, vec![]), "{edns:?}");
         // It is remembered: the next question waits for nothing.
         let before = world.zone.asked().len();
-        let missing = tokio::time::timeout(std::time::Duration::from_millis(900), world.context.outbound.dns.mx("nowhere.example"));
+        let missing = tokio::time::timeout(std::time::Duration::from_millis(900), world.outbound.dns.mx("nowhere.example"));
         assert_eq!(missing.await.expect("at once").unwrap_err(), DnsError::NoSuchName, "{edns:?}");
         assert_eq!(world.zone.asked().len(), before + 1);
     }
@@ -43,7 +43,7 @@ async fn of_answers_that_were_cut_what_came_is_used_where_some_is_enough() {
         let left: Vec<String> = world.queue().into_iter().map(|w| w.last).collect();
         assert_eq!((peer.taken().len(), left), (1, vec![]), "{is_told}");
         // Half a text may mean anything.
-        assert!(matches!(world.context.outbound.dns.txt("text.test").await, Err(DnsError::Temporary(_))));
+        assert!(matches!(world.outbound.dns.txt("text.test").await, Err(DnsError::Temporary(_))));
     }
 }
 

@@ -4,7 +4,7 @@ use pillarbox_store::{Fate, Hold, Notices, Order, QueueKey, QueueOrder, QueueSta
 
 use super::peer::{Fault, Peer, Script};
 use super::world::{START, World, host};
-use crate::outbound::ROUTE_PURPOSE;
+use crate::ROUTE_PURPOSE;
 
 /// What the ledger tells of a message, oldest first.
 pub fn fates(world: &World, message: pillarbox_store::MessageId) -> Vec<Fate> {
@@ -91,7 +91,7 @@ async fn each_recipient_has_an_outcome_of_its_own() {
     let notice = world.inbox();
     assert_eq!(notice.len(), 1);
     assert!(notice[0].contains("Final-Recipient: rfc822; no@a.test") && !notice[0].contains("yes@a.test"));
-    let reports = world.context.store.read(|r| r.reports(message)).unwrap();
+    let reports = world.store.read(|r| r.reports(message)).unwrap();
     assert_eq!(reports.len(), 1, "the notice is linked to what it is about");
     world.work_on(1).await;
     assert_eq!(peer.taken()[1].to, ["later@a.test"]);
@@ -198,8 +198,8 @@ async fn a_restart_in_the_middle_forgets_nothing_and_repeats_nothing() {
     world.work().await;
     // Claimed and never worked on: what a crash leaves behind.
     world.wait(600);
-    let claimed = world.context.outbound.claim(None).await.unwrap();
-    assert!(claimed.is_some() && world.context.outbound.claim(None).await.unwrap().is_none());
+    let claimed = world.outbound.claim(None).await.unwrap();
+    assert!(claimed.is_some() && world.outbound.claim(None).await.unwrap().is_none());
     drop(claimed);
     let world = world.restart().await;
     world.work().await;
@@ -226,7 +226,7 @@ async fn a_board_that_wakes_in_1970_gives_nothing_up() {
     world.submit(&["bob@a.test"]).await;
     world.set_clock(START - 30 * 86_400, true);
     assert_eq!(world.work().await, 0);
-    super::super::mend_far_future(&world.context.outbound).await.unwrap();
+    crate::mend_far_future(&world.outbound).await.unwrap();
     world.work().await;
     assert_eq!(peer.taken().len(), 2);
 }
@@ -321,7 +321,7 @@ async fn destinations_share_the_connections_fairly() {
     world.wait(1);
     world.submit(&["bob@b.test"]).await;
     let mut domains = Vec::new();
-    while let Some(batch) = world.context.outbound.claim(None).await.unwrap() {
+    while let Some(batch) = world.outbound.claim(None).await.unwrap() {
         domains.push(batch.domain.clone());
     }
     // The small one is second although it is younger, and the large one does not get more than its share.
@@ -329,20 +329,20 @@ async fn destinations_share_the_connections_fairly() {
 }
 
 fn route(world: &World, tls: RouteTls, port: u16) -> Route {
-    let sealed = world.context.outbound.secrets.seal(ROUTE_PURPOSE, b"secret").unwrap();
+    let sealed = world.outbound.secrets.seal(ROUTE_PURPOSE, b"secret").unwrap();
     Route { host: "relay.test".into(), port, tls, user: "me".into(), sealed, fault: String::new(), told_at: 0 }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_password_stops_the_provider_and_tells_the_owner_not_the_sender() {
-    let (world, tls) = super::security::world_with_authority("relay.test").await;
+    let (world, tls) = super::authority::world_with_authority("relay.test").await;
     world.zone.address("relay.test", host(5));
     let abilities = vec!["AUTH PLAIN", "PIPELINING"];
     let wrong = Script { tls: Some(tls), login: "535 5.7.8 wrong password", abilities, ..Script::default() };
     let right = Script { login: "235 2.7.0 welcome", ..wrong.clone() };
     let peer = Peer::listen(host(5), world.port, vec![wrong, right]).await;
     let set = |route| pillarbox_store::Change::SetRoute { domain: String::new(), route };
-    world.context.store.change(set(route(&world, RouteTls::StartTls, world.port))).done().await.unwrap();
+    world.store.change(set(route(&world, RouteTls::StartTls, world.port))).done().await.unwrap();
     for to in ["a@x.test", "b@y.test", "c@z.test"] {
         world.submit(&[to]).await;
     }
@@ -353,11 +353,11 @@ async fn a_refused_password_stops_the_provider_and_tells_the_owner_not_the_sende
     assert_eq!(inbox.len(), 1);
     assert!(inbox[0].contains("relay.test") && inbox[0].contains("535"), "{}", inbox[0]);
     // The owner sets the right one: everything goes, over one connection although the domains differ.
-    world.context.store.change(set(route(&world, RouteTls::StartTls, world.port))).done().await.unwrap();
+    world.store.change(set(route(&world, RouteTls::StartTls, world.port))).done().await.unwrap();
     let from = QueueKey { message: pillarbox_store::MessageId(0), recipient: 0 };
-    let entries = world.context.store.read(|r| r.queue(from, 99)).unwrap().into_iter().map(|(key, _)| key).collect();
+    let entries = world.store.read(|r| r.queue(from, 99)).unwrap().into_iter().map(|(key, _)| key).collect();
     let order = QueueOrder { order: Order::Release, entries, at: world.at(), detail: String::new() };
-    world.context.store.order(order).done().await.unwrap();
+    world.store.order(order).done().await.unwrap();
     world.work().await;
     let taken = peer.taken();
     assert_eq!((taken.len(), peer.connections()), (3, 2));
@@ -381,10 +381,10 @@ async fn what_is_not_due_costs_nothing() {
     let measure = async || {
         let begun = std::time::Instant::now();
         for _ in 0..200 {
-            let batch = world.context.outbound.claim(None).await.unwrap().unwrap();
+            let batch = world.outbound.claim(None).await.unwrap().unwrap();
             assert_eq!((batch.domain.as_str(), batch.entries.len()), ("first.test", 1));
-            world.context.outbound.give_back(batch.entries.iter().map(|(key, _)| *key));
-            world.context.outbound.worker_ends("first.test");
+            world.outbound.give_back(batch.entries.iter().map(|(key, _)| *key));
+            world.outbound.worker_ends("first.test");
         }
         begun.elapsed()
     };
@@ -392,7 +392,7 @@ async fn what_is_not_due_costs_nothing() {
     let before = measure().await;
     tokio::task::block_in_place(|| fill(&world, 100_000));
     let after = measure().await;
-    let (all, _) = world.context.store.read(|r| r.queue_counts()).unwrap();
+    let (all, _) = world.store.read(|r| r.queue_counts()).unwrap();
     assert_eq!(all, 100_001);
     // No timed test: a walk over the hundred thousand would take hundreds of times as long, not ten.
     assert!(after < before * 10 + std::time::Duration::from_millis(50), "{before:?} became {after:?}");
@@ -412,7 +412,7 @@ async fn ipv6_is_used_after_ipv4_has_failed() {
     match peer {
         Some(peer) => assert_eq!(peer.taken().len(), 1),
         None => {
-            let transcript = world.context.store.read(|r| r.transcript(QueueKey { message, recipient: 0 })).unwrap().unwrap().text;
+            let transcript = world.store.read(|r| r.transcript(QueueKey { message, recipient: 0 })).unwrap().unwrap().text;
             assert!(transcript.contains("[127.0.1.1]") && transcript.contains("[::1]"), "{transcript}");
         }
     }

@@ -8,6 +8,7 @@
 
 mod cause;
 mod dane;
+pub mod dkim;
 mod doctor;
 mod endpoint;
 mod exchangers;
@@ -16,7 +17,7 @@ mod owner;
 mod policy;
 mod schedule;
 mod sts;
-#[cfg(test)]
+#[cfg(any(test, feature = "world"))]
 pub mod tests;
 mod tls;
 mod transport;
@@ -37,14 +38,14 @@ use pillarbox_proto::smtp::client::Login;
 use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Reader, Result, Route, Store, Waiting, off_thread};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::dkim::Signer;
+use dkim::Signer;
 
 pub use cause::{Language, cause};
 use doctor::finding;
 pub use doctor::{Finding, Findings, Topic, examine, findings};
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
-pub use tls::Security;
+pub use tls::{ClientTls, Security};
 pub use transport::{Connection, Endpoint, Source};
 pub use trial::{Trial, greet, mailing, try_route};
 
@@ -79,7 +80,7 @@ pub struct Outbound {
     config: RwLock<Arc<Config>>,
     stop: watch::Receiver<bool>,
     alive: mpsc::Sender<()>,
-    tls: Arc<tls::ClientTls>,
+    tls: Arc<ClientTls>,
     /// What time it is; tests have their own.
     time: Box<dyn Fn() -> Now + Send + Sync>,
     wake: Notify,
@@ -133,7 +134,7 @@ impl Outbound {
         Ok(Outbound {
             dns: Dns::new(config)?,
             signer: Signer::new(secrets.clone()),
-            tls: Arc::new(tls::ClientTls::new(&config.outbound.roots)?),
+            tls: Arc::new(ClientTls::new(&config.outbound.roots)?),
             secrets,
             store,
             config: RwLock::new(Arc::new(config.clone())),
@@ -202,7 +203,7 @@ impl Outbound {
     }
 
     /// What connections to mail servers need for TLS.
-    pub fn tls(&self) -> Arc<tls::ClientTls> {
+    pub fn tls(&self) -> Arc<ClientTls> {
         self.tls.clone()
     }
 

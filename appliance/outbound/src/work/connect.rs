@@ -7,13 +7,13 @@ use pillarbox_proto::smtp::client::{Failure, Stage};
 use pillarbox_store::Route;
 
 use super::{Errand, Worker};
-use crate::outbound::endpoint::{Heed, Known};
-use crate::outbound::exchangers::{Hosts, NoWay};
-use crate::outbound::policy::Policy;
-use crate::outbound::schedule::{DETAIL_OCTETS, Outcome};
-use crate::outbound::tls::Security;
-use crate::outbound::transport::{Connection, Endpoint, Trouble};
-use crate::outbound::{Way, owner};
+use crate::endpoint::{Heed, Known};
+use crate::exchangers::{Hosts, NoWay};
+use crate::policy::Policy;
+use crate::schedule::{DETAIL_OCTETS, Outcome};
+use crate::tls::Security;
+use crate::transport::{Connection, Endpoint, Trouble};
+use crate::{Way, owner};
 
 /// Connections tried in one attempt: a destination with many dead hosts must not keep a worker for an hour.
 const TRIES: usize = 10;
