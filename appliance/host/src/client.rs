@@ -1,6 +1,6 @@
 //! Asking, for programs without privileges. Blocks.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,13 @@ use crate::request::{Answer, Request};
 
 /// Asks for something and waits for the answer, at most `patience`.
 pub fn ask(socket: &Path, request: &Request, patience: Duration) -> Result<Answer, String> {
-    let wrong = |error: std::io::Error| format!("{}: {error}", socket.display());
+    let wrong = |error: std::io::Error| match error.kind() {
+        // Linux calls a wait that was too long "would block".
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!("The box is busy: no answer within {} seconds. It may still be done; please look again in a minute.", patience.as_secs())
+        }
+        _ => format!("{}: {error}", socket.display()),
+    };
     let mut stream = UnixStream::connect(socket).map_err(wrong)?;
     stream.set_read_timeout(Some(patience)).map_err(wrong)?;
     stream.set_write_timeout(Some(patience)).map_err(wrong)?;
@@ -42,6 +48,10 @@ mod tests {
         assert!(matches!(answer, Answer::Done { text } if text.contains("/usr/bin/hostname box")));
         served.join().unwrap();
         assert_eq!(std::fs::read_to_string(folder.path().join("data/system/hostname")).unwrap(), "box\n");
+        let silent = std::os::unix::net::UnixListener::bind(folder.path().join("silent")).unwrap();
+        let late = ask(&folder.path().join("silent"), &request, Duration::from_millis(20)).unwrap_err();
+        assert!(late.starts_with("The box is busy"), "{late}");
+        drop(silent);
         assert!(ask(Path::new("/nowhere"), &request, Duration::from_secs(1)).is_err());
     }
 }

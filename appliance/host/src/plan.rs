@@ -116,9 +116,9 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         Request::SetHostName { name } => vec![
             Step::Write { path: HOST_NAME, content: format!("{}\n", name.as_str()) },
             run("/usr/bin/hostname", &[name.as_str()]),
-            // All three see the name of their start only; the server's sockets stay meanwhile.
-            attempt("/usr/bin/systemctl", &["try-restart", "pillarbox-name.service"]),
-            attempt("/usr/bin/systemctl", &["--no-block", "try-restart", "pillarbox-beacon.service", "pillarbox.service"]),
+            // All three see the name of their start only; the server's sockets stay meanwhile. Nobody waits for it: the page that
+            // asked would wait for as long as a busy box takes.
+            attempt("/usr/bin/systemctl", &["--no-block", "try-restart", "pillarbox-name.service", "pillarbox-beacon.service", "pillarbox.service"]),
         ],
         Request::SetTimeZone { zone } => vec![
             Step::Write { path: ZONE, content: format!("{}\n", zone.as_str()) },
