@@ -5,7 +5,11 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 
+use nix::ifaddrs::InterfaceAddress;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::sys::socket::SockaddrStorage;
+
+use crate::values::is_label;
 
 /// What computers in the office find the box by: the label before ".local". `pillarbox-beacon name` writes it, one line; an
 /// empty file says that no name could be had.
@@ -34,12 +38,6 @@ pub fn held_name(file: &Path) -> Option<String> {
     (name.is_empty() || is_label(name)).then(|| name.to_string())
 }
 
-/// A host's label: letters, digits and hyphens, at most 63 (RFC 1123 §2.1, RFC 1035 §2.3.4).
-fn is_label(text: &str) -> bool {
-    let is_known = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(is_known) && !text.starts_with('-') && !text.ends_with('-')
-}
-
 /// What the machine calls itself, empty where it has no name; in the server's sandbox it is the name at the server's start.
 /// Computers in the office find it by [`local_name`], which is another one where several machines want the same.
 pub fn machine_name() -> String {
@@ -50,13 +48,13 @@ pub fn machine_name() -> String {
 /// The addresses that the machine has now, each with its interface's name: they come after a start, and change. Empty where
 /// the system does not tell.
 pub fn addresses() -> Vec<(String, IpAddr)> {
-    let of = |interface: nix::ifaddrs::InterfaceAddress| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        let ip = v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))?;
-        Some((interface.interface_name, ip))
-    };
+    let of = |interface: InterfaceAddress| Some((interface.interface_name, interface.address.as_ref().and_then(ip_of)?));
     nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(of).collect()
+}
+
+fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
 }
 
 /// An interface that leads to others: it is up, has a carrier and takes multicast.
@@ -75,15 +73,11 @@ pub fn interfaces() -> Vec<Interface> {
     let unwanted = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_POINTOPOINT;
     let mut found: BTreeMap<String, Vec<(IpAddr, u8)>> = BTreeMap::new();
     for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
-        let ip = |address: &nix::sys::socket::SockaddrStorage| {
-            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-        };
-        let Some(address) = interface.address.as_ref().and_then(ip).filter(|address| !address.is_unspecified()) else { continue };
+        let Some(address) = interface.address.as_ref().and_then(ip_of).filter(|address| !address.is_unspecified()) else { continue };
         if !interface.flags.contains(wanted) || interface.flags.intersects(unwanted) {
             continue;
         }
-        let prefix = match interface.netmask.as_ref().and_then(ip) {
+        let prefix = match interface.netmask.as_ref().and_then(ip_of) {
             Some(IpAddr::V4(mask)) => u32::from(mask).leading_ones(),
             Some(IpAddr::V6(mask)) => u128::from(mask).leading_ones(),
             None => 128,

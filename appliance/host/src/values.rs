@@ -48,12 +48,6 @@ checked!(
     /// A host name: labels of letters, digits and hyphens, 253 octets at most (RFC 1123 §2.1).
     HostName,
     |text| {
-        let is_label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
         let is_name = text.len() <= 253 && text.split('.').all(is_label);
         is_name.then_some(()).ok_or(Wrong("a host name has letters, digits and hyphens, in parts of at most 63"))
     }
@@ -143,6 +137,12 @@ impl Interface {
 pub fn usable(address: IpAddr) -> bool {
     let is_special = address.is_unspecified() || address.is_loopback() || address.is_multicast();
     !is_special && address != IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+/// A label of a host's name: letters, digits and hyphens, at most 63 (RFC 1123 §2.1, RFC 1035 §2.3.4).
+pub(crate) fn is_label(text: &str) -> bool {
+    let is_known = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(is_known) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]
