@@ -12,7 +12,7 @@ use pillarbox_platform::config::{Config, seconds};
 use pillarbox_platform::connections::Connections;
 use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::{pop3, smtp};
-use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store, off_thread};
+use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::acme::Acme;
@@ -318,8 +318,7 @@ impl Context {
 
     /// Reads the store off the async threads.
     pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Reader) -> pillarbox_store::Result<T> + Send + 'static) -> pillarbox_store::Result<T> {
-        let store = self.store.clone();
-        off_thread(move || store.read(read)).await
+        self.store.read_off_thread(read).await
     }
 
     /// Notes a refusal in the ledger; nobody waits for it.

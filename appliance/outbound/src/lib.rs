@@ -167,8 +167,7 @@ impl Outbound {
 
     /// Reads the store off the async threads.
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Reader) -> Result<T> + Send + 'static) -> Result<T> {
-        let store = self.store.clone();
-        off_thread(move || store.read(read)).await
+        self.store.read_off_thread(read).await
     }
 
     /// What time it is for the queue.

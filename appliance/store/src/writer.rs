@@ -14,6 +14,7 @@ use crate::env::{self, Access, Options, Shared, Space};
 use crate::error::{Error, Result};
 use crate::key::MessageId;
 use crate::ledger::{Fate, LedgerRecord};
+use crate::off_thread::off_thread;
 use crate::read::{Content, Reader};
 use crate::write::{self, Change, Changed, Collection, Delivered, Delivery, Maintained, Outcome, QueueOrder, Retention, Settlement, Updated, Work, Write};
 
@@ -139,6 +140,12 @@ impl Store {
     /// Reads one consistent view on this thread. May touch the disk: not for async threads.
     pub fn read<T>(&self, read: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {
         read(&Reader::new(&self.inner.shared)?)
+    }
+
+    /// The same for async threads, which go on meanwhile. Needs a tokio runtime.
+    pub async fn read_off_thread<T: Send + 'static>(&self, read: impl FnOnce(&Reader) -> Result<T> + Send + 'static) -> Result<T> {
+        let store = self.clone();
+        off_thread(move || store.read(read)).await
     }
 
     /// Begins to collect the content of a message.
