@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from box import BIN, PATIENCE, Box
+from box import BIN, PATIENCE, BoxTest
 from test_setup import owner
 from test_web import Browser, token
 
@@ -17,15 +17,7 @@ PASSWORD = "a sentence to keep"
 NAME = "Pat Sample"
 
 
-class OneRule(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.box = Box()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.box.stop()
-
+class OneRule(BoxTest):
     def by_command(self, address, password):
         code, said = self.box.command("account", "add", address, "--name", NAME, "--password-stdin", text=password + "\n")
         return code == 0, said

@@ -6,8 +6,9 @@ use pillarbox_store::{Change, MailboxPolicy};
 
 use crate::auth::hash;
 
-/// What becomes of mail that programs deleted, unless somebody says otherwise.
-pub const USUAL_POLICY: MailboxPolicy = MailboxPolicy::TrashAfter { days: 30 };
+/// What becomes of mail that programs deleted, unless somebody says otherwise: it moves to Trash after so many days.
+pub const USUAL_POLICY: MailboxPolicy = MailboxPolicy::TrashAfter { days: USUAL_DAYS };
+pub const USUAL_DAYS: u16 = 30;
 /// Characters of a person's name that are kept.
 const NAME: usize = 100;
 

@@ -92,7 +92,7 @@ pub struct PolicyArgs {
     #[arg(long = "policy", value_enum, default_value = "trash")]
     kind: PolicyKind,
     /// Days before it moves to Trash.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = directory::USUAL_DAYS)]
     days: u16,
 }
 
