@@ -3,7 +3,7 @@
 
 usage: cargo metadata --format-version 1 --locked | image/licences.py write|check
 
-`write` makes appliance/maild/assets/licences.txt.gz anew; `check` says whether it is what `write` would make.
+`write` makes appliance/web/assets/licences.txt.gz anew; `check` says whether it is what `write` would make.
 """
 import collections
 import gzip
@@ -12,7 +12,7 @@ import pathlib
 import re
 import sys
 
-PLACE = pathlib.Path(__file__).parent.parent / "appliance/maild/assets/licences.txt.gz"
+PLACE = pathlib.Path(__file__).parent.parent / "appliance/web/assets/licences.txt.gz"
 TEXTS = re.compile(r"(licen[cs]e|copying|notice|unlicense|copyright)([-._].*)?", re.I)
 # Compiled into the programs, and in no package of their own.
 BESIDES = [("The Rust standard library", "MIT OR Apache-2.0"), ("musl libc, in the programs for boards", "MIT")]

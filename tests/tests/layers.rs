@@ -69,7 +69,9 @@ fn the_store_knows_no_protocol_socket_or_clock() {
 
 #[test]
 fn unsafe_code_lives_in_the_store_alone() {
-    for folder in ["appliance/proto", "appliance/message", "appliance/platform", "appliance/outbound", "appliance/maild", "tests"] {
+    for folder in
+        ["appliance/proto", "appliance/message", "appliance/platform", "appliance/outbound", "appliance/office", "appliance/web", "appliance/maild", "tests"]
+    {
         for (path, text) in sources(folder) {
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains('"'));
             assert!(!code.into_iter().any(|l| l.contains("unsafe ")), "{} has unsafe code", path.display());
@@ -77,30 +79,26 @@ fn unsafe_code_lives_in_the_store_alone() {
     }
 }
 
-/// Roles and services of `maild` and what they must not import.
-const LAYERS: &[(&str, &[&str])] = &[
-    ("mta.rs", &["crate::smtp", "crate::pop3", "crate::msa", "crate::auth", "crate::server"]),
-    ("msa/header.rs", &["crate::", "tokio"]),
-    // It needs to know who submits: the identity, nothing else of `auth`.
-    ("msa/submission.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::server"]),
-    ("mda.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::auth", "crate::server"]),
-    ("auth/mod.rs", &["crate::smtp", "crate::pop3", "crate::mta", "crate::msa", "crate::mda", "crate::server"]),
+/// Files of `office` and what they must not import.
+const OFFICE: &[(&str, &[&str])] = &[
+    ("routing.rs", &["crate::submission", "crate::auth", "crate::delivery"]),
+    ("submission/header.rs", &["crate::", "tokio"]),
+    ("delivery.rs", &["crate::routing", "crate::submission", "crate::auth"]),
+    ("auth/mod.rs", &["crate::routing", "crate::submission", "crate::delivery"]),
     ("auth/throttle.rs", &["tokio", "Instant::now", "pillarbox_store"]),
-    ("smtp/mod.rs", &["crate::pop3", "crate::server", "pillarbox_store"]),
-    ("pop3/mod.rs", &["crate::smtp", "crate::server", "pillarbox_store"]),
-    ("setup.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::mta", "crate::msa", "crate::mda", "crate::auth", "crate::server"]),
-    (
-        "setup/check.rs",
-        &["crate::smtp", "crate::pop3", "crate::web", "crate::mta", "crate::msa", "crate::mda", "crate::auth", "crate::server", "crate::context"],
-    ),
-    ("setup/spf.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::mta", "crate::msa", "crate::mda", "crate::auth", "crate::server", "crate::context"]),
-    ("mail/query.rs", &["crate::context", "crate::web", "tokio"]),
-    ("line.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::server"]),
-    ("acme.rs", &["crate::smtp", "crate::pop3", "crate::web", "crate::server"]),
+    ("records.rs", &["crate::routing", "crate::submission", "crate::delivery", "crate::auth"]),
+    ("records/check.rs", &["crate::routing", "crate::submission", "crate::delivery", "crate::auth", "crate::context"]),
+    ("records/spf.rs", &["crate::routing", "crate::submission", "crate::delivery", "crate::auth", "crate::context"]),
+    ("mail/query.rs", &["crate::context", "tokio"]),
     ("history.rs", &["crate::", "tokio"]),
-    ("web/guard.rs", &["crate::smtp", "crate::pop3", "crate::server", "pillarbox_store"]),
-    ("web/session.rs", &["crate::smtp", "crate::pop3", "crate::server"]),
 ];
+
+/// Files of `web` and what they must not import.
+const WEB: &[(&str, &[&str])] = &[("guard.rs", &["pillarbox_store"]), ("stream.rs", &["pillarbox_store", "askama"])];
+
+/// Files of the server and what they must not import.
+const MAILD: &[(&str, &[&str])] =
+    &[("smtp/mod.rs", &["crate::pop3", "crate::server", "pillarbox_store"]), ("pop3/mod.rs", &["crate::smtp", "crate::server", "pillarbox_store"])];
 
 /// Files of `platform` and what they must not import.
 const PLATFORM: &[(&str, &[&str])] = &[
@@ -132,7 +130,16 @@ fn assert_imports(folder: &str, rules: &[(&str, &[&str])]) {
 
 #[test]
 fn edges_roles_and_services_import_downwards_only() {
-    assert_imports("appliance/maild/src", LAYERS);
+    assert_imports("appliance/office/src", OFFICE);
+    assert_imports("appliance/web/src", WEB);
+    assert_imports("appliance/maild/src", MAILD);
+}
+
+#[test]
+fn what_the_box_can_do_knows_no_way_in_and_the_server_no_page() {
+    assert_free_of("appliance/office/src", &["axum", "askama", "fluent", "unsafe "]);
+    assert_free_of("appliance/web/src", &["rustls", "unsafe "]);
+    assert_free_of("appliance/maild/src", &["askama", "fluent", "hyper"]);
 }
 
 #[test]
@@ -153,7 +160,9 @@ fn manifests_keep_the_crates_apart() {
     assert!(!manifest("proto").contains("tokio") && !manifest("proto").contains("pillarbox-store"));
     assert!(!manifest("message").contains("tokio") && !manifest("message").contains("pillarbox-store"));
     assert!(!manifest("platform").contains("pillarbox-store") && !manifest("platform").contains("axum") && !manifest("platform").contains("hyper"));
-    assert!(!manifest("outbound").contains("maild") && !manifest("outbound").contains("axum"));
+    assert!(!manifest("outbound").contains("office") && !manifest("outbound").contains("axum"));
+    assert!(!manifest("office").contains("pillarbox-web") && !manifest("office").contains("axum"));
+    assert!(!manifest("web").contains("maild"));
     assert!(!manifest("store").contains("pillarbox-proto") && !manifest("store").contains("rustls"));
 }
 

@@ -10,9 +10,10 @@ use pillarbox_platform::tls::Refreshed;
 use pillarbox_store::{Change, Disk, Maintained, Retention, Space, off_thread};
 use tokio::time::MissedTickBehavior;
 
-use crate::context::Context;
 use crate::server::notify;
-use crate::{acme, auth, board, hours, mail, web};
+use pillarbox_office::context::Context;
+use pillarbox_office::submission::later;
+use pillarbox_office::{acme, auth, board, hours, mail};
 
 const DAY: u64 = 86_400;
 /// How often the watchdog hears of the server, and the disk is looked at.
@@ -50,7 +51,7 @@ async fn every(pause: Duration, context: &Arc<Context>, work: impl AsyncFn(&Arc<
 }
 
 async fn send_later(context: &Arc<Context>) {
-    web::later::run(context, clock::now()).await;
+    later::run(context, clock::now()).await;
 }
 
 /// Tells the beacon.
@@ -107,10 +108,7 @@ fn note_writable(context: &Context, unwritable: Option<&str>) {
     if context.is_writable.swap(is_writable, Ordering::Relaxed) != is_writable {
         match unwritable {
             Some(why) => tracing::error!(why, "nothing can be written any more: mail has to wait outside, what is here can be read"),
-            None => {
-                context.volatile_sessions.clear();
-                tracing::info!("the disk can be written again: mail is accepted");
-            }
+            None => tracing::info!("the disk can be written again: mail is accepted"),
         }
     }
 }
@@ -126,7 +124,7 @@ pub fn refresh_certificate(context: &Context) {
 
 async fn keep_house(context: &Arc<Context>) {
     let settings = context.settings();
-    let kept = &settings.config.retention;
+    let kept = &settings.retention;
     // A clock that is ahead would empty the trash and forget the ledger. At the beginning of time nothing is old.
     let at = if clock::may_expire() { clock::now() } else { 0 };
     let retention = Retention { at, trash_for: kept.trash_days * DAY, ledger_for: kept.ledger_days * DAY, ledger_octets: ledger_octets(context) };
@@ -142,7 +140,7 @@ async fn keep_house(context: &Arc<Context>) {
 
 /// Forgets browsers that were not seen for too long.
 async fn end_sessions(context: &Arc<Context>) {
-    let latest = clock::now().saturating_sub(context.settings().config.web.session_hours * 3600);
+    let latest = clock::now().saturating_sub(context.settings().web.session_hours * 3600);
     let old = context.read(move |r| Ok(r.sessions()?.into_iter().filter(|(_, s)| s.seen < latest).map(|(key, _)| key).collect::<Vec<_>>()));
     for key in old.await.unwrap_or_default() {
         if let Err(error) = context.store.change(Change::RemoveSession { key }).done().await {
@@ -176,8 +174,8 @@ async fn make_keys(context: &Arc<Context>) {
 /// The ledger's bound: as set, or 5% of the disk.
 fn ledger_octets(context: &Context) -> u64 {
     let settings = context.settings();
-    match settings.config.retention.ledger_octets {
-        0 => Disk::of(&settings.config.data).map_or(1 << 30, |disk| disk.all / 20),
+    match settings.retention.ledger_octets {
+        0 => Disk::of(&settings.data).map_or(1 << 30, |disk| disk.all / 20),
         octets => octets,
     }
 }

@@ -18,9 +18,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::context::{Context, certificate_names};
-use crate::history::What;
-use crate::{housekeeping, pop3, preseed, smtp, update, web};
+use crate::{housekeeping, pop3, smtp};
+use pillarbox_office::context::{Context, certificate_names};
+use pillarbox_office::history::What;
+use pillarbox_office::{preseed, update};
+use pillarbox_web::{self as web, Site};
 
 /// A server that listens but serves nobody yet.
 pub struct Server {
@@ -70,7 +72,7 @@ impl Server {
 
     /// The settings in use.
     pub fn config(&self) -> Config {
-        self.context.settings().config.clone()
+        Config::clone(&self.context.settings())
     }
 
     /// The port a service got first.
@@ -87,13 +89,13 @@ impl Server {
         let (mut terminate, mut interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
         let mut hangup = signals(SignalKind::hangup())?;
         // Not in the context, which it holds: they would keep each other alive.
-        let router = web::router(context.clone());
+        let edges = Edges::new(&context);
         for (service, listener) in listeners {
             tracing::info!(service = service.name(), address = ?listener.local_addr().ok(), "listening");
-            tokio::spawn(accept(context.clone(), service, listener, router.clone()));
+            tokio::spawn(accept(context.clone(), service, listener, edges.clone()));
         }
-        drop(router);
         tokio::spawn(housekeeping::run(context.clone()));
+        drop(edges);
         tokio::spawn(pillarbox_outbound::run(context.outbound.clone()));
         notify(&[sd_notify::NotifyState::Ready]);
         let ended = loop {
@@ -106,7 +108,7 @@ impl Server {
         };
         notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping: open conversations may finish");
-        let patience = seconds(context.settings().config.timeouts.shutdown);
+        let patience = seconds(context.settings().timeouts.shutdown);
         // Nobody listening any more is no failure.
         let _ = stop.send(true);
         drop(context);
@@ -114,6 +116,22 @@ impl Server {
             tracing::warn!("some conversations did not end in time and are cut");
         }
         ended
+    }
+}
+
+/// What takes connections on, each service's own.
+#[derive(Clone)]
+struct Edges {
+    smtp: Arc<smtp::Edge>,
+    pop3: Arc<pop3::Edge>,
+    site: Site,
+    router: axum::Router,
+}
+
+impl Edges {
+    fn new(context: &Arc<Context>) -> Edges {
+        let site = Site::new(context.clone());
+        Edges { smtp: Arc::new(smtp::Edge::new(context.clone())), pop3: Arc::new(pop3::Edge::new(context.clone())), router: web::router(site.clone()), site }
     }
 }
 
@@ -176,7 +194,7 @@ fn reload(context: &Context, path: Option<&std::path::Path>) {
     housekeeping::refresh_certificate(context);
 }
 
-async fn accept(context: Arc<Context>, service: Service, listener: TcpListener, router: axum::Router) {
+async fn accept(context: Arc<Context>, service: Service, listener: TcpListener, edges: Edges) {
     let mut stop = context.stop();
     loop {
         let accepted = tokio::select! {
@@ -184,7 +202,7 @@ async fn accept(context: Arc<Context>, service: Service, listener: TcpListener, 
             _ = stop.changed() => return,
         };
         match accepted {
-            Ok((tcp, peer)) => drop(tokio::spawn(serve(context.clone(), service, tcp, peer.ip().to_canonical(), router.clone()))),
+            Ok((tcp, peer)) => drop(tokio::spawn(serve(context.clone(), service, tcp, peer.ip().to_canonical(), edges.clone()))),
             Err(error) => {
                 // Out of file descriptors or memory: wait for some to come back.
                 tracing::warn!(%error, service = service.name(), "accepting a connection failed");
@@ -194,14 +212,14 @@ async fn accept(context: Arc<Context>, service: Service, listener: TcpListener, 
     }
 }
 
-async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: IpAddr, router: axum::Router) {
+async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: IpAddr, edges: Edges) {
     let _alive = context.alive();
-    let timeouts = context.settings().config.timeouts.clone();
+    let timeouts = context.settings().timeouts.clone();
     let patience = Patience { send: seconds(timeouts.send), handshake: seconds(timeouts.tls_handshake) };
     // Replies are written whole: waiting to fill a packet only delays them.
     let _ = tcp.set_nodelay(true);
     let mut stream = Stream::plain(tcp, patience);
-    let limits = connections::Limits::of(&context.settings().config);
+    let limits = connections::Limits::of(&context.settings());
     let _counted = match context.connections.admit(limits, peer, service.purpose()) {
         Ok(counted) => counted,
         Err(too_many) => return turn_away(service, &mut stream, peer, too_many).await,
@@ -216,7 +234,7 @@ async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: Ip
         _ => Ok(stream),
     };
     let ended = match ended {
-        Ok(stream) => converse(context.clone(), service, stream, peer, router).await,
+        Ok(stream) => converse(edges, service, stream, peer).await,
         Err(ended) => Err(ended),
     };
     // At once, or after STARTTLS or STLS.
@@ -229,14 +247,14 @@ async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: Ip
     }
 }
 
-async fn converse(context: Arc<Context>, service: Service, stream: Stream, peer: IpAddr, router: axum::Router) -> Result<(), Ended> {
+async fn converse(edges: Edges, service: Service, stream: Stream, peer: IpAddr) -> Result<(), Ended> {
     // Boxed so that an idle connection's task is only as large as the protocol it speaks.
     match service {
-        Service::Smtp => Box::pin(smtp::serve(context, stream, peer, smtp::Service::Smtp)).await,
-        Service::Submission => Box::pin(smtp::serve(context, stream, peer, smtp::Service::Submission)).await,
-        Service::Submissions => Box::pin(smtp::serve(context, stream, peer, smtp::Service::Submissions)).await,
-        Service::Pop3 | Service::Pop3s => Box::pin(pop3::serve(context, stream, peer)).await,
-        Service::Http | Service::Https => Box::pin(web::serve(context, router, stream, peer)).await,
+        Service::Smtp => Box::pin(smtp::serve(edges.smtp, stream, peer, smtp::Service::Smtp)).await,
+        Service::Submission => Box::pin(smtp::serve(edges.smtp, stream, peer, smtp::Service::Submission)).await,
+        Service::Submissions => Box::pin(smtp::serve(edges.smtp, stream, peer, smtp::Service::Submissions)).await,
+        Service::Pop3 | Service::Pop3s => Box::pin(pop3::serve(edges.pop3, stream, peer)).await,
+        Service::Http | Service::Https => Box::pin(web::serve(edges.site, edges.router, stream, peer)).await,
     }
 }
 

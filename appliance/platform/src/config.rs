@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pillarbox_host::{AddressBlock, net};
@@ -325,6 +326,30 @@ impl Config {
     /// Where a certificate from an authority lies; `None` where the settings name the files.
     pub fn issued_file(&self) -> Option<PathBuf> {
         self.tls.certificate.as_os_str().is_empty().then(|| self.data.join("tls").join("issued.pem"))
+    }
+}
+
+/// Something made from the settings, and made anew only after they changed.
+pub struct Derived<T>(Mutex<Option<(Arc<Config>, Arc<T>)>>);
+
+impl<T> Default for Derived<T> {
+    fn default() -> Self {
+        Derived(Mutex::default())
+    }
+}
+
+impl<T> Derived<T> {
+    /// What `make` makes of these settings.
+    pub fn of(&self, config: &Arc<Config>, make: impl FnOnce(&Config) -> T) -> Arc<T> {
+        let mut made = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        match &*made {
+            Some((from, known)) if Arc::ptr_eq(from, config) => known.clone(),
+            _ => {
+                let new = Arc::new(make(config));
+                *made = Some((config.clone(), new.clone()));
+                new
+            }
+        }
     }
 }
 

@@ -7,9 +7,9 @@
 mod exchangers;
 #[path = "../../../appliance/outbound/src/policy.rs"]
 mod policy;
-#[path = "../../../appliance/maild/src/setup/spf/record.rs"]
+#[path = "../../../appliance/office/src/records/spf/record.rs"]
 mod spf;
-#[path = "../../../appliance/maild/src/setup/texts.rs"]
+#[path = "../../../appliance/office/src/records/texts.rs"]
 mod texts;
 
 use std::net::IpAddr;

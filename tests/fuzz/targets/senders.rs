@@ -1,7 +1,7 @@
 //! Any octets as a From field: what is taken has addresses only, and no name that reads as another.
 #![no_main]
 
-#[path = "../../../appliance/maild/src/msa/mailbox.rs"]
+#[path = "../../../appliance/office/src/submission/mailbox.rs"]
 mod mailbox;
 
 use libfuzzer_sys::fuzz_target;

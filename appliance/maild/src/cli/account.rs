@@ -9,8 +9,8 @@ use pillarbox_store::{Change, Changed, DeviceId, FolderId, MailboxPolicy, Mainta
 use serde_json::json;
 
 use super::{Output, Place, canonical, change, say, say_json};
-use crate::auth::hash;
-use crate::directory::{self, Prepared};
+use pillarbox_office::auth::hash;
+use pillarbox_office::directory::{self, Prepared};
 
 #[derive(Subcommand)]
 pub enum Account {

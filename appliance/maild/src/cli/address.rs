@@ -10,8 +10,8 @@ use pillarbox_store::{AddressTarget, Change};
 use serde_json::json;
 
 use super::{Output, Place, canonical, change, say, say_json};
-use crate::settings;
-use crate::setup::{self, Facts};
+use pillarbox_office::records::{self, Facts};
+use pillarbox_office::settings;
 
 #[derive(Subcommand)]
 pub enum Domain {
@@ -102,12 +102,12 @@ pub fn domain(place: &Place, command: Domain) -> Result<(), String> {
                 hostname,
                 ..Facts::default()
             };
-            let records = store.read(|r| setup::records(r, &name, &facts, now)).map_err(|e| e.to_string())?;
+            let records = store.read(|r| records::records(r, &name, &facts, now)).map_err(|e| e.to_string())?;
             if output.json {
                 let list = records.iter().map(|r| json!({"name": r.name, "type": r.kind, "value": r.value, "why": r.why}));
                 return say_json(&json!(list.collect::<Vec<_>>()));
             }
-            say(setup::zone_lines(&records).trim_end())
+            say(records::zone_lines(&records).trim_end())
         }
         Domain::RotateKeys { name } => {
             let name = domain_name(&name)?;

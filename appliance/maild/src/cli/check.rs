@@ -36,7 +36,7 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
     }
     let store = Store::open(&config.data, Access::Tool, &store_options(&config)).map_err(|e| e.to_string())?;
     if check.rebuild_index {
-        let count = crate::mail::index::rebuild(&store, &config.data).map_err(|e| e.to_string())?;
+        let count = pillarbox_office::mail::index::rebuild(&store, &config.data).map_err(|e| e.to_string())?;
         say(&format!("index     made anew from {count} messages"))?;
     }
     let waiting: usize = store.read(|r| r.unindexed(None, 1000)).map_err(|e| e.to_string())?.iter().map(|folder| folder.entries.len()).sum();

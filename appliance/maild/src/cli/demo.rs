@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::serve::runtime;
 use super::{say, say_json};
-use crate::auth::hash;
-use crate::context::fresh_code;
 use crate::server::Server;
+use pillarbox_office::auth::hash;
+use pillarbox_office::context::fresh_code;
 
 /// The sample domain; `.test` is nobody's (RFC 2606).
 const DOMAIN: &str = "example.test";

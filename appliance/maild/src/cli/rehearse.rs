@@ -17,9 +17,9 @@ use tokio::net::TcpStream;
 
 use super::serve::runtime;
 use super::{Place, say};
-use crate::auth::hash;
-use crate::round;
 use crate::server::Server;
+use pillarbox_office::auth::hash;
+use pillarbox_office::round;
 
 /// Nobody's domain (RFC 2606), in the copy only.
 const DOMAIN: &str = "rehearsal.invalid";

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use pillarbox_platform::secrets::Secrets;
 
 use super::{Place, say};
-use crate::preseed::{self, Passwords};
+use pillarbox_office::preseed::{self, Passwords};
 
 #[derive(Subcommand)]
 pub enum Settings {

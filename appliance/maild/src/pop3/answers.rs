@@ -11,8 +11,9 @@ use pillarbox_store::{BlobReader, Collection, Content, Error, Fate, LedgerRecord
 use roaring::RoaringBitmap;
 use tokio::sync::SemaphorePermit;
 
-use crate::auth::Identity;
-use crate::context::{Context, fresh_code};
+use super::Edge;
+use pillarbox_office::auth::Identity;
+use pillarbox_office::context::fresh_code;
 
 /// Entries fetched for a listing at once.
 const LISTING: u32 = 4096;
@@ -46,7 +47,7 @@ impl From<Question<'_>> for Owned {
 
 /// One logged-in (or not yet logged-in) program.
 pub struct Visit<'a> {
-    context: &'a Arc<Context>,
+    edge: &'a Edge,
     peer: IpAddr,
     inside: Option<Inside>,
     /// The share of the memory for messages in flight that what was read ahead takes.
@@ -98,8 +99,8 @@ impl Body {
 }
 
 impl<'a> Visit<'a> {
-    pub fn new(context: &'a Arc<Context>, peer: IpAddr) -> Self {
-        Visit { context, peer, inside: None, budget: None }
+    pub fn new(edge: &'a Edge, peer: IpAddr) -> Self {
+        Visit { edge, peer, inside: None, budget: None }
     }
 
     /// True when the next message has to be fetched, and others may come along.
@@ -119,7 +120,7 @@ impl<'a> Visit<'a> {
     }
 
     async fn login(&mut self, credentials: Credentials) -> Answer {
-        let (context, now) = (self.context, Instant::now());
+        let (context, now) = (&self.edge.context, Instant::now());
         if !credentials.authorization.is_empty() && credentials.authorization != credentials.user {
             return refuse("AUTH", "Logging in for somebody else is not possible here");
         }
@@ -139,7 +140,7 @@ impl<'a> Visit<'a> {
             return refuse("LOGIN-DELAY", &format!("Wait {} seconds between two logins", wait.as_secs() + 1));
         }
         let (account, device) = (identity.account, identity.device);
-        match self.context.read(move |r| r.maildrop(account, device)).await {
+        match self.edge.context.read(move |r| r.maildrop(account, device)).await {
             Ok(maildrop) => {
                 let answer = Answer::LoggedIn { messages: maildrop.messages(), octets: maildrop.octets };
                 tracing::info!(peer = %self.peer, account = identity.address, device = identity.label, messages = maildrop.messages(), "pop3 login");
@@ -153,12 +154,12 @@ impl<'a> Visit<'a> {
 
     /// RFC 2449 §6.5: how long this device still has to wait.
     fn too_soon(&self, identity: &Identity, now: Instant) -> Option<Duration> {
-        let delay = self.context.settings().config.login.delay;
+        let delay = self.edge.context.settings().login.delay;
         if delay == 0 {
             return None;
         }
         let delay = Duration::from_secs(delay);
-        let mut logins = self.context.logins.lock().unwrap_or_else(|e| e.into_inner());
+        let mut logins = self.edge.logins.lock().unwrap_or_else(|e| e.into_inner());
         logins.retain(|_, last| now.saturating_duration_since(*last) < delay);
         let key = (identity.account.0, identity.device.0);
         match logins.get(&key) {
@@ -180,7 +181,7 @@ impl<'a> Visit<'a> {
         // A program that asks for one message will ask for the next.
         let fetched = if limit == 1 { SINGLES } else { limit.min(LISTING) };
         let maildrop = inside.maildrop.clone();
-        match self.context.read(move |r| r.listing(&maildrop, from, fetched)).await {
+        match self.edge.context.read(move |r| r.listing(&maildrop, from, fetched)).await {
             Ok(entries) if limit == 1 => {
                 let first = entries.first().map(entry);
                 (inside.listed_from, inside.listed) = (from, entries);
@@ -201,10 +202,10 @@ impl<'a> Visit<'a> {
             // Where memory is short, or nothing is waiting, one message at a time has to do.
             self.budget = None;
             if waiting > 0 {
-                self.budget = self.context.read_ahead.try_acquire_many((2 * AHEAD_OCTETS / 1024) as u32).ok();
+                self.budget = self.edge.read_ahead.try_acquire_many((2 * AHEAD_OCTETS / 1024) as u32).ok();
             }
             let count = if self.budget.is_some() { (waiting as u32 + 1).min(AHEAD_MESSAGES) } else { 1 };
-            match self.context.read(move |r| fetch(r, &maildrop, number, count)).await {
+            match self.edge.context.read(move |r| fetch(r, &maildrop, number, count)).await {
                 Ok(Fetched::Small(messages)) => inside.ahead = messages,
                 Ok(Fetched::Large(content)) => return self.large(&content).await,
                 Ok(Fetched::Gone) => {
@@ -223,7 +224,7 @@ impl<'a> Visit<'a> {
     }
 
     async fn large(&mut self, content: &Content) -> (Answer, Option<Body>) {
-        let (store, wanted) = (self.context.store.clone(), content.clone());
+        let (store, wanted) = (self.edge.context.store.clone(), content.clone());
         // Damage is to be known before "+OK": a message that breaks off is asked for again and again, and those behind it never.
         match off_thread(move || store.open_whole_blob(&wanted)).await {
             Ok(file) => {
@@ -253,7 +254,7 @@ impl<'a> Visit<'a> {
                 code,
                 at: clock::now(),
             };
-            match self.context.store.collect(collection).done().await {
+            match self.edge.context.store.collect(collection).done().await {
                 Ok(updated) if updated.remaining.is_empty() => {
                     tracing::info!(peer = %self.peer, account = inside.identity.address, deleted = deleted.len(), "pop3 update");
                     return Answer::Accept;
@@ -275,7 +276,7 @@ impl<'a> Visit<'a> {
     pub fn leave(&mut self) {
         let Some(inside) = self.inside.take() else { return };
         for messages in inside.fetched.chunks(256) {
-            self.context.store.note(LedgerRecord {
+            self.edge.context.store.note(LedgerRecord {
                 recipients: vec![inside.identity.address.clone()],
                 detail: inside.identity.label.clone(),
                 messages: messages.to_vec(),

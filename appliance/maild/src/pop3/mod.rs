@@ -2,25 +2,79 @@
 
 mod answers;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use pillarbox_platform::config::{Config, Derived, seconds};
 use pillarbox_platform::stream::{Ended, Stream};
-use pillarbox_proto::pop3::{Action, ContentNeed, Security, Session};
+use pillarbox_proto::pop3::{self, Action, ContentNeed, Security, Session};
+use tokio::sync::Semaphore;
 
-use crate::context::Context;
 use answers::{Body, Owned, Visit};
+use pillarbox_office::context::Context;
+
+/// What all POP3 connections share.
+pub struct Edge {
+    context: Arc<Context>,
+    profiles: Derived<Profiles>,
+    /// KiB of messages that may still be read ahead for programs. A pool of its own: a program that
+    /// stops half-way must not keep mail from coming in.
+    read_ahead: Semaphore,
+    /// When each device last logged in, for LOGIN-DELAY.
+    logins: Mutex<HashMap<(u32, u16), Instant>>,
+}
+
+/// What the settings mean for a session, by where it comes from.
+struct Profiles {
+    usual: Arc<pop3::Config>,
+    /// For networks where a password may be sent without TLS.
+    trusted: Arc<pop3::Config>,
+}
+
+impl Profiles {
+    fn new(config: &Config) -> Profiles {
+        Profiles { usual: Arc::new(profile(config, pop3::PlaintextLogin::OnlyUnderTls)), trusted: Arc::new(profile(config, pop3::PlaintextLogin::Allowed)) }
+    }
+}
+
+fn profile(config: &Config, plaintext_login: pop3::PlaintextLogin) -> pop3::Config {
+    pop3::Config {
+        hostname: config.hostname(),
+        stls: pop3::Offer::Yes,
+        plaintext_login,
+        login_delay: (config.login.delay > 0).then(|| seconds(config.login.delay)),
+        // RFC 2449 §6.7: what a program does not delete stays for ever.
+        expire: pop3::Expire::Never,
+        implementation: format!("Pillarbox-{}", env!("CARGO_PKG_VERSION")),
+        limits: pop3::Limits {
+            failed_logins: config.limits.failed_logins,
+            errors: config.limits.errors,
+            autologout: seconds(config.timeouts.pop3_idle),
+            login: seconds(config.timeouts.pop3_login),
+            ..pop3::Limits::default()
+        },
+    }
+}
+
+impl Edge {
+    pub fn new(context: Arc<Context>) -> Edge {
+        let read_ahead = Semaphore::new(context.settings().limits.octets_in_flight / 1024 / 4);
+        Edge { context, profiles: Derived::default(), read_ahead, logins: Mutex::default() }
+    }
+}
 
 /// Serves one connection to its end.
-pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr) -> Result<(), Ended> {
-    let settings = context.settings();
-    let trusted = settings.config.trust.networks.iter().any(|n| n.contains(peer));
-    let config = if trusted { settings.pop3_trusted.clone() } else { settings.pop3.clone() };
+pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr) -> Result<(), Ended> {
+    let settings = edge.context.settings();
+    let profiles = edge.profiles.of(&settings, Profiles::new);
+    let trusted = settings.trust.networks.iter().any(|n| n.contains(peer));
+    let config = if trusted { profiles.trusted.clone() } else { profiles.usual.clone() };
     let security = if stream.facts().is_some() { Security::Tls } else { Security::Plain };
     let mut session = Session::new(config, security, Instant::now());
-    let mut visit = Visit::new(&context, peer);
-    let mut stop = context.stop();
+    let mut visit = Visit::new(&edge, peer);
+    let mut stop = edge.context.stop();
     let result = loop {
         match session.poll(Instant::now()) {
             Action::Input => {
@@ -53,7 +107,7 @@ pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr) -> R
                 }
             }
             Action::StartTls => {
-                stream = match stream.start_tls(context.certificates.current()).await {
+                stream = match stream.start_tls(edge.context.certificates.current()).await {
                     Ok(stream) => stream,
                     Err(ended) => return Err(ended),
                 };

@@ -13,11 +13,11 @@ use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
 use pillarbox_store::{AccountId, Delivered, Error, ShortCode};
 
-use crate::auth::Identity;
-use crate::context::{Context, fresh_code};
-use crate::mda::{Envelope, Incoming};
-use crate::msa::{self, Facts, Refusal, Submission};
-use crate::mta::{self, Routing};
+use pillarbox_office::auth::Identity;
+use pillarbox_office::context::{Context, fresh_code};
+use pillarbox_office::delivery::{Envelope, Incoming};
+use pillarbox_office::routing::{self, Routing};
+use pillarbox_office::submission::{self, Facts, Refusal, Submission};
 
 /// A question, owned: the session can't be borrowed while the answer is awaited.
 pub enum Owned {
@@ -143,11 +143,11 @@ impl<'a> Transaction<'a> {
         }
         let Some(identity) = self.identity.clone() else { return Answer::Accept };
         let path = mail.reverse_path.clone();
-        match self.context.read(move |r| msa::sender(r, identity.account, &path)).await {
-            Ok(msa::Sender::Own) => Answer::Accept,
-            Ok(msa::Sender::Foreign) => {
+        match self.context.read(move |r| submission::sender(r, identity.account, &path)).await {
+            Ok(submission::Sender::Own) => Answer::Accept,
+            Ok(submission::Sender::Foreign) => {
                 let sender = path_text(&mail.reverse_path);
-                let reply = msa::foreign_sender("as the envelope's sender", &sender, &identity.address, &self.code.to_string());
+                let reply = submission::foreign_sender("as the envelope's sender", &sender, &identity.address, &self.code.to_string());
                 self.refuse(&sender, None, reply)
             }
             Err(error) => Answer::Refuse(self.trouble(&error)),
@@ -156,8 +156,8 @@ impl<'a> Transaction<'a> {
 
     async fn recipient(&mut self, session: &Session, recipient: Recipient) -> Answer {
         let path = recipient.path.clone();
-        let house = mta::House::of(&self.context.settings().config);
-        let routing = match self.context.read(move |r| mta::route(r, &house, &path)).await {
+        let house = routing::House::of(&self.context.settings());
+        let routing = match self.context.read(move |r| routing::route(r, &house, &path)).await {
             Ok(routing) => routing,
             Err(error) => return Answer::Refuse(self.trouble(&error)),
         };
@@ -178,7 +178,7 @@ impl<'a> Transaction<'a> {
                 }
                 return Answer::Accept;
             }
-            other => mta::refusal(&other, &address, &code),
+            other => routing::refusal(&other, &address, &code),
         };
         let sender = session.envelope().mail.as_ref().map_or_else(String::new, |m| path_text(&m.reverse_path));
         self.refuse(&sender, Some(&address), reply)
@@ -269,7 +269,7 @@ impl<'a> Transaction<'a> {
         let report_on = match sender.is_empty() {
             true => {
                 let (head, to) = (incoming.head().to_vec(), recipients.clone());
-                self.context.read(move |r| mta::report_on(r, &head, &to)).await?
+                self.context.read(move |r| routing::report_on(r, &head, &to)).await?
             }
             false => None,
         };

@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pillarbox_platform::config::{Config, Derived, seconds};
 use pillarbox_platform::connections::{self, Purpose};
 use pillarbox_platform::stream::{Ended, Stream};
 use pillarbox_proto::smtp::{self, Action, Answer, Session};
 
-use crate::context::Context;
 use answers::Transaction;
+use pillarbox_office::context::Context;
 
 /// Which SMTP service a connection came in on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,20 +28,72 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long a peer may be silent while connections are scarce.
 const SILENCE: Duration = Duration::from_secs(20);
 
+/// What all SMTP connections share.
+pub struct Edge {
+    context: Arc<Context>,
+    profiles: Derived<Profiles>,
+}
+
+/// What the settings mean for a session, by service.
+struct Profiles {
+    smtp: Arc<smtp::Config>,
+    submission: Arc<smtp::Config>,
+    submissions: Arc<smtp::Config>,
+}
+
+impl Profiles {
+    fn new(config: &Config) -> Profiles {
+        let profile = |role, starttls| Arc::new(profile(config, role, starttls));
+        Profiles {
+            smtp: profile(smtp::Role::Mta, smtp::Offer::Yes),
+            submission: profile(smtp::Role::Submission, smtp::Offer::Yes),
+            submissions: profile(smtp::Role::Submission, smtp::Offer::No),
+        }
+    }
+}
+
+fn profile(config: &Config, role: smtp::Role, starttls: smtp::Offer) -> smtp::Config {
+    let limits = smtp::Limits {
+        command_line: config.limits.command_line,
+        message_octets: config.limits.message_octets,
+        recipients: config.limits.recipients,
+        messages: config.limits.messages,
+        errors: config.limits.errors,
+        commands: config.limits.commands,
+        received_headers: config.limits.received_fields,
+        failed_logins: config.limits.failed_logins,
+        timeouts: smtp::Timeouts {
+            command: seconds(config.timeouts.smtp_command),
+            data_initiation: seconds(config.timeouts.smtp_data),
+            data_block: seconds(config.timeouts.smtp_data),
+        },
+        ..smtp::Limits::default()
+    };
+    smtp::Config { hostname: config.hostname(), role, starttls, limits }
+}
+
+impl Edge {
+    pub fn new(context: Arc<Context>) -> Edge {
+        Edge { context, profiles: Derived::default() }
+    }
+}
+
 /// Serves one connection to its end.
-pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr, service: Service) -> Result<(), Ended> {
+pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr, service: Service) -> Result<(), Ended> {
+    let context = &edge.context;
     let settings = context.settings();
+    let profiles = edge.profiles.of(&settings, Profiles::new);
     let config = match service {
-        Service::Smtp => settings.smtp.clone(),
-        Service::Submission => settings.submission.clone(),
-        Service::Submissions => settings.submissions.clone(),
+        Service::Smtp => profiles.smtp.clone(),
+        Service::Submission => profiles.submission.clone(),
+        Service::Submissions => profiles.submissions.clone(),
     };
     let security = match stream.facts() {
         Some(facts) => smtp::Security::Tls(facts),
         None => smtp::Security::Plain,
     };
     let mut session = Session::new(config, security, Instant::now());
-    let mut transaction = Transaction::new(&context, peer);
+    let mut transaction = Transaction::new(context, peer);
     let mut stop = context.stop();
     let mut heard = Instant::now();
     let purpose = if service == Service::Smtp { Purpose::Relay } else { Purpose::Submission };
@@ -50,7 +103,7 @@ pub async fn serve(context: Arc<Context>, mut stream: Stream, peer: IpAddr, serv
                 let room = session.wants_input();
                 let now = Instant::now();
                 let is_silent = now.saturating_duration_since(heard) >= SILENCE;
-                let is_unwanted = is_silent && context.connections.is_scarce(connections::Limits::of(&settings.config), peer, purpose);
+                let is_unwanted = is_silent && context.connections.is_scarce(connections::Limits::of(&settings), peer, purpose);
                 if is_unwanted || transaction.is_in_the_way(now) {
                     tracing::info!(peer = %peer, "a silent or slow peer makes room for others");
                     session.give_up(now);

@@ -1,0 +1,46 @@
+//! What the beacon is told: written anew while the server lives, so that its age is the server's pulse.
+
+use std::sync::Arc;
+
+use pillarbox_host::Board;
+use pillarbox_host::board::KEPT;
+use pillarbox_store::{DeviceId, off_thread};
+
+use crate::condition;
+use crate::context::Context;
+
+/// Writes the board, if there is a place for it. Housekeeping calls this every [`pillarbox_host::board::PULSE`] seconds.
+pub async fn write(context: &Arc<Context>) {
+    let settings = context.settings();
+    let path = settings.board.clone();
+    if path.as_os_str().is_empty() {
+        return;
+    }
+    let owner = context.read(|r| {
+        let Some((account, _)) = r.accounts()?.into_iter().next() else { return Ok(None) };
+        Ok(r.credentials(account)?.into_iter().find(|(device, _)| *device == DeviceId::MAIN).map(|(_, credential)| credential.hash))
+    });
+    let owner = match owner.await {
+        Ok(owner) => owner,
+        // A store that can't be read has no pulse.
+        Err(error) => return tracing::error!(%error, "the beacon can't be told"),
+    };
+    let board = Board {
+        hostname: settings.hostname(),
+        claim_code: if owner.is_none() { context.claim_code() } else { None },
+        owner,
+        fingerprint: context.certificates.facts().fingerprint,
+        needs_attention: !condition::look(context).is_empty(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let kept = settings.data.join(KEPT);
+    let written = off_thread(move || {
+        // It says nothing of now, and is written when something of it changed.
+        let lasting = Board { needs_attention: false, ..board.clone() };
+        let is_kept = Board::read(&kept).is_some_and(|(known, _)| known == lasting);
+        Ok(board.write(&path).and_then(|()| if is_kept { Ok(()) } else { lasting.write(&kept) }))
+    });
+    if let Ok(Err(error)) = written.await {
+        tracing::warn!(%error, "the beacon can't be told");
+    }
+}

@@ -1,0 +1,196 @@
+//! A message of the box to itself, on the same way that the world's mail takes: in at port 25, into the mailbox, out by
+//! POP3. Each hop is a finding, made when it happens.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pillarbox_message::encode::encoded_words;
+use pillarbox_outbound::{Connection, Endpoint, Findings, Security, Source, Topic, Trial, mailing};
+use pillarbox_platform::clock;
+use pillarbox_platform::service::Service;
+use pillarbox_platform::stream::{Patience, Stream};
+use pillarbox_store::{Change, Changed, DeviceId, Fate, off_thread, term};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+
+use crate::auth::hash;
+use crate::context::Context;
+
+/// For each conversation.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Octets of an answer that are read.
+const ANSWER: usize = 64 * 1024;
+
+/// Sends the message for a person and follows it; runs beside everything else.
+pub fn start(context: &Arc<Context>, address: &str, subject: String, mut findings: Findings) {
+    let (context, address) = (context.clone(), address.to_string());
+    tokio::spawn(async move {
+        let _alive = context.alive();
+        if let Some(mark) = bring(&context, &address, &subject, &mut findings).await {
+            fetch(&context, &address, &mark, &mut findings).await;
+        }
+    });
+}
+
+/// Where a service of ours is reached from this machine.
+fn own(context: &Context, service: Service) -> Option<SocketAddr> {
+    let settings = context.settings();
+    let listening = service.addresses(&settings).first().copied()?;
+    let ip = match listening.ip() {
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    Some(SocketAddr::new(ip, listening.port()))
+}
+
+/// Brings the message as another server would. Returns the word by which it is known again.
+async fn bring(context: &Arc<Context>, address: &str, subject: &str, findings: &mut Findings) -> Option<String> {
+    let settings = context.settings();
+    let hostname = settings.hostname();
+    let Some(place) = own(context, Service::Smtp) else {
+        findings.add(Topic::Connection, false, "4.4.1 this box listens on no port for SMTP", Vec::new()).await;
+        return None;
+    };
+    let endpoint =
+        Endpoint { host: hostname.clone(), address: place.ip(), port: place.port(), security: Security::Opportunistic, is_implicit: false, login: None };
+    let opening = Connection::open(endpoint, &hostname, context.outbound.tls(), &settings.outbound);
+    let mut connection = match tokio::time::timeout(PATIENCE, opening).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err((trouble, lines))) => {
+            findings.add(Topic::Connection, false, format!("4.4.1 {place}: {trouble:?}"), lines).await;
+            return None;
+        }
+        Err(_) => {
+            findings.add(Topic::Connection, false, format!("4.4.2 {place} was silent for too long"), Vec::new()).await;
+            return None;
+        }
+    };
+    let tls = connection.tls().unwrap_or_else(|| "-".into());
+    findings.add(Topic::Connection, true, format!("{place}, TLS: {tls}"), connection.transcript()).await;
+    let mark = format!("round-{:016x}@{hostname}", getrandom::u64().unwrap_or_default());
+    let sender = format!("postmaster@{hostname}");
+    let content = format!(
+        "From: Pillarbox <{sender}>\r\nTo: <{address}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{mark}>\r\n\
+         Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{mark}\r\n",
+        encoded_words(subject),
+        clock::rfc5322(clock::now()),
+    );
+    let trial = Trial { sender: "", recipient: address, content: content.into_bytes() };
+    let (report, _) = connection.send(mailing(&trial), &mut Source::of_octets(trial.content)).await;
+    let lines = connection.transcript();
+    connection.quit().await;
+    let reply = report.outcomes.into_iter().flatten().next();
+    let said = reply.as_ref().map_or("4.4.2 no answer".to_string(), |r| format!("{} {}", r.code, r.lines.join(" ")));
+    let is_taken = reply.is_some_and(|r| r.code == 250);
+    findings.add(Topic::Sending, is_taken, said, lines).await;
+    if !is_taken {
+        return None;
+    }
+    stored(context, address, &mark, findings).await.then_some(mark)
+}
+
+/// What the ledger says of it: it was written in the same commit as the message.
+async fn stored(context: &Arc<Context>, address: &str, mark: &str, findings: &mut Findings) -> bool {
+    let (wanted, address) = (mark.to_string(), address.to_lowercase());
+    let found = context.read(move |r| r.ledger_find(Some(term("address", &address)), 1, |_, record| record.message_id == wanted)).await;
+    let record = found.ok().and_then(|found| found.into_iter().next()).map(|(_, record)| record);
+    let is_there = record.as_ref().is_some_and(|record| record.fate == Fate::Delivered);
+    let summary = match record {
+        Some(record) => format!("{} → {} ({})", record.fate.as_str(), record.recipients.join(", "), record.code),
+        None => "4.3.0 the ledger knows nothing of it".into(),
+    };
+    findings.add(Topic::Stored, is_there, summary, Vec::new()).await;
+    is_there
+}
+
+/// Fetches it as a mail program does, with a password made for that and taken away again.
+async fn fetch(context: &Arc<Context>, address: &str, mark: &str, findings: &mut Findings) {
+    let (store, owner) = (context.store.clone(), address.to_string());
+    let made = off_thread(move || {
+        let password = hash::generate().map_err(|why| pillarbox_store::Error::Invalid { why })?;
+        let add = Change::AddDevice { address: owner, label: "Pillarbox".into(), hash: hash::device(&password), at: clock::now() };
+        Ok((store.change(add).wait()?, password))
+    });
+    let (device, password) = match made.await {
+        Ok((Changed::Device(device), password)) => (device, password),
+        Ok(_) => return,
+        Err(error) => return findings.add(Topic::Fetching, false, format!("4.3.0 {error}"), Vec::new()).await,
+    };
+    let talk = tokio::time::timeout(PATIENCE, pop3(context, address, &password, mark)).await;
+    remove(context, address, device).await;
+    match talk.unwrap_or_else(|_| Err(("it took too long".into(), Vec::new()))) {
+        Ok((summary, lines)) => findings.add(Topic::Fetching, true, summary, lines).await,
+        Err((why, lines)) => findings.add(Topic::Fetching, false, format!("4.4.2 {why}"), lines).await,
+    }
+}
+
+async fn remove(context: &Arc<Context>, address: &str, device: DeviceId) {
+    if let Err(error) = context.store.change(Change::RemoveDevice { address: address.to_string(), device }).done().await {
+        tracing::error!(%error, "the password of the round can't be taken away");
+    }
+}
+
+type Talk = Result<(String, Vec<String>), (String, Vec<String>)>;
+
+async fn pop3(context: &Arc<Context>, address: &str, password: &str, mark: &str) -> Talk {
+    let none = |why: String| (why, Vec::new());
+    let place = own(context, Service::Pop3s).ok_or_else(|| none("this box listens on no port for POP3".into()))?;
+    let tcp = TcpStream::connect(place).await.map_err(|e| none(format!("{place}: {e}")))?;
+    let patience = Patience { send: PATIENCE, handshake: PATIENCE };
+    let config = context.outbound.tls().config(&Security::Opportunistic).map_err(none)?;
+    let mut stream = Stream::plain(tcp, patience).start_client_tls(config, ServerName::from(place.ip())).await.map_err(none)?;
+    let mut lines = Vec::new();
+    let fail = |why: String, lines: &[String]| Err((why, lines.to_vec()));
+    let mut last = String::new();
+    for (command, is_long) in [("", false), ("USER", false), ("PASS", false), ("STAT", false), ("RETR", true), ("QUIT", false)] {
+        let (sent, shown) = match command {
+            "" => (String::new(), String::new()),
+            "USER" => (format!("USER {address}\r\n"), format!("USER {address}")),
+            "PASS" => (format!("PASS {password}\r\n"), "PASS ****".into()),
+            "RETR" => {
+                // STAT counted them; the newest is the last.
+                let count = last.split(' ').nth(1).unwrap_or("1");
+                (format!("RETR {count}\r\n"), format!("RETR {count}"))
+            }
+            other => (format!("{other}\r\n"), other.to_string()),
+        };
+        if !sent.is_empty() {
+            lines.push(format!("> {shown}"));
+            stream.send(sent.as_bytes()).await.map_err(|_| ("the connection broke".to_string(), lines.clone()))?;
+        }
+        let answer = match answer(&mut stream, is_long).await {
+            Ok(answer) => answer,
+            Err(why) => return fail(why, &lines),
+        };
+        last = answer.lines().next().unwrap_or_default().to_string();
+        lines.push(format!("< {last}"));
+        if !last.starts_with("+OK") {
+            return fail(last, &lines);
+        }
+        if is_long && !answer.contains(mark) {
+            return fail("the newest message is another one: somebody else's mail came at the same moment; try again".into(), &lines);
+        }
+    }
+    Ok((format!("{place}"), lines))
+}
+
+/// An answer, to its last line.
+async fn answer(stream: &mut Stream, is_long: bool) -> Result<String, String> {
+    let mut text = String::new();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match stream.read(ANSWER, deadline).await {
+            Ok(Some(octets)) if !octets.is_empty() => text.push_str(&String::from_utf8_lossy(octets)),
+            _ => return Err("the connection broke".into()),
+        }
+        let is_refusal = text.starts_with("-ERR") && text.ends_with("\r\n");
+        let is_over = if is_long { text.ends_with("\r\n.\r\n") } else { text.ends_with("\r\n") };
+        if is_over || is_refusal {
+            return Ok(text);
+        }
+        if text.len() > ANSWER {
+            return Err("the answer is too long".into());
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The MSA role (RFC 6409): what a person sends, from a mail program or from webmail. [`Submission`] is the one way.
+
+mod header;
+pub mod later;
+mod mailbox;
+mod message;
+pub mod send;
+
+pub use header::{Sender, foreign_sender, sender};
+pub use message::{Facts, Refusal, Submission};

@@ -1,0 +1,85 @@
+//! Mail written on a page goes the way of all submissions.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pillarbox_platform::clock;
+use pillarbox_proto::address::Address;
+use pillarbox_proto::smtp::{Body, ForwardPath, MailCommand, Recipient, ReversePath, trace};
+use pillarbox_store::{AccountId, Delivered, DeviceId, Error};
+
+use crate::auth::Identity;
+use crate::context::{Context, fresh_code};
+use crate::routing::{self, Routing};
+use crate::submission::{self, Facts, Refusal, Submission};
+
+/// Who writes.
+pub struct Sender {
+    pub account: AccountId,
+    /// The account's address.
+    pub address: String,
+    /// The address it writes from: its own, or one that leads to it.
+    pub from: String,
+    pub peer: IpAddr,
+}
+
+/// Submits a message with CRLF line ends; when this returns well, it is on stable storage.
+pub async fn submit(context: &Arc<Context>, sender: Sender, recipients: Vec<Address>, content: &[u8]) -> Result<Delivered, Refusal> {
+    let mut submission = begin(context, sender, recipients, Some(content.len() as u64)).await?;
+    submission.content(content).await;
+    submission.end().await
+}
+
+/// Begins a submission whose content comes in pieces; `octets`: its size, where it is known.
+pub async fn begin(context: &Arc<Context>, sender: Sender, recipients: Vec<Address>, octets: Option<u64>) -> Result<Submission<'_>, Refusal> {
+    let code = fresh_code();
+    let wanted: Vec<ForwardPath> = recipients.into_iter().map(ForwardPath::Address).collect();
+    let house = routing::House::of(&context.settings());
+    let routed = context.read(move |r| wanted.into_iter().map(|path| Ok((routing::route(r, &house, &path)?, path))).collect::<Result<Vec<_>, _>>()).await?;
+    let (mut local, mut accounts, mut remote) = (Vec::new(), Vec::new(), Vec::new());
+    for (routing, path) in routed {
+        let recipient = Recipient { path, notify: None, orcpt: None };
+        match routing {
+            Routing::Local(found) => {
+                accounts.extend(found);
+                local.push(recipient);
+            }
+            Routing::Elsewhere => remote.push(recipient),
+            Routing::NoSuchAddress | Routing::NotSetUp => {
+                let text = format!("{} is not an address of this box ({code})", recipient.path);
+                let reply = pillarbox_proto::reply::Reply::new(550, pillarbox_proto::reply::Enhanced(5, 1, 1), text);
+                return Err(Refusal::Said(reply));
+            }
+        }
+    }
+    let path = Address::parse(&sender.from).map_err(|_| Error::Closed)?;
+    let (account, reverse) = (sender.account, ReversePath::Address(path.clone()));
+    if context.read(move |r| submission::sender(r, account, &reverse)).await? == submission::Sender::Foreign {
+        let reply = submission::foreign_sender("as sender", &sender.from, &sender.address, &code.to_string());
+        return Err(Refusal::Said(reply));
+    }
+    let mail = MailCommand {
+        reverse_path: ReversePath::Address(path),
+        size: octets,
+        body: Body::EightBitMime,
+        smtputf8: true,
+        requiretls: false,
+        ret: None,
+        envid: None,
+        auth: None,
+    };
+    let identity = Identity { account: sender.account, address: sender.address, device: DeviceId::MAIN, label: "web".into() };
+    let facts = Facts { identity, peer: sender.peer, code, mail, local, accounts, remote };
+    let hostname = context.settings().hostname();
+    let received = |at| trace::Received {
+        hello: hostname.clone(),
+        peer: trace::Peer::Hidden,
+        hostname,
+        protocol: "HTTP",
+        tls: None,
+        id: code.to_string(),
+        recipient: None,
+        date: clock::rfc5322(at),
+    };
+    Ok(Submission::begin(context, facts, received).await?)
+}

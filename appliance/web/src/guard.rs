@@ -1,0 +1,202 @@
+//! The gates that every request passes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_host::net;
+
+use super::serve::Link;
+use pillarbox_office::context::Context;
+
+/// Octets of a form.
+pub const BODY_OCTETS: usize = 64 * 1024;
+
+/// Nothing but our own files runs, shows or is asked for; no page of ours stands in a frame.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+                      frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; report-uri /policy-report";
+
+/// What the internet may see: what mail programs fetch to set themselves up, what other servers read of our TLS policy,
+/// and the proofs that a certificate authority looks at.
+const PUBLIC: [&str; 7] = [
+    "/mail/config-v1.1.xml",
+    "/.well-known/autoconfig/mail/config-v1.1.xml",
+    "/.well-known/mta-sts.txt",
+    "/.well-known/acme-challenge/",
+    "/autodiscover/autodiscover.xml",
+    "/autodiscover/autodiscover.json",
+    "/autodiscover/autodiscover.json/",
+];
+/// Sent by programs, which know nothing of forms; nothing is changed by it.
+const PROGRAMS: [&str; 2] = ["/autodiscover/autodiscover.xml", "/policy-report"];
+/// What stays on plain HTTP when there is a certificate: authorities, monitors and programs ask there. A domain's own name
+/// is rarely in the certificate, and settings are no secret.
+const PLAIN: [&str; 5] = ["/.well-known/acme-challenge/", "/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml", "/health", "/metrics"];
+/// Pages of everybody who has a mailbox; the others are the owner's.
+const EVERYBODYS: [&str; 17] = [
+    "/", "/login", "/login/", "/logout", "/language", "/assets/", "/welcome/", "/mail", "/mail/", "/compose", "/programs", "/programs/", "/coach", "/security",
+    "/security/", "/health", "/policy-report",
+];
+/// Names of a domain that lead here, besides the domain itself.
+const PREFIXES: [&str; 5] = ["mail.", "autoconfig.", "autodiscover.", "mta-sts.", "www."];
+
+fn is_one_of(path: &str, list: &[&str]) -> bool {
+    let path = path.to_ascii_lowercase();
+    // A lone slash is the first page, not all of them.
+    list.iter().any(|known| if known.len() > 1 && known.ends_with('/') { path.starts_with(known) } else { path == *known })
+}
+
+/// Checks host, origin and place, and adds what every answer carries.
+pub async fn check(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
+    let link = request.extensions().get::<Link>().copied();
+    let refusal = match link {
+        None => Some((StatusCode::INTERNAL_SERVER_ERROR, "no connection").into_response()),
+        Some(link) => refuse(&context, request.method(), request.uri().path(), request.headers(), link).await,
+    };
+    let is_secure = link.is_some_and(|l| l.is_secure);
+    let mut response = match refusal {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    let mut set = |name: header::HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    set(header::CONTENT_SECURITY_POLICY, POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::X_FRAME_OPTIONS, "DENY");
+    set(header::REFERRER_POLICY, "same-origin");
+    set(header::CACHE_CONTROL, "no-store");
+    set(header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    set(header::HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()");
+    if is_secure {
+        // Short: a box whose certificate is lost must stay reachable in its own network the next day.
+        set(header::STRICT_TRANSPORT_SECURITY, "max-age=86400");
+    }
+    response
+}
+
+async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &HeaderMap, link: Link) -> Option<Response> {
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let domains = context.read(|r| r.domains()).await.unwrap_or_default();
+    let settings = context.settings();
+    let office = || [net::machine_name(), net::local_name().unwrap_or_default()];
+    if !is_our_host(host, &settings.hostname(), &domains, office) {
+        // A page elsewhere may point a name of its own at this box and make a browser talk to it (DNS rebinding).
+        return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name.").into_response());
+    }
+    let web = &settings.web;
+    let is_open = web.owner_from_everywhere || web.from_everywhere && is_one_of(path, &EVERYBODYS);
+    let is_let_in = net::is_near(link.peer) || is_open && link.is_secure;
+    if !is_let_in && !is_one_of(path, &PUBLIC) {
+        return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only.").into_response());
+    }
+    let facts = context.certificates.facts();
+    if !link.is_secure && !facts.is_self_signed && facts.ends > pillarbox_platform::clock::now() && !is_one_of(path, &PLAIN) {
+        let port = settings.listen.https.first().map(|address| address.port()).filter(|&port| port != 443);
+        return Some(to_https(name_of(host), &settings.hostname(), port, path, &facts));
+    }
+    if *method != Method::GET && *method != Method::HEAD && !is_own_form(headers, host) && !is_one_of(path, &PROGRAMS) {
+        return Some((StatusCode::FORBIDDEN, "This form was not sent from a page of this box.").into_response());
+    }
+    None
+}
+
+/// There is a certificate: the pages are under TLS. Whoever came by a name that is not in it (`pillarbox.local`) is told
+/// both ways: the good name may lead nowhere from inside the office.
+fn to_https(asked: &str, hostname: &str, port: Option<u16>, path: &str, facts: &pillarbox_platform::tls::Facts) -> Response {
+    let port = port.map_or(String::new(), |port| format!(":{port}"));
+    if facts.names(asked) {
+        return Redirect::temporary(&format!("https://{asked}{port}{path}")).into_response();
+    }
+    let text = format!(
+        "This box has a certificate now, and its pages are encrypted:\n\nhttps://{hostname}{port}/\n\n\
+         If that does not open from here, use this address, which your browser will warn about:\nhttps://{asked}{port}/\n"
+    );
+    (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "TLS/1.2, HTTP/1.1")], text).into_response()
+}
+
+/// The name in a Host field, without its port.
+pub fn name_of(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(literal) => literal.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    }
+}
+
+/// Our names, our domains' autoconfig names, and plain addresses (which no foreign page can rebind). `office`: the names in the
+/// office, without ".local"; empty ones count as none.
+fn is_our_host(host: &str, own: &str, domains: &[String], office: impl FnOnce() -> [String; 2]) -> bool {
+    let name = name_of(host).trim_end_matches('.').to_ascii_lowercase();
+    let label = name.strip_suffix(".local").unwrap_or(&name);
+    name.parse::<IpAddr>().is_ok()
+        || ["localhost", "pillarbox.local", "pillarbox"].contains(&name.as_str())
+        || name == own
+        || domains.iter().any(|domain| name == *domain || PREFIXES.iter().any(|prefix| name.strip_prefix(prefix) == Some(domain)))
+        // Last: a file is read for it.
+        || !label.is_empty() && office().iter().any(|known| known == label)
+}
+
+/// A form counts as ours when the browser says so; browsers that say nothing do not send forms any more.
+fn is_own_form(headers: &HeaderMap, host: &str) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site")
+        && site != "same-origin"
+    {
+        return false;
+    }
+    match text("origin") {
+        Some(origin) => origin.split_once("://").is_some_and(|(_, rest)| rest == host),
+        None => text("sec-fetch-site") == Some("same-origin"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_names_and_plain_addresses_are_answered() {
+        let domains = ["example.org".to_string()];
+        let offices = [["post".to_string(), "post-2".to_string()], ["post".to_string(), String::new()]];
+        for (host, is) in [
+            ("pillarbox.local", true),
+            ("post.local:80", true),
+            ("post", true),
+            ("post-2.local", true),
+            ("post-3.local", false),
+            (".local", false),
+            ("post.example", false),
+            ("localhost:8080", true),
+            ("Box.Example:443", true),
+            ("192.168.1.7", true),
+            ("[fd00::1]:80", true),
+            ("autoconfig.example.org", true),
+            ("mta-sts.example.org", true),
+            ("evil.example", false),
+            ("example.org.evil.example", false),
+            ("", false),
+        ] {
+            let is_ours = |office: &[String; 2]| is_our_host(host, "box.example", &domains, || office.clone());
+            assert_eq!(offices.iter().any(is_ours), is, "{host}");
+        }
+    }
+
+    #[test]
+    fn forms_from_elsewhere_are_known() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            pairs.iter().map(|(n, v)| (header::HeaderName::from_static(n), HeaderValue::from_static(v))).collect::<HeaderMap>()
+        };
+        let own = |pairs: &[(&'static str, &'static str)]| is_own_form(&headers(pairs), "box.example");
+        assert!(own(&[("origin", "https://box.example")]));
+        assert!(own(&[("origin", "https://box.example"), ("sec-fetch-site", "same-origin")]));
+        assert!(own(&[("sec-fetch-site", "same-origin")]));
+        assert!(!own(&[]));
+        assert!(!own(&[("origin", "https://evil.example")]));
+        assert!(!own(&[("origin", "null")]));
+        assert!(!own(&[("origin", "https://box.example"), ("sec-fetch-site", "cross-site")]));
+    }
+}

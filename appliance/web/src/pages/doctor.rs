@@ -1,0 +1,98 @@
+//! The delivery doctor: type an address and watch how mail gets there, or why not.
+
+use askama::Template;
+use axum::Form;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pillarbox_outbound::{Finding, Language, Topic};
+use pillarbox_proto::address::Address;
+use serde::Deserialize;
+
+use super::{Frame, is_own, page};
+use crate::session::Owner;
+use crate::stream;
+use crate::text::Texts;
+
+#[derive(Template)]
+#[template(path = "doctor.html")]
+struct DoctorPage {
+    frame: Frame,
+    address: String,
+    is_running: bool,
+}
+
+/// One finding, for people.
+#[derive(Template)]
+#[template(path = "step.html")]
+pub struct Step {
+    t: Texts,
+    title: String,
+    why: String,
+    is_well: bool,
+    summary: String,
+    lines: String,
+    /// What it means and what to do, where something is wrong.
+    advice: Vec<&'static str>,
+}
+
+/// A finding with its title, what the step is for, and what to do when it went wrong.
+pub fn step(t: Texts, finding: Finding) -> Step {
+    let (title, why) = match finding.topic {
+        Topic::Hosts => ("doctor-hosts", "doctor-hosts-why"),
+        Topic::Policy => ("doctor-policy", "doctor-policy-why"),
+        Topic::Connection => ("doctor-connection", "doctor-connection-why"),
+        Topic::Recipient => ("doctor-recipient", "doctor-recipient-why"),
+        Topic::Login => ("doctor-login", "doctor-login-why"),
+        Topic::Sending => ("doctor-sending", "doctor-sending-why"),
+        Topic::Stored => ("doctor-stored", "doctor-stored-why"),
+        Topic::Fetching => ("doctor-fetching", "doctor-fetching-why"),
+    };
+    let language = if t.lang() == "de" { Language::German } else { Language::English };
+    let explanation = pillarbox_outbound::cause(&finding.summary).explain(language);
+    Step {
+        t,
+        title: t.get(title).into_owned(),
+        why: t.get(why).into_owned(),
+        is_well: finding.is_well,
+        advice: if finding.is_well { Vec::new() } else { vec![explanation.what, explanation.whose, explanation.advice] },
+        summary: finding.summary,
+        lines: finding.lines.join("\n"),
+    }
+}
+
+/// The same as HTML.
+pub fn piece(t: Texts, finding: Finding) -> String {
+    step(t, finding).render().unwrap_or_default()
+}
+
+pub async fn show(Owner(visit, _): Owner) -> Response {
+    let frame = Frame::new(&visit, "/doctor", "doctor-title");
+    page(StatusCode::OK, &DoctorPage { frame, address: String::new(), is_running: false })
+}
+
+#[derive(Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    address: String,
+}
+
+pub async fn examine(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Response {
+    if !is_own(&visitor, &asked.token) {
+        return super::stale(&visit);
+    }
+    let t = visit.texts;
+    let frame = || Frame::new(&visit, "/doctor", "doctor-title");
+    let Ok(address) = Address::parse(asked.address.trim()) else {
+        let frame = frame().trouble(t.get("people-wrong-address"));
+        return page(StatusCode::BAD_REQUEST, &DoctorPage { frame, address: asked.address, is_running: false });
+    };
+    let (findings, found) = pillarbox_outbound::findings();
+    if !pillarbox_outbound::examine(&visit.context.outbound, &visitor.address, &address.to_string(), findings) {
+        let frame = frame().trouble(t.get("doctor-busy"));
+        return page(StatusCode::TOO_MANY_REQUESTS, &DoctorPage { frame, address: asked.address, is_running: false });
+    }
+    let around = DoctorPage { frame: frame(), address: address.to_string(), is_running: true };
+    stream::page(&around, found, move |finding| piece(t, finding))
+}

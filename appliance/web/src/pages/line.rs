@@ -1,0 +1,239 @@
+//! The line: what it can do for mail, and whether mail goes out directly or through a provider.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_message::encode::encoded_words;
+use pillarbox_outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
+use pillarbox_platform::clock;
+use pillarbox_proto::address::{Address, Domain};
+use pillarbox_store::{Change, Error, Route, RouteTls, off_thread};
+use serde::Deserialize;
+
+use super::doctor::{Step, step};
+use super::{Frame, is_own, page, trouble};
+use crate::session::{Owner, Visit};
+use pillarbox_office::line::{Advice, Facts, advise, examine};
+use pillarbox_office::settings;
+
+/// A provider people often have.
+pub struct Preset {
+    pub name: &'static str,
+    pub host: &'static str,
+    pub port: u16,
+    pub starttls: bool,
+    /// What to know before logging in there; the key of a text, or empty.
+    pub hint: &'static str,
+}
+
+/// Well-known providers with what they publish for mail programs.
+pub const PRESETS: [Preset; 12] = [
+    Preset { name: "Gmail / Google Workspace", host: "smtp.gmail.com", port: 465, starttls: false, hint: "line-app-password" },
+    Preset { name: "Microsoft 365", host: "smtp.office365.com", port: 587, starttls: true, hint: "line-smtp-auth" },
+    Preset { name: "GMX", host: "mail.gmx.net", port: 465, starttls: false, hint: "line-allow-pop" },
+    Preset { name: "WEB.DE", host: "smtp.web.de", port: 465, starttls: false, hint: "line-allow-pop" },
+    Preset { name: "T-Online", host: "securesmtp.t-online.de", port: 465, starttls: false, hint: "line-mail-password" },
+    Preset { name: "IONOS", host: "smtp.ionos.de", port: 465, starttls: false, hint: "" },
+    Preset { name: "Strato", host: "smtp.strato.de", port: 465, starttls: false, hint: "" },
+    Preset { name: "mailbox.org", host: "smtp.mailbox.org", port: 465, starttls: false, hint: "" },
+    Preset { name: "Posteo", host: "posteo.de", port: 465, starttls: false, hint: "" },
+    Preset { name: "Yahoo", host: "smtp.mail.yahoo.com", port: 465, starttls: false, hint: "line-app-password" },
+    Preset { name: "iCloud", host: "smtp.mail.me.com", port: 587, starttls: true, hint: "line-app-password" },
+    Preset { name: "Fastmail", host: "smtp.fastmail.com", port: 465, starttls: false, hint: "line-app-password" },
+];
+
+#[derive(Template)]
+#[template(path = "line.html")]
+struct LinePage {
+    frame: Frame,
+    found: Option<Found>,
+    presets: &'static [Preset],
+    form: Provider,
+    /// The provider in use: host and user name.
+    current: Option<(String, String)>,
+    fault: String,
+    tried: Vec<Step>,
+}
+
+struct Found {
+    verdict: String,
+    is_well: bool,
+    reasons: Vec<String>,
+    rows: Vec<(String, String)>,
+    details: String,
+}
+
+#[derive(Clone, Default, Deserialize)]
+pub struct Provider {
+    #[serde(default)]
+    token: String,
+    /// `try`, `save` or `direct`.
+    #[serde(default)]
+    order: String,
+    #[serde(default)]
+    host: String,
+    #[serde(default)]
+    port: String,
+    #[serde(default)]
+    tls: String,
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    to: String,
+}
+
+#[derive(Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    check: String,
+    #[serde(default)]
+    preset: String,
+}
+
+pub async fn show(Owner(visit, visitor): Owner, Query(asked): Query<Asked>) -> Response {
+    let found = match asked.check.as_str() {
+        "" => None,
+        _ => {
+            let facts = examine(&visit.context).await;
+            if let Some(address) = facts.address {
+                let store = visit.context.store.clone();
+                let kept = off_thread(move || settings::set(&store, settings::PUBLIC_ADDRESS, Some(address.to_string())));
+                if let Err(error) = kept.await {
+                    return trouble(&visit, &error);
+                }
+            }
+            Some(found(&visit, &facts))
+        }
+    };
+    let preset = PRESETS.iter().find(|preset| preset.host == asked.preset);
+    let mut frame = Frame::new(&visit, "/line", "line-title");
+    if let Some(preset) = preset.filter(|preset| !preset.hint.is_empty()) {
+        frame = frame.done(visit.texts.get(preset.hint));
+    }
+    let form = preset.map_or_else(Provider::default, |preset| Provider {
+        host: preset.host.into(),
+        port: preset.port.to_string(),
+        tls: if preset.starttls { "starttls".into() } else { String::new() },
+        ..Provider::default()
+    });
+    answer(&visit, StatusCode::OK, frame, found, Provider { to: visitor.address.clone(), ..form }, Vec::new()).await
+}
+
+async fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Option<Found>, form: Provider, tried: Vec<Step>) -> Response {
+    let routes = match visit.context.read(|r| r.routes()).await {
+        Ok(routes) => routes,
+        Err(error) => return trouble(visit, &error),
+    };
+    let route = routes.into_iter().find(|(name, _)| name.is_empty()).map(|(_, route)| route);
+    let fault = route.as_ref().map(|route| route.fault.clone()).unwrap_or_default();
+    let current = route.map(|route| (route.host, route.user));
+    page(status, &LinePage { frame, found, presets: &PRESETS, form: Provider { password: String::new(), ..form }, current, fault, tried })
+}
+
+fn found(visit: &Visit, facts: &Facts) -> Found {
+    let t = visit.texts;
+    let (advice, reasons) = advise(facts);
+    let verdict = match advice {
+        Advice::Direct => "line-direct",
+        Advice::DirectAfterMending => "line-mend",
+        Advice::Provider => "line-provider",
+    };
+    let none = || t.get("line-none").into_owned();
+    let rows = [
+        ("line-row-port", facts.reached.clone().unwrap_or_else(|| t.get("line-row-port-closed").into_owned())),
+        ("line-row-address", facts.address.map_or_else(none, |a| a.to_string())),
+        ("line-row-name", facts.name.clone().unwrap_or_else(none)),
+        ("line-row-lists", if facts.listed.is_empty() { none() } else { facts.listed.join(", ") }),
+        ("line-row-dial-up", if facts.dial_up.is_empty() { none() } else { facts.dial_up.join(", ") }),
+        ("line-row-silent", if facts.silent.is_empty() { none() } else { facts.silent.join(", ") }),
+    ];
+    Found {
+        verdict: t.get(verdict).into_owned(),
+        is_well: advice == Advice::Direct,
+        reasons: reasons.into_iter().map(|reason| t.get(reason.key()).into_owned()).collect(),
+        rows: rows.into_iter().map(|(key, value)| (t.get(key).into_owned(), value)).collect(),
+        details: facts.failures.join("\n"),
+    }
+}
+
+/// What was typed as a route; the error is the key of a text.
+fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
+    let host = Domain::parse(form.host.trim()).ok().filter(|host| !host.is_literal()).ok_or("line-wrong-host")?;
+    let starttls = form.tls == "starttls";
+    let usual = if starttls { 587 } else { 465 };
+    let port = if form.port.trim().is_empty() { usual } else { form.port.trim().parse().map_err(|_| "line-wrong-port")? };
+    if form.user.trim().is_empty() || form.password.is_empty() {
+        return Err("line-wrong-login");
+    }
+    let sealed = visit.context.outbound.secrets.seal(ROUTE_PURPOSE, form.password.as_bytes()).map_err(|_| "trouble")?;
+    Ok(Route {
+        host: host.to_string(),
+        port,
+        tls: if starttls { RouteTls::StartTls } else { RouteTls::Implicit },
+        user: form.user.trim().to_string(),
+        sealed,
+        fault: String::new(),
+        told_at: 0,
+    })
+}
+
+pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) -> Response {
+    if !is_own(&visitor, &form.token) {
+        return super::stale(&visit);
+    }
+    let t = visit.texts;
+    let frame = || Frame::new(&visit, "/line", "line-title");
+    if form.order == "direct" {
+        return match visit.context.store.change(Change::RemoveRoute { domain: String::new() }).done().await {
+            Ok(_) | Err(Error::NotFound { .. }) => match release(&visit).await {
+                Ok(()) => Redirect::to("/line").into_response(),
+                Err(error) => trouble(&visit, &error),
+            },
+            Err(error) => trouble(&visit, &error),
+        };
+    }
+    let route = match route(&visit, &form) {
+        Ok(route) => route,
+        Err(key) => return answer(&visit, StatusCode::BAD_REQUEST, frame().trouble(t.get(key)), None, form, Vec::new()).await,
+    };
+    let Ok(to) = Address::parse(form.to.trim()) else {
+        return answer(&visit, StatusCode::BAD_REQUEST, frame().trouble(t.get("people-wrong-address")), None, form, Vec::new()).await;
+    };
+    let (sender, hostname) = (visitor.address.clone(), visit.context.settings().hostname());
+    let content = format!(
+        "From: <{sender}>\r\nTo: <{to}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <trial-{:016x}@{hostname}>\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=us-ascii\r\n\r\nPillarbox\r\n",
+        encoded_words(&t.get("line-trial-subject")),
+        clock::rfc5322(clock::now()),
+        getrandom::u64().unwrap_or_default(),
+    );
+    let (to, content) = (to.to_string(), content.into_bytes());
+    let findings = try_route(&visit.context.outbound, &route, Trial { sender: &sender, recipient: &to, content }).await;
+    let works = !findings.is_empty() && findings.iter().all(|finding| finding.is_well);
+    let tried: Vec<Step> = findings.into_iter().map(|finding| step(t, finding)).collect();
+    if !works {
+        return answer(&visit, StatusCode::OK, frame().trouble(t.get("line-trial-failed")), None, form, tried).await;
+    }
+    let saved = visit.context.store.change(Change::SetRoute { domain: String::new(), route }).done().await;
+    match saved {
+        Ok(_) => {}
+        Err(error) => return trouble(&visit, &error),
+    }
+    if let Err(error) = release(&visit).await {
+        return trouble(&visit, &error);
+    }
+    let done = t.with("line-trial-done", "to", &to).into_owned();
+    answer(&visit, StatusCode::OK, frame().done(done), None, Provider::default(), tried).await
+}
+
+/// What waited for the provider's password is tried at once.
+async fn release(visit: &Visit) -> Result<(), Error> {
+    let store = visit.context.store.clone();
+    off_thread(move || release_after_login(&store, clock::now())).await?;
+    visit.context.outbound.wake();
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! Signing in, with a second factor where there is one, and out.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use askama::Template;
+use axum::Form;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
+use pillarbox_store::{AccountId, Change, Error, SignIn};
+use serde::Deserialize;
+
+use super::{Frame, is_own, page, redirect_with, trouble};
+use crate::session::{self, Person, Visit};
+use crate::text::Texts;
+use pillarbox_office::auth::{Identity, Refusal, factor};
+use pillarbox_office::context::WEB;
+use pillarbox_office::history::What;
+use pillarbox_office::mail::preferences::Preferences;
+
+/// How long a password counts while the code is looked for, and wrong codes before it no longer does.
+const PATIENCE: Duration = Duration::from_secs(300);
+const TRIES: u32 = 5;
+/// Wrong codes of an account within an hour before it has to wait: a right password must not buy endless guesses.
+const WRONG: u32 = 15;
+const HOUR: Duration = Duration::from_secs(3600);
+/// Sign-ins that wait at the same time.
+const WAITING: usize = 200;
+
+/// Sign-ins whose password was right and whose code is still missing.
+#[derive(Default)]
+pub struct Pending {
+    waiting: HashMap<String, Half>,
+    wrong: HashMap<AccountId, (Instant, u32)>,
+}
+
+struct Half {
+    account: AccountId,
+    address: String,
+    /// The hash of the password that was right.
+    credential: String,
+    since: Instant,
+    tries: u32,
+}
+
+impl Pending {
+    fn begin(&mut self, token: String, identity: &Identity, credential: String, now: Instant) {
+        self.waiting.retain(|_, half| half.since + PATIENCE > now);
+        if self.waiting.len() < WAITING {
+            self.waiting.insert(token, Half { account: identity.account, address: identity.address.clone(), credential, since: now, tries: 0 });
+        }
+    }
+
+    /// Whose code is awaited; each call is a try.
+    fn attempt(&mut self, token: &str, now: Instant) -> Option<(AccountId, String, String)> {
+        let half = self.waiting.get_mut(token).filter(|half| half.since + PATIENCE > now && half.tries < TRIES)?;
+        half.tries += 1;
+        let is_locked = self.wrong.get(&half.account).is_some_and(|(since, count)| *since + HOUR > now && *count >= WRONG);
+        (!is_locked).then(|| (half.account, half.address.clone(), half.credential.clone()))
+    }
+
+    fn failed(&mut self, account: AccountId, now: Instant) {
+        let (since, count) = self.wrong.entry(account).or_insert((now, 0));
+        if *since + HOUR <= now {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+    }
+
+    fn end(&mut self, token: &str) {
+        self.waiting.remove(token);
+    }
+}
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    frame: Frame,
+    user: String,
+}
+
+#[derive(Template)]
+#[template(path = "code.html")]
+struct CodePage {
+    frame: Frame,
+    pending: String,
+}
+
+#[derive(Deserialize)]
+pub struct Login {
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    password: String,
+}
+
+pub async fn show(visit: Visit) -> Response {
+    if visit.visitor.is_some() {
+        return Redirect::to("/").into_response();
+    }
+    page(StatusCode::OK, &LoginPage { frame: Frame::new(&visit, "/login", "login-title"), user: String::new() })
+}
+
+pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
+    let context = visit.context.clone();
+    let user = login.user.trim().to_string();
+    // Read before it is checked: should the password change in between, the session is refused.
+    let credential = credential_of(&visit, &user).await;
+    let refusal = match context.verify(WEB, &user, &login.password, visit.link.peer).await {
+        Ok(identity) => return first_half(&visit, identity, credential).await,
+        Err(refusal) => refusal,
+    };
+    let t = visit.texts;
+    let (status, message) = match refusal {
+        Refusal::DevicePassword | Refusal::NeedsDevicePassword => (StatusCode::FORBIDDEN, t.get("login-device")),
+        Refusal::ShortName => (StatusCode::FORBIDDEN, t.get("login-short")),
+        Refusal::Wrong => (StatusCode::FORBIDDEN, t.get("login-wrong")),
+        Refusal::Wait(seconds) => (StatusCode::TOO_MANY_REQUESTS, t.count("login-wait", seconds)),
+        Refusal::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, t.get("trouble")),
+    };
+    let frame = Frame::new(&visit, "/login", "login-title").trouble(message);
+    page(status, &LoginPage { frame, user })
+}
+
+/// The hash of somebody's own password; empty where there is nobody.
+async fn credential_of(visit: &Visit, user: &str) -> String {
+    let wanted = user.to_lowercase();
+    if !wanted.contains('@') {
+        return String::new();
+    }
+    match visit.context.read(move |r| r.account(&wanted)).await {
+        Ok(Some((account, _))) => session::credential(&visit.context, account).await.unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+/// The password was right.
+async fn first_half(visit: &Visit, identity: Identity, credential: String) -> Response {
+    let account = identity.account;
+    match visit.context.read(move |r| r.factor(account)).await {
+        Ok(None) => enter(visit, account, &identity.address, credential).await,
+        Ok(Some(_)) => match session::random() {
+            Ok(pending) => {
+                let mut waiting = visit.memory.pending.lock().unwrap_or_else(|e| e.into_inner());
+                waiting.begin(pending.clone(), &identity, credential, Instant::now());
+                page(StatusCode::OK, &CodePage { frame: Frame::new(visit, "/login", "code-title"), pending })
+            }
+            Err(error) => trouble(visit, &error),
+        },
+        Err(error) => trouble(visit, &error),
+    }
+}
+
+async fn enter(visit: &Visit, account: AccountId, address: &str, credential: String) -> Response {
+    let cookie = match session::sign_in(visit, account, credential).await {
+        Ok(cookie) => cookie,
+        // The password was changed while its sign-in was under way.
+        Err(Error::NotFound { .. }) => return begin_again(visit),
+        Err(error) => return trouble(visit, &error),
+    };
+    let device = visit.agent.chars().take(120).collect();
+    let sign_in = SignIn { peer: visit.link.peer, service: WEB.into(), device, is_accepted: true };
+    visit.context.note_sign_in(address, sign_in).await;
+    visit.context.note(visit.link.peer, WEB, What::SignedIn, address, "");
+    redirect_with(cookie, "/")
+}
+
+fn begin_again(visit: &Visit) -> Response {
+    let frame = Frame::new(visit, "/login", "login-title").trouble(visit.texts.get("code-over"));
+    page(StatusCode::FORBIDDEN, &LoginPage { frame, user: String::new() })
+}
+
+#[derive(Deserialize)]
+pub struct Code {
+    #[serde(default)]
+    pending: String,
+    #[serde(default)]
+    code: String,
+}
+
+pub async fn code(visit: Visit, Form(form): Form<Code>) -> Response {
+    let context = visit.context.clone();
+    let lock = || visit.memory.pending.lock().unwrap_or_else(|e| e.into_inner());
+    let half = lock().attempt(&form.pending, Instant::now());
+    let Some((account, address, credential)) = half else { return begin_again(&visit) };
+    match use_code(&visit, account, &form.code).await {
+        Ok(Checked::Right) => {}
+        Ok(Checked::Wrong) => {
+            lock().failed(account, Instant::now());
+            let sign_in = SignIn { peer: visit.link.peer, service: WEB.into(), device: String::new(), is_accepted: false };
+            context.note_sign_in(&address, sign_in).await;
+            let frame = Frame::new(&visit, "/login", "code-title").trouble(visit.texts.get("code-wrong"));
+            return page(StatusCode::FORBIDDEN, &CodePage { frame, pending: form.pending });
+        }
+        Err(error) => return trouble(&visit, &error),
+    }
+    lock().end(&form.pending);
+    enter(&visit, account, &address, credential).await
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checked {
+    Right,
+    Wrong,
+}
+
+/// Checks a code and uses it up. What a code makes of the factor is written only over what it was checked against: somebody who used
+/// another one at the same moment makes this one be looked at again (RFC 6238 §5.2: no code counts twice).
+async fn use_code(visit: &Visit, account: AccountId, code: &str) -> Result<Checked, Error> {
+    let context = &visit.context;
+    for _ in 0..WAITING {
+        // The factor may have been taken away meanwhile.
+        let Some(factor) = context.read(move |r| r.factor(account)).await? else { return Ok(Checked::Right) };
+        let used = factor::check(&context.outbound.secrets, &factor, code, clock::now()).map_err(|why| Error::Invalid { why })?;
+        let Some(used) = used else { return Ok(Checked::Wrong) };
+        match context.store.change(Change::ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
+            Ok(_) => return Ok(Checked::Right),
+            Err(Error::Exists { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Checked::Wrong)
+}
+
+#[derive(Deserialize)]
+pub struct SignOut {
+    #[serde(default)]
+    token: String,
+}
+
+pub async fn sign_out(Person(visit, visitor): Person, Form(form): Form<SignOut>) -> Response {
+    if !is_own(&visitor, &form.token) {
+        return super::stale(&visit);
+    }
+    visit.memory.volatile_sessions.forget(&visitor.key);
+    match visit.context.store.change(Change::RemoveSession { key: visitor.key }).done().await {
+        Ok(_) | Err(Error::Unwritable { .. }) => redirect_with(session::cookie("", visit.link), "/login"),
+        Err(error) => trouble(&visit, &error),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Language {
+    #[serde(default)]
+    language: String,
+    /// The page to go back to.
+    #[serde(default)]
+    back: String,
+}
+
+/// A person chooses the language of the pages.
+pub async fn language(visit: Visit, Form(form): Form<Language>) -> Response {
+    let texts = Texts::chosen(&form.language).unwrap_or(visit.texts);
+    if let Some(visitor) = &visit.visitor {
+        let preferences = Preferences { language: texts.lang().into(), ..visit.preferences.clone() };
+        if let Err(error) = visit.context.store.change(preferences.change(visitor.account)).done().await {
+            return super::trouble(&visit, &error);
+        }
+    }
+    // Only paths of ours: nobody is led elsewhere by a form.
+    let is_ours = form.back.starts_with('/') && !form.back.starts_with("//") && form.back.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/');
+    redirect_with(session::language_cookie(texts), if is_ours { &form.back } else { "/" })
+}

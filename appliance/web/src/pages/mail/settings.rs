@@ -1,0 +1,90 @@
+//! What a person likes, and how much room their mail takes.
+
+use askama::Template;
+use axum::extract::RawForm;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pillarbox_platform::clock::Zone;
+
+use super::compose::senders;
+use super::{failed, frame, size};
+use crate::pages::{Frame, is_own, page};
+use crate::session::{Person, Visit, Visitor};
+use crate::text::Texts;
+use pillarbox_office::mail::preferences::{LONGEST_UNDO, Preferences, SIGNATURE, SIGNATURES};
+
+#[derive(Template)]
+#[template(path = "mail-settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    preferences: Preferences,
+    used: String,
+    free: String,
+    /// The part of the disk that is taken, in percent.
+    taken: u64,
+    /// Addresses one writes from, with their signatures.
+    signatures: Vec<(String, String)>,
+    zones: Vec<String>,
+}
+
+pub async fn show(Person(visit, visitor): Person) -> Response {
+    let preferences = visit.preferences.clone();
+    answer(&visit, &visitor, preferences, frame(&visit, "mail-settings-title")).await
+}
+
+async fn answer(visit: &Visit, visitor: &Visitor, preferences: Preferences, mut frame: Frame) -> Response {
+    frame.here = "/mail/settings";
+    let account = visitor.account;
+    let read = visit.context.read(move |r| Ok(r.folders(account)?.iter().map(|(_, _, state)| state.octets).sum()));
+    let octets = match read.await {
+        Ok(octets) => octets,
+        Err(error) => return failed(visit, &error),
+    };
+    let (free, total) = visit.context.disk();
+    let signed = |address: String| (address.clone(), preferences.signature_for(&address).to_string());
+    let signatures = senders(&visit.context, &visitor.address).await.into_iter().take(SIGNATURES).map(signed).collect();
+    let taken = (total.saturating_sub(free) * 100).checked_div(total).unwrap_or(0);
+    page(StatusCode::OK, &SettingsPage { frame, used: size(octets), free: size(free), taken, signatures, zones: Zone::names(), preferences })
+}
+
+pub async fn save(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
+    let fields: Vec<(String, String)> = form_urlencoded::parse(&octets).into_owned().collect();
+    let all = |name: &'static str| fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str());
+    let one = |name: &'static str| all(name).next().unwrap_or_default();
+    if !is_own(&visitor, one("token")) {
+        return super::super::stale(&visit);
+    }
+    let mut preferences = visit.preferences.clone();
+    let own = senders(&visit.context, &visitor.address).await;
+    // Each signature field follows the address it is for.
+    for (address, signature) in all("address").zip(all("signature")).filter(|(address, _)| own.iter().any(|known| known == address)).take(SIGNATURES) {
+        let mut signature = signature.replace("\r\n", "\n");
+        signature.truncate(signature.floor_char_boundary(SIGNATURE));
+        match address == visitor.address {
+            true => preferences.signature = signature,
+            false => drop(preferences.signatures.insert(address.to_string(), signature)),
+        }
+    }
+    preferences.conversations = !one("conversations").is_empty();
+    preferences.is_rich = !one("rich").is_empty();
+    preferences.notifies = !one("notifies").is_empty();
+    preferences.undo = one("undo").parse().unwrap_or(10).min(LONGEST_UNDO);
+    preferences.language = Texts::chosen(one("language")).map(|texts| texts.lang().to_string()).unwrap_or_default();
+    let zone = one("zone").trim();
+    if !zone.is_empty() && Zone::named(zone).is_none() {
+        let said = visit.texts.with("mail-zone-unknown", "zone", zone).into_owned();
+        return answer(&visit, &visitor, preferences, frame(&visit, "mail-settings-title").trouble(said)).await;
+    }
+    preferences.zone = zone.to_string();
+    for sender in all("forget") {
+        preferences.pictures_from.remove(sender);
+    }
+    match visit.context.store.change(preferences.change(visitor.account)).done().await {
+        Ok(_) => {
+            let texts = Texts::chosen(&preferences.language).unwrap_or(visit.texts).in_zone(Zone::named(&preferences.zone).unwrap_or_default());
+            let visit = Visit { texts, ..visit };
+            answer(&visit, &visitor, preferences, frame(&visit, "mail-settings-title").done(visit.texts.get("saved"))).await
+        }
+        Err(error) => failed(&visit, &error),
+    }
+}

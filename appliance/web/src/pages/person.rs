@@ -1,0 +1,160 @@
+//! One person: name, what happens to fetched mail, devices, a way back in, farewell.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_store::{Account, AccountId, Change, DeviceId, Error, FolderId, MailboxPolicy};
+use serde::Deserialize;
+
+use super::welcome::{self, Invitation};
+use super::{Frame, is_own, page, trouble};
+use crate::session::{Owner, Visit};
+use pillarbox_office::directory;
+
+/// Days that can be chosen.
+const DAYS: u16 = 3650;
+
+#[derive(Template)]
+#[template(path = "person.html")]
+struct PersonPage {
+    frame: Frame,
+    address: String,
+    name: String,
+    /// `keep`, `trash` or `delete`.
+    policy: &'static str,
+    days: u16,
+    messages: u32,
+    octets: String,
+    devices: Vec<(u16, String)>,
+    has_factor: bool,
+    is_owner: bool,
+    invitation: Option<Invitation>,
+}
+
+struct Found {
+    id: AccountId,
+    account: Account,
+    devices: Vec<(u16, String)>,
+    folder: Option<pillarbox_store::FolderState>,
+    has_factor: bool,
+    is_owner: bool,
+}
+
+async fn find(visit: &Visit, address: &str) -> Result<Option<Found>, Error> {
+    let address = address.to_lowercase();
+    visit
+        .context
+        .read(move |r| {
+            let Some((id, account)) = r.account(&address)? else { return Ok(None) };
+            let devices = r.credentials(id)?.into_iter().filter(|(device, _)| *device != DeviceId::MAIN).map(|(d, c)| (d.0, c.label)).collect();
+            let is_owner = r.accounts()?.first().is_some_and(|(first, _)| *first == id);
+            Ok(Some(Found { id, account, devices, folder: r.folder(id, FolderId::INBOX)?, has_factor: r.factor(id)?.is_some(), is_owner }))
+        })
+        .await
+}
+
+pub async fn show(Owner(visit, _): Owner, Path(address): Path<String>) -> Response {
+    answer(&visit, &address, StatusCode::OK, Frame::new(&visit, "/people", "people-title"), None).await
+}
+
+async fn answer(visit: &Visit, address: &str, status: StatusCode, frame: Frame, invitation: Option<Invitation>) -> Response {
+    let found = match find(visit, address).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return super::notice(visit, StatusCode::NOT_FOUND, "not-found-title", "not-found"),
+        Err(error) => return trouble(visit, &error),
+    };
+    let (policy, days) = match found.account.policy {
+        MailboxPolicy::Keep => ("keep", 30),
+        MailboxPolicy::TrashAfter { days } => ("trash", days),
+        MailboxPolicy::DeleteWhenAll => ("delete", 30),
+    };
+    let shown = PersonPage {
+        frame,
+        address: found.account.address,
+        name: found.account.name,
+        policy,
+        days,
+        messages: found.folder.map_or(0, |f| f.messages),
+        octets: format!("{:.1} MB", found.folder.map_or(0, |f| f.octets) as f64 / 1e6),
+        devices: found.devices,
+        has_factor: found.has_factor,
+        is_owner: found.is_owner,
+        invitation,
+    };
+    page(status, &shown)
+}
+
+#[derive(Deserialize)]
+pub struct Order {
+    #[serde(default)]
+    token: String,
+    /// `save`, `link`, `device`, `factor` or `remove`.
+    #[serde(default)]
+    order: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    policy: String,
+    #[serde(default)]
+    days: String,
+    #[serde(default)]
+    device: String,
+    /// The address once more, so that nobody removes a mailbox by a slip.
+    #[serde(default)]
+    confirm: String,
+}
+
+pub async fn change(Owner(visit, visitor): Owner, Path(address): Path<String>, Form(form): Form<Order>) -> Response {
+    if !is_own(&visitor, &form.token) {
+        return super::stale(&visit);
+    }
+    let found = match find(&visit, &address).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return super::notice(&visit, StatusCode::NOT_FOUND, "not-found-title", "not-found"),
+        Err(error) => return trouble(&visit, &error),
+    };
+    let (t, address) = (visit.texts, found.account.address.clone());
+    let frame = || Frame::new(&visit, "/people", "people-title");
+    let refuse = async |key: &str| answer(&visit, &address, StatusCode::BAD_REQUEST, frame().trouble(t.get(key)), None).await;
+    let changes = match form.order.as_str() {
+        "save" => {
+            let days = form.days.trim().parse().ok().filter(|days| (1..=DAYS).contains(days)).unwrap_or(30);
+            let policy = match form.policy.as_str() {
+                "keep" => MailboxPolicy::Keep,
+                "delete" => MailboxPolicy::DeleteWhenAll,
+                _ => MailboxPolicy::TrashAfter { days },
+            };
+            let name = directory::clean_name(&form.name);
+            vec![Change::SetName { address: address.clone(), name }, Change::SetPolicy { address: address.clone(), policy }]
+        }
+        "link" => {
+            return match welcome::invite(&visit, found.id).await {
+                Ok(invitation) => answer(&visit, &address, StatusCode::OK, frame(), Some(invitation)).await,
+                Err(error) => trouble(&visit, &error),
+            };
+        }
+        "device" => match form.device.parse() {
+            Ok(device) => vec![Change::RemoveDevice { address: address.clone(), device: DeviceId(device) }],
+            Err(_) => Vec::new(),
+        },
+        "factor" => vec![Change::SetFactor { account: found.id, factor: None }],
+        "remove" if found.is_owner => return refuse("person-owner-stays").await,
+        "remove" if form.confirm.trim().to_lowercase() != address => return refuse("person-confirm-wrong").await,
+        "remove" => {
+            return match visit.context.store.change(Change::RemoveAccount { address }).done().await {
+                Ok(_) => Redirect::to("/people").into_response(),
+                Err(error) => trouble(&visit, &error),
+            };
+        }
+        _ => Vec::new(),
+    };
+    for change in changes {
+        match visit.context.store.change(change).done().await {
+            Ok(_) | Err(Error::NotFound { .. }) => {}
+            Err(error) => return trouble(&visit, &error),
+        }
+    }
+    answer(&visit, &address, StatusCode::OK, frame().done(t.get("saved")), None).await
+}

@@ -1,0 +1,119 @@
+//! What waits to go out, and the owner's orders about it.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
+use pillarbox_store::{Hold, MessageId, Order, QueueKey, QueueOrder, QueueState};
+use serde::Deserialize;
+
+use super::{Frame, is_own, page, trouble};
+use crate::session::Owner;
+
+/// Rows of one page.
+const ROWS: usize = 50;
+
+#[derive(Template)]
+#[template(path = "queue.html")]
+struct QueuePage {
+    frame: Frame,
+    rows: Vec<Row>,
+    all: u64,
+    /// Where the next page begins; empty on the last one.
+    next: String,
+}
+
+struct Row {
+    number: String,
+    recipient: String,
+    sender: String,
+    subject: String,
+    state: String,
+    due: String,
+    attempts: u32,
+    last: String,
+    transcript: String,
+    is_held: bool,
+}
+
+#[derive(Deserialize)]
+pub struct From {
+    #[serde(default)]
+    from: String,
+}
+
+pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response {
+    let from = query.from.parse().unwrap_or(QueueKey { message: MessageId(0), recipient: 0 });
+    let t = visit.texts;
+    let read = visit.context.read(move |r| {
+        let mut found = r.queue(from, ROWS + 1)?;
+        let next = if found.len() > ROWS { found.pop().map(|(key, _)| key.to_string()) } else { None };
+        let rows = found.into_iter().map(|(key, waiting)| {
+            let outgoing = r.outgoing(key.message)?;
+            let kept = waiting.transcript.map(|recipient| r.transcript(QueueKey { recipient, ..key })).transpose()?.flatten();
+            let state = match waiting.state {
+                QueueState::Scheduled => "queue-waiting",
+                QueueState::Held(Hold::Owner) => "queue-held",
+                QueueState::Held(Hold::OverLimit) => "queue-over-limit",
+                QueueState::Held(Hold::Login) => "queue-login",
+                QueueState::GivenUp => "queue-given-up",
+            };
+            Ok(Row {
+                number: key.to_string(),
+                recipient: waiting.address,
+                sender: outgoing.as_ref().map(|o| o.sender.clone()).unwrap_or_default(),
+                subject: outgoing.map(|o| o.subject).unwrap_or_default(),
+                state: t.get(state).into_owned(),
+                due: if waiting.state == QueueState::Scheduled { t.moment(waiting.due, clock::now()) } else { String::new() },
+                attempts: waiting.attempts,
+                last: waiting.last,
+                transcript: kept.map(|k| k.text).unwrap_or_default(),
+                is_held: matches!(waiting.state, QueueState::Held(_)),
+            })
+        });
+        Ok((rows.collect::<Result<Vec<_>, pillarbox_store::Error>>()?, r.queue_counts()?.0, next.unwrap_or_default()))
+    });
+    match read.await {
+        Ok((rows, all, next)) => page(StatusCode::OK, &QueuePage { frame: Frame::new(&visit, "/queue", "queue-title"), rows, all, next }),
+        Err(error) => trouble(&visit, &error),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    number: String,
+    #[serde(default)]
+    order: String,
+}
+
+pub async fn order(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Response {
+    if !is_own(&visitor, &asked.token) {
+        return super::stale(&visit);
+    }
+    let order = match asked.order.as_str() {
+        "retry" => Order::Retry,
+        "hold" => Order::Hold(Hold::Owner),
+        "release" => Order::Release,
+        "remove" => Order::Remove,
+        "bounce" => Order::GiveUp,
+        _ => return super::notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
+    };
+    let Ok(key) = asked.number.parse::<QueueKey>() else { return super::notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
+    let detail = "removed from the queue by the owner".to_string();
+    let order = QueueOrder { order, entries: vec![key], at: clock::now(), detail };
+    let is_late = matches!(order.order, Order::Remove | Order::Hold(_)) && visit.context.outbound.is_under_way(key);
+    match visit.context.store.order(order).done().await {
+        // The worker looks once more before it sends; nobody can know here whether it has.
+        Ok(_) if is_late => super::notice(&visit, StatusCode::OK, "queue-under-way-title", "queue-under-way"),
+        Ok(_) => {
+            visit.context.outbound.wake();
+            Redirect::to("/queue").into_response()
+        }
+        Err(error) => trouble(&visit, &error),
+    }
+}

@@ -1,0 +1,225 @@
+//! Who is signed in as me, how I prove that it is me, and who tried.
+
+use std::time::Instant;
+
+use askama::Template;
+use axum::Form;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_platform::clock;
+use pillarbox_store::{Change, Error};
+use serde::Deserialize;
+
+use super::{Frame, is_own, page, trouble};
+use crate::session::{Person, Visit, Visitor, hex};
+use crate::svg;
+use pillarbox_office::auth::{self, factor};
+use pillarbox_office::context::WEB;
+
+/// Sign-ins shown.
+const SIGN_INS: usize = 30;
+/// Those who wait, shown to the owner.
+const WAITING: usize = 50;
+
+#[derive(Template)]
+#[template(path = "security.html")]
+struct SecurityPage {
+    frame: Frame,
+    sessions: Vec<Session>,
+    sign_ins: Vec<SignedIn>,
+    waiting: Vec<auth::Waiting>,
+    is_owner: bool,
+    /// Recovery codes left; `None` without a second factor.
+    factor: Option<u64>,
+    /// A factor that is being set up: its secret for typing, as a picture, and sealed for the form.
+    offer: Option<Offer>,
+    /// Recovery codes: shown once.
+    codes: Vec<String>,
+}
+
+struct Session {
+    key: String,
+    agent: String,
+    seen: String,
+    is_this: bool,
+}
+
+struct SignedIn {
+    at: String,
+    peer: String,
+    service: String,
+    device: String,
+    is_accepted: bool,
+}
+
+struct Offer {
+    text: String,
+    qr: String,
+    sealed: String,
+}
+
+pub async fn show(Person(visit, visitor): Person) -> Response {
+    answer(&visit, &visitor, StatusCode::OK, Frame::new(&visit, "/security", "security-title"), None, Vec::new()).await
+}
+
+async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame, offer: Option<Offer>, codes: Vec<String>) -> Response {
+    let (account, own) = (visitor.account, visitor.key.clone());
+    let read = visit.context.read(move |r| Ok((r.sessions()?, r.sign_ins(account, SIGN_INS)?, r.factor(account)?)));
+    let (sessions, sign_ins, known) = match read.await {
+        Ok(read) => read,
+        Err(error) => return trouble(visit, &error),
+    };
+    let (t, now) = (visit.texts, clock::now());
+    let mine = sessions.into_iter().filter(|(_, session)| session.account == account);
+    let mut sessions: Vec<Session> = mine.map(|(key, s)| Session { is_this: key == own, agent: browser(&s.agent), seen: t.moment(s.seen, now), key }).collect();
+    sessions.sort_by_key(|session| !session.is_this);
+    let sign_ins = sign_ins.into_iter().map(|(at, s)| SignedIn {
+        at: t.moment(at, now),
+        peer: s.peer.to_string(),
+        service: t.get(&format!("service-{}", s.service)).into_owned(),
+        device: if s.service == WEB { browser(&s.device) } else { s.device },
+        is_accepted: s.is_accepted,
+    });
+    let mut waiting = if visitor.is_owner { visit.context.auth.waiting(Instant::now()) } else { Vec::new() };
+    waiting.truncate(WAITING);
+    let shown = SecurityPage {
+        frame,
+        sessions,
+        sign_ins: sign_ins.collect(),
+        waiting,
+        is_owner: visitor.is_owner,
+        factor: known.map(|factor| factor.recovery.len() as u64),
+        offer,
+        codes,
+    };
+    page(status, &shown)
+}
+
+/// What a browser calls itself, in the two words that tell people something.
+fn browser(agent: &str) -> String {
+    let first = |known: &[(&'static str, &'static str)]| known.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name);
+    let program = first(&[("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
+    let system = first(&[("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "Mac"), ("Linux", "Linux")]);
+    match (program, system) {
+        (Some(program), Some(system)) => format!("{program}, {system}"),
+        (Some(only), None) | (None, Some(only)) => only.to_string(),
+        (None, None) => agent.chars().take(40).collect(),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Order {
+    #[serde(default)]
+    token: String,
+    /// `end`, `end-others`, `offer`, `confirm` or `off`.
+    #[serde(default)]
+    order: String,
+    #[serde(default)]
+    session: String,
+    #[serde(default)]
+    sealed: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    password: String,
+}
+
+/// What the sealed secret in the form is for: one account, so that nobody is given another's.
+fn purpose(visitor: &Visitor) -> String {
+    format!("offer:{}", visitor.account.0)
+}
+
+fn offer(visit: &Visit, visitor: &Visitor, secret: &[u8]) -> Result<Offer, String> {
+    let sealed = visit.context.outbound.secrets.seal(&purpose(visitor), secret)?;
+    let url = factor::url(secret, &visitor.address);
+    Ok(Offer { text: factor::text(secret), qr: svg::qr(&url, &visit.texts.get("factor-qr")), sealed: hex(&sealed) })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    (text.len().is_multiple_of(2) && text.is_ascii()).then_some(())?;
+    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()).collect()
+}
+
+pub async fn change(Person(visit, visitor): Person, Form(form): Form<Order>) -> Response {
+    if !is_own(&visitor, &form.token) {
+        return super::stale(&visit);
+    }
+    let frame = || Frame::new(&visit, "/security", "security-title");
+    match form.order.as_str() {
+        "end" | "end-others" => end(&visit, &visitor, &form).await,
+        "offer" => match factor::generate().and_then(|secret| offer(&visit, &visitor, &secret)) {
+            Ok(offer) => answer(&visit, &visitor, StatusCode::OK, frame(), Some(offer), Vec::new()).await,
+            Err(error) => trouble(&visit, &error),
+        },
+        "confirm" => confirm(&visit, &visitor, &form).await,
+        "off" => {
+            // Somebody at an open browser must not take the lock off.
+            let verdict = visit.context.verify(WEB, &visitor.address, &form.password, visit.link.peer).await;
+            // Nor somebody with a mail program's password: it opens mail and nothing else.
+            if !verdict.is_ok_and(|identity| identity.account == visitor.account) {
+                let frame = frame().trouble(visit.texts.get("login-wrong"));
+                return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None, Vec::new()).await;
+            }
+            match visit.context.store.change(Change::SetFactor { account: visitor.account, factor: None }).done().await {
+                Ok(_) => Redirect::to("/security").into_response(),
+                Err(error) => trouble(&visit, &error),
+            }
+        }
+        _ => Redirect::to("/security").into_response(),
+    }
+}
+
+/// Signs browsers out: one, or all others.
+async fn end(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
+    let account = visitor.account;
+    let sessions = match visit.context.read(|r| r.sessions()).await {
+        Ok(sessions) => sessions,
+        Err(error) => return trouble(visit, &error),
+    };
+    let mine = sessions.into_iter().filter(|(_, session)| session.account == account).map(|(key, _)| key);
+    let ended = mine.filter(|key| if form.order == "end" { *key == form.session } else { *key != visitor.key });
+    for key in ended {
+        if let Err(error) = visit.context.store.change(Change::RemoveSession { key }).done().await {
+            return trouble(visit, &error);
+        }
+    }
+    Redirect::to("/security").into_response()
+}
+
+/// A code from the phone shows that it has the secret: from now on it is asked for.
+async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
+    let secrets = &visit.context.outbound.secrets;
+    let secret = unhex(&form.sealed).and_then(|sealed| secrets.open_sealed(&purpose(visitor), &sealed).ok());
+    let Some(secret) = secret else { return super::stale(visit) };
+    let frame = Frame::new(visit, "/security", "security-title");
+    let Some(step) = factor::step_of(&secret, &form.code, 0, clock::now()) else {
+        let again = offer(visit, visitor, &secret).ok();
+        return answer(visit, visitor, StatusCode::BAD_REQUEST, frame.trouble(visit.texts.get("code-wrong")), again, Vec::new()).await;
+    };
+    let made = factor::make(secrets, &secret, step).map_err(|why| Error::Invalid { why });
+    let (factor, codes) = match made {
+        Ok(made) => made,
+        Err(error) => return trouble(visit, &error),
+    };
+    // Only where there is none: one that is there is taken off first, which asks for the password.
+    match visit.context.store.change(Change::ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
+        Err(Error::Exists { .. }) => super::stale(visit),
+        Ok(_) => answer(visit, visitor, StatusCode::OK, frame.done(visit.texts.get("factor-on")), None, codes).await,
+        Err(error) => trouble(visit, &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_named_as_people_know_them() {
+        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+        let edge = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/120.0 Safari/537.36 Edg/120.0";
+        assert_eq!((browser(firefox), browser(edge)), ("Firefox, Linux".into(), "Edge, Windows".into()));
+        assert_eq!(browser("curl/8"), "curl/8");
+        assert_eq!(unhex("0aff"), Some(vec![10, 255]));
+        assert_eq!((unhex("0a0"), unhex("zz"), unhex("ää")), (None, None, None));
+    }
+}

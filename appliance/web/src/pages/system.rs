@@ -1,0 +1,236 @@
+//! The machine itself: which of its two systems runs, updates, starting anew, as it came. Asked of `pillarbox-privop`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use askama::Template;
+use axum::Form;
+use axum::extract::multipart::{Field, Multipart};
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::response::Response;
+use pillarbox_host::values::BundleName;
+use pillarbox_host::{Answer, Request as Wish};
+use pillarbox_store::{Disk, off_thread};
+use serde::Deserialize;
+
+use super::{Frame, is_own, page};
+use crate::session::{Owner, Visit};
+use pillarbox_office::update::{self, NotKept};
+
+/// Octets of an update.
+pub const UPDATE: usize = 600 << 20;
+/// How long the system may take for a wish, and for writing an update onto a slow card.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+const LONG_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long a helper that is not there yet is waited for, and how often it is looked for.
+const STARTING: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(200);
+
+#[derive(Template)]
+#[template(path = "system.html")]
+struct SystemPage {
+    frame: Frame,
+    is_box: bool,
+    version: &'static str,
+    slots: Vec<Slot>,
+    not_kept: Option<NotKept>,
+}
+
+/// One of the two systems.
+struct Slot {
+    name: String,
+    is_running: bool,
+    is_good: bool,
+    version: String,
+}
+
+pub async fn show(Owner(visit, _): Owner) -> Response {
+    let frame = frame(&visit);
+    answer(&visit, StatusCode::OK, frame).await
+}
+
+fn frame(visit: &Visit) -> Frame {
+    Frame::new(visit, "/system", "system-title")
+}
+
+/// This is a box, not any machine: its settings say so. What happens to be there at a moment says nothing, as a start has many.
+pub fn is_box(visit: &Visit) -> bool {
+    socket(visit).is_some()
+}
+
+fn socket(visit: &Visit) -> Option<PathBuf> {
+    Some(visit.context.settings().privop.clone()).filter(|path| !path.as_os_str().is_empty())
+}
+
+async fn answer(visit: &Visit, status: StatusCode, frame: Frame) -> Response {
+    let slots = match ask(visit, Wish::Slots, PATIENCE).await {
+        Ok(text) => slots(&text),
+        Err(_) => Vec::new(),
+    };
+    shown(visit, status, frame, slots)
+}
+
+fn shown(visit: &Visit, status: StatusCode, frame: Frame, slots: Vec<Slot>) -> Response {
+    let not_kept = update::not_kept(&visit.context.settings().updates);
+    page(status, &SystemPage { frame, is_box: is_box(visit), version: env!("CARGO_PKG_VERSION"), slots, not_kept })
+}
+
+/// Asks the system; what it said, or why not.
+pub async fn ask(visit: &Visit, wish: Wish, patience: Duration) -> Result<String, String> {
+    let Some(path) = socket(visit) else { return Err(visit.texts.get("system-no-box").into_owned()) };
+    // Just after a start the system's helper may not be there yet: it is asked again for a moment.
+    let until = tokio::time::Instant::now() + STARTING;
+    while !path.exists() {
+        if tokio::time::Instant::now() >= until {
+            return Err(visit.texts.get("system-not-ready").into_owned());
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    let asked = off_thread(move || Ok(pillarbox_host::ask(&path, &wish, patience))).await;
+    match asked.map_err(|error| error.to_string())?? {
+        Answer::Done { text } => Ok(text),
+        Answer::Refused { why } | Answer::Failed { why } => Err(why),
+    }
+}
+
+/// The systems, from what RAUC says of its slots.
+fn slots(json: &str) -> Vec<Slot> {
+    let facts: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    let all = facts["slots"].as_array().into_iter().flatten().filter_map(|slot| slot.as_object()?.values().next());
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
+    let slot = |slot: &serde_json::Value| Slot {
+        name: text(&slot["bootname"]),
+        is_running: slot["state"] == "booted",
+        is_good: slot["boot_status"] == "good",
+        version: text(&slot["slot_status"]["bundle"]["version"]),
+    };
+    all.filter(|slot| slot["class"] == "rootfs").map(slot).collect()
+}
+
+#[derive(Deserialize)]
+pub struct Order {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    order: String,
+    #[serde(default)]
+    confirm: String,
+}
+
+pub async fn order(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Response {
+    if !is_own(&visitor, &form.token) {
+        return super::stale(&visit);
+    }
+    let t = visit.texts;
+    if form.order == "seen" {
+        update::forget(&visit.context.settings().updates);
+        return answer(&visit, StatusCode::OK, frame(&visit)).await;
+    }
+    let (wish, said) = match form.order.as_str() {
+        "restart" => (Wish::Reboot, "system-restarts"),
+        "off" => (Wish::PowerOff, "system-goes-off"),
+        "other" => (Wish::OtherSlot, "system-other-starts"),
+        "reset" if form.confirm.trim().eq_ignore_ascii_case(&visitor.address) => (Wish::FactoryReset, "system-resets"),
+        "reset" => return answer(&visit, StatusCode::BAD_REQUEST, frame(&visit).trouble(t.get("system-reset-confirm"))).await,
+        _ => return answer(&visit, StatusCode::BAD_REQUEST, frame(&visit)).await,
+    };
+    tracing::warn!(account = visitor.address, order = form.order, "asked of the system");
+    match ask(&visit, wish, PATIENCE).await {
+        // At once, without looking at the systems: the machine goes down in seconds.
+        Ok(_) => shown(&visit, StatusCode::OK, frame(&visit).done(t.get(said)), Vec::new()),
+        Err(why) => answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why)).await,
+    }
+}
+
+/// Takes an update in and has it installed into the other system; RAUC checks who signed it.
+pub async fn update(Owner(visit, visitor): Owner, request: Request) -> Response {
+    let Ok(mut form) = Multipart::from_request(request, &()).await else { return super::stale(&visit) };
+    let folder = visit.context.settings().updates.clone();
+    let (mut token, mut taken) = (String::new(), Err(String::new()));
+    while let Ok(Some(mut field)) = form.next_field().await {
+        match field.name() {
+            Some("token") => token = field.text().await.unwrap_or_default(),
+            // Nothing is written for somebody whose form is not ours.
+            Some("file") if is_own(&visitor, &token) => taken = take(&mut field, &folder).await,
+            _ => {}
+        }
+    }
+    if !is_own(&visitor, &token) {
+        return super::stale(&visit);
+    }
+    let installed = match taken {
+        Ok(bundle) => {
+            let place = folder.join(bundle.as_str());
+            let outcome = ask(&visit, Wish::Update { bundle }, LONG_PATIENCE).await;
+            // It is in its slot, or of no use.
+            let _ = std::fs::remove_file(place);
+            outcome
+        }
+        Err(why) => Err(why),
+    };
+    match installed {
+        Ok(_) => answer(&visit, StatusCode::OK, frame(&visit).done(visit.texts.get("system-updated"))).await,
+        Err(why) => {
+            tracing::warn!(why, "an update was not installed");
+            let said = format!("{} {why}", visit.texts.get("system-not-updated"));
+            answer(&visit, StatusCode::BAD_REQUEST, frame(&visit).trouble(said)).await
+        }
+    }
+}
+
+async fn take(field: &mut Field<'_>, folder: &Path) -> Result<BundleName, String> {
+    let name = field.file_name().unwrap_or_default().rsplit(['/', '\\']).next().unwrap_or_default().to_string();
+    let bundle = BundleName::try_from(name).map_err(|wrong| wrong.to_string())?;
+    let path = folder.join(bundle.as_str());
+    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    update::sweep(folder);
+    let mut file = std::fs::File::create(&path).map_err(wrong)?;
+    // What is not taken whole goes again, also when the browser leaves in the middle: it would keep mail outside.
+    let part = Part(Some(path.clone()));
+    while let Some(piece) = field.chunk().await.map_err(|error| error.to_string())? {
+        let room = Disk::of(folder).map_or(u64::MAX, |disk| disk.free);
+        if room < piece.len() as u64 + ROOM {
+            return Err("there is not enough room on the card for it".into());
+        }
+        tokio::task::block_in_place(|| file.write_all(&piece)).map_err(wrong)?;
+    }
+    part.keep();
+    Ok(bundle)
+}
+
+/// Octets that an update leaves free while it comes in, so that mail goes on.
+const ROOM: u64 = 96 << 20;
+
+/// A file that goes unless it is kept.
+struct Part(Option<PathBuf>);
+
+impl Part {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn slots_are_read_as_rauc_tells_them() {
+        let said = r#"{"compatible":"x","booted":"A","slots":[{"rootfs.0":{"class":"rootfs","bootname":"A","state":"booted","boot_status":"good","slot_status":{"bundle":{"version":"2"}}}},
+            {"kernel.0":{"class":"kernel","state":"active"}},{"rootfs.1":{"class":"rootfs","bootname":"B","state":"inactive","boot_status":"bad"}}]}"#;
+        let found = super::slots(said);
+        assert_eq!(
+            found.iter().map(|slot| (slot.name.as_str(), slot.is_running, slot.is_good, slot.version.as_str())).collect::<Vec<_>>(),
+            [("A", true, true, "2"), ("B", false, false, "")]
+        );
+        assert!(super::slots("no json").is_empty());
+    }
+}
