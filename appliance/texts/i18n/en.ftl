@@ -1,3 +1,57 @@
+# The first three groups are read by the small programs: each text is one line, and has nothing in braces but names of values.
+
+## The screen of the box
+
+screen-starting = Starting.
+screen-ready = Ready.
+screen-attention = Mail works, and something needs the owner: see its page.
+screen-no-data = The part of the card that keeps the mail can't be read. Its page says what to do.
+screen-fault = The mail server does not run. Its page says what to do.
+screen-no-name = Its name is taken by other devices: please use the address.
+screen-no-network = No network yet: is the cable plugged in?
+screen-code = Claim code: { $code }
+screen-certificate = Certificate
+
+## The rescue page: what the box shows while its mail server does not run
+
+rescue-title = The mail server does not run
+rescue-title-no-data = The part of the card that keeps the mail can't be read
+rescue-kept = Mail that comes now is not lost: other servers keep it and try again for days.
+rescue-help = Starting it again is mostly enough. If it does not help after an update, start the other system: it is the one before.
+rescue-help-no-data = Pull the plug, wait a moment and put it in again: the card is examined and mended at every start. If this page comes again, the card has probably come to its end. Don't flash it anew if mail on it matters: a specialist can often still read it. Put in a new card with the Pillarbox image, and your last backup on it.
+rescue-help-never = It has never run on this card. Pull the plug, wait a moment and put it in again.
+rescue-reset = A factory reset makes the box new and removes everything in it: put a file named pillarbox-reset on the card's partition PILLARBOX in a PC, or bridge pins 5 and 6 for ten seconds while the box starts.
+rescue-code = Claim code (it stands on the screen of the box)
+rescue-password = Password of the box's owner
+rescue-restart = Start it again
+rescue-show-log = Show the log
+rescue-save-log = Download the log
+rescue-other = Start the other system
+rescue-log = Last lines of the log
+rescue-wrong = That is not right.
+rescue-starts = It starts. Load this page again in a minute.
+rescue-far = This page is open to the box's own network only.
+
+## What is wrong with the file pillarbox-wifi.txt, written beside it on the card
+
+wifi-file-too-large = it is larger than { $octets } octets.
+wifi-file-not-utf8 = it is not in UTF-8: please choose that when saving it.
+wifi-file-line = there is a line that begins with none of ssid =, password =, country =, hidden =.
+wifi-file-hidden = hidden is yes or no.
+wifi-file-no-name = it names no network: it needs a line like ssid = Office.
+wifi-file-name = a wireless network's name has 1 to 32 octets.
+wifi-file-password = a wireless password has 8 to 63 letters, digits and signs.
+wifi-file-country = a country is written with two capital letters, such as DE.
+
+## The language by its own name, and how it writes days
+
+language = English
+date-this-year = { $day } { $month }, { $time }
+date-other-year = { $day } { $month } { $year }, { $time }
+date-full = { $day } { $month } { $year }, { $time } ({ $offset })
+
+## The pages
+
 skip = To the content
 nav = Pages
 nav-home = Home
@@ -77,13 +131,11 @@ home-last-out = Last mail out
 home-queue = In the queue
 home-people = Mailboxes
 home-disk = Free on the disk
-home-version = Version
 home-recent = The latest
 people-title = People
 people-address = Address
 people-name = Name
 people-add = Add a mailbox
-people-add-hint = The box makes a password and shows it once.
 people-add-button = Add
 people-added = { $address } has a mailbox now.
 people-fresh = Give this to its owner
@@ -775,3 +827,90 @@ home-skipped = { $n ->
 }
 compose-too-formatted = This text is formatted too heavily to be sent so. Here it is as plain text; send it again if that will do.
 password-ends = All other browsers are signed out. Passwords of mail programs stay as they are: if one may have become known, remove it under:
+
+## Why mail could not be delivered: what happened, whose fault it likely is, what to do
+
+cause-no-such-address = The recipient's server says that this address does not exist.
+    .whose = Most likely the address has a typing error, or the person has left.
+    .advice = Check the spelling and send the message again, or ask the person for the address by telephone.
+cause-no-such-domain = The part of the address after the @ does not exist on the internet.
+    .whose = Most likely it has a typing error.
+    .advice = Check the spelling and send the message again.
+cause-takes-no-mail = The domain of this address says that it takes no mail at all.
+    .whose = The address can't be right, or the domain is not used for mail.
+    .advice = Look for another address of the recipient, for example on their web page.
+cause-mailbox-full = The recipient's mailbox is full.
+    .whose = Only the recipient can change that.
+    .advice = Tell the recipient by other means, and send the message again later.
+cause-too-large = The message is larger than the recipient's server takes.
+    .whose = It is a limit over there.
+    .advice = Send it with smaller attachments, in parts, or share the files in another way.
+cause-blocked = The recipient's server refused the message by its rules against unwanted mail.
+    .whose = Often the sending address or line is on a block list; the message itself is rarely the reason.
+    .advice = Tell whoever looks after this mail box, and show them the answer of the other server below.
+cause-not-authenticated = The recipient's server could not verify that the message really comes from you.
+    .whose = Most likely a DNS record of your domain (SPF, DKIM, reverse DNS) is missing or wrong.
+    .advice = Tell whoever looks after this mail box; the records are listed by `pillarbox domain records`.
+cause-too-many = The recipient's server takes no more mail from here for the moment.
+    .whose = It limits how much comes in at once.
+    .advice = Send the message again later.
+cause-unreachable = The recipient's server can't be reached.
+    .whose = It is switched off or disturbed, or the internet line of this mail box is.
+    .advice = If other mail goes out, the trouble is on the other side: call the recipient. If none does, tell whoever looks after this mail box.
+cause-tls = The message could not be sent protected, and it must not be sent unprotected.
+    .whose = The recipient's server has a fault in its encryption, or somebody stands in between.
+    .advice = Tell the recipient's administrator; nothing has left this box.
+cause-not-ascii = The address has letters that the recipient's server does not know (such as ü or 字).
+    .whose = Many servers only know plain letters in addresses.
+    .advice = Ask the recipient for an address with plain letters.
+cause-loop = Mail for this domain would come back to this box, which does not serve it.
+    .whose = The domain's DNS records (MX) point here by mistake, or the domain was not added to this box.
+    .advice = Tell whoever looks after this mail box.
+cause-provider = The provider through which this box sends refused the login.
+    .whose = User name or password for the provider are wrong or have changed.
+    .advice = Tell whoever looks after this mail box.
+cause-given-up = The owner of this mail box ended the attempts to deliver the message.
+    .whose = It was a decision, not a fault.
+    .advice = Ask the owner if you need to know more.
+cause-busy = The recipient's server asked to try again later, again and again.
+    .whose = It is overloaded, or careful with senders it does not know yet.
+    .advice = Send the message again tomorrow, or tell the recipient by other means.
+cause-other = The recipient's server refused the message.
+    .whose = Its answer stands below.
+    .advice = If the answer does not help, show it to whoever looks after this mail box.
+
+## Notices to senders: what became of their message
+
+notice-delivered = Your message was delivered to:
+    .named = Your message "{ $subject }" was delivered to:
+    .title = Delivered
+notice-relayed = Your message was handed to the recipient's mail server, which sends no notices of its own. Recipients:
+    .named = Your message "{ $subject }" was handed to the recipient's mail server, which sends no notices of its own. Recipients:
+    .title = Passed on
+notice-delayed = Your message has not been delivered yet to:
+    .named = Your message "{ $subject }" has not been delivered yet to:
+    .title = Not yet delivered
+notice-failed = Your message could not be delivered to:
+    .named = Your message "{ $subject }" could not be delivered to:
+    .title = Could not be delivered
+notice-advice = What to do: { $advice }
+notice-answer = The answer of { $host }:
+notice-details = Details:
+notice-until = You need not do anything: it is tried again and again until { $until }.
+notice-code = If you ask somebody about this, give them the code { $code }.
+
+## Messages of the box to its owner
+
+owner-login =
+    Mail that goes out through { $host } waits in the queue: the provider refused the login of { $user }.
+    Nothing is lost. Its answer:
+
+        { $reply }
+
+    What to do: set the right password with `pillarbox route set`. All that waits is sent then.
+    .title = Sending is stopped: the provider refuses the password
+owner-limit =
+    { $account } has sent to more than { $limit } recipients today. What is beyond that waits in the queue.
+    If this is wanted, let it go with `pillarbox queue release`. If not, somebody may know the password:
+    change it with `pillarbox account password`, and remove what waits with `pillarbox queue remove`.
+    .title = daily limit reached
