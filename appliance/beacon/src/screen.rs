@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn long_sentences_have_a_line_for_each_language() {
         let shown = text(State::Fault, &Board::default(), Some("post"), &[]);
-        assert!(shown.contains("does not run. Its page says what to do.\n  Der Mailserver läuft nicht."), "{shown}");
-        assert!(shown.contains("  No network yet: is the cable plugged in? / Noch kein Netz: steckt das Kabel?\n"), "{shown}");
+        assert!(shown.contains("does not run. The box's page says what to do.\n  Der Mailserver läuft nicht."), "{shown}");
+        assert!(shown.contains("  No network yet: is the cable plugged in? / Noch kein Netz: Steckt das Kabel?\n"), "{shown}");
     }
 }

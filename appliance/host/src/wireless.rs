@@ -113,7 +113,7 @@ mod tests {
             assert!(why.contains(wanted) && why.contains(" / ") && !why.contains("secret123"), "{text:?}: {why}");
         }
         let why = Wireless::read(&[b'x'; OCTETS + 1]).unwrap_err();
-        assert!(why.contains("larger than 4096 octets") && why.contains("größer als 4096 Byte"), "{why}");
+        assert!(why.contains("larger than 4096 bytes") && why.contains("größer als 4096 Byte"), "{why}");
         assert!(Wireless::read(b"ssid = B\xfcro").unwrap_err().contains("UTF-8"));
     }
 

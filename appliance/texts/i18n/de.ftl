@@ -4,11 +4,11 @@
 
 screen-starting = Startet.
 screen-ready = Bereit.
-screen-attention = Die Post läuft, und etwas braucht den Besitzer: siehe Seite.
-screen-no-data = Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar. Die Seite sagt, was zu tun ist.
-screen-fault = Der Mailserver läuft nicht. Die Seite sagt, was zu tun ist.
-screen-no-name = Der Name ist schon vergeben: bitte die Adresse verwenden.
-screen-no-network = Noch kein Netz: steckt das Kabel?
+screen-attention = Die Post läuft, aber etwas braucht die Aufmerksamkeit des Besitzers: siehe die Seite der Box.
+screen-no-data = Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar. Die Seite der Box sagt, was zu tun ist.
+screen-fault = Der Mailserver läuft nicht. Die Seite der Box sagt, was zu tun ist.
+screen-no-name = Der Name ist schon vergeben: Bitte die Adresse verwenden.
+screen-no-network = Noch kein Netz: Steckt das Kabel?
 screen-code = Anspruchscode: { $code }
 screen-certificate = Zertifikat
 
@@ -17,11 +17,11 @@ screen-certificate = Zertifikat
 rescue-title = Der Mailserver läuft nicht
 rescue-title-no-data = Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar
 rescue-kept = Post, die jetzt kommt, geht nicht verloren: Andere Server behalten sie und versuchen es tagelang weiter.
-rescue-help = Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das vorige.
-rescue-help-no-data = Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein: Die Karte wird bei jedem Start geprüft und repariert. Kommt diese Seite wieder, ist die Karte wahrscheinlich am Ende. Überschreiben Sie sie nicht, wenn die Post darauf wichtig ist: Ein Fachmann kann sie oft noch lesen. Nehmen Sie eine neue Karte mit dem Abbild von Pillarbox und Ihre letzte Sicherung.
+rescue-help = Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das von vor dem Update.
+rescue-help-no-data = Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein: Die Karte wird bei jedem Start geprüft und repariert. Kommt diese Seite wieder, ist die Karte wahrscheinlich am Ende. Überschreiben Sie sie nicht, wenn die Post darauf wichtig ist: Ein Fachmann kann sie oft noch lesen. Nehmen Sie eine neue Karte mit dem Abbild von Pillarbox, und spielen Sie Ihre letzte Sicherung zurück.
 rescue-help-never = Er lief auf dieser Karte noch nie. Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein.
-rescue-reset = Das Zurücksetzen macht die Box neu und entfernt alles darin: Legen Sie am PC eine Datei namens pillarbox-reset auf die Partition PILLARBOX der Karte, oder verbinden Sie beim Start zehn Sekunden lang die Pins 5 und 6.
-rescue-code = Code der Box (er steht auf ihrem Bildschirm)
+rescue-reset = Das Zurücksetzen entfernt alles in der Box: Legen Sie am PC eine Datei namens pillarbox-reset auf die Partition PILLARBOX der Karte, oder verbinden Sie beim Start zehn Sekunden lang die Pins 5 und 6.
+rescue-code = Anspruchscode (er steht auf dem Bildschirm der Box)
 rescue-password = Passwort des Besitzers der Box
 rescue-restart = Neu starten
 rescue-show-log = Protokoll zeigen
@@ -29,7 +29,7 @@ rescue-save-log = Protokoll herunterladen
 rescue-other = Das andere System starten
 rescue-log = Letzte Zeilen des Protokolls
 rescue-wrong = Das stimmt nicht.
-rescue-starts = Er startet. Laden Sie diese Seite in einer Minute neu.
+rescue-starts = Der Start läuft. Laden Sie diese Seite in einer Minute neu.
 rescue-far = Diese Seite ist nur aus dem eigenen Netz der Box zu sehen.
 
 ## What is wrong with the file pillarbox-wifi.txt, written beside it on the card
@@ -37,11 +37,11 @@ rescue-far = Diese Seite ist nur aus dem eigenen Netz der Box zu sehen.
 wifi-file-too-large = Die Datei ist größer als { $octets } Byte.
 wifi-file-not-utf8 = Die Datei ist nicht in UTF-8: Bitte beim Speichern UTF-8 wählen.
 wifi-file-line = Eine Zeile beginnt mit keinem von ssid =, password =, country =, hidden =.
-wifi-file-hidden = Bei hidden steht yes oder no.
-wifi-file-no-name = Sie nennt kein Netz: Es fehlt eine Zeile wie ssid = Office.
+wifi-file-hidden = Bei hidden muss yes oder no stehen.
+wifi-file-no-name = Die Datei nennt kein WLAN: Es fehlt eine Zeile wie ssid = Office.
 wifi-file-name = Ein WLAN-Name hat 1 bis 32 Zeichen.
-wifi-file-password = Ein WLAN-Passwort hat 8 bis 63 Buchstaben, Ziffern und Zeichen ohne Umlaute.
-wifi-file-country = Ein Land steht mit zwei Buchstaben da, wie DE.
+wifi-file-password = Ein WLAN-Passwort hat 8 bis 63 Buchstaben, Ziffern und Zeichen, ohne Umlaute.
+wifi-file-country = Ein Land wird mit zwei Großbuchstaben geschrieben, etwa DE.
 
 ## The language by its own name, and how it writes days
 
@@ -843,7 +843,7 @@ cause-mailbox-full = Das Postfach des Empfängers ist voll.
     .whose = Das kann nur der Empfänger ändern.
     .advice = Sagen Sie es dem Empfänger auf anderem Weg, und senden Sie später noch einmal.
 cause-too-large = Die Nachricht ist größer, als der Server des Empfängers annimmt.
-    .whose = Das ist eine Grenze dort.
+    .whose = Diese Grenze legt der Server dort fest.
     .advice = Senden Sie sie mit kleineren Anhängen oder in Teilen, oder geben Sie die Dateien anders weiter.
 cause-blocked = Der Server des Empfängers hat die Nachricht nach seinen Regeln gegen unerwünschte Post abgelehnt.
     .whose = Oft steht die Absenderadresse oder der Anschluss auf einer Sperrliste; an der Nachricht selbst liegt es selten.
@@ -857,17 +857,17 @@ cause-too-many = Der Server des Empfängers nimmt im Augenblick keine weitere Po
 cause-unreachable = Der Server des Empfängers ist nicht zu erreichen.
     .whose = Er ist abgeschaltet oder gestört, oder die Internetleitung dieser Mail-Box ist es.
     .advice = Wenn andere Post hinausgeht, liegt es an der Gegenseite: Rufen Sie den Empfänger an. Wenn keine hinausgeht, sagen Sie es der Person, die sich um diese Mail-Box kümmert.
-cause-tls = Die Nachricht konnte nicht geschützt gesendet werden, und ungeschützt darf sie nicht gehen.
-    .whose = Die Verschlüsselung des Servers beim Empfänger ist gestört, oder jemand steht dazwischen.
-    .advice = Sagen Sie es der Verwaltung des Empfängers; nichts hat diese Box verlassen.
-cause-not-ascii = Die Adresse hat Zeichen, die der Server des Empfängers nicht kennt (etwa ü oder 字).
+cause-tls = Die Nachricht konnte nicht verschlüsselt gesendet werden, und unverschlüsselt darf sie nicht hinaus.
+    .whose = Die Verschlüsselung des Servers beim Empfänger ist gestört, oder jemand hat sich in die Verbindung eingeschaltet.
+    .advice = Sagen Sie es der Person, die den Server des Empfängers betreut; nichts hat diese Box verlassen.
+cause-not-ascii = Die Adresse enthält Zeichen, die der Server des Empfängers nicht kennt (etwa ü oder 字).
     .whose = Viele Server kennen in Adressen nur einfache Buchstaben.
     .advice = Fragen Sie den Empfänger nach einer Adresse mit einfachen Buchstaben.
 cause-loop = Post für diese Domain käme zu dieser Box zurück, die nicht für sie zuständig ist.
     .whose = Die DNS-Einträge (MX) der Domain zeigen irrtümlich hierher, oder die Domain fehlt in dieser Box.
     .advice = Sagen Sie es der Person, die sich um diese Mail-Box kümmert.
 cause-provider = Der Anbieter, über den diese Box sendet, hat die Anmeldung abgelehnt.
-    .whose = Benutzername oder Passwort für den Anbieter sind falsch oder wurden geändert.
+    .whose = Benutzername oder Passwort für den Anbieter ist falsch oder wurde geändert.
     .advice = Sagen Sie es der Person, die sich um diese Mail-Box kümmert.
 cause-given-up = Der Besitzer dieser Mail-Box hat die Zustellversuche beendet.
     .whose = Das war eine Entscheidung, kein Fehler.
@@ -896,8 +896,8 @@ notice-failed = Ihre Nachricht konnte nicht zugestellt werden an:
 notice-advice = Was zu tun ist: { $advice }
 notice-answer = Die Antwort von { $host }:
 notice-details = Einzelheiten:
-notice-until = Sie müssen nichts tun: Es wird weiter versucht bis { $until }.
-notice-code = Wenn Sie jemanden danach fragen, nennen Sie den Code { $code }.
+notice-until = Sie müssen nichts tun: Die Box versucht es weiter bis { $until }.
+notice-code = Wenn Sie deswegen jemanden fragen, nennen Sie den Code { $code }.
 
 ## Messages of the box to its owner
 
@@ -907,11 +907,11 @@ owner-login =
 
         { $reply }
 
-    Was zu tun ist: Setzen Sie mit `pillarbox route set` das richtige Passwort. Dann geht alles Wartende hinaus.
+    Was zu tun ist: Setzen Sie mit `pillarbox route set` das richtige Passwort. Dann wird alles gesendet, was wartet.
     .title = Der Versand steht: Der Anbieter lehnt das Passwort ab
 owner-limit =
     { $account } hat heute an mehr als { $limit } Empfänger gesendet. Was darüber liegt, wartet in der Warteschlange.
     Wenn das so gewollt ist, geben Sie es mit `pillarbox queue release` frei. Wenn nicht, kennt vielleicht jemand
-    das Passwort: Ändern Sie es mit `pillarbox account password`, und entfernen Sie das Wartende mit
-    `pillarbox queue remove`.
+    das Passwort: Ändern Sie es mit `pillarbox account password`, und entfernen Sie mit
+    `pillarbox queue remove`, was wartet.
     .title = Tagesgrenze erreicht
