@@ -69,9 +69,10 @@ fn the_store_knows_no_protocol_socket_or_clock() {
 
 #[test]
 fn unsafe_code_lives_in_the_store_alone() {
-    for folder in
-        ["appliance/proto", "appliance/message", "appliance/platform", "appliance/outbound", "appliance/office", "appliance/web", "appliance/maild", "tests"]
-    {
+    for folder in [
+        "appliance/proto", "appliance/message", "appliance/texts", "appliance/platform", "appliance/outbound", "appliance/office", "appliance/web",
+        "appliance/maild", "tests",
+    ] {
         for (path, text) in sources(folder) {
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains('"'));
             assert!(!code.into_iter().any(|l| l.contains("unsafe ")), "{} has unsafe code", path.display());
@@ -94,7 +95,7 @@ const OFFICE: &[(&str, &[&str])] = &[
 ];
 
 /// Files of `web` and what they must not import.
-const WEB: &[(&str, &[&str])] = &[("guard.rs", &["pillarbox_store"]), ("stream.rs", &["pillarbox_store", "askama"])];
+const WEB: &[(&str, &[&str])] = &[("guard.rs", &["pillarbox_store"])];
 
 /// Files of the server and what they must not import.
 const MAILD: &[(&str, &[&str])] =
@@ -155,6 +156,11 @@ fn mail_to_other_servers_knows_no_server_page_or_way_in() {
 }
 
 #[test]
+fn texts_know_no_program_page_clock_or_file() {
+    assert_free_of("appliance/texts/src", &["pillarbox_", "tokio", "smol", "askama", "axum", "std::fs", "std::net", "SystemTime", "Instant", "unsafe "]);
+}
+
+#[test]
 fn manifests_keep_the_crates_apart() {
     let manifest = |name: &str| fs::read_to_string(root().join("appliance").join(name).join("Cargo.toml")).unwrap();
     assert!(!manifest("proto").contains("tokio") && !manifest("proto").contains("pillarbox-store"));
@@ -163,6 +169,8 @@ fn manifests_keep_the_crates_apart() {
     assert!(!manifest("outbound").contains("office") && !manifest("outbound").contains("axum"));
     assert!(!manifest("office").contains("pillarbox-web") && !manifest("office").contains("axum"));
     assert!(!manifest("web").contains("maild"));
+    // What waits in little memory, or runs as root, reads plain texts only.
+    assert!(!manifest("beacon").contains("fluent") && !manifest("host").contains("fluent"));
     assert!(!manifest("store").contains("pillarbox-proto") && !manifest("store").contains("rustls"));
 }
 

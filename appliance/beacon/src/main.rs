@@ -317,18 +317,17 @@ async fn visit(beacon: &Beacon, mut tcp: Async<TcpStream>, peer: IpAddr) -> Opti
 }
 
 async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
-    let (board, state) = (held(&beacon.board).clone(), *held(&beacon.state));
+    let (board, state, language) = (held(&beacon.board).clone(), *held(&beacon.state), asked.language);
     let name = net::local_name_in(&beacon.places.name);
     if !asked.is_for_us(&board.hostname, &beacon.machine, name.as_deref()) || !net::is_near(peer) {
-        return rescue::answer("403 Forbidden", "text/plain", "", "This page is open to the box's own network only.");
+        return rescue::answer("403 Forbidden", "text/plain", "", language.plain("rescue-far"));
     }
-    let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(asked.is_german, state, &board, said, log));
-    let t = |english: &'static str, german: &'static str| if asked.is_german { german } else { english };
+    let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(language, state, &board, said, log));
     if !asked.is_post {
         return page("503 Service Unavailable", "", "");
     }
     if !is_right(beacon, &board, asked.field("secret")).await {
-        return page("403 Forbidden", t("That is not right.", "Das stimmt nicht."), "");
+        return page("403 Forbidden", language.plain("rescue-wrong"), "");
     }
     let request = match asked.field("do") {
         "restart" => Request::RestartServer,
@@ -341,9 +340,7 @@ async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
             rescue::answer("200 OK", "text/plain", "Content-Disposition: attachment; filename=\"pillarbox.log\"\r\n", &text)
         }
         Ok(Answer::Done { text }) if request == Request::Logs => page("200 OK", "", &text),
-        Ok(Answer::Done { .. }) => {
-            page("200 OK", t("It starts. Load this page again in a minute.", "Er startet. Laden Sie diese Seite in einer Minute neu."), "")
-        }
+        Ok(Answer::Done { .. }) => page("200 OK", language.plain("rescue-starts"), ""),
         Ok(Answer::Refused { why } | Answer::Failed { why }) | Err(why) => page("500 Internal Server Error", &why, ""),
     }
 }

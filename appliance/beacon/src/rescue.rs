@@ -2,6 +2,7 @@
 //! goes out.
 
 use pillarbox_host::Board;
+use pillarbox_texts::Language;
 
 use crate::watch::State;
 
@@ -15,8 +16,8 @@ pub struct Asked {
     pub is_post: bool,
     pub path: String,
     pub host: String,
-    /// German, else English.
-    pub is_german: bool,
+    /// The visitor's.
+    pub language: Language,
     pub form: Vec<(String, String)>,
 }
 
@@ -58,7 +59,7 @@ pub fn parse(octets: &[u8]) -> Result<Option<Asked>, Refused> {
         is_post,
         path: target.split('?').next().unwrap_or_default().to_string(),
         host: field("host"),
-        is_german: field("accept-language").to_ascii_lowercase().starts_with("de"),
+        language: Language::accepted(&field("accept-language")),
         form: form(&String::from_utf8_lossy(&body[..length])),
     }))
 }
@@ -119,60 +120,34 @@ fn escaped(text: &str) -> String {
 
 /// The page: what is wrong, and what can be done. Without a secret to ask for nothing can be asked for here: then the ways that
 /// need the box in one's hands are told.
-pub fn page(is_german: bool, state: State, board: &Board, said: &str, log: &str) -> String {
-    let t = |english: &'static str, german: &'static str| if is_german { german } else { english };
+pub fn page(language: Language, state: State, board: &Board, said: &str, log: &str) -> String {
+    let t = |key: &'static str| escaped(language.plain(key));
     let secret = match (&board.claim_code, &board.owner) {
-        (Some(_), _) => Some(t("Claim code (it stands on the screen of the box)", "Code der Box (er steht auf ihrem Bildschirm)")),
-        (None, Some(_)) => Some(t("Password of the box's owner", "Passwort des Besitzers der Box")),
+        (Some(_), _) => Some(t("rescue-code")),
+        (None, Some(_)) => Some(t("rescue-password")),
         (None, None) => None,
     };
-    let title = match state {
-        State::NoData => t("The part of the card that keeps the mail can't be read", "Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar"),
-        _ => t("The mail server does not run", "Der Mailserver läuft nicht"),
-    };
-    let help = match (state, secret) {
-        (State::NoData, _) => t(
-            "Pull the plug, wait a moment and put it in again: the card is examined and mended at every start. If this page comes again, the card has \
-             probably come to its end. Don't flash it anew if mail on it matters: a specialist can often still read it. Put in a new card with the \
-             Pillarbox image, and your last backup on it.",
-            "Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein: Die Karte wird bei jedem Start geprüft und repariert. Kommt diese \
-             Seite wieder, ist die Karte wahrscheinlich am Ende. Überschreiben Sie sie nicht, wenn die Post darauf wichtig ist: Ein Fachmann kann sie oft noch \
-             lesen. Nehmen Sie eine neue Karte mit dem Abbild von Pillarbox und Ihre letzte Sicherung.",
-        ),
-        (_, Some(_)) => t(
-            "Starting it again is mostly enough. If it does not help after an update, start the other system: it is the one before.",
-            "Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das vorige.",
-        ),
-        (_, None) => t(
-            "It has never run on this card. Pull the plug, wait a moment and put it in again.",
-            "Er lief auf dieser Karte noch nie. Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein.",
-        ),
+    let title = if state == State::NoData { t("rescue-title-no-data") } else { t("rescue-title") };
+    let help = match (state, &secret) {
+        (State::NoData, _) => t("rescue-help-no-data"),
+        (_, Some(_)) => t("rescue-help"),
+        (_, None) => t("rescue-help-never"),
     };
     let reset = match secret {
         Some(_) if state != State::NoData => String::new(),
-        _ => format!(
-            "<p>{}</p>",
-            t(
-                "A factory reset makes the box new and removes everything in it: put a file named pillarbox-reset on the card's partition PILLARBOX in a PC, or bridge pins 5 and 6 for ten seconds while the box starts.",
-                "Das Zurücksetzen macht die Box neu und entfernt alles darin: Legen Sie am PC eine Datei namens pillarbox-reset auf die Partition PILLARBOX der Karte, oder verbinden Sie beim Start zehn Sekunden lang die Pins 5 und 6.",
-            )
-        ),
+        _ => format!("<p>{}</p>", t("rescue-reset")),
     };
     let said = if said.is_empty() { String::new() } else { format!("<p class=said role=status>{}</p>", escaped(said)) };
-    let log = if log.is_empty() {
-        String::new()
-    } else {
-        format!("<h2>{}</h2><pre>{}</pre>", t("Last lines of the log", "Letzte Zeilen des Protokolls"), escaped(log))
-    };
+    let log = if log.is_empty() { String::new() } else { format!("<h2>{}</h2><pre>{}</pre>", t("rescue-log"), escaped(log)) };
     let form = match secret {
         Some(secret) => format!(
             "<form method=post action=/rescue><label>{secret}<input type=password name=secret autocomplete=current-password required></label>\
              <button class=first name=do value=restart>{}</button><button name=do value=log>{}</button><button name=do value=download>{}</button>\
              <button name=do value=other>{}</button></form>",
-            t("Start it again", "Neu starten"),
-            t("Show the log", "Protokoll zeigen"),
-            t("Download the log", "Protokoll herunterladen"),
-            t("Start the other system", "Das andere System starten"),
+            t("rescue-restart"),
+            t("rescue-show-log"),
+            t("rescue-save-log"),
+            t("rescue-other"),
         ),
         None => String::new(),
     };
@@ -182,11 +157,8 @@ pub fn page(is_german: bool, state: State, board: &Board, said: &str, log: &str)
          input,button{{font:inherit;padding:.6rem .9rem;border-radius:.5rem;border:1px solid #777;margin:.35rem .35rem .35rem 0}}input{{display:block;width:100%;box-sizing:border-box}}\
          .first{{background:#1d5c4b;color:#fff;border-color:#1d5c4b}}.said{{padding:.8rem 1rem;border:1px solid #1d5c4b;border-radius:.5rem}}pre{{overflow:auto;font-size:.8rem}}</style>\
          <h1>{title}</h1><p>{}</p><p>{help}</p>{reset}{said}{form}{log}</html>",
-        t("en", "de"),
-        t(
-            "Mail that comes now is not lost: other servers keep it and try again for days.",
-            "Post, die jetzt kommt, geht nicht verloren: Andere Server behalten sie und versuchen es tagelang weiter."
-        ),
+        language.tag(),
+        t("rescue-kept"),
     )
 }
 
@@ -203,7 +175,7 @@ mod tests {
             assert_eq!(parse(&post[..cut]), Ok(None), "{cut}");
         }
         let asked = parse(post).unwrap().unwrap();
-        assert_eq!((asked.field("secret"), asked.field("do"), asked.is_german, asked.is_post), ("a&b c", "restart", true, true));
+        assert_eq!((asked.field("secret"), asked.field("do"), asked.language.tag(), asked.is_post), ("a&b c", "restart", "de", true));
         assert!(asked.is_for_us("x", "y", None));
         for (head, refused) in [
             ("DELETE / HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
@@ -216,7 +188,7 @@ mod tests {
         }
         assert!(parse(&[b'x'; HEAD + 1]).is_err());
         let host = |host: &str| {
-            Asked { is_post: false, path: "/".into(), host: host.into(), is_german: false, form: vec![] }.is_for_us(
+            Asked { is_post: false, path: "/".into(), host: host.into(), language: Language::ENGLISH, form: vec![] }.is_for_us(
                 "mail.office.example",
                 "post",
                 Some("post-2"),
@@ -253,16 +225,17 @@ mod tests {
 
     #[test]
     fn pages_escape_and_speak_both_languages() {
+        let german = Language::accepted("de");
         let board = Board { claim_code: Some("1K3Q9XM".into()), ..Board::default() };
-        let shown = page(false, State::Fault, &board, "<b>", "</pre><script>");
+        let shown = page(Language::ENGLISH, State::Fault, &board, "<b>", "</pre><script>");
         assert!(shown.contains("Claim code") && !shown.contains("<script>") && !shown.contains("<b>") && !shown.contains("1K3Q9XM"));
         let owned = Board { owner: Some("$argon2id$".into()), ..Board::default() };
-        assert!(page(true, State::Fault, &owned, "", "").contains("Passwort des Besitzers"));
+        assert!(page(german, State::Fault, &owned, "", "").contains("Passwort des Besitzers"));
         // Nobody's password is known: nobody is asked for one.
         for state in [State::Fault, State::NoData] {
-            let shown = page(false, state, &Board::default(), "", "");
+            let shown = page(Language::ENGLISH, state, &Board::default(), "", "");
             assert!(shown.contains("pillarbox-reset") && !shown.contains("<form"), "{shown}");
         }
-        assert!(page(true, State::NoData, &owned, "", "").contains("nicht lesbar"));
+        assert!(page(german, State::NoData, &owned, "", "").contains("nicht lesbar"));
     }
 }

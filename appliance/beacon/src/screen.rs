@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use fast_qr::QRBuilder;
 use pillarbox_host::Board;
+use pillarbox_texts::{Language, in_all};
 
 use crate::watch::State;
 
@@ -16,31 +17,43 @@ pub fn places(name: Option<&str>, addresses: &[IpAddr]) -> Vec<String> {
     name.map(|name| format!("http://{name}.local/")).into_iter().chain(by_address).collect()
 }
 
+/// Columns of a screen that shows nothing but text, of the smallest kind.
+const COLUMNS: usize = 80;
+
+/// A sentence in all languages: on one line where they have room side by side, else on a line each.
+fn sentence(key: &'static str, values: &[(&str, &str)]) -> String {
+    let said = |language: Language| language.plain_with(key, values);
+    let line = format!("  {}\n", in_all(" / ", said));
+    if line.trim_end().chars().count() <= COLUMNS { line } else { in_all("", |language| format!("  {}\n", said(language))) }
+}
+
 /// The text of the screen. `name`: the one in the office, without its ".local".
 pub fn text(state: State, board: &Board, name: Option<&str>, addresses: &[IpAddr]) -> String {
     let mut out = String::from("\n  Pillarbox\n\n");
-    out.push_str(match state {
-        State::Booting => "  Starting. / Startet.\n",
-        State::Ready => "  Ready. / Bereit.\n",
-        State::Attention => "  Mail works, and something needs the owner: see its page.\n  Die Post läuft, und etwas braucht den Besitzer: siehe Seite.\n",
-        State::NoData => "  The part of the card that keeps the mail can't be read. Its page says what to do.\n  Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar. Die Seite sagt, was zu tun ist.\n",
-        State::Fault => "  The mail server does not run. Its page says what to do.\n  Der Mailserver läuft nicht. Die Seite sagt, was zu tun ist.\n",
-    });
+    let key = match state {
+        State::Booting => "screen-starting",
+        State::Ready => "screen-ready",
+        State::Attention => "screen-attention",
+        State::NoData => "screen-no-data",
+        State::Fault => "screen-fault",
+    };
+    out.push_str(&sentence(key, &[]));
     out.push('\n');
     for place in places(name, addresses) {
         out.push_str(&format!("  {place}\n"));
     }
     if name.is_none() {
-        out.push_str("  Its name is taken by other devices: please use the address. / Der Name ist schon vergeben: bitte die Adresse verwenden.\n");
+        out.push_str(&sentence("screen-no-name", &[]));
     }
     if addresses.is_empty() {
-        out.push_str("  No network yet: is the cable plugged in? / Noch kein Netz: steckt das Kabel?\n");
+        out.push_str(&sentence("screen-no-network", &[]));
     }
     if let Some(code) = &board.claim_code {
-        out.push_str(&format!("\n  Claim code: {code}\n"));
+        out.push_str(&format!("\n{}", sentence("screen-code", &[("code", code)])));
     }
     if !board.fingerprint.is_empty() {
-        out.push_str(&format!("\n  Certificate (SHA-256): {}\n", board.fingerprint));
+        let word = in_all(" / ", |language| language.plain("screen-certificate").into());
+        out.push_str(&format!("\n  {word} (SHA-256): {}\n", board.fingerprint));
     }
     // A telephone's camera reads addresses better than names of the local network.
     let by_address = addresses.iter().filter(|address| address.is_ipv4()).take(1).copied().collect::<Vec<_>>();
@@ -62,12 +75,20 @@ mod tests {
     fn the_screen_says_how_to_reach_the_box() {
         let board = Board { claim_code: Some("1K3Q9XM".into()), fingerprint: "AA:BB".into(), ..Board::default() };
         let shown = text(State::Ready, &board, Some("post"), &["192.168.1.7".parse().unwrap()]);
-        for wanted in ["Ready.", "http://post.local/", "http://192.168.1.7/", "Claim code: 1K3Q9XM", "AA:BB", "█"] {
+        for wanted in ["Ready. / Bereit.", "Ready.", "http://post.local/", "http://192.168.1.7/", "Claim code: 1K3Q9XM", "Anspruchscode: 1K3Q9XM", "AA:BB", "█"]
+        {
             assert!(shown.contains(wanted), "{wanted}: {shown}");
         }
         let owned = text(State::Fault, &Board::default(), Some("pillarbox"), &[]);
         let nameless = text(State::Ready, &board, None, &["192.168.1.7".parse().unwrap(), "fd00::7".parse().unwrap()]);
         assert!(nameless.contains("use the address") && nameless.contains("http://[fd00::7]/") && nameless.contains('█') && !nameless.contains(".local"));
         assert!(owned.contains("does not run") && owned.contains("No network yet") && !owned.contains("Claim code") && !owned.contains('█'));
+    }
+
+    #[test]
+    fn long_sentences_have_a_line_for_each_language() {
+        let shown = text(State::Fault, &Board::default(), Some("post"), &[]);
+        assert!(shown.contains("does not run. The box's page says what to do.\n  Der Mailserver läuft nicht."), "{shown}");
+        assert!(shown.contains("  No network yet: is the cable plugged in? / Noch kein Netz: Steckt das Kabel?\n"), "{shown}");
     }
 }

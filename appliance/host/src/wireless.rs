@@ -2,6 +2,8 @@
 //! where the network does not say its name (every network is looked for by name, so the line changes nothing). And the file
 //! for wpa_supplicant that comes of it, or of the owner's page.
 
+use pillarbox_texts::in_all;
+
 use crate::text;
 use crate::values::{Country, NetworkName, Passphrase, Wrong};
 
@@ -18,9 +20,12 @@ pub struct Wireless {
 }
 
 impl Wireless {
-    /// Reads the installer's file. The error says what is wrong with it, in English and German: it is put beside the file.
+    /// Reads the installer's file. The error says what is wrong with it, in all languages: it is put beside the file.
     pub fn read(octets: &[u8]) -> Result<Wireless, String> {
-        let text = text::of(octets, OCTETS).map_err(|why| said(&why, "Die Datei ist zu groß oder nicht in UTF-8: Bitte beim Speichern UTF-8 wählen."))?;
+        if octets.len() > OCTETS {
+            return Err(said("wifi-file-too-large"));
+        }
+        let text = text::of(octets, OCTETS).map_err(|_| said("wifi-file-not-utf8"))?;
         let (mut name, mut password, mut country, mut hidden) = (None, None, None, None);
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             // Blanks around a value are none of it, unless it stands in quotation marks.
@@ -32,24 +37,18 @@ impl Wireless {
                 "country" => &mut country,
                 "hidden" => &mut hidden,
                 // Not the line itself: a password may stand in it.
-                _ => {
-                    return Err(said(
-                        "there is a line that begins with none of ssid =, password =, country =, hidden =",
-                        "Eine Zeile beginnt mit keinem von ssid =, password =, country =, hidden =.",
-                    ));
-                }
+                _ => return Err(said("wifi-file-line")),
             };
             *place = Some(value).filter(|value| !value.is_empty());
         }
         if hidden.is_some_and(|hidden: String| !["yes", "no", "ja", "nein", "true", "false", "1", "0"].contains(&hidden.to_ascii_lowercase().as_str())) {
-            return Err(said("hidden is yes or no", "Bei hidden steht yes oder no."));
+            return Err(said("wifi-file-hidden"));
         }
-        let name =
-            name.ok_or_else(|| said("it names no network: it needs a line like ssid = Office", "Sie nennt kein Netz: Es fehlt eine Zeile wie ssid = Office."))?;
+        let name = name.ok_or_else(|| said("wifi-file-no-name"))?;
         Ok(Wireless {
-            name: checked(name, "Ein WLAN-Name hat 1 bis 32 Zeichen.")?,
-            password: password.map(|password| checked(password, "Ein WLAN-Passwort hat 8 bis 63 Buchstaben, Ziffern und Zeichen ohne Umlaute.")).transpose()?,
-            country: country.map(|country| checked(country.to_ascii_uppercase(), "Ein Land steht mit zwei Buchstaben da, wie DE.")).transpose()?,
+            name: checked(name, "wifi-file-name")?,
+            password: password.map(|password| checked(password, "wifi-file-password")).transpose()?,
+            country: country.map(|country| checked(country.to_ascii_uppercase(), "wifi-file-country")).transpose()?,
         })
     }
 
@@ -69,12 +68,13 @@ impl Wireless {
     }
 }
 
-fn checked<T: TryFrom<String, Error = Wrong>>(text: String, german: &str) -> Result<T, String> {
-    T::try_from(text).map_err(|wrong| said(wrong.0, german))
+fn checked<T: TryFrom<String, Error = Wrong>>(text: String, key: &'static str) -> Result<T, String> {
+    T::try_from(text).map_err(|_| said(key))
 }
 
-fn said(english: &str, german: &str) -> String {
-    format!("pillarbox-wifi.txt: {english}. / {german}")
+fn said(key: &'static str) -> String {
+    let octets = OCTETS.to_string();
+    format!("pillarbox-wifi.txt: {}", in_all(" / ", |language| language.plain_with(key, &[("octets", &octets)])))
 }
 
 #[cfg(test)]
@@ -112,6 +112,8 @@ mod tests {
             let why = Wireless::read(text.as_bytes()).unwrap_err();
             assert!(why.contains(wanted) && why.contains(" / ") && !why.contains("secret123"), "{text:?}: {why}");
         }
+        let why = Wireless::read(&[b'x'; OCTETS + 1]).unwrap_err();
+        assert!(why.contains("larger than 4096 bytes") && why.contains("größer als 4096 Byte"), "{why}");
         assert!(Wireless::read(b"ssid = B\xfcro").unwrap_err().contains("UTF-8"));
     }
 

@@ -40,7 +40,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use dkim::Signer;
 
-pub use cause::{Language, cause};
+pub use cause::cause;
 use doctor::finding;
 pub use doctor::{Finding, Findings, Topic, examine, findings};
 pub use owner::{Arrived, tell_delivered, tell_of_limit};

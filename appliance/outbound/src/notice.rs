@@ -2,14 +2,17 @@
 
 use pillarbox_message::encode::{encoded_words, fold, quoted_printable};
 use pillarbox_platform::clock;
+use pillarbox_texts::{Language, in_all};
 
-use super::cause::{self, Language};
+use super::cause;
 use super::schedule::Notice;
 
 /// Most of the original that comes back with a failure, in octets; beyond it only its header does.
 pub const RETURN_OCTETS: usize = 64 * 1024;
 /// Most of a header that comes back.
 pub const HEADER_OCTETS: usize = 32 * 1024;
+/// Between one language and the next.
+pub const SEPARATOR: &str = "\n----------------------------------------\n\n";
 
 /// A recipient that the notice is about.
 #[derive(Clone, Debug)]
@@ -57,23 +60,27 @@ impl Notice {
         }
     }
 
-    fn subjects(self) -> [&'static str; 2] {
+    /// Its name in the catalogues.
+    fn key(self) -> &'static str {
         match self {
-            Notice::Delivered => ["Delivered", "Zugestellt"],
-            Notice::Relayed => ["Passed on", "Weitergegeben"],
-            Notice::Delayed => ["Not yet delivered", "Noch nicht zugestellt"],
-            Notice::Failed => ["Could not be delivered", "Nicht zustellbar"],
+            Notice::Delivered => "notice-delivered",
+            Notice::Relayed => "notice-relayed",
+            Notice::Delayed => "notice-delayed",
+            Notice::Failed => "notice-failed",
         }
+    }
+
+    fn title(self) -> String {
+        in_all(" / ", |language| language.get(&format!("{}.title", self.key())).into_owned())
     }
 }
 
 /// The whole notice, header and all, CRLF lines.
 pub fn build(notice: Notice, facts: &Facts) -> Vec<u8> {
     let boundary = format!("pillarbox-{:016x}", facts.unique);
-    let [english, german] = notice.subjects();
     let subject = match facts.subject.is_empty() {
-        true => format!("{english} / {german}"),
-        false => format!("{english} / {german}: {}", facts.subject),
+        true => notice.title(),
+        false => format!("{}: {}", notice.title(), facts.subject),
     };
     let is_wide = facts.about.iter().any(|a| !a.address.is_ascii()) || !facts.sender.is_ascii();
     let mut out = Vec::new();
@@ -125,34 +132,16 @@ pub fn build(notice: Notice, facts: &Facts) -> Vec<u8> {
 }
 
 fn human(notice: Notice, facts: &Facts) -> String {
-    let mut text = in_language(notice, facts, Language::English);
-    text.push_str("\n----------------------------------------\n\n");
-    text.push_str(&in_language(notice, facts, Language::German));
-    text
+    in_all(SEPARATOR, |language| in_language(notice, facts, language))
 }
 
 fn in_language(notice: Notice, facts: &Facts, language: Language) -> String {
-    let en = language == Language::English;
-    let pick = |english: &str, german: &str| if en { english.to_string() } else { german.to_string() };
     let subject = clean(facts.subject);
-    let quoted = match (subject.is_empty(), en) {
-        (true, true) => "Your message".to_string(),
-        (true, false) => "Ihre Nachricht".to_string(),
-        (false, true) => format!("Your message \"{subject}\""),
-        (false, false) => format!("Ihre Nachricht „{subject}“"),
+    let first = match subject.is_empty() {
+        true => language.get(notice.key()),
+        false => language.with(&format!("{}.named", notice.key()), &[("subject", &subject)]),
     };
-    let mut text = match notice {
-        Notice::Failed => quoted + &pick(" could not be delivered to:\n", " konnte nicht zugestellt werden an:\n"),
-        Notice::Delayed => quoted + &pick(" has not been delivered yet to:\n", " ist noch nicht zugestellt an:\n"),
-        Notice::Delivered => quoted + &pick(" was delivered to:\n", " wurde zugestellt an:\n"),
-        Notice::Relayed => {
-            quoted
-                + &pick(
-                    " was handed to the recipient's mail server, which sends no notices of its own. Recipients:\n",
-                    " wurde dem Mailserver des Empfängers übergeben, der selbst keine Benachrichtigungen sendet. Empfänger:\n",
-                )
-        }
-    };
+    let mut text = format!("{first}\n");
     for about in facts.about {
         text.push_str(&format!("\n    {}\n", clean(&about.address)));
         let (host, reply) = cause::said(&about.detail);
@@ -163,24 +152,18 @@ fn in_language(notice: Notice, facts: &Facts, language: Language) -> String {
             }
             // While it is still tried there is nothing to do.
             if notice == Notice::Failed {
-                text.push_str(&format!("\n    {} {}", pick("What to do:", "Was zu tun ist:"), explanation.advice));
+                text.push_str(&format!("\n    {}", language.with("notice-advice", &[("advice", &explanation.advice)])));
             }
             text.push('\n');
         }
-        let who = host.map_or_else(|| pick("Details", "Einzelheiten"), |h| pick(&format!("The answer of {h}"), &format!("Die Antwort von {h}")));
-        text.push_str(&format!("\n    {who}:\n    {}\n", clean(reply)));
+        let who = host.map_or_else(|| language.get("notice-details"), |host| language.with("notice-answer", &[("host", host)]));
+        text.push_str(&format!("\n    {who}\n    {}\n", clean(reply)));
         if notice == Notice::Delayed {
             let until = clock::rfc5322(about.until);
-            text.push_str(&pick(
-                &format!("\n    You need not do anything: it is tried again and again until {until}.\n"),
-                &format!("\n    Sie müssen nichts tun: Es wird weiter versucht bis {until}.\n"),
-            ));
+            text.push_str(&format!("\n    {}\n", language.with("notice-until", &[("until", &until)])));
         }
     }
-    text.push_str(&pick(
-        &format!("\nIf you ask somebody about this, give them the code {}.\n", facts.code),
-        &format!("\nWenn Sie jemanden danach fragen, nennen Sie den Code {}.\n", facts.code),
-    ));
+    text.push_str(&format!("\n{}\n", language.with("notice-code", &[("code", facts.code)])));
     text
 }
 
@@ -289,5 +272,22 @@ mod tests {
         let list = [about("grüße@bücher.example", "5.6.7 not there")];
         let whole = String::from_utf8(build(Notice::Failed, &facts(&list, "x"))).unwrap();
         assert!(whole.contains("message/global-delivery-status") && whole.contains("Final-Recipient: utf-8; grüße@bücher.example"));
+    }
+
+    #[test]
+    fn every_kind_has_its_sentences_in_both_languages() {
+        let list = [about("bob@example.net", "mx.example.net said: 451 4.0.0 later")];
+        for (kind, title, named) in [
+            (Notice::Delivered, "Delivered / Zugestellt", "Your message \"x\" was delivered to:"),
+            (Notice::Relayed, "Passed on / Weitergegeben", "Ihre Nachricht „x“ wurde dem Mailserver des Empfängers übergeben"),
+            (Notice::Delayed, "Not yet delivered / Noch nicht zugestellt", "Ihre Nachricht „x“ ist noch nicht zugestellt an:"),
+            (Notice::Failed, "Could not be delivered / Nicht zustellbar", "Your message \"x\" could not be delivered to:"),
+        ] {
+            assert_eq!(kind.title(), title);
+            let text = human(kind, &facts(&list, "x"));
+            assert!(text.contains(named) && text.contains(SEPARATOR), "{text}");
+            // No key is left where a text should stand.
+            assert!(!text.contains("notice-") && !text.contains("cause-") && !text.contains('{'), "{text}");
+        }
     }
 }

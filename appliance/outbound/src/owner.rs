@@ -4,6 +4,7 @@ use pillarbox_message::encode::{encoded_words, quoted_printable};
 use pillarbox_message::head;
 use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store, off_thread};
+use pillarbox_texts::in_all;
 
 use super::Outbound;
 use super::notice::{self, About, Facts, Returned};
@@ -19,40 +20,27 @@ pub enum Message<'a> {
 }
 
 impl Message<'_> {
-    fn texts(&self) -> (String, String) {
+    fn subject(&self) -> String {
         match self {
-            Message::ProviderLogin { host, user, reply } => (
-                "Sending is stopped: the provider refuses the password / Der Versand steht: Der Anbieter lehnt das Passwort ab".into(),
-                format!(
-                    "Mail that goes out through {host} waits in the queue: the provider refused the login of {user}.\n\
-                     Nothing is lost. Its answer:\n\n    {reply}\n\n\
-                     What to do: set the right password with `pillarbox route set`. All that waits is sent then.\n\
-                     \n----------------------------------------\n\n\
-                     Post, die über {host} hinausgeht, wartet in der Warteschlange: Der Anbieter hat die Anmeldung von {user} abgelehnt.\n\
-                     Nichts ist verloren. Seine Antwort:\n\n    {reply}\n\n\
-                     Was zu tun ist: Setzen Sie mit `pillarbox route set` das richtige Passwort. Dann geht alles Wartende hinaus.\n"
-                ),
-            ),
-            Message::OverLimit { account, limit } => (
-                format!("{account}: daily limit reached / Tagesgrenze erreicht"),
-                format!(
-                    "{account} has sent to more than {limit} recipients today. What is beyond that waits in the queue.\n\
-                     If this is wanted, let it go with `pillarbox queue release`. If not, somebody may know the password:\n\
-                     change it with `pillarbox account password`, and remove what waits with `pillarbox queue remove`.\n\
-                     \n----------------------------------------\n\n\
-                     {account} hat heute an mehr als {limit} Empfänger gesendet. Was darüber liegt, wartet in der Warteschlange.\n\
-                     Wenn das so gewollt ist, geben Sie es mit `pillarbox queue release` frei. Wenn nicht, kennt vielleicht jemand\n\
-                     das Passwort: Ändern Sie es mit `pillarbox account password`, und entfernen Sie das Wartende mit\n\
-                     `pillarbox queue remove`.\n"
-                ),
-            ),
+            Message::ProviderLogin { .. } => in_all(" / ", |language| language.get("owner-login.title").into_owned()),
+            Message::OverLimit { account, .. } => format!("{account}: {}", in_all(" / ", |language| language.get("owner-limit.title").into_owned())),
         }
+    }
+
+    fn text(&self) -> String {
+        in_all(notice::SEPARATOR, |language| {
+            let text = match self {
+                Message::ProviderLogin { host, user, reply } => language.with("owner-login", &[("host", host), ("user", user), ("reply", reply)]),
+                Message::OverLimit { account, limit } => language.with("owner-limit", &[("account", account), ("limit", &limit.to_string())]),
+            };
+            format!("{text}\n")
+        })
     }
 }
 
 /// Puts a message into the owner's inbox: the first account's.
 pub async fn tell_owner(outbound: &Outbound, message: Message<'_>) -> Result<()> {
-    let (subject, text) = message.texts();
+    let (subject, text) = (message.subject(), message.text());
     let hostname = outbound.hostname();
     let at = outbound.now().at;
     let store = outbound.store.clone();

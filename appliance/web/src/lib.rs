@@ -1,7 +1,7 @@
 //! The web edge: setup, the owner's pages, and what mail programs ask for.
 //!
 //! Every request passes the same gates in the same order (`guard`): the host it was sent to, where it comes from, whether a form
-//! is ours. A page is a function from request facts to HTML; all texts are in `i18n/`, all looks in `assets/style.css`.
+//! is ours. A page is a function from request facts to HTML; all texts come from `pillarbox_texts`, all looks in `assets/style.css`.
 
 mod assets;
 mod guard;

@@ -1,10 +1,12 @@
 //! The delivery doctor: type an address and watch how mail gets there, or why not.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pillarbox_outbound::{Finding, Language, Topic};
+use pillarbox_outbound::{Finding, Topic};
 use pillarbox_proto::address::Address;
 use serde::Deserialize;
 
@@ -32,7 +34,7 @@ pub struct Step {
     summary: String,
     lines: String,
     /// What it means and what to do, where something is wrong.
-    advice: Vec<&'static str>,
+    advice: Vec<Cow<'static, str>>,
 }
 
 /// A finding with its title, what the step is for, and what to do when it went wrong.
@@ -47,8 +49,7 @@ pub fn step(t: Texts, finding: Finding) -> Step {
         Topic::Stored => ("doctor-stored", "doctor-stored-why"),
         Topic::Fetching => ("doctor-fetching", "doctor-fetching-why"),
     };
-    let language = if t.lang() == "de" { Language::German } else { Language::English };
-    let explanation = pillarbox_outbound::cause(&finding.summary).explain(language);
+    let explanation = pillarbox_outbound::cause(&finding.summary).explain(t.language());
     Step {
         t,
         title: t.get(title).into_owned(),

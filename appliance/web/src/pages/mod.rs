@@ -28,6 +28,7 @@ use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use pillarbox_host::net;
+use pillarbox_texts::Language;
 
 use super::assets;
 use super::session::{Visit, Visitor};
@@ -135,8 +136,8 @@ impl Frame {
     }
 
     /// The languages there are, by their own names.
-    pub fn languages(&self) -> [(&'static str, &'static str); 2] {
-        [("en", "English"), ("de", "Deutsch")]
+    pub fn languages(&self) -> Vec<(&'static str, &'static str)> {
+        Language::all().map(|language| (language.tag(), language.name())).collect()
     }
 
     /// The groups of pages.

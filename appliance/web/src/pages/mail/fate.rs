@@ -1,6 +1,7 @@
 //! What became of a message: on its way, failed and why, fetched by which program.
 
-use pillarbox_outbound::Language;
+use std::borrow::Cow;
+
 use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Resolution, Waiting, term};
 
@@ -16,9 +17,9 @@ const RECORDS: usize = 200;
 pub struct Failure {
     pub address: String,
     pub at: String,
-    pub what: &'static str,
-    pub whose: &'static str,
-    pub advice: &'static str,
+    pub what: Cow<'static, str>,
+    pub whose: Cow<'static, str>,
+    pub advice: Cow<'static, str>,
     /// The other server's words.
     pub words: String,
 }
@@ -96,8 +97,7 @@ fn state(t: Texts, waiting: &Waiting, now: u64) -> String {
 }
 
 fn failure(t: Texts, address: &str, detail: &str, at: &str) -> Failure {
-    let language = if t.lang() == "de" { Language::German } else { Language::English };
-    let explanation = pillarbox_outbound::cause(detail).explain(language);
+    let explanation = pillarbox_outbound::cause(detail).explain(t.language());
     Failure {
         address: address.to_string(),
         at: at.to_string(),

@@ -1,3 +1,57 @@
+# The first three groups are read by the small programs: each text is one line, and has nothing in braces but names of values.
+
+## The screen of the box
+
+screen-starting = Startet.
+screen-ready = Bereit.
+screen-attention = Die Post läuft, aber etwas braucht die Aufmerksamkeit des Besitzers: siehe die Seite der Box.
+screen-no-data = Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar. Die Seite der Box sagt, was zu tun ist.
+screen-fault = Der Mailserver läuft nicht. Die Seite der Box sagt, was zu tun ist.
+screen-no-name = Der Name ist schon vergeben: Bitte die Adresse verwenden.
+screen-no-network = Noch kein Netz: Steckt das Kabel?
+screen-code = Anspruchscode: { $code }
+screen-certificate = Zertifikat
+
+## The rescue page: what the box shows while its mail server does not run
+
+rescue-title = Der Mailserver läuft nicht
+rescue-title-no-data = Der Teil der Karte, auf dem die Post liegt, ist nicht lesbar
+rescue-kept = Post, die jetzt kommt, geht nicht verloren: Andere Server behalten sie und versuchen es tagelang weiter.
+rescue-help = Ein Neustart genügt meistens. Hilft er nach einem Update nicht, starten Sie das andere System: Es ist das von vor dem Update.
+rescue-help-no-data = Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein: Die Karte wird bei jedem Start geprüft und repariert. Kommt diese Seite wieder, ist die Karte wahrscheinlich am Ende. Überschreiben Sie sie nicht, wenn die Post darauf wichtig ist: Ein Fachmann kann sie oft noch lesen. Nehmen Sie eine neue Karte mit dem Abbild von Pillarbox, und spielen Sie Ihre letzte Sicherung zurück.
+rescue-help-never = Er lief auf dieser Karte noch nie. Ziehen Sie den Stecker, warten Sie einen Moment und stecken Sie ihn wieder ein.
+rescue-reset = Das Zurücksetzen entfernt alles in der Box: Legen Sie am PC eine Datei namens pillarbox-reset auf die Partition PILLARBOX der Karte, oder verbinden Sie beim Start zehn Sekunden lang die Pins 5 und 6.
+rescue-code = Anspruchscode (er steht auf dem Bildschirm der Box)
+rescue-password = Passwort des Besitzers der Box
+rescue-restart = Neu starten
+rescue-show-log = Protokoll zeigen
+rescue-save-log = Protokoll herunterladen
+rescue-other = Das andere System starten
+rescue-log = Letzte Zeilen des Protokolls
+rescue-wrong = Das stimmt nicht.
+rescue-starts = Der Start läuft. Laden Sie diese Seite in einer Minute neu.
+rescue-far = Diese Seite ist nur aus dem eigenen Netz der Box zu sehen.
+
+## What is wrong with the file pillarbox-wifi.txt, written beside it on the card
+
+wifi-file-too-large = Die Datei ist größer als { $octets } Byte.
+wifi-file-not-utf8 = Die Datei ist nicht in UTF-8: Bitte beim Speichern UTF-8 wählen.
+wifi-file-line = Eine Zeile beginnt mit keinem von ssid =, password =, country =, hidden =.
+wifi-file-hidden = Bei hidden muss yes oder no stehen.
+wifi-file-no-name = Die Datei nennt kein WLAN: Es fehlt eine Zeile wie ssid = Office.
+wifi-file-name = Ein WLAN-Name hat 1 bis 32 Zeichen.
+wifi-file-password = Ein WLAN-Passwort hat 8 bis 63 Buchstaben, Ziffern und Zeichen, ohne Umlaute.
+wifi-file-country = Ein Land wird mit zwei Großbuchstaben geschrieben, etwa DE.
+
+## The language by its own name, and how it writes days
+
+language = Deutsch
+date-this-year = { $day }. { $month }, { $time }
+date-other-year = { $day }. { $month } { $year }, { $time }
+date-full = { $day }. { $month } { $year }, { $time } ({ $offset })
+
+## The pages
+
 skip = Zum Inhalt
 nav = Seiten
 nav-home = Übersicht
@@ -77,13 +131,11 @@ home-last-out = Letzte Post hinaus
 home-queue = In der Warteschlange
 home-people = Postfächer
 home-disk = Frei auf dem Speicher
-home-version = Version
 home-recent = Das Neueste
 people-title = Personen
 people-address = Adresse
 people-name = Name
 people-add = Postfach hinzufügen
-people-add-hint = Die Box macht ein Passwort und zeigt es einmal.
 people-add-button = Hinzufügen
 people-added = { $address } hat jetzt ein Postfach.
 people-fresh = Geben Sie das dem Inhaber
@@ -775,3 +827,91 @@ home-skipped = { $n ->
 }
 compose-too-formatted = Dieser Text ist zu aufwendig formatiert, um so gesendet zu werden. Hier ist er als reiner Text; senden Sie ihn noch einmal, wenn das genügt.
 password-ends = Alle anderen Browser werden abgemeldet. Passwörter von Mailprogrammen bleiben, wie sie sind: Könnte eines bekannt geworden sein, entfernen Sie es unter:
+
+## Why mail could not be delivered: what happened, whose fault it likely is, what to do
+
+cause-no-such-address = Der Server des Empfängers sagt, dass es diese Adresse nicht gibt.
+    .whose = Wahrscheinlich ist die Adresse falsch geschrieben, oder die Person ist nicht mehr dort.
+    .advice = Prüfen Sie die Schreibweise und senden Sie noch einmal, oder fragen Sie am Telefon nach der Adresse.
+cause-no-such-domain = Den Teil der Adresse nach dem @ gibt es im Internet nicht.
+    .whose = Wahrscheinlich ist er falsch geschrieben.
+    .advice = Prüfen Sie die Schreibweise und senden Sie noch einmal.
+cause-takes-no-mail = Die Domain dieser Adresse sagt, dass sie überhaupt keine Post annimmt.
+    .whose = Die Adresse kann nicht stimmen, oder die Domain wird nicht für Post benutzt.
+    .advice = Suchen Sie eine andere Adresse des Empfängers, zum Beispiel auf seiner Webseite.
+cause-mailbox-full = Das Postfach des Empfängers ist voll.
+    .whose = Das kann nur der Empfänger ändern.
+    .advice = Sagen Sie es dem Empfänger auf anderem Weg, und senden Sie später noch einmal.
+cause-too-large = Die Nachricht ist größer, als der Server des Empfängers annimmt.
+    .whose = Diese Grenze legt der Server dort fest.
+    .advice = Senden Sie sie mit kleineren Anhängen oder in Teilen, oder geben Sie die Dateien anders weiter.
+cause-blocked = Der Server des Empfängers hat die Nachricht nach seinen Regeln gegen unerwünschte Post abgelehnt.
+    .whose = Oft steht die Absenderadresse oder der Anschluss auf einer Sperrliste; an der Nachricht selbst liegt es selten.
+    .advice = Zeigen Sie die Antwort des anderen Servers unten der Person, die sich um diese Mail-Box kümmert.
+cause-not-authenticated = Der Server des Empfängers konnte nicht prüfen, dass die Nachricht wirklich von Ihnen kommt.
+    .whose = Wahrscheinlich fehlt ein DNS-Eintrag Ihrer Domain (SPF, DKIM, Rückwärtsauflösung) oder er ist falsch.
+    .advice = Sagen Sie es der Person, die sich um diese Mail-Box kümmert; `pillarbox domain records` zeigt die Einträge.
+cause-too-many = Der Server des Empfängers nimmt im Augenblick keine weitere Post von hier an.
+    .whose = Er begrenzt, wie viel auf einmal kommt.
+    .advice = Senden Sie die Nachricht später noch einmal.
+cause-unreachable = Der Server des Empfängers ist nicht zu erreichen.
+    .whose = Er ist abgeschaltet oder gestört, oder die Internetleitung dieser Mail-Box ist es.
+    .advice = Wenn andere Post hinausgeht, liegt es an der Gegenseite: Rufen Sie den Empfänger an. Wenn keine hinausgeht, sagen Sie es der Person, die sich um diese Mail-Box kümmert.
+cause-tls = Die Nachricht konnte nicht verschlüsselt gesendet werden, und unverschlüsselt darf sie nicht hinaus.
+    .whose = Die Verschlüsselung des Servers beim Empfänger ist gestört, oder jemand hat sich in die Verbindung eingeschaltet.
+    .advice = Sagen Sie es der Person, die den Server des Empfängers betreut; nichts hat diese Box verlassen.
+cause-not-ascii = Die Adresse enthält Zeichen, die der Server des Empfängers nicht kennt (etwa ü oder 字).
+    .whose = Viele Server kennen in Adressen nur einfache Buchstaben.
+    .advice = Fragen Sie den Empfänger nach einer Adresse mit einfachen Buchstaben.
+cause-loop = Post für diese Domain käme zu dieser Box zurück, die nicht für sie zuständig ist.
+    .whose = Die DNS-Einträge (MX) der Domain zeigen irrtümlich hierher, oder die Domain fehlt in dieser Box.
+    .advice = Sagen Sie es der Person, die sich um diese Mail-Box kümmert.
+cause-provider = Der Anbieter, über den diese Box sendet, hat die Anmeldung abgelehnt.
+    .whose = Benutzername oder Passwort für den Anbieter ist falsch oder wurde geändert.
+    .advice = Sagen Sie es der Person, die sich um diese Mail-Box kümmert.
+cause-given-up = Der Besitzer dieser Mail-Box hat die Zustellversuche beendet.
+    .whose = Das war eine Entscheidung, kein Fehler.
+    .advice = Fragen Sie ihn, wenn Sie mehr wissen möchten.
+cause-busy = Der Server des Empfängers hat immer wieder um einen späteren Versuch gebeten.
+    .whose = Er ist überlastet oder vorsichtig mit Absendern, die er noch nicht kennt.
+    .advice = Senden Sie morgen noch einmal, oder sagen Sie es dem Empfänger auf anderem Weg.
+cause-other = Der Server des Empfängers hat die Nachricht abgelehnt.
+    .whose = Seine Antwort steht unten.
+    .advice = Wenn die Antwort nicht hilft, zeigen Sie sie der Person, die sich um diese Mail-Box kümmert.
+
+## Notices to senders: what became of their message
+
+notice-delivered = Ihre Nachricht wurde zugestellt an:
+    .named = Ihre Nachricht „{ $subject }“ wurde zugestellt an:
+    .title = Zugestellt
+notice-relayed = Ihre Nachricht wurde dem Mailserver des Empfängers übergeben, der selbst keine Benachrichtigungen sendet. Empfänger:
+    .named = Ihre Nachricht „{ $subject }“ wurde dem Mailserver des Empfängers übergeben, der selbst keine Benachrichtigungen sendet. Empfänger:
+    .title = Weitergegeben
+notice-delayed = Ihre Nachricht ist noch nicht zugestellt an:
+    .named = Ihre Nachricht „{ $subject }“ ist noch nicht zugestellt an:
+    .title = Noch nicht zugestellt
+notice-failed = Ihre Nachricht konnte nicht zugestellt werden an:
+    .named = Ihre Nachricht „{ $subject }“ konnte nicht zugestellt werden an:
+    .title = Nicht zustellbar
+notice-advice = Was zu tun ist: { $advice }
+notice-answer = Die Antwort von { $host }:
+notice-details = Einzelheiten:
+notice-until = Sie müssen nichts tun: Die Box versucht es weiter bis { $until }.
+notice-code = Wenn Sie deswegen jemanden fragen, nennen Sie den Code { $code }.
+
+## Messages of the box to its owner
+
+owner-login =
+    Post, die über { $host } hinausgeht, wartet in der Warteschlange: Der Anbieter hat die Anmeldung von { $user } abgelehnt.
+    Nichts ist verloren. Seine Antwort:
+
+        { $reply }
+
+    Was zu tun ist: Setzen Sie mit `pillarbox route set` das richtige Passwort. Dann wird alles gesendet, was wartet.
+    .title = Der Versand steht: Der Anbieter lehnt das Passwort ab
+owner-limit =
+    { $account } hat heute an mehr als { $limit } Empfänger gesendet. Was darüber liegt, wartet in der Warteschlange.
+    Wenn das so gewollt ist, geben Sie es mit `pillarbox queue release` frei. Wenn nicht, kennt vielleicht jemand
+    das Passwort: Ändern Sie es mit `pillarbox account password`, und entfernen Sie mit
+    `pillarbox queue remove`, was wartet.
+    .title = Tagesgrenze erreicht

@@ -1,3 +1,57 @@
+# The first three groups are read by the small programs: each text is one line, and has nothing in braces but names of values.
+
+## The screen of the box
+
+screen-starting = Starting.
+screen-ready = Ready.
+screen-attention = Mail works, but something needs the owner's attention: see the box's page.
+screen-no-data = The part of the card that keeps the mail can't be read. The box's page says what to do.
+screen-fault = The mail server does not run. The box's page says what to do.
+screen-no-name = Its name is taken by other devices: please use the address.
+screen-no-network = No network yet: is the cable plugged in?
+screen-code = Claim code: { $code }
+screen-certificate = Certificate
+
+## The rescue page: what the box shows while its mail server does not run
+
+rescue-title = The mail server does not run
+rescue-title-no-data = The part of the card that keeps the mail can't be read
+rescue-kept = Mail that comes now is not lost: other servers keep it and try again for days.
+rescue-help = Starting it again usually helps. If it does not help after an update, start the other system: it is the one from before the update.
+rescue-help-no-data = Pull the plug, wait a moment and plug it in again: the card is checked and repaired at every start. If this page comes back, the card is probably worn out. Don't flash it again if the mail on it matters: a specialist can often still read it. Put in a new card with the Pillarbox image, and restore your last backup.
+rescue-help-never = It has never run on this card. Pull the plug, wait a moment and plug it in again.
+rescue-reset = A factory reset removes everything in the box: put a file named pillarbox-reset on the card's partition PILLARBOX in a PC, or bridge pins 5 and 6 for ten seconds while the box starts.
+rescue-code = Claim code (shown on the box's screen)
+rescue-password = Password of the box's owner
+rescue-restart = Start it again
+rescue-show-log = Show the log
+rescue-save-log = Download the log
+rescue-other = Start the other system
+rescue-log = Last lines of the log
+rescue-wrong = That is not right.
+rescue-starts = It starts. Load this page again in a minute.
+rescue-far = This page is open to the box's own network only.
+
+## What is wrong with the file pillarbox-wifi.txt, written beside it on the card
+
+wifi-file-too-large = the file is larger than { $octets } bytes.
+wifi-file-not-utf8 = the file is not in UTF-8: please choose that when saving it.
+wifi-file-line = a line begins with none of ssid =, password =, country =, hidden =.
+wifi-file-hidden = hidden must be yes or no.
+wifi-file-no-name = the file names no network: it needs a line like ssid = Office.
+wifi-file-name = a Wi-Fi network's name has 1 to 32 characters.
+wifi-file-password = a Wi-Fi password has 8 to 63 letters, digits and signs, without umlauts.
+wifi-file-country = a country is written with two capital letters, such as DE.
+
+## The language by its own name, and how it writes days
+
+language = English
+date-this-year = { $day } { $month }, { $time }
+date-other-year = { $day } { $month } { $year }, { $time }
+date-full = { $day } { $month } { $year }, { $time } ({ $offset })
+
+## The pages
+
 skip = To the content
 nav = Pages
 nav-home = Home
@@ -77,13 +131,11 @@ home-last-out = Last mail out
 home-queue = In the queue
 home-people = Mailboxes
 home-disk = Free on the disk
-home-version = Version
 home-recent = The latest
 people-title = People
 people-address = Address
 people-name = Name
 people-add = Add a mailbox
-people-add-hint = The box makes a password and shows it once.
 people-add-button = Add
 people-added = { $address } has a mailbox now.
 people-fresh = Give this to its owner
@@ -775,3 +827,90 @@ home-skipped = { $n ->
 }
 compose-too-formatted = This text is formatted too heavily to be sent so. Here it is as plain text; send it again if that will do.
 password-ends = All other browsers are signed out. Passwords of mail programs stay as they are: if one may have become known, remove it under:
+
+## Why mail could not be delivered: what happened, whose fault it likely is, what to do
+
+cause-no-such-address = The recipient's server says that this address does not exist.
+    .whose = Most likely the address has a typing error, or the person has left.
+    .advice = Check the spelling and send the message again, or ask the person for the address by telephone.
+cause-no-such-domain = The part of the address after the @ does not exist on the internet.
+    .whose = Most likely it has a typing error.
+    .advice = Check the spelling and send the message again.
+cause-takes-no-mail = The domain of this address says that it takes no mail at all.
+    .whose = The address can't be right, or the domain is not used for mail.
+    .advice = Look for another address of the recipient, for example on their web page.
+cause-mailbox-full = The recipient's mailbox is full.
+    .whose = Only the recipient can change that.
+    .advice = Tell the recipient by other means, and send the message again later.
+cause-too-large = The message is larger than the recipient's server accepts.
+    .whose = That server sets the limit.
+    .advice = Send it with smaller attachments, in parts, or share the files in another way.
+cause-blocked = The recipient's server refused the message by its rules against unwanted mail.
+    .whose = Often the sending address or line is on a block list; the message itself is rarely the reason.
+    .advice = Tell whoever looks after this mail box, and show them the answer of the other server below.
+cause-not-authenticated = The recipient's server could not verify that the message really comes from you.
+    .whose = Most likely a DNS record of your domain (SPF, DKIM, reverse DNS) is missing or wrong.
+    .advice = Tell whoever looks after this mail box; the records are listed by `pillarbox domain records`.
+cause-too-many = The recipient's server accepts no more mail from here for the moment.
+    .whose = It limits how much comes in at once.
+    .advice = Send the message again later.
+cause-unreachable = The recipient's server can't be reached.
+    .whose = It is switched off or has a fault, or there is a fault on the internet line of this mail box.
+    .advice = If other mail goes out, the problem is on the other side: call the recipient. If none does, tell whoever looks after this mail box.
+cause-tls = The message could not be sent encrypted, and it must not be sent unencrypted.
+    .whose = The recipient's server has a fault in its encryption, or somebody is intercepting the connection.
+    .advice = Tell the recipient's administrator; nothing has left this box.
+cause-not-ascii = The address has letters that the recipient's server does not know (such as ü or 字).
+    .whose = Many servers only know plain letters in addresses.
+    .advice = Ask the recipient for an address with plain letters.
+cause-loop = Mail for this domain would come back to this box, which does not serve it.
+    .whose = The domain's DNS records (MX) point here by mistake, or the domain was not added to this box.
+    .advice = Tell whoever looks after this mail box.
+cause-provider = The provider through which this box sends refused the login.
+    .whose = The user name or password for the provider is wrong or has changed.
+    .advice = Tell whoever looks after this mail box.
+cause-given-up = The owner of this mail box ended the attempts to deliver the message.
+    .whose = It was a decision, not a fault.
+    .advice = Ask the owner if you need to know more.
+cause-busy = The recipient's server asked to try again later, again and again.
+    .whose = It is overloaded, or careful with senders it does not know yet.
+    .advice = Send the message again tomorrow, or tell the recipient by other means.
+cause-other = The recipient's server refused the message.
+    .whose = Its answer is below.
+    .advice = If the answer does not help, show it to whoever looks after this mail box.
+
+## Notices to senders: what became of their message
+
+notice-delivered = Your message was delivered to:
+    .named = Your message "{ $subject }" was delivered to:
+    .title = Delivered
+notice-relayed = Your message was handed to the recipient's mail server, which sends no notices of its own. Recipients:
+    .named = Your message "{ $subject }" was handed to the recipient's mail server, which sends no notices of its own. Recipients:
+    .title = Passed on
+notice-delayed = Your message has not been delivered yet to:
+    .named = Your message "{ $subject }" has not been delivered yet to:
+    .title = Not yet delivered
+notice-failed = Your message could not be delivered to:
+    .named = Your message "{ $subject }" could not be delivered to:
+    .title = Could not be delivered
+notice-advice = What to do: { $advice }
+notice-answer = The answer of { $host }:
+notice-details = Details:
+notice-until = You don't need to do anything: the box keeps trying until { $until }.
+notice-code = If you ask somebody about this, give them the code { $code }.
+
+## Messages of the box to its owner
+
+owner-login =
+    Mail that goes out through { $host } waits in the queue: the provider refused the login of { $user }.
+    Nothing is lost. Its answer:
+
+        { $reply }
+
+    What to do: set the right password with `pillarbox route set`. Everything that waits is sent then.
+    .title = Sending is stopped: the provider refuses the password
+owner-limit =
+    { $account } has sent to more than { $limit } recipients today. Anything beyond that waits in the queue.
+    If this is wanted, release it with `pillarbox queue release`. If not, somebody may know the password:
+    change it with `pillarbox account password`, and remove what waits with `pillarbox queue remove`.
+    .title = daily limit reached
