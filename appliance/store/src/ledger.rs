@@ -1,8 +1,46 @@
-//! The ledger's records: the one fate of every message and every refused attempt.
+//! The ledger: the one fate of every message and every refused attempt.
+
+pub(crate) mod read;
+pub(crate) mod write;
 
 use std::net::IpAddr;
 
-use crate::codec::{Cursor, Record, put_bytes, put_strings, put_varint, stable_hash};
+use heed::Database;
+use heed::types::Unit;
+
+use crate::engine::codec::{Cursor, FixedKey, Key, Record, put_bytes, put_strings, put_varint, stable_hash};
+use crate::engine::table::{Keyed, tables};
+use crate::ids::LedgerId;
+
+tables! {
+    /// The fates of messages. `ledger` is one of the three tables that each delivery touches.
+    Tables {
+        ledger: Keyed<'e, LedgerId, LedgerRecord>,
+        /// Blocks of the ledger by hashed search term.
+        terms: Database<'e, Key<TermKey>, Unit>,
+    }
+}
+
+/// A hashed search term and a block of the ledger in which it occurs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TermKey {
+    pub term: u64,
+    pub block: u64,
+}
+
+impl FixedKey for TermKey {
+    const WIDTH: usize = 16;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.term.to_be_bytes());
+        out.extend_from_slice(&self.block.to_be_bytes());
+    }
+    fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(TermKey { term: octets.u64()?, block: octets.u64()? })
+    }
+}
+
+/// Ledger records per block of its index.
+pub(crate) const LEDGER_BLOCK: u64 = 256;
 
 /// What became of a message or of an attempt to hand one over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +128,7 @@ impl std::str::FromStr for ShortCode {
 
 /// Longest text kept of a subject or a reply, in octets; longer ones are cut at a character.
 pub const TEXT_LIMIT: usize = 400;
+
 /// Most recipients or messages named in one record.
 pub const LIST_LIMIT: usize = 256;
 
