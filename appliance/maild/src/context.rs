@@ -12,7 +12,7 @@ use pillarbox_platform::config::{Config, seconds};
 use pillarbox_platform::connections::Connections;
 use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::{pop3, smtp};
-use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
+use pillarbox_store::{DeviceId, Fate, Hour, LedgerRecord, NoteSignIn, Reader, ShortCode, SignIn, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::acme::Acme;
@@ -292,7 +292,7 @@ impl Context {
         let Ok(Some((account, _))) = self.read(move |r| r.account(&user)).await else { return };
         if self.history.lock().unwrap_or_else(|e| e.into_inner()).is_worth_keeping(account, &sign_in, at) {
             // Nobody waits for it, and nothing depends on it.
-            drop(self.store.change(Change::NoteSignIn { account, at, sign_in }));
+            drop(self.store.change(NoteSignIn { account, at, sign_in }));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Housekeeping in small steps, each a commit of bounded size: retention, purges, the ledger's index and its end.
 
+use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::Result;
 
@@ -23,9 +24,22 @@ pub enum Maintained {
     Nothing,
 }
 
+impl Change for Retention {
+    type Outcome = Maintained;
+    fn apply(&mut self, work: &mut Work) -> Result<Maintained> {
+        work.maintain(self)
+    }
+    fn frees_much(&self) -> bool {
+        true
+    }
+    fn checks_first(&self) -> bool {
+        false
+    }
+}
+
 impl Work<'_, '_> {
     /// One step: the first kind of work that has something to do.
-    pub(crate) fn maintain(&mut self, retention: &Retention) -> Result<Maintained> {
+    fn maintain(&mut self, retention: &Retention) -> Result<Maintained> {
         let worked = self.purge_removed_account()?
             || self.index_ledger()?
             || self.trim_ledger(retention.at, retention.ledger_for, retention.ledger_octets)?

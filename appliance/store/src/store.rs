@@ -9,24 +9,21 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use crate::change::Change;
-use crate::changed::Changed;
 use crate::content::read::Content;
 use crate::content::spool;
 use crate::content::spool::{BlobReader, Spool};
+use crate::engine::change::{Change, Task, task};
 use crate::engine::environment;
 use crate::engine::environment::{Access, Options, Shared, Space};
 use crate::engine::reader::Reader;
-use crate::engine::writer::{Job, LAZY_RECORDS, Lazy, Writer};
+use crate::engine::writer::Writer;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
 use crate::ledger::LedgerRecord;
-use crate::mailbox::collect::{Collection, Updated};
-use crate::mailbox::deliver::{Delivered, Delivery};
-use crate::maintenance::{Maintained, Retention};
+use crate::ledger::write::Notes;
+use crate::mailbox::deliver::{Deliver, Delivered, Delivery};
 use crate::off_thread::off_thread;
-use crate::orders::{Outcome, Write};
-use crate::queue::settle::{QueueOrder, Settlement};
+use crate::queue::settle::{Settle, Settlement};
 
 /// A handle on the store; clones share it. The last one dropped stops the writer after what was submitted.
 #[derive(Clone)]
@@ -36,43 +33,31 @@ pub struct Store {
 
 struct Inner {
     shared: Arc<Shared>,
-    jobs: Mutex<Option<Sender<Job>>>,
+    tasks: Mutex<Option<Sender<Box<dyn Task>>>>,
     waiting: Arc<AtomicUsize>,
-    lazy: Arc<Mutex<Lazy>>,
+    notes: Arc<Mutex<Notes>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A write under way; its result comes after the commit.
 #[must_use = "a write is only durable once its result has come"]
 pub struct Pending<T> {
-    reply: oneshot::Receiver<Result<Outcome>>,
-    pick: fn(Outcome) -> Option<T>,
+    reply: oneshot::Receiver<Result<T>>,
 }
 
 impl<T> Pending<T> {
     /// Waits in async code.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the writer stopped before; else what the change says.
     pub async fn done(self) -> Result<T> {
-        let outcome = self.reply.await.map_err(|_| Error::Closed)??;
-        (self.pick)(outcome).ok_or(Error::Closed)
+        self.reply.await.map_err(|_| Error::Closed)?
     }
 
-    /// Waits on a thread that may block.
+    /// Waits on a thread that may block. Errors as with [`Pending::done`].
     pub fn wait(self) -> Result<T> {
-        let outcome = self.reply.blocking_recv().map_err(|_| Error::Closed)??;
-        (self.pick)(outcome).ok_or(Error::Closed)
+        self.reply.blocking_recv().map_err(|_| Error::Closed)?
     }
-}
-
-macro_rules! submit {
-    ($store:ident, $variant:ident($value:expr) => $outcome:ident) => {
-        Pending {
-            reply: $store.submit(Write::$variant($value)),
-            pick: |outcome| match outcome {
-                Outcome::$outcome(value) => Some(value),
-                _ => None,
-            },
-        }
-    };
 }
 
 impl Store {
@@ -92,13 +77,17 @@ impl Store {
                 Ok(row.is_some())
             })?;
         }
-        let (jobs, queue) = channel();
+        let (tasks, queue) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let lazy = Arc::new(Mutex::new(Lazy::default()));
-        let writer = Writer::new(shared.clone(), queue, waiting.clone(), lazy.clone(), options.clone());
+        let notes = Arc::new(Mutex::new(Notes::default()));
+        let lazy = {
+            let notes = notes.clone();
+            Box::new(move || notes.lock().unwrap_or_else(|e| e.into_inner()).take().map(|append| task(append, oneshot::channel().0)))
+        };
+        let writer = Writer::new(shared.clone(), queue, waiting.clone(), lazy, options.clone());
         let thread = std::thread::Builder::new().name("store-writer".into()).stack_size(512 * 1024);
         let thread = thread.spawn(move || writer.run()).map_err(Error::io("starting the writer for", dir))?;
-        let inner = Inner { shared, jobs: Mutex::new(Some(jobs)), waiting, lazy, writer: Mutex::new(Some(thread)) };
+        let inner = Inner { shared, tasks: Mutex::new(Some(tasks)), waiting, notes, writer: Mutex::new(Some(thread)) };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -158,53 +147,30 @@ impl Store {
 
     /// Takes a message into mailboxes.
     pub fn deliver(&self, delivery: Delivery) -> Pending<Delivered> {
-        submit!(self, Deliver(Box::new(delivery)) => Delivered)
-    }
-
-    /// Ends a POP3 session's changes; submit again while something remains.
-    pub fn collect(&self, collection: Collection) -> Pending<Updated> {
-        submit!(self, Collect(collection) => Updated)
-    }
-
-    /// Changes the directory.
-    pub fn change(&self, change: Change) -> Pending<Changed> {
-        submit!(self, Change(change) => Changed)
+        self.change(Deliver::new(delivery))
     }
 
     /// Writes what an attempt to deliver came to.
     pub fn settle(&self, settlement: Settlement) -> Pending<()> {
-        Pending { reply: self.submit(Write::Settle(settlement)), pick: |outcome| matches!(outcome, Outcome::Settled).then_some(()) }
+        self.change(Settle::new(settlement))
     }
 
-    /// Carries out the owner's order for recipients in the queue; gives their number.
-    pub fn order(&self, order: QueueOrder) -> Pending<usize> {
-        submit!(self, Order(order) => Ordered)
-    }
-
-    /// One step of housekeeping.
-    pub fn maintain(&self, retention: Retention) -> Pending<Maintained> {
-        submit!(self, Maintain(retention) => Maintained)
+    /// Changes something; each change says what it gives. It shares a commit with whatever else is written at that moment.
+    pub fn change<C: Change>(&self, change: C) -> Pending<C::Outcome> {
+        let (reply, receiver) = oneshot::channel();
+        let tasks = self.inner.tasks.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(tasks) = tasks.as_ref() {
+            self.inner.waiting.fetch_add(1, Ordering::Relaxed);
+            // A writer that is gone drops the reply: the caller then sees `Closed`.
+            let _ = tasks.send(task(change, reply));
+        }
+        Pending { reply: receiver }
     }
 
     /// Notes something in the ledger that nobody waits for: it is committed within about a second, with
     /// whatever else is written. Of a flood the first thousand of a second are kept, and the number of the rest.
     pub fn note(&self, record: LedgerRecord) {
-        let mut lazy = self.inner.lazy.lock().unwrap_or_else(|e| e.into_inner());
-        match lazy.records.len() < LAZY_RECORDS {
-            true => lazy.records.push(record),
-            false => lazy.dropped += 1,
-        }
-    }
-
-    fn submit(&self, write: Write) -> oneshot::Receiver<Result<Outcome>> {
-        let (reply, receiver) = oneshot::channel();
-        let jobs = self.inner.jobs.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(jobs) = jobs.as_ref() {
-            self.inner.waiting.fetch_add(1, Ordering::Relaxed);
-            // A writer that is gone drops the reply: the caller then sees `Closed`.
-            let _ = jobs.send(Job { write, reply });
-        }
-        receiver
+        self.inner.notes.lock().unwrap_or_else(|e| e.into_inner()).add(record);
     }
 
     /// Reads a whole content, wherever it lies, and compares its checksum.
@@ -226,7 +192,7 @@ impl Store {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.jobs.lock().unwrap_or_else(|e| e.into_inner()).take();
+        self.tasks.lock().unwrap_or_else(|e| e.into_inner()).take();
         if let Some(writer) = self.writer.lock().unwrap_or_else(|e| e.into_inner()).take() {
             // A panic in the writer was already reported by the panic hook.
             let _ = writer.join();

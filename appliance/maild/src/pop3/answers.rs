@@ -253,7 +253,7 @@ impl<'a> Visit<'a> {
                 code,
                 at: clock::now(),
             };
-            match self.context.store.collect(collection).done().await {
+            match self.context.store.change(collection).done().await {
                 Ok(updated) if updated.remaining.is_empty() => {
                     tracing::info!(peer = %self.peer, account = inside.identity.address, deleted = deleted.len(), "pop3 update");
                     return Answer::Accept;

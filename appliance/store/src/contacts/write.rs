@@ -2,17 +2,49 @@
 
 use std::ops::Bound;
 
-use crate::changed::Changed;
 use crate::contacts::{CONTACTS, Contact, can_be_address, contact_key};
+use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
 
 const DOING: &str = "changing contacts";
 
+/// Contacts by their addresses, lower case; `None` removes one.
+#[derive(Clone, Debug)]
+pub struct PutContacts {
+    pub account: AccountId,
+    pub contacts: Vec<(String, Option<Contact>)>,
+}
+
+impl Change for PutContacts {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.put_contacts(self.account, &self.contacts)
+    }
+}
+
+/// Names and addresses somebody wrote to.
+#[derive(Clone, Debug)]
+pub struct NoteWritten {
+    pub account: AccountId,
+    pub people: Vec<(String, String)>,
+    pub at: u64,
+}
+
+impl Change for NoteWritten {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.note_written(self.account, &self.people, self.at)
+    }
+    fn grows(&self) -> bool {
+        true
+    }
+}
+
 impl Work<'_, '_> {
     /// Adds, replaces or removes contacts; new ones beyond [`CONTACTS`] are refused, all of them.
-    pub(crate) fn put_contacts(&mut self, account: AccountId, contacts: &[(String, Option<Contact>)]) -> Result<Changed> {
+    fn put_contacts(&mut self, account: AccountId, contacts: &[(String, Option<Contact>)]) -> Result<()> {
         let mut count = self.contact_count(account)?;
         for (address, contact) in contacts {
             let key = contact_key(account, address);
@@ -37,11 +69,11 @@ impl Work<'_, '_> {
             }
             .map_err(Error::lmdb(DOING))?;
         }
-        Ok(Changed::Done)
+        Ok(())
     }
 
     /// Somebody wrote to these people: name and address.
-    pub(crate) fn note_written(&mut self, account: AccountId, people: &[(String, String)], at: u64) -> Result<Changed> {
+    fn note_written(&mut self, account: AccountId, people: &[(String, String)], at: u64) -> Result<()> {
         let mut count = self.contact_count(account)?;
         for (name, address) in people {
             let key = contact_key(account, address);
@@ -64,7 +96,7 @@ impl Work<'_, '_> {
             (contact.written, contact.last) = (contact.written + 1, contact.last.max(at));
             self.tables.contacts.contacts.put(self.txn, &key, &contact).map_err(Error::lmdb(DOING))?;
         }
-        Ok(Changed::Done)
+        Ok(())
     }
 
     fn contact_count(&self, account: AccountId) -> Result<usize> {

@@ -177,7 +177,7 @@ impl Settled {
     }
 
     /// The commit is done: the file stays.
-    pub(crate) fn keep(mut self) {
+    fn keep(&mut self) {
         if let Some(mut part) = self.part.take() {
             // An empty path names no file: dropping the part only closes it.
             part.path = PathBuf::new();
@@ -207,6 +207,13 @@ impl Spooled {
     /// Of what lies in memory or file, to be compared with what was to be stored.
     pub fn checksum(&self) -> &Checksum {
         &self.checksum
+    }
+
+    /// The commit is done: a file stays.
+    pub(crate) fn keep(&mut self) {
+        if let Place::File(file) = &mut self.place {
+            file.keep();
+        }
     }
 
     /// Octets that the commit itself has to write.

@@ -2,8 +2,7 @@
 
 use heed::PutFlags;
 
-use crate::content::spool::Place;
-use crate::content::spool::Spooled;
+use crate::content::spool::{Place, Spooled};
 use crate::content::{ContentHead, ContentKey, Location, cut};
 use crate::engine::codec::Record;
 use crate::engine::work::Work;

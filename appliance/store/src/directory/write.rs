@@ -1,8 +1,7 @@
 //! Changes of the directory.
 
-use crate::changed::Changed;
-use crate::directory::PURGE;
-use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, clean_name, domain_of};
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, PURGE, clean_name, domain_of};
+use crate::engine::change::Change;
 use crate::engine::table::fits;
 use crate::engine::work::{Work, random};
 use crate::error::{Error, Result};
@@ -16,6 +15,168 @@ const FOLDERS: [(FolderId, &str); 5] =
 
 const DOING: &str = "changing the directory";
 
+/// Adds a domain that mail is taken for. `at`: seconds since 1970.
+#[derive(Clone, Debug)]
+pub struct AddDomain {
+    pub name: String,
+    pub at: u64,
+}
+
+impl Change for AddDomain {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.add_domain(&self.name, self.at)
+    }
+}
+
+/// Refused while addresses are left in it.
+#[derive(Clone, Debug)]
+pub struct RemoveDomain {
+    pub name: String,
+}
+
+impl Change for RemoveDomain {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.remove_domain(&self.name)
+    }
+}
+
+/// Adds a person with a mailbox; gives the account.
+#[derive(Clone, Debug)]
+pub struct AddAccount {
+    pub address: String,
+    pub name: String,
+    pub hash: String,
+    pub policy: MailboxPolicy,
+    pub at: u64,
+}
+
+impl Change for AddAccount {
+    type Outcome = AccountId;
+    fn apply(&mut self, work: &mut Work) -> Result<AccountId> {
+        work.add_account(&self.address, &self.name, &self.hash, self.policy, self.at)
+    }
+}
+
+/// Mail goes too: at once from sight, and piece by piece from the disk.
+#[derive(Clone, Debug)]
+pub struct RemoveAccount {
+    pub address: String,
+}
+
+impl Change for RemoveAccount {
+    type Outcome = AccountId;
+    fn apply(&mut self, work: &mut Work) -> Result<AccountId> {
+        work.remove_account(&self.address)
+    }
+}
+
+/// Sets an account's own password: all its browsers are signed out, its links end.
+#[derive(Clone, Debug)]
+pub struct SetPassword {
+    pub address: String,
+    pub hash: String,
+    pub at: u64,
+}
+
+impl Change for SetPassword {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        let (account, _) = work.account(&self.address)?;
+        work.end_sessions(account)?;
+        work.remove_links(account)?;
+        work.put_credential(account, DeviceId::MAIN, "", &self.hash, self.at)
+    }
+}
+
+/// Sets what happens to mail that devices deleted.
+#[derive(Clone, Debug)]
+pub struct SetPolicy {
+    pub address: String,
+    pub policy: MailboxPolicy,
+}
+
+impl Change for SetPolicy {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        let (id, account) = work.account(&self.address)?;
+        work.put_account(id, &Account { policy: self.policy, ..account })
+    }
+}
+
+/// The person's name.
+#[derive(Clone, Debug)]
+pub struct SetName {
+    pub address: String,
+    pub name: String,
+}
+
+impl Change for SetName {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        let (id, account) = work.account(&self.address)?;
+        work.put_account(id, &Account { name: clean_name(&self.name), ..account })
+    }
+}
+
+/// Adds a device password; gives the device.
+#[derive(Clone, Debug)]
+pub struct AddDevice {
+    pub address: String,
+    pub label: String,
+    pub hash: String,
+    pub at: u64,
+}
+
+impl Change for AddDevice {
+    type Outcome = DeviceId;
+    fn apply(&mut self, work: &mut Work) -> Result<DeviceId> {
+        work.add_device(&self.address, &self.label, &self.hash, self.at)
+    }
+}
+
+/// Removes a device's password and its view.
+#[derive(Clone, Debug)]
+pub struct RemoveDevice {
+    pub address: String,
+    pub device: DeviceId,
+}
+
+impl Change for RemoveDevice {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.remove_device(&self.address, self.device)
+    }
+}
+
+/// Adds or replaces an alias; `@domain` is the catch-all.
+#[derive(Clone, Debug)]
+pub struct SetAlias {
+    pub address: String,
+    pub targets: Vec<String>,
+}
+
+impl Change for SetAlias {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.set_alias(&self.address, &self.targets)
+    }
+}
+
+/// Removes an alias.
+#[derive(Clone, Debug)]
+pub struct RemoveAlias {
+    pub address: String,
+}
+
+impl Change for RemoveAlias {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.remove_alias(&self.address)
+    }
+}
+
 impl Work<'_, '_> {
     pub(crate) fn account(&self, address: &str) -> Result<(AccountId, Account)> {
         let missing = || Error::NotFound { what: "account", name: address.to_string() };
@@ -28,20 +189,19 @@ impl Work<'_, '_> {
         }
     }
 
-    pub(crate) fn put_account(&mut self, id: AccountId, account: &Account) -> Result<Changed> {
-        self.tables.directory.accounts.put(self.txn, &id, account).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Account(id))
+    fn put_account(&mut self, id: AccountId, account: &Account) -> Result<()> {
+        self.tables.directory.accounts.put(self.txn, &id, account).map_err(Error::lmdb(DOING))
     }
 
-    pub(crate) fn add_domain(&mut self, name: &str, at: u64) -> Result<Changed> {
+    fn add_domain(&mut self, name: &str, at: u64) -> Result<()> {
         if self.tables.directory.domains.get(self.txn, name).map_err(Error::lmdb(DOING))?.is_some() {
             return Err(Error::Exists { what: "domain", name: name.into() });
         }
         self.tables.directory.domains.put(self.txn, name, &DomainRecord { created: at }).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Done)
+        Ok(())
     }
 
-    pub(crate) fn remove_domain(&mut self, name: &str) -> Result<Changed> {
+    fn remove_domain(&mut self, name: &str) -> Result<()> {
         let suffix = format!("@{name}");
         for row in self.tables.directory.addresses.iter(self.txn).map_err(Error::lmdb(DOING))? {
             let (address, _) = row.map_err(Error::lmdb(DOING))?;
@@ -52,7 +212,7 @@ impl Work<'_, '_> {
         }
         self.remove_keys(name)?;
         match self.tables.directory.domains.delete(self.txn, name).map_err(Error::lmdb(DOING))? {
-            true => Ok(Changed::Done),
+            true => Ok(()),
             false => Err(Error::NotFound { what: "domain", name: name.into() }),
         }
     }
@@ -69,7 +229,7 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    pub(crate) fn add_account(&mut self, address: &str, name: &str, hash: &str, policy: MailboxPolicy, at: u64) -> Result<Changed> {
+    fn add_account(&mut self, address: &str, name: &str, hash: &str, policy: MailboxPolicy, at: u64) -> Result<AccountId> {
         self.check_address(address)?;
         if self.tables.directory.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))?.is_some() {
             return Err(Error::Exists { what: "address", name: address.into() });
@@ -86,7 +246,7 @@ impl Work<'_, '_> {
             let name = FolderName { name: name.into() };
             self.tables.mailbox.folders.put(self.txn, &folder, &name).map_err(Error::lmdb(DOING))?;
         }
-        Ok(Changed::Account(id))
+        Ok(id)
     }
 
     /// Account numbers are never reused, also not after the newest account was removed.
@@ -96,7 +256,7 @@ impl Work<'_, '_> {
         Ok(last.map_err(|_| Error::damaged("the last account number"))? + 1)
     }
 
-    pub(crate) fn remove_account(&mut self, address: &str) -> Result<Changed> {
+    fn remove_account(&mut self, address: &str) -> Result<AccountId> {
         let (id, _) = self.account(address)?;
         let mut names = Vec::new();
         for row in self.tables.directory.addresses.iter(self.txn).map_err(Error::lmdb(DOING))? {
@@ -115,7 +275,7 @@ impl Work<'_, '_> {
         self.forget_account(id)?;
         let mark = format!("{PURGE}{:08x}", id.0);
         self.tables.meta.put(self.txn, &mark, &id.0.to_be_bytes()).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Account(id))
+        Ok(id)
     }
 
     /// What an account leaves behind when it goes.
@@ -131,34 +291,33 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    pub(crate) fn put_credential(&mut self, account: AccountId, device: DeviceId, label: &str, hash: &str, at: u64) -> Result<Changed> {
+    pub(crate) fn put_credential(&mut self, account: AccountId, device: DeviceId, label: &str, hash: &str, at: u64) -> Result<()> {
         let credential = Credential { label: clean_name(label), hash: hash.into(), created: at };
         let key = DeviceKey { account, device };
-        self.tables.directory.credentials.put(self.txn, &key, &credential).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Device(device))
+        self.tables.directory.credentials.put(self.txn, &key, &credential).map_err(Error::lmdb(DOING))
     }
 
-    pub(crate) fn add_device(&mut self, address: &str, label: &str, hash: &str, at: u64) -> Result<Changed> {
+    fn add_device(&mut self, address: &str, label: &str, hash: &str, at: u64) -> Result<DeviceId> {
         let (id, account) = self.account(address)?;
         let device = DeviceId(account.next_device);
         let next_device = account.next_device.checked_add(1);
         let next_device = next_device.ok_or_else(|| Error::Invalid { why: "this account has used up its device numbers".into() })?;
         self.put_account(id, &Account { next_device, ..account })?;
-        self.put_credential(id, device, label, hash, at)
+        self.put_credential(id, device, label, hash, at)?;
+        Ok(device)
     }
 
-    pub(crate) fn remove_device(&mut self, address: &str, device: DeviceId) -> Result<Changed> {
+    fn remove_device(&mut self, address: &str, device: DeviceId) -> Result<()> {
         let (account, _) = self.account(address)?;
         let key = DeviceKey { account, device };
         let existed = device != DeviceId::MAIN && self.tables.directory.credentials.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
         if !existed {
             return Err(Error::NotFound { what: "device", name: device.0.to_string() });
         }
-        self.tables.mailbox.views.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Device(device))
+        self.tables.mailbox.views.delete(self.txn, &key).map(drop).map_err(Error::lmdb(DOING))
     }
 
-    pub(crate) fn set_alias(&mut self, address: &str, targets: &[String]) -> Result<Changed> {
+    fn set_alias(&mut self, address: &str, targets: &[String]) -> Result<()> {
         self.check_address(address)?;
         if let Some(AddressTarget::Account(_)) = self.tables.directory.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))? {
             return Err(Error::Exists { what: "account", name: address.into() });
@@ -173,14 +332,14 @@ impl Work<'_, '_> {
         }
         let target = AddressTarget::Alias(targets.to_vec());
         self.tables.directory.addresses.put(self.txn, address, &target).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Done)
+        Ok(())
     }
 
-    pub(crate) fn remove_alias(&mut self, address: &str) -> Result<Changed> {
+    fn remove_alias(&mut self, address: &str) -> Result<()> {
         match self.tables.directory.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))? {
             Some(AddressTarget::Alias(_)) => {
                 self.tables.directory.addresses.delete(self.txn, address).map_err(Error::lmdb(DOING))?;
-                Ok(Changed::Done)
+                Ok(())
             }
             _ => Err(Error::NotFound { what: "alias", name: address.into() }),
         }

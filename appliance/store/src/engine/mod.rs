@@ -1,5 +1,6 @@
 //! What the ideas of the store stand on: the environment, tables, the codec, one transaction and its writer.
 
+pub(crate) mod change;
 pub(crate) mod codec;
 pub(crate) mod environment;
 pub(crate) mod medium;

@@ -3,15 +3,23 @@
 use heed::RwTxn;
 
 use crate::error::{Error, Result};
-use crate::ids::BlobId;
+use crate::ids::{BlobId, MessageId};
 use crate::tables::Tables;
 
 /// One transaction's workbench.
-pub(crate) struct Work<'a, 'e> {
-    pub tables: &'a Tables<'static>,
-    pub txn: &'a mut RwTxn<'e>,
+pub struct Work<'a, 'e> {
+    pub(crate) tables: &'a Tables<'static>,
+    pub(crate) txn: &'a mut RwTxn<'e>,
     /// Content files to remove once the transaction is durable.
-    pub released: &'a mut Vec<BlobId>,
+    pub(crate) released: Vec<BlobId>,
+    /// The id of the next message, once content was written.
+    pub(crate) next_message: Option<MessageId>,
+}
+
+impl<'a, 'e> Work<'a, 'e> {
+    pub(crate) fn new(tables: &'a Tables<'static>, txn: &'a mut RwTxn<'e>) -> Work<'a, 'e> {
+        Work { tables, txn, released: Vec::new(), next_message: None }
+    }
 }
 
 /// A random number for ids that must not be guessed or repeat.

@@ -1,18 +1,15 @@
 //! The one thread that writes: durable group commit.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use crate::content::spool;
+use crate::engine::change::{Task, apply_all};
 use crate::engine::environment::{Options, Shared, Space};
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
-use crate::ledger::{Fate, LedgerRecord};
-use crate::orders::{Outcome, Write, apply_all};
 
 /// Between two trials of a card that takes nothing.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
@@ -20,44 +17,21 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest wait for more writes to share a commit.
 const GATHER_LIMIT: Duration = Duration::from_millis(3);
 
-/// Longest time a ledger record that nobody waits for stays in memory.
+/// Longest time a change that nobody waits for stays in memory.
 const LAZY_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often resident pages of the map are let go while there is work.
 const TRIM_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Most such records in memory; of a flood of refused attempts only the number of the rest is kept.
-pub(crate) const LAZY_RECORDS: usize = 1024;
-
-/// Ledger records that nobody waits for.
-#[derive(Default)]
-pub(crate) struct Lazy {
-    pub records: Vec<LedgerRecord>,
-    pub dropped: u64,
-}
-
-impl Lazy {
-    /// The records, and one that tells of those there was no room for.
-    fn into_records(mut self) -> Vec<LedgerRecord> {
-        if let Some(last) = self.records.last().filter(|_| self.dropped > 0) {
-            let detail = format!("{} more refusals within a second were not written down", self.dropped);
-            let summary = LedgerRecord { detail, ..LedgerRecord::new(last.at, Fate::Refused, last.code) };
-            self.records.push(summary);
-        }
-        self.records
-    }
-}
-
-pub(crate) struct Job {
-    pub write: Write,
-    pub reply: oneshot::Sender<Result<Outcome>>,
-}
+/// Gives what nobody waits for: it goes along with the next commit.
+pub(crate) type Lazy = Box<dyn FnMut() -> Option<Box<dyn Task>> + Send>;
 
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    queue: Receiver<Job>,
+    queue: Receiver<Box<dyn Task>>,
     waiting: Arc<AtomicUsize>,
-    lazy: Arc<Mutex<Lazy>>,
+    /// What nobody waits for, if there is any.
+    lazy: Lazy,
     options: Options,
     /// How many writes the next commit can hope for: the last batch and what queued behind it.
     expected: usize,
@@ -68,7 +42,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub fn new(shared: Arc<Shared>, queue: Receiver<Job>, waiting: Arc<AtomicUsize>, lazy: Arc<Mutex<Lazy>>, options: Options) -> Writer {
+    pub fn new(shared: Arc<Shared>, queue: Receiver<Box<dyn Task>>, waiting: Arc<AtomicUsize>, lazy: Lazy, options: Options) -> Writer {
         let now = Instant::now();
         Writer { shared, queue, waiting, lazy, options, expected: 1, last_commit: Duration::ZERO, trimmed: now, probed: now }
     }
@@ -93,37 +67,34 @@ impl Writer {
 
     /// Collects what is waiting. When the last commits had company, waits a moment for it: writers that were
     /// just answered come back within a few round trips, and one flush for all is worth more than a head start.
-    fn gather(&self, first: Job) -> Vec<Job> {
+    fn gather(&self, first: Box<dyn Task>) -> Vec<Box<dyn Task>> {
         let deadline = Instant::now() + GATHER_LIMIT.min(self.last_commit);
-        let mut octets = first.write.content_octets();
-        let mut closed = first.write.frees_much();
+        let mut octets = first.content_octets();
+        let mut closed = first.frees_much();
         let mut batch = vec![first];
         while !closed && batch.len() < self.options.batch_writes && octets < self.options.batch_octets {
             let next = match self.queue.try_recv() {
-                Ok(job) => job,
+                Ok(task) => task,
                 Err(_) if batch.len() >= self.expected => break,
                 Err(_) => {
                     let patience = deadline.saturating_duration_since(Instant::now());
                     match self.queue.recv_timeout(patience) {
-                        Ok(job) => job,
+                        Ok(task) => task,
                         Err(_) => break,
                     }
                 }
             };
-            octets += next.write.content_octets();
-            closed = next.write.frees_much();
+            octets += next.content_octets();
+            closed = next.frees_much();
             batch.push(next);
         }
         batch
     }
 
-    fn commit(&mut self, mut batch: Vec<Job>) {
-        let lazy = std::mem::take(&mut *self.lazy.lock().unwrap_or_else(|e| e.into_inner())).into_records();
-        if !lazy.is_empty() {
-            // Nobody waits for the answer.
-            let (reply, _) = oneshot::channel();
+    fn commit(&mut self, mut batch: Vec<Box<dyn Task>>) {
+        if let Some(lazy) = (self.lazy)() {
             self.waiting.fetch_add(1, Ordering::Relaxed);
-            batch.push(Job { write: Write::Record(lazy), reply });
+            batch.push(lazy);
         }
         if batch.is_empty() {
             match self.shared.medium.is_writable() {
@@ -162,61 +133,51 @@ impl Writer {
 
     /// Refuses what only adds when there is no room for it. Looked at before each commit: a burst of mail fills a disk within
     /// a second.
-    fn with_room(&self, batch: Vec<Job>) -> Vec<Job> {
-        let octets: usize = batch.iter().map(|job| job.write.content_octets()).sum();
-        let growing = batch.iter().filter(|job| job.write.grows()).count() as u64;
+    fn with_room(&self, batch: Vec<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
+        let octets: usize = batch.iter().map(|task| task.content_octets()).sum();
+        let growing = batch.iter().filter(|task| task.grows()).count() as u64;
         if growing == 0 || self.shared.has_room_for_commit(octets as u64, growing) {
             return batch;
         }
-        let (refused, taken): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(|job| job.write.grows());
-        // Whoever asked may be gone.
-        refused.into_iter().for_each(|job| drop(job.reply.send(Err(Error::Full))));
+        let (refused, taken): (Vec<_>, Vec<_>) = batch.into_iter().partition(|task| task.grows());
+        refused.into_iter().for_each(|task| task.fail(Error::Full));
         taken
     }
 
     /// One transaction for all; if it fails as a whole, one for each, so that a single bad or oversized
     /// write can't fail its neighbours.
-    fn write_all(&self, batch: Vec<Job>) {
-        let writes: Vec<&Write> = batch.iter().map(|job| &job.write).collect();
-        let result = self.transact(&writes);
+    fn write_all(&self, mut batch: Vec<Box<dyn Task>>) {
+        let result = self.transact(&mut batch);
         self.shared.medium.note_commit(&result);
         match result {
             // There is no room at all: what was kept back for this is let go, once.
-            Err(Error::Full) if !writes.iter().any(|write| write.grows()) && self.shared.reserve.release() => self.write_all(batch),
-            Ok(results) => {
-                for (job, result) in batch.into_iter().zip(results) {
-                    if result.is_ok() {
-                        job.write.keep();
-                    }
-                    // The one who asked may be gone.
-                    let _ = job.reply.send(result);
-                }
-            }
-            Err(_) if batch.len() > 1 => batch.into_iter().for_each(|job| self.write_all(vec![job])),
+            Err(Error::Full) if !batch.iter().any(|task| task.grows()) && self.shared.reserve.release() => self.write_all(batch),
+            Ok(()) => batch.into_iter().for_each(|task| task.answer()),
+            Err(_) if batch.len() > 1 => batch.into_iter().for_each(|task| self.write_all(vec![task])),
             Err(error) => {
-                if let Some(job) = batch.into_iter().next() {
-                    let _ = job.reply.send(Err(error));
+                if let Some(task) = batch.into_iter().next() {
+                    task.fail(error);
                 }
             }
         }
     }
 
     /// Applies writes and commits. An `Err` means that nothing at all was changed.
-    fn transact(&self, writes: &[&Write]) -> Result<Vec<Result<Outcome>>> {
+    fn transact(&self, batch: &mut [Box<dyn Task>]) -> Result<()> {
         let doing = "committing";
         if self.shared.medium.is_read_only {
-            return Err(Error::Unwritable { why: crate::engine::medium::READ_ONLY.into() });
+            return Err(Error::Unwritable { why: super::medium::READ_ONLY.into() });
         }
-        let mut released = Vec::new();
         let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
-        self.shared.allocate_ahead(writes.iter().map(|w| w.content_octets()).sum());
-        let mut work = Work { tables: &self.shared.tables, txn: &mut txn, released: &mut released };
-        let results = apply_all(writes, &mut work)?;
+        self.shared.allocate_ahead(batch.iter().map(|task| task.content_octets()).sum());
+        let mut work = Work::new(&self.shared.tables, &mut txn);
+        apply_all(batch, &mut work)?;
+        let released = work.released;
         txn.commit().map_err(Error::lmdb(doing))?;
         for blob in released {
             // A file that stays is an orphan and swept at the next start.
             let _ = std::fs::remove_file(spool::path(&self.shared.blobs, blob));
         }
-        Ok(results)
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::changed::Changed;
+use crate::engine::change::Change;
 use crate::engine::table::fits;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
@@ -32,8 +32,32 @@ pub struct IndexWork {
 
 const DOING: &str = "changing a mailbox";
 
+impl Change for IndexWork {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.index(self)
+    }
+    fn grows(&self) -> bool {
+        true
+    }
+}
+
+/// Forgets the whole index; it is made anew from the messages.
+#[derive(Clone, Copy, Debug)]
+pub struct ClearIndex;
+
+impl Change for ClearIndex {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.clear_index()
+    }
+    fn frees_much(&self) -> bool {
+        true
+    }
+}
+
 impl Work<'_, '_> {
-    pub(crate) fn index(&mut self, work: &IndexWork) -> Result<Changed> {
+    pub(crate) fn index(&mut self, work: &IndexWork) -> Result<()> {
         let folder = FolderKey { account: work.account, folder: work.folder };
         let mut postings: std::collections::BTreeMap<Vec<u8>, RoaringBitmap> = std::collections::BTreeMap::new();
         for indexed in &work.messages {
@@ -65,16 +89,16 @@ impl Work<'_, '_> {
             self.tables.index.postings.put(self.txn, &key, &UidSet(all.0)).map_err(Error::lmdb(DOING))?;
         }
         self.tables.index.indexed.put(self.txn, &folder, &work.below.to_be_bytes()).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Done)
+        Ok(())
     }
 
     /// Forgets the whole index; it is made anew from the messages.
-    pub(crate) fn clear_index(&mut self) -> Result<Changed> {
+    fn clear_index(&mut self) -> Result<()> {
         self.tables.index.postings.clear(self.txn).map_err(Error::lmdb(DOING))?;
         self.tables.index.places.clear(self.txn).map_err(Error::lmdb(DOING))?;
         self.tables.index.cards.clear(self.txn).map_err(Error::lmdb(DOING))?;
         self.tables.index.indexed.clear(self.txn).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Done)
+        Ok(())
     }
 
     /// An entry left its place. Messages that are not in the index have none.

@@ -2,14 +2,67 @@
 
 use heed::PutFlags;
 
+use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::LedgerId;
-use crate::ledger::{LEDGER_BLOCK, LedgerRecord, TermKey};
+use crate::ledger::{Fate, LEDGER_BLOCK, LedgerRecord, TermKey};
 
 const DOING: &str = "housekeeping";
 
 const INDEXED: &str = "ledger-indexed";
+
+/// Most records that wait in memory; of a flood of refused attempts only the number of the rest is kept.
+const MOST_NOTES: usize = 1024;
+
+/// Records to append; asked for by nobody who waits.
+struct Append(Vec<LedgerRecord>);
+
+impl Change for Append {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.record_all(&self.0)
+    }
+    fn grows(&self) -> bool {
+        true
+    }
+    fn checks_first(&self) -> bool {
+        false
+    }
+}
+
+/// Ledger records that nobody waits for.
+#[derive(Default)]
+pub(crate) struct Notes {
+    records: Vec<LedgerRecord>,
+    dropped: u64,
+}
+
+impl Notes {
+    /// Keeps a record until the next commit, or its number.
+    pub(crate) fn add(&mut self, record: LedgerRecord) {
+        match self.records.len() < MOST_NOTES {
+            true => self.records.push(record),
+            false => self.dropped += 1,
+        }
+    }
+
+    /// What is to be written, if there is any.
+    pub(crate) fn take(&mut self) -> Option<impl Change<Outcome = ()> + use<>> {
+        let records = std::mem::take(self).into_records();
+        (!records.is_empty()).then_some(Append(records))
+    }
+
+    /// The records, and one that tells of those there was no room for.
+    fn into_records(mut self) -> Vec<LedgerRecord> {
+        if let Some(last) = self.records.last().filter(|_| self.dropped > 0) {
+            let detail = format!("{} more refusals within a second were not written down", self.dropped);
+            let summary = LedgerRecord { detail, ..LedgerRecord::new(last.at, Fate::Refused, last.code) };
+            self.records.push(summary);
+        }
+        self.records
+    }
+}
 
 impl Work<'_, '_> {
     /// The newest record's place; 0 when there is none.

@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::changed::Changed;
+use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey, MessageId, PlaceKey};
@@ -35,7 +35,7 @@ pub enum MailWhat {
     Judge {
         is_junk: bool,
     },
-    /// For good, as many as one commit may free ([`Changed::Left`] tells of the rest); `code` stands in the ledger.
+    /// For good, as many as one commit may free (the outcome is the number of the rest); `code` stands in the ledger.
     Delete {
         code: ShortCode,
     },
@@ -44,8 +44,34 @@ pub enum MailWhat {
 /// Most messages of one order.
 pub const MAIL_ORDER: usize = 400;
 
+/// When a letter among the drafts goes out by itself; `None`: not at all.
+#[derive(Clone, Debug)]
+pub struct SetTimed {
+    pub account: AccountId,
+    pub message: MessageId,
+    pub timed: Option<Timed>,
+}
+
+impl Change for SetTimed {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.set_timed(self.account, self.message, self.timed)
+    }
+}
+
+/// Gives how many messages are still to be deleted: the same order again takes the next ones.
+impl Change for MailOrder {
+    type Outcome = u32;
+    fn apply(&mut self, work: &mut Work) -> Result<u32> {
+        work.mail_order(self)
+    }
+    fn frees_much(&self) -> bool {
+        true
+    }
+}
+
 impl Work<'_, '_> {
-    pub(crate) fn mail_order(&mut self, order: &MailOrder) -> Result<Changed> {
+    fn mail_order(&mut self, order: &MailOrder) -> Result<u32> {
         let folder = FolderKey { account: order.account, folder: order.folder };
         self.state(folder)?;
         if order.uids.len() > MAIL_ORDER {
@@ -68,7 +94,7 @@ impl Work<'_, '_> {
             }
             MailWhat::Delete { code } => return self.delete_for_good(folder, &uids, order.at, code),
         }
-        Ok(Changed::Done)
+        Ok(0)
     }
 
     fn flag(&mut self, folder: FolderKey, uids: &RoaringBitmap, add: Flags, remove: Flags) -> Result<()> {
@@ -95,7 +121,7 @@ impl Work<'_, '_> {
         self.put_state(folder, &state)
     }
 
-    fn delete_for_good(&mut self, folder: FolderKey, uids: &RoaringBitmap, at: u64, code: ShortCode) -> Result<Changed> {
+    fn delete_for_good(&mut self, folder: FolderKey, uids: &RoaringBitmap, at: u64, code: ShortCode) -> Result<u32> {
         let (now, left) = self.deletable(folder, uids)?;
         let account = self.tables.directory.accounts.get(self.txn, &folder.account).map_err(Error::lmdb(DOING))?;
         let removed: Vec<u64> = self.take_entries(folder, &now)?.iter().map(|entry| entry.message.0).collect();
@@ -109,7 +135,7 @@ impl Work<'_, '_> {
             self.record(&record)?;
         }
         removed.into_iter().try_for_each(|message| self.release(MessageId(message)))?;
-        Ok(Changed::Left(left.len() as u32))
+        Ok(left.len() as u32)
     }
 
     /// Notes for each message that its reader called it junk, or took that back.
@@ -122,13 +148,13 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    pub(crate) fn set_timed(&mut self, account: AccountId, message: MessageId, timed: Option<Timed>) -> Result<Changed> {
+    fn set_timed(&mut self, account: AccountId, message: MessageId, timed: Option<Timed>) -> Result<()> {
         let key = PlaceKey { account, message };
         match timed {
             Some(timed) => self.tables.mailbox.timed.put(self.txn, &key, &timed),
             None => self.tables.mailbox.timed.delete(self.txn, &key).map(drop),
         }
         .map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Done)
+        Ok(())
     }
 }

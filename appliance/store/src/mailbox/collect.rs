@@ -3,6 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::directory::MailboxPolicy;
+use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DayKey, DeviceId, DeviceKey, FolderId, FolderKey};
@@ -30,6 +31,19 @@ pub struct Collection {
 pub struct Updated {
     /// What is still to be deleted; submit again with these.
     pub remaining: RoaringBitmap,
+}
+
+impl Change for Collection {
+    type Outcome = Updated;
+    fn apply(&mut self, work: &mut Work) -> Result<Updated> {
+        work.collect(self)
+    }
+    fn frees_much(&self) -> bool {
+        true
+    }
+    fn checks_first(&self) -> bool {
+        false
+    }
 }
 
 impl Work<'_, '_> {

@@ -1,6 +1,7 @@
 //! Taking a message into mailboxes.
 
 use crate::content::spool::Spooled;
+use crate::engine::change::Change;
 use crate::engine::work::{Work, random};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey, MessageId};
@@ -52,6 +53,49 @@ pub struct Delivered {
     pub is_held: bool,
 }
 
+/// A delivery, where it goes, and what came of it.
+pub(crate) struct Deliver {
+    delivery: Delivery,
+    places: Vec<Placement>,
+    delivered: Option<Delivered>,
+}
+
+impl Deliver {
+    pub(crate) fn new(delivery: Delivery) -> Deliver {
+        Deliver { delivery, places: Vec::new(), delivered: None }
+    }
+}
+
+impl Change for Deliver {
+    type Outcome = Delivered;
+    fn prepare(&mut self, work: &mut Work) -> Result<()> {
+        self.places = work.plan(&self.delivery)?;
+        Ok(())
+    }
+    fn put_content(&self, work: &mut Work) -> Result<()> {
+        work.put_next_content(&self.delivery)
+    }
+    fn take_in(&mut self, work: &mut Work) -> Result<()> {
+        self.delivered = Some(work.deliver(&self.delivery, &self.places)?);
+        Ok(())
+    }
+    fn apply(&mut self, work: &mut Work) -> Result<Delivered> {
+        // It was taken in before: first all content is written, then its messages, then everything else.
+        let delivered = self.delivered.take().expect("taken in before");
+        work.record_further(&self.delivery, delivered.message)?;
+        Ok(delivered)
+    }
+    fn content_octets(&self) -> usize {
+        self.delivery.content.inline_octets()
+    }
+    fn grows(&self) -> bool {
+        true
+    }
+    fn keep(&mut self) {
+        self.delivery.content.keep();
+    }
+}
+
 impl Work<'_, '_> {
     /// Where a message will go. Refused with `NotFound` when none of the accounts exists any more.
     pub(crate) fn plan(&self, delivery: &Delivery) -> Result<Vec<Placement>> {
@@ -64,17 +108,18 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Writes the content of planned messages, under the ids that their ledger records will get.
-    pub(crate) fn put_contents<'d>(&mut self, deliveries: impl Iterator<Item = &'d Delivery>) -> Result<()> {
-        let next = self.last_record()?.0 + 1;
-        (next..)
-            .map(MessageId)
-            .zip(deliveries)
-            .try_for_each(|(message, delivery)| self.put_content(message, &delivery.content, delivery.record.at, delivery.delivery_octets))
+    /// Writes the content of a planned message, under the id that its ledger record will get.
+    pub(crate) fn put_next_content(&mut self, delivery: &Delivery) -> Result<()> {
+        let message = match self.next_message {
+            Some(next) => next,
+            None => MessageId(self.last_record()?.0 + 1),
+        };
+        self.next_message = Some(MessageId(message.0 + 1));
+        self.put_content(message, &delivery.content, delivery.record.at, delivery.delivery_octets)
     }
 
     /// Writes everything but the content of a planned message. The deliveries of a transaction come in the
-    /// order in which [`Work::put_contents`] got them and before any other ledger record.
+    /// order in which [`Work::put_next_content`] got them and before any other ledger record.
     pub(crate) fn deliver(&mut self, delivery: &Delivery, places: &[Placement]) -> Result<Delivered> {
         let message = MessageId(self.record(&delivery.record)?.0);
         let mut uids = Vec::with_capacity(places.len());
@@ -95,6 +140,13 @@ impl Work<'_, '_> {
             self.tables.queue.reports.put(self.txn, &key, &()).map_err(Error::lmdb("linking a notice"))?;
         }
         Ok(Delivered { message, uids, is_held })
+    }
+
+    /// Writes the further fates of a message that was taken in. Not before all of the transaction's messages were: ids are
+    /// counted from records.
+    pub(crate) fn record_further(&mut self, delivery: &Delivery, message: MessageId) -> Result<()> {
+        let further = |record: &LedgerRecord| LedgerRecord { messages: vec![message.0], ..record.clone() };
+        delivery.further.iter().try_for_each(|record| self.record(&further(record)).map(drop))
     }
 
     /// The placements whose folder exists, each once.

@@ -1,7 +1,7 @@
 //! Folders that people make.
 
-use crate::changed::Changed;
 use crate::directory::clean_name;
+use crate::engine::change::Change;
 use crate::engine::work::{Work, random};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey};
@@ -19,8 +19,51 @@ pub(crate) fn folder_name(name: &str) -> Result<String> {
     }
 }
 
+/// Makes a folder; gives its number.
+#[derive(Clone, Debug)]
+pub struct MakeFolder {
+    pub account: AccountId,
+    pub name: String,
+}
+
+impl Change for MakeFolder {
+    type Outcome = FolderId;
+    fn apply(&mut self, work: &mut Work) -> Result<FolderId> {
+        work.make_own_folder(self.account, &folder_name(&self.name)?)
+    }
+}
+
+/// Renames a folder that people made.
+#[derive(Clone, Debug)]
+pub struct RenameFolder {
+    pub account: AccountId,
+    pub folder: FolderId,
+    pub name: String,
+}
+
+impl Change for RenameFolder {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.rename_own_folder(self.account, self.folder, &folder_name(&self.name)?)
+    }
+}
+
+/// Only an empty one that people made.
+#[derive(Clone, Debug)]
+pub struct RemoveFolder {
+    pub account: AccountId,
+    pub folder: FolderId,
+}
+
+impl Change for RemoveFolder {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.remove_own_folder(self.account, self.folder)
+    }
+}
+
 impl Work<'_, '_> {
-    pub(crate) fn make_own_folder(&mut self, account: AccountId, name: &str) -> Result<Changed> {
+    fn make_own_folder(&mut self, account: AccountId, name: &str) -> Result<FolderId> {
         let mut names = Vec::new();
         let range = FolderKey { account, folder: FolderId(0) }..=FolderKey { account, folder: FolderId(u32::MAX) };
         for row in self.tables.mailbox.folders.range(self.txn, &range).map_err(Error::lmdb(DOING))? {
@@ -40,11 +83,11 @@ impl Work<'_, '_> {
         self.make_folder(folder, (random()? as u32).max(1))?;
         let record = FolderName { name: name.into() };
         self.tables.mailbox.folders.put(self.txn, &folder, &record).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Folder(folder.folder))
+        Ok(folder.folder)
     }
 
     /// Only folders people made, and only empty ones can go: nothing is lost by a slip.
-    pub(crate) fn remove_own_folder(&mut self, account: AccountId, folder: FolderId) -> Result<Changed> {
+    fn remove_own_folder(&mut self, account: AccountId, folder: FolderId) -> Result<()> {
         let key = self.own_folder(account, folder)?;
         if self.state(key)?.messages > 0 {
             return Err(Error::Invalid { why: "the folder is not empty".into() });
@@ -54,13 +97,13 @@ impl Work<'_, '_> {
         self.tables.mailbox.recent.delete(self.txn, &counters).map_err(Error::lmdb(DOING))?;
         self.tables.mailbox.live.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
         self.tables.index.indexed.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Done)
+        Ok(())
     }
 
-    pub(crate) fn rename_own_folder(&mut self, account: AccountId, folder: FolderId, name: &str) -> Result<Changed> {
+    fn rename_own_folder(&mut self, account: AccountId, folder: FolderId, name: &str) -> Result<()> {
         let key = self.own_folder(account, folder)?;
         self.tables.mailbox.folders.put(self.txn, &key, &FolderName { name: name.into() }).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Done)
+        Ok(())
     }
 
     fn own_folder(&self, account: AccountId, folder: FolderId) -> Result<FolderKey> {

@@ -1,10 +1,11 @@
 //! What attempts came to, and what the owner orders.
 
+use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
 use crate::ledger::{Fate, LedgerRecord};
-use crate::mailbox::deliver::Delivery;
+use crate::mailbox::deliver::{Delivery, Placement};
 use crate::queue::{Hold, QueueKey, QueueState, Transcript, Waiting};
 
 const DOING: &str = "writing the queue";
@@ -56,6 +57,74 @@ pub struct QueueOrder {
     pub detail: String,
 }
 
+impl Change for QueueOrder {
+    type Outcome = usize;
+    fn apply(&mut self, work: &mut Work) -> Result<usize> {
+        work.order(self)
+    }
+    fn checks_first(&self) -> bool {
+        false
+    }
+}
+
+/// A settlement, and where its notices go.
+pub(crate) struct Settle {
+    settlement: Settlement,
+    /// `None`: for nobody, as the one who was to read it is gone.
+    places: Vec<Option<Vec<Placement>>>,
+    /// The notices that were taken in.
+    messages: Vec<MessageId>,
+}
+
+impl Settle {
+    pub(crate) fn new(settlement: Settlement) -> Settle {
+        Settle { settlement, places: Vec::new(), messages: Vec::new() }
+    }
+
+    fn notices(&self) -> impl Iterator<Item = (&Delivery, &Vec<Placement>)> {
+        let planned = self.settlement.notices.iter().zip(&self.places);
+        planned.filter_map(|(notice, places)| places.as_ref().map(|places| (notice, places)))
+    }
+}
+
+impl Change for Settle {
+    type Outcome = ();
+    fn prepare(&mut self, work: &mut Work) -> Result<()> {
+        self.places.clear();
+        for notice in &self.settlement.notices {
+            match work.plan(notice) {
+                Ok(places) => self.places.push(Some(places)),
+                Err(error) if error.is_refusal() => self.places.push(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+    fn put_content(&self, work: &mut Work) -> Result<()> {
+        self.notices().try_for_each(|(notice, _)| work.put_next_content(notice))
+    }
+    fn take_in(&mut self, work: &mut Work) -> Result<()> {
+        let messages = self.notices().map(|(notice, places)| work.deliver(notice, places).map(|delivered| delivered.message));
+        self.messages = messages.collect::<Result<_>>()?;
+        Ok(())
+    }
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        for ((notice, _), message) in self.notices().zip(&self.messages) {
+            work.record_further(notice, *message)?;
+        }
+        work.settle(&self.settlement)
+    }
+    fn content_octets(&self) -> usize {
+        self.settlement.notices.iter().map(|notice| notice.content.inline_octets()).sum()
+    }
+    fn checks_first(&self) -> bool {
+        false
+    }
+    fn keep(&mut self) {
+        self.settlement.notices.iter_mut().for_each(|notice| notice.content.keep());
+    }
+}
+
 impl Work<'_, '_> {
     /// Writes what an attempt came to; its notices were delivered before.
     pub(crate) fn settle(&mut self, settlement: &Settlement) -> Result<()> {
@@ -80,7 +149,7 @@ impl Work<'_, '_> {
     }
 
     /// Carries out an order. Returns for how many recipients.
-    pub(crate) fn order(&mut self, order: &QueueOrder) -> Result<usize> {
+    fn order(&mut self, order: &QueueOrder) -> Result<usize> {
         let mut count = 0;
         for &key in &order.entries {
             let Some(mut waiting) = self.waiting(key)? else { continue };

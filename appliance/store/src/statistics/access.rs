@@ -1,6 +1,6 @@
 //! Reading and writing the hours.
 
-use crate::changed::Changed;
+use crate::engine::change::Change;
 use crate::engine::reader::Reader;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
@@ -20,10 +20,24 @@ impl Reader<'_> {
     }
 }
 
+/// Hours since 1970.
+#[derive(Clone, Debug)]
+pub struct PutHour {
+    pub hour: u64,
+    pub record: Hour,
+}
+
+impl Change for PutHour {
+    type Outcome = ();
+    fn apply(&mut self, work: &mut Work) -> Result<()> {
+        work.put_hour(self.hour, &self.record)
+    }
+}
+
 impl Work<'_, '_> {
-    pub(crate) fn put_hour(&mut self, hour: u64, record: &crate::statistics::Hour) -> Result<Changed> {
+    fn put_hour(&mut self, hour: u64, record: &crate::statistics::Hour) -> Result<()> {
         self.tables.statistics.hours.put(self.txn, &hour, record).map_err(Error::lmdb(DOING))?;
         self.tables.statistics.hours.delete_range(self.txn, &(..hour.saturating_sub(HOURS))).map_err(Error::lmdb(DOING))?;
-        Ok(Changed::Done)
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Change, Error, SignIn};
+use pillarbox_store::{AccountId, Error, RemoveSession, ReplaceFactor, SignIn};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
@@ -214,7 +214,7 @@ async fn use_code(visit: &Visit, account: AccountId, code: &str) -> Result<Check
         let Some(factor) = context.read(move |r| r.factor(account)).await? else { return Ok(Checked::Right) };
         let used = factor::check(&context.outbound.secrets, &factor, code, clock::now()).map_err(|why| Error::Invalid { why })?;
         let Some(used) = used else { return Ok(Checked::Wrong) };
-        match context.store.change(Change::ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
+        match context.store.change(ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
             Ok(_) => return Ok(Checked::Right),
             Err(Error::Exists { .. }) => {}
             Err(error) => return Err(error),
@@ -234,7 +234,7 @@ pub async fn sign_out(Person(visit, visitor): Person, Form(form): Form<SignOut>)
         return super::stale(&visit);
     }
     visit.context.volatile_sessions.forget(&visitor.key);
-    match visit.context.store.change(Change::RemoveSession { key: visitor.key }).done().await {
+    match visit.context.store.change(RemoveSession { key: visitor.key }).done().await {
         Ok(_) | Err(Error::Unwritable { .. }) => redirect_with(session::cookie("", visit.link), "/login"),
         Err(error) => trouble(&visit, &error),
     }

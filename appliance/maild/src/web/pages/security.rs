@@ -7,7 +7,7 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
-use pillarbox_store::{Change, Error};
+use pillarbox_store::{Error, RemoveSession, ReplaceFactor, SetFactor};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, trouble};
@@ -160,7 +160,7 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Order>) -> 
                 let frame = frame().trouble(visit.texts.get("login-wrong"));
                 return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None, Vec::new()).await;
             }
-            match visit.context.store.change(Change::SetFactor { account: visitor.account, factor: None }).done().await {
+            match visit.context.store.change(SetFactor { account: visitor.account, factor: None }).done().await {
                 Ok(_) => Redirect::to("/security").into_response(),
                 Err(error) => trouble(&visit, &error),
             }
@@ -179,7 +179,7 @@ async fn end(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
     let mine = sessions.into_iter().filter(|(_, session)| session.account == account).map(|(key, _)| key);
     let ended = mine.filter(|key| if form.order == "end" { *key == form.session } else { *key != visitor.key });
     for key in ended {
-        if let Err(error) = visit.context.store.change(Change::RemoveSession { key }).done().await {
+        if let Err(error) = visit.context.store.change(RemoveSession { key }).done().await {
             return trouble(visit, &error);
         }
     }
@@ -202,7 +202,7 @@ async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
         Err(error) => return trouble(visit, &error),
     };
     // Only where there is none: one that is there is taken off first, which asks for the password.
-    match visit.context.store.change(Change::ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
+    match visit.context.store.change(ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
         Err(Error::Exists { .. }) => super::stale(visit),
         Ok(_) => answer(visit, visitor, StatusCode::OK, frame.done(visit.texts.get("factor-on")), None, codes).await,
         Err(error) => trouble(visit, &error),
