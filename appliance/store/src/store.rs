@@ -15,6 +15,7 @@ use crate::content::spool::{BlobReader, Spool};
 use crate::engine::change::{Change, Task, task};
 use crate::engine::environment;
 use crate::engine::environment::{Access, Options, Shared, Space};
+use crate::engine::notices::Listener;
 use crate::engine::reader::Reader;
 use crate::engine::writer::Writer;
 use crate::error::{Error, Result};
@@ -140,6 +141,12 @@ impl Store {
         self.inner.shared.medium.unwritable()
     }
 
+    /// Begins to listen: what changes is reported after the commit that made it durable; commits of other processes within
+    /// about a second, as [`Notice::Anywhere`].
+    pub fn notices(&self) -> Listener {
+        self.inner.shared.listeners.add()
+    }
+
     /// Waits until nothing can be done any more, not even read, before the store is opened anew. For one caller.
     pub async fn spent(&self) {
         self.inner.shared.medium.spent.notified().await;
@@ -197,5 +204,6 @@ impl Drop for Inner {
             // A panic in the writer was already reported by the panic hook.
             let _ = writer.join();
         }
+        self.shared.listeners.close();
     }
 }

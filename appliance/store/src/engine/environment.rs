@@ -15,6 +15,7 @@ use crate::tables::Tables;
 
 use super::medium::{self, Medium};
 use super::migration;
+use super::notices::Listeners;
 use super::room::{self, Disk, Reserve, Room};
 use super::table::Table;
 
@@ -86,6 +87,7 @@ pub(crate) struct Shared {
     map_octets: u64,
     pub reserve_octets: u64,
     pub reserve: Reserve,
+    pub listeners: Listeners,
     /// How the card is.
     pub medium: Medium,
     /// Held while the process is the server.
@@ -141,6 +143,7 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<Shar
         reserve_octets: options.reserve_octets,
         reserve,
         medium,
+        listeners: Listeners::default(),
         _server: server,
     };
     if access == Access::Server && shared.medium.is_writable() {
@@ -276,6 +279,11 @@ impl Shared {
     /// Octets of the LMDB file in use, free pages inside it not counted.
     fn used_octets(&self) -> u64 {
         (self.env.info().last_page_number as u64 + 1) * PAGE
+    }
+
+    /// The number of the last commit, of this or any other process (LMDB counts them). A look at two mapped pages.
+    pub(crate) fn last_commit(&self) -> usize {
+        self.env.info().last_txn_id
     }
 
     /// Whether a message of `octets` may be taken on now. The disk is asked first; when the map is nearly

@@ -5,6 +5,7 @@ pub(crate) mod codec;
 pub(crate) mod environment;
 pub(crate) mod medium;
 pub(crate) mod migration;
+pub(crate) mod notices;
 pub(crate) mod reader;
 pub(crate) mod room;
 pub(crate) mod table;

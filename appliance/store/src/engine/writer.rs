@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::content::spool;
 use crate::engine::change::{Task, apply_all};
 use crate::engine::environment::{Options, Shared, Space};
+use crate::engine::notices::Notice;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 
@@ -39,12 +40,14 @@ pub(crate) struct Writer {
     trimmed: Instant,
     /// When a card that took nothing was tried last.
     probed: Instant,
+    /// The number of the last commit that was reported.
+    known: usize,
 }
 
 impl Writer {
     pub fn new(shared: Arc<Shared>, queue: Receiver<Box<dyn Task>>, waiting: Arc<AtomicUsize>, lazy: Lazy, options: Options) -> Writer {
-        let now = Instant::now();
-        Writer { shared, queue, waiting, lazy, options, expected: 1, last_commit: Duration::ZERO, trimmed: now, probed: now }
+        let (now, known) = (Instant::now(), shared.last_commit());
+        Writer { shared, queue, waiting, lazy, options, expected: 1, last_commit: Duration::ZERO, trimmed: now, probed: now, known }
     }
 
     /// Works until the last handle on the store is gone.
@@ -58,10 +61,31 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => self.commit(Vec::new()),
                 Err(RecvTimeoutError::Disconnected) => return self.commit(Vec::new()),
             }
+            self.look_elsewhere();
             if self.trimmed.elapsed() >= TRIM_INTERVAL {
                 self.shared.trim();
                 self.trimmed = Instant::now();
             }
+        }
+    }
+
+    /// Reports commits of other processes. The writer comes by at least once a second.
+    fn look_elsewhere(&mut self) {
+        let last = self.shared.last_commit();
+        if last != self.known {
+            self.shared.listeners.tell(&[Notice::Anywhere]);
+            self.known = last;
+        }
+    }
+
+    /// A commit of our own. Where others came in between, that is reported, too; a transaction that changed nothing was none.
+    fn note_own_commit(&mut self, number: usize) {
+        let last = self.shared.last_commit();
+        if last >= number {
+            if number != self.known + 1 {
+                self.shared.listeners.tell(&[Notice::Anywhere]);
+            }
+            self.known = number;
         }
     }
 
@@ -122,13 +146,16 @@ impl Writer {
         }
         self.probed = Instant::now();
         let doing = "trying whether the card can be written";
-        let write = || {
+        let write = || -> Result<usize> {
             let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
             // A commit without a change would write nothing.
             self.shared.tables.meta.put(&mut txn, "probe", b"").map_err(Error::lmdb(doing))?;
-            txn.commit().map_err(Error::lmdb(doing))
+            let number = txn.id();
+            txn.commit().map_err(Error::lmdb(doing)).map(|()| number)
         };
-        self.shared.medium.note_commit(&write());
+        let result = write();
+        self.shared.medium.note_commit(&result);
+        result.into_iter().for_each(|number| self.note_own_commit(number));
     }
 
     /// Refuses what only adds when there is no room for it. Looked at before each commit: a burst of mail fills a disk within
@@ -146,7 +173,7 @@ impl Writer {
 
     /// One transaction for all; if it fails as a whole, one for each, so that a single bad or oversized
     /// write can't fail its neighbours.
-    fn write_all(&self, mut batch: Vec<Box<dyn Task>>) {
+    fn write_all(&mut self, mut batch: Vec<Box<dyn Task>>) {
         let result = self.transact(&mut batch);
         self.shared.medium.note_commit(&result);
         match result {
@@ -163,17 +190,20 @@ impl Writer {
     }
 
     /// Applies writes and commits. An `Err` means that nothing at all was changed.
-    fn transact(&self, batch: &mut [Box<dyn Task>]) -> Result<()> {
+    fn transact(&mut self, batch: &mut [Box<dyn Task>]) -> Result<()> {
         let doing = "committing";
         if self.shared.medium.is_read_only {
             return Err(Error::Unwritable { why: super::medium::READ_ONLY.into() });
         }
         let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
         self.shared.allocate_ahead(batch.iter().map(|task| task.content_octets()).sum());
-        let mut work = Work::new(&self.shared.tables, &mut txn);
+        let number = txn.id();
+        let mut work = Work::new(&self.shared.tables, &mut txn, self.shared.listeners.are_there());
         apply_all(batch, &mut work)?;
-        let released = work.released;
+        let (released, notices) = work.finish();
         txn.commit().map_err(Error::lmdb(doing))?;
+        self.note_own_commit(number);
+        self.shared.listeners.tell(&notices);
         for blob in released {
             // A file that stays is an orphan and swept at the next start.
             let _ = std::fs::remove_file(spool::path(&self.shared.blobs, blob));

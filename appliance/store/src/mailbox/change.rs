@@ -3,6 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::engine::change::Change;
+use crate::engine::notices::Happened;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey, MessageId, PlaceKey};
@@ -118,6 +119,7 @@ impl Work<'_, '_> {
             let table = if is_recent { self.tables.mailbox.recent } else { self.tables.mailbox.mail };
             table.put(self.txn, &key, &encoded).map_err(Error::lmdb(DOING))?;
         }
+        self.notice(folder, Happened::Flagged);
         self.put_state(folder, &state)
     }
 

@@ -3,6 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::engine::codec::Record;
+use crate::engine::notices::Happened;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey};
@@ -55,6 +56,7 @@ impl Work<'_, '_> {
             self.fold_live(folder, &mut state)?;
         }
         self.put_state(folder, &state)?;
+        self.notice(folder, Happened::Added);
         Ok(uid)
     }
 
@@ -112,6 +114,7 @@ impl Work<'_, '_> {
         }
         state.modseq += 1;
         self.put_state(folder, &state)?;
+        self.notice(folder, Happened::Removed);
         if uids.min().is_some_and(|first| first < state.live_below) {
             let mut live = self.tables.mailbox.live.get(self.txn, &folder).map_err(Error::lmdb(doing))?.unwrap_or_default();
             live.0 -= uids;

@@ -2,6 +2,7 @@
 
 use crate::directory::clean_name;
 use crate::engine::change::Change;
+use crate::engine::notices::Happened;
 use crate::engine::work::{Work, random};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey};
@@ -83,6 +84,7 @@ impl Work<'_, '_> {
         self.make_folder(folder, (random()? as u32).max(1))?;
         let record = FolderName { name: name.into() };
         self.tables.mailbox.folders.put(self.txn, &folder, &record).map_err(Error::lmdb(DOING))?;
+        self.notice(folder, Happened::Renamed);
         Ok(folder.folder)
     }
 
@@ -97,12 +99,14 @@ impl Work<'_, '_> {
         self.tables.mailbox.recent.delete(self.txn, &counters).map_err(Error::lmdb(DOING))?;
         self.tables.mailbox.live.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
         self.tables.index.indexed.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
+        self.notice(key, Happened::Renamed);
         Ok(())
     }
 
     fn rename_own_folder(&mut self, account: AccountId, folder: FolderId, name: &str) -> Result<()> {
         let key = self.own_folder(account, folder)?;
         self.tables.mailbox.folders.put(self.txn, &key, &FolderName { name: name.into() }).map_err(Error::lmdb(DOING))?;
+        self.notice(key, Happened::Renamed);
         Ok(())
     }
 
