@@ -13,7 +13,7 @@ use crate::engine::codec::{Cursor, FixedKey, Record};
 use crate::engine::table::Table;
 use crate::ids::{AccountId, BlobId, DayKey, DeviceId, DeviceKey, FolderId, FolderKey, LaneId, MessageId};
 use crate::index::{Card, Places};
-use crate::ledger::{Fate, LedgerRecord, ShortCode, TermKey};
+use crate::ledger::{Fate, LedgerRecord, Service, ShortCode, TermKey};
 use crate::mailbox::{Entry, Flags, FolderName, FolderState, Judgement, MailKey, Timed, UidSet, View};
 use crate::queue::{AgendaKey, Hold, LaneKey, Notices, Outgoing, QueueKey, QueueState, ReportKey, Traits, Transcript, Waiting};
 use crate::sending::{KeyKind, Route, RouteTls, SigningKey, StsPolicy};
@@ -46,7 +46,7 @@ fn rows_of_the_owner() {
     golden(Setting("x".into()), "01 0178");
     golden(OneTimeLink { account: AccountId(9), expires: 5 }, "01 00000009 0000000000000005");
     golden(SecondFactor { sealed: vec![7], recovery: vec!["r".into()], last_step: 3 }, "01 0107 01 0172 0000000000000003");
-    let sign_in = SignIn { peer: IpAddr::from([192, 0, 2, 1]), service: "web".into(), device: "d".into(), is_accepted: true };
+    let sign_in = SignIn { peer: IpAddr::from([192, 0, 2, 1]), service: Service::Web, device: "d".into(), is_accepted: true };
     golden(sign_in, "01 04c0000201 03776562 0164 01");
     let hour = Hour { delivered: 1, relayed: 2, refused: 3, bounced: 4, queued: 5, oldest: 300, disk: 6, ledger: 7 };
     golden(hour, "01 01 02 03 04 05 ac02 06 07");

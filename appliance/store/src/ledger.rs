@@ -126,6 +126,50 @@ impl std::str::FromStr for ShortCode {
     }
 }
 
+/// Which part of the box an order came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// From other servers.
+    Smtp,
+    /// From mail programs.
+    Submission,
+    Pop3,
+    /// The pages, webmail among them.
+    Web,
+    CommandLine,
+    /// The box by itself.
+    Box,
+}
+
+impl Service {
+    const ALL: [Service; 6] = [Service::Smtp, Service::Submission, Service::Pop3, Service::Web, Service::CommandLine, Service::Box];
+
+    /// The word that is stored, and that texts are looked up by.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Service::Smtp => "smtp",
+            Service::Submission => "submission",
+            Service::Pop3 => "pop3",
+            Service::Web => "web",
+            Service::CommandLine => "command-line",
+            Service::Box => "box",
+        }
+    }
+
+    /// The service of a stored word.
+    pub(crate) fn of(word: &str) -> Option<Service> {
+        Service::ALL.into_iter().find(|service| service.as_str() == word)
+    }
+
+    /// The word in the ledger for what a person did with stored messages. What came over the pages is called `webmail` there.
+    pub(crate) const fn ledger_word(self) -> &'static str {
+        match self {
+            Service::Web => "webmail",
+            other => other.as_str(),
+        }
+    }
+}
+
 /// Longest text kept of a subject or a reply, in octets; longer ones are cut at a character.
 pub const TEXT_LIMIT: usize = 400;
 

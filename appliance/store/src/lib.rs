@@ -45,7 +45,7 @@ pub use ids::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId
 pub use index::read::{Found, Unindexed};
 pub use index::write::{ClearIndex, IndexWork, Indexed};
 pub use index::{CARD_TEXT, Card, TERM_OCTETS};
-pub use ledger::{Fate, LedgerRecord, ShortCode, TEXT_LIMIT, term, words};
+pub use ledger::{Fate, LedgerRecord, Service, ShortCode, TEXT_LIMIT, term, words};
 pub use mailbox::change::{MAIL_ORDER, MailOrder, MailWhat, SetTimed};
 pub use mailbox::collect::{Collection, Updated};
 pub use mailbox::deliver::{Delivered, Delivery, Placement};

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::engine::codec::{Cursor, FixedKey, Record, put_bytes, put_strings};
 use crate::engine::table::{ByText, Keyed, tables};
 use crate::ids::AccountId;
+use crate::ledger::Service;
 
 tables! {
     /// Who is signed in, and the ways back in.
@@ -132,8 +133,8 @@ impl FixedKey for SignInKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignIn {
     pub peer: IpAddr,
-    /// `web`, `pop3`, `submission`.
-    pub service: String,
+    /// What it was for.
+    pub service: Service,
     /// The device's name or what the browser calls itself.
     pub device: String,
     pub is_accepted: bool,
@@ -147,7 +148,7 @@ impl Record for SignIn {
             IpAddr::V6(v6) => v6.octets().to_vec(),
         };
         put_bytes(out, &octets);
-        put_bytes(out, self.service.as_bytes());
+        put_bytes(out, self.service.as_str().as_bytes());
         put_bytes(out, self.device.as_bytes());
         out.push(u8::from(self.is_accepted));
     }
@@ -155,6 +156,11 @@ impl Record for SignIn {
         let peer = octets.bytes()?;
         let v4 = || <[u8; 4]>::try_from(peer).map(IpAddr::from).ok();
         let v6 = || <[u8; 16]>::try_from(peer).map(IpAddr::from).ok();
-        Some(SignIn { peer: v4().or_else(v6)?, service: octets.string()?, device: octets.string()?, is_accepted: octets.u8()? != 0 })
+        Some(SignIn {
+            peer: v4().or_else(v6)?,
+            service: Service::of(&octets.string()?).unwrap_or(Service::Box),
+            device: octets.string()?,
+            is_accepted: octets.u8()? != 0,
+        })
     }
 }

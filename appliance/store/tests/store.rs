@@ -414,7 +414,7 @@ fn folders_flags_moves_and_deletions_keep_their_counts_and_the_index_follows() {
         // Large enough that one commit may not free them all.
         deliver(&store, format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(100_000)).as_bytes(), &[ann]);
     }
-    let order = |folder, uids: Vec<u32>, what| store.change(MailOrder { account: ann, folder, uids, what, at: 5 }).wait();
+    let order = |folder, uids: Vec<u32>, what| store.change(MailOrder { account: ann, folder, uids, what, at: 5, service: Service::Web }).wait();
     let state = |folder| store.read(|r| r.folder(ann, folder)).unwrap().unwrap();
     let seen = MailWhat::Flag { add: Flags::SEEN, remove: Flags::default() };
     order(FolderId::INBOX, vec![1, 2, 99], seen.clone()).unwrap();
@@ -518,7 +518,7 @@ fn commits_are_reported_to_who_listens_also_those_of_another_process() {
     let next = |listener: &mut Listener| runtime.block_on(listener.next());
     deliver(&store, b"x", &[ann, bob]);
     let flags = MailWhat::Flag { add: Flags::SEEN, remove: Flags::default() };
-    store.change(MailOrder { account: bob, folder: FolderId::INBOX, uids: vec![1], what: flags, at: NOW }).wait().unwrap();
+    store.change(MailOrder { account: bob, folder: FolderId::INBOX, uids: vec![1], what: flags, at: NOW, service: Service::Web }).wait().unwrap();
     assert!(store.change(RemoveFolder { account: ann, folder: FolderId(99) }).wait().is_err());
     let folder = |account, what| Notice::Folder { account, folder: FolderId::INBOX, what };
     for listener in [&mut first, &mut second] {

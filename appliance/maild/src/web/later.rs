@@ -9,7 +9,7 @@ use std::time::Duration;
 use pillarbox_message::structure::Structure;
 use pillarbox_outbound::Source;
 use pillarbox_proto::address::Address;
-use pillarbox_store::{AccountId, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, SetTimed, Timed, off_thread};
+use pillarbox_store::{AccountId, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Service, SetTimed, Timed, off_thread};
 
 use super::submit::{self, Sender};
 use crate::context::{Context, fresh_code};
@@ -61,7 +61,7 @@ async fn send(context: &Arc<Context>, account: AccountId, message: MessageId, ti
         }
         Err(Refusal::Trouble(error)) => return Err(error),
     };
-    let order = MailOrder { account, folder: FolderId::DRAFTS, uids: vec![timed.uid], what, at: now };
+    let order = MailOrder { account, folder: FolderId::DRAFTS, uids: vec![timed.uid], what, at: now, service: Service::Web };
     context.store.change(order).done().await?;
     context.store.change(forget).done().await.map(drop)
 }

@@ -7,7 +7,7 @@ use crate::engine::notices::Happened;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey, MessageId, PlaceKey};
-use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
+use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, Service, ShortCode};
 use crate::mailbox::{Flags, Judgement, JudgementKey, MailKey, Timed};
 
 const DOING: &str = "changing a mailbox";
@@ -19,6 +19,8 @@ pub struct MailOrder {
     pub folder: FolderId,
     pub uids: Vec<u32>,
     pub what: MailWhat,
+    /// Which way it came: recorded with deletions.
+    pub service: Service,
     /// Seconds since 1970.
     pub at: u64,
 }
@@ -93,7 +95,7 @@ impl Work<'_, '_> {
                     self.move_entries(folder, to, &uids, order.at)?;
                 }
             }
-            MailWhat::Delete { code } => return self.delete_for_good(folder, &uids, order.at, code),
+            MailWhat::Delete { code } => return self.delete_for_good(folder, &uids, order, code),
         }
         Ok(0)
     }
@@ -123,16 +125,16 @@ impl Work<'_, '_> {
         self.put_state(folder, &state)
     }
 
-    fn delete_for_good(&mut self, folder: FolderKey, uids: &RoaringBitmap, at: u64, code: ShortCode) -> Result<u32> {
+    fn delete_for_good(&mut self, folder: FolderKey, uids: &RoaringBitmap, order: &MailOrder, code: ShortCode) -> Result<u32> {
         let (now, left) = self.deletable(folder, uids)?;
         let account = self.tables.directory.accounts.get(self.txn, &folder.account).map_err(Error::lmdb(DOING))?;
         let removed: Vec<u64> = self.take_entries(folder, &now)?.iter().map(|entry| entry.message.0).collect();
         for removed in removed.chunks(LIST_LIMIT) {
             let record = LedgerRecord {
                 recipients: account.iter().map(|a| a.address.clone()).collect(),
-                detail: "webmail".into(),
+                detail: order.service.ledger_word().into(),
                 messages: removed.to_vec(),
-                ..LedgerRecord::new(at, Fate::Deleted, code)
+                ..LedgerRecord::new(order.at, Fate::Deleted, code)
             };
             self.record(&record)?;
         }

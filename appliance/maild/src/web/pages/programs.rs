@@ -152,7 +152,7 @@ pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>
         let frame = refuse(frame, "setup-short-password");
         return answer(&visit, &visitor, StatusCode::BAD_REQUEST, frame, None).await;
     };
-    let verdict = context.verify(WEB, &visitor.address, &form.old, visit.link.peer).await;
+    let verdict = context.verify(pillarbox_store::Service::Web, &visitor.address, &form.old, visit.link.peer).await;
     let account = match verdict {
         Ok(identity) => identity.account,
         Err(_) => {

@@ -7,12 +7,11 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
-use pillarbox_store::{Error, RemoveSession, ReplaceFactor, SetFactor};
+use pillarbox_store::{Error, RemoveSession, ReplaceFactor, Service, SetFactor};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, trouble};
 use crate::auth::{self, factor};
-use crate::context::WEB;
 use crate::web::session::{Person, Visit, Visitor, hex};
 use crate::web::svg;
 
@@ -76,8 +75,8 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
     let sign_ins = sign_ins.into_iter().map(|(at, s)| SignedIn {
         at: t.moment(at, now),
         peer: s.peer.to_string(),
-        service: t.get(&format!("service-{}", s.service)).into_owned(),
-        device: if s.service == WEB { browser(&s.device) } else { s.device },
+        service: t.get(&format!("service-{}", s.service.as_str())).into_owned(),
+        device: if s.service == Service::Web { browser(&s.device) } else { s.device },
         is_accepted: s.is_accepted,
     });
     let mut waiting = if visitor.is_owner { visit.context.auth.waiting(Instant::now()) } else { Vec::new() };
@@ -154,7 +153,7 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Order>) -> 
         "confirm" => confirm(&visit, &visitor, &form).await,
         "off" => {
             // Somebody at an open browser must not take the lock off.
-            let verdict = visit.context.verify(WEB, &visitor.address, &form.password, visit.link.peer).await;
+            let verdict = visit.context.verify(Service::Web, &visitor.address, &form.password, visit.link.peer).await;
             // Nor somebody with a mail program's password: it opens mail and nothing else.
             if !verdict.is_ok_and(|identity| identity.account == visitor.account) {
                 let frame = frame().trouble(visit.texts.get("login-wrong"));

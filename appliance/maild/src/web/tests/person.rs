@@ -1,6 +1,6 @@
 //! A person's own matters: passwords, second factor, sign-ins, the mail programs and what they ask for.
 
-use pillarbox_store::{AddDomain, BeginSession, SeeSession, SetSetting};
+use pillarbox_store::{AddDomain, BeginSession, SeeSession, Service, SetSetting};
 
 use super::*;
 
@@ -74,7 +74,7 @@ async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
         assert!(try_code(&pending, "111111").await.body.contains("That code is wrong"));
     }
     assert!(try_code(&pending, "111111").await.body.contains("too many wrong codes"));
-    let program = world.context.verify("pop3", BOB, PASSWORD, "192.168.1.9".parse().unwrap()).await;
+    let program = world.context.verify(Service::Pop3, BOB, PASSWORD, "192.168.1.9".parse().unwrap()).await;
     assert_eq!(program, Err(Refusal::NeedsDevicePassword));
     assert!(Refusal::NeedsDevicePassword.to_string().contains("password for this program"));
     let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
@@ -92,8 +92,8 @@ async fn the_coach_tells_a_person_what_their_program_did() {
     let bob = cookie(&world, Role::Worker).await;
     let (near, far) = ("192.168.1.5".parse().unwrap(), "192.168.1.77".parse().unwrap());
     world.context.note(near, "pop3s", What::Connected, "", "");
-    assert_eq!(world.context.verify("pop3", "bob", "x", far).await, Err(Refusal::ShortName));
-    assert_eq!(world.context.verify("submission", BOB, "<wrong>", far).await, Err(Refusal::Wrong));
+    assert_eq!(world.context.verify(Service::Pop3, "bob", "x", far).await, Err(Refusal::ShortName));
+    assert_eq!(world.context.verify(Service::Submission, BOB, "<wrong>", far).await, Err(Refusal::Wrong));
     world.context.note(far, "pop3s", What::TlsFailed, "", "");
     let page = ask(&world, request(Method::GET, "/coach", &bob, "")).await.body;
     assert!(page.contains("POP3, port 995") && page.contains("full address") && page.contains("was wrong"));

@@ -4,7 +4,7 @@ use axum::extract::RawForm;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
-use pillarbox_store::{AccountId, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat, MakeFolder, RemoveFolder, RenameFolder};
+use pillarbox_store::{AccountId, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat, MakeFolder, RemoveFolder, RenameFolder, Service};
 
 use super::failed;
 use super::message::unsubscribe;
@@ -59,7 +59,7 @@ pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Re
     }
     // Taking back: a folder and a span of UIDs, `4:57-59:1`.
     if let Some((folder, uids, to)) = parse_undo(fields.one("undo")) {
-        let order = MailOrder { account: visitor.account, folder, uids, what: MailWhat::Move { to }, at: clock::now() };
+        let order = MailOrder { account: visitor.account, folder, uids, what: MailWhat::Move { to }, at: clock::now(), service: Service::Web };
         return match visit.context.store.change(order).done().await {
             Ok(_) => Redirect::to(&back).into_response(),
             Err(error) => failed(&visit, &error),
@@ -83,7 +83,7 @@ pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Re
         };
         let count = uids.len() as u32;
         for uids in uids.chunks(MAIL_ORDER) {
-            let order = MailOrder { account, folder, uids: uids.to_vec(), what: what.clone(), at: clock::now() };
+            let order = MailOrder { account, folder, uids: uids.to_vec(), what: what.clone(), at: clock::now(), service: Service::Web };
             loop {
                 match visit.context.store.change(order.clone()).done().await {
                     Ok(1..) => {}

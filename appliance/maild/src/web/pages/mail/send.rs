@@ -16,8 +16,8 @@ use pillarbox_outbound::Source;
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
-    AccountId, AnyChange, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, NoteWritten, Placement, SetTimed, Spool,
-    Timed, domain_of, off_thread,
+    AccountId, AnyChange, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, NoteWritten, Placement, Service, SetTimed,
+    Spool, Timed, domain_of, off_thread,
 };
 
 use super::act::parse_id;
@@ -407,7 +407,7 @@ async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -
 /// The draft that was gone on with is of no more use; what was answered gets its mark.
 async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
     let account = visitor.account;
-    let order = |folder, uid, what| AnyChange::of(MailOrder { account, folder, uids: vec![uid], what, at: clock::now() });
+    let order = |folder, uid, what| AnyChange::of(MailOrder { account, folder, uids: vec![uid], what, at: clock::now(), service: Service::Web });
     let mut changes = Vec::new();
     if let Some((FolderId::DRAFTS, uid)) = parse_id(&letter.draft) {
         changes.push(order(FolderId::DRAFTS, uid, MailWhat::Delete { code: fresh_code() }));
