@@ -7,7 +7,7 @@ use std::time::Duration;
 use pillarbox_outbound::dkim;
 use pillarbox_platform::clock;
 use pillarbox_platform::tls::Refreshed;
-use pillarbox_store::{Change, Disk, Maintained, Retention, Space, off_thread};
+use pillarbox_store::{Disk, Maintained, RemoveSession, Retention, Space, off_thread};
 use tokio::time::MissedTickBehavior;
 
 use crate::server::notify;
@@ -130,7 +130,7 @@ async fn keep_house(context: &Arc<Context>) {
     let retention = Retention { at, trash_for: kept.trash_days * DAY, ledger_for: kept.ledger_days * DAY, ledger_octets: ledger_octets(context) };
     let stop = context.stop();
     while !*stop.borrow() {
-        match context.store.maintain(retention).done().await {
+        match context.store.change(retention).done().await {
             Ok(Maintained::More) => tokio::time::sleep(BREATH).await,
             Ok(Maintained::Nothing) => return,
             Err(error) => return tracing::error!(%error, "housekeeping failed"),
@@ -143,7 +143,7 @@ async fn end_sessions(context: &Arc<Context>) {
     let latest = clock::now().saturating_sub(context.settings().web.session_hours * 3600);
     let old = context.read(move |r| Ok(r.sessions()?.into_iter().filter(|(_, s)| s.seen < latest).map(|(key, _)| key).collect::<Vec<_>>()));
     for key in old.await.unwrap_or_default() {
-        if let Err(error) = context.store.change(Change::RemoveSession { key }).done().await {
+        if let Err(error) = context.store.change(RemoveSession { key }).done().await {
             return tracing::error!(%error, "an old session can't be removed");
         }
     }

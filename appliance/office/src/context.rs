@@ -10,7 +10,7 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_platform::connections::Connections;
 use pillarbox_platform::tls::Certificates;
-use pillarbox_store::{Change, DeviceId, Fate, Hour, LedgerRecord, Reader, ShortCode, SignIn, Store};
+use pillarbox_store::{DeviceId, Fate, Hour, LedgerRecord, NoteSignIn, Reader, Service, ShortCode, SignIn, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::acme::Acme;
@@ -158,11 +158,11 @@ impl Context {
 
     /// Checks a password, and remembers who tried: the one way in for every service. Programs of somebody with a second factor
     /// need passwords of their own, and those open no pages.
-    pub async fn verify(&self, service: &'static str, user: &str, password: &str, peer: IpAddr) -> Result<Identity, Refusal> {
+    pub async fn verify(&self, service: Service, user: &str, password: &str, peer: IpAddr) -> Result<Identity, Refusal> {
         let mut verdict = self.auth.verify(&self.store, user, password, peer, std::time::Instant::now()).await;
         if let Ok(identity) = &verdict
             && identity.device == DeviceId::MAIN
-            && service != WEB
+            && service != Service::Web
         {
             let account = identity.account;
             match self.read(move |r| r.factor(account)).await {
@@ -173,7 +173,7 @@ impl Context {
         }
         let (what, device) = match &verdict {
             // The page's own sign-in is complete only after a second factor.
-            Ok(identity) if service == WEB => {
+            Ok(identity) if service == Service::Web => {
                 self.connections.signed_in_from(peer);
                 return if identity.device == DeviceId::MAIN { verdict } else { Err(Refusal::DevicePassword) };
             }
@@ -184,13 +184,13 @@ impl Context {
             Err(Refusal::Wait(_)) => (What::MustWait, String::new()),
             Err(Refusal::Unavailable) => return verdict,
         };
-        self.note(peer, service, what, user, &device);
+        self.note(peer, service.as_str(), what, user, &device);
         let is_accepted = what == What::SignedIn;
         if is_accepted {
             self.connections.signed_in_from(peer);
         }
         if is_accepted || what == What::WrongPassword {
-            self.note_sign_in(user, SignIn { peer, service: service.to_string(), device, is_accepted }).await;
+            self.note_sign_in(user, SignIn { peer, service, device, is_accepted }).await;
         }
         verdict
     }
@@ -201,7 +201,7 @@ impl Context {
         let Ok(Some((account, _))) = self.read(move |r| r.account(&user)).await else { return };
         if self.history.lock().unwrap_or_else(|e| e.into_inner()).is_worth_keeping(account, &sign_in, at) {
             // Nobody waits for it, and nothing depends on it.
-            drop(self.store.change(Change::NoteSignIn { account, at, sign_in }));
+            drop(self.store.change(NoteSignIn { account, at, sign_in }));
         }
     }
 
@@ -243,7 +243,7 @@ impl Context {
 }
 
 /// The box's pages as a service people sign in to.
-pub const WEB: &str = "web";
+pub const WEB: &str = Service::Web.as_str();
 
 /// The name the owner chose counts where the file names none.
 fn with_chosen_name(mut config: Config, store: &Store) -> Config {

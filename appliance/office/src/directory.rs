@@ -2,7 +2,7 @@
 //! people and set passwords by these functions only.
 
 use pillarbox_proto::address::Address;
-use pillarbox_store::{Change, MailboxPolicy};
+use pillarbox_store::{AddAccount, MailboxPolicy};
 
 use crate::auth::hash;
 
@@ -85,8 +85,8 @@ pub struct Prepared {
 
 /// The change that adds a person with a mailbox. The store refuses it where the address is taken, or its domain none of
 /// ours.
-pub fn person(address: &Address, name: &str, password: &Prepared, policy: MailboxPolicy, at: u64) -> Change {
-    Change::AddAccount { address: address.canonical(), name: clean_name(name), hash: password.hash.clone(), policy, at }
+pub fn person(address: &Address, name: &str, password: &Prepared, policy: MailboxPolicy, at: u64) -> AddAccount {
+    AddAccount { address: address.canonical(), name: clean_name(name), hash: password.hash.clone(), policy, at }
 }
 
 /// A name as it is kept: one line of at most [`NAME`] characters.

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
-use pillarbox_store::{AccountId, SignIn};
+use pillarbox_store::{AccountId, Service, SignIn};
 
 /// Events remembered of everybody together.
 const EVENTS: usize = 400;
@@ -84,7 +84,7 @@ impl History {
     /// Whether a sign-in is to be written to the store: new places at once, known ones once a day, what failed always
     /// (those who try are slowed down by the throttle).
     pub fn is_worth_keeping(&mut self, account: AccountId, sign_in: &SignIn, at: u64) -> bool {
-        if !sign_in.is_accepted || sign_in.service == "web" {
+        if !sign_in.is_accepted || sign_in.service == Service::Web {
             return true;
         }
         if self.written.len() >= PLACES {
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_program_that_polls_is_written_down_once_a_day() {
         let mut history = History::default();
-        let sign_in = |peer| SignIn { peer, service: "pop3".into(), device: "PC".into(), is_accepted: true };
+        let sign_in = |peer| SignIn { peer, service: Service::Pop3, device: "PC".into(), is_accepted: true };
         let mut keep = |peer, at| history.is_worth_keeping(AccountId(1), &sign_in(peer), at);
         assert_eq!([keep(ip(1), 0), keep(ip(1), 60), keep(ip(2), 60), keep(ip(1), AGAIN)], [true, false, true, true]);
         let failed = SignIn { is_accepted: false, ..sign_in(ip(1)) };

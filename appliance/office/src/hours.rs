@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use pillarbox_platform::clock;
-use pillarbox_store::{Change, Fate, Hour, LedgerId, MessageId, QueueKey, Reader, Result, off_thread};
+use pillarbox_store::{Fate, Hour, LedgerId, MessageId, PutHour, QueueKey, Reader, Result, off_thread};
 
 use crate::context::Context;
 
@@ -55,7 +55,7 @@ fn keep(context: &Context, rows: &[(u64, Hour)], now: u64) -> Result<()> {
         let known = context.store.read(|r| r.hours(hour))?.into_iter().find(|(h, _)| *h == hour).map(|(_, known)| known);
         let is_new = known.is_none_or(|known| known.ledger != record.ledger || known.queued != record.queued);
         if known.is_none() || is_new && (hour < now / 3600 || now % WRITE < 40) {
-            context.store.change(Change::PutHour { hour, record }).wait()?;
+            context.store.change(PutHour { hour, record }).wait()?;
         }
     }
     Ok(())
@@ -139,7 +139,7 @@ pub fn used(folder: &std::path::Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pillarbox_store::{Access, LedgerRecord, Options, ShortCode, Store};
+    use pillarbox_store::{Access, LedgerRecord, Options, SetSetting, ShortCode, Store};
 
     #[test]
     fn each_record_counts_once_in_its_hour() {
@@ -149,18 +149,18 @@ mod tests {
         let rows = |hour| store.read(|r| gather(r, None, hour, 7)).unwrap().0;
         let keep = |rows: &[(u64, Hour)]| {
             rows.iter().for_each(|&(hour, record)| {
-                store.change(Change::PutHour { hour, record }).wait().unwrap();
+                store.change(PutHour { hour, record }).wait().unwrap();
             })
         };
         note(99, Fate::Delivered);
-        store.change(Change::SetSetting { key: "x".into(), value: None }).wait().unwrap();
+        store.change(SetSetting { key: "x".into(), value: None }).wait().unwrap();
         let first = rows(100);
         keep(&first);
         let first: Vec<_> = first.iter().map(|(h, r)| (*h, r.delivered)).collect();
         note(100, Fate::Delivered);
         note(100, Fate::Refused);
         note(102, Fate::Relayed);
-        store.change(Change::SetSetting { key: "x".into(), value: None }).wait().unwrap();
+        store.change(SetSetting { key: "x".into(), value: None }).wait().unwrap();
         let found = rows(103);
         let counts: Vec<_> = found.iter().map(|(h, r)| (*h, r.delivered, r.refused, r.relayed)).collect();
         assert_eq!(counts, [(100, 1, 1, 0), (102, 0, 0, 1), (103, 0, 0, 0)]);

@@ -11,7 +11,7 @@ use pillarbox_outbound::dkim;
 use pillarbox_platform::clock;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddressTarget, Change, DeviceId, Error, Route, RouteTls, Store};
+use pillarbox_store::{AddDomain, AddressTarget, AnyChange, DeviceId, Error, Route, RouteTls, SetAlias, SetRoute, SetSetting, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
@@ -198,14 +198,14 @@ pub fn apply(store: &Store, secrets: &Secrets, setup: &Setup) -> Result<(), Stri
     store.change(progress.change()).wait().map(drop).map_err(|e| e.to_string())
 }
 
-fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<Change>, String> {
+fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>, String> {
     let at = clock::now();
     let mut changes = Vec::new();
     if let Some(hostname) = &setup.hostname {
-        changes.push(Change::SetSetting { key: settings::HOSTNAME.into(), value: Some(domain(hostname)?) });
+        changes.push(AnyChange::of(SetSetting { key: settings::HOSTNAME.into(), value: Some(domain(hostname)?) }));
     }
     for name in &setup.domains {
-        changes.push(Change::AddDomain { name: domain(name)?, at });
+        changes.push(AnyChange::of(AddDomain { name: domain(name)?, at }));
     }
     for person in &setup.people {
         let password = match (&person.password[..], &person.password_hash[..]) {
@@ -214,7 +214,7 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<Change>, String> {
             (password, _) => Password::chosen(password),
         };
         let password = password.and_then(Password::prepare).map_err(|why| format!("{}: {why}", person.address))?;
-        changes.push(directory::person(&address(&person.address)?, &person.name, &password, USUAL_POLICY, at));
+        changes.push(AnyChange::of(directory::person(&address(&person.address)?, &person.name, &password, USUAL_POLICY, at)));
     }
     for alias in &setup.aliases {
         let from = match alias.address.strip_prefix('@') {
@@ -222,7 +222,7 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<Change>, String> {
             None => address(&alias.address)?.canonical(),
         };
         let targets = alias.to.iter().map(|to| address(to).map(|to| to.canonical())).collect::<Result<Vec<_>, _>>()?;
-        changes.push(Change::SetAlias { address: from, targets });
+        changes.push(AnyChange::of(SetAlias { address: from, targets }));
     }
     for route in &setup.routes {
         let stored = Route {
@@ -235,14 +235,14 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<Change>, String> {
             told_at: 0,
         };
         let name = if route.domain.is_empty() { String::new() } else { domain(&route.domain)? };
-        changes.push(Change::SetRoute { domain: name, route: stored });
+        changes.push(AnyChange::of(SetRoute { domain: name, route: stored }));
     }
     if setup.line == Some(Line::Provider) && !setup.routes.iter().any(|route| route.domain.is_empty()) {
         return Err("line = \"provider\" needs a [[route]] without domain".into());
     }
     if let Some(certificate) = setup.certificate {
         let value = (certificate == Certificate::Authority).then(|| "acme".to_string());
-        changes.push(Change::SetSetting { key: settings::CERTIFICATE.into(), value });
+        changes.push(AnyChange::of(SetSetting { key: settings::CERTIFICATE.into(), value }));
     }
     Ok(changes)
 }

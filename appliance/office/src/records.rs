@@ -148,10 +148,10 @@ mod tests {
 
     #[test]
     fn the_zone_has_what_the_box_can_promise() {
-        use pillarbox_store::{Access, Change, Options, Store};
+        use pillarbox_store::{Access, AddDomain, Options, Store};
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
-        store.change(Change::AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
+        store.change(AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
         let zone = |facts: Facts| zone_lines(&store.read(|r| records(r, "box.example", &facts, 1)).unwrap());
         let plain = zone(Facts { hostname: "mail.box.example".into(), ..Facts::default() });
         assert!(plain.contains("box.example. 3600 IN MX 10 mail.box.example.\n") && !plain.contains("mta-sts") && !plain.contains(" IN A "));

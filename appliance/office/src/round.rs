@@ -10,7 +10,7 @@ use pillarbox_outbound::{Connection, Endpoint, Findings, Security, Source, Topic
 use pillarbox_platform::clock;
 use pillarbox_platform::service::Service;
 use pillarbox_platform::stream::{Patience, Stream};
-use pillarbox_store::{Change, Changed, DeviceId, Fate, off_thread, term};
+use pillarbox_store::{AddDevice, DeviceId, Fate, RemoveDevice, off_thread, term};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
@@ -109,12 +109,11 @@ async fn fetch(context: &Arc<Context>, address: &str, mark: &str, findings: &mut
     let (store, owner) = (context.store.clone(), address.to_string());
     let made = off_thread(move || {
         let password = hash::generate().map_err(|why| pillarbox_store::Error::Invalid { why })?;
-        let add = Change::AddDevice { address: owner, label: "Pillarbox".into(), hash: hash::device(&password), at: clock::now() };
+        let add = AddDevice { address: owner, label: "Pillarbox".into(), hash: hash::device(&password), at: clock::now() };
         Ok((store.change(add).wait()?, password))
     });
     let (device, password) = match made.await {
-        Ok((Changed::Device(device), password)) => (device, password),
-        Ok(_) => return,
+        Ok(made) => made,
         Err(error) => return findings.add(Topic::Fetching, false, format!("4.3.0 {error}"), Vec::new()).await,
     };
     let talk = tokio::time::timeout(PATIENCE, pop3(context, address, &password, mark)).await;
@@ -126,7 +125,7 @@ async fn fetch(context: &Arc<Context>, address: &str, mark: &str, findings: &mut
 }
 
 async fn remove(context: &Arc<Context>, address: &str, device: DeviceId) {
-    if let Err(error) = context.store.change(Change::RemoveDevice { address: address.to_string(), device }).done().await {
+    if let Err(error) = context.store.change(RemoveDevice { address: address.to_string(), device }).done().await {
         tracing::error!(%error, "the password of the round can't be taken away");
     }
 }

@@ -148,7 +148,7 @@ fn named(content: &[u8]) -> (Vec<String>, Vec<ShortCode>) {
 mod tests {
     use super::*;
     use pillarbox_proto::address::Address;
-    use pillarbox_store::{Access, Change, MailboxPolicy, Options, Store};
+    use pillarbox_store::{Access, AddAccount, AddDomain, MailboxPolicy, Options, SetAlias, SetSetting, Store};
 
     #[test]
     fn postmaster_of_the_box_reaches_a_person_and_details_reach_theirs() {
@@ -161,10 +161,10 @@ mod tests {
         };
         let on = |text: &str| to(text, SubAddresses::On);
         assert_eq!(on("postmaster@mail.example.test"), Routing::NotSetUp);
-        store.change(Change::AddDomain { name: "example.test".into(), at: 1 }).wait().unwrap();
+        store.change(AddDomain { name: "example.test".into(), at: 1 }).wait().unwrap();
         for name in ["ann", "bob", "c+d"] {
             let address = format!("{name}@example.test");
-            store.change(Change::AddAccount { address, name: name.into(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 }).wait().unwrap();
+            store.change(AddAccount { address, name: name.into(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 }).wait().unwrap();
         }
         let accounts = store.read(|r| r.accounts()).unwrap();
         let is = |name: &str| {
@@ -175,7 +175,7 @@ mod tests {
             assert_eq!(on(address), is("ann"), "{address}");
         }
         assert_eq!(store.read(|r| route(r, &house(SubAddresses::On), &ForwardPath::Postmaster)).unwrap(), is("ann"));
-        let public = Change::SetSetting { key: settings::PUBLIC_ADDRESS.into(), value: Some("203.0.113.9".into()) };
+        let public = SetSetting { key: settings::PUBLIC_ADDRESS.into(), value: Some("203.0.113.9".into()) };
         store.change(public).wait().unwrap();
         for (address, is_ours) in
             [("postmaster@[203.0.113.9]", true), ("postmaster@[127.0.0.1]", true), ("postmaster@[198.51.100.7]", false), ("ann@[203.0.113.9]", false)]
@@ -189,8 +189,8 @@ mod tests {
         assert_eq!((on("nobody+x@example.test"), on("+bob@example.test")), (Routing::NoSuchAddress, Routing::NoSuchAddress));
         assert_eq!(to("bob+shop@example.test", SubAddresses::Off), Routing::NoSuchAddress);
         // An alias has details, too, and the catch-all gets what is nobody's even so.
-        store.change(Change::SetAlias { address: "info@example.test".into(), targets: vec!["bob@example.test".into()] }).wait().unwrap();
-        store.change(Change::SetAlias { address: "@example.test".into(), targets: vec!["ann@example.test".into()] }).wait().unwrap();
+        store.change(SetAlias { address: "info@example.test".into(), targets: vec!["bob@example.test".into()] }).wait().unwrap();
+        store.change(SetAlias { address: "@example.test".into(), targets: vec!["ann@example.test".into()] }).wait().unwrap();
         assert_eq!((on("info+x@example.test"), on("bob+y@example.test"), on("nobody+x@example.test")), (is("bob"), is("bob"), is("ann")));
         assert_eq!(to("bob+y@example.test", SubAddresses::Off), is("ann"));
     }

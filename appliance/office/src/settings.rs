@@ -1,6 +1,6 @@
 //! What the owner chose, by name in the store. Each name stands here once, with what its text means.
 
-use pillarbox_store::{Change, Reader, Result, Store};
+use pillarbox_store::{Reader, Result, SetSetting, Store};
 
 /// The box's name for other servers and mail programs, such as `mail.example.org`.
 pub const HOSTNAME: &str = "hostname";
@@ -92,14 +92,14 @@ impl Progress {
     }
 
     /// The change that keeps it.
-    pub fn change(&self) -> Change {
-        Change::SetSetting { key: SETUP.into(), value: Some(self.text()) }
+    pub fn change(&self) -> SetSetting {
+        SetSetting { key: SETUP.into(), value: Some(self.text()) }
     }
 }
 
 /// Sets or takes back a choice; blocks.
 pub fn set(store: &Store, key: &str, value: Option<String>) -> Result<()> {
-    store.change(Change::SetSetting { key: key.into(), value }).wait().map(drop)
+    store.change(SetSetting { key: key.into(), value }).wait().map(drop)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::generate::DkimKeyPair;
 use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
 use pillarbox_platform::secrets::Secrets;
-use pillarbox_store::{Change, Error, KeyKind, Reader, SigningKey, Store};
+use pillarbox_store::{AddFirstKey, AnyChange, Error, KeyKind, PutKey, Reader, RemoveKey, SigningKey, Store};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
 
 /// Fields that are signed where they are there, and whose later addition breaks the signature where they are not. Those
@@ -129,7 +129,7 @@ pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> 
     for kind in [KeyKind::Rsa, KeyKind::Ed25519] {
         if !stored.iter().any(|(_, key)| key.kind == kind && key.retired.is_none()) {
             let (selector, key) = make_key(secrets, kind, now)?;
-            match store.change(Change::AddFirstKey { domain: domain.into(), selector, key }).wait() {
+            match store.change(AddFirstKey { domain: domain.into(), selector, key }).wait() {
                 Ok(_) => made = true,
                 // Somebody else was faster: the server, or the command line.
                 Err(Error::Exists { .. }) => {}
@@ -145,12 +145,12 @@ pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Resul
     let stored = store.read(|r| r.signing_keys(domain)).map_err(|e| e.to_string())?;
     for kind in [KeyKind::Rsa, KeyKind::Ed25519] {
         let (selector, key) = make_key(secrets, kind, now)?;
-        store.change(Change::PutKey { domain: domain.into(), selector, key }).wait().map_err(|e| e.to_string())?;
+        store.change(PutKey { domain: domain.into(), selector, key }).wait().map_err(|e| e.to_string())?;
     }
     for (selector, key) in stored {
         let change = match key.retired {
-            None => Change::PutKey { domain: domain.into(), selector, key: SigningKey { retired: Some(now.max(1)), ..key } },
-            Some(at) if at + PUBLISHED_FOR < now => Change::RemoveKey { domain: domain.into(), selector },
+            None => AnyChange::of(PutKey { domain: domain.into(), selector, key: SigningKey { retired: Some(now.max(1)), ..key } }),
+            Some(at) if at + PUBLISHED_FOR < now => AnyChange::of(RemoveKey { domain: domain.into(), selector }),
             Some(_) => continue,
         };
         store.change(change).wait().map_err(|e| e.to_string())?;
@@ -214,14 +214,14 @@ pub fn published(reader: &Reader, domain: &str, now: u64) -> pillarbox_store::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pillarbox_store::{Access, Options};
+    use pillarbox_store::{Access, AddDomain, Options};
 
     /// A domain with keys of both kinds.
     fn signing() -> (tempfile::TempDir, Arc<Keys>) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
         let secrets = Arc::new(Secrets::open(dir.path()).unwrap());
-        store.change(Change::AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
+        store.change(AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
         ensure_keys(&store, &secrets, "box.example", 1_790_000_000).unwrap();
         let keys = Signer::new(secrets).keys(&store, "box.example").unwrap();
         (dir, keys)
@@ -298,7 +298,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
         let secrets = Arc::new(Secrets::open(dir.path()).unwrap());
-        store.change(Change::AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
+        store.change(AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
         let signer = Signer::new(secrets.clone());
         assert!(signer.keys(&store, "box.example").unwrap().is_empty());
         assert!(ensure_keys(&store, &secrets, "box.example", 1_790_000_000).unwrap());

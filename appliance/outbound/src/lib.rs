@@ -303,7 +303,7 @@ pub fn release_after_login(store: &Store, at: u64) -> Result<usize> {
         let waits = |(key, waiting): &(QueueKey, Waiting)| (waiting.state == QueueState::Held(Hold::Login)).then_some(*key);
         let entries: Vec<QueueKey> = rows.iter().filter_map(waits).collect();
         if !entries.is_empty() {
-            released += store.order(QueueOrder { order: Order::Release, entries, at, detail: String::new() }).wait()?;
+            released += store.change(QueueOrder { order: Order::Release, entries, at, detail: String::new() }).wait()?;
         }
     }
 }
@@ -357,5 +357,5 @@ async fn mend_far_future(outbound: &Outbound) -> Result<()> {
     tracing::info!(recipients = late.len(), "the clock was set back: what is due later than it can be is tried now");
     let entries = late.into_iter().map(|(key, _)| key).collect();
     let order = QueueOrder { order: Order::Retry, entries, at: now, detail: String::new() };
-    outbound.store.order(order).done().await.map(drop)
+    outbound.store.change(order).done().await.map(drop)
 }

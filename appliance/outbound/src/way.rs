@@ -6,7 +6,7 @@ use pillarbox_host::net;
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Ipv6;
 use pillarbox_platform::dns::DnsError;
-use pillarbox_store::Change;
+use pillarbox_store::SetPolicyOf;
 
 use super::Outbound;
 use super::exchangers::{Hosts, NoWay, order};
@@ -143,7 +143,7 @@ impl Outbound {
         match fetched.and_then(|text| Policy::parse(&text).map(|p| (text, p)).ok_or_else(|| "it is no policy".to_string())) {
             Ok((text, policy)) => {
                 let row = sts::remembered(id, text, &policy, now);
-                let change = Change::SetPolicyOf { domain: domain.to_string(), policy: Some(row) };
+                let change = SetPolicyOf { domain: domain.to_string(), policy: Some(row) };
                 if let Err(error) = self.store.change(change).done().await {
                     tracing::warn!(%error, domain, "a TLS policy could not be remembered");
                 }

@@ -1,16 +1,55 @@
 //! Content of messages: how it is cut into rows, and the head that describes it.
 
-use crate::codec::{Cursor, FixedKey, Record};
-use crate::key::BlobId;
+pub(crate) mod read;
+pub(crate) mod spool;
+pub(crate) mod write;
+
+use crate::engine::codec::{Cursor, FixedKey, Record, Value};
+use crate::engine::table::{Raw, tables};
+use crate::error::{Error, Result};
+use crate::ids::{BlobId, MessageId};
+
+tables! {
+    /// Content of messages. `content` is one of the three tables that each delivery touches.
+    Tables {
+        /// Heads (part 0) and parts of message content.
+        content: Raw<'e, ContentKey>,
+        /// Number of folder entries that share a message, where it is more than one.
+        shares: Raw<'e, MessageId>,
+        /// Messages whose content lies in a file, by the file's name.
+        blobs: Raw<'e, BlobId>,
+    }
+}
+
+/// A piece of a message's content: part 0 is the head, parts from 1 are page-sized pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContentKey {
+    pub message: MessageId,
+    pub part: u16,
+}
+
+impl FixedKey for ContentKey {
+    const WIDTH: usize = 10;
+    fn write(&self, out: &mut Vec<u8>) {
+        self.message.write(out);
+        out.extend_from_slice(&self.part.to_be_bytes());
+    }
+    fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(ContentKey { message: MessageId::read(octets)?, part: octets.u16()? })
+    }
+}
 
 /// Octets of content in one full part. A value of this size fills exactly one LMDB overflow page
 /// (4,096 less the page header), so no content ever needs neighbouring free pages: a long free list
 /// is never searched for a run, and nothing is wasted on half-used pages.
 pub const PART_OCTETS: usize = 4096 - PAGE_HEADER;
+
 /// LMDB's page header in octets; on 32-bit machines it is shorter.
 const PAGE_HEADER: usize = 16;
+
 /// A remainder up to this long rides in the head's row instead of taking a page of its own.
 pub const TAIL_OCTETS: usize = 1024;
+
 /// Content up to this long is kept in LMDB; longer content in a file.
 pub const INLINE_OCTETS: usize = 256 * 1024;
 
@@ -80,6 +119,13 @@ pub(crate) fn cut(content: &[u8]) -> (Vec<&[u8]>, &[u8]) {
         false => (content, &[][..]),
     };
     (body.chunks(PART_OCTETS).collect(), tail)
+}
+
+impl Tables<'_> {
+    pub(crate) fn head(&self, txn: &heed::RoTxn, message: MessageId) -> Result<Option<ContentHead>> {
+        let key = ContentKey { message, part: 0 };
+        self.content.remap_data_type::<Value<ContentHead>>().get(txn, &key).map_err(Error::lmdb("reading a message head"))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,23 @@
-//! Values of the directory tables: accounts, credentials, domains, addresses.
+//! Who has a mailbox here: accounts, credentials, domains, addresses.
 
-use crate::codec::{Cursor, FixedKey, Record, put_bytes, put_strings};
-use crate::key::AccountId;
+pub(crate) mod read;
+pub(crate) mod write;
+
+use crate::engine::codec::{Cursor, FixedKey, Record, put_bytes, put_strings};
+use crate::engine::table::{ByText, Keyed, tables};
+use crate::ids::{AccountId, DeviceKey};
+
+tables! {
+    /// Who has a mailbox here.
+    Tables {
+        accounts: Keyed<'e, AccountId, Account>,
+        credentials: Keyed<'e, DeviceKey, Credential>,
+        /// By lowercased domain name.
+        domains: ByText<'e, DomainRecord>,
+        /// By canonical address, or `@domain` for a catch-all.
+        addresses: ByText<'e, AddressTarget>,
+    }
+}
 
 /// The part of an address behind its last `@` (RFC 5321 §2.3.11); empty where there is none.
 pub fn domain_of(address: &str) -> &str {
@@ -161,44 +177,8 @@ impl Record for AddressTarget {
     }
 }
 
-/// A signed-in browser; its row's key is the hash of the token in its cookie.
-#[derive(Clone, PartialEq, Eq)]
-pub struct WebSession {
-    pub account: AccountId,
-    /// Must come back with every form.
-    pub form_token: String,
-    /// Seconds since 1970.
-    pub created: u64,
-    pub seen: u64,
-    /// What the browser called itself, shortened.
-    pub agent: String,
-}
-
-impl std::fmt::Debug for WebSession {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebSession").field("account", &self.account).field("seen", &self.seen).finish_non_exhaustive()
-    }
-}
-
-impl Record for WebSession {
-    const VERSION: u8 = 1;
-    fn write(&self, out: &mut Vec<u8>) {
-        self.account.write(out);
-        put_bytes(out, self.form_token.as_bytes());
-        out.extend_from_slice(&self.created.to_be_bytes());
-        out.extend_from_slice(&self.seen.to_be_bytes());
-        put_bytes(out, self.agent.as_bytes());
-    }
-    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(WebSession {
-            account: AccountId::read(octets)?,
-            form_token: octets.string()?,
-            created: octets.u64()?,
-            seen: octets.u64()?,
-            agent: octets.string()?,
-        })
-    }
-}
+/// Prefix of the marks for accounts whose mail is still to be deleted.
+pub(crate) const PURGE: &str = "purge:";
 
 #[cfg(test)]
 mod name_tests {

@@ -1,4 +1,4 @@
-//! Golden octets: what each kind of row looks like on disk. If one of these tests fails, the format has
+//! Golden octets: what each kind of row looks like on disk, and what tables are called there. If one of these tests fails, the format has
 //! changed: that needs a new version number and a migration step, not a new expectation.
 
 use std::net::IpAddr;
@@ -6,16 +6,21 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
-use crate::card::{Card, Places, Timed};
-use crate::codec::{Record, check_all};
-use crate::contact::{Contact, Judgement};
-use crate::content::{ContentHead, Location};
-use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, WebSession};
-use crate::key::{AccountId, BlobId, FolderId, MessageId};
-use crate::ledger::{Fate, LedgerRecord, ShortCode};
-use crate::mailbox::{Entry, Flags, FolderName, FolderState, UidSet, View};
-use crate::owner::{Hour, OneTimeLink, SecondFactor, Setting, SignIn};
-use crate::queue::{Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting};
+use crate::contacts::Contact;
+use crate::content::{ContentHead, ContentKey, Location};
+use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy};
+use crate::engine::codec::{Cursor, FixedKey, Record};
+use crate::engine::table::Table;
+use crate::ids::{AccountId, BlobId, DayKey, DeviceId, DeviceKey, FolderId, FolderKey, LaneId, MessageId};
+use crate::index::{Card, Places};
+use crate::ledger::{Fate, LedgerRecord, Service, ShortCode, TermKey};
+use crate::mailbox::{Entry, Flags, FolderName, FolderState, Judgement, MailKey, Timed, UidSet, View};
+use crate::queue::{AgendaKey, Hold, LaneKey, Notices, Outgoing, QueueKey, QueueState, ReportKey, Traits, Transcript, Waiting};
+use crate::sending::{KeyKind, Route, RouteTls, SigningKey, StsPolicy};
+use crate::sessions::{OneTimeLink, SecondFactor, SignIn, WebSession};
+use crate::settings::Setting;
+use crate::statistics::Hour;
+use crate::tables::{Tables, check_all};
 
 fn golden<T: Record + PartialEq + std::fmt::Debug>(value: T, hex: &str) {
     let written: String = value.encode().iter().map(|octet| format!("{octet:02x}")).collect();
@@ -41,7 +46,7 @@ fn rows_of_the_owner() {
     golden(Setting("x".into()), "01 0178");
     golden(OneTimeLink { account: AccountId(9), expires: 5 }, "01 00000009 0000000000000005");
     golden(SecondFactor { sealed: vec![7], recovery: vec!["r".into()], last_step: 3 }, "01 0107 01 0172 0000000000000003");
-    let sign_in = SignIn { peer: IpAddr::from([192, 0, 2, 1]), service: "web".into(), device: "d".into(), is_accepted: true };
+    let sign_in = SignIn { peer: IpAddr::from([192, 0, 2, 1]), service: Service::Web, device: "d".into(), is_accepted: true };
     golden(sign_in, "01 04c0000201 03776562 0164 01");
     let hour = Hour { delivered: 1, relayed: 2, refused: 3, bounced: 4, queued: 5, oldest: 300, disk: 6, ledger: 7 };
     golden(hour, "01 01 02 03 04 05 ac02 06 07");
@@ -141,7 +146,42 @@ fn rows_of_the_queue() {
     golden(StsPolicy { id: "i".into(), text: "t".into(), expires: 3 }, "01 0169 0174 0000000000000003");
 }
 
+fn octets<K: FixedKey>(key: K) -> Vec<u8> {
+    let mut out = Vec::new();
+    key.write(&mut out);
+    assert_eq!(out.len(), K::WIDTH);
+    out
+}
+
+fn sorts_and_returns<K: FixedKey + Ord + std::fmt::Debug>(a: K, b: K) {
+    assert_eq!(a.cmp(&b), octets(a).cmp(&octets(b)));
+    assert_eq!(K::read(&mut Cursor(&octets(a))), Some(a));
+}
+
 proptest! {
+    #[test]
+    fn keys_sort_as_their_octets(a in any::<(u32, u32, u32, u64, u64, u16)>(), b in any::<(u32, u32, u32, u64, u64, u16)>()) {
+        let mail = |t: (u32, u32, u32, u64, u64, u16)| MailKey::new(AccountId(t.0), FolderId(t.1), t.2);
+        sorts_and_returns(mail(a), mail(b));
+        let content = |t: (u32, u32, u32, u64, u64, u16)| ContentKey { message: MessageId(t.3), part: t.5 };
+        sorts_and_returns(content(a), content(b));
+        let device = |t: (u32, u32, u32, u64, u64, u16)| DeviceKey { account: AccountId(t.0), device: DeviceId(t.5) };
+        sorts_and_returns(device(a), device(b));
+        let day = |t: (u32, u32, u32, u64, u64, u16)| DayKey { account: AccountId(t.0), day: t.1 };
+        sorts_and_returns(day(a), day(b));
+        let term = |t: (u32, u32, u32, u64, u64, u16)| TermKey { term: t.3, block: t.4 };
+        sorts_and_returns(term(a), term(b));
+        let folder = |t: (u32, u32, u32, u64, u64, u16)| FolderKey { account: AccountId(t.0), folder: FolderId(t.1) };
+        sorts_and_returns(folder(a), folder(b));
+        let entry = |t: (u32, u32, u32, u64, u64, u16)| QueueKey { message: MessageId(t.3), recipient: t.0 };
+        let lane = |t: (u32, u32, u32, u64, u64, u16)| LaneKey { lane: LaneId(u64::from(t.5)), due: t.4, entry: entry(t) };
+        sorts_and_returns(lane(a), lane(b));
+        let agenda = |t: (u32, u32, u32, u64, u64, u16)| AgendaKey { due: t.3, lane: LaneId(t.4) };
+        sorts_and_returns(agenda(a), agenda(b));
+        let report = |t: (u32, u32, u32, u64, u64, u16)| ReportKey { sent: MessageId(t.3), report: MessageId(t.4) };
+        sorts_and_returns(report(a), report(b));
+    }
+
     #[test]
     fn any_octets_decode_or_are_refused_without_harm(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
         check_all(&octets);
@@ -155,4 +195,15 @@ proptest! {
 fn a_newer_row_is_refused_by_name() {
     let error = DomainRecord::decode(&[2, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap_err().to_string();
     assert_eq!(error, "DomainRecord of unknown version 2");
+}
+
+#[test]
+fn tables_are_called_what_a_store_of_today_calls_them() {
+    let mut names = Vec::new();
+    Tables::names("", &mut names);
+    names.sort_unstable();
+    let known = "accounts addresses agenda blobs cards collected contacts content credentials domains factors folders hours indexed judgements keys \
+        lanes ledger links live mail meta outgoing places policies postings queue recent reports routes sessions settings shares sign_ins terms timed \
+        transcripts usage views";
+    assert_eq!(names.join(" "), known);
 }

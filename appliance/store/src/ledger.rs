@@ -1,8 +1,46 @@
-//! The ledger's records: the one fate of every message and every refused attempt.
+//! The ledger: the one fate of every message and every refused attempt.
+
+pub(crate) mod read;
+pub(crate) mod write;
 
 use std::net::IpAddr;
 
-use crate::codec::{Cursor, Record, put_bytes, put_strings, put_varint, stable_hash};
+use heed::Database;
+use heed::types::Unit;
+
+use crate::engine::codec::{Cursor, FixedKey, Key, Record, put_bytes, put_strings, put_varint, stable_hash};
+use crate::engine::table::{Keyed, tables};
+use crate::ids::LedgerId;
+
+tables! {
+    /// The fates of messages. `ledger` is one of the three tables that each delivery touches.
+    Tables {
+        ledger: Keyed<'e, LedgerId, LedgerRecord>,
+        /// Blocks of the ledger by hashed search term.
+        terms: Database<'e, Key<TermKey>, Unit>,
+    }
+}
+
+/// A hashed search term and a block of the ledger in which it occurs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TermKey {
+    pub term: u64,
+    pub block: u64,
+}
+
+impl FixedKey for TermKey {
+    const WIDTH: usize = 16;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.term.to_be_bytes());
+        out.extend_from_slice(&self.block.to_be_bytes());
+    }
+    fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(TermKey { term: octets.u64()?, block: octets.u64()? })
+    }
+}
+
+/// Ledger records per block of its index.
+pub(crate) const LEDGER_BLOCK: u64 = 256;
 
 /// What became of a message or of an attempt to hand one over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +126,53 @@ impl std::str::FromStr for ShortCode {
     }
 }
 
+/// Which part of the box an order came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// From other servers.
+    Smtp,
+    /// From mail programs.
+    Submission,
+    Pop3,
+    /// The pages, webmail among them.
+    Web,
+    CommandLine,
+    /// The box by itself.
+    Box,
+}
+
+impl Service {
+    const ALL: [Service; 6] = [Service::Smtp, Service::Submission, Service::Pop3, Service::Web, Service::CommandLine, Service::Box];
+
+    /// The word that is stored, and that texts are looked up by.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Service::Smtp => "smtp",
+            Service::Submission => "submission",
+            Service::Pop3 => "pop3",
+            Service::Web => "web",
+            Service::CommandLine => "command-line",
+            Service::Box => "box",
+        }
+    }
+
+    /// The service of a stored word.
+    pub(crate) fn of(word: &str) -> Option<Service> {
+        Service::ALL.into_iter().find(|service| service.as_str() == word)
+    }
+
+    /// The word in the ledger for what a person did with stored messages. What came over the pages is called `webmail` there.
+    pub(crate) const fn ledger_word(self) -> &'static str {
+        match self {
+            Service::Web => "webmail",
+            other => other.as_str(),
+        }
+    }
+}
+
 /// Longest text kept of a subject or a reply, in octets; longer ones are cut at a character.
 pub const TEXT_LIMIT: usize = 400;
+
 /// Most recipients or messages named in one record.
 pub const LIST_LIMIT: usize = 256;
 

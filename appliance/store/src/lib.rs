@@ -4,49 +4,65 @@
 //! commit that made it durable. Reads happen in closures on the caller's thread and never block the
 //! writer. The crate knows mailboxes and messages as octets; it knows no protocol, no socket and no clock.
 
-mod blob;
-mod card;
-pub mod codec;
-mod contact;
+mod contacts;
 mod content;
 mod directory;
-mod env;
+mod engine;
 mod error;
 #[cfg(test)]
 mod golden;
-mod key;
+mod ids;
+mod index;
 mod ledger;
 mod mailbox;
-mod maildrop;
-mod medium;
-mod migrate;
-mod named;
+mod maintenance;
 mod off_thread;
-mod owner;
 mod queue;
-mod read;
-mod room;
+mod sending;
+mod sessions;
+mod settings;
+mod statistics;
+mod store;
 mod tables;
-mod write;
-mod writer;
 
-pub use blob::{BlobReader, Checksum, Spool, Spooled};
-pub use card::{CARD_TEXT, Card, TERM_OCTETS, Timed};
-pub use contact::{CONTACT_TEXT, CONTACTS, Contact, Judgement};
+pub use contacts::write::{NoteWritten, PutContacts};
+pub use contacts::{CONTACT_TEXT, CONTACTS, Contact};
+pub use content::read::Content;
+pub use content::spool::{BlobReader, Checksum, Spool, Spooled};
 pub use content::{INLINE_OCTETS, Location};
-pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, WebSession, clean_name, domain_of};
-pub use env::{Access, Disk, Options, Space};
-pub use error::{Error, Result};
-pub use key::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId, QueueKey};
-pub use ledger::{Fate, LedgerRecord, ShortCode, TEXT_LIMIT, term, words};
-pub use mailbox::{Entry, Flags, FolderState};
-pub use maildrop::{Maildrop, MaildropEntry};
-pub use off_thread::off_thread;
-pub use owner::{Hour, OneTimeLink, SecondFactor, SignIn};
-pub use queue::{Hold, KeyKind, Notices, Outgoing, QueueState, Route, RouteTls, SigningKey, StsPolicy, Traits, Transcript, Waiting};
-pub use read::{Content, Found, Reader, Resolution, SubAddresses, Unindexed};
-pub use write::{
-    Change, Changed, Collection, Delivered, Delivery, IndexWork, Indexed, MAIL_ORDER, MailOrder, MailWhat, Maintained, Order, Placement, QueueOrder, Relay,
-    Retention, Settlement, Updated, Verdict,
+pub use directory::read::{Resolution, SubAddresses};
+pub use directory::write::{
+    AddAccount, AddDevice, AddDomain, RemoveAccount, RemoveAlias, RemoveDevice, RemoveDomain, SetAlias, SetName, SetPassword, SetPolicy,
 };
-pub use writer::{Pending, Store};
+pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, clean_name, domain_of};
+pub use engine::change::{AnyChange, Change};
+pub use engine::environment::{Access, Options, Space};
+pub use engine::notices::{Happened, Listener, Notice};
+pub use engine::reader::Reader;
+pub use engine::room::Disk;
+pub use error::{Error, Result};
+pub use ids::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId};
+pub use index::read::{Found, Unindexed};
+pub use index::write::{ClearIndex, IndexWork, Indexed};
+pub use index::{CARD_TEXT, Card, TERM_OCTETS};
+pub use ledger::{Fate, LedgerRecord, Service, ShortCode, TEXT_LIMIT, term, words};
+pub use mailbox::change::{MAIL_ORDER, MailOrder, MailWhat, SetTimed};
+pub use mailbox::collect::{Collection, Updated};
+pub use mailbox::deliver::{Delivered, Delivery, Placement};
+pub use mailbox::folders::{MakeFolder, RemoveFolder, RenameFolder};
+pub use mailbox::maildrop::{Maildrop, MaildropEntry};
+pub use mailbox::{Entry, Flags, FolderState, Judgement, Timed};
+pub use maintenance::{Maintained, Retention};
+pub use off_thread::off_thread;
+pub use queue::entries::Relay;
+pub use queue::settle::{Order, QueueOrder, Settlement, Verdict};
+pub use queue::{Hold, Notices, Outgoing, QueueKey, QueueState, Traits, Transcript, Waiting};
+pub use sending::write::{AddFirstKey, PutKey, RemoveKey, RemoveRoute, SetPolicyOf, SetRoute};
+pub use sending::{KeyKind, Route, RouteTls, SigningKey, StsPolicy};
+pub use sessions::write::{BeginSession, NoteSignIn, PutLink, RemoveSession, ReplaceFactor, SeeSession, SetFactor, UseLink};
+pub use sessions::{OneTimeLink, SecondFactor, SignIn, WebSession};
+pub use settings::access::SetSetting;
+pub use statistics::Hour;
+pub use statistics::access::PutHour;
+pub use store::{Pending, Store};
+pub use tables::check_all;

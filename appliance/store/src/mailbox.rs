@@ -1,9 +1,72 @@
-//! Values of the mailbox tables: entries, folder counters, live sets, device views.
+//! Folders and the messages in them: entries, counters, live sets, the views of POP3 devices, what readers judged.
+
+pub(crate) mod change;
+pub(crate) mod collect;
+pub(crate) mod deliver;
+pub(crate) mod entries;
+pub(crate) mod folders;
+pub(crate) mod maildrop;
+pub(crate) mod read;
+pub(crate) mod retention;
 
 use roaring::RoaringBitmap;
 
-use crate::codec::{Cursor, FixedKey, Record, put_bytes};
-use crate::key::MessageId;
+use crate::engine::codec::{Cursor, FixedKey, Record, Value, put_bytes, put_varint};
+use crate::engine::table::{Keyed, Raw, tables};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, DayKey, DeviceKey, FolderId, FolderKey, MessageId, PlaceKey};
+
+tables! {
+    /// Folders and the messages in them. `recent` is one of the three tables that each delivery touches.
+    Tables {
+        /// Entries of all folders of all accounts, but for the newest few hundred.
+        mail: Raw<'e, MailKey>,
+        /// The newest entries of all folders, and every folder's counters behind its newest entry. All
+        /// deliveries meet in these few pages; from time to time they are folded into `mail`.
+        recent: Raw<'e, MailKey>,
+        /// UIDs below `FolderState::live_below` that still exist.
+        live: Keyed<'e, FolderKey, UidSet>,
+        folders: Keyed<'e, FolderKey, FolderName>,
+        /// POP3 views by device.
+        views: Keyed<'e, DeviceKey, View>,
+        /// What devices deleted, by day, for the policy that moves it to Trash later.
+        collected: Keyed<'e, DayKey, UidSet>,
+        /// Letters among the drafts that go out by themselves.
+        timed: Keyed<'e, PlaceKey, Timed>,
+        /// Junk or not, as people judged.
+        judgements: Keyed<'e, JudgementKey, Judgement>,
+    }
+}
+
+/// A message in a folder. UIDs ascend and are never reused within a UIDVALIDITY (RFC 9051 §2.3.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MailKey {
+    pub account: AccountId,
+    pub folder: FolderId,
+    pub uid: u32,
+}
+
+impl MailKey {
+    /// The row of the folder's counters. It sorts right behind the newest entry,
+    /// so a delivery touches one leaf page for both.
+    pub const STATE: u32 = u32::MAX;
+
+    pub(crate) fn new(account: AccountId, folder: FolderId, uid: u32) -> Self {
+        MailKey { account, folder, uid }
+    }
+}
+
+impl FixedKey for MailKey {
+    const WIDTH: usize = 12;
+    fn write(&self, out: &mut Vec<u8>) {
+        self.account.write(out);
+        self.folder.write(out);
+        out.extend_from_slice(&self.uid.to_be_bytes());
+    }
+    fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(MailKey { account: AccountId::read(octets)?, folder: FolderId::read(octets)?, uid: octets.u32()? })
+    }
+}
 
 /// Message flags (RFC 9051 §2.3.2), a bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,3 +223,90 @@ impl Record for FolderName {
         Some(FolderName { name: octets.string()? })
     }
 }
+
+/// A letter among the drafts that goes out by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timed {
+    /// When, in seconds since 1970.
+    pub due: u64,
+    /// Where it lies.
+    pub uid: u32,
+}
+
+impl Record for Timed {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.due.to_be_bytes());
+        out.extend_from_slice(&self.uid.to_be_bytes());
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(Timed { due: octets.u64()?, uid: octets.u32()? })
+    }
+}
+
+/// What an account says about a message. It goes with the message's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JudgementKey {
+    pub message: MessageId,
+    pub account: AccountId,
+}
+
+impl FixedKey for JudgementKey {
+    const WIDTH: usize = 12;
+    fn write(&self, out: &mut Vec<u8>) {
+        self.message.write(out);
+        self.account.write(out);
+    }
+    fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(JudgementKey { message: MessageId::read(octets)?, account: AccountId::read(octets)? })
+    }
+}
+
+/// Junk or not, as a person judged: what a filter learns from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    pub is_junk: bool,
+    /// Seconds since 1970.
+    pub at: u64,
+}
+
+impl Record for Judgement {
+    const VERSION: u8 = 1;
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.is_junk));
+        put_varint(out, self.at);
+    }
+    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        Some(Judgement { is_junk: octets.u8()? != 0, at: octets.varint()? })
+    }
+}
+
+impl Tables<'_> {
+    /// An entry, wherever it is.
+    pub(crate) fn entry(&self, txn: &heed::RoTxn, key: MailKey) -> Result<Option<Entry>> {
+        let doing = "reading a mailbox entry";
+        let recent = self.recent.remap_data_type::<Value<Entry>>().get(txn, &key).map_err(Error::lmdb(doing))?;
+        match recent {
+            Some(entry) => Ok(Some(entry)),
+            None => self.mail.remap_data_type::<Value<Entry>>().get(txn, &key).map_err(Error::lmdb(doing)),
+        }
+    }
+
+    /// A folder's entries from a UID on, in order: what was folded into `mail` is older than what was not.
+    pub(crate) fn entries<'t>(&self, txn: &'t heed::RoTxn, folder: FolderKey, from: u32) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
+        let doing = "reading a mailbox";
+        let key = |uid| MailKey::new(folder.account, folder.folder, uid);
+        let range = key(from)..key(MailKey::STATE);
+        let mail = self.mail.remap_data_type::<Value<Entry>>().range(txn, &range).map_err(Error::lmdb(doing))?;
+        let recent = self.recent.remap_data_type::<Value<Entry>>().range(txn, &range).map_err(Error::lmdb(doing))?;
+        Ok(mail.chain(recent).map(move |row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))))
+    }
+
+    pub(crate) fn folder(&self, txn: &heed::RoTxn, folder: FolderKey) -> Result<Option<FolderState>> {
+        let key = MailKey::new(folder.account, folder.folder, MailKey::STATE);
+        self.recent.remap_data_type::<Value<FolderState>>().get(txn, &key).map_err(Error::lmdb("reading folder counters"))
+    }
+}
+
+/// Folders people make are numbered from here.
+pub(crate) const FIRST_OWN_FOLDER: u32 = 16;

@@ -1,8 +1,71 @@
-//! Values of the queue tables: messages on their way out, a row for each recipient, routes, signing keys.
+//! Messages on their way out: a row for each recipient, lanes by domain, an agenda of lanes.
 
-use crate::codec::{Cursor, Record, put_bytes, put_varint, stable_hash};
-use crate::key::{AccountId, LaneId};
+pub(crate) mod entries;
+pub(crate) mod read;
+pub(crate) mod settle;
+
+use heed::Database;
+use heed::types::{Str, Unit};
+
+use crate::engine::codec::{Cursor, Key, Record, compound_key, put_bytes, put_varint, stable_hash};
+use crate::engine::table::{Keyed, Raw, tables};
+use crate::ids::{AccountId, DayKey, LaneId, MessageId};
 use crate::ledger::ShortCode;
+
+tables! {
+    /// Messages on their way out, and notices about them.
+    Tables {
+        /// Messages on their way out; each counts as one share of its content.
+        outgoing: Keyed<'e, MessageId, Outgoing>,
+        /// Their recipients.
+        queue: Keyed<'e, QueueKey, Waiting>,
+        /// The scheduled ones by domain and time: what one connection can take along lies together.
+        lanes: Database<'e, Key<LaneKey>, Unit>,
+        /// Lanes by the time of their first recipient, with the domain: what is not due costs nothing.
+        agenda: Database<'e, Key<AgendaKey>, Str>,
+        /// Conversations of last attempts.
+        transcripts: Keyed<'e, QueueKey, Transcript>,
+        /// Recipients an account sent to on a day.
+        usage: Raw<'e, DayKey>,
+        /// Notices that came about a message that was sent.
+        reports: Database<'e, Key<ReportKey>, Unit>,
+    }
+}
+
+compound_key!(
+    /// A recipient of a message in the queue, counted from 0.
+    QueueKey { message: MessageId, recipient: u32, }
+);
+
+impl std::fmt::Display for QueueKey {
+    /// As people meet it: `12.0`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.message.0, self.recipient)
+    }
+}
+
+impl std::str::FromStr for QueueKey {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (message, recipient) = text.split_once('.').ok_or(())?;
+        Ok(QueueKey { message: MessageId(message.parse().map_err(drop)?), recipient: recipient.parse().map_err(drop)? })
+    }
+}
+
+compound_key!(
+    /// A scheduled recipient in its lane, by time.
+    LaneKey { lane: LaneId, due: u64, entry: QueueKey, }
+);
+
+compound_key!(
+    /// A lane by the time of its first recipient.
+    AgendaKey { due: u64, lane: LaneId, }
+);
+
+compound_key!(
+    /// A sent message and a notice that came about it.
+    ReportKey { sent: MessageId, report: MessageId, }
+);
 
 /// What is known of a message on its way out, a bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -230,143 +293,5 @@ impl Record for Transcript {
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         Some(Transcript { at: octets.u64()?, text: octets.string()? })
-    }
-}
-
-/// How a provider's server is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RouteTls {
-    /// TLS from the start (port 465, RFC 8314).
-    Implicit,
-    /// STARTTLS, and nothing without it (port 587).
-    StartTls,
-}
-
-/// A way out through somebody else's server, for all mail or for one domain.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Route {
-    pub host: String,
-    pub port: u16,
-    pub tls: RouteTls,
-    /// Empty: no login.
-    pub user: String,
-    /// The password, sealed with a key that is not in the store.
-    pub sealed: Vec<u8>,
-    /// Why nothing is sent this way for now; empty when all is well.
-    pub fault: String,
-    /// When the owner was last told of the fault, seconds since 1970.
-    pub told_at: u64,
-}
-
-impl std::fmt::Debug for Route {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Route").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
-    }
-}
-
-impl Record for Route {
-    const VERSION: u8 = 1;
-    fn write(&self, out: &mut Vec<u8>) {
-        put_bytes(out, self.host.as_bytes());
-        out.extend_from_slice(&self.port.to_be_bytes());
-        out.push(match self.tls {
-            RouteTls::Implicit => 0,
-            RouteTls::StartTls => 1,
-        });
-        put_bytes(out, self.user.as_bytes());
-        put_bytes(out, &self.sealed);
-        put_bytes(out, self.fault.as_bytes());
-        out.extend_from_slice(&self.told_at.to_be_bytes());
-    }
-    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(Route {
-            host: octets.string()?,
-            port: octets.u16()?,
-            tls: match octets.u8()? {
-                0 => RouteTls::Implicit,
-                1 => RouteTls::StartTls,
-                _ => return None,
-            },
-            user: octets.string()?,
-            sealed: octets.bytes()?.to_vec(),
-            fault: octets.string()?,
-            told_at: octets.u64()?,
-        })
-    }
-}
-
-/// How a domain's mail is signed (RFC 6376, RFC 8463).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyKind {
-    Rsa,
-    Ed25519,
-}
-
-/// A signing key of a domain; its row's key is `domain/selector`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SigningKey {
-    pub kind: KeyKind,
-    /// The private key in DER (PKCS #1 for RSA, PKCS #8 for Ed25519), sealed with a key that is not in the store.
-    pub sealed: Vec<u8>,
-    /// The public key as it stands in the DNS record: base64 without line ends.
-    pub public: String,
-    /// Seconds since 1970.
-    pub created: u64,
-    /// Since when it signs no more, seconds since 1970; its record stays published for a while.
-    pub retired: Option<u64>,
-}
-
-impl std::fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey").field("kind", &self.kind).field("public", &self.public).finish_non_exhaustive()
-    }
-}
-
-impl Record for SigningKey {
-    const VERSION: u8 = 1;
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(match self.kind {
-            KeyKind::Rsa => 0,
-            KeyKind::Ed25519 => 1,
-        });
-        put_bytes(out, &self.sealed);
-        put_bytes(out, self.public.as_bytes());
-        out.extend_from_slice(&self.created.to_be_bytes());
-        out.extend_from_slice(&self.retired.unwrap_or(0).to_be_bytes());
-    }
-    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(SigningKey {
-            kind: match octets.u8()? {
-                0 => KeyKind::Rsa,
-                1 => KeyKind::Ed25519,
-                _ => return None,
-            },
-            sealed: octets.bytes()?.to_vec(),
-            public: octets.string()?,
-            created: octets.u64()?,
-            retired: Some(octets.u64()?).filter(|&at| at != 0),
-        })
-    }
-}
-
-/// A domain's MTA-STS policy as it was fetched (RFC 8461 §3.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StsPolicy {
-    /// The `id` of the TXT record it came with.
-    pub id: String,
-    pub text: String,
-    /// Until when it counts, seconds since 1970.
-    pub expires: u64,
-}
-
-impl Record for StsPolicy {
-    const VERSION: u8 = 1;
-    fn write(&self, out: &mut Vec<u8>) {
-        put_bytes(out, self.id.as_bytes());
-        put_bytes(out, self.text.as_bytes());
-        out.extend_from_slice(&self.expires.to_be_bytes());
-    }
-    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(StsPolicy { id: octets.string()?, text: octets.string()?, expires: octets.u64()? })
     }
 }

@@ -12,12 +12,9 @@ fn open(dir: &std::path::Path) -> Store {
 }
 
 fn account(store: &Store) -> AccountId {
-    store.change(Change::AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
-    let add = Change::AddAccount { address: "ann@box.example".into(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 };
-    match store.change(add).wait().unwrap() {
-        Changed::Account(id) => id,
-        other => panic!("{other:?}"),
-    }
+    store.change(AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
+    let add = AddAccount { address: "ann@box.example".into(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 };
+    store.change(add).wait().unwrap()
 }
 
 fn waiting(address: &str, due: u64) -> Waiting {
@@ -93,15 +90,15 @@ fn the_owners_order_outlives_an_attempt_that_was_under_way() {
     let message = submit(&store, Vec::new(), relay(None, vec![waiting("b@x", 5)])).message;
     let key = QueueKey { message, recipient: 0 };
     let order = |order| QueueOrder { order, entries: vec![key], at: 50, detail: "d".into() };
-    assert_eq!(store.order(order(Order::Hold(Hold::Owner))).wait().unwrap(), 1);
+    assert_eq!(store.change(order(Order::Hold(Hold::Owner))).wait().unwrap(), 1);
     store.settle(settlement(message, vec![(0, Verdict::Keep(waiting("b@x", 900)))])).wait().unwrap();
     let now = store.read(|r| r.waiting(key)).unwrap().unwrap();
     assert_eq!((now.state, now.due), (QueueState::Held(Hold::Owner), 900));
     assert!(store.read(|r| r.agenda(u64::MAX, 9)).unwrap().is_empty());
-    store.order(order(Order::Release)).wait().unwrap();
+    store.change(order(Order::Release)).wait().unwrap();
     assert_eq!(store.read(|r| r.agenda(50, 9)).unwrap().len(), 1);
-    store.order(order(Order::Remove)).wait().unwrap();
-    assert_eq!(store.order(order(Order::Retry)).wait().unwrap(), 0);
+    store.change(order(Order::Remove)).wait().unwrap();
+    assert_eq!(store.change(order(Order::Retry)).wait().unwrap(), 0);
     assert!(store.read(|r| r.content(message)).unwrap().is_none());
     let fates: Vec<Fate> = store.read(|r| r.ledger_find(None, 9, |_, _| true)).unwrap().iter().map(|r| r.1.fate).collect();
     assert_eq!(fates, [Fate::Deleted, Fate::Queued]);
@@ -165,10 +162,10 @@ proptest! {
                 2 => if let Some(old) = store.read(|r| r.waiting(key)).unwrap() {
                     store.settle(settlement(message, vec![(recipient, Verdict::Keep(Waiting { due, ..old }))])).wait().unwrap();
                 },
-                3 => drop(store.order(order(Order::Hold(Hold::Login))).wait().unwrap()),
-                4 => drop(store.order(order(Order::Release)).wait().unwrap()),
-                5 => drop(store.order(order(Order::Remove)).wait().unwrap()),
-                _ => drop(store.order(order(Order::GiveUp)).wait().unwrap()),
+                3 => drop(store.change(order(Order::Hold(Hold::Login))).wait().unwrap()),
+                4 => drop(store.change(order(Order::Release)).wait().unwrap()),
+                5 => drop(store.change(order(Order::Remove)).wait().unwrap()),
+                _ => drop(store.change(order(Order::GiveUp)).wait().unwrap()),
             }
         }
         let all = store.read(|r| r.queue(QueueKey { message: MessageId(0), recipient: 0 }, 10_000)).unwrap();

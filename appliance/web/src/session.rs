@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock::{self, Zone};
-use pillarbox_store::{AccountId, Change, DeviceId, Error, WebSession};
+use pillarbox_store::{AccountId, BeginSession, DeviceId, Error, RemoveSession, SeeSession, WebSession};
 use sha2::{Digest, Sha256};
 
 use super::serve::Link;
@@ -161,12 +161,12 @@ async fn visitor(context: &Arc<Context>, memory: &Memory, headers: &HeaderMap) -
     let (session, account, is_owner, progress, preferences) = found.await.ok().flatten()?;
     if session.seen.saturating_add(life) < now {
         // A session that is not removed now is removed when it is met next.
-        let _ = context.store.change(Change::RemoveSession { key }).done().await;
+        let _ = context.store.change(RemoveSession { key }).done().await;
         return None;
     }
     // Once a minute is enough to know who is there.
     if session.seen + 60 < now {
-        let _ = context.store.change(Change::SeeSession { key: key.clone(), at: now }).done().await;
+        let _ = context.store.change(SeeSession { key: key.clone(), at: now }).done().await;
     }
     let visitor = Visitor { account: session.account, address: account.address, is_owner, form_token: session.form_token, key, progress };
     Some((visitor, preferences))
@@ -221,7 +221,7 @@ pub async fn sign_in(visit: &Visit, account: AccountId, credential: String) -> R
     let (token, form_token, now) = (fresh()?, fresh()?, clock::now());
     let agent = visit.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect();
     let session = WebSession { account, form_token, created: now, seen: now, agent };
-    let begin = Change::BeginSession { key: key(&token), session: session.clone(), credential };
+    let begin = BeginSession { key: key(&token), session: session.clone(), credential };
     match visit.context.store.change(begin).done().await {
         // Whoever wants to read needs no card that can be written.
         Err(Error::Unwritable { .. }) => visit.memory.volatile_sessions.keep(key(&token), session),

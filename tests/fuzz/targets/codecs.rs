@@ -4,4 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| pillarbox_store::codec::check_all(data));
+fuzz_target!(|data: &[u8]| pillarbox_store::check_all(data));

@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal};
 
 use clap::{Args, Subcommand, ValueEnum};
 use pillarbox_platform::clock;
-use pillarbox_store::{Change, Changed, DeviceId, FolderId, MailboxPolicy, Maintained, Retention, Store};
+use pillarbox_store::{AddDevice, DeviceId, FolderId, MailboxPolicy, Maintained, RemoveAccount, RemoveDevice, Retention, SetPassword, SetPolicy, Store};
 use serde_json::json;
 
 use super::{Output, Place, canonical, change, say, say_json};
@@ -165,12 +165,12 @@ pub fn run(place: &Place, command: Account) -> Result<(), String> {
         Account::Password { address, password, output } => {
             let address = canonical(&address)?;
             let Prepared { hash, made } = obtain(&password)?;
-            change(&store, Change::SetPassword { address: address.clone(), hash, at: clock::now() })?;
+            change(&store, SetPassword { address: address.clone(), hash, at: clock::now() })?;
             report(&address, made.as_deref(), output, &format!("{address} has a new password."))
         }
         Account::Policy { address, policy } => {
             let (address, policy) = (canonical(&address)?, policy.policy());
-            change(&store, Change::SetPolicy { address: address.clone(), policy })?;
+            change(&store, SetPolicy { address: address.clone(), policy })?;
             say(&format!("Mail of {address} deleted by mail programs: {}.", policy_text(policy)))
         }
         Account::Device(device) => devices(&store, device),
@@ -178,10 +178,10 @@ pub fn run(place: &Place, command: Account) -> Result<(), String> {
 }
 
 fn remove(store: &Store, address: &str) -> Result<(), String> {
-    change(store, Change::RemoveAccount { address: address.to_string() })?;
+    change(store, RemoveAccount { address: address.to_string() })?;
     // The mail goes piece by piece; a running server would do the same on its next round.
     let forever = Retention { at: clock::now(), trash_for: u64::MAX, ledger_for: u64::MAX / 2, ledger_octets: u64::MAX };
-    while store.maintain(forever).wait().map_err(|e| e.to_string())? == Maintained::More {}
+    while store.change(forever).wait().map_err(|e| e.to_string())? == Maintained::More {}
     say(&format!("{address} and all its mail are gone."))
 }
 
@@ -218,8 +218,8 @@ fn devices(store: &Store, command: Device) -> Result<(), String> {
         Device::Add { address, label, output } => {
             let address = canonical(&address)?;
             let password = hash::generate()?;
-            let add = Change::AddDevice { address: address.clone(), label, hash: hash::device(&password), at: clock::now() };
-            let Changed::Device(device) = change(store, add)? else { return Err("the device got no number".into()) };
+            let add = AddDevice { address: address.clone(), label, hash: hash::device(&password), at: clock::now() };
+            let device = change(store, add)?;
             match output.json {
                 true => say_json(&json!({"address": address, "device": device.0, "password": password})),
                 false => report(&address, Some(&password), output, &format!("Device {} can log in now.", device.0)),
@@ -227,7 +227,7 @@ fn devices(store: &Store, command: Device) -> Result<(), String> {
         }
         Device::Remove { address, device } => {
             let address = canonical(&address)?;
-            change(store, Change::RemoveDevice { address: address.clone(), device: DeviceId(device) })?;
+            change(store, RemoveDevice { address: address.clone(), device: DeviceId(device) })?;
             say(&format!("Device {device} of {address} can no longer log in."))
         }
         Device::List { address, output } => {

@@ -6,7 +6,7 @@ use pillarbox_platform::clock;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::tls;
 use pillarbox_proto::address::Domain as DomainName;
-use pillarbox_store::{AddressTarget, Change};
+use pillarbox_store::{AddDomain, AddressTarget, RemoveAlias, RemoveDomain, SetAlias};
 use serde_json::json;
 
 use super::{Output, Place, canonical, change, say, say_json};
@@ -74,12 +74,12 @@ pub fn domain(place: &Place, command: Domain) -> Result<(), String> {
     match command {
         Domain::Add { name } => {
             let name = domain_name(&name)?;
-            change(&store, Change::AddDomain { name: name.clone(), at: clock::now() })?;
+            change(&store, AddDomain { name: name.clone(), at: clock::now() })?;
             say(&format!("Mail for {name} is accepted now. Next: pillarbox account add ann@{name}"))
         }
         Domain::Remove { name } => {
             let name = domain_name(&name)?;
-            change(&store, Change::RemoveDomain { name: name.clone() })?;
+            change(&store, RemoveDomain { name: name.clone() })?;
             say(&format!("Mail for {name} is refused from now on."))
         }
         Domain::List { output } => {
@@ -123,12 +123,12 @@ pub fn alias(place: &Place, command: Alias) -> Result<(), String> {
         Alias::Add { address, targets } => {
             let address = alias_address(&address)?;
             let targets = targets.iter().map(|t| canonical(t)).collect::<Result<Vec<_>, _>>()?;
-            change(&store, Change::SetAlias { address: address.clone(), targets: targets.clone() })?;
+            change(&store, SetAlias { address: address.clone(), targets: targets.clone() })?;
             say(&format!("Mail for {address} goes to {}.", targets.join(", ")))
         }
         Alias::Remove { address } => {
             let address = alias_address(&address)?;
-            change(&store, Change::RemoveAlias { address: address.clone() })?;
+            change(&store, RemoveAlias { address: address.clone() })?;
             say(&format!("{address} is gone."))
         }
         Alias::List { output } => {

@@ -8,7 +8,7 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_platform::logging;
 use pillarbox_platform::service::Service;
-use pillarbox_store::{Change, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement, Store};
+use pillarbox_store::{AddAccount, AddDomain, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement, SetAlias, Store};
 use serde_json::json;
 
 use super::serve::runtime;
@@ -96,20 +96,19 @@ fn people(store: &Store, folder: &Path) -> Result<Vec<(String, String)>, String>
     if let Ok(text) = std::fs::read_to_string(&memory) {
         return serde_json::from_str(&text).map_err(|e| format!("{}: {e}", memory.display()));
     }
-    let apply = |change| store.change(change).wait().map_err(|e| e.to_string());
     let at = clock::now();
     tokio::task::block_in_place(|| {
-        apply(Change::AddDomain { name: DOMAIN.into(), at })?;
+        super::change(store, AddDomain { name: DOMAIN.into(), at })?;
         let mut people = Vec::new();
         for (local, name) in PEOPLE {
             let (address, password) = (format!("{local}@{DOMAIN}"), hash::generate()?);
             let hash = hash::password(&password)?;
             let policy = MailboxPolicy::TrashAfter { days: 30 };
-            apply(Change::AddAccount { address: address.clone(), name: name.into(), hash, policy, at })?;
+            super::change(store, AddAccount { address: address.clone(), name: name.into(), hash, policy, at })?;
             people.push((address, password));
         }
         let targets = vec![format!("ann@{DOMAIN}"), format!("bob@{DOMAIN}")];
-        apply(Change::SetAlias { address: format!("info@{DOMAIN}"), targets })?;
+        super::change(store, SetAlias { address: format!("info@{DOMAIN}"), targets })?;
         for sample in samples() {
             deliver(store, &sample)?;
         }

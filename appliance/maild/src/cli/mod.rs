@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use pillarbox_platform::config::{Config, DEFAULT_PATH, EXAMPLE};
 use pillarbox_proto::address::Address;
-use pillarbox_store::{Access, Change, Changed, Store};
+use pillarbox_store::{Access, Change, Store};
 
 use crate::server::store_options;
 
@@ -182,7 +182,7 @@ pub fn say_json(value: &serde_json::Value) -> Result<(), String> {
 }
 
 /// Carries out a change of the directory.
-pub fn change(store: &Store, change: Change) -> Result<Changed, String> {
+pub fn change<C: Change>(store: &Store, change: C) -> Result<C::Outcome, String> {
     store.change(change).wait().map_err(|e| e.to_string())
 }
 

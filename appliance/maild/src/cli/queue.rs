@@ -213,7 +213,7 @@ fn give(store: &Store, keys: &[QueueKey], order: Order) -> Result<usize, String>
     for entries in keys.chunks(PAGE) {
         let detail = "removed from the queue by the owner".to_string();
         let order = QueueOrder { order, entries: entries.to_vec(), at: clock::now(), detail };
-        count += store.order(order).wait().map_err(|e| e.to_string())?;
+        count += store.change(order).wait().map_err(|e| e.to_string())?;
     }
     Ok(count)
 }

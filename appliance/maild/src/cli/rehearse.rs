@@ -11,7 +11,7 @@ use pillarbox_outbound::{Topic, findings};
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_platform::service::Service;
-use pillarbox_store::{Change, Disk, MailboxPolicy, Store};
+use pillarbox_store::{AddAccount, AddDomain, Disk, MailboxPolicy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -81,10 +81,9 @@ async fn play(config: Config) -> Result<(), String> {
     let (context, port) = (server.context(), server.port(Service::Http).ok_or("no port for pages")?);
     let (address, password) = (format!("player@{DOMAIN}"), hash::generate()?);
     tokio::task::block_in_place(|| {
-        let apply = |change| context.store.change(change).wait().map_err(|e| e.to_string());
         let (hash, at) = (hash::password(&password)?, clock::now());
-        apply(Change::AddDomain { name: DOMAIN.into(), at })?;
-        apply(Change::AddAccount { address: address.clone(), name: String::new(), hash, policy: MailboxPolicy::Keep, at })
+        super::change(&context.store, AddDomain { name: DOMAIN.into(), at })?;
+        super::change(&context.store, AddAccount { address: address.clone(), name: String::new(), hash, policy: MailboxPolicy::Keep, at })
     })?;
     let serving = tokio::spawn(server.run());
     let (made, mut found) = findings();

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use pillarbox_outbound::{ROUTE_PURPOSE, release_after_login};
 use pillarbox_platform::clock;
 use pillarbox_platform::secrets::Secrets;
-use pillarbox_store::{Change, Route as StoredRoute, RouteTls};
+use pillarbox_store::{RemoveRoute, Route as StoredRoute, RouteTls, SetRoute};
 use serde_json::json;
 
 use super::address::domain_name;
@@ -83,7 +83,7 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
                 told_at: 0,
             };
             let domain = name(domain)?;
-            change(&store, Change::SetRoute { domain: domain.clone(), route })?;
+            change(&store, SetRoute { domain: domain.clone(), route })?;
             let released = release_after_login(&store, clock::now()).map_err(|e| e.to_string())?;
             say(&format!("{} goes through {host} now.", shown(&domain)))?;
             if released > 0 {
@@ -93,7 +93,7 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
         }
         Route::Remove { domain } => {
             let domain = name(domain)?;
-            change(&store, Change::RemoveRoute { domain: domain.clone() })?;
+            change(&store, RemoveRoute { domain: domain.clone() })?;
             release_after_login(&store, clock::now()).map_err(|e| e.to_string())?;
             say(&format!("{} goes directly to the recipients' servers now.", shown(&domain)))
         }

@@ -125,7 +125,7 @@ impl<'a> Visit<'a> {
             return refuse("AUTH", "Logging in for somebody else is not possible here");
         }
         let password = credentials.password.as_str();
-        match context.verify("pop3", &credentials.user, password, self.peer).await {
+        match context.verify(pillarbox_store::Service::Pop3, &credentials.user, password, self.peer).await {
             Ok(identity) => self.enter(identity, now).await,
             Err(why) if why.is_temporary() => refuse("SYS/TEMP", &why.to_string()),
             Err(why) => {
@@ -254,7 +254,7 @@ impl<'a> Visit<'a> {
                 code,
                 at: clock::now(),
             };
-            match self.edge.context.store.collect(collection).done().await {
+            match self.edge.context.store.change(collection).done().await {
                 Ok(updated) if updated.remaining.is_empty() => {
                     tracing::info!(peer = %self.peer, account = inside.identity.address, deleted = deleted.len(), "pop3 update");
                     return Answer::Accept;

@@ -293,7 +293,7 @@ impl<'a> Transaction<'a> {
             return Answer::Refuse(Reply::new(535, Enhanced(5, 7, 8), "Logging in for somebody else is not possible here"));
         }
         let password = credentials.password.as_str();
-        match context.verify("submission", &credentials.user, password, self.peer).await {
+        match context.verify(pillarbox_store::Service::Submission, &credentials.user, password, self.peer).await {
             Ok(identity) => {
                 let name = identity.address.clone();
                 self.identity = Some(identity);

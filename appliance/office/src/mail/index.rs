@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Change, Entry, FolderId, IndexWork, Indexed, MessageId, Result, Store, off_thread};
+use pillarbox_store::{AccountId, ClearIndex, Entry, FolderId, IndexWork, Indexed, MessageId, NoteWritten, Result, Store, off_thread};
 
 use super::marks::{Kind, Marks};
 use super::readers::{Budget, Unread};
@@ -77,18 +77,18 @@ fn index(store: &Store, account: AccountId, folder: FolderId, entries: &[(u32, E
         let Some(Summary { card, terms, recipients }) = summary(store, entry.message)? else { continue };
         if folder == FolderId::SENT {
             let people = recipients.into_iter().map(|person| (person.name, person.address.to_lowercase())).filter(|(_, address)| address.contains('@'));
-            store.change(Change::NoteWritten { account, people: people.collect(), at: card.date }).wait()?;
+            store.change(NoteWritten { account, people: people.collect(), at: card.date }).wait()?;
         }
         messages.push(Indexed { message: entry.message, uid, card, terms });
     }
     let below = entries.last().map_or(0, |(uid, _)| uid + 1);
-    store.change(Change::Index(IndexWork { account, folder, messages, below })).wait().map(drop)
+    store.change(IndexWork { account, folder, messages, below }).wait().map(drop)
 }
 
 /// Makes the whole index anew; `data` is the data folder.
 pub fn rebuild(store: &Store, data: &Path) -> Result<usize> {
     let withheld: BTreeSet<MessageId> = Marks::skipped_in(&super::readers::folder(data));
-    store.change(Change::ClearIndex).wait()?;
+    store.change(ClearIndex).wait()?;
     let mut count = 0;
     loop {
         let waiting = store.read(|r| r.unindexed(None, BATCH))?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pillarbox_store::{AccountId, Change, Reader, Result};
+use pillarbox_store::{AccountId, Reader, Result, SetSetting};
 use serde::{Deserialize, Serialize};
 
 /// Octets of a signature.
@@ -69,7 +69,7 @@ impl Preferences {
     }
 
     /// The change that keeps them.
-    pub fn change(&self, account: AccountId) -> Change {
-        Change::SetSetting { key: key(account), value: serde_json::to_string(self).ok() }
+    pub fn change(&self, account: AccountId) -> SetSetting {
+        SetSetting { key: key(account), value: serde_json::to_string(self).ok() }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pillarbox_message::structure::Structure;
 use pillarbox_outbound::Source;
 use pillarbox_proto::address::Address;
-use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Timed, off_thread};
+use pillarbox_store::{AccountId, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Service, SetTimed, Timed, off_thread};
 
 use super::send::{self, Sender};
 use crate::context::{Context, fresh_code};
@@ -45,7 +45,7 @@ async fn send(context: &Arc<Context>, account: AccountId, message: MessageId, ti
         let content = entry.map(|_| r.content(message)).transpose()?.flatten();
         Ok(content.zip(r.account_by_id(account)?))
     });
-    let forget = Change::SetTimed { account, message, timed: None };
+    let forget = SetTimed { account, message, timed: None };
     // Deleted or gone on with meanwhile.
     let Some((content, found)) = read.await? else { return context.store.change(forget).done().await.map(drop) };
     let store = context.store.clone();
@@ -61,8 +61,8 @@ async fn send(context: &Arc<Context>, account: AccountId, message: MessageId, ti
         }
         Err(Refusal::Trouble(error)) => return Err(error),
     };
-    let order = MailOrder { account, folder: FolderId::DRAFTS, uids: vec![timed.uid], what, at: now };
-    context.store.change(Change::Mail(order)).done().await?;
+    let order = MailOrder { account, folder: FolderId::DRAFTS, uids: vec![timed.uid], what, at: now, service: Service::Web };
+    context.store.change(order).done().await?;
     context.store.change(forget).done().await.map(drop)
 }
 

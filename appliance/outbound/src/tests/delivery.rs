@@ -341,7 +341,7 @@ async fn a_refused_password_stops_the_provider_and_tells_the_owner_not_the_sende
     let wrong = Script { tls: Some(tls), login: "535 5.7.8 wrong password", abilities, ..Script::default() };
     let right = Script { login: "235 2.7.0 welcome", ..wrong.clone() };
     let peer = Peer::listen(host(5), world.port, vec![wrong, right]).await;
-    let set = |route| pillarbox_store::Change::SetRoute { domain: String::new(), route };
+    let set = |route| pillarbox_store::SetRoute { domain: String::new(), route };
     world.store.change(set(route(&world, RouteTls::StartTls, world.port))).done().await.unwrap();
     for to in ["a@x.test", "b@y.test", "c@z.test"] {
         world.submit(&[to]).await;
@@ -357,7 +357,7 @@ async fn a_refused_password_stops_the_provider_and_tells_the_owner_not_the_sende
     let from = QueueKey { message: pillarbox_store::MessageId(0), recipient: 0 };
     let entries = world.store.read(|r| r.queue(from, 99)).unwrap().into_iter().map(|(key, _)| key).collect();
     let order = QueueOrder { order: Order::Release, entries, at: world.at(), detail: String::new() };
-    world.store.order(order).done().await.unwrap();
+    world.store.change(order).done().await.unwrap();
     world.work().await;
     let taken = peer.taken();
     assert_eq!((taken.len(), peer.connections()), (3, 2));

@@ -14,7 +14,7 @@ async fn the_owner_can_hold_release_remove_and_give_up() {
     let give = async |which: usize, order| {
         let entries = vec![QueueKey { message: messages[which], recipient: 0 }];
         let order = QueueOrder { order, entries, at: world.at(), detail: "removed".into() };
-        world.store.order(order).done().await.unwrap();
+        world.store.change(order).done().await.unwrap();
     };
     give(0, Order::Hold(Hold::Owner)).await;
     give(1, Order::Remove).await;
@@ -41,7 +41,7 @@ async fn ordered_under_way(order: Order) -> (Vec<Fate>, usize, usize) {
         let key = QueueKey { message, recipient: 0 };
         assert!(world.outbound.is_under_way(key), "the owner is told so");
         let entries = vec![key];
-        world.store.order(QueueOrder { order, entries, at: world.at(), detail: "removed".into() }).done().await.unwrap();
+        world.store.change(QueueOrder { order, entries, at: world.at(), detail: "removed".into() }).done().await.unwrap();
         gate.notify_one();
     };
     let (_, ()) = tokio::join!(world.work(), owner);

@@ -239,7 +239,7 @@ async fn a_providers_certificate_must_be_right() {
         fault: String::new(),
         told_at: 0,
     };
-    world.store.change(pillarbox_store::Change::SetRoute { domain: String::new(), route }).done().await.unwrap();
+    world.store.change(pillarbox_store::SetRoute { domain: String::new(), route }).done().await.unwrap();
     world.submit(&["bob@x.test"]).await;
     world.work().await;
     // Later, not never: the clock may be wrong, or the provider is mending it.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use pillarbox_platform::config::{Config, DnsServer};
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{
-    Access, AccountId, Change, Changed, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey,
+    Access, AccountId, AddAccount, AddDomain, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey,
     QueueState, Relay, ShortCode, Store, Traits, Waiting,
 };
 use tokio::sync::{mpsc, watch};
@@ -68,7 +68,7 @@ impl World {
         let mut world = World::new().await;
         let config = Config { hostname: String::new(), data: world.dir.path().join("empty"), ..world.config.clone() };
         let domain_only = |store: &Store| {
-            store.change(Change::AddDomain { name: "box.test".into(), at: START }).wait().unwrap();
+            store.change(AddDomain { name: "box.test".into(), at: START }).wait().unwrap();
             AccountId(0)
         };
         let zone = std::mem::replace(&mut world.zone, Zone::plain());
@@ -240,10 +240,7 @@ fn person(store: &Store) -> AccountId {
     if let Some((id, _)) = store.read(|r| r.account(ANN)).unwrap() {
         return id;
     }
-    store.change(Change::AddDomain { name: "box.test".into(), at: START }).wait().unwrap();
-    let account = Change::AddAccount { address: ANN.into(), name: "Ann".into(), hash: "x".into(), policy: MailboxPolicy::Keep, at: START };
-    match store.change(account).wait().unwrap() {
-        Changed::Account(id) => id,
-        other => panic!("{other:?}"),
-    }
+    store.change(AddDomain { name: "box.test".into(), at: START }).wait().unwrap();
+    let account = AddAccount { address: ANN.into(), name: "Ann".into(), hash: "x".into(), policy: MailboxPolicy::Keep, at: START };
+    store.change(account).wait().unwrap()
 }

@@ -139,7 +139,7 @@ impl Worker<'_> {
             return;
         }
         let held = Route { fault: fault.to_string(), told_at: now, ..route.clone() };
-        let change = pillarbox_store::Change::SetRoute { domain: name.to_string(), route: held };
+        let change = pillarbox_store::SetRoute { domain: name.to_string(), route: held };
         if let Err(error) = self.outbound.store.change(change).done().await {
             tracing::error!(%error, "the fault of a provider can't be noted");
         }

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Domain;
-use pillarbox_store::{Change, Error};
+use pillarbox_store::{AddDomain, AnyChange, Error, RemoveDomain};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, trouble};
@@ -190,8 +190,8 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Re
     let name = Domain::parse(form.domain.trim()).ok().filter(|name| !name.is_literal()).map(|name| name.to_string());
     let Some(name) = name.filter(|name| name.contains('.')) else { return refuse("setup-wrong-domain").await };
     let change = match form.order.as_str() {
-        "remove" => Change::RemoveDomain { name },
-        _ => Change::AddDomain { name, at: clock::now() },
+        "remove" => AnyChange::of(RemoveDomain { name }),
+        _ => AnyChange::of(AddDomain { name, at: clock::now() }),
     };
     match visit.context.store.change(change).done().await {
         Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => Redirect::to("/domains").into_response(),

@@ -9,7 +9,7 @@ use pillarbox_message::encode::encoded_words;
 use pillarbox_outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{Change, Error, Route, RouteTls, off_thread};
+use pillarbox_store::{Error, RemoveRoute, Route, RouteTls, SetRoute, off_thread};
 use serde::Deserialize;
 
 use super::doctor::{Step, step};
@@ -188,7 +188,7 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) ->
     let t = visit.texts;
     let frame = || Frame::new(&visit, "/line", "line-title");
     if form.order == "direct" {
-        return match visit.context.store.change(Change::RemoveRoute { domain: String::new() }).done().await {
+        return match visit.context.store.change(RemoveRoute { domain: String::new() }).done().await {
             Ok(_) | Err(Error::NotFound { .. }) => match release(&visit).await {
                 Ok(()) => Redirect::to("/line").into_response(),
                 Err(error) => trouble(&visit, &error),
@@ -218,7 +218,7 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) ->
     if !works {
         return answer(&visit, StatusCode::OK, frame().trouble(t.get("line-trial-failed")), None, form, tried).await;
     }
-    let saved = visit.context.store.change(Change::SetRoute { domain: String::new(), route }).done().await;
+    let saved = visit.context.store.change(SetRoute { domain: String::new(), route }).done().await;
     match saved {
         Ok(_) => {}
         Err(error) => return trouble(&visit, &error),

@@ -8,7 +8,7 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Change, Error, SignIn};
+use pillarbox_store::{AccountId, Error, RemoveSession, ReplaceFactor, Service, SignIn};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
@@ -107,7 +107,7 @@ pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
     let user = login.user.trim().to_string();
     // Read before it is checked: should the password change in between, the session is refused.
     let credential = credential_of(&visit, &user).await;
-    let refusal = match context.verify(WEB, &user, &login.password, visit.link.peer).await {
+    let refusal = match context.verify(Service::Web, &user, &login.password, visit.link.peer).await {
         Ok(identity) => return first_half(&visit, identity, credential).await,
         Err(refusal) => refusal,
     };
@@ -160,7 +160,7 @@ async fn enter(visit: &Visit, account: AccountId, address: &str, credential: Str
         Err(error) => return trouble(visit, &error),
     };
     let device = visit.agent.chars().take(120).collect();
-    let sign_in = SignIn { peer: visit.link.peer, service: WEB.into(), device, is_accepted: true };
+    let sign_in = SignIn { peer: visit.link.peer, service: Service::Web, device, is_accepted: true };
     visit.context.note_sign_in(address, sign_in).await;
     visit.context.note(visit.link.peer, WEB, What::SignedIn, address, "");
     redirect_with(cookie, "/")
@@ -188,7 +188,7 @@ pub async fn code(visit: Visit, Form(form): Form<Code>) -> Response {
         Ok(Checked::Right) => {}
         Ok(Checked::Wrong) => {
             lock().failed(account, Instant::now());
-            let sign_in = SignIn { peer: visit.link.peer, service: WEB.into(), device: String::new(), is_accepted: false };
+            let sign_in = SignIn { peer: visit.link.peer, service: Service::Web, device: String::new(), is_accepted: false };
             context.note_sign_in(&address, sign_in).await;
             let frame = Frame::new(&visit, "/login", "code-title").trouble(visit.texts.get("code-wrong"));
             return page(StatusCode::FORBIDDEN, &CodePage { frame, pending: form.pending });
@@ -214,7 +214,7 @@ async fn use_code(visit: &Visit, account: AccountId, code: &str) -> Result<Check
         let Some(factor) = context.read(move |r| r.factor(account)).await? else { return Ok(Checked::Right) };
         let used = factor::check(&context.outbound.secrets, &factor, code, clock::now()).map_err(|why| Error::Invalid { why })?;
         let Some(used) = used else { return Ok(Checked::Wrong) };
-        match context.store.change(Change::ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
+        match context.store.change(ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
             Ok(_) => return Ok(Checked::Right),
             Err(Error::Exists { .. }) => {}
             Err(error) => return Err(error),
@@ -234,7 +234,7 @@ pub async fn sign_out(Person(visit, visitor): Person, Form(form): Form<SignOut>)
         return super::stale(&visit);
     }
     visit.memory.volatile_sessions.forget(&visitor.key);
-    match visit.context.store.change(Change::RemoveSession { key: visitor.key }).done().await {
+    match visit.context.store.change(RemoveSession { key: visitor.key }).done().await {
         Ok(_) | Err(Error::Unwritable { .. }) => redirect_with(session::cookie("", visit.link), "/login"),
         Err(error) => trouble(&visit, &error),
     }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddressTarget, Change, Changed, Error, FolderId, off_thread};
+use pillarbox_store::{AddressTarget, AnyChange, Error, FolderId, RemoveAlias, SetAlias, off_thread};
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
@@ -107,8 +107,7 @@ pub async fn add(Owner(visit, visitor): Owner, Form(form): Form<Add>) -> Respons
         Ok((made, password.made.unwrap_or_default()))
     });
     let (account, password) = match made.await {
-        Ok((Changed::Account(account), password)) => (account, password),
-        Ok(_) => return trouble(&visit, &Error::Closed),
+        Ok(made) => made,
         Err(Error::Exists { .. }) => return refuse("people-exists").await,
         Err(Error::NotFound { .. }) => return refuse("people-no-domain").await,
         Err(error) => return trouble(&visit, &error),
@@ -161,12 +160,12 @@ pub async fn alias(Owner(visit, visitor): Owner, Form(form): Form<Alias>) -> Res
     let domain = visit.context.read(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
     let Some(address) = alias_address(&form.address, &domain) else { return refuse("people-wrong-address").await };
     let change = match form.order.as_str() {
-        "remove" => Change::RemoveAlias { address },
+        "remove" => AnyChange::of(RemoveAlias { address }),
         _ => {
             let words = form.to.split([',', ';', ' ', '\n']).map(str::trim).filter(|word| !word.is_empty());
             let targets: Option<Vec<String>> = words.map(|word| alias_address(word, &domain).filter(|a| !a.starts_with('@'))).collect();
             match targets.filter(|targets| !targets.is_empty()) {
-                Some(targets) => Change::SetAlias { address, targets },
+                Some(targets) => AnyChange::of(SetAlias { address, targets }),
                 None => return refuse("people-wrong-target").await,
             }
         }

@@ -5,7 +5,7 @@ use axum::Form;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{Account, AccountId, Change, DeviceId, Error, FolderId, MailboxPolicy};
+use pillarbox_store::{Account, AccountId, AnyChange, DeviceId, Error, FolderId, MailboxPolicy, RemoveAccount, RemoveDevice, SetFactor, SetName, SetPolicy};
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
@@ -127,7 +127,7 @@ pub async fn change(Owner(visit, visitor): Owner, Path(address): Path<String>, F
                 _ => MailboxPolicy::TrashAfter { days },
             };
             let name = directory::clean_name(&form.name);
-            vec![Change::SetName { address: address.clone(), name }, Change::SetPolicy { address: address.clone(), policy }]
+            vec![AnyChange::of(SetName { address: address.clone(), name }), AnyChange::of(SetPolicy { address: address.clone(), policy })]
         }
         "link" => {
             return match welcome::invite(&visit, found.id).await {
@@ -136,14 +136,14 @@ pub async fn change(Owner(visit, visitor): Owner, Path(address): Path<String>, F
             };
         }
         "device" => match form.device.parse() {
-            Ok(device) => vec![Change::RemoveDevice { address: address.clone(), device: DeviceId(device) }],
+            Ok(device) => vec![AnyChange::of(RemoveDevice { address: address.clone(), device: DeviceId(device) })],
             Err(_) => Vec::new(),
         },
-        "factor" => vec![Change::SetFactor { account: found.id, factor: None }],
+        "factor" => vec![AnyChange::of(SetFactor { account: found.id, factor: None })],
         "remove" if found.is_owner => return refuse("person-owner-stays").await,
         "remove" if form.confirm.trim().to_lowercase() != address => return refuse("person-confirm-wrong").await,
         "remove" => {
-            return match visit.context.store.change(Change::RemoveAccount { address }).done().await {
+            return match visit.context.store.change(RemoveAccount { address }).done().await {
                 Ok(_) => Redirect::to("/people").into_response(),
                 Err(error) => trouble(&visit, &error),
             };

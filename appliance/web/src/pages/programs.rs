@@ -8,7 +8,7 @@ use pillarbox_host::net;
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_platform::service::Service;
-use pillarbox_store::{Change, DeviceId, Error, off_thread};
+use pillarbox_store::{AddDevice, DeviceId, Error, RemoveDevice, SetPassword, off_thread};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
@@ -101,7 +101,7 @@ pub async fn device(Person(visit, visitor): Person, Form(form): Form<Device>) ->
     let (store, address) = (visit.context.store.clone(), visitor.address.clone());
     let frame = Frame::new(&visit, "/programs", "programs-title");
     if let Ok(device) = form.remove.parse::<u16>() {
-        let change = Change::RemoveDevice { address, device: DeviceId(device) };
+        let change = RemoveDevice { address, device: DeviceId(device) };
         return match store.change(change).done().await {
             Ok(_) | Err(Error::NotFound { .. }) => answer(&visit, &visitor, StatusCode::OK, frame, None).await,
             Err(error) => trouble(&visit, &error),
@@ -120,7 +120,7 @@ pub async fn device(Person(visit, visitor): Person, Form(form): Form<Device>) ->
             return Err(Error::Invalid { why: format!("{address} has {DEVICES} devices already") });
         }
         let password = hash::generate().map_err(|why| Error::Invalid { why })?;
-        let add = Change::AddDevice { address, label: label.clone(), hash: hash::device(&password), at: clock::now() };
+        let add = AddDevice { address, label: label.clone(), hash: hash::device(&password), at: clock::now() };
         store.change(add).wait()?;
         Ok((label, password))
     });
@@ -152,7 +152,7 @@ pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>
         let frame = refuse(frame, "setup-short-password");
         return answer(&visit, &visitor, StatusCode::BAD_REQUEST, frame, None).await;
     };
-    let verdict = context.verify(WEB, &visitor.address, &form.old, visit.link.peer).await;
+    let verdict = context.verify(pillarbox_store::Service::Web, &visitor.address, &form.old, visit.link.peer).await;
     let account = match verdict {
         Ok(identity) => identity.account,
         Err(_) => {
@@ -163,7 +163,7 @@ pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>
     let (store, address) = (context.store.clone(), visitor.address.clone());
     let changed = off_thread(move || {
         let hash = new.prepare()?.hash;
-        store.change(Change::SetPassword { address, hash: hash.clone(), at: clock::now() }).wait().map(|_| hash)
+        store.change(SetPassword { address, hash: hash.clone(), at: clock::now() }).wait().map(|_| hash)
     });
     match changed.await {
         Ok(credential) => match session::sign_in(&visit, account, credential).await {

@@ -107,7 +107,7 @@ pub async fn order(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Re
     let detail = "removed from the queue by the owner".to_string();
     let order = QueueOrder { order, entries: vec![key], at: clock::now(), detail };
     let is_late = matches!(order.order, Order::Remove | Order::Hold(_)) && visit.context.outbound.is_under_way(key);
-    match visit.context.store.order(order).done().await {
+    match visit.context.store.change(order).done().await {
         // The worker looks once more before it sends; nobody can know here whether it has.
         Ok(_) if is_late => super::notice(&visit, StatusCode::OK, "queue-under-way-title", "queue-under-way"),
         Ok(_) => {

@@ -7,14 +7,13 @@ use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
-use pillarbox_store::{Change, Error};
+use pillarbox_store::{Error, RemoveSession, ReplaceFactor, Service, SetFactor};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, trouble};
 use crate::session::{Person, Visit, Visitor, hex};
 use crate::svg;
 use pillarbox_office::auth::{self, factor};
-use pillarbox_office::context::WEB;
 
 /// Sign-ins shown.
 const SIGN_INS: usize = 30;
@@ -76,8 +75,8 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
     let sign_ins = sign_ins.into_iter().map(|(at, s)| SignedIn {
         at: t.moment(at, now),
         peer: s.peer.to_string(),
-        service: t.get(&format!("service-{}", s.service)).into_owned(),
-        device: if s.service == WEB { browser(&s.device) } else { s.device },
+        service: t.get(&format!("service-{}", s.service.as_str())).into_owned(),
+        device: if s.service == Service::Web { browser(&s.device) } else { s.device },
         is_accepted: s.is_accepted,
     });
     let mut waiting = if visitor.is_owner { visit.context.auth.waiting(Instant::now()) } else { Vec::new() };
@@ -154,13 +153,13 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Order>) -> 
         "confirm" => confirm(&visit, &visitor, &form).await,
         "off" => {
             // Somebody at an open browser must not take the lock off.
-            let verdict = visit.context.verify(WEB, &visitor.address, &form.password, visit.link.peer).await;
+            let verdict = visit.context.verify(Service::Web, &visitor.address, &form.password, visit.link.peer).await;
             // Nor somebody with a mail program's password: it opens mail and nothing else.
             if !verdict.is_ok_and(|identity| identity.account == visitor.account) {
                 let frame = frame().trouble(visit.texts.get("login-wrong"));
                 return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None, Vec::new()).await;
             }
-            match visit.context.store.change(Change::SetFactor { account: visitor.account, factor: None }).done().await {
+            match visit.context.store.change(SetFactor { account: visitor.account, factor: None }).done().await {
                 Ok(_) => Redirect::to("/security").into_response(),
                 Err(error) => trouble(&visit, &error),
             }
@@ -179,7 +178,7 @@ async fn end(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
     let mine = sessions.into_iter().filter(|(_, session)| session.account == account).map(|(key, _)| key);
     let ended = mine.filter(|key| if form.order == "end" { *key == form.session } else { *key != visitor.key });
     for key in ended {
-        if let Err(error) = visit.context.store.change(Change::RemoveSession { key }).done().await {
+        if let Err(error) = visit.context.store.change(RemoveSession { key }).done().await {
             return trouble(visit, &error);
         }
     }
@@ -202,7 +201,7 @@ async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
         Err(error) => return trouble(visit, &error),
     };
     // Only where there is none: one that is there is taken off first, which asks for the password.
-    match visit.context.store.change(Change::ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
+    match visit.context.store.change(ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
         Err(Error::Exists { .. }) => super::stale(visit),
         Ok(_) => answer(visit, visitor, StatusCode::OK, frame.done(visit.texts.get("factor-on")), None, codes).await,
         Err(error) => trouble(visit, &error),

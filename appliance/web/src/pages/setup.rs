@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_host::net;
 use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{Change, Changed, Error, off_thread};
+use pillarbox_store::{AddDomain, Error, off_thread};
 use serde::Deserialize;
 
 use super::{Frame, is_own, page, redirect_with, trouble};
@@ -164,7 +164,7 @@ async fn make_owner(
     let store = context.store.clone();
     off_thread(move || {
         let at = clock::now();
-        match store.change(Change::AddDomain { name: domain, at }).wait() {
+        match store.change(AddDomain { name: domain, at }).wait() {
             Ok(_) | Err(Error::Exists { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -173,10 +173,8 @@ async fn make_owner(
             store.change(Progress::default().change()).wait()?;
         }
         let password = password.prepare()?;
-        match store.change(directory::person(&address, &name, &password, USUAL_POLICY, at)).wait()? {
-            Changed::Account(id) => Ok((id, password.hash)),
-            _ => Err(Error::Closed),
-        }
+        let id = store.change(directory::person(&address, &name, &password, USUAL_POLICY, at)).wait()?;
+        Ok((id, password.hash))
     })
     .await
 }

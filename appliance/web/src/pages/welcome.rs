@@ -6,7 +6,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Change, Changed, Error, OneTimeLink, off_thread};
+use pillarbox_store::{AccountId, Error, OneTimeLink, PutLink, UseLink, off_thread};
 use serde::Deserialize;
 
 use super::{Frame, page, redirect_with, trouble};
@@ -29,7 +29,7 @@ pub struct Invitation {
 pub async fn invite(visit: &Visit, account: AccountId) -> Result<Invitation, Error> {
     let token = session::random().map_err(|why| Error::Invalid { why })?;
     let link = OneTimeLink { account, expires: clock::now() + LIFE };
-    visit.context.store.change(Change::PutLink { key: session::key(&token), link }).done().await?;
+    visit.context.store.change(PutLink { key: session::key(&token), link }).done().await?;
     let scheme = if visit.link.is_secure { "https" } else { "http" };
     let link = format!("{scheme}://{}/welcome/{token}", visit.host);
     let qr = svg::qr(&link, &link);
@@ -82,14 +82,13 @@ pub async fn choose(visit: Visit, Path(token): Path<String>, Form(form): Form<Ch
     let (store, key) = (visit.context.store.clone(), session::key(&token));
     let used = off_thread(move || {
         let hash = password.prepare()?.hash;
-        store.change(Change::UseLink { key, hash: hash.clone(), at: clock::now() }).wait().map(|changed| (changed, hash))
+        store.change(UseLink { key, hash: hash.clone(), at: clock::now() }).wait().map(|account| (account, hash))
     });
     match used.await {
-        Ok((Changed::Account(account), credential)) => match session::sign_in(&visit, account, credential).await {
+        Ok((account, credential)) => match session::sign_in(&visit, account, credential).await {
             Ok(cookie) => redirect_with(cookie, "/"),
             Err(error) => trouble(&visit, &error),
         },
-        Ok(_) => trouble(&visit, &Error::Closed),
         Err(Error::NotFound { .. }) => super::notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
         Err(error) => trouble(&visit, &error),
     }

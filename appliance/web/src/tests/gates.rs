@@ -187,7 +187,7 @@ async fn sessions_are_fresh_end_and_are_not_chosen_by_others() {
     // A new password signs everybody out.
     let again = cookie(&world, Role::Owner).await;
     let hash = tokio::task::block_in_place(|| hash::password("another long one").unwrap());
-    world.context.store.change(Change::SetPassword { address: ANN.into(), hash, at: clock::now() }).done().await.unwrap();
+    world.context.store.change(SetPassword { address: ANN.into(), hash, at: clock::now() }).done().await.unwrap();
     assert_eq!(ask(&world, request(Method::GET, "/home", &again, "")).await.location, "/login");
 }
 

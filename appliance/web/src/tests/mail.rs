@@ -426,3 +426,24 @@ async fn what_was_searched_for_is_marked_and_programs_that_fetched_are_named() {
     assert_eq!(report.status, StatusCode::NO_CONTENT);
     assert!(ask(&world, request(Method::GET, "/metrics", &owner, "")).await.body.contains("pillarbox_policy_reports 1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_window_hears_of_new_mail_and_of_nobody_elses() {
+    use http_body_util::BodyExt;
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let listen = async || {
+        let mut request = request(Method::GET, "/mail/events", &bob, "");
+        request.extensions_mut().insert(Link { peer: "192.168.1.5".parse().unwrap(), is_secure: true });
+        router(world.site.clone()).oneshot(request).await.unwrap().into_body()
+    };
+    let mut windows = [listen().await, listen().await];
+    let heard = async |body: &mut Body| String::from_utf8(body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec()).unwrap();
+    for window in &mut windows {
+        assert_eq!(heard(window).await, ": \n\n", "now it listens");
+    }
+    tokio::task::block_in_place(|| [ANN, BOB].into_iter().for_each(|address| deliver(&world, address, MESSAGE)));
+    for window in &mut windows {
+        assert_eq!(heard(window).await, "event: mail\ndata: 2\n\n");
+    }
+}

@@ -12,7 +12,7 @@ mod reading;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use pillarbox_platform::clock;
-use pillarbox_store::{Change, MailboxPolicy};
+use pillarbox_store::{AddAccount, MailboxPolicy, SetPassword};
 use tower::ServiceExt;
 
 use super::router;
@@ -59,8 +59,8 @@ async fn peopled(world: World) -> World {
     let store = &world.context.store;
     tokio::task::block_in_place(|| {
         let hash = hash::password(PASSWORD).unwrap();
-        store.change(Change::SetPassword { address: ANN.into(), hash: hash.clone(), at: clock::now() }).wait().unwrap();
-        let bob = Change::AddAccount { address: BOB.into(), name: String::new(), hash, policy: MailboxPolicy::Keep, at: clock::now() };
+        store.change(SetPassword { address: ANN.into(), hash: hash.clone(), at: clock::now() }).wait().unwrap();
+        let bob = AddAccount { address: BOB.into(), name: String::new(), hash, policy: MailboxPolicy::Keep, at: clock::now() };
         store.change(bob).wait().unwrap();
         for address in [ANN, BOB] {
             deliver(&world, address, MESSAGE);

@@ -1,5 +1,7 @@
 //! A person's own matters: passwords, second factor, sign-ins, the mail programs and what they ask for.
 
+use pillarbox_store::{AddDomain, BeginSession, SeeSession, Service, SetSetting};
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +74,7 @@ async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
         assert!(try_code(&pending, "111111").await.body.contains("That code is wrong"));
     }
     assert!(try_code(&pending, "111111").await.body.contains("too many wrong codes"));
-    let program = world.context.verify("pop3", BOB, PASSWORD, "192.168.1.9".parse().unwrap()).await;
+    let program = world.context.verify(Service::Pop3, BOB, PASSWORD, "192.168.1.9".parse().unwrap()).await;
     assert_eq!(program, Err(Refusal::NeedsDevicePassword));
     assert!(Refusal::NeedsDevicePassword.to_string().contains("password for this program"));
     let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
@@ -90,14 +92,14 @@ async fn the_coach_tells_a_person_what_their_program_did() {
     let bob = cookie(&world, Role::Worker).await;
     let (near, far) = ("192.168.1.5".parse().unwrap(), "192.168.1.77".parse().unwrap());
     world.context.note(near, "pop3s", What::Connected, "", "");
-    assert_eq!(world.context.verify("pop3", "bob", "x", far).await, Err(Refusal::ShortName));
-    assert_eq!(world.context.verify("submission", BOB, "<wrong>", far).await, Err(Refusal::Wrong));
+    assert_eq!(world.context.verify(Service::Pop3, "bob", "x", far).await, Err(Refusal::ShortName));
+    assert_eq!(world.context.verify(Service::Submission, BOB, "<wrong>", far).await, Err(Refusal::Wrong));
     world.context.note(far, "pop3s", What::TlsFailed, "", "");
     let page = ask(&world, request(Method::GET, "/coach", &bob, "")).await.body;
     assert!(page.contains("POP3, port 995") && page.contains("full address") && page.contains("was wrong"));
     assert!(!page.contains("broke the encryption off"), "somebody else's machine");
     // And it is in the history of sign-ins, which nobody waits for: one more write, and it is there.
-    world.context.store.change(Change::SetSetting { key: "x".into(), value: None }).done().await.unwrap();
+    world.context.store.change(SetSetting { key: "x".into(), value: None }).done().await.unwrap();
     let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
     assert!(page.contains("192.168.1.77") && page.contains("refused"));
 }
@@ -131,7 +133,7 @@ async fn programs_and_servers_find_what_they_ask_for() {
         request.extensions_mut().insert(Link { peer: "203.0.113.9".parse().unwrap(), is_secure });
         router(world.site.clone()).oneshot(request)
     };
-    world.context.store.change(Change::AddDomain { name: "second.test".into(), at: 1 }).done().await.unwrap();
+    world.context.store.change(AddDomain { name: "second.test".into(), at: 1 }).done().await.unwrap();
     let answer = settings("autoconfig.second.test", "/mail/config-v1.1.xml", true).await.unwrap();
     let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
     assert!(String::from_utf8_lossy(&body).contains("<domain>second.test</domain>"));
@@ -242,15 +244,15 @@ async fn no_sign_in_outlives_a_change_of_the_password() {
     let (account, key) = store.read(|r| Ok((r.account(BOB)?.unwrap().0, r.sessions()?[0].0.clone()))).unwrap();
     let old = store.read(|r| Ok(r.credentials(account)?[0].1.hash.clone())).unwrap();
     let hash = tokio::task::block_in_place(|| hash::password("another long one").unwrap());
-    store.change(Change::SetPassword { address: BOB.into(), hash, at: clock::now() }).done().await.unwrap();
+    store.change(SetPassword { address: BOB.into(), hash, at: clock::now() }).done().await.unwrap();
     // The half sign-in with the old password, its code right.
     let answer = ask(&world, request(Method::POST, "/login/code", "", &format!("pending={pending}&code={}", code_of(&secret, step + 1)))).await;
     assert!(answer.cookie.is_empty() && answer.status == StatusCode::FORBIDDEN, "{}", answer.status);
     // One whose password was checked a moment before, and one that was only seen.
     let session = WebSession { account, form_token: "f".into(), created: 1, seen: 1, agent: String::new() };
-    let begin = store.change(Change::BeginSession { key: "k".into(), session, credential: old }).done().await;
+    let begin = store.change(BeginSession { key: "k".into(), session, credential: old }).done().await;
     assert!(matches!(begin, Err(Error::NotFound { .. })));
-    store.change(Change::SeeSession { key, at: clock::now() }).done().await.unwrap();
+    store.change(SeeSession { key, at: clock::now() }).done().await.unwrap();
     assert!(store.read(|r| r.sessions()).unwrap().is_empty());
     assert_eq!(ask(&world, request(Method::GET, "/security", &bob, "")).await.location, "/login");
 }

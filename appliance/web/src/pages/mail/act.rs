@@ -4,7 +4,7 @@ use axum::extract::RawForm;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
-use pillarbox_store::{AccountId, Change, Changed, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat};
+use pillarbox_store::{AccountId, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat, MakeFolder, RemoveFolder, RenameFolder, Service};
 
 use super::failed;
 use super::message::unsubscribe;
@@ -60,8 +60,8 @@ pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Re
     }
     // Taking back: a folder and a span of UIDs, `4:57-59:1`.
     if let Some((folder, uids, to)) = parse_undo(fields.one("undo")) {
-        let order = MailOrder { account: visitor.account, folder, uids, what: MailWhat::Move { to }, at: clock::now() };
-        return match visit.context.store.change(Change::Mail(order)).done().await {
+        let order = MailOrder { account: visitor.account, folder, uids, what: MailWhat::Move { to }, at: clock::now(), service: Service::Web };
+        return match visit.context.store.change(order).done().await {
             Ok(_) => Redirect::to(&back).into_response(),
             Err(error) => failed(&visit, &error),
         };
@@ -84,11 +84,11 @@ pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Re
         };
         let count = uids.len() as u32;
         for uids in uids.chunks(MAIL_ORDER) {
-            let order = MailOrder { account, folder, uids: uids.to_vec(), what: what.clone(), at: clock::now() };
+            let order = MailOrder { account, folder, uids: uids.to_vec(), what: what.clone(), at: clock::now(), service: Service::Web };
             loop {
-                match visit.context.store.change(Change::Mail(order.clone())).done().await {
-                    Ok(Changed::Left(1..)) => {}
-                    Ok(_) => break,
+                match visit.context.store.change(order.clone()).done().await {
+                    Ok(1..) => {}
+                    Ok(0) => break,
                     // The folder was removed in another window.
                     Err(Error::NotFound { .. }) => return Redirect::to("/mail/1").into_response(),
                     Err(error) => return failed(&visit, &error),
@@ -192,15 +192,18 @@ pub async fn folders(Person(visit, visitor): Person, RawForm(octets): RawForm) -
     let name: String = fields.one("name").trim().chars().filter(|c| !c.is_control()).take(NAME).collect();
     let folder = FolderId(fields.one("folder").parse().unwrap_or(0));
     let account = visitor.account;
-    let change = match fields.one("order") {
-        "make" if !name.is_empty() => Change::MakeFolder { account, name },
+    let changed = match fields.one("order") {
+        "make" if !name.is_empty() => {
+            let made = visit.context.store.change(MakeFolder { account, name }).done().await;
+            made.map(|made| format!("/mail/{}", made.0))
+        }
         "rename" if !name.is_empty() => return rename(&visit, account, folder, fields.one("within"), &name).await,
-        "remove" => Change::RemoveFolder { account, folder },
+        "remove" => visit.context.store.change(RemoveFolder { account, folder }).done().await.map(|()| "/mail/1".to_string()),
         _ => return Redirect::to("/mail/1").into_response(),
     };
-    match visit.context.store.change(change).done().await {
-        Ok(Changed::Folder(made)) => Redirect::to(&format!("/mail/{}", made.0)).into_response(),
-        Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => Redirect::to("/mail/1").into_response(),
+    match changed {
+        Ok(there) => Redirect::to(&there).into_response(),
+        Err(Error::Exists { .. } | Error::NotFound { .. }) => Redirect::to("/mail/1").into_response(),
         Err(Error::Invalid { .. }) => super::super::notice(&visit, axum::http::StatusCode::CONFLICT, "folder-full-title", "folder-full"),
         Err(error) => failed(&visit, &error),
     }
@@ -221,7 +224,7 @@ async fn rename(visit: &Visit, account: AccountId, folder: FolderId, within: &st
     let new = parent.map_or(name.clone(), |parent| format!("{parent}/{name}"));
     for (id, known, _) in &folders {
         let Some(rest) = known.strip_prefix(old.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/')) else { continue };
-        let change = Change::RenameFolder { account, folder: *id, name: format!("{new}{rest}") };
+        let change = RenameFolder { account, folder: *id, name: format!("{new}{rest}") };
         match visit.context.store.change(change).done().await {
             Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => {}
             Err(error) => return failed(visit, &error),

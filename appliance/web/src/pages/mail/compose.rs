@@ -12,7 +12,7 @@ use pillarbox_message::html;
 use pillarbox_message::letter::{self, Answerer, Letter, Phrases};
 use pillarbox_message::names::message_name;
 use pillarbox_message::structure::{Part, Person as Correspondent, Structure};
-use pillarbox_store::{AccountId, AddressTarget, Change, FolderId, Store};
+use pillarbox_store::{AccountId, AddressTarget, FolderId, SetTimed, Store};
 use serde::Deserialize;
 
 use super::act::parse_id;
@@ -104,7 +104,7 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
         }
         if asked.how == "draft" {
             // A letter that is worked on must not go out meanwhile.
-            let change = Change::SetTimed { account, message: entry.message, timed: None };
+            let change = SetTimed { account, message: entry.message, timed: None };
             if let Err(error) = visit.context.store.change(change).done().await {
                 return failed(&visit, &error);
             }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::vcard;
 use pillarbox_message::words;
 use pillarbox_proto::address::Address;
-use pillarbox_store::{Change, Contact, Error};
+use pillarbox_store::{Contact, Error, PutContacts};
 use serde::Deserialize;
 
 use super::{failed, frame, unread};
@@ -133,7 +133,7 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Edited>) ->
 
 async fn keep(visit: &Visit, visitor: &Visitor, contacts: Vec<(String, Option<Contact>)>) -> Response {
     for some in contacts.chunks(AT_ONCE) {
-        let change = Change::PutContacts { account: visitor.account, contacts: some.to_vec() };
+        let change = PutContacts { account: visitor.account, contacts: some.to_vec() };
         match visit.context.store.change(change).done().await {
             Ok(_) => {}
             Err(Error::Invalid { .. }) => {

@@ -28,8 +28,11 @@ use pillarbox_office::mail::reading::{self, Summary};
 
 /// Rows of a page.
 const ROWS: usize = 50;
-/// How often a page that listens is looked at, and for how long it may listen.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often a page that listens gets a comment at least: proxies end what is silent for long.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Between two events at least: a page need not be made anew for each message of a burst.
+const PAUSE: Duration = Duration::from_millis(500);
+/// For how long a page may listen.
 const LISTEN: Duration = Duration::from_secs(600);
 
 #[derive(Template)]
@@ -273,19 +276,37 @@ pub async fn events(Person(visit, visitor): Person) -> Response {
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::spawn(async move {
         let mut stop = context.stop();
+        let mut notices = context.store.notices();
         let mut last = state(&context, account).await;
         let begun = tokio::time::Instant::now();
+        // Its first tick comes at once: the browser knows that it is listened to.
+        let mut beat = tokio::time::interval(HEARTBEAT);
         while begun.elapsed() < LISTEN {
-            tokio::select! {
-                _ = tokio::time::sleep(LOOK) => {}
+            let text = tokio::select! {
+                notice = notices.next() => match notice {
+                    None => return,
+                    Some(notice) if !notice.concerns(account) => continue,
+                    Some(_) => {
+                        let now = state(&context, account).await;
+                        // Another process changed something else, or it was read with the notice before.
+                        if now == last {
+                            continue;
+                        }
+                        last = now;
+                        format!("event: mail\ndata: {}\n\n", now.1)
+                    }
+                },
+                _ = beat.tick() => ": \n\n".to_string(),
+                // The browser has gone.
+                () = sender.closed() => return,
                 _ = stop.changed() => return,
-            }
-            let now = state(&context, account).await;
-            // A comment now and then finds out that the browser has gone.
-            let text = if now == last { ": \n\n".to_string() } else { format!("event: mail\ndata: {}\n\n", now.1) };
-            last = now;
+            };
+            let is_event = text.starts_with("event");
             if sender.send(text).await.is_err() {
                 return;
+            }
+            if is_event {
+                tokio::time::sleep(PAUSE).await;
             }
         }
     });

@@ -14,7 +14,7 @@ use pillarbox_message::structure::{Part, Person as Correspondent, Structure};
 use pillarbox_message::transfer::Encoding;
 use pillarbox_message::winmail;
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Change, Content, Error, Flags, FolderId, FolderState, MailOrder, MailWhat, MessageId, Reader, Store};
+use pillarbox_store::{AccountId, Content, Error, Flags, FolderId, FolderState, MailOrder, MailWhat, MessageId, Reader, Service, Store};
 use serde::Deserialize;
 
 use super::body::{fragments, pictures};
@@ -131,8 +131,8 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
     };
     if !entry.flags.contains(Flags::SEEN) {
         let what = MailWhat::Flag { add: Flags::SEEN, remove: Flags::default() };
-        let order = MailOrder { account, folder, uids: vec![uid], what, at: clock::now() };
-        match visit.context.store.change(Change::Mail(order)).done().await {
+        let order = MailOrder { account, folder, uids: vec![uid], what, at: clock::now(), service: Service::Web };
+        match visit.context.store.change(order).done().await {
             // It stays unread on a card that can't be written; reading goes on.
             Ok(_) | Err(Error::Unwritable { .. }) => {}
             Err(error) => return failed(&visit, &error),

@@ -16,7 +16,8 @@ use pillarbox_outbound::Source;
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
-    AccountId, Change, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, Placement, Spool, Timed, domain_of, off_thread,
+    AccountId, AnyChange, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, NoteWritten, Placement, Service, SetTimed,
+    Spool, Timed, domain_of, off_thread,
 };
 
 use super::act::parse_id;
@@ -204,7 +205,7 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
                 None if letter.order == "autosave" => Ok(format!("3.{uid}")),
                 None => Ok("/mail/3".into()),
                 Some(due) => {
-                    let change = Change::SetTimed { account: visitor.account, message, timed: Some(Timed { due, uid }) };
+                    let change = SetTimed { account: visitor.account, message, timed: Some(Timed { due, uid }) };
                     visit.context.store.change(change).done().await?;
                     Ok(format!("/mail/1?later=3.{uid}"))
                 }
@@ -406,7 +407,7 @@ async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -
 /// The draft that was gone on with is of no more use; what was answered gets its mark.
 async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
     let account = visitor.account;
-    let order = |folder, uid, what| Change::Mail(MailOrder { account, folder, uids: vec![uid], what, at: clock::now() });
+    let order = |folder, uid, what| AnyChange::of(MailOrder { account, folder, uids: vec![uid], what, at: clock::now(), service: Service::Web });
     let mut changes = Vec::new();
     if let Some((FolderId::DRAFTS, uid)) = parse_id(&letter.draft) {
         changes.push(order(FolderId::DRAFTS, uid, MailWhat::Delete { code: fresh_code() }));
@@ -422,7 +423,7 @@ async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
         let written =
             visit.context.readers.run(visitor.account, move |_| Ok(lists.iter().filter_map(|text| recipients(text).ok()).flatten().collect::<Vec<_>>()));
         let people = written.await.unwrap_or_default().into_iter().map(|person| (person.name, person.address.to_lowercase())).collect();
-        changes.push(Change::NoteWritten { account, people, at: clock::now() });
+        changes.push(AnyChange::of(NoteWritten { account, people, at: clock::now() }));
     }
     for change in changes {
         if let Err(error) = visit.context.store.change(change).done().await {

@@ -1,0 +1,303 @@
+//! Content on its way in: memory while it is small, a file once it is large.
+//!
+//! A large message is written as `NAME.part`, synced, renamed to `NAME`, and its folder synced, all before
+//! the commit that refers to it. A file nobody refers to is an orphan and swept at the next start.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::content::INLINE_OCTETS;
+use crate::content::read::Content;
+use crate::engine::environment::Shared;
+use crate::engine::room;
+use crate::error::{Error, Result};
+use crate::ids::{BlobId, MessageId};
+
+/// Number and CRC-32 of octets in their order. Whoever passes content on keeps one, and whoever takes it another: where
+/// the two differ, octets were lost, changed or put into another order on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Checksum {
+    octets: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl Checksum {
+    /// Counts octets in that follow the ones so far.
+    pub fn add(&mut self, octets: &[u8]) {
+        self.crc.update(octets);
+        self.octets += octets.len() as u64;
+    }
+
+    /// The check sum of these octets followed by the `later` ones.
+    pub fn followed_by(mut self, later: &Checksum) -> Checksum {
+        self.crc.combine(&later.crc);
+        self.octets += later.octets;
+        self
+    }
+
+    fn crc32(&self) -> u32 {
+        self.crc.clone().finalize()
+    }
+}
+
+impl PartialEq for Checksum {
+    fn eq(&self, other: &Checksum) -> bool {
+        self.octets == other.octets && self.crc32() == other.crc32()
+    }
+}
+
+/// Collects the content of one message. Dropping it discards everything.
+pub struct Spool {
+    folder: PathBuf,
+    reserve: u64,
+    memory: Vec<u8>,
+    file: Option<Part>,
+    octets: u64,
+    /// Of what was written to the file; memory is counted when it is written or handed over, so that the sum is that of
+    /// what is really there.
+    written: Checksum,
+}
+
+/// A file being written; removed when dropped.
+struct Part {
+    blob: BlobId,
+    file: File,
+    path: PathBuf,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Best effort: what stays behind is swept at the next start.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Spool {
+    /// `reserve`: octets of the disk that stay free.
+    pub(crate) fn new(folder: &Path, reserve: u64) -> Spool {
+        Spool { folder: folder.to_path_buf(), reserve, memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
+    }
+
+    /// Octets collected so far.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Octets of memory that it holds.
+    pub fn memory(&self) -> usize {
+        self.memory.capacity()
+    }
+
+    /// True when appending `more` octets will touch the disk and thus may block.
+    pub fn blocks(&self, more: usize) -> bool {
+        self.file.is_some() || self.memory.len() + more > INLINE_OCTETS
+    }
+
+    /// Appends content. Blocks when [`Spool::blocks`] says so.
+    pub fn append(&mut self, octets: &[u8]) -> Result<()> {
+        if self.file.is_none() && self.blocks(octets.len()) {
+            let mut part = Part::create(&self.folder)?;
+            part.file.write_all(&self.memory).map_err(Error::io("writing", &part.path))?;
+            self.written.add(&std::mem::take(&mut self.memory));
+            self.file = Some(part);
+        }
+        match &mut self.file {
+            Some(part) => {
+                room::check(&self.folder, octets.len() as u64, self.reserve)?;
+                part.file.write_all(octets).map_err(Error::io("writing", &part.path))?;
+                self.written.add(octets);
+            }
+            None => self.memory.extend_from_slice(octets),
+        }
+        self.octets += octets.len() as u64;
+        Ok(())
+    }
+
+    /// Gives what was collected so far from an offset on, piece by piece: for what can only be known at the end,
+    /// such as a signature. Blocks when there is a file.
+    pub fn replay(&self, from: usize, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let Some(part) = &self.file else {
+            take(&self.memory[from.min(self.memory.len())..]);
+            return Ok(());
+        };
+        let mut file = File::open(&part.path).map_err(Error::io("opening", &part.path))?;
+        let mut skip = from;
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            let count = file.read(&mut piece).map_err(Error::io("reading", &part.path))?;
+            if count == 0 {
+                return Ok(());
+            }
+            take(&piece[skip.min(count)..count]);
+            skip = skip.saturating_sub(count);
+        }
+    }
+
+    /// Makes large content durable. Blocks when there is a file.
+    pub fn finish(mut self) -> Result<Spooled> {
+        let place = match self.file.take() {
+            None => {
+                self.written.add(&self.memory);
+                Place::Memory(std::mem::take(&mut self.memory))
+            }
+            Some(part) => Place::File(part.settle(&self.folder)?),
+        };
+        Ok(Spooled { place, octets: self.octets, crc32: self.written.crc32(), checksum: self.written })
+    }
+}
+
+impl Part {
+    fn create(folder: &Path) -> Result<Part> {
+        let blob = BlobId(getrandom::u64().map_err(|e| Error::Invalid { why: format!("no random numbers: {e}") })?);
+        let path = folder.join(format!("{:016x}.part", blob.0));
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("creating", &path))?;
+        Ok(Part { blob, file, path })
+    }
+
+    fn settle(mut self, folder: &Path) -> Result<Settled> {
+        self.file.sync_all().map_err(Error::io("syncing", &self.path))?;
+        let settled = path(folder, self.blob);
+        fs::rename(&self.path, &settled).map_err(Error::io("renaming", &self.path))?;
+        self.path = settled;
+        File::open(folder).and_then(|f| f.sync_all()).map_err(Error::io("syncing", folder))?;
+        Ok(Settled { part: Some(self) })
+    }
+}
+
+/// A durable file that no commit refers to yet: it goes unless it is kept.
+pub(crate) struct Settled {
+    part: Option<Part>,
+}
+
+impl Settled {
+    pub(crate) fn blob(&self) -> BlobId {
+        self.part.as_ref().map_or(BlobId(0), |p| p.blob)
+    }
+
+    /// The commit is done: the file stays.
+    fn keep(&mut self) {
+        if let Some(mut part) = self.part.take() {
+            // An empty path names no file: dropping the part only closes it.
+            part.path = PathBuf::new();
+        }
+    }
+}
+
+/// Content ready to be committed.
+pub struct Spooled {
+    pub(crate) place: Place,
+    pub(crate) octets: u64,
+    pub(crate) crc32: u32,
+    checksum: Checksum,
+}
+
+pub(crate) enum Place {
+    Memory(Vec<u8>),
+    File(Settled),
+}
+
+impl Spooled {
+    /// Size of the whole content.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Of what lies in memory or file, to be compared with what was to be stored.
+    pub fn checksum(&self) -> &Checksum {
+        &self.checksum
+    }
+
+    /// The commit is done: a file stays.
+    pub(crate) fn keep(&mut self) {
+        if let Place::File(file) = &mut self.place {
+            file.keep();
+        }
+    }
+
+    /// Octets that the commit itself has to write.
+    pub(crate) fn inline_octets(&self) -> usize {
+        match &self.place {
+            Place::Memory(content) => content.len(),
+            Place::File(_) => 0,
+        }
+    }
+}
+
+/// Reads a content file and checks on the way that it is what was written.
+pub struct BlobReader {
+    shared: Arc<Shared>,
+    message: MessageId,
+    file: File,
+    path: PathBuf,
+    left: u64,
+    hasher: crc32fast::Hasher,
+    crc32: u32,
+}
+
+impl BlobReader {
+    pub(crate) fn open(shared: &Arc<Shared>, blob: BlobId, content: &Content) -> Result<BlobReader> {
+        let path = path(&shared.blobs, blob);
+        let file = File::open(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                shared.medium.note_damage(content.message);
+                Error::damaged(format!("the content file {} of message {} is gone", path.display(), content.message.0))
+            }
+            _ => Error::io("reading", &path)(error),
+        })?;
+        let (message, left, crc32) = (content.message, content.octets, content.head.crc32);
+        Ok(BlobReader { shared: shared.clone(), message, file, path, left, hasher: crc32fast::Hasher::new(), crc32 })
+    }
+
+    /// The next octets, at most as many as `buffer` holds; 0 at the end. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] with or instead of the last octets, when the whole is not what was written.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        // A card that can't give it back any more (EIO) has damaged it as well as one that gives something else.
+        let read = self.file.read(buffer).map_err(|error| match error.raw_os_error() {
+            Some(code) if code == nix::errno::Errno::EIO as i32 => {
+                self.shared.medium.note_damage(self.message);
+                Error::damaged(format!("the content file {} of message {}: {error}", self.path.display(), self.message.0))
+            }
+            _ => Error::io("reading", &self.path)(error),
+        })?;
+        self.hasher.update(&buffer[..read]);
+        let damaged = || {
+            self.shared.medium.note_damage(self.message);
+            Error::damaged(format!("the content file {} of message {}", self.path.display(), self.message.0))
+        };
+        self.left = self.left.checked_sub(read as u64).ok_or_else(damaged)?;
+        let is_whole = self.left == 0 && self.hasher.clone().finalize() == self.crc32;
+        let is_over = self.left == 0 || read == 0;
+        if is_over && !is_whole { Err(damaged()) } else { Ok(read) }
+    }
+}
+
+/// Where a content file lies.
+pub(crate) fn path(folder: &Path, blob: BlobId) -> PathBuf {
+    folder.join(format!("{:016x}", blob.0))
+}
+
+/// Removes files that no message refers to: left by a crash between their rename and the commit, or by
+/// one between a commit and the removal. To be called by the server only, before it accepts anything.
+/// Returns how many were removed.
+pub(crate) fn sweep(folder: &Path, mut is_referred: impl FnMut(BlobId) -> Result<bool>) -> Result<usize> {
+    let mut removed = 0;
+    for item in fs::read_dir(folder).map_err(Error::io("listing", folder))? {
+        let item = item.map_err(Error::io("listing", folder))?;
+        let name = item.file_name();
+        let name = name.to_str().unwrap_or_default();
+        let blob = u64::from_str_radix(name, 16).ok().filter(|_| name.len() == 16).map(BlobId);
+        let orphan = match blob {
+            Some(blob) => !is_referred(blob)?,
+            None => name.ends_with(".part"),
+        };
+        if orphan {
+            fs::remove_file(item.path()).map_err(Error::io("removing", &item.path()))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}

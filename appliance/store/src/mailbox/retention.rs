@@ -1,0 +1,111 @@
+//! Mail that goes by itself: what devices deleted, what lay in Trash long enough, what removed accounts left.
+
+use crate::directory::{MailboxPolicy, PURGE};
+use crate::engine::work::{Work, random};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, DayKey, FolderId, FolderKey, MessageId};
+use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
+use crate::mailbox::MailKey;
+
+const DOING: &str = "housekeeping";
+
+/// Entries looked at in one step.
+const STEP_ENTRIES: usize = 1000;
+
+impl Work<'_, '_> {
+    pub(crate) fn purge_removed_account(&mut self) -> Result<bool> {
+        let mark = self.tables.meta.prefix_iter(self.txn, PURGE).map_err(Error::lmdb(DOING))?.next().transpose();
+        let Some((mark, id)) = mark.map_err(Error::lmdb(DOING))?.map(|(m, id)| (m.to_string(), id.to_vec())) else {
+            return Ok(false);
+        };
+        let account = AccountId(id.try_into().map(u32::from_be_bytes).map_err(|_| Error::damaged("a purge mark"))?);
+        let first = MailKey::new(account, FolderId(0), 0);
+        let row = self.tables.mailbox.recent.get_greater_than_or_equal_to(self.txn, &first).map_err(Error::lmdb(DOING))?;
+        // As long as a folder has entries its counters are there too, here or behind them.
+        let Some(key) = row.map(|(key, _)| key).filter(|key| key.account == account) else {
+            self.tables.meta.delete(self.txn, &mark).map_err(Error::lmdb(DOING))?;
+            return self.purge_leftovers(account).map(|()| true);
+        };
+        let folder = FolderKey { account, folder: key.folder };
+        if self.delete_oldest(folder, |_| true)? {
+            return Ok(true);
+        }
+        let counters = MailKey::new(account, key.folder, MailKey::STATE);
+        self.tables.mailbox.recent.delete(self.txn, &counters).map_err(Error::lmdb(DOING))?;
+        self.tables.mailbox.live.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
+        self.tables.mailbox.folders.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
+        Ok(true)
+    }
+
+    fn purge_leftovers(&mut self, account: AccountId) -> Result<()> {
+        for device in self.devices_with_view(account)? {
+            let key = crate::ids::DeviceKey { account, device };
+            self.tables.mailbox.views.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
+        }
+        let days = DayKey { account, day: 0 }..=DayKey { account, day: u32::MAX };
+        self.tables.mailbox.collected.delete_range(self.txn, &days).map(drop).map_err(Error::lmdb(DOING))
+    }
+
+    /// Deletes from the oldest on what `wanted` says, as much as one commit may.
+    fn delete_oldest(&mut self, folder: FolderKey, wanted: impl Fn(&crate::mailbox::Entry) -> bool) -> Result<bool> {
+        let uids = self.oldest(folder, STEP_ENTRIES, wanted)?;
+        let (now, _) = self.deletable(folder, &uids)?;
+        if now.is_empty() {
+            return Ok(false);
+        }
+        for entry in self.take_entries(folder, &now)? {
+            self.release(entry.message)?;
+        }
+        Ok(true)
+    }
+
+    /// Moves to Trash what devices deleted long enough ago.
+    pub(crate) fn trash_collected(&mut self, at: u64) -> Result<bool> {
+        let today = (at / 86_400) as u32;
+        for (account, record) in self.accounts()? {
+            let MailboxPolicy::TrashAfter { days } = record.policy else { continue };
+            let Some(last) = today.checked_sub(u32::from(days)) else { continue };
+            let range = DayKey { account, day: 0 }..=DayKey { account, day: last };
+            let row = self.tables.mailbox.collected.range(self.txn, &range).map_err(Error::lmdb(DOING))?.next().transpose();
+            let Some((key, set)) = row.map_err(Error::lmdb(DOING))? else { continue };
+            let now = set.0.iter().take(STEP_ENTRIES).collect();
+            let folder = FolderKey { account, folder: FolderId::INBOX };
+            self.move_entries(folder, FolderId::TRASH, &now, at)?;
+            let rest = crate::mailbox::UidSet(set.0 - now);
+            match rest.0.is_empty() {
+                true => self.tables.mailbox.collected.delete(self.txn, &key).map(drop),
+                false => self.tables.mailbox.collected.put(self.txn, &key, &rest),
+            }
+            .map_err(Error::lmdb(DOING))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Deletes for good what has been in Trash long enough, and says so in the ledger.
+    pub(crate) fn empty_trash(&mut self, at: u64, seconds: u64) -> Result<bool> {
+        let Some(before) = at.checked_sub(seconds) else { return Ok(false) };
+        for (account, record) in self.accounts()? {
+            let folder = FolderKey { account, folder: FolderId::TRASH };
+            let uids = self.oldest(folder, STEP_ENTRIES, |entry| entry.saved_at < before)?;
+            let (now, _) = self.deletable(folder, &uids)?;
+            if now.is_empty() {
+                continue;
+            }
+            let removed: Vec<u64> = self.take_entries(folder, &now)?.iter().map(|e| e.message.0).collect();
+            for messages in removed.chunks(LIST_LIMIT) {
+                self.record(&LedgerRecord {
+                    recipients: vec![record.address.clone()],
+                    detail: "Trash".into(),
+                    messages: messages.to_vec(),
+                    ..LedgerRecord::new(at, Fate::Deleted, ShortCode(random()? as u32))
+                })?;
+            }
+            for message in removed {
+                self.release(MessageId(message))?;
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,209 @@
+//! The store's handle.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::content::read::Content;
+use crate::content::spool;
+use crate::content::spool::{BlobReader, Spool};
+use crate::engine::change::{Change, Task, task};
+use crate::engine::environment;
+use crate::engine::environment::{Access, Options, Shared, Space};
+use crate::engine::notices::Listener;
+use crate::engine::reader::Reader;
+use crate::engine::writer::Writer;
+use crate::error::{Error, Result};
+use crate::ids::MessageId;
+use crate::ledger::LedgerRecord;
+use crate::ledger::write::Notes;
+use crate::mailbox::deliver::{Deliver, Delivered, Delivery};
+use crate::off_thread::off_thread;
+use crate::queue::settle::{Settle, Settlement};
+
+/// A handle on the store; clones share it. The last one dropped stops the writer after what was submitted.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    tasks: Mutex<Option<Sender<Box<dyn Task>>>>,
+    waiting: Arc<AtomicUsize>,
+    notes: Arc<Mutex<Notes>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A write under way; its result comes after the commit.
+#[must_use = "a write is only durable once its result has come"]
+pub struct Pending<T> {
+    reply: oneshot::Receiver<Result<T>>,
+}
+
+impl<T> Pending<T> {
+    /// Waits in async code.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the writer stopped before; else what the change says.
+    pub async fn done(self) -> Result<T> {
+        self.reply.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Waits on a thread that may block. Errors as with [`Pending::done`].
+    pub fn wait(self) -> Result<T> {
+        self.reply.blocking_recv().map_err(|_| Error::Closed)?
+    }
+}
+
+impl Store {
+    /// Copies the tables of the store in `dir` below `to`, as they are at one moment, without migrating anything; also while
+    /// a server runs there. Large messages in files are not copied. False: there is no store in `dir`.
+    pub fn copy(dir: &Path, to: &Path) -> Result<bool> {
+        environment::copy(dir, to)
+    }
+
+    /// Opens or creates the store below `dir`. A server also removes content files that a crash left behind.
+    pub fn open(dir: &Path, access: Access, options: &Options) -> Result<Store> {
+        let shared = Arc::new(environment::open(dir, access, options)?);
+        if access == Access::Server && !shared.medium.is_read_only {
+            let txn = shared.env.read_txn().map_err(Error::lmdb("looking for orphans"))?;
+            spool::sweep(&shared.blobs, |blob| {
+                let row = shared.tables.content.blobs.get(&txn, &blob).map_err(Error::lmdb("looking for orphans"))?;
+                Ok(row.is_some())
+            })?;
+        }
+        let (tasks, queue) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let notes = Arc::new(Mutex::new(Notes::default()));
+        let lazy = {
+            let notes = notes.clone();
+            Box::new(move || notes.lock().unwrap_or_else(|e| e.into_inner()).take().map(|append| task(append, oneshot::channel().0)))
+        };
+        let writer = Writer::new(shared.clone(), queue, waiting.clone(), lazy, options.clone());
+        let thread = std::thread::Builder::new().name("store-writer".into()).stack_size(512 * 1024);
+        let thread = thread.spawn(move || writer.run()).map_err(Error::io("starting the writer for", dir))?;
+        let inner = Inner { shared, tasks: Mutex::new(Some(tasks)), waiting, notes, writer: Mutex::new(Some(thread)) };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Reads one consistent view on this thread. May touch the disk: not for async threads.
+    pub fn read<T>(&self, read: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {
+        read(&Reader::new(&self.inner.shared)?)
+    }
+
+    /// The same for async threads, which go on meanwhile. Needs a tokio runtime.
+    pub async fn read_off_thread<T: Send + 'static>(&self, read: impl FnOnce(&Reader) -> Result<T> + Send + 'static) -> Result<T> {
+        let store = self.clone();
+        off_thread(move || store.read(read)).await
+    }
+
+    /// Begins to collect the content of a message.
+    pub fn spool(&self) -> Spool {
+        Spool::new(&self.inner.shared.blobs, self.inner.shared.reserve_octets)
+    }
+
+    /// Opens the file of a large content; `None` when it is small and inline.
+    pub fn open_blob(&self, content: &Content) -> Result<Option<BlobReader>> {
+        content.blob().map(|blob| BlobReader::open(&self.inner.shared, blob, content)).transpose()
+    }
+
+    /// The same, once it is known to be what was written. Reads all of it, unless that was done lately.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is not, or is gone.
+    pub fn open_whole_blob(&self, content: &Content) -> Result<Option<BlobReader>> {
+        let shared = &self.inner.shared;
+        if let Some(blob) = content.blob().filter(|blob| !shared.medium.is_known_whole(*blob, Instant::now())) {
+            self.read_through(content)?;
+            shared.medium.note_whole(blob, Instant::now());
+        }
+        self.open_blob(content)
+    }
+
+    /// Messages that were met since the start and are not what was stored.
+    pub fn damaged(&self) -> Vec<MessageId> {
+        self.inner.shared.medium.damaged()
+    }
+
+    /// Whether a message of `octets` can be taken on. Touches the disk lightly.
+    pub fn space(&self, octets: u64) -> Space {
+        self.inner.shared.space(octets)
+    }
+
+    /// Why nothing can be written at the moment, if so: reading goes on. Touches the disk lightly.
+    pub fn unwritable(&self) -> Option<String> {
+        self.inner.shared.medium.unwritable()
+    }
+
+    /// Begins to listen: what changes is reported after the commit that made it durable; commits of other processes within
+    /// about a second, as [`Notice::Anywhere`].
+    pub fn notices(&self) -> Listener {
+        self.inner.shared.listeners.add()
+    }
+
+    /// Waits until nothing can be done any more, not even read, before the store is opened anew. For one caller.
+    pub async fn spent(&self) {
+        self.inner.shared.medium.spent.notified().await;
+    }
+
+    /// Takes a message into mailboxes.
+    pub fn deliver(&self, delivery: Delivery) -> Pending<Delivered> {
+        self.change(Deliver::new(delivery))
+    }
+
+    /// Writes what an attempt to deliver came to.
+    pub fn settle(&self, settlement: Settlement) -> Pending<()> {
+        self.change(Settle::new(settlement))
+    }
+
+    /// Changes something; each change says what it gives. It shares a commit with whatever else is written at that moment.
+    pub fn change<C: Change>(&self, change: C) -> Pending<C::Outcome> {
+        let (reply, receiver) = oneshot::channel();
+        let tasks = self.inner.tasks.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(tasks) = tasks.as_ref() {
+            self.inner.waiting.fetch_add(1, Ordering::Relaxed);
+            // A writer that is gone drops the reply: the caller then sees `Closed`.
+            let _ = tasks.send(task(change, reply));
+        }
+        Pending { reply: receiver }
+    }
+
+    /// Notes something in the ledger that nobody waits for: it is committed within about a second, with
+    /// whatever else is written. Of a flood the first thousand of a second are kept, and the number of the rest.
+    pub fn note(&self, record: LedgerRecord) {
+        self.inner.notes.lock().unwrap_or_else(|e| e.into_inner()).add(record);
+    }
+
+    /// Reads a whole content, wherever it lies, and compares its checksum.
+    pub fn verify(&self, reader: &Reader, content: &Content) -> Result<()> {
+        match content.blob() {
+            Some(_) => self.read_through(content),
+            None => reader.read_inline(content, &mut Vec::new()),
+        }
+    }
+
+    /// Reads the file of a large content to its end.
+    fn read_through(&self, content: &Content) -> Result<()> {
+        let Some(mut file) = self.open_blob(content)? else { return Ok(()) };
+        let mut piece = vec![0; 64 * 1024];
+        while file.read(&mut piece)? > 0 {}
+        Ok(())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.lock().unwrap_or_else(|e| e.into_inner()).take();
+        if let Some(writer) = self.writer.lock().unwrap_or_else(|e| e.into_inner()).take() {
+            // A panic in the writer was already reported by the panic hook.
+            let _ = writer.join();
+        }
+        self.shared.listeners.close();
+    }
+}
