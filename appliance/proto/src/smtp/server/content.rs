@@ -52,27 +52,31 @@ impl Content {
 
     /// Why `more` octets are too many, if they are.
     pub fn overflow(&self, more: u64) -> Option<Reply> {
-        match self.octets.saturating_add(more) {
-            octets if octets > self.most_octets => Some(replies::too_big(self.most_octets)),
-            octets if octets > self.announced => Some(replies::bigger_than_announced()),
-            _ => None,
+        match self.octets.saturating_add(more) > self.announced {
+            true if self.announced < self.most_octets => Some(replies::bigger_than_announced()),
+            true => Some(replies::too_big(self.most_octets)),
+            false => None,
         }
     }
 
-    /// Counts decoded content; tells why it is not acceptable.
+    /// Counts decoded content; says why it is not acceptable. Of several faults the one that comes first in the message counts,
+    /// however it is cut into pieces.
     pub fn count(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        let room = usize::try_from(self.announced.saturating_sub(self.octets)).unwrap_or(usize::MAX);
+        let within = &octets[..room.min(octets.len())];
+        let nul = memchr(0, within);
+        self.hops.look(&within[..nul.unwrap_or(within.len())]);
+        if self.hops.count > self.most_hops {
+            return Err(replies::loops());
+        }
+        if nul.is_some() {
+            return Err(replies::holds_nul());
+        }
         if let Some(reply) = self.overflow(octets.len() as u64) {
             return Err(reply);
         }
         self.octets += octets.len() as u64;
-        if memchr(0, octets).is_some() {
-            return Err(replies::holds_nul());
-        }
-        self.hops.look(octets);
-        match self.hops.count > self.most_hops {
-            true => Err(replies::loops()),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     /// Looks for a CR or LF without its partner in a chunk; an unpaired CR at its end is remembered.
@@ -191,6 +195,26 @@ mod tests {
             let text = refused.map(|reply| reply.lines.join(" "));
             assert_eq!(text.is_some(), wanted.is_some(), "{size:?} {octets}");
             assert!(text.unwrap_or_default().contains(wanted.unwrap_or_default()), "{size:?} {octets}");
+        }
+    }
+
+    #[test]
+    fn the_first_fault_counts_however_a_message_is_cut() {
+        let limits = Limits { message_octets: 100, received_headers: 1, ..Limits::default() };
+        let (long, hops) = ("x".repeat(200), "Received: a\r\n".repeat(2));
+        let table = [
+            (format!("{long}\0"), None, "too big"),
+            (format!("\0{long}"), None, "NUL"),
+            (format!("{hops}\0{long}"), None, "circles"),
+            (format!("Received: a\r\n\0{hops}{long}"), None, "NUL"),
+            (format!("{hops}{long}"), Some(10), "circles"),
+        ];
+        for (text, size, wanted) in table {
+            for piece in 1..=text.len() {
+                let mut content = Content::new(&limits, size, Instant::now());
+                let refused = text.as_bytes().chunks(piece).find_map(|octets| content.count(octets).err());
+                assert!(refused.unwrap().lines.join(" ").contains(wanted), "{wanted}: pieces of {piece}");
+            }
         }
     }
 
