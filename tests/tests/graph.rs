@@ -21,7 +21,7 @@ const KNOWN_BY: usize = 30;
 const VOCABULARY: &[&str] = &["AccountId", "FolderId", "MessageId", "Reader", "Store", "Error", "Result"];
 /// Rooms that are still too big: crates with the files of their largest circle and the files that know their most widely known
 /// type, as they are. Whoever makes one smaller writes the new figure here; none becomes larger.
-const LARGER: &[(&str, usize, usize)] = &[("pillarbox_maild", 11, 0), ("pillarbox_office", 7, 32), ("pillarbox_outbound", 8, 0), ("pillarbox_web", 34, 0)];
+const LARGER: &[(&str, usize, usize)] = &[("pillarbox_maild", 11, 0), ("pillarbox_outbound", 8, 0), ("pillarbox_web", 34, 0)];
 
 /// A file's module, and what it names of this workspace.
 struct Room {

@@ -1,17 +1,15 @@
 //! What happens by itself: retention, the look at the disk and at the certificate, the watchdog.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pillarbox_outbound::dkim;
 use pillarbox_platform::clock;
 use pillarbox_platform::tls::Refreshed;
-use pillarbox_store::{Disk, Maintained, RemoveSession, Retention, Space, off_thread};
+use pillarbox_store::{Disk, Maintained, RemoveSession, Retention, off_thread};
 use tokio::time::MissedTickBehavior;
 
 use crate::server::notify;
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
 use pillarbox_office::submission::later;
 use pillarbox_office::{acme, auth, board, hours, mail};
 
@@ -27,18 +25,18 @@ const BREATH: Duration = Duration::from_millis(20);
 
 /// Runs until the server stops. Each of these goes its own pace: a round may take minutes, with much mail to index on a small
 /// board, and a message that is sent later may be large. The server's pulse waits for none of them.
-pub async fn run(context: Arc<Context>) {
-    tokio::join!(beat(&context), every(BEAT, &context, look_at_disk), every(BEAT, &context, send_later), pulse(&context), rounds(&context));
+pub async fn run(office: Office) {
+    tokio::join!(beat(&office), every(BEAT, &office, look_at_disk), every(BEAT, &office, send_later), pulse(&office), rounds(&office));
 }
 
 /// Tells the watchdog that the server is alive, and does nothing else.
-async fn beat(context: &Arc<Context>) {
-    every(BEAT, context, async |_| notify(&[sd_notify::NotifyState::Watchdog])).await;
+async fn beat(office: &Office) {
+    every(BEAT, office, async |_| notify(&[sd_notify::NotifyState::Watchdog])).await;
 }
 
 /// Does something again and again until the server stops; when it takes long, the next time comes later.
-async fn every(pause: Duration, context: &Arc<Context>, work: impl AsyncFn(&Arc<Context>)) {
-    let mut stop = context.stop();
+async fn every(pause: Duration, office: &Office, work: impl AsyncFn(&Office)) {
+    let mut stop = office.tasks().stop();
     let mut interval = tokio::time::interval(pause);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -46,22 +44,31 @@ async fn every(pause: Duration, context: &Arc<Context>, work: impl AsyncFn(&Arc<
             _ = interval.tick() => {}
             _ = stop.changed() => return,
         }
-        work(context).await;
+        work(office).await;
     }
 }
 
-async fn send_later(context: &Arc<Context>) {
-    later::run(context, clock::now()).await;
+async fn send_later(office: &Office) {
+    later::run(&office.submission, &office.condition, clock::now()).await;
+}
+
+async fn look_at_disk(office: &Office) {
+    clock::look();
+    office.condition.look_at_disk().await;
+}
+
+async fn write_board(office: &Office) {
+    board::write(&office.settings.get(), &office.store, &office.certificates, &office.condition).await;
 }
 
 /// Tells the beacon.
-async fn pulse(context: &Arc<Context>) {
-    every(Duration::from_secs(pillarbox_host::board::PULSE), context, board::write).await;
+async fn pulse(office: &Office) {
+    every(Duration::from_secs(pillarbox_host::board::PULSE), office, write_board).await;
 }
 
-async fn rounds(context: &Arc<Context>) {
+async fn rounds(office: &Office) {
     let mut looked = None::<std::time::Instant>;
-    let mut stop = context.stop();
+    let mut stop = office.tasks().stop();
     let mut round = tokio::time::interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -69,68 +76,43 @@ async fn rounds(context: &Arc<Context>) {
             _ = round.tick() => {}
             _ = stop.changed() => return,
         }
-        if context.store.unwritable().is_some() {
+        if office.store.unwritable().is_some() {
             // Nothing of this can be done; what can be read is read without it.
             continue;
         }
         if looked.is_none_or(|at| at.elapsed() >= DNSSEC_LOOK) {
             looked = Some(std::time::Instant::now());
-            context.outbound.dns.look_again();
+            office.handles.dns.look_again();
         }
         auth::hash::release_memory();
-        refresh_certificate(context);
-        keep_house(context).await;
-        make_keys(context).await;
-        end_sessions(context).await;
-        hours::count(context).await;
-        mail::index::run(context).await;
-        acme::renew(context).await;
-    }
-}
-
-async fn look_at_disk(context: &Arc<Context>) {
-    clock::look();
-    let store = context.store.clone();
-    let looked = off_thread(move || Ok((store.space(0) == Space::Enough, store.unwritable()))).await;
-    let (has_space, unwritable) = looked.unwrap_or((false, None));
-    note_writable(context, unwritable.as_deref());
-    if context.has_space.swap(has_space, Ordering::Relaxed) != has_space {
-        match has_space {
-            true => tracing::info!("there is room again: mail is accepted"),
-            false => tracing::warn!("the disk is nearly full: mail has to wait outside (452)"),
-        }
-    }
-}
-
-/// Says once that nothing can be written, and once that it can again.
-fn note_writable(context: &Context, unwritable: Option<&str>) {
-    let is_writable = unwritable.is_none();
-    if context.is_writable.swap(is_writable, Ordering::Relaxed) != is_writable {
-        match unwritable {
-            Some(why) => tracing::error!(why, "nothing can be written any more: mail has to wait outside, what is here can be read"),
-            None => tracing::info!("the disk can be written again: mail is accepted"),
-        }
+        refresh_certificate(office);
+        keep_house(office).await;
+        make_keys(office).await;
+        end_sessions(office).await;
+        hours::count(&office.hours).await;
+        mail::index::run(&office.store, &office.readers, office.tasks()).await;
+        acme::renew(&office.acme).await;
     }
 }
 
 /// Takes a new certificate into use if its files changed.
-pub fn refresh_certificate(context: &Context) {
-    match context.certificates.refresh() {
+pub fn refresh_certificate(office: &Office) {
+    match office.certificates.refresh() {
         Ok(Refreshed::Replaced) => tracing::info!("a new certificate is in use"),
         Ok(Refreshed::Unchanged) => {}
         Err(error) => tracing::error!(error, "the new certificate is not usable; the old one stays in use"),
     }
 }
 
-async fn keep_house(context: &Arc<Context>) {
-    let settings = context.settings();
+async fn keep_house(office: &Office) {
+    let settings = office.settings.get();
     let kept = &settings.retention;
     // A clock that is ahead would empty the trash and forget the ledger. At the beginning of time nothing is old.
     let at = if clock::may_expire() { clock::now() } else { 0 };
-    let retention = Retention { at, trash_for: kept.trash_days * DAY, ledger_for: kept.ledger_days * DAY, ledger_octets: ledger_octets(context) };
-    let stop = context.stop();
+    let retention = Retention { at, trash_for: kept.trash_days * DAY, ledger_for: kept.ledger_days * DAY, ledger_octets: ledger_octets(office) };
+    let stop = office.tasks().stop();
     while !*stop.borrow() {
-        match context.store.change(retention).done().await {
+        match office.store.change(retention).done().await {
             Ok(Maintained::More) => tokio::time::sleep(BREATH).await,
             Ok(Maintained::Nothing) => return,
             Err(error) => return tracing::error!(%error, "housekeeping failed"),
@@ -139,25 +121,25 @@ async fn keep_house(context: &Arc<Context>) {
 }
 
 /// Forgets browsers that were not seen for too long.
-async fn end_sessions(context: &Arc<Context>) {
-    let latest = clock::now().saturating_sub(context.settings().web.session_hours * 3600);
-    let old = context.read(move |r| Ok(r.sessions()?.into_iter().filter(|(_, s)| s.seen < latest).map(|(key, _)| key).collect::<Vec<_>>()));
+async fn end_sessions(office: &Office) {
+    let latest = clock::now().saturating_sub(office.settings.get().web.session_hours * 3600);
+    let old = office.store.read_off_thread(move |r| Ok(r.sessions()?.into_iter().filter(|(_, s)| s.seen < latest).map(|(key, _)| key).collect::<Vec<_>>()));
     for key in old.await.unwrap_or_default() {
-        if let Err(error) = context.store.change(RemoveSession { key }).done().await {
+        if let Err(error) = office.store.change(RemoveSession { key }).done().await {
             return tracing::error!(%error, "an old session can't be removed");
         }
     }
 }
 
 /// Makes the signing keys that domains lack; on a small board that takes a while, beside everything else.
-async fn make_keys(context: &Arc<Context>) {
-    let context = context.clone();
+async fn make_keys(office: &Office) {
+    let office = office.clone();
     let made = off_thread(move || {
-        let (store, now) = (&context.store, clock::now());
+        let (store, now) = (&office.store, clock::now());
         for domain in store.read(|r| r.domains())? {
-            match dkim::ensure_keys(store, &context.outbound.secrets, &domain, now) {
+            match dkim::ensure_keys(store, &office.handles.secrets, &domain, now) {
                 Ok(true) => {
-                    context.outbound.signer.forget();
+                    office.outbound.signer.forget();
                     tracing::info!(domain, "signing keys were made; `pillarbox domain records` prints what to publish");
                 }
                 Ok(false) => {}
@@ -172,8 +154,8 @@ async fn make_keys(context: &Arc<Context>) {
 }
 
 /// The ledger's bound: as set, or 5% of the disk.
-fn ledger_octets(context: &Context) -> u64 {
-    let settings = context.settings();
+fn ledger_octets(office: &Office) -> u64 {
+    let settings = office.settings.get();
     match settings.retention.ledger_octets {
         0 => Disk::of(&settings.data).map_or(1 << 30, |disk| disk.all / 20),
         octets => octets,

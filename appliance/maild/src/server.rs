@@ -1,13 +1,15 @@
 //! The server: opens everything, listens, and stops cleanly.
 
-use pillarbox_outbound::{Handles, Outbound};
+use pillarbox_outbound::{ClientTls, Handles, Outbound};
 use pillarbox_platform::clock;
-use pillarbox_platform::config::{Config, seconds};
+use pillarbox_platform::config::{Config, Live, seconds};
 use pillarbox_platform::connections::{self, TooMany};
+use pillarbox_platform::dns::Dns;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::service::Service;
 use pillarbox_platform::sockets;
 use pillarbox_platform::stream::{Ended, Patience, Stream, TlsFault};
+use pillarbox_platform::tasks::{Ending, tasks};
 use pillarbox_platform::tls::Certificates;
 use pillarbox_store::{Access, Store};
 use std::net::IpAddr;
@@ -16,21 +18,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
 
 use crate::{housekeeping, pop3, smtp};
-use pillarbox_office::context::{Context, certificate_names};
+use pillarbox_office::Office;
 use pillarbox_office::history::What;
-use pillarbox_office::{preseed, update};
+use pillarbox_office::{claim, naming, preseed, update};
 use pillarbox_web::{self as web, Site};
 
 /// A server that listens but serves nobody yet.
 pub struct Server {
-    context: Arc<Context>,
+    office: Office,
     listeners: Vec<(Service, TcpListener)>,
     config_path: Option<PathBuf>,
-    stop: watch::Sender<bool>,
-    done: mpsc::Receiver<()>,
+    ending: Ending,
 }
 
 impl Server {
@@ -40,39 +40,39 @@ impl Server {
         let store = Store::open(&config.data, Access::Server, &store_options(&config)).map_err(|e| e.to_string())?;
         let (certificate, key) = config.tls_files();
         let issued = config.issued_file();
-        let certificates = Certificates::open(certificate, key, issued, &certificate_names(&config))?;
+        let certificates = Arc::new(Certificates::open(certificate, key, issued, &naming::certificate_names(&config))?);
         let listeners = sockets::listen(&config)?;
         let config = with_real_ports(config, &listeners);
         let public =
             |(service, listener): &(Service, TcpListener)| *service == Service::Smtp && listener.local_addr().is_ok_and(|address| address.port() == 25);
         config.check_test_network(listeners.iter().any(public))?;
         let secrets = Arc::new(Secrets::open(&config.data)?);
-        let (stop, stopped) = watch::channel(false);
-        let (alive, done) = mpsc::channel(1);
-        let handles = Handles { store: store.clone(), secrets, stop: stopped.clone(), alive: alive.clone() };
-        let outbound = Arc::new(Outbound::new(&config, handles)?);
+        let (dns, tls) = (Arc::new(Dns::new(&config)?), Arc::new(ClientTls::new(&config.outbound.roots)?));
+        let (ending, tasks) = tasks();
+        let handles = Handles { store: store.clone(), secrets, dns, tls, tasks };
         update::sweep(&config.updates);
         let newest = tokio::task::block_in_place(|| store.read(|r| r.ledger_recent(1))).map_err(|e| e.to_string())?;
         clock::begin(newest.first().map(|(_, record)| record.at));
-        let context = Arc::new(Context::new(config, store, certificates, outbound, stopped, alive));
-        tokio::task::block_in_place(|| preseed::apply_at_start(&context))?;
-        context.prepare_claim()?;
-        Ok(Server { context, listeners, config_path, stop, done })
+        let settings = Live::new(naming::with_chosen_name(config, &store));
+        let outbound = Arc::new(Outbound::new(settings.clone(), handles.clone()));
+        tokio::task::block_in_place(|| preseed::apply_at_start(&settings, &store, &handles.secrets))?;
+        claim::prepare(&settings.get().data, &store, &certificates)?;
+        Ok(Server { office: Office::new(settings, certificates, outbound, handles), listeners, config_path, ending })
     }
 
     /// The store, for a caller in the same process.
     pub fn store(&self) -> Store {
-        self.context.store.clone()
+        self.office.store.clone()
     }
 
-    /// The shared state, for a caller in the same process.
-    pub fn context(&self) -> Arc<Context> {
-        self.context.clone()
+    /// What the box can do, for a caller in the same process.
+    pub fn office(&self) -> Office {
+        self.office.clone()
     }
 
     /// The settings in use.
     pub fn config(&self) -> Config {
-        Config::clone(&self.context.settings())
+        Config::clone(&self.office.settings.get())
     }
 
     /// The port a service got first.
@@ -84,35 +84,32 @@ impl Server {
     /// Serves until SIGTERM or SIGINT; then lets conversations finish what was acknowledged. Fails when the store must be opened
     /// anew, which only a new start does.
     pub async fn run(self) -> Result<(), String> {
-        let Server { context, listeners, config_path, stop, mut done } = self;
+        let Server { office, listeners, config_path, ending } = self;
         let signals = |kind| signal(kind).map_err(|e| format!("waiting for signals: {e}"));
         let (mut terminate, mut interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
         let mut hangup = signals(SignalKind::hangup())?;
-        // Not in the context, which it holds: they would keep each other alive.
-        let edges = Edges::new(&context);
+        let front = Arc::new(Front::new(office.clone()));
         for (service, listener) in listeners {
             tracing::info!(service = service.name(), address = ?listener.local_addr().ok(), "listening");
-            tokio::spawn(accept(context.clone(), service, listener, edges.clone()));
+            tokio::spawn(accept(front.clone(), service, listener));
         }
-        tokio::spawn(housekeeping::run(context.clone()));
-        drop(edges);
-        tokio::spawn(pillarbox_outbound::run(context.outbound.clone()));
+        drop(front);
+        tokio::spawn(housekeeping::run(office.clone()));
+        tokio::spawn(pillarbox_outbound::run(office.outbound.clone()));
         notify(&[sd_notify::NotifyState::Ready]);
         let ended = loop {
             tokio::select! {
                 _ = terminate.recv() => break Ok(()),
                 _ = interrupt.recv() => break Ok(()),
-                () = context.store.spent() => break Err("the store must be opened anew: a write to the card failed half-way".to_string()),
-                _ = hangup.recv() => reload(&context, config_path.as_deref()),
+                () = office.store.spent() => break Err("the store must be opened anew: a write to the card failed half-way".to_string()),
+                _ = hangup.recv() => reload(&office, config_path.as_deref()),
             }
         };
         notify(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("stopping: open conversations may finish");
-        let patience = seconds(context.settings().timeouts.shutdown);
-        // Nobody listening any more is no failure.
-        let _ = stop.send(true);
-        drop(context);
-        if tokio::time::timeout(patience, done.recv()).await.is_err() {
+        let patience = seconds(office.settings.get().timeouts.shutdown);
+        drop(office);
+        if ending.end(patience).await.is_err() {
             tracing::warn!("some conversations did not end in time and are cut");
         }
         ended
@@ -120,18 +117,18 @@ impl Server {
 }
 
 /// What takes connections on, each service's own.
-#[derive(Clone)]
-struct Edges {
+struct Front {
+    office: Office,
     smtp: Arc<smtp::Edge>,
     pop3: Arc<pop3::Edge>,
     site: Site,
     router: axum::Router,
 }
 
-impl Edges {
-    fn new(context: &Arc<Context>) -> Edges {
-        let site = Site::new(context.clone());
-        Edges { smtp: Arc::new(smtp::Edge::new(context.clone())), pop3: Arc::new(pop3::Edge::new(context.clone())), router: web::router(site.clone()), site }
+impl Front {
+    fn new(office: Office) -> Front {
+        let site = Site::new(office.clone());
+        Front { smtp: Arc::new(smtp::Edge::new(&office)), pop3: Arc::new(pop3::Edge::new(&office)), router: web::router(site.clone()), site, office }
     }
 }
 
@@ -182,27 +179,27 @@ pub fn notify(states: &[sd_notify::NotifyState]) {
     }
 }
 
-fn reload(context: &Context, path: Option<&std::path::Path>) {
+fn reload(office: &Office, path: Option<&std::path::Path>) {
     match path.map(Config::read).transpose() {
         Ok(Some(config)) => {
-            context.reload(config);
+            naming::reload(&office.settings, &office.store, config);
             tracing::info!("settings read again; listen addresses and sizes of pools need a restart");
         }
         Ok(None) => {}
         Err(error) => tracing::error!(error, "the old settings stay"),
     }
-    housekeeping::refresh_certificate(context);
+    housekeeping::refresh_certificate(office);
 }
 
-async fn accept(context: Arc<Context>, service: Service, listener: TcpListener, edges: Edges) {
-    let mut stop = context.stop();
+async fn accept(front: Arc<Front>, service: Service, listener: TcpListener) {
+    let mut stop = front.office.tasks().stop();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.changed() => return,
         };
         match accepted {
-            Ok((tcp, peer)) => drop(tokio::spawn(serve(context.clone(), service, tcp, peer.ip().to_canonical(), edges.clone()))),
+            Ok((tcp, peer)) => drop(tokio::spawn(serve(front.clone(), service, tcp, peer.ip().to_canonical()))),
             Err(error) => {
                 // Out of file descriptors or memory: wait for some to come back.
                 tracing::warn!(%error, service = service.name(), "accepting a connection failed");
@@ -212,49 +209,50 @@ async fn accept(context: Arc<Context>, service: Service, listener: TcpListener, 
     }
 }
 
-async fn serve(context: Arc<Context>, service: Service, tcp: TcpStream, peer: IpAddr, edges: Edges) {
-    let _alive = context.alive();
-    let timeouts = context.settings().timeouts.clone();
+async fn serve(front: Arc<Front>, service: Service, tcp: TcpStream, peer: IpAddr) {
+    let office = &front.office;
+    let _under_way = office.tasks().begin();
+    let timeouts = office.settings.get().timeouts.clone();
     let patience = Patience { send: seconds(timeouts.send), handshake: seconds(timeouts.tls_handshake) };
     // Replies are written whole: waiting to fill a packet only delays them.
     let _ = tcp.set_nodelay(true);
     let mut stream = Stream::plain(tcp, patience);
-    let limits = connections::Limits::of(&context.settings());
-    let _counted = match context.connections.admit(limits, peer, service.purpose()) {
+    let limits = connections::Limits::of(&office.settings.get());
+    let _counted = match office.connections.admit(limits, peer, service.purpose()) {
         Ok(counted) => counted,
         Err(too_many) => return turn_away(service, &mut stream, peer, too_many).await,
     };
     let is_program = !matches!(service, Service::Smtp | Service::Http | Service::Https);
     if is_program {
-        context.note(peer, service.name(), What::Connected, "", "");
+        office.sign_ins.note(peer, service.name(), What::Connected, "", "");
     }
     let ended = match service {
-        Service::Https => stream.start_tls(context.certificates.current_for_https()).await,
-        _ if service.starts_with_tls() => stream.start_tls(context.certificates.current()).await,
+        Service::Https => stream.start_tls(office.certificates.current_for_https()).await,
+        _ if service.starts_with_tls() => stream.start_tls(office.certificates.current()).await,
         _ => Ok(stream),
     };
     let ended = match ended {
-        Ok(stream) => converse(edges, service, stream, peer).await,
+        Ok(stream) => converse(&front, service, stream, peer).await,
         Err(ended) => Err(ended),
     };
     // At once, or after STARTTLS or STLS.
     if is_program && let Err(Ended::NoTls(fault)) = ended {
         let what = if fault == TlsFault::TooOld { What::OldTls } else { What::TlsFailed };
-        context.note(peer, service.name(), what, "", "");
+        office.sign_ins.note(peer, service.name(), what, "", "");
     }
     if let Err(reason) = ended {
         tracing::debug!(%peer, service = service.name(), ?reason, "conversation broke off");
     }
 }
 
-async fn converse(edges: Edges, service: Service, stream: Stream, peer: IpAddr) -> Result<(), Ended> {
+async fn converse(front: &Front, service: Service, stream: Stream, peer: IpAddr) -> Result<(), Ended> {
     // Boxed so that an idle connection's task is only as large as the protocol it speaks.
     match service {
-        Service::Smtp => Box::pin(smtp::serve(edges.smtp, stream, peer, smtp::Service::Smtp)).await,
-        Service::Submission => Box::pin(smtp::serve(edges.smtp, stream, peer, smtp::Service::Submission)).await,
-        Service::Submissions => Box::pin(smtp::serve(edges.smtp, stream, peer, smtp::Service::Submissions)).await,
-        Service::Pop3 | Service::Pop3s => Box::pin(pop3::serve(edges.pop3, stream, peer)).await,
-        Service::Http | Service::Https => Box::pin(web::serve(edges.site, edges.router, stream, peer)).await,
+        Service::Smtp => Box::pin(smtp::serve(front.smtp.clone(), stream, peer, smtp::Service::Smtp)).await,
+        Service::Submission => Box::pin(smtp::serve(front.smtp.clone(), stream, peer, smtp::Service::Submission)).await,
+        Service::Submissions => Box::pin(smtp::serve(front.smtp.clone(), stream, peer, smtp::Service::Submissions)).await,
+        Service::Pop3 | Service::Pop3s => Box::pin(pop3::serve(front.pop3.clone(), stream, peer)).await,
+        Service::Http | Service::Https => Box::pin(web::serve(front.site.clone(), front.router.clone(), stream, peer)).await,
     }
 }
 

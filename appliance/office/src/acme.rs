@@ -14,16 +14,20 @@ use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType, HttpClient, Identifier, NewAccount, NewOrder, Order,
     OrderStatus, RetryPolicy,
 };
+use pillarbox_outbound::{ClientTls, Handles};
 use pillarbox_platform::clock;
-use pillarbox_platform::tls::{self, write_private};
+use pillarbox_platform::config::Live;
+use pillarbox_platform::dns::Dns;
+use pillarbox_platform::tasks::Tasks;
+use pillarbox_platform::tls::{self, Certificates, write_private};
 use pillarbox_proto::reply::clip;
+use pillarbox_store::Store;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
-use crate::context::Context;
 use crate::settings;
 
 /// Octets of an authority's answer.
@@ -68,8 +72,13 @@ pub enum Progress {
 }
 
 /// The work with the authority.
-#[derive(Default)]
 pub struct Acme {
+    settings: Live,
+    store: Store,
+    certificates: Arc<Certificates>,
+    dns: Arc<Dns>,
+    tls: Arc<ClientTls>,
+    tasks: Tasks,
     /// Key authorizations by token, for port 80.
     tokens: Mutex<HashMap<String, String>>,
     progress: Mutex<Progress>,
@@ -80,6 +89,23 @@ pub struct Acme {
 }
 
 impl Acme {
+    pub fn new(settings: Live, certificates: Arc<Certificates>, handles: Handles) -> Acme {
+        let Handles { store, dns, tls, tasks, .. } = handles;
+        Acme {
+            settings,
+            store,
+            certificates,
+            dns,
+            tls,
+            tasks,
+            tokens: Mutex::default(),
+            progress: Mutex::default(),
+            busy: tokio::sync::Mutex::default(),
+            records_are_there: Notify::new(),
+            last_try: Mutex::default(),
+        }
+    }
+
     pub fn progress(&self) -> Progress {
         self.progress.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
@@ -100,45 +126,45 @@ impl Acme {
 }
 
 /// Starts an order beside everything else; nothing happens while one is under way.
-pub fn start(context: &Arc<Context>, methods: &'static [Method]) {
-    if !matches!(context.acme.progress(), Progress::Idle | Progress::Failed(_)) {
+pub fn start(acme: &Arc<Acme>, methods: &'static [Method]) {
+    if !matches!(acme.progress(), Progress::Idle | Progress::Failed(_)) {
         return;
     }
-    context.acme.set(Progress::Ordering);
-    let context = context.clone();
+    acme.set(Progress::Ordering);
+    let acme = acme.clone();
     tokio::spawn(async move {
-        let _alive = context.alive();
-        let _one = context.acme.busy.lock().await;
-        *context.acme.last_try.lock().unwrap_or_else(|e| e.into_inner()) = clock::now();
-        let mut stop = context.stop();
+        let _alive = acme.tasks.begin();
+        let _one = acme.busy.lock().await;
+        *acme.last_try.lock().unwrap_or_else(|e| e.into_inner()) = clock::now();
+        let mut stop = acme.tasks.stop();
         let result = tokio::select! {
-            result = obtain(&context, methods) => result,
+            result = obtain(&acme, methods) => result,
             _ = stop.changed() => Err("the box was stopped".into()),
         };
-        context.acme.tokens.lock().unwrap_or_else(|e| e.into_inner()).clear();
-        let ended = context.certificates.prove(None).and(result);
+        acme.tokens.lock().unwrap_or_else(|e| e.into_inner()).clear();
+        let ended = acme.certificates.prove(None).and(result);
         match ended {
             Ok(()) => {
-                tracing::info!(names = ?context.certificates.facts().names, "a certificate from the authority is in use");
-                context.acme.set(Progress::Idle);
+                tracing::info!(names = ?acme.certificates.facts().names, "a certificate from the authority is in use");
+                acme.set(Progress::Idle);
             }
             Err(error) => {
                 tracing::error!(error, "no certificate from the authority");
-                context.acme.set(Progress::Failed(clip(&error, REASON_OCTETS).to_string()));
+                acme.set(Progress::Failed(clip(&error, REASON_OCTETS).to_string()));
             }
         }
     });
 }
 
 /// Orders a new certificate when the one in use comes near its end. Housekeeping calls this.
-pub async fn renew(context: &Arc<Context>) {
+pub async fn renew(acme: &Arc<Acme>) {
     let now = clock::now();
-    let chosen = context.read(|r| r.setting(settings::CERTIFICATE)).await;
+    let chosen = acme.store.read_off_thread(|r| r.setting(settings::CERTIFICATE)).await;
     let is_wanted = chosen.is_ok_and(|choice| choice.as_deref() == Some("acme"));
-    let last = *context.acme.last_try.lock().unwrap_or_else(|e| e.into_inner());
-    let hostname = context.settings().hostname();
-    if is_wanted && clock::is_trusted() && last + AGAIN <= now && is_due(&context.certificates.facts(), &hostname, now) {
-        start(context, &[Method::Http, Method::Tls]);
+    let last = *acme.last_try.lock().unwrap_or_else(|e| e.into_inner());
+    let hostname = acme.settings.get().hostname();
+    if is_wanted && clock::is_trusted() && last + AGAIN <= now && is_due(&acme.certificates.facts(), &hostname, now) {
+        start(acme, &[Method::Http, Method::Tls]);
     }
 }
 
@@ -149,14 +175,14 @@ fn is_due(facts: &tls::Facts, hostname: &str, now: u64) -> bool {
 }
 
 /// Gets a certificate, by the first method that the authority accepts.
-async fn obtain(context: &Arc<Context>, methods: &[Method]) -> Result<(), String> {
-    let account = account(context).await?;
-    let names = names(context).await?;
+async fn obtain(acme: &Arc<Acme>, methods: &[Method]) -> Result<(), String> {
+    let account = account(acme).await?;
+    let names = names(acme).await?;
     let mut last = String::new();
     for &method in methods {
-        match order(context, &account, &names, method).await {
+        match order(acme, &account, &names, method).await {
             Ok(()) => {
-                let store = context.store.clone();
+                let store = acme.store.clone();
                 let kept = pillarbox_store::off_thread(move || settings::set(&store, settings::CERTIFICATE, Some("acme".into())));
                 return kept.await.map_err(|e| e.to_string());
             }
@@ -169,20 +195,20 @@ async fn obtain(context: &Arc<Context>, methods: &[Method]) -> Result<(), String
     Err(last)
 }
 
-async fn order(context: &Arc<Context>, account: &Account, names: &[String], method: Method) -> Result<(), String> {
-    context.acme.set(Progress::Ordering);
+async fn order(acme: &Arc<Acme>, account: &Account, names: &[String], method: Method) -> Result<(), String> {
+    acme.set(Progress::Ordering);
     let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.clone())).collect();
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await.map_err(|e| e.to_string())?;
     match method {
         Method::Http => {
-            context.acme.set(Progress::Proving(method));
-            prove_by_http(context, &mut order).await?;
+            acme.set(Progress::Proving(method));
+            prove_by_http(acme, &mut order).await?;
         }
         Method::Tls => {
-            context.acme.set(Progress::Proving(method));
-            prove_by_tls(context, &mut order).await?;
+            acme.set(Progress::Proving(method));
+            prove_by_tls(acme, &mut order).await?;
         }
-        Method::Dns => prove_by_dns(context, &mut order).await?,
+        Method::Dns => prove_by_dns(acme, &mut order).await?,
     }
     let retry = RetryPolicy::new().timeout(PATIENCE);
     let status = order.poll_ready(&retry).await.map_err(|e| e.to_string())?;
@@ -191,8 +217,8 @@ async fn order(context: &Arc<Context>, account: &Account, names: &[String], meth
     }
     let key = order.finalize().await.map_err(|e| e.to_string())?;
     let chain = order.poll_certificate(&retry).await.map_err(|e| e.to_string())?;
-    let context = context.clone();
-    let installed = tokio::task::spawn_blocking(move || context.certificates.install(&chain, &key));
+    let acme = acme.clone();
+    let installed = tokio::task::spawn_blocking(move || acme.certificates.install(&chain, &key));
     installed.await.map_err(|e| e.to_string())?
 }
 
@@ -202,7 +228,7 @@ fn missing(name: &str) -> String {
 }
 
 /// Lays the proofs of all names ready on port 80.
-async fn prove_by_http(context: &Arc<Context>, order: &mut Order) -> Result<(), String> {
+async fn prove_by_http(acme: &Arc<Acme>, order: &mut Order) -> Result<(), String> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.map_err(|e| e.to_string())?;
@@ -212,14 +238,14 @@ async fn prove_by_http(context: &Arc<Context>, order: &mut Order) -> Result<(), 
         let name = authorization.identifier().to_string();
         let mut challenge = authorization.challenge(ChallengeType::Http01).ok_or_else(|| missing(&name))?;
         let proof = challenge.key_authorization().as_str().to_string();
-        context.acme.tokens.lock().unwrap_or_else(|e| e.into_inner()).insert(challenge.token.clone(), proof);
+        acme.tokens.lock().unwrap_or_else(|e| e.into_inner()).insert(challenge.token.clone(), proof);
         challenge.set_ready().await.map_err(|e| e.to_string())?;
     }
     Ok(())
 }
 
 /// Shows the records, waits until somebody says that they are published, and lets the authority look.
-async fn prove_by_dns(context: &Arc<Context>, order: &mut Order) -> Result<(), String> {
+async fn prove_by_dns(acme: &Arc<Acme>, order: &mut Order) -> Result<(), String> {
     let mut records = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -234,23 +260,23 @@ async fn prove_by_dns(context: &Arc<Context>, order: &mut Order) -> Result<(), S
     if records.is_empty() {
         return Ok(());
     }
-    context.acme.set(Progress::WaitingForRecords(records));
-    let waiting = tokio::time::timeout(RECORD, context.acme.records_are_there.notified()).await;
+    acme.set(Progress::WaitingForRecords(records));
+    let waiting = tokio::time::timeout(RECORD, acme.records_are_there.notified()).await;
     waiting.map_err(|_| "the records were not published within a day".to_string())?;
-    context.acme.set(Progress::Proving(Method::Dns));
+    acme.set(Progress::Proving(Method::Dns));
     ready(order).await
 }
 
 /// Proves one name after the other over TLS: one proof at a time stands on port 443.
-async fn prove_by_tls(context: &Arc<Context>, order: &mut Order) -> Result<(), String> {
-    while let Some(name) = next_by_tls(context, order).await? {
+async fn prove_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<(), String> {
+    while let Some(name) = next_by_tls(acme, order).await? {
         settled(order, &name).await?;
     }
     Ok(())
 }
 
 /// Lays the proof for the next name ready; `None` when there is none left.
-async fn next_by_tls(context: &Arc<Context>, order: &mut Order) -> Result<Option<String>, String> {
+async fn next_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<Option<String>, String> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.map_err(|e| e.to_string())?;
@@ -259,7 +285,7 @@ async fn next_by_tls(context: &Arc<Context>, order: &mut Order) -> Result<Option
         }
         let name = authorization.identifier().to_string();
         let mut challenge = authorization.challenge(ChallengeType::TlsAlpn01).ok_or_else(|| missing(&name))?;
-        context.certificates.prove(Some((&name, challenge.key_authorization().digest().as_ref())))?;
+        acme.certificates.prove(Some((&name, challenge.key_authorization().digest().as_ref())))?;
         challenge.set_ready().await.map_err(|e| e.to_string())?;
         return Ok(Some(name));
     }
@@ -312,13 +338,13 @@ async fn why(order: &mut Order) -> Option<String> {
 }
 
 /// The host's name, and those names of the domains that lead to the same machine.
-async fn names(context: &Arc<Context>) -> Result<Vec<String>, String> {
-    let host = context.settings().hostname();
-    let dns = &context.outbound.dns;
+async fn names(acme: &Arc<Acme>) -> Result<Vec<String>, String> {
+    let host = acme.settings.get().hostname();
+    let dns = &acme.dns;
     let addresses = async |name: &str| dns.addresses(name).await.map(|(v4, v6)| [v4.records, v6.records].concat());
     let ours = addresses(&host).await.map_err(|_| format!("{host} has no address in the DNS yet: publish it first"))?;
     let mut names = vec![host];
-    for domain in context.read(|r| r.domains()).await.map_err(|e| e.to_string())? {
+    for domain in acme.store.read_off_thread(|r| r.domains()).await.map_err(|e| e.to_string())? {
         for prefix in ["mta-sts", "autoconfig", "autodiscover"] {
             let name = format!("{prefix}.{domain}");
             let leads_here = addresses(&name).await.is_ok_and(|found| found.iter().any(|a| ours.contains(a)));
@@ -331,11 +357,11 @@ async fn names(context: &Arc<Context>) -> Result<Vec<String>, String> {
 }
 
 /// Our account with the authority, made at the first order.
-async fn account(context: &Arc<Context>) -> Result<Account, String> {
-    let settings = context.settings();
+async fn account(acme: &Arc<Acme>) -> Result<Account, String> {
+    let settings = acme.settings.get();
     let path = settings.data.join("tls").join("acme-account.json");
     let directory = settings.acme.directory.clone();
-    let client = || Account::builder_with_http(Box::new(Client { context: Arc::downgrade(context) }));
+    let client = || Account::builder_with_http(Box::new(Client { acme: Arc::downgrade(acme) }));
     let known = std::fs::read_to_string(&path).ok().and_then(|text| {
         let (from, credentials) = text.split_once('\n')?;
         (from == directory).then(|| serde_json::from_str::<AccountCredentials>(credentials).ok()).flatten()
@@ -352,15 +378,15 @@ async fn account(context: &Arc<Context>) -> Result<Account, String> {
 
 /// Requests over our own names, trust and limits.
 struct Client {
-    context: std::sync::Weak<Context>,
+    acme: std::sync::Weak<Acme>,
 }
 
 impl HttpClient for Client {
     fn request(&self, request: http::Request<BodyWrapper<Bytes>>) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
-        let context = self.context.upgrade();
+        let acme = self.acme.upgrade();
         Box::pin(async move {
-            let context = context.ok_or_else(|| other("the box was stopped".into()))?;
-            let asked = tokio::time::timeout(REQUEST, ask(&context, request)).await;
+            let acme = acme.ok_or_else(|| other("the box was stopped".into()))?;
+            let asked = tokio::time::timeout(REQUEST, ask(&acme, request)).await;
             asked.unwrap_or_else(|_| Err("no answer in time".into())).map_err(other)
         })
     }
@@ -370,15 +396,15 @@ fn other(why: String) -> instant_acme::Error {
     instant_acme::Error::Other(format!("asking the authority: {why}").into())
 }
 
-async fn ask(context: &Arc<Context>, mut request: http::Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, String> {
+async fn ask(acme: &Arc<Acme>, mut request: http::Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, String> {
     let uri = request.uri().clone();
     let host = uri.host().ok_or("its address has no host")?.trim_matches(['[', ']']).to_string();
     if uri.scheme_str() != Some("https") {
         return Err(format!("{uri} is not https"));
     }
     let port = uri.port_u16().unwrap_or(443);
-    let tcp = connect(context, &host, port).await?;
-    let tls: Arc<ClientConfig> = context.outbound.https();
+    let tcp = connect(acme, &host, port).await?;
+    let tls: Arc<ClientConfig> = acme.tls.verified();
     let name = ServerName::try_from(host.clone()).map_err(|e| e.to_string())?;
     let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| e.to_string())?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(|e| e.to_string())?;
@@ -392,11 +418,11 @@ async fn ask(context: &Arc<Context>, mut request: http::Request<BodyWrapper<Byte
     Ok(BytesResponse::from(http::Response::from_parts(parts, http_body_util::Full::new(body))))
 }
 
-async fn connect(context: &Arc<Context>, host: &str, port: u16) -> Result<TcpStream, String> {
+async fn connect(acme: &Arc<Acme>, host: &str, port: u16) -> Result<TcpStream, String> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
         Err(_) => {
-            let found = context.outbound.dns.addresses(host).await;
+            let found = acme.dns.addresses(host).await;
             let (v4, v6) = found.map_err(|e| format!("{host} was not found: {e:?}"))?;
             [v4.records, v6.records].concat()
         }

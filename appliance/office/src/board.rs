@@ -1,22 +1,21 @@
 //! What the beacon is told: written anew while the server lives, so that its age is the server's pulse.
 
-use std::sync::Arc;
-
 use pillarbox_host::Board;
 use pillarbox_host::board::KEPT;
-use pillarbox_store::{DeviceId, off_thread};
+use pillarbox_platform::config::Config;
+use pillarbox_platform::tls::Certificates;
+use pillarbox_store::{DeviceId, Store, off_thread};
 
-use crate::condition;
-use crate::context::Context;
+use crate::claim;
+use crate::condition::Condition;
 
 /// Writes the board, if there is a place for it. Housekeeping calls this every [`pillarbox_host::board::PULSE`] seconds.
-pub async fn write(context: &Arc<Context>) {
-    let settings = context.settings();
+pub async fn write(settings: &Config, store: &Store, certificates: &Certificates, condition: &Condition) {
     let path = settings.board.clone();
     if path.as_os_str().is_empty() {
         return;
     }
-    let owner = context.read(|r| {
+    let owner = store.read_off_thread(|r| {
         let Some((account, _)) = r.accounts()?.into_iter().next() else { return Ok(None) };
         Ok(r.credentials(account)?.into_iter().find(|(device, _)| *device == DeviceId::MAIN).map(|(_, credential)| credential.hash))
     });
@@ -27,10 +26,10 @@ pub async fn write(context: &Arc<Context>) {
     };
     let board = Board {
         hostname: settings.hostname(),
-        claim_code: if owner.is_none() { context.claim_code() } else { None },
+        claim_code: if owner.is_none() { claim::current(&settings.data) } else { None },
         owner,
-        fingerprint: context.certificates.facts().fingerprint,
-        needs_attention: !condition::look(context).is_empty(),
+        fingerprint: certificates.facts().fingerprint,
+        needs_attention: !condition.look().is_empty(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
     let kept = settings.data.join(KEPT);

@@ -1,8 +1,11 @@
 //! How the box is: one look for the home page, `/health`, the light and the metrics, so that all of them say the same.
 
-use pillarbox_platform::clock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::context::Context;
+use pillarbox_platform::clock;
+use pillarbox_platform::config::Live;
+use pillarbox_store::{Disk, Space, Store, off_thread};
+
 use crate::update;
 
 /// Something that is not as it should be, the worst first.
@@ -70,17 +73,73 @@ pub fn judge(signs: &Signs) -> Vec<Trouble> {
     troubles
 }
 
-/// Looks at the box. Touches the disk lightly.
-pub fn look(context: &Context) -> Vec<Trouble> {
-    let disk = pillarbox_store::Disk::of(&context.settings().data).unwrap_or_default();
-    judge(&Signs {
-        unwritable: context.store.unwritable(),
-        has_space: context.has_space(),
-        is_short_of_files: disk.is_short_of_files(),
-        damaged: context.store.damaged().len(),
-        clock_is_trusted: clock::is_trusted(),
-        update_was_not_kept: update::not_kept(&context.settings().updates).is_some(),
-    })
+/// What the box knows of itself without looking for it again.
+pub struct Condition {
+    settings: Live,
+    store: Store,
+    /// False while mail has to wait outside because the disk is nearly full.
+    has_space: AtomicBool,
+    /// False while nothing can be written at all.
+    is_writable: AtomicBool,
+}
+
+impl Condition {
+    pub fn new(settings: Live, store: Store) -> Condition {
+        Condition { settings, store, has_space: AtomicBool::new(true), is_writable: AtomicBool::new(true) }
+    }
+
+    /// Whether mail can be taken on at all.
+    pub fn has_space(&self) -> bool {
+        self.has_space.load(Ordering::Relaxed)
+    }
+
+    /// Whether anything can be written.
+    pub fn is_writable(&self) -> bool {
+        self.is_writable.load(Ordering::Relaxed)
+    }
+
+    /// Free and all octets of the data partition; both 0 when that can't be known.
+    pub fn disk(&self) -> (u64, u64) {
+        Disk::of(&self.settings.get().data).map_or((0, 0), |disk| (disk.free, disk.all))
+    }
+
+    /// What is wrong, the worst first. Touches the disk lightly.
+    pub fn look(&self) -> Vec<Trouble> {
+        let settings = self.settings.get();
+        judge(&Signs {
+            unwritable: self.store.unwritable(),
+            has_space: self.has_space(),
+            is_short_of_files: Disk::of(&settings.data).unwrap_or_default().is_short_of_files(),
+            damaged: self.store.damaged().len(),
+            clock_is_trusted: clock::is_trusted(),
+            update_was_not_kept: update::not_kept(&settings.updates).is_some(),
+        })
+    }
+
+    /// Looks at the disk anew, and logs once that it became full or unwritable and once that it is well again. Housekeeping calls
+    /// this every second.
+    pub async fn look_at_disk(&self) {
+        let store = self.store.clone();
+        let looked = off_thread(move || Ok((store.space(0) == Space::Enough, store.unwritable()))).await;
+        let (has_space, unwritable) = looked.unwrap_or((false, None));
+        self.note_writable(unwritable.as_deref());
+        if self.has_space.swap(has_space, Ordering::Relaxed) != has_space {
+            match has_space {
+                true => tracing::info!("there is room again: mail is accepted"),
+                false => tracing::warn!("the disk is nearly full: mail has to wait outside (452)"),
+            }
+        }
+    }
+
+    fn note_writable(&self, unwritable: Option<&str>) {
+        let is_writable = unwritable.is_none();
+        if self.is_writable.swap(is_writable, Ordering::Relaxed) != is_writable {
+            match unwritable {
+                Some(why) => tracing::error!(why, "nothing can be written any more: mail has to wait outside, what is here can be read"),
+                None => tracing::info!("the disk can be written again: mail is accepted"),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

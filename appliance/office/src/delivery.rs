@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::context::Context;
 use pillarbox_message::head;
 use pillarbox_message::lines::Lengths;
-use pillarbox_platform::budget::{Charge, Party};
+use pillarbox_outbound::dkim::Signer;
+use pillarbox_platform::budget::{Budget, Charge, Party};
 use pillarbox_platform::clock;
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
     AccountId, Checksum, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Relay, Result, ShortCode, Spool, Spooled,
-    Traits, off_thread,
+    Store, Traits, off_thread,
 };
 
 /// Content is handed to the disk in pieces of this size once it is large.
@@ -21,9 +21,29 @@ const HEAD: usize = 16 * 1024;
 /// The same for notices, which name the message they are about further down.
 const NOTICE_HEAD: usize = 64 * 1024;
 
+/// Puts mail into mailboxes and queue.
+pub struct DeliveryAgent {
+    store: Store,
+    signer: Arc<Signer>,
+    /// Memory for message content that comes in.
+    budget: Budget,
+}
+
+impl DeliveryAgent {
+    /// `octets`: of content that may be in memory at one time.
+    pub fn new(store: Store, signer: Arc<Signer>, octets: usize) -> DeliveryAgent {
+        DeliveryAgent { store, signer, budget: Budget::new(octets) }
+    }
+
+    /// Whether memory for content is scarce for this party.
+    pub fn is_scarce(&self, party: Party) -> bool {
+        self.budget.is_scarce(party)
+    }
+}
+
 /// A message on its way into the store.
 pub struct Incoming<'a> {
-    context: &'a Arc<Context>,
+    agent: &'a DeliveryAgent,
     intake: Intake,
     /// Of the trace fields and all that was appended, to be compared with what the store has of it.
     expected: Checksum,
@@ -61,20 +81,20 @@ impl<'a> Incoming<'a> {
     /// # Errors
     /// [`Error::Busy`] when there was no memory in time, here and for each piece that follows.
     pub async fn begin(
-        context: &'a Arc<Context>,
+        agent: &'a DeliveryAgent,
         reverse_path: &ReversePath,
         (peer, party): (IpAddr, Party),
         received: impl FnOnce(u64) -> trace::Received,
     ) -> Result<Incoming<'a>> {
-        let charge = context.budget.charge(peer, party);
+        let charge = agent.budget.charge(peer, party);
         let arrived = clock::now();
         let return_path = match reverse_path {
             ReversePath::Null => "Return-Path: <>\r\n".to_string(),
             ReversePath::Address(address) => format!("Return-Path: <{address}>\r\n"),
         };
         let mut incoming = Incoming {
-            context,
-            intake: Intake::new(context.store.spool()),
+            agent,
+            intake: Intake::new(agent.store.spool()),
             expected: Checksum::default(),
             head: Vec::new(),
             head_octets: if *reverse_path == ReversePath::Null { NOTICE_HEAD } else { HEAD },
@@ -119,9 +139,10 @@ impl<'a> Incoming<'a> {
         let mut spool = self.intake.complete().await?;
         let mut relay = envelope.relay;
         if let Some(relay) = &mut relay {
-            let (context, domain, from) = (self.context.clone(), envelope.signing_domain, usize::from(self.delivery_octets));
+            let (store, signer, domain, from) =
+                (self.agent.store.clone(), self.agent.signer.clone(), envelope.signing_domain, usize::from(self.delivery_octets));
             let signed = off_thread(move || {
-                let signature = sign(&context, &domain, &spool, from)?;
+                let signature = sign(&store, &signer, &domain, &spool, from)?;
                 Ok((spool, signature))
             });
             (spool, relay.outgoing.signature) = signed.await?;
@@ -159,7 +180,7 @@ impl<'a> Incoming<'a> {
         }
         let placements = inboxes.chain(sent).collect();
         let delivery = Delivery { relay, further, report_on: envelope.report_on, ..Delivery::local(content, self.delivery_octets, placements, record) };
-        self.context.store.deliver(delivery).done().await
+        self.agent.store.deliver(delivery).done().await
     }
 }
 
@@ -225,8 +246,8 @@ impl Intake {
 
 /// Signs for a domain of ours. A fault of the keys is logged and the message goes unsigned: late signing can't be,
 /// and a message held back for it would be the greater harm.
-fn sign(context: &Context, domain: &str, spool: &Spool, from: usize) -> Result<Vec<u8>> {
-    let keys = match context.outbound.signer.keys(&context.store, domain) {
+fn sign(store: &Store, signer: &Signer, domain: &str, spool: &Spool, from: usize) -> Result<Vec<u8>> {
+    let keys = match signer.keys(store, domain) {
         Ok(keys) if !keys.is_empty() => keys,
         Ok(_) => return Ok(Vec::new()),
         Err(error) => {
@@ -242,7 +263,7 @@ fn sign(context: &Context, domain: &str, spool: &Spool, from: usize) -> Result<V
 
 #[cfg(test)]
 mod tests {
-    use pillarbox_store::{Access, INLINE_OCTETS, Options, Store};
+    use pillarbox_store::{Access, INLINE_OCTETS, Options};
     use proptest::prelude::*;
 
     use super::*;

@@ -3,12 +3,12 @@
 //! The ledger is read on from where the last look ended; a row is written when its hour is over, and at most every ten
 //! minutes before that, so that a restart loses nothing and a card is not worn out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pillarbox_platform::clock;
-use pillarbox_store::{Fate, Hour, LedgerId, MessageId, PutHour, QueueKey, Reader, Result, off_thread};
-
-use crate::context::Context;
+use pillarbox_platform::config::Live;
+use pillarbox_platform::tasks::Tasks;
+use pillarbox_store::{Fate, Hour, LedgerId, MessageId, PutHour, QueueKey, Reader, Result, Store, off_thread};
 
 /// Records read at a time.
 const PIECE: usize = 2000;
@@ -19,24 +19,42 @@ const WRITE: u64 = 600;
 /// Recipients looked at for the oldest one.
 const OLDEST: usize = 200;
 
+/// What was counted.
+pub struct Hours {
+    settings: Live,
+    store: Store,
+    tasks: Tasks,
+    /// The hours counted last, the current one at the end.
+    latest: Mutex<Vec<(u64, Hour)>>,
+}
+
+impl Hours {
+    pub fn new(settings: Live, store: Store, tasks: Tasks) -> Hours {
+        Hours { settings, store, tasks, latest: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Hour)>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Counts on, and writes rows when it is time. Housekeeping calls this; pages read what it found.
-pub async fn count(context: &Arc<Context>) {
-    let context = context.clone();
+pub async fn count(hours: &Arc<Hours>) {
+    let hours = hours.clone();
     let counted = off_thread(move || {
         if !clock::is_trusted() {
             // What stands in the wrong hour can't be put right later.
             return Ok(());
         }
-        let stop = context.stop();
         let mut rest = Rest::Some;
-        while rest == Rest::Some && !*stop.borrow() {
+        while rest == Rest::Some && !hours.tasks.is_over() {
             let now = clock::now();
-            let disk = used(&context.settings().data);
-            let known = lock(&context).last().copied();
+            let disk = used(&hours.settings.get().data);
+            let known = hours.lock().last().copied();
             let rows;
-            (rows, rest) = context.store.read(|r| gather(r, known, now / 3600, disk))?;
-            keep(&context, &rows, now)?;
-            *lock(&context) = rows;
+            (rows, rest) = hours.store.read(|r| gather(r, known, now / 3600, disk))?;
+            keep(&hours.store, &rows, now)?;
+            *hours.lock() = rows;
         }
         Ok(())
     });
@@ -45,26 +63,22 @@ pub async fn count(context: &Arc<Context>) {
     }
 }
 
-fn lock(context: &Context) -> std::sync::MutexGuard<'_, Vec<(u64, Hour)>> {
-    context.hours.lock().unwrap_or_else(|e| e.into_inner())
-}
-
 /// Writes the hours that are over, and the current one now and then.
-fn keep(context: &Context, rows: &[(u64, Hour)], now: u64) -> Result<()> {
+fn keep(store: &Store, rows: &[(u64, Hour)], now: u64) -> Result<()> {
     for &(hour, record) in rows {
-        let known = context.store.read(|r| r.hours(hour))?.into_iter().find(|(h, _)| *h == hour).map(|(_, known)| known);
+        let known = store.read(|r| r.hours(hour))?.into_iter().find(|(h, _)| *h == hour).map(|(_, known)| known);
         let is_new = known.is_none_or(|known| known.ledger != record.ledger || known.queued != record.queued);
         if known.is_none() || is_new && (hour < now / 3600 || now % WRITE < 40) {
-            context.store.change(PutHour { hour, record }).wait()?;
+            store.change(PutHour { hour, record }).wait()?;
         }
     }
     Ok(())
 }
 
 /// The hours from one on, the newest as it was at the last look, at most half a minute ago.
-pub fn known(context: &Context, reader: &Reader, from: u64) -> Result<Vec<(u64, Hour)>> {
+pub fn known(hours: &Hours, reader: &Reader, from: u64) -> Result<Vec<(u64, Hour)>> {
     let mut rows = reader.hours(from)?;
-    let fresh = lock(context).clone();
+    let fresh = hours.lock().clone();
     rows.retain(|(known, _)| fresh.iter().all(|(new, _)| new != known));
     rows.extend(fresh.into_iter().filter(|(hour, _)| *hour >= from));
     rows.sort_by_key(|(hour, _)| *hour);

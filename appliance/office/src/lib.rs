@@ -9,14 +9,16 @@
 pub mod acme;
 pub mod auth;
 pub mod board;
+pub mod claim;
+pub mod code;
 pub mod condition;
-pub mod context;
 pub mod delivery;
 pub mod directory;
 pub mod history;
 pub mod hours;
 pub mod line;
 pub mod mail;
+pub mod naming;
 pub mod oneclick;
 pub mod preseed;
 pub mod records;
@@ -27,3 +29,77 @@ pub mod submission;
 pub mod update;
 #[cfg(any(test, feature = "world"))]
 pub mod world;
+
+use std::sync::Arc;
+
+use pillarbox_outbound::{Handles, Outbound};
+use pillarbox_platform::config::Live;
+use pillarbox_platform::connections::Connections;
+use pillarbox_platform::dns::Dns;
+use pillarbox_platform::secrets::Secrets;
+use pillarbox_platform::tasks::Tasks;
+use pillarbox_platform::tls::Certificates;
+use pillarbox_store::Store;
+
+/// What a running box can do. Edges and pages are made from it and keep what they use; nothing in this crate knows it.
+#[derive(Clone)]
+pub struct Office {
+    pub settings: Live,
+    pub store: Store,
+    pub certificates: Arc<Certificates>,
+    pub outbound: Arc<Outbound>,
+    /// What work outside the queue needs: names, TLS, secrets.
+    pub handles: Handles,
+    pub connections: Arc<Connections>,
+    pub sign_ins: Arc<auth::SignIns>,
+    pub delivery: Arc<delivery::DeliveryAgent>,
+    pub submission: Arc<submission::SubmissionAgent>,
+    pub acme: Arc<acme::Acme>,
+    /// Where mail is taken apart for pages.
+    pub readers: Arc<mail::readers::Readers>,
+    pub hours: Arc<hours::Hours>,
+    pub condition: Arc<condition::Condition>,
+}
+
+impl Office {
+    /// `settings` are those in use: with the name the owner chose.
+    pub fn new(settings: Live, certificates: Arc<Certificates>, outbound: Arc<Outbound>, handles: Handles) -> Office {
+        let (config, store, tasks) = (settings.get(), handles.store.clone(), handles.tasks.clone());
+        let connections = Arc::new(Connections::default());
+        // Of the memory for content, a quarter is for what is read ahead for mail programs.
+        let octets = config.limits.octets_in_flight / 4 * 3;
+        let delivery = Arc::new(delivery::DeliveryAgent::new(store.clone(), outbound.signer.clone(), octets));
+        let submission =
+            submission::SubmissionAgent { settings: settings.clone(), store: store.clone(), delivery: delivery.clone(), outbound: outbound.clone() };
+        Office {
+            sign_ins: Arc::new(auth::SignIns::new(store.clone(), &config, connections.clone())),
+            submission: Arc::new(submission),
+            acme: Arc::new(acme::Acme::new(settings.clone(), certificates.clone(), handles.clone())),
+            readers: Arc::new(mail::readers::Readers::new(&config.data)),
+            hours: Arc::new(hours::Hours::new(settings.clone(), store.clone(), tasks)),
+            condition: Arc::new(condition::Condition::new(settings.clone(), store.clone())),
+            settings,
+            store,
+            certificates,
+            outbound,
+            handles,
+            connections,
+            delivery,
+        }
+    }
+
+    /// How names are looked up.
+    pub fn dns(&self) -> &Dns {
+        &self.handles.dns
+    }
+
+    /// What seals passwords.
+    pub fn secrets(&self) -> &Secrets {
+        &self.handles.secrets
+    }
+
+    /// How the server's end is heard of.
+    pub fn tasks(&self) -> &Tasks {
+        &self.handles.tasks
+    }
+}

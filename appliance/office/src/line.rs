@@ -4,12 +4,12 @@
 //! with the address they see. No service is asked for nothing else than that.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use pillarbox_host::net::{self, is_private};
+use pillarbox_outbound::Outbound;
+use pillarbox_platform::config::Config;
+use pillarbox_platform::dns::Dns;
 use pillarbox_platform::dns::DnsError;
-
-use crate::context::Context;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,11 +156,10 @@ enum Listing {
 }
 
 /// Looks at the line. Takes as long as the slowest of a few connections, at most about a minute.
-pub async fn examine(context: &Arc<Context>) -> Facts {
-    let settings = context.settings();
+pub async fn examine(settings: &Config, dns: &Dns, outbound: &Outbound) -> Facts {
     let mut facts = Facts::default();
     for domain in &settings.line.probes {
-        match pillarbox_outbound::greet(&context.outbound, domain).await {
+        match pillarbox_outbound::greet(outbound, domain).await {
             Ok((host, peer, said)) => {
                 facts.address = facts.address.or_else(|| address_in(&said, peer));
                 facts.reached.get_or_insert(host);
@@ -175,14 +174,13 @@ pub async fn examine(context: &Arc<Context>) -> Facts {
     let own = || net::own().into_iter().find(|a| !is_private(*a) && !a.is_unspecified());
     facts.address = facts.address.or_else(own);
     if let Some(address) = facts.address {
-        reverse(context, address, &mut facts).await;
-        lists(context, address, &mut facts).await;
+        reverse(dns, address, &mut facts).await;
+        lists(&settings.line.lists, dns, address, &mut facts).await;
     }
     facts
 }
 
-async fn reverse(context: &Arc<Context>, address: IpAddr, facts: &mut Facts) {
-    let dns = &context.outbound.dns;
+async fn reverse(dns: &Dns, address: IpAddr, facts: &mut Facts) {
     let Ok(names) = dns.ptr(&reverse_name(address)).await else { return };
     for name in names.records.into_iter().take(5) {
         let leads_back = match dns.addresses(&name).await {
@@ -194,11 +192,10 @@ async fn reverse(context: &Arc<Context>, address: IpAddr, facts: &mut Facts) {
     }
 }
 
-async fn lists(context: &Arc<Context>, address: IpAddr, facts: &mut Facts) {
-    let settings = context.settings();
-    for list in &settings.line.lists {
+async fn lists(lists: &[String], dns: &Dns, address: IpAddr, facts: &mut Facts) {
+    for list in lists {
         let question = format!("{}.{list}", backwards(address));
-        match context.outbound.dns.addresses(&question).await {
+        match dns.addresses(&question).await {
             Ok((v4, _)) => {
                 let meanings: Vec<Listing> = v4.records.into_iter().map(meaning).collect();
                 let place = match meanings.contains(&Listing::Listed) {

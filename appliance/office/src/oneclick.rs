@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_host::net;
+use pillarbox_outbound::ClientTls;
+use pillarbox_platform::dns::Dns;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
-
-use crate::context::Context;
 
 /// How long the list's server may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -39,8 +39,8 @@ pub fn target(address: &str) -> Option<Target> {
 }
 
 /// Asks the list's server to leave; `allowed` says which addresses may be asked.
-pub async fn leave(context: &Context, target: &Target, allowed: fn(IpAddr) -> bool) -> Result<(), String> {
-    let (v4, v6) = context.outbound.dns.addresses(&target.host).await.map_err(|error| format!("{}: {error:?}", target.host))?;
+pub async fn leave(dns: &Dns, tls: &ClientTls, target: &Target, allowed: fn(IpAddr) -> bool) -> Result<(), String> {
+    let (v4, v6) = dns.addresses(&target.host).await.map_err(|error| format!("{}: {error:?}", target.host))?;
     let own = net::own();
     let addresses: Vec<IpAddr> = v4.records.into_iter().chain(v6.records).filter(|&address| allowed(address) && !own.contains(&address)).collect();
     if addresses.is_empty() {
@@ -50,7 +50,7 @@ pub async fn leave(context: &Context, target: &Target, allowed: fn(IpAddr) -> bo
         let mut last = String::new();
         for address in addresses {
             match TcpStream::connect((address, target.port)).await {
-                Ok(tcp) => return ask(tcp, target, context.outbound.https()).await,
+                Ok(tcp) => return ask(tcp, target, tls.verified()).await,
                 Err(error) => last = error.to_string(),
             }
         }

@@ -9,13 +9,15 @@ use pillarbox_host::text;
 use pillarbox_outbound::ROUTE_PURPOSE;
 use pillarbox_outbound::dkim;
 use pillarbox_platform::clock;
+use pillarbox_platform::config::{Config, Live};
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{AddDomain, AddressTarget, AnyChange, DeviceId, Error, Route, RouteTls, SetAlias, SetRoute, SetSetting, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::context::Context;
+use crate::claim;
 use crate::directory::{self, Password, USUAL_POLICY};
+use crate::naming;
 use crate::settings::{self, Progress, Step};
 
 /// Its name in the data folder.
@@ -277,24 +279,24 @@ pub fn forget_mistake(data: &Path) {
 
 /// Applies the file in the data folder, if there is one. A file with a mistake is kept, under a name that says so, and
 /// the server starts without it: the owner must be able to reach the pages.
-pub fn apply_at_start(context: &Context) -> Result<(), String> {
-    let data = context.settings().data.clone();
+pub fn apply_at_start(settings: &Live, store: &Store, secrets: &Secrets) -> Result<(), String> {
+    let data = settings.get().data.clone();
     let path = data.join(FILE);
     let Ok(file) = std::fs::File::open(&path) else { return Ok(()) };
     let mut octets = Vec::new();
     file.take(OCTETS as u64 + 1).read_to_end(&mut octets).map_err(|e| format!("{}: {e}", path.display()))?;
     let applied = text::of(&octets, OCTETS).and_then(|text| parse(&text)).and_then(|setup| {
-        apply(&context.store, &context.outbound.secrets, &setup)?;
+        apply(store, secrets, &setup)?;
         Ok(setup)
     });
     match applied {
         Ok(setup) => {
             if let Some(code) = setup.claim_code.filter(|code| code.len() == 7) {
-                pillarbox_platform::tls::write_private(&data.join("claim-code"), &code.to_ascii_uppercase())?;
+                pillarbox_platform::tls::write_private(&claim::file(&data), &code.to_ascii_uppercase())?;
             }
-            context.reload(pillarbox_platform::config::Config::clone(&context.settings()));
+            naming::reload(settings, store, Config::clone(&settings.get()));
             for name in &setup.domains {
-                if let Err(error) = dkim::ensure_keys(&context.store, &context.outbound.secrets, name, clock::now()) {
+                if let Err(error) = dkim::ensure_keys(store, secrets, name, clock::now()) {
                     tracing::warn!(error, name, "signing keys will be made later");
                 }
             }

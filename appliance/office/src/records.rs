@@ -7,9 +7,13 @@ mod texts;
 use std::net::IpAddr;
 
 use pillarbox_outbound::dkim;
+use pillarbox_platform::clock;
+use pillarbox_platform::config::Config;
+use pillarbox_platform::tls::Certificates;
 use pillarbox_store::Reader;
 use sha2::{Digest, Sha256};
 
+use crate::settings;
 pub use check::{Check, look};
 
 /// A DNS record, ready to be published.
@@ -52,6 +56,22 @@ pub struct Facts {
     /// Whether its certificate is one that other servers believe.
     pub has_certificate: bool,
     pub sends: Sends,
+}
+
+impl Facts {
+    /// As they are now.
+    pub fn of(reader: &Reader, config: &Config, certificates: &Certificates) -> pillarbox_store::Result<Facts> {
+        let hostname = config.hostname();
+        Ok(Facts {
+            address: reader.setting(settings::PUBLIC_ADDRESS)?.and_then(|address| address.parse().ok()),
+            has_certificate: certificates.facts().is_believed(&hostname, clock::now()),
+            sends: match reader.routes()?.iter().any(|(domain, _)| domain.is_empty()) {
+                true => Sends::ThroughProvider,
+                false => Sends::Itself,
+            },
+            hostname,
+        })
+    }
 }
 
 /// The TLS policy that a domain publishes (RFC 8461 §3.2): only with a certificate that others believe, else mail would

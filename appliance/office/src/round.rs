@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_message::encode::encoded_words;
-use pillarbox_outbound::{Connection, Endpoint, Findings, Security, Source, Topic, Trial, mailing};
+use pillarbox_outbound::{Connection, Endpoint, Findings, Handles, Security, Source, Topic, Trial, mailing};
 use pillarbox_platform::clock;
+use pillarbox_platform::config::{Config, Live};
 use pillarbox_platform::service::Service;
 use pillarbox_platform::stream::{Patience, Stream};
 use pillarbox_store::{AddDevice, DeviceId, Fate, RemoveDevice, off_thread, term};
@@ -15,28 +16,32 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use crate::auth::hash;
-use crate::context::Context;
 
 /// For each conversation.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Octets of an answer that are read.
 const ANSWER: usize = 64 * 1024;
 
+/// What the way needs.
+struct Loop {
+    settings: Arc<Config>,
+    handles: Handles,
+}
+
 /// Sends the message for a person and follows it; runs beside everything else.
-pub fn start(context: &Arc<Context>, address: &str, subject: String, mut findings: Findings) {
-    let (context, address) = (context.clone(), address.to_string());
+pub fn start(settings: &Live, handles: &Handles, address: &str, subject: String, mut findings: Findings) {
+    let (this, address) = (Loop { settings: settings.get(), handles: handles.clone() }, address.to_string());
     tokio::spawn(async move {
-        let _alive = context.alive();
-        if let Some(mark) = bring(&context, &address, &subject, &mut findings).await {
-            fetch(&context, &address, &mark, &mut findings).await;
+        let _alive = this.handles.tasks.begin();
+        if let Some(mark) = bring(&this, &address, &subject, &mut findings).await {
+            fetch(&this, &address, &mark, &mut findings).await;
         }
     });
 }
 
 /// Where a service of ours is reached from this machine.
-fn own(context: &Context, service: Service) -> Option<SocketAddr> {
-    let settings = context.settings();
-    let listening = service.addresses(&settings).first().copied()?;
+fn own(settings: &Config, service: Service) -> Option<SocketAddr> {
+    let listening = service.addresses(settings).first().copied()?;
     let ip = match listening.ip() {
         ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         ip => ip,
@@ -45,16 +50,16 @@ fn own(context: &Context, service: Service) -> Option<SocketAddr> {
 }
 
 /// Brings the message as another server would. Returns the word by which it is known again.
-async fn bring(context: &Arc<Context>, address: &str, subject: &str, findings: &mut Findings) -> Option<String> {
-    let settings = context.settings();
+async fn bring(this: &Loop, address: &str, subject: &str, findings: &mut Findings) -> Option<String> {
+    let settings = &this.settings;
     let hostname = settings.hostname();
-    let Some(place) = own(context, Service::Smtp) else {
+    let Some(place) = own(&this.settings, Service::Smtp) else {
         findings.add(Topic::Connection, false, "4.4.1 this box listens on no port for SMTP", Vec::new()).await;
         return None;
     };
     let endpoint =
         Endpoint { host: hostname.clone(), address: place.ip(), port: place.port(), security: Security::Opportunistic, is_implicit: false, login: None };
-    let opening = Connection::open(endpoint, &hostname, context.outbound.tls(), &settings.outbound);
+    let opening = Connection::open(endpoint, &hostname, this.handles.tls.clone(), &settings.outbound);
     let mut connection = match tokio::time::timeout(PATIENCE, opening).await {
         Ok(Ok(connection)) => connection,
         Ok(Err((trouble, lines))) => {
@@ -87,13 +92,13 @@ async fn bring(context: &Arc<Context>, address: &str, subject: &str, findings: &
     if !is_taken {
         return None;
     }
-    stored(context, address, &mark, findings).await.then_some(mark)
+    stored(this, address, &mark, findings).await.then_some(mark)
 }
 
 /// What the ledger says of it: it was written in the same commit as the message.
-async fn stored(context: &Arc<Context>, address: &str, mark: &str, findings: &mut Findings) -> bool {
+async fn stored(this: &Loop, address: &str, mark: &str, findings: &mut Findings) -> bool {
     let (wanted, address) = (mark.to_string(), address.to_lowercase());
-    let found = context.read(move |r| r.ledger_find(Some(term("address", &address)), 1, |_, record| record.message_id == wanted)).await;
+    let found = this.handles.store.read_off_thread(move |r| r.ledger_find(Some(term("address", &address)), 1, |_, record| record.message_id == wanted)).await;
     let record = found.ok().and_then(|found| found.into_iter().next()).map(|(_, record)| record);
     let is_there = record.as_ref().is_some_and(|record| record.fate == Fate::Delivered);
     let summary = match record {
@@ -105,8 +110,8 @@ async fn stored(context: &Arc<Context>, address: &str, mark: &str, findings: &mu
 }
 
 /// Fetches it as a mail program does, with a password made for that and taken away again.
-async fn fetch(context: &Arc<Context>, address: &str, mark: &str, findings: &mut Findings) {
-    let (store, owner) = (context.store.clone(), address.to_string());
+async fn fetch(this: &Loop, address: &str, mark: &str, findings: &mut Findings) {
+    let (store, owner) = (this.handles.store.clone(), address.to_string());
     let made = off_thread(move || {
         let password = hash::generate().map_err(|why| pillarbox_store::Error::Invalid { why })?;
         let add = AddDevice { address: owner, label: "Pillarbox".into(), hash: hash::device(&password), at: clock::now() };
@@ -116,28 +121,28 @@ async fn fetch(context: &Arc<Context>, address: &str, mark: &str, findings: &mut
         Ok(made) => made,
         Err(error) => return findings.add(Topic::Fetching, false, format!("4.3.0 {error}"), Vec::new()).await,
     };
-    let talk = tokio::time::timeout(PATIENCE, pop3(context, address, &password, mark)).await;
-    remove(context, address, device).await;
+    let talk = tokio::time::timeout(PATIENCE, pop3(this, address, &password, mark)).await;
+    remove(this, address, device).await;
     match talk.unwrap_or_else(|_| Err(("it took too long".into(), Vec::new()))) {
         Ok((summary, lines)) => findings.add(Topic::Fetching, true, summary, lines).await,
         Err((why, lines)) => findings.add(Topic::Fetching, false, format!("4.4.2 {why}"), lines).await,
     }
 }
 
-async fn remove(context: &Arc<Context>, address: &str, device: DeviceId) {
-    if let Err(error) = context.store.change(RemoveDevice { address: address.to_string(), device }).done().await {
+async fn remove(this: &Loop, address: &str, device: DeviceId) {
+    if let Err(error) = this.handles.store.change(RemoveDevice { address: address.to_string(), device }).done().await {
         tracing::error!(%error, "the password of the round can't be taken away");
     }
 }
 
 type Talk = Result<(String, Vec<String>), (String, Vec<String>)>;
 
-async fn pop3(context: &Arc<Context>, address: &str, password: &str, mark: &str) -> Talk {
+async fn pop3(this: &Loop, address: &str, password: &str, mark: &str) -> Talk {
     let none = |why: String| (why, Vec::new());
-    let place = own(context, Service::Pop3s).ok_or_else(|| none("this box listens on no port for POP3".into()))?;
+    let place = own(&this.settings, Service::Pop3s).ok_or_else(|| none("this box listens on no port for POP3".into()))?;
     let tcp = TcpStream::connect(place).await.map_err(|e| none(format!("{place}: {e}")))?;
     let patience = Patience { send: PATIENCE, handshake: PATIENCE };
-    let config = context.outbound.tls().config(&Security::Opportunistic).map_err(none)?;
+    let config = this.handles.tls.clone().config(&Security::Opportunistic).map_err(none)?;
     let mut stream = Stream::plain(tcp, patience).start_client_tls(config, ServerName::from(place.ip())).await.map_err(none)?;
     let mut lines = Vec::new();
     let fail = |why: String, lines: &[String]| Err((why, lines.to_vec()));

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use pillarbox_host::net;
+use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ForwardPath;
-use pillarbox_store::{AccountId, Fate, MessageId, Reader, Resolution, Result, ShortCode, SubAddresses, domain_of, term};
+use pillarbox_store::{AccountId, Fate, LedgerRecord, MessageId, Reader, Resolution, Result, ShortCode, Store, SubAddresses, domain_of, term};
 
 use crate::settings;
 
@@ -52,6 +53,23 @@ pub fn route(reader: &Reader, house: &House, path: &ForwardPath) -> Result<Routi
         Resolution::OtherDomain if is_postmaster && is_this_box(reader, house, domain_of(&address))? => postmaster(reader),
         Resolution::OtherDomain => Ok(Routing::Elsewhere),
     }
+}
+
+/// Looks recipients up, each as [`route`] does, in one read of the store off the async threads.
+pub async fn find(store: &Store, settings: &Config, paths: Vec<ForwardPath>) -> Result<Vec<(Routing, ForwardPath)>> {
+    let house = House::of(settings);
+    store.read_off_thread(move |reader| paths.into_iter().map(|path| Ok((route(reader, &house, &path)?, path))).collect()).await
+}
+
+/// Notes a refusal in the ledger, beside everything else.
+pub fn note_refusal(store: &Store, code: ShortCode, peer: IpAddr, sender: &str, recipient: Option<&str>, reply: &str) {
+    store.note(LedgerRecord {
+        peer: Some(peer),
+        sender: sender.to_string(),
+        recipients: recipient.iter().map(|r| r.to_string()).collect(),
+        detail: reply.to_string(),
+        ..LedgerRecord::new(clock::now(), Fate::Refused, code)
+    });
 }
 
 /// Whether a domain is the box itself: its name, or one of its addresses as a literal (RFC 5321 §4.1.3), the one that the
@@ -148,7 +166,7 @@ fn named(content: &[u8]) -> (Vec<String>, Vec<ShortCode>) {
 mod tests {
     use super::*;
     use pillarbox_proto::address::Address;
-    use pillarbox_store::{Access, AddAccount, AddDomain, MailboxPolicy, Options, SetAlias, SetSetting, Store};
+    use pillarbox_store::{Access, AddAccount, AddDomain, MailboxPolicy, Options, SetAlias, SetSetting};
 
     #[test]
     fn postmaster_of_the_box_reaches_a_person_and_details_reach_theirs() {

@@ -1,4 +1,6 @@
-//! The small world of `pillarbox_outbound`'s tests with a server's shared state in it.
+//! The small world of `pillarbox_outbound`'s tests with an office in it.
+
+#![allow(clippy::unwrap_used)] // tests may
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,12 +11,12 @@ use pillarbox_platform::config::Config;
 use pillarbox_platform::tls::Certificates;
 use rustls::ServerConfig;
 
-use crate::context::Context;
+use crate::{Office, naming};
 
 pub use pillarbox_outbound::tests::world::ANN;
 
 pub struct World {
-    pub context: Arc<Context>,
+    pub office: Office,
     out: world::World,
 }
 
@@ -45,16 +47,16 @@ impl World {
         let config = &out.config;
         let (certificate, key) = config.tls_files();
         let certificates = Certificates::open(certificate, key, Some(config.data.join("tls").join("issued.pem")), &["box.test".into()]).unwrap();
-        let (outbound, stopped, alive) = (out.outbound.clone(), out.stopped.clone(), out.alive.clone());
-        let context = Arc::new(Context::new(config.clone(), out.store.clone(), certificates, outbound, stopped, alive));
-        World { context, out }
+        naming::reload(&out.settings, &out.store, config.clone());
+        let office = Office::new(out.settings.clone(), Arc::new(certificates), out.outbound.clone(), out.handles.clone());
+        World { office, out }
     }
 
     /// Other settings from now on.
     pub fn change_config(&self, change: impl FnOnce(&mut Config)) {
         let mut config = self.out.config.clone();
         change(&mut config);
-        self.context.reload(config);
+        naming::reload(&self.office.settings, &self.office.store, config);
     }
 
     /// A certificate for these names from an authority of the test's own.
@@ -64,6 +66,6 @@ impl World {
         let mut params = rcgen::CertificateParams::new(names.iter().map(|n| n.to_string()).collect::<Vec<_>>()).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, names[0]);
         let chain = params.signed_by(&key, &authority).unwrap().pem();
-        self.context.certificates.install(&chain, &key.serialize_pem()).unwrap();
+        self.office.certificates.install(&chain, &key.serialize_pem()).unwrap();
     }
 }

@@ -80,7 +80,7 @@ pub fn examine(outbound: &Arc<Outbound>, sender: &str, address: &str, mut findin
     let Ok(one) = outbound.examining.clone().try_lock_owned() else { return false };
     let (outbound, sender, address) = (outbound.clone(), sender.to_string(), address.to_string());
     tokio::spawn(async move {
-        let (_one, _alive) = (one, outbound.alive.clone());
+        let (_one, _alive) = (one, outbound.tasks.begin());
         if tokio::time::timeout(PATIENCE, walk(&outbound, &sender, &address, &mut findings)).await.is_err() {
             let summary = format!("4.4.2 it took longer than {} seconds", PATIENCE.as_secs());
             findings.add(Topic::Connection, false, summary, Vec::new()).await;

@@ -26,17 +26,18 @@ mod way;
 mod work;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pillarbox_platform::clock;
-use pillarbox_platform::config::{self, Config};
+use pillarbox_platform::config::{self, Config, Live};
 use pillarbox_platform::dns::Dns;
 use pillarbox_platform::secrets::Secrets;
+use pillarbox_platform::tasks::Tasks;
 use pillarbox_proto::smtp::Secret;
 use pillarbox_proto::smtp::client::Login;
 use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Reader, Result, Route, Store, Waiting, off_thread};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::Notify;
 
 use dkim::Signer;
 
@@ -61,25 +62,24 @@ const LOOK: Duration = Duration::from_secs(1);
 pub const ROUTE_PURPOSE: &str = "route";
 
 /// What a server gives for sending mail.
+#[derive(Clone)]
 pub struct Handles {
     pub store: Store,
     pub secrets: Arc<Secrets>,
-    /// Turns true when the server stops.
-    pub stop: watch::Receiver<bool>,
-    /// A clone is held while something is under way: the server ends when all are gone.
-    pub alive: mpsc::Sender<()>,
+    pub dns: Arc<Dns>,
+    pub tls: Arc<ClientTls>,
+    pub tasks: Tasks,
 }
 
 /// Mail to other servers.
 pub struct Outbound {
-    pub dns: Dns,
-    pub signer: Signer,
-    pub secrets: Arc<Secrets>,
+    pub signer: Arc<Signer>,
+    dns: Arc<Dns>,
+    secrets: Arc<Secrets>,
     store: Store,
-    /// Limits, and the name the box gives itself; they may change while it runs.
-    config: RwLock<Arc<Config>>,
-    stop: watch::Receiver<bool>,
-    alive: mpsc::Sender<()>,
+    /// Limits, and the name the box gives itself.
+    settings: Live,
+    tasks: Tasks,
     tls: Arc<ClientTls>,
     /// What time it is; tests have their own.
     time: Box<dyn Fn() -> Now + Send + Sync>,
@@ -128,32 +128,25 @@ impl Way {
 }
 
 impl Outbound {
-    /// Needs a tokio runtime. Fails where the resolver can't be set up or a file of roots can't be read.
-    pub fn new(config: &Config, handles: Handles) -> std::result::Result<Outbound, String> {
-        let Handles { store, secrets, stop, alive } = handles;
-        Ok(Outbound {
-            dns: Dns::new(config)?,
-            signer: Signer::new(secrets.clone()),
-            tls: Arc::new(ClientTls::new(&config.outbound.roots)?),
+    pub fn new(settings: Live, handles: Handles) -> Outbound {
+        let Handles { store, secrets, dns, tls, tasks } = handles;
+        Outbound {
+            signer: Arc::new(Signer::new(secrets.clone())),
+            dns,
+            tls,
             secrets,
             store,
-            config: RwLock::new(Arc::new(config.clone())),
-            stop,
-            alive,
+            settings,
+            tasks,
             time: Box::new(|| Now { at: clock::now(), is_trusted: clock::may_expire() }),
             wake: Notify::new(),
             examining: Arc::default(),
             state: Mutex::default(),
-        })
-    }
-
-    /// Takes new settings; name servers and roots stay as they were at the start.
-    pub fn configure(&self, config: Config) {
-        *self.config.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(config);
+        }
     }
 
     fn config(&self) -> Arc<Config> {
-        self.config.read().unwrap_or_else(|e| e.into_inner()).clone()
+        self.settings.get()
     }
 
     fn limits(&self) -> config::Outbound {
@@ -194,16 +187,6 @@ impl Outbound {
             pauses.clear();
         }
         pauses.insert(domain.to_string(), until);
-    }
-
-    /// TLS to web servers with certificates from known authorities.
-    pub fn https(&self) -> Arc<rustls::ClientConfig> {
-        self.tls.verified()
-    }
-
-    /// What connections to mail servers need for TLS.
-    pub fn tls(&self) -> Arc<ClientTls> {
-        self.tls.clone()
     }
 
     /// The login of a route; `None` when it has none.
@@ -310,7 +293,7 @@ pub fn release_after_login(store: &Store, at: u64) -> Result<usize> {
 
 /// Runs until the server stops.
 pub async fn run(outbound: Arc<Outbound>) {
-    let mut stop = outbound.stop.clone();
+    let mut stop = outbound.tasks.stop();
     let mut workers = tokio::task::JoinSet::new();
     loop {
         let limit = outbound.config().outbound.connections;

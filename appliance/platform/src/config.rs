@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use pillarbox_host::{AddressBlock, net};
@@ -326,6 +326,27 @@ impl Config {
     /// Where a certificate from an authority lies; `None` where the settings name the files.
     pub fn issued_file(&self) -> Option<PathBuf> {
         self.tls.certificate.as_os_str().is_empty().then(|| self.data.join("tls").join("issued.pem"))
+    }
+}
+
+/// The settings in use, shared by all who look at them. Other ones may take their place while the server runs; listen addresses
+/// and sizes of pools stay as they were at the start.
+#[derive(Clone)]
+pub struct Live(Arc<RwLock<Arc<Config>>>);
+
+impl Live {
+    pub fn new(config: Config) -> Live {
+        Live(Arc::new(RwLock::new(Arc::new(config))))
+    }
+
+    /// The settings as they are now.
+    pub fn get(&self) -> Arc<Config> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes other settings for whoever looks from now on.
+    pub fn set(&self, config: Config) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 }
 

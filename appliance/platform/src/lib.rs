@@ -13,4 +13,5 @@ pub mod secrets;
 pub mod service;
 pub mod sockets;
 pub mod stream;
+pub mod tasks;
 pub mod tls;

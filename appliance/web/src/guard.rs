@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_host::net;
 
 use super::serve::Link;
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
 
 /// Octets of a form.
 pub const BODY_OCTETS: usize = 64 * 1024;
@@ -50,11 +50,11 @@ fn is_one_of(path: &str, list: &[&str]) -> bool {
 }
 
 /// Checks host, origin and place, and adds what every answer carries.
-pub async fn check(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
+pub async fn check(State(office): State<Arc<Office>>, request: Request, next: Next) -> Response {
     let link = request.extensions().get::<Link>().copied();
     let refusal = match link {
         None => Some((StatusCode::INTERNAL_SERVER_ERROR, "no connection").into_response()),
-        Some(link) => refuse(&context, request.method(), request.uri().path(), request.headers(), link).await,
+        Some(link) => refuse(&office, request.method(), request.uri().path(), request.headers(), link).await,
     };
     let is_secure = link.is_some_and(|l| l.is_secure);
     let mut response = match refusal {
@@ -79,12 +79,12 @@ pub async fn check(State(context): State<Arc<Context>>, request: Request, next: 
     response
 }
 
-async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &HeaderMap, link: Link) -> Option<Response> {
+async fn refuse(office: &Arc<Office>, method: &Method, path: &str, headers: &HeaderMap, link: Link) -> Option<Response> {
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-    let domains = context.read(|r| r.domains()).await.unwrap_or_default();
-    let settings = context.settings();
-    let office = || [net::machine_name(), net::local_name().unwrap_or_default()];
-    if !is_our_host(host, &settings.hostname(), &domains, office) {
+    let domains = office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default();
+    let settings = office.settings.get();
+    let in_the_office = || [net::machine_name(), net::local_name().unwrap_or_default()];
+    if !is_our_host(host, &settings.hostname(), &domains, in_the_office) {
         // A page elsewhere may point a name of its own at this box and make a browser talk to it (DNS rebinding).
         return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name.").into_response());
     }
@@ -94,7 +94,7 @@ async fn refuse(context: &Arc<Context>, method: &Method, path: &str, headers: &H
     if !is_let_in && !is_one_of(path, &PUBLIC) {
         return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only.").into_response());
     }
-    let facts = context.certificates.facts();
+    let facts = office.certificates.facts();
     if !link.is_secure && !facts.is_self_signed && facts.ends > pillarbox_platform::clock::now() && !is_one_of(path, &PLAIN) {
         let port = settings.listen.https.first().map(|address| address.port()).filter(|&port| port != 443);
         return Some(to_https(name_of(host), &settings.hostname(), port, path, &facts));

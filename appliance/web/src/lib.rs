@@ -22,14 +22,14 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
 
 pub use serve::serve;
 
 /// What pages need: what the box can do, and what only pages keep.
 #[derive(Clone)]
 pub struct Site {
-    context: Arc<Context>,
+    office: Arc<Office>,
     memory: Arc<Memory>,
 }
 
@@ -49,7 +49,7 @@ struct Memory {
 }
 
 impl Site {
-    pub fn new(context: Arc<Context>) -> Site {
+    pub fn new(office: Office) -> Site {
         let memory = Memory {
             started: Instant::now(),
             pending: Mutex::default(),
@@ -58,13 +58,13 @@ impl Site {
             claims: Mutex::default(),
             policy_reports: AtomicU64::new(0),
         };
-        Site { context, memory: Arc::new(memory) }
+        Site { office: Arc::new(office), memory: Arc::new(memory) }
     }
 }
 
-impl FromRef<Site> for Arc<Context> {
+impl FromRef<Site> for Arc<Office> {
     fn from_ref(site: &Site) -> Self {
-        site.context.clone()
+        site.office.clone()
     }
 }
 
@@ -76,9 +76,9 @@ impl FromRef<Site> for Arc<Memory> {
 
 /// All routes. A test walks each of them in each role.
 pub fn router(site: Site) -> Router {
-    let context = &site.context;
+    let office = &site.office;
     // A letter with its files; base64 makes a third more of them, and the form has words of its own.
-    let letter = axum::extract::DefaultBodyLimit::max(context.settings().limits.message_octets as usize + guard::BODY_OCTETS);
+    let letter = axum::extract::DefaultBodyLimit::max(office.settings.get().limits.message_octets as usize + guard::BODY_OCTETS);
     let cards = axum::extract::DefaultBodyLimit::max(pages::mail::contacts::FILE);
     Router::new()
         .route("/", get(pages::start))

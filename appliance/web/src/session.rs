@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::serve::Link;
 use super::text::Texts;
 use super::{Memory, Site};
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
 use pillarbox_office::mail::preferences::Preferences;
 use pillarbox_office::settings::Progress;
 
@@ -24,7 +24,7 @@ const AGENT: usize = 120;
 
 /// Facts of any request.
 pub struct Visit {
-    pub context: Arc<Context>,
+    pub office: Arc<Office>,
     pub memory: Arc<Memory>,
     pub link: Link,
     pub texts: Texts,
@@ -57,11 +57,11 @@ where
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let Site { context, memory } = Site::from_ref(state);
+        let Site { office, memory } = Site::from_ref(state);
         let missing = || axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
         let link = parts.extensions.get::<Link>().copied().ok_or_else(missing)?;
         let header = |name| parts.headers.get(name).and_then(|h| h.to_str().ok()).unwrap_or_default().to_string();
-        let (visitor, preferences) = visitor(&context, &memory, &parts.headers).await.unzip();
+        let (visitor, preferences) = visitor(&office, &memory, &parts.headers).await.unzip();
         let preferences = preferences.unwrap_or_default();
         let chosen = Texts::chosen(&preferences.language).or_else(|| Texts::chosen(&cookie_named(&parts.headers, LANGUAGE)?));
         let texts = chosen.unwrap_or_else(|| Texts::choose(&header(header::ACCEPT_LANGUAGE)));
@@ -72,7 +72,7 @@ where
             host: header(header::HOST),
             link,
             visitor,
-            context,
+            office,
             memory,
         })
     }
@@ -146,11 +146,11 @@ pub fn random() -> Result<String, String> {
     Ok(hex(&octets))
 }
 
-async fn visitor(context: &Arc<Context>, memory: &Memory, headers: &HeaderMap) -> Option<(Visitor, Preferences)> {
+async fn visitor(office: &Arc<Office>, memory: &Memory, headers: &HeaderMap) -> Option<(Visitor, Preferences)> {
     let key = key(&token(headers)?);
-    let (now, life) = (clock::now(), context.settings().web.session_hours * 3600);
-    let (wanted, volatile) = (key.clone(), memory.volatile_sessions.find(&key, context.store.unwritable().is_none()));
-    let found = context.read(move |r| {
+    let (now, life) = (clock::now(), office.settings.get().web.session_hours * 3600);
+    let (wanted, volatile) = (key.clone(), memory.volatile_sessions.find(&key, office.store.unwritable().is_none()));
+    let found = office.store.read_off_thread(move |r| {
         let Some(session) = r.session(&wanted)?.or(volatile) else { return Ok(None) };
         let account = r.account_by_id(session.account)?;
         let is_owner = r.accounts()?.first().is_some_and(|(id, _)| *id == session.account);
@@ -161,12 +161,12 @@ async fn visitor(context: &Arc<Context>, memory: &Memory, headers: &HeaderMap) -
     let (session, account, is_owner, progress, preferences) = found.await.ok().flatten()?;
     if session.seen.saturating_add(life) < now {
         // A session that is not removed now is removed when it is met next.
-        let _ = context.store.change(RemoveSession { key }).done().await;
+        let _ = office.store.change(RemoveSession { key }).done().await;
         return None;
     }
     // Once a minute is enough to know who is there.
     if session.seen + 60 < now {
-        let _ = context.store.change(SeeSession { key: key.clone(), at: now }).done().await;
+        let _ = office.store.change(SeeSession { key: key.clone(), at: now }).done().await;
     }
     let visitor = Visitor { account: session.account, address: account.address, is_owner, form_token: session.form_token, key, progress };
     Some((visitor, preferences))
@@ -208,8 +208,8 @@ impl VolatileSessions {
 }
 
 /// The hash of an account's own password: who signs in proves it before and names it then, so that a change in between counts.
-pub async fn credential(context: &Arc<Context>, account: AccountId) -> Result<String, Error> {
-    let own = context.read(move |r| Ok(r.credentials(account)?.into_iter().find(|(device, _)| *device == DeviceId::MAIN)));
+pub async fn credential(office: &Arc<Office>, account: AccountId) -> Result<String, Error> {
+    let own = office.store.read_off_thread(move |r| Ok(r.credentials(account)?.into_iter().find(|(device, _)| *device == DeviceId::MAIN)));
     let missing = || Error::NotFound { what: "password of account", name: account.0.to_string() };
     own.await?.map(|(_, credential)| credential.hash).ok_or_else(missing)
 }
@@ -222,7 +222,7 @@ pub async fn sign_in(visit: &Visit, account: AccountId, credential: String) -> R
     let agent = visit.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect();
     let session = WebSession { account, form_token, created: now, seen: now, agent };
     let begin = BeginSession { key: key(&token), session: session.clone(), credential };
-    match visit.context.store.change(begin).done().await {
+    match visit.office.store.change(begin).done().await {
         // Whoever wants to read needs no card that can be written.
         Err(Error::Unwritable { .. }) => visit.memory.volatile_sessions.keep(key(&token), session),
         begun => drop(begun?),

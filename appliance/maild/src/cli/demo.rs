@@ -15,7 +15,7 @@ use super::serve::runtime;
 use super::{say, say_json};
 use crate::server::Server;
 use pillarbox_office::auth::hash;
-use pillarbox_office::context::fresh_code;
+use pillarbox_office::code;
 
 /// The sample domain; `.test` is nobody's (RFC 2606).
 const DOMAIN: &str = "example.test";
@@ -144,7 +144,7 @@ fn samples() -> [Sample; 3] {
 }
 
 fn deliver(store: &Store, sample: &Sample) -> Result<(), String> {
-    let code = fresh_code();
+    let code = code::fresh();
     let date = clock::rfc5322(clock::now());
     let content = format!(
         "Return-Path: <>\r\nFrom: {}\r\nTo: {}@{DOMAIN}\r\nSubject: {}\r\nDate: {date}\r\nMessage-ID: <{code}@{DOMAIN}>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{}",

@@ -78,16 +78,16 @@ fn staged(mut config: Config, stage: &Path) -> Config {
 
 async fn play(config: Config) -> Result<(), String> {
     let server = Server::open(config, None)?;
-    let (context, port) = (server.context(), server.port(Service::Http).ok_or("no port for pages")?);
+    let (office, port) = (server.office(), server.port(Service::Http).ok_or("no port for pages")?);
     let (address, password) = (format!("player@{DOMAIN}"), hash::generate()?);
     tokio::task::block_in_place(|| {
         let (hash, at) = (hash::password(&password)?, clock::now());
-        super::change(&context.store, AddDomain { name: DOMAIN.into(), at })?;
-        super::change(&context.store, AddAccount { address: address.clone(), name: String::new(), hash, policy: MailboxPolicy::Keep, at })
+        super::change(&office.store, AddDomain { name: DOMAIN.into(), at })?;
+        super::change(&office.store, AddAccount { address: address.clone(), name: String::new(), hash, policy: MailboxPolicy::Keep, at })
     })?;
     let serving = tokio::spawn(server.run());
     let (made, mut found) = findings();
-    round::start(&context, &address, SUBJECT.into(), made);
+    round::start(&office.settings, &office.handles, &address, SUBJECT.into(), made);
     let mut last = None;
     while let Some(finding) = found.recv().await {
         say(&format!("{} {:?}: {}", if finding.is_well { "ok    " } else { "FAILED" }, finding.topic, finding.summary))?;

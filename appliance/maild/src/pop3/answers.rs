@@ -13,7 +13,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::Edge;
 use pillarbox_office::auth::Identity;
-use pillarbox_office::context::fresh_code;
+use pillarbox_office::code;
 
 /// Entries fetched for a listing at once.
 const LISTING: u32 = 4096;
@@ -120,12 +120,12 @@ impl<'a> Visit<'a> {
     }
 
     async fn login(&mut self, credentials: Credentials) -> Answer {
-        let (context, now) = (&self.edge.context, Instant::now());
+        let now = Instant::now();
         if !credentials.authorization.is_empty() && credentials.authorization != credentials.user {
             return refuse("AUTH", "Logging in for somebody else is not possible here");
         }
         let password = credentials.password.as_str();
-        match context.verify(pillarbox_store::Service::Pop3, &credentials.user, password, self.peer).await {
+        match self.edge.sign_ins.verify(pillarbox_store::Service::Pop3, &credentials.user, password, self.peer).await {
             Ok(identity) => self.enter(identity, now).await,
             Err(why) if why.is_temporary() => refuse("SYS/TEMP", &why.to_string()),
             Err(why) => {
@@ -140,7 +140,7 @@ impl<'a> Visit<'a> {
             return refuse("LOGIN-DELAY", &format!("Wait {} seconds between two logins", wait.as_secs() + 1));
         }
         let (account, device) = (identity.account, identity.device);
-        match self.edge.context.read(move |r| r.maildrop(account, device)).await {
+        match self.edge.store.read_off_thread(move |r| r.maildrop(account, device)).await {
             Ok(maildrop) => {
                 let answer = Answer::LoggedIn { messages: maildrop.messages(), octets: maildrop.octets };
                 tracing::info!(peer = %self.peer, account = identity.address, device = identity.label, messages = maildrop.messages(), "pop3 login");
@@ -154,7 +154,7 @@ impl<'a> Visit<'a> {
 
     /// RFC 2449 §6.5: how long this device still has to wait.
     fn too_soon(&self, identity: &Identity, now: Instant) -> Option<Duration> {
-        let delay = self.edge.context.settings().login.delay;
+        let delay = self.edge.settings.get().login.delay;
         if delay == 0 {
             return None;
         }
@@ -181,7 +181,7 @@ impl<'a> Visit<'a> {
         // A program that asks for one message will ask for the next.
         let fetched = if limit == 1 { SINGLES } else { limit.min(LISTING) };
         let maildrop = inside.maildrop.clone();
-        match self.edge.context.read(move |r| r.listing(&maildrop, from, fetched)).await {
+        match self.edge.store.read_off_thread(move |r| r.listing(&maildrop, from, fetched)).await {
             Ok(entries) if limit == 1 => {
                 let first = entries.first().map(entry);
                 (inside.listed_from, inside.listed) = (from, entries);
@@ -205,7 +205,7 @@ impl<'a> Visit<'a> {
                 self.budget = self.edge.read_ahead.try_acquire_many((2 * AHEAD_OCTETS / 1024) as u32).ok();
             }
             let count = if self.budget.is_some() { (waiting as u32 + 1).min(AHEAD_MESSAGES) } else { 1 };
-            match self.edge.context.read(move |r| fetch(r, &maildrop, number, count)).await {
+            match self.edge.store.read_off_thread(move |r| fetch(r, &maildrop, number, count)).await {
                 Ok(Fetched::Small(messages)) => inside.ahead = messages,
                 Ok(Fetched::Large(content)) => return self.large(&content).await,
                 Ok(Fetched::Gone) => {
@@ -224,7 +224,7 @@ impl<'a> Visit<'a> {
     }
 
     async fn large(&mut self, content: &Content) -> (Answer, Option<Body>) {
-        let (store, wanted) = (self.edge.context.store.clone(), content.clone());
+        let (store, wanted) = (self.edge.store.clone(), content.clone());
         // Damage is to be known before "+OK": a message that breaks off is asked for again and again, and those behind it never.
         match off_thread(move || store.open_whole_blob(&wanted)).await {
             Ok(file) => {
@@ -242,7 +242,7 @@ impl<'a> Visit<'a> {
         if deleted.is_empty() && inside.fetched.is_empty() {
             return Answer::Accept;
         }
-        let code = fresh_code();
+        let code = code::fresh();
         let mut remaining: RoaringBitmap = deleted.iter().filter_map(|&n| inside.maildrop.uid(n)).collect();
         loop {
             let collection = Collection {
@@ -254,7 +254,7 @@ impl<'a> Visit<'a> {
                 code,
                 at: clock::now(),
             };
-            match self.edge.context.store.change(collection).done().await {
+            match self.edge.store.change(collection).done().await {
                 Ok(updated) if updated.remaining.is_empty() => {
                     tracing::info!(peer = %self.peer, account = inside.identity.address, deleted = deleted.len(), "pop3 update");
                     return Answer::Accept;
@@ -276,11 +276,11 @@ impl<'a> Visit<'a> {
     pub fn leave(&mut self) {
         let Some(inside) = self.inside.take() else { return };
         for messages in inside.fetched.chunks(256) {
-            self.edge.context.store.note(LedgerRecord {
+            self.edge.store.note(LedgerRecord {
                 recipients: vec![inside.identity.address.clone()],
                 detail: inside.identity.label.clone(),
                 messages: messages.to_vec(),
-                ..LedgerRecord::new(clock::now(), Fate::Collected, fresh_code())
+                ..LedgerRecord::new(clock::now(), Fate::Collected, code::fresh())
             });
         }
     }

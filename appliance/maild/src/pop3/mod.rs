@@ -7,17 +7,25 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use pillarbox_platform::config::{Config, Derived, seconds};
+use pillarbox_platform::config::{Config, Derived, Live, seconds};
 use pillarbox_platform::stream::{Ended, Stream};
+use pillarbox_platform::tasks::Tasks;
+use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::pop3::{self, Action, ContentNeed, Security, Session};
+use pillarbox_store::Store;
 use tokio::sync::Semaphore;
 
 use answers::{Body, Owned, Visit};
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
+use pillarbox_office::auth::SignIns;
 
 /// What all POP3 connections share.
 pub struct Edge {
-    context: Arc<Context>,
+    settings: Live,
+    store: Store,
+    certificates: Arc<Certificates>,
+    sign_ins: Arc<SignIns>,
+    tasks: Tasks,
     profiles: Derived<Profiles>,
     /// KiB of messages that may still be read ahead for programs. A pool of its own: a program that
     /// stops half-way must not keep mail from coming in.
@@ -59,22 +67,30 @@ fn profile(config: &Config, plaintext_login: pop3::PlaintextLogin) -> pop3::Conf
 }
 
 impl Edge {
-    pub fn new(context: Arc<Context>) -> Edge {
-        let read_ahead = Semaphore::new(context.settings().limits.octets_in_flight / 1024 / 4);
-        Edge { context, profiles: Derived::default(), read_ahead, logins: Mutex::default() }
+    pub fn new(office: &Office) -> Edge {
+        Edge {
+            settings: office.settings.clone(),
+            store: office.store.clone(),
+            certificates: office.certificates.clone(),
+            sign_ins: office.sign_ins.clone(),
+            tasks: office.tasks().clone(),
+            profiles: Derived::default(),
+            read_ahead: Semaphore::new(office.settings.get().limits.octets_in_flight / 1024 / 4),
+            logins: Mutex::default(),
+        }
     }
 }
 
 /// Serves one connection to its end.
 pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr) -> Result<(), Ended> {
-    let settings = edge.context.settings();
+    let settings = edge.settings.get();
     let profiles = edge.profiles.of(&settings, Profiles::new);
     let trusted = settings.trust.networks.iter().any(|n| n.contains(peer));
     let config = if trusted { profiles.trusted.clone() } else { profiles.usual.clone() };
     let security = if stream.facts().is_some() { Security::Tls } else { Security::Plain };
     let mut session = Session::new(config, security, Instant::now());
     let mut visit = Visit::new(&edge, peer);
-    let mut stop = edge.context.stop();
+    let mut stop = edge.tasks.stop();
     let result = loop {
         match session.poll(Instant::now()) {
             Action::Input => {
@@ -107,7 +123,7 @@ pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr) -> Result<
                 }
             }
             Action::StartTls => {
-                stream = match stream.start_tls(edge.context.certificates.current()).await {
+                stream = match stream.start_tls(edge.certificates.current()).await {
                     Ok(stream) => stream,
                     Err(ended) => return Err(ended),
                 };

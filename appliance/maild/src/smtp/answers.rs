@@ -1,8 +1,6 @@
 //! Answers to the questions of an SMTP session: one mail transaction at a time.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use pillarbox_host::net::is_near;
@@ -14,10 +12,12 @@ use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Quest
 use pillarbox_store::{AccountId, Delivered, Error, ShortCode};
 
 use pillarbox_office::auth::Identity;
-use pillarbox_office::context::{Context, fresh_code};
+use pillarbox_office::code;
 use pillarbox_office::delivery::{Envelope, Incoming};
 use pillarbox_office::routing::{self, Routing};
 use pillarbox_office::submission::{self, Facts, Refusal, Submission};
+
+use super::Edge;
 
 /// A question, owned: the session can't be borrowed while the answer is awaited.
 pub enum Owned {
@@ -42,7 +42,7 @@ impl From<Question<'_>> for Owned {
 
 /// The state behind the session's current mail transaction.
 pub struct Transaction<'a> {
-    context: &'a Arc<Context>,
+    edge: &'a Edge,
     peer: IpAddr,
     identity: Option<Identity>,
     code: ShortCode,
@@ -69,10 +69,10 @@ enum Taking<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    pub fn new(context: &'a Arc<Context>, peer: IpAddr) -> Self {
+    pub fn new(edge: &'a Edge, peer: IpAddr) -> Self {
         let now = Instant::now();
         Transaction {
-            context,
+            edge,
             peer,
             identity: None,
             code: ShortCode(0),
@@ -110,7 +110,9 @@ impl<'a> Transaction<'a> {
 
     /// Whether the message under way is to be given up: memory is scarce, and it comes too slowly.
     pub fn is_in_the_way(&self, now: Instant) -> bool {
-        matches!(self.taking, Taking::Transfer(_) | Taking::Submission(_)) && self.pace.is_too_slow(now) && self.context.budget.is_scarce(self.party())
+        matches!(self.taking, Taking::Transfer(_) | Taking::Submission(_))
+            && self.pace.is_too_slow(now)
+            && self.edge.submission.delivery.is_scarce(self.party())
     }
 
     /// Forgets the content gathered so far.
@@ -129,21 +131,21 @@ impl<'a> Transaction<'a> {
     }
 
     async fn mail(&mut self, mail: MailCommand) -> Answer {
-        self.code = fresh_code();
+        self.code = code::fresh();
         self.local.clear();
         self.accounts.clear();
         self.remote.clear();
         self.taking = Taking::Nothing;
-        if !self.context.is_writable.load(Ordering::Relaxed) {
+        if !self.edge.condition.is_writable() {
             // No record either: there is nothing to write it on.
             return Answer::Refuse(cannot_store(self.code));
         }
-        if !self.context.has_space() {
+        if !self.edge.condition.has_space() {
             return self.refuse(&path_text(&mail.reverse_path), None, no_space(self.code));
         }
         let Some(identity) = self.identity.clone() else { return Answer::Accept };
         let path = mail.reverse_path.clone();
-        match self.context.read(move |r| submission::sender(r, identity.account, &path)).await {
+        match self.edge.submission.store.read_off_thread(move |r| submission::sender(r, identity.account, &path)).await {
             Ok(submission::Sender::Own) => Answer::Accept,
             Ok(submission::Sender::Foreign) => {
                 let sender = path_text(&mail.reverse_path);
@@ -155,10 +157,10 @@ impl<'a> Transaction<'a> {
     }
 
     async fn recipient(&mut self, session: &Session, recipient: Recipient) -> Answer {
-        let path = recipient.path.clone();
-        let house = routing::House::of(&self.context.settings());
-        let routing = match self.context.read(move |r| routing::route(r, &house, &path)).await {
-            Ok(routing) => routing,
+        let agent = &self.edge.submission;
+        let routing = match routing::find(&agent.store, &agent.settings.get(), vec![recipient.path.clone()]).await.map(|mut found| found.pop()) {
+            Ok(Some((routing, _))) => routing,
+            Ok(None) => Routing::NoSuchAddress,
             Err(error) => return Answer::Refuse(self.trouble(&error)),
         };
         let address = match &recipient.path {
@@ -219,12 +221,12 @@ impl<'a> Transaction<'a> {
                     accounts: std::mem::take(&mut self.accounts),
                     remote: std::mem::take(&mut self.remote),
                 };
-                Submission::begin(self.context, facts, with_date).await.map(|s| Taking::Submission(Box::new(s)))
+                Submission::begin(&self.edge.submission, facts, with_date).await.map(|s| Taking::Submission(Box::new(s)))
             }
             None => {
                 let path = mail.reverse_path.clone();
                 self.return_paths = ReturnPaths::default();
-                Incoming::begin(self.context, &path, (self.peer, self.party()), with_date).await.map(|i| Taking::Transfer(Box::new(i)))
+                Incoming::begin(&self.edge.submission.delivery, &path, (self.peer, self.party()), with_date).await.map(|i| Taking::Transfer(Box::new(i)))
             }
         };
         match begun {
@@ -269,7 +271,7 @@ impl<'a> Transaction<'a> {
         let report_on = match sender.is_empty() {
             true => {
                 let (head, to) = (incoming.head().to_vec(), recipients.clone());
-                self.context.read(move |r| routing::report_on(r, &head, &to)).await?
+                self.edge.submission.store.read_off_thread(move |r| routing::report_on(r, &head, &to)).await?
             }
             false => None,
         };
@@ -288,12 +290,11 @@ impl<'a> Transaction<'a> {
     }
 
     async fn authenticate(&mut self, credentials: Credentials) -> Answer {
-        let context = self.context;
         if !credentials.authorization.is_empty() && credentials.authorization != credentials.user {
             return Answer::Refuse(Reply::new(535, Enhanced(5, 7, 8), "Logging in for somebody else is not possible here"));
         }
         let password = credentials.password.as_str();
-        match context.verify(pillarbox_store::Service::Submission, &credentials.user, password, self.peer).await {
+        match self.edge.sign_ins.verify(pillarbox_store::Service::Submission, &credentials.user, password, self.peer).await {
             Ok(identity) => {
                 let name = identity.address.clone();
                 self.identity = Some(identity);
@@ -307,7 +308,7 @@ impl<'a> Transaction<'a> {
     /// A refusal that the ledger remembers.
     fn refuse(&self, sender: &str, recipient: Option<&str>, reply: Reply) -> Answer {
         let text = format!("{} {}", reply.code, reply.lines.join(" "));
-        self.context.note_refusal(self.code, self.peer, sender, recipient, &text);
+        routing::note_refusal(&self.edge.submission.store, self.code, self.peer, sender, recipient, &text);
         Answer::Refuse(reply)
     }
 

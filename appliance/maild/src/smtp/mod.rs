@@ -7,13 +7,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pillarbox_platform::config::{Config, Derived, seconds};
-use pillarbox_platform::connections::{self, Purpose};
+use pillarbox_platform::config::{Config, Derived, Live, seconds};
+use pillarbox_platform::connections::{self, Connections, Purpose};
 use pillarbox_platform::stream::{Ended, Stream};
+use pillarbox_platform::tasks::Tasks;
+use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::smtp::{self, Action, Answer, Session};
 
 use answers::Transaction;
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
+use pillarbox_office::auth::SignIns;
+use pillarbox_office::condition::Condition;
+use pillarbox_office::submission::SubmissionAgent;
 
 /// Which SMTP service a connection came in on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +35,13 @@ const SILENCE: Duration = Duration::from_secs(20);
 
 /// What all SMTP connections share.
 pub struct Edge {
-    context: Arc<Context>,
+    settings: Live,
+    certificates: Arc<Certificates>,
+    connections: Arc<Connections>,
+    sign_ins: Arc<SignIns>,
+    condition: Arc<Condition>,
+    submission: Arc<SubmissionAgent>,
+    tasks: Tasks,
     profiles: Derived<Profiles>,
 }
 
@@ -73,15 +84,23 @@ fn profile(config: &Config, role: smtp::Role, starttls: smtp::Offer) -> smtp::Co
 }
 
 impl Edge {
-    pub fn new(context: Arc<Context>) -> Edge {
-        Edge { context, profiles: Derived::default() }
+    pub fn new(office: &Office) -> Edge {
+        Edge {
+            settings: office.settings.clone(),
+            certificates: office.certificates.clone(),
+            connections: office.connections.clone(),
+            sign_ins: office.sign_ins.clone(),
+            condition: office.condition.clone(),
+            submission: office.submission.clone(),
+            tasks: office.tasks().clone(),
+            profiles: Derived::default(),
+        }
     }
 }
 
 /// Serves one connection to its end.
 pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr, service: Service) -> Result<(), Ended> {
-    let context = &edge.context;
-    let settings = context.settings();
+    let settings = edge.settings.get();
     let profiles = edge.profiles.of(&settings, Profiles::new);
     let config = match service {
         Service::Smtp => profiles.smtp.clone(),
@@ -93,8 +112,8 @@ pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr, service: S
         None => smtp::Security::Plain,
     };
     let mut session = Session::new(config, security, Instant::now());
-    let mut transaction = Transaction::new(context, peer);
-    let mut stop = context.stop();
+    let mut transaction = Transaction::new(&edge, peer);
+    let mut stop = edge.tasks.stop();
     let mut heard = Instant::now();
     let purpose = if service == Service::Smtp { Purpose::Relay } else { Purpose::Submission };
     loop {
@@ -103,7 +122,7 @@ pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr, service: S
                 let room = session.wants_input();
                 let now = Instant::now();
                 let is_silent = now.saturating_duration_since(heard) >= SILENCE;
-                let is_unwanted = is_silent && context.connections.is_scarce(connections::Limits::of(&settings), peer, purpose);
+                let is_unwanted = is_silent && edge.connections.is_scarce(connections::Limits::of(&settings), peer, purpose);
                 if is_unwanted || transaction.is_in_the_way(now) {
                     tracing::info!(peer = %peer, "a silent or slow peer makes room for others");
                     session.give_up(now);
@@ -136,7 +155,7 @@ pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr, service: S
                 session.answer(Instant::now(), answer);
             }
             Action::StartTls => {
-                stream = stream.start_tls(context.certificates.current()).await?;
+                stream = stream.start_tls(edge.certificates.current()).await?;
                 let facts = stream.facts().ok_or(Ended::Broken)?;
                 session = session.start_tls(Instant::now(), facts);
             }

@@ -3,6 +3,7 @@
 mod cache;
 pub mod factor;
 pub mod hash;
+mod sign_ins;
 mod throttle;
 
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use cache::Cache;
 use pillarbox_host::net::{is_near, network_of};
+pub use sign_ins::SignIns;
 pub use throttle::Waiting;
 use throttle::{Decision, Place, Throttle};
 

@@ -5,16 +5,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_platform::clock;
+use pillarbox_platform::tasks::Tasks;
 use pillarbox_store::{AccountId, ClearIndex, Entry, FolderId, IndexWork, Indexed, MessageId, NoteWritten, Result, Store, off_thread};
 
 use super::marks::{Kind, Marks};
+use super::readers::Readers;
 use super::readers::{Budget, Unread};
 use super::reading::{self, Summary};
-use crate::context::Context;
 
 /// Messages of one batch, and how many may wait until it is worth one.
 const BATCH: usize = 64;
@@ -27,12 +27,12 @@ pub const FRESH: usize = 256;
 const TIME: Duration = Duration::from_secs(30);
 
 /// Works through what is new, when it is worth it. Housekeeping calls this.
-pub async fn run(context: &Arc<Context>) {
-    let context = context.clone();
+pub async fn run(store: &Store, readers: &Readers, tasks: &Tasks) {
+    let (store, marks, tasks) = (store.clone(), readers.marks.clone(), tasks.clone());
     let worked = off_thread(move || {
-        let (stop, store, marks) = (context.stop(), &context.store, &context.readers.marks);
-        clear_suspects(store, marks, &|| *stop.borrow())?;
-        while !*stop.borrow() {
+        let (store, marks) = (&store, &marks);
+        clear_suspects(store, marks, &|| tasks.is_over())?;
+        while !tasks.is_over() {
             let waiting = store.read(|r| r.unindexed(None, BATCH))?;
             let count: usize = waiting.iter().map(|folder| folder.entries.len()).sum();
             let oldest = waiting.iter().flat_map(|folder| &folder.entries).map(|(_, entry)| entry.saved_at).min();
@@ -124,7 +124,7 @@ mod tests {
     /// Puts a message into a folder of the first account's.
     fn deliver(world: &World, content: &[u8]) -> MessageId {
         use pillarbox_store::{Delivery, Fate, Flags, LedgerRecord, Placement, ShortCode};
-        let store = &world.context.store;
+        let store = &world.store;
         let account = store.read(|r| r.accounts()).unwrap()[0].0;
         let mut spool = store.spool();
         spool.append(content).unwrap();
@@ -146,7 +146,7 @@ mod tests {
         let marks = Marks::open(dir.path(), "1");
         assert_eq!(marks.skipped(), [bad]);
         tokio::task::block_in_place(|| {
-            let store = &world.context.store;
+            let store = &world.store;
             clear_suspects(store, &marks, &|| false).unwrap();
             assert!(marks.suspects().is_empty());
             for folder in store.read(|r| r.unindexed(None, BATCH)).unwrap() {

@@ -248,7 +248,7 @@ mod tests {
             }
             world.zone.address("elsewhere.test", "198.51.100.7".parse().unwrap());
             world.zone.address("other-name.test", "203.0.113.9".parse().unwrap());
-            let check = look(&world.context.outbound.dns, &facts, "box.test", &mx).await;
+            let check = look(&world.handles.dns, &facts, "box.test", &mx).await;
             assert_eq!((check == Check::Right, is_different(check)), (is_right, !is_right), "{records:?}");
         }
     }
@@ -278,7 +278,7 @@ mod tests {
             world.zone.address("mail.box.test", "203.0.113.9".parse().unwrap());
             world.zone.address("box.test", "198.51.100.7".parse().unwrap());
             texts.iter().for_each(|text| world.zone.txt("box.test", text));
-            let check = look(&world.context.outbound.dns, facts, "box.test", &spf).await;
+            let check = look(&world.handles.dns, facts, "box.test", &spf).await;
             assert_eq!((check == Check::Right, is_different(check.clone())), (is_right, !is_right), "{texts:?} {check:?}");
         }
     }
@@ -286,7 +286,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_name_with_the_domain_twice_is_found() {
         let world = World::new().await;
-        let dns = &world.context.outbound.dns;
+        let dns = &world.handles.dns;
         let name = "pb1._domainkey.box.test".to_string();
         let dkim = DnsRecord { name, ..record("TXT", "v=DKIM1; k=rsa; p=ABC", "record-dkim") };
         assert_eq!(look(dns, &Facts::default(), "box.test", &dkim).await, Check::Missing);

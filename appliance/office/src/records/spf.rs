@@ -172,7 +172,7 @@ mod tests {
         zone.txt("_spf.good.test", "v=spf1 ip4:203.0.113.0/28 -all");
         zone.txt("_spf.bad.test", "v=spf1 ip4:198.51.100.0/28 -all");
         zone.txt("loop.test", "v=spf1 include:loop.test -all");
-        let dns = &world.context.outbound.dns;
+        let dns = &world.handles.dns;
         let table = [
             ("v=spf1 mx ~all", Ok(Verdict::Pass)),
             ("v=spf1 ip4:198.51.100.77 -all", Ok(Verdict::Fail)),
@@ -217,7 +217,7 @@ mod tests {
     async fn no_record_makes_it_panic_or_go_on_for_ever() {
         use proptest::strategy::{Strategy, ValueTree};
         let world = World::new().await;
-        let dns = &world.context.outbound.dns;
+        let dns = &world.handles.dns;
         let mut runner = proptest::test_runner::TestRunner::deterministic();
         let terms = "v=spf1( [-+~?]?(all|a|mx|ptr|include|exists|ip4|ip6|redirect|exp)[:=/]?(%\\{[slodivhpx][0-9]{0,3}r?[.+]?\\}|box\\.test|\\PC{0,5}|[0-9./:]{0,9})){0,8}";
         let records = proptest::string::string_regex(terms).unwrap();

@@ -3,7 +3,6 @@
 //! letter may go out twice, with the same Message-ID, but never not at all.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_message::structure::Structure;
@@ -12,10 +11,11 @@ use pillarbox_proto::address::Address;
 use pillarbox_store::{AccountId, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Service, SetTimed, Timed, off_thread};
 
 use super::send::{self, Sender};
-use crate::context::{Context, fresh_code};
+use crate::code;
+use crate::condition::Condition;
 use crate::mail::readers::Budget;
 use crate::mail::reading;
-use crate::submission::Refusal;
+use crate::submission::{Refusal, SubmissionAgent};
 
 /// Letters sent in one look.
 const LETTERS: usize = 20;
@@ -23,37 +23,37 @@ const LETTERS: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends what is due at `now`, in seconds since 1970. Housekeeping calls this every second.
-pub async fn run(context: &Arc<Context>, now: u64) {
-    if !context.has_space() {
+pub async fn run(agent: &SubmissionAgent, condition: &Condition, now: u64) {
+    if !condition.has_space() {
         // They wait on stable storage until there is room again.
         return;
     }
-    let due = match context.read(|r| r.timed()).await {
+    let due = match agent.store.read_off_thread(|r| r.timed()).await {
         Ok(all) => all.into_iter().filter(|(_, _, timed)| timed.due <= now).take(LETTERS),
         Err(error) => return tracing::error!(%error, "letters for later can't be read"),
     };
     for (account, message, timed) in due {
-        if let Err(error) = send(context, account, message, timed, now).await {
+        if let Err(error) = send(agent, account, message, timed, now).await {
             tracing::error!(%error, message = message.0, "a letter could not be sent; it is tried again");
         }
     }
 }
 
-async fn send(context: &Arc<Context>, account: AccountId, message: MessageId, timed: Timed, now: u64) -> Result<(), Error> {
-    let read = context.read(move |r| {
+async fn send(agent: &SubmissionAgent, account: AccountId, message: MessageId, timed: Timed, now: u64) -> Result<(), Error> {
+    let read = agent.store.read_off_thread(move |r| {
         let entry = r.entry(account, FolderId::DRAFTS, timed.uid)?.filter(|entry| entry.message == message);
         let content = entry.map(|_| r.content(message)).transpose()?.flatten();
         Ok(content.zip(r.account_by_id(account)?))
     });
     let forget = SetTimed { account, message, timed: None };
     // Deleted or gone on with meanwhile.
-    let Some((content, found)) = read.await? else { return context.store.change(forget).done().await.map(drop) };
-    let store = context.store.clone();
+    let Some((content, found)) = read.await? else { return agent.store.change(forget).done().await.map(drop) };
+    let store = agent.store.clone();
     let own = content.clone();
     let budget = Budget::of(PATIENCE);
     let structure = off_thread(move || reading::structure(&store, &own, &budget).map_err(|why| Error::Invalid { why: why.to_string() })).await?;
-    let what = match submit_letter(context, account, &found.address, &structure, &content).await {
-        Ok(()) => MailWhat::Delete { code: fresh_code() },
+    let what = match submit_letter(agent, account, &found.address, &structure, &content).await {
+        Ok(()) => MailWhat::Delete { code: code::fresh() },
         Err(Refusal::Said(reply)) => {
             // It stays among the drafts, with a flag: the person sees that it did not go.
             tracing::warn!(account = found.address, reply = reply.lines.join(" "), "a letter was refused and stays a draft");
@@ -62,12 +62,12 @@ async fn send(context: &Arc<Context>, account: AccountId, message: MessageId, ti
         Err(Refusal::Trouble(error)) => return Err(error),
     };
     let order = MailOrder { account, folder: FolderId::DRAFTS, uids: vec![timed.uid], what, at: now, service: Service::Web };
-    context.store.change(order).done().await?;
-    context.store.change(forget).done().await.map(drop)
+    agent.store.change(order).done().await?;
+    agent.store.change(forget).done().await.map(drop)
 }
 
 /// Sends a stored letter to those its header names.
-async fn submit_letter(context: &Arc<Context>, account: AccountId, address: &str, structure: &Structure, content: &Content) -> Result<(), Refusal> {
+async fn submit_letter(agent: &SubmissionAgent, account: AccountId, address: &str, structure: &Structure, content: &Content) -> Result<(), Refusal> {
     let mut recipients: Vec<Address> = Vec::new();
     for person in structure.to.iter().chain(&structure.cc).chain(&structure.bcc) {
         if let Ok(address) = Address::parse(&person.address)
@@ -76,12 +76,12 @@ async fn submit_letter(context: &Arc<Context>, account: AccountId, address: &str
             recipients.push(address);
         }
     }
-    submit_to(context, account, address, structure, content, recipients).await
+    submit_to(agent, account, address, structure, content, recipients).await
 }
 
 /// Sends a stored letter to these.
 pub async fn submit_to(
-    context: &Arc<Context>,
+    agent: &SubmissionAgent,
     account: AccountId,
     address: &str,
     structure: &Structure,
@@ -90,8 +90,8 @@ pub async fn submit_to(
 ) -> Result<(), Refusal> {
     let from = structure.from.first().map_or(address, |from| from.address.as_str()).to_string();
     let sender = Sender { account, address: address.to_string(), from, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) };
-    let mut submission = send::begin(context, sender, recipients, None).await?;
-    let mut source = Source::new(&context.store, content, Vec::new(), false);
+    let mut submission = send::begin(agent, sender, recipients, None).await?;
+    let mut source = Source::new(&agent.store, content, Vec::new(), false);
     loop {
         match source.piece().await {
             Ok(Some(piece)) => submission.content(&piece).await,

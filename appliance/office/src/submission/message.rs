@@ -1,17 +1,18 @@
 //! One submitted message: header mended and checked, content spooled, copy kept, the rest queued, one commit.
 
+use pillarbox_outbound::Outbound;
 use pillarbox_platform::budget::Party;
 use pillarbox_platform::clock;
+use pillarbox_platform::config::Live;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ForwardPath, MailCommand, Recipient, Ret, ReversePath, trace};
-use pillarbox_store::{AccountId, Checksum, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Traits, Waiting, domain_of};
+use pillarbox_store::{AccountId, Checksum, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Store, Traits, Waiting, domain_of};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::header::{self, Additions, Gathered, Gathering, Prepared};
 use crate::auth::Identity;
-use crate::context::Context;
-use crate::delivery::{Envelope, Incoming};
+use crate::delivery::{DeliveryAgent, Envelope, Incoming};
 
 /// Who submits, and how.
 #[derive(Clone, Debug)]
@@ -42,9 +43,17 @@ impl From<Error> for Refusal {
     }
 }
 
+/// Takes what people send.
+pub struct SubmissionAgent {
+    pub settings: Live,
+    pub store: Store,
+    pub delivery: Arc<DeliveryAgent>,
+    pub outbound: Arc<Outbound>,
+}
+
 /// A submitted message on its way in.
 pub struct Submission<'a> {
-    context: &'a Arc<Context>,
+    agent: &'a SubmissionAgent,
     facts: Facts,
     incoming: Option<Incoming<'a>>,
     /// While the header comes in.
@@ -58,11 +67,11 @@ pub struct Submission<'a> {
 
 impl<'a> Submission<'a> {
     /// Begins; waits for room in memory.
-    pub async fn begin(context: &'a Arc<Context>, facts: Facts, received: impl FnOnce(u64) -> trace::Received) -> Result<Submission<'a>, Error> {
-        let incoming = Incoming::begin(context, &facts.mail.reverse_path, (facts.peer, Party::Office), received).await?;
+    pub async fn begin(agent: &'a SubmissionAgent, facts: Facts, received: impl FnOnce(u64) -> trace::Received) -> Result<Submission<'a>, Error> {
+        let incoming = Incoming::begin(&agent.delivery, &facts.mail.reverse_path, (facts.peer, Party::Office), received).await?;
         let gathering = Some(Gathering::default());
         Ok(Submission {
-            context,
+            agent,
             facts,
             incoming: Some(incoming),
             gathering,
@@ -127,7 +136,7 @@ impl<'a> Submission<'a> {
             return Err(Refusal::Said(header::faulty_sender(fault, &identity.address, &code)));
         }
         let senders = prepared.senders.clone();
-        let foreign = self.context.read(move |r| header::first_foreign(r, identity.account, &senders)).await?;
+        let foreign = self.agent.store.read_off_thread(move |r| header::first_foreign(r, identity.account, &senders)).await?;
         if let Some(foreign) = foreign {
             let reply = header::foreign_sender("in From or Sender", &foreign, &self.facts.identity.address, &code);
             return Err(Refusal::Said(reply));
@@ -154,10 +163,10 @@ impl<'a> Submission<'a> {
             let what = "a submitted message: what went on to the store is not what came in".into();
             return Err(Refusal::Trouble(Error::Damaged { what }));
         }
-        let context = self.context;
+        let agent = self.agent;
         let facts = self.facts;
         let sender = facts.mail.reverse_path.to_string();
-        let relay = relay(context, &facts, &prepared, &sender);
+        let relay = relay(agent, &facts, &prepared, &sender);
         let is_relayed = relay.is_some();
         let from = prepared.senders.first().cloned().unwrap_or_default();
         let envelope = Envelope {
@@ -173,11 +182,11 @@ impl<'a> Submission<'a> {
         };
         let delivered = incoming.deliver(envelope).await?;
         if is_relayed {
-            context.outbound.wake();
+            agent.outbound.wake();
         }
         if delivered.is_held {
-            let limit = context.settings().outbound.daily_recipients;
-            pillarbox_outbound::tell_of_limit(&context.outbound, facts.identity.account, &facts.identity.address, limit).await;
+            let limit = agent.settings.get().outbound.daily_recipients;
+            pillarbox_outbound::tell_of_limit(&agent.outbound, facts.identity.account, &facts.identity.address, limit).await;
         }
         let wanted = |r: &&Recipient| r.notify.is_some_and(|n| n.success);
         let told: Vec<&Recipient> = facts.local.iter().filter(wanted).collect();
@@ -185,17 +194,17 @@ impl<'a> Submission<'a> {
             let recipients = told.into_iter().map(|r| (r.path.to_string(), r.orcpt.clone().unwrap_or_default())).collect();
             let envid = facts.mail.envid.as_deref().unwrap_or_default();
             let arrived = pillarbox_outbound::Arrived { sender: &sender, code: facts.code, envid, subject: &prepared.subject, recipients };
-            pillarbox_outbound::tell_delivered(&context.outbound, delivered.message, facts.identity.account, arrived).await;
+            pillarbox_outbound::tell_delivered(&agent.outbound, delivered.message, facts.identity.account, arrived).await;
         }
         Ok(delivered)
     }
 }
 
 /// The part that goes to other servers.
-fn relay(context: &Context, facts: &Facts, prepared: &Prepared, sender: &str) -> Option<Relay> {
-    let now = context.outbound.now();
+fn relay(agent: &SubmissionAgent, facts: &Facts, prepared: &Prepared, sender: &str) -> Option<Relay> {
+    let now = agent.outbound.now();
     let mut recipients: Vec<Waiting> = facts.remote.iter().filter_map(|recipient| waiting(recipient, now)).collect();
-    if context.settings().outbound.hold {
+    if agent.settings.get().outbound.hold {
         recipients.iter_mut().for_each(|recipient| recipient.state = QueueState::Held(Hold::Owner));
     }
     if recipients.is_empty() {
@@ -224,7 +233,7 @@ fn relay(context: &Context, facts: &Facts, prepared: &Prepared, sender: &str) ->
         signature: Vec::new(),
         remaining: 0,
     };
-    Some(Relay { outgoing, recipients, daily_limit: context.settings().outbound.daily_recipients })
+    Some(Relay { outgoing, recipients, daily_limit: agent.settings.get().outbound.daily_recipients })
 }
 
 fn waiting(recipient: &Recipient, now: pillarbox_outbound::Now) -> Option<Waiting> {

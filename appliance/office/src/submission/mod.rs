@@ -7,4 +7,4 @@ mod message;
 pub mod send;
 
 pub use header::{Sender, foreign_sender, sender};
-pub use message::{Facts, Refusal, Submission};
+pub use message::{Facts, Refusal, Submission, SubmissionAgent};

@@ -1,7 +1,6 @@
 //! Mail written on a page goes the way of all submissions.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
@@ -9,9 +8,9 @@ use pillarbox_proto::smtp::{Body, ForwardPath, MailCommand, Recipient, ReversePa
 use pillarbox_store::{AccountId, Delivered, DeviceId, Error};
 
 use crate::auth::Identity;
-use crate::context::{Context, fresh_code};
+use crate::code;
 use crate::routing::{self, Routing};
-use crate::submission::{self, Facts, Refusal, Submission};
+use crate::submission::{self, Facts, Refusal, Submission, SubmissionAgent};
 
 /// Who writes.
 pub struct Sender {
@@ -24,18 +23,17 @@ pub struct Sender {
 }
 
 /// Submits a message with CRLF line ends; when this returns well, it is on stable storage.
-pub async fn submit(context: &Arc<Context>, sender: Sender, recipients: Vec<Address>, content: &[u8]) -> Result<Delivered, Refusal> {
-    let mut submission = begin(context, sender, recipients, Some(content.len() as u64)).await?;
+pub async fn submit(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Address>, content: &[u8]) -> Result<Delivered, Refusal> {
+    let mut submission = begin(agent, sender, recipients, Some(content.len() as u64)).await?;
     submission.content(content).await;
     submission.end().await
 }
 
 /// Begins a submission whose content comes in pieces; `octets`: its size, where it is known.
-pub async fn begin(context: &Arc<Context>, sender: Sender, recipients: Vec<Address>, octets: Option<u64>) -> Result<Submission<'_>, Refusal> {
-    let code = fresh_code();
+pub async fn begin(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Address>, octets: Option<u64>) -> Result<Submission<'_>, Refusal> {
+    let code = code::fresh();
     let wanted: Vec<ForwardPath> = recipients.into_iter().map(ForwardPath::Address).collect();
-    let house = routing::House::of(&context.settings());
-    let routed = context.read(move |r| wanted.into_iter().map(|path| Ok((routing::route(r, &house, &path)?, path))).collect::<Result<Vec<_>, _>>()).await?;
+    let routed = routing::find(&agent.store, &agent.settings.get(), wanted).await?;
     let (mut local, mut accounts, mut remote) = (Vec::new(), Vec::new(), Vec::new());
     for (routing, path) in routed {
         let recipient = Recipient { path, notify: None, orcpt: None };
@@ -54,7 +52,7 @@ pub async fn begin(context: &Arc<Context>, sender: Sender, recipients: Vec<Addre
     }
     let path = Address::parse(&sender.from).map_err(|_| Error::Closed)?;
     let (account, reverse) = (sender.account, ReversePath::Address(path.clone()));
-    if context.read(move |r| submission::sender(r, account, &reverse)).await? == submission::Sender::Foreign {
+    if agent.store.read_off_thread(move |r| submission::sender(r, account, &reverse)).await? == submission::Sender::Foreign {
         let reply = submission::foreign_sender("as sender", &sender.from, &sender.address, &code.to_string());
         return Err(Refusal::Said(reply));
     }
@@ -70,7 +68,7 @@ pub async fn begin(context: &Arc<Context>, sender: Sender, recipients: Vec<Addre
     };
     let identity = Identity { account: sender.account, address: sender.address, device: DeviceId::MAIN, label: "web".into() };
     let facts = Facts { identity, peer: sender.peer, code, mail, local, accounts, remote };
-    let hostname = context.settings().hostname();
+    let hostname = agent.settings.get().hostname();
     let received = |at| trace::Received {
         hello: hostname.clone(),
         peer: trace::Peer::Hidden,
@@ -81,5 +79,5 @@ pub async fn begin(context: &Arc<Context>, sender: Sender, recipients: Vec<Addre
         recipient: None,
         date: clock::rfc5322(at),
     };
-    Ok(Submission::begin(context, facts, received).await?)
+    Ok(Submission::begin(agent, facts, received).await?)
 }

@@ -4,17 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use pillarbox_platform::config::{Config, DnsServer};
+use pillarbox_platform::config::{Config, DnsServer, Live};
+use pillarbox_platform::dns::Dns;
 use pillarbox_platform::secrets::Secrets;
+use pillarbox_platform::tasks::{Ending, tasks};
 use pillarbox_store::{
     Access, AccountId, AddAccount, AddDomain, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey,
     QueueState, Relay, ShortCode, Store, Traits, Waiting,
 };
-use tokio::sync::{mpsc, watch};
 
 use super::peer::{Peer, Script};
 use super::zone::Zone;
-use crate::{Handles, Now, Outbound, work};
+use crate::{ClientTls, Handles, Now, Outbound, work};
 
 pub const START: u64 = 1_800_000_000;
 pub const ANN: &str = "ann@box.test";
@@ -29,11 +30,10 @@ pub struct World {
     pub ann: AccountId,
     dir: Arc<tempfile::TempDir>,
     pub config: Config,
-    /// What a server around it needs to stop as it does.
-    pub stopped: watch::Receiver<bool>,
-    pub alive: mpsc::Sender<()>,
-    _stop: watch::Sender<bool>,
-    _done: mpsc::Receiver<()>,
+    pub settings: Live,
+    /// What a server around it needs to work as it does.
+    pub handles: Handles,
+    _ending: Ending,
 }
 
 /// An address for each server, so that all can listen on the one port.
@@ -78,25 +78,26 @@ impl World {
     fn open(zone: Zone, dir: Arc<tempfile::TempDir>, config: Config, clock: Arc<AtomicU64>, person: impl FnOnce(&Store) -> AccountId) -> World {
         let options = pillarbox_store::Options { reserve_octets: 0, ..pillarbox_store::Options::default() };
         let store = Store::open(&config.data, Access::Server, &options).unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let (alive, done) = mpsc::channel(1);
+        let (ending, tasks) = tasks();
         let secrets = Arc::new(Secrets::open(&config.data).unwrap());
-        let handles = Handles { store: store.clone(), secrets, stop: stopped.clone(), alive: alive.clone() };
-        let mut outbound = Outbound::new(&config, handles).unwrap();
+        let (dns, tls) = (Arc::new(Dns::new(&config).unwrap()), Arc::new(ClientTls::new(&config.outbound.roots).unwrap()));
+        let handles = Handles { store: store.clone(), secrets, dns, tls, tasks };
+        let settings = Live::new(config.clone());
+        let mut outbound = Outbound::new(settings.clone(), handles.clone());
         let trusted = Arc::new(AtomicBool::new(true));
         let (time, trust) = (clock.clone(), trusted.clone());
         outbound.time = Box::new(move || Now { at: time.load(Ordering::SeqCst), is_trusted: trust.load(Ordering::SeqCst) });
         let outbound = Arc::new(outbound);
         let ann = tokio::task::block_in_place(|| person(&store));
         let port = config.outbound.remote_port;
-        World { outbound, store, zone, port, clock, trusted, ann, dir, config, stopped, alive, _stop: stop, _done: done }
+        World { outbound, store, zone, port, clock, trusted, ann, dir, config, settings, handles, _ending: ending }
     }
 
     /// The same box after its process ended at once: all that was in memory is gone.
     pub async fn restart(self) -> World {
-        let World { outbound, store, zone, clock, dir, config, .. } = self;
+        let World { outbound, store, zone, clock, dir, config, handles, .. } = self;
         let outbound = Arc::into_inner(outbound).unwrap();
-        tokio::task::block_in_place(|| drop((outbound, store)));
+        tokio::task::block_in_place(|| drop((outbound, store, handles)));
         World::open(zone, dir, config, clock, person)
     }
 

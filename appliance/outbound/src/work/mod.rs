@@ -66,14 +66,14 @@ enum Next {
 
 /// Works through a batch, and through what else is due for the same destination while the connection is good.
 pub async fn run(outbound: Arc<Outbound>, batch: Batch) {
-    let _alive = outbound.alive.clone();
+    let _alive = outbound.tasks.begin();
     let destination = batch.way.destination(&batch.domain);
     let mut worker = Worker { outbound: &outbound, connection: None, settling: VecDeque::new() };
     let mut next = Some(batch);
     while let Some(batch) = next.take() {
         let domain = batch.domain.clone();
         worker.batch(batch).await;
-        let is_over = *outbound.stop.borrow();
+        let is_over = outbound.tasks.is_over();
         if !is_over && worker.connection.as_ref().is_some_and(|(_, c)| c.served < outbound.config().outbound.messages_per_connection) {
             next = outbound.claim(Some(destination.clone())).await.ok().flatten();
         }

@@ -20,7 +20,7 @@ struct AboutPage {
 
 pub async fn show(Owner(visit, _): Owner) -> Response {
     let t = visit.texts;
-    let settings = visit.context.settings();
+    let settings = visit.office.settings.get();
     let up = visit.memory.started.elapsed();
     let facts = [
         ("about-version", env!("CARGO_PKG_VERSION").to_string()),

@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::{Frame, is_own, page};
 use crate::session::{Owner, Visit};
+use pillarbox_office::Office;
 use pillarbox_office::acme::{self, Method, Progress};
-use pillarbox_office::context::Context;
 
 #[derive(Template)]
 #[template(path = "certificate.html")]
@@ -44,10 +44,10 @@ pub fn is_public_name(name: &str) -> bool {
 }
 
 fn answer(visit: &Visit, mut frame: Frame) -> Response {
-    let (context, t) = (&visit.context, visit.texts);
-    let facts = context.certificates.facts();
-    let settings = context.settings();
-    let progress = context.acme.progress();
+    let (office, t) = (&visit.office, visit.texts);
+    let facts = office.certificates.facts();
+    let settings = office.settings.get();
+    let progress = office.acme.progress();
     let (mut working, mut failure, mut records) = (String::new(), String::new(), Vec::new());
     match progress {
         Progress::Idle => {}
@@ -65,7 +65,7 @@ fn answer(visit: &Visit, mut frame: Frame) -> Response {
     let shown = CertificatePage {
         days: facts.ends.saturating_sub(clock::now()) / 86_400,
         facts,
-        is_from_files: context.certificates.is_from_files(),
+        is_from_files: office.certificates.is_from_files(),
         is_public_name: is_public_name(&hostname),
         is_busy: !working.is_empty() || !records.is_empty(),
         hostname,
@@ -91,20 +91,20 @@ pub async fn order(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Res
     if !is_own(&visitor, &form.token) {
         return super::stale(&visit);
     }
-    let context = &visit.context;
+    let office = &visit.office;
     match form.order.as_str() {
-        _ if context.certificates.is_from_files() || !is_public_name(&context.settings().hostname()) => {}
-        "net" => acme::start(context, &[Method::Http, Method::Tls]),
-        "dns" => acme::start(context, &[Method::Dns]),
-        "go-on" => context.acme.go_on(),
+        _ if office.certificates.is_from_files() || !is_public_name(&office.settings.get().hostname()) => {}
+        "net" => acme::start(&office.acme, &[Method::Http, Method::Tls]),
+        "dns" => acme::start(&office.acme, &[Method::Dns]),
+        "go-on" => office.acme.go_on(),
         _ => {}
     }
     Redirect::to("/certificate").into_response()
 }
 
 /// What an authority looks at (RFC 8555 §8.3).
-pub async fn proof(State(context): State<Arc<Context>>, Path(token): Path<String>) -> Response {
-    match context.acme.key_authorization(&token) {
+pub async fn proof(State(office): State<Arc<Office>>, Path(token): Path<String>) -> Response {
+    match office.acme.key_authorization(&token) {
         Some(proof) => ([(header::CONTENT_TYPE, "application/octet-stream")], proof).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }

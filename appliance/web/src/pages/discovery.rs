@@ -15,7 +15,7 @@ use super::programs::{Servers, servers};
 use super::{not_found, trouble};
 use crate::guard::name_of;
 use crate::session::{Person, Visit};
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
 use pillarbox_office::records;
 
 #[derive(Template)]
@@ -40,12 +40,12 @@ fn xml(text: Result<String, askama::Error>, kind: &'static str) -> Response {
 
 /// What Thunderbird and others fetch (the "autoconfiguration" format, version 1.1). Who names no address is answered for
 /// the host that was asked.
-pub async fn autoconfig(State(context): State<Arc<Context>>, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
-    let domains = context.read(|r| r.domains()).await.unwrap_or_default();
+pub async fn autoconfig(State(office): State<Arc<Office>>, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
+    let domains = office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default();
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let domain = asked_domain(&domains, &asked.emailaddress, host).or_else(|| domains.first().cloned());
     let Some(domain) = domain else { return StatusCode::NOT_FOUND.into_response() };
-    xml((Autoconfig { domain, servers: servers(&context) }).render(), "text/xml; charset=utf-8")
+    xml((Autoconfig { domain, servers: servers(&office) }).render(), "text/xml; charset=utf-8")
 }
 
 /// The domain of ours that settings are wanted for: that of the address, else the one whose host was asked, under its own
@@ -75,7 +75,7 @@ fn address_in(body: &str) -> Option<String> {
 
 /// What Outlook asks for by POST ([MS-OXDSCLI], "POX"). The address is given back as it came; nothing tells whether
 /// there is such a mailbox.
-pub async fn autodiscover(State(context): State<Arc<Context>>, body: Bytes) -> Response {
+pub async fn autodiscover(State(office): State<Arc<Office>>, body: Bytes) -> Response {
     let Some(address) = address_in(&String::from_utf8_lossy(&body)) else {
         let text = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
              <Autodiscover xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006\">\n\
@@ -83,7 +83,7 @@ pub async fn autodiscover(State(context): State<Arc<Context>>, body: Bytes) -> R
              </Autodiscover>\n";
         return xml(Ok(text.to_string()), "text/xml; charset=utf-8");
     };
-    xml((Autodiscover { address, servers: servers(&context) }).render(), "text/xml; charset=utf-8")
+    xml((Autodiscover { address, servers: servers(&office) }).render(), "text/xml; charset=utf-8")
 }
 
 #[derive(Deserialize)]
@@ -93,9 +93,9 @@ pub struct Json {
 }
 
 /// Where newer programs learn which of Microsoft's formats is spoken here.
-pub async fn autodiscover_json(State(context): State<Arc<Context>>, headers: HeaderMap, Query(asked): Query<Json>) -> Response {
+pub async fn autodiscover_json(State(office): State<Arc<Office>>, headers: HeaderMap, Query(asked): Query<Json>) -> Response {
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).map(str::to_string);
-    let host = host.unwrap_or_else(|| context.settings().hostname());
+    let host = host.unwrap_or_else(|| office.settings.get().hostname());
     match asked.protocol.eq_ignore_ascii_case("autodiscoverv1") {
         true => {
             let body = json!({"Protocol": "AutodiscoverV1", "Url": format!("https://{host}/autodiscover/autodiscover.xml")});
@@ -110,7 +110,7 @@ pub async fn autodiscover_json(State(context): State<Arc<Context>>, headers: Hea
 
 /// Paths that no route has: programs write those of Autodiscover in any case, and newer ones put the address behind
 /// (`autodiscover.json/v1.0/ann@example.org`). Everything else is not there.
-pub async fn stray(State(context): State<Arc<Context>>, method: Method, visit: Visit, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+pub async fn stray(State(office): State<Arc<Office>>, method: Method, visit: Visit, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let path = uri.path().to_ascii_lowercase();
     let is_known = path.starts_with("/autodiscover/autodiscover.");
     if is_known && !matches!(method, Method::GET | Method::HEAD | Method::POST) {
@@ -118,9 +118,9 @@ pub async fn stray(State(context): State<Arc<Context>>, method: Method, visit: V
     }
     let protocol = || Query::<Json>::try_from_uri(&uri).unwrap_or(Query(Json { protocol: String::new() }));
     match path.as_str() {
-        "/autodiscover/autodiscover.xml" => autodiscover(State(context), body).await,
-        "/autodiscover/autodiscover.json" => autodiscover_json(State(context), headers, protocol()).await,
-        path if path.starts_with("/autodiscover/autodiscover.json/v1.0/") => autodiscover_json(State(context), headers, protocol()).await,
+        "/autodiscover/autodiscover.xml" => autodiscover(State(office), body).await,
+        "/autodiscover/autodiscover.json" => autodiscover_json(State(office), headers, protocol()).await,
+        path if path.starts_with("/autodiscover/autodiscover.json/v1.0/") => autodiscover_json(State(office), headers, protocol()).await,
         _ => not_found(visit).await,
     }
 }
@@ -149,7 +149,7 @@ fn uuid(text: &str) -> String {
 /// A profile for iPhones, iPads and Macs; the password is asked for there.
 pub async fn mobileconfig(Person(visit, visitor): Person) -> Response {
     let address = visitor.address.clone();
-    let name = match visit.context.read(move |r| r.account(&address)).await {
+    let name = match visit.office.store.read_off_thread(move |r| r.account(&address)).await {
         Ok(found) => found.map(|(_, account)| account.name).unwrap_or_default(),
         Err(error) => return trouble(&visit, &error),
     };
@@ -158,7 +158,7 @@ pub async fn mobileconfig(Person(visit, visitor): Person) -> Response {
         account: uuid(&format!("account {}", visitor.address)),
         address: visitor.address,
         name,
-        servers: servers(&visit.context),
+        servers: servers(&visit.office),
     };
     let mut response = xml(profile.render(), "application/x-apple-aspen-config; charset=utf-8");
     let disposition = header::HeaderValue::from_static("attachment; filename=\"pillarbox.mobileconfig\"");
@@ -167,13 +167,13 @@ pub async fn mobileconfig(Person(visit, visitor): Person) -> Response {
 }
 
 /// The policy that other servers fetch from `mta-sts.` of a domain of ours (RFC 8461 §3.2, §3.3).
-pub async fn mta_sts(State(context): State<Arc<Context>>, headers: HeaderMap) -> Response {
+pub async fn mta_sts(State(office): State<Arc<Office>>, headers: HeaderMap) -> Response {
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     let name = host.split(':').next().unwrap_or_default().to_string();
-    let own = context.clone();
-    let policy = context.read(move |r| {
+    let own = office.clone();
+    let policy = office.store.read_off_thread(move |r| {
         let is_ours = name.strip_prefix("mta-sts.").is_some_and(|domain| r.is_local(domain).unwrap_or(false));
-        Ok(if is_ours { records::sts_policy(&own.facts(r)?) } else { None })
+        Ok(if is_ours { records::sts_policy(&records::Facts::of(r, &own.settings.get(), &own.certificates)?) } else { None })
     });
     match policy.await {
         Ok(Some(policy)) => ([(header::CONTENT_TYPE, "text/plain")], policy).into_response(),

@@ -90,7 +90,7 @@ pub async fn examine(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> 
         return page(StatusCode::BAD_REQUEST, &DoctorPage { frame, address: asked.address, is_running: false });
     };
     let (findings, found) = pillarbox_outbound::findings();
-    if !pillarbox_outbound::examine(&visit.context.outbound, &visitor.address, &address.to_string(), findings) {
+    if !pillarbox_outbound::examine(&visit.office.outbound, &visitor.address, &address.to_string(), findings) {
         let frame = frame().trouble(t.get("doctor-busy"));
         return page(StatusCode::TOO_MANY_REQUESTS, &DoctorPage { frame, address: asked.address, is_running: false });
     }

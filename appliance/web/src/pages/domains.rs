@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::{Frame, is_own, page, trouble};
 use crate::session::{Owner, Visit};
 use crate::text::Texts;
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
 use pillarbox_office::records::{self, Check, DnsRecord, Need};
 
 /// Records looked up for one page; a box has few domains.
@@ -64,7 +64,7 @@ pub struct Asked {
 }
 
 pub async fn show(Owner(visit, _): Owner, Query(asked): Query<Asked>) -> Response {
-    let found = match read(&visit.context).await {
+    let found = match read(&visit.office).await {
         Ok(found) => found,
         Err(error) => return trouble(&visit, &error),
     };
@@ -78,22 +78,23 @@ pub async fn show(Owner(visit, _): Owner, Query(asked): Query<Asked>) -> Respons
     let checks = match is_checked {
         false => Vec::new(),
         true => {
-            let own = visit.context.clone();
-            let facts = match visit.context.read(move |r| own.facts(r)).await {
+            let own = visit.office.clone();
+            let facts = match visit.office.store.read_off_thread(move |r| records::Facts::of(r, &own.settings.get(), &own.certificates)).await {
                 Ok(facts) => facts,
                 Err(error) => return trouble(&visit, &error),
             };
-            look(&visit.context, facts, wanted(&found)).await
+            look(&visit.office, facts, wanted(&found)).await
         }
     };
     answer(&visit, StatusCode::OK, Frame::new(&visit, "/domains", "domains-title"), found, checks)
 }
 
-async fn read(context: &Arc<Context>) -> Result<Vec<(String, Vec<DnsRecord>)>, Error> {
-    let own = context.clone();
-    context
-        .read(move |r| {
-            let facts = own.facts(r)?;
+async fn read(office: &Arc<Office>) -> Result<Vec<(String, Vec<DnsRecord>)>, Error> {
+    let own = office.clone();
+    office
+        .store
+        .read_off_thread(move |r| {
+            let facts = records::Facts::of(r, &own.settings.get(), &own.certificates)?;
             let of = |name: String| records::records(r, &name, &facts, clock::now()).map(|records| (name, records));
             r.domains()?.into_iter().map(of).collect()
         })
@@ -147,13 +148,13 @@ fn wanted(found: &[(String, Vec<DnsRecord>)]) -> Vec<(String, DnsRecord)> {
 }
 
 /// Looks all records up at once: the page takes as long as the slowest.
-async fn look(context: &Arc<Context>, facts: records::Facts, records: Vec<(String, DnsRecord)>) -> Vec<Check> {
+async fn look(office: &Arc<Office>, facts: records::Facts, records: Vec<(String, DnsRecord)>) -> Vec<Check> {
     let facts = Arc::new(facts);
     let mut looks = tokio::task::JoinSet::new();
     let mut count = 0;
     for (domain, record) in records {
-        let (context, facts, place) = (context.clone(), facts.clone(), count);
-        looks.spawn(async move { (place, records::look(&context.outbound.dns, &facts, &domain, &record).await) });
+        let (office, facts, place) = (office.clone(), facts.clone(), count);
+        looks.spawn(async move { (place, records::look(&office.handles.dns, &facts, &domain, &record).await) });
         count += 1;
     }
     let mut checks = vec![Check::Unknown(String::new()); count];
@@ -182,7 +183,7 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Re
     }
     let refuse = async |key: &str| {
         let frame = Frame::new(&visit, "/domains", "domains-title").trouble(visit.texts.get(key));
-        match read(&visit.context).await {
+        match read(&visit.office).await {
             Ok(found) => answer(&visit, StatusCode::BAD_REQUEST, frame, found, Vec::new()),
             Err(error) => trouble(&visit, &error),
         }
@@ -193,7 +194,7 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Re
         "remove" => AnyChange::of(RemoveDomain { name }),
         _ => AnyChange::of(AddDomain { name, at: clock::now() }),
     };
-    match visit.context.store.change(change).done().await {
+    match visit.office.store.change(change).done().await {
         Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => Redirect::to("/domains").into_response(),
         Err(Error::Invalid { .. }) => refuse("domains-in-use").await,
         Err(error) => trouble(&visit, &error),

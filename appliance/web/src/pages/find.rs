@@ -43,7 +43,7 @@ fn terms(q: &str) -> Vec<u64> {
 
 pub async fn show(Owner(visit, _): Owner, Query(asked): Query<Asked>) -> Response {
     let wanted = terms(&asked.q);
-    let read = visit.context.read(move |r| match wanted.first() {
+    let read = visit.office.store.read_off_thread(move |r| match wanted.first() {
         None => r.ledger_recent(20),
         Some(&first) => r.ledger_find(Some(first), RESULTS, |_, record| {
             let has = record.terms();

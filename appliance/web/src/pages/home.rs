@@ -10,8 +10,8 @@ use super::{Frame, about, page, trouble};
 use crate::session::Owner;
 use crate::svg;
 use crate::text::Texts;
-use pillarbox_office::condition::{self, Trouble};
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
+use pillarbox_office::condition::Trouble;
 use pillarbox_office::hours;
 
 /// Ledger records looked at for the last mail in and out.
@@ -80,12 +80,12 @@ pub fn line(t: Texts, record: &LedgerRecord) -> Line {
 }
 
 pub async fn show(Owner(visit, _): Owner) -> Response {
-    let context = visit.context.clone();
+    let office = visit.office.clone();
     let now = clock::now();
     let hour = now / 3600;
-    let own = context.clone();
-    let read = context.read(move |r| {
-        let rows = hours::known(&own, r, hour.saturating_sub(DAYS * 24))?;
+    let own = office.clone();
+    let read = office.store.read_off_thread(move |r| {
+        let rows = hours::known(&own.hours, r, hour.saturating_sub(DAYS * 24))?;
         let mut skipped = 0;
         for id in own.readers.marks.skipped() {
             skipped += u64::from(r.content(id)?.is_some());
@@ -97,12 +97,12 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
         Err(error) => return trouble(&visit, &error),
     };
     let t = visit.texts;
-    let attention = attention(&context, t, &routes, skipped, all.saturating_sub(scheduled), now);
+    let attention = attention(&office, t, &routes, skipped, all.saturating_sub(scheduled), now);
     let last =
         |wanted: &[Fate]| ledger.iter().find(|(_, r)| wanted.contains(&r.fate)).map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now));
     let tile = |label: &str, value: String, note: String| Tile { label: t.get(label).into_owned(), value, note };
-    let certificate = context.certificates.facts();
-    let (free, size) = context.disk();
+    let certificate = office.certificates.facts();
+    let (free, size) = office.condition.disk();
     let days = certificate.ends.saturating_sub(now) / DAY;
     let certificate_note = t.get(if certificate.is_self_signed { "home-self-signed" } else { "home-issued" }).into_owned();
     let memory = about::memory().map_or_else(|| "-".into(), |octets| format!("{:.0} MB", octets as f64 / 1e6));
@@ -126,10 +126,10 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
 }
 
 /// What needs the owner, the worst first.
-fn attention(context: &Context, t: Texts, routes: &[(String, pillarbox_store::Route)], skipped: u64, held: u64, now: u64) -> Vec<Item> {
+fn attention(office: &Office, t: Texts, routes: &[(String, pillarbox_store::Route)], skipped: u64, held: u64, now: u64) -> Vec<Item> {
     let mut attention = Vec::new();
     let mut item = |text: String, to, action: &str| attention.push(Item { text, to, action: t.get(action).into_owned() });
-    for trouble in condition::look(context) {
+    for trouble in office.condition.look() {
         match trouble {
             Trouble::Unwritable(why) => item(t.with("home-unwritable", "why", &why).into_owned(), "/home", "home-again"),
             Trouble::NoSpace => item(t.get("home-disk-full").into_owned(), "/people", "home-see-people"),
@@ -148,8 +148,8 @@ fn attention(context: &Context, t: Texts, routes: &[(String, pillarbox_store::Ro
     if held > 0 {
         item(t.count("home-held", held).into_owned(), "/queue", "home-see-queue");
     }
-    let certificate = context.certificates.facts();
-    let hostname = context.settings().hostname();
+    let certificate = office.certificates.facts();
+    let hostname = office.settings.get().hostname();
     if !certificate.is_self_signed && certificate.ends < now + CERTIFICATE * DAY {
         item(t.count("home-certificate-ends", certificate.ends.saturating_sub(now) / DAY).into_owned(), "/certificate", "home-see-certificate");
     }

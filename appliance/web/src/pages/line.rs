@@ -98,9 +98,9 @@ pub async fn show(Owner(visit, visitor): Owner, Query(asked): Query<Asked>) -> R
     let found = match asked.check.as_str() {
         "" => None,
         _ => {
-            let facts = examine(&visit.context).await;
+            let facts = examine(&visit.office.settings.get(), visit.office.dns(), &visit.office.outbound).await;
             if let Some(address) = facts.address {
-                let store = visit.context.store.clone();
+                let store = visit.office.store.clone();
                 let kept = off_thread(move || settings::set(&store, settings::PUBLIC_ADDRESS, Some(address.to_string())));
                 if let Err(error) = kept.await {
                     return trouble(&visit, &error);
@@ -124,7 +124,7 @@ pub async fn show(Owner(visit, visitor): Owner, Query(asked): Query<Asked>) -> R
 }
 
 async fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Option<Found>, form: Provider, tried: Vec<Step>) -> Response {
-    let routes = match visit.context.read(|r| r.routes()).await {
+    let routes = match visit.office.store.read_off_thread(|r| r.routes()).await {
         Ok(routes) => routes,
         Err(error) => return trouble(visit, &error),
     };
@@ -169,7 +169,7 @@ fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
     if form.user.trim().is_empty() || form.password.is_empty() {
         return Err("line-wrong-login");
     }
-    let sealed = visit.context.outbound.secrets.seal(ROUTE_PURPOSE, form.password.as_bytes()).map_err(|_| "trouble")?;
+    let sealed = visit.office.handles.secrets.seal(ROUTE_PURPOSE, form.password.as_bytes()).map_err(|_| "trouble")?;
     Ok(Route {
         host: host.to_string(),
         port,
@@ -188,7 +188,7 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) ->
     let t = visit.texts;
     let frame = || Frame::new(&visit, "/line", "line-title");
     if form.order == "direct" {
-        return match visit.context.store.change(RemoveRoute { domain: String::new() }).done().await {
+        return match visit.office.store.change(RemoveRoute { domain: String::new() }).done().await {
             Ok(_) | Err(Error::NotFound { .. }) => match release(&visit).await {
                 Ok(()) => Redirect::to("/line").into_response(),
                 Err(error) => trouble(&visit, &error),
@@ -203,7 +203,7 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) ->
     let Ok(to) = Address::parse(form.to.trim()) else {
         return answer(&visit, StatusCode::BAD_REQUEST, frame().trouble(t.get("people-wrong-address")), None, form, Vec::new()).await;
     };
-    let (sender, hostname) = (visitor.address.clone(), visit.context.settings().hostname());
+    let (sender, hostname) = (visitor.address.clone(), visit.office.settings.get().hostname());
     let content = format!(
         "From: <{sender}>\r\nTo: <{to}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <trial-{:016x}@{hostname}>\r\nMIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=us-ascii\r\n\r\nPillarbox\r\n",
@@ -212,13 +212,13 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) ->
         getrandom::u64().unwrap_or_default(),
     );
     let (to, content) = (to.to_string(), content.into_bytes());
-    let findings = try_route(&visit.context.outbound, &route, Trial { sender: &sender, recipient: &to, content }).await;
+    let findings = try_route(&visit.office.outbound, &route, Trial { sender: &sender, recipient: &to, content }).await;
     let works = !findings.is_empty() && findings.iter().all(|finding| finding.is_well);
     let tried: Vec<Step> = findings.into_iter().map(|finding| step(t, finding)).collect();
     if !works {
         return answer(&visit, StatusCode::OK, frame().trouble(t.get("line-trial-failed")), None, form, tried).await;
     }
-    let saved = visit.context.store.change(SetRoute { domain: String::new(), route }).done().await;
+    let saved = visit.office.store.change(SetRoute { domain: String::new(), route }).done().await;
     match saved {
         Ok(_) => {}
         Err(error) => return trouble(&visit, &error),
@@ -232,8 +232,8 @@ pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) ->
 
 /// What waited for the provider's password is tried at once.
 async fn release(visit: &Visit) -> Result<(), Error> {
-    let store = visit.context.store.clone();
+    let store = visit.office.store.clone();
     off_thread(move || release_after_login(&store, clock::now())).await?;
-    visit.context.outbound.wake();
+    visit.office.outbound.wake();
     Ok(())
 }

@@ -15,7 +15,6 @@ use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::session::{self, Person, Visit};
 use crate::text::Texts;
 use pillarbox_office::auth::{Identity, Refusal, factor};
-use pillarbox_office::context::WEB;
 use pillarbox_office::history::What;
 use pillarbox_office::mail::preferences::Preferences;
 
@@ -103,11 +102,11 @@ pub async fn show(visit: Visit) -> Response {
 }
 
 pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
-    let context = visit.context.clone();
+    let office = visit.office.clone();
     let user = login.user.trim().to_string();
     // Read before it is checked: should the password change in between, the session is refused.
     let credential = credential_of(&visit, &user).await;
-    let refusal = match context.verify(Service::Web, &user, &login.password, visit.link.peer).await {
+    let refusal = match office.sign_ins.verify(Service::Web, &user, &login.password, visit.link.peer).await {
         Ok(identity) => return first_half(&visit, identity, credential).await,
         Err(refusal) => refusal,
     };
@@ -129,8 +128,8 @@ async fn credential_of(visit: &Visit, user: &str) -> String {
     if !wanted.contains('@') {
         return String::new();
     }
-    match visit.context.read(move |r| r.account(&wanted)).await {
-        Ok(Some((account, _))) => session::credential(&visit.context, account).await.unwrap_or_default(),
+    match visit.office.store.read_off_thread(move |r| r.account(&wanted)).await {
+        Ok(Some((account, _))) => session::credential(&visit.office, account).await.unwrap_or_default(),
         _ => String::new(),
     }
 }
@@ -138,7 +137,7 @@ async fn credential_of(visit: &Visit, user: &str) -> String {
 /// The password was right.
 async fn first_half(visit: &Visit, identity: Identity, credential: String) -> Response {
     let account = identity.account;
-    match visit.context.read(move |r| r.factor(account)).await {
+    match visit.office.store.read_off_thread(move |r| r.factor(account)).await {
         Ok(None) => enter(visit, account, &identity.address, credential).await,
         Ok(Some(_)) => match session::random() {
             Ok(pending) => {
@@ -161,8 +160,8 @@ async fn enter(visit: &Visit, account: AccountId, address: &str, credential: Str
     };
     let device = visit.agent.chars().take(120).collect();
     let sign_in = SignIn { peer: visit.link.peer, service: Service::Web, device, is_accepted: true };
-    visit.context.note_sign_in(address, sign_in).await;
-    visit.context.note(visit.link.peer, WEB, What::SignedIn, address, "");
+    visit.office.sign_ins.note_sign_in(address, sign_in).await;
+    visit.office.sign_ins.note(visit.link.peer, Service::Web.as_str(), What::SignedIn, address, "");
     redirect_with(cookie, "/")
 }
 
@@ -180,7 +179,7 @@ pub struct Code {
 }
 
 pub async fn code(visit: Visit, Form(form): Form<Code>) -> Response {
-    let context = visit.context.clone();
+    let office = visit.office.clone();
     let lock = || visit.memory.pending.lock().unwrap_or_else(|e| e.into_inner());
     let half = lock().attempt(&form.pending, Instant::now());
     let Some((account, address, credential)) = half else { return begin_again(&visit) };
@@ -189,7 +188,7 @@ pub async fn code(visit: Visit, Form(form): Form<Code>) -> Response {
         Ok(Checked::Wrong) => {
             lock().failed(account, Instant::now());
             let sign_in = SignIn { peer: visit.link.peer, service: Service::Web, device: String::new(), is_accepted: false };
-            context.note_sign_in(&address, sign_in).await;
+            office.sign_ins.note_sign_in(&address, sign_in).await;
             let frame = Frame::new(&visit, "/login", "code-title").trouble(visit.texts.get("code-wrong"));
             return page(StatusCode::FORBIDDEN, &CodePage { frame, pending: form.pending });
         }
@@ -208,13 +207,13 @@ enum Checked {
 /// Checks a code and uses it up. What a code makes of the factor is written only over what it was checked against: somebody who used
 /// another one at the same moment makes this one be looked at again (RFC 6238 §5.2: no code counts twice).
 async fn use_code(visit: &Visit, account: AccountId, code: &str) -> Result<Checked, Error> {
-    let context = &visit.context;
+    let office = &visit.office;
     for _ in 0..WAITING {
         // The factor may have been taken away meanwhile.
-        let Some(factor) = context.read(move |r| r.factor(account)).await? else { return Ok(Checked::Right) };
-        let used = factor::check(&context.outbound.secrets, &factor, code, clock::now()).map_err(|why| Error::Invalid { why })?;
+        let Some(factor) = office.store.read_off_thread(move |r| r.factor(account)).await? else { return Ok(Checked::Right) };
+        let used = factor::check(&office.handles.secrets, &factor, code, clock::now()).map_err(|why| Error::Invalid { why })?;
         let Some(used) = used else { return Ok(Checked::Wrong) };
-        match context.store.change(ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
+        match office.store.change(ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
             Ok(_) => return Ok(Checked::Right),
             Err(Error::Exists { .. }) => {}
             Err(error) => return Err(error),
@@ -234,7 +233,7 @@ pub async fn sign_out(Person(visit, visitor): Person, Form(form): Form<SignOut>)
         return super::stale(&visit);
     }
     visit.memory.volatile_sessions.forget(&visitor.key);
-    match visit.context.store.change(RemoveSession { key: visitor.key }).done().await {
+    match visit.office.store.change(RemoveSession { key: visitor.key }).done().await {
         Ok(_) | Err(Error::Unwritable { .. }) => redirect_with(session::cookie("", visit.link), "/login"),
         Err(error) => trouble(&visit, &error),
     }
@@ -254,7 +253,7 @@ pub async fn language(visit: Visit, Form(form): Form<Language>) -> Response {
     let texts = Texts::chosen(&form.language).unwrap_or(visit.texts);
     if let Some(visitor) = &visit.visitor {
         let preferences = Preferences { language: texts.lang().into(), ..visit.preferences.clone() };
-        if let Err(error) = visit.context.store.change(preferences.change(visitor.account)).done().await {
+        if let Err(error) = visit.office.store.change(preferences.change(visitor.account)).done().await {
             return super::trouble(&visit, &error);
         }
     }

@@ -12,19 +12,19 @@ use serde_json::json;
 
 use super::about;
 use crate::Memory;
+use pillarbox_office::Office;
 use pillarbox_office::condition;
-use pillarbox_office::context::Context;
 use pillarbox_office::hours;
 
 /// 200 when mail can be taken, 503 when not.
-pub async fn health(State(context): State<Arc<Context>>) -> Response {
-    let queue = context.read(|r| r.queue_counts()).await;
-    let troubles = condition::look(&context);
+pub async fn health(State(office): State<Arc<Office>>) -> Response {
+    let queue = office.store.read_off_thread(|r| r.queue_counts()).await;
+    let troubles = office.condition.look();
     let is_well = queue.is_ok() && !troubles.iter().any(condition::Trouble::stops_mail);
     let (all, scheduled) = queue.unwrap_or_default();
-    let days = context.certificates.facts().ends.saturating_sub(clock::now()) / 86_400;
+    let days = office.certificates.facts().ends.saturating_sub(clock::now()) / 86_400;
     let body = json!({
-        "ok": is_well, "troubles": troubles.iter().map(condition::Trouble::name).collect::<Vec<_>>(), "space": context.has_space(), "clock": clock::is_trusted(), "queued": all,
+        "ok": is_well, "troubles": troubles.iter().map(condition::Trouble::name).collect::<Vec<_>>(), "space": office.condition.has_space(), "clock": clock::is_trusted(), "queued": all,
         "held": all.saturating_sub(scheduled), "certificate_days": days, "version": env!("CARGO_PKG_VERSION"),
     });
     let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -47,11 +47,11 @@ pub async fn policy_report(State(memory): State<Arc<Memory>>, body: axum::body::
 }
 
 /// Numbers of the current hour and of now.
-pub async fn show(State(context): State<Arc<Context>>, State(memory): State<Arc<Memory>>) -> Response {
-    let (hour, own) = (clock::now() / 3600, context.clone());
-    let read = context.read(move |r| Ok((r.queue_counts()?, hours::known(&own, r, hour)?.pop().unwrap_or_default().1))).await;
+pub async fn show(State(office): State<Arc<Office>>, State(memory): State<Arc<Memory>>) -> Response {
+    let (hour, own) = (clock::now() / 3600, office.clone());
+    let read = office.store.read_off_thread(move |r| Ok((r.queue_counts()?, hours::known(&own.hours, r, hour)?.pop().unwrap_or_default().1))).await;
     let Ok(((all, scheduled), row)) = read else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    let certificate = context.certificates.facts().ends;
+    let certificate = office.certificates.facts().ends;
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, value: u64| {
         // Writing into a string can't fail.
@@ -65,7 +65,7 @@ pub async fn show(State(context): State<Arc<Context>>, State(memory): State<Arc<
     gauge("queue_held", "Recipients in the queue that are held.", all.saturating_sub(scheduled));
     gauge("queue_oldest_seconds", "How long the oldest recipient waits.", row.oldest);
     gauge("disk_used_bytes", "Octets used on the data partition.", row.disk);
-    gauge("disk_has_space", "1 while mail can be taken.", u64::from(context.has_space()));
+    gauge("disk_has_space", "1 while mail can be taken.", u64::from(office.condition.has_space()));
     gauge("clock_trusted", "1 while the clock can be believed.", u64::from(clock::is_trusted()));
     gauge("certificate_end_seconds", "End of the certificate, seconds since 1970.", certificate);
     gauge("memory_bytes", "The server's share of memory.", about::memory().unwrap_or(0));

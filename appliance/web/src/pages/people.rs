@@ -46,7 +46,7 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
 }
 
 async fn list(visit: &Visit, status: StatusCode, frame: Frame, fresh: Option<Fresh>) -> Response {
-    let read = visit.context.read(|r| {
+    let read = visit.office.store.read_off_thread(|r| {
         let row = |(id, account): (_, pillarbox_store::Account)| {
             let inbox = r.folder(id, FolderId::INBOX)?;
             Ok(Row { address: account.address, name: account.name, messages: inbox.map_or(0, |f| f.messages) })
@@ -88,7 +88,7 @@ pub async fn add(Owner(visit, visitor): Owner, Form(form): Form<Add>) -> Respons
     }
     let frame = || Frame::new(&visit, "/people", "people-title");
     let refuse = async |key: &str| list(&visit, StatusCode::BAD_REQUEST, frame().trouble(visit.texts.get(key)), None).await;
-    let domain = visit.context.read(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
     let typed = form.address.trim();
     let whole = if typed.contains('@') { typed.to_string() } else { format!("{typed}@{domain}") };
     let Ok(address) = Address::parse(&whole) else { return refuse("people-wrong-address").await };
@@ -99,7 +99,7 @@ pub async fn add(Owner(visit, visitor): Owner, Form(form): Form<Add>) -> Respons
         },
         _ => Password::Made,
     };
-    let (to, name, store) = (address.clone(), form.name, visit.context.store.clone());
+    let (to, name, store) = (address.clone(), form.name, visit.office.store.clone());
     let address = address.canonical();
     let made = off_thread(move || {
         let password = password.prepare()?;
@@ -157,7 +157,7 @@ pub async fn alias(Owner(visit, visitor): Owner, Form(form): Form<Alias>) -> Res
         let frame = Frame::new(&visit, "/people", "people-title").trouble(visit.texts.get(key));
         list(&visit, StatusCode::BAD_REQUEST, frame, None).await
     };
-    let domain = visit.context.read(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
     let Some(address) = alias_address(&form.address, &domain) else { return refuse("people-wrong-address").await };
     let change = match form.order.as_str() {
         "remove" => AnyChange::of(RemoveAlias { address }),
@@ -170,7 +170,7 @@ pub async fn alias(Owner(visit, visitor): Owner, Form(form): Form<Alias>) -> Res
             }
         }
     };
-    match visit.context.store.change(change).done().await {
+    match visit.office.store.change(change).done().await {
         Ok(_) => Redirect::to("/people").into_response(),
         Err(Error::Exists { .. }) => refuse("people-alias-is-mailbox").await,
         Err(Error::NotFound { what: "domain", .. }) => refuse("people-no-domain").await,

@@ -45,8 +45,9 @@ struct Found {
 async fn find(visit: &Visit, address: &str) -> Result<Option<Found>, Error> {
     let address = address.to_lowercase();
     visit
-        .context
-        .read(move |r| {
+        .office
+        .store
+        .read_off_thread(move |r| {
             let Some((id, account)) = r.account(&address)? else { return Ok(None) };
             let devices = r.credentials(id)?.into_iter().filter(|(device, _)| *device != DeviceId::MAIN).map(|(d, c)| (d.0, c.label)).collect();
             let is_owner = r.accounts()?.first().is_some_and(|(first, _)| *first == id);
@@ -143,7 +144,7 @@ pub async fn change(Owner(visit, visitor): Owner, Path(address): Path<String>, F
         "remove" if found.is_owner => return refuse("person-owner-stays").await,
         "remove" if form.confirm.trim().to_lowercase() != address => return refuse("person-confirm-wrong").await,
         "remove" => {
-            return match visit.context.store.change(RemoveAccount { address }).done().await {
+            return match visit.office.store.change(RemoveAccount { address }).done().await {
                 Ok(_) => Redirect::to("/people").into_response(),
                 Err(error) => trouble(&visit, &error),
             };
@@ -151,7 +152,7 @@ pub async fn change(Owner(visit, visitor): Owner, Path(address): Path<String>, F
         _ => Vec::new(),
     };
     for change in changes {
-        match visit.context.store.change(change).done().await {
+        match visit.office.store.change(change).done().await {
             Ok(_) | Err(Error::NotFound { .. }) => {}
             Err(error) => return trouble(&visit, &error),
         }

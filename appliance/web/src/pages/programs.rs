@@ -15,8 +15,8 @@ use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::session::{self, Person, Visit, Visitor};
 use crate::svg;
 use crate::text::Texts;
+use pillarbox_office::Office;
 use pillarbox_office::auth::hash;
-use pillarbox_office::context::{Context, WEB};
 use pillarbox_office::directory;
 use pillarbox_office::history::{Event, What};
 
@@ -52,8 +52,8 @@ fn host(config: &Config) -> String {
 }
 
 /// The box's own host and ports.
-pub fn servers(context: &Context) -> Servers {
-    let settings = context.settings();
+pub fn servers(office: &Office) -> Servers {
+    let settings = office.settings.get();
     let port = |service: Service, usual| service.addresses(&settings).first().map(|a| a.port()).filter(|&p| p != 0).unwrap_or(usual);
     Servers {
         host: host(&settings),
@@ -70,14 +70,14 @@ pub async fn show(Person(visit, visitor): Person) -> Response {
 
 async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame, fresh: Option<(String, String)>) -> Response {
     let address = visitor.address.clone();
-    let read = visit.context.read(move |r| match r.account(&address)? {
+    let read = visit.office.store.read_off_thread(move |r| match r.account(&address)? {
         Some((id, _)) => r.credentials(id),
         None => Ok(Vec::new()),
     });
     match read.await {
         Ok(credentials) => {
             let devices = credentials.into_iter().filter(|(id, _)| *id != DeviceId::MAIN).map(|(id, c)| (id.0, c.label)).collect();
-            page(status, &ProgramsPage { frame, address: visitor.address.clone(), servers: servers(&visit.context), devices, fresh })
+            page(status, &ProgramsPage { frame, address: visitor.address.clone(), servers: servers(&visit.office), devices, fresh })
         }
         Err(error) => trouble(visit, &error),
     }
@@ -98,7 +98,7 @@ pub async fn device(Person(visit, visitor): Person, Form(form): Form<Device>) ->
     if !is_own(&visitor, &form.token) {
         return super::stale(&visit);
     }
-    let (store, address) = (visit.context.store.clone(), visitor.address.clone());
+    let (store, address) = (visit.office.store.clone(), visitor.address.clone());
     let frame = Frame::new(&visit, "/programs", "programs-title");
     if let Ok(device) = form.remove.parse::<u16>() {
         let change = RemoveDevice { address, device: DeviceId(device) };
@@ -146,13 +146,13 @@ pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>
         return super::stale(&visit);
     }
     let frame = Frame::new(&visit, "/programs", "programs-title");
-    let context = visit.context.clone();
+    let office = visit.office.clone();
     let refuse = |frame: Frame, key: &str| frame.trouble(visit.texts.get(key));
     let Ok(new) = directory::Password::chosen(form.new) else {
         let frame = refuse(frame, "setup-short-password");
         return answer(&visit, &visitor, StatusCode::BAD_REQUEST, frame, None).await;
     };
-    let verdict = context.verify(pillarbox_store::Service::Web, &visitor.address, &form.old, visit.link.peer).await;
+    let verdict = office.sign_ins.verify(pillarbox_store::Service::Web, &visitor.address, &form.old, visit.link.peer).await;
     let account = match verdict {
         Ok(identity) => identity.account,
         Err(_) => {
@@ -160,7 +160,7 @@ pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>
             return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None).await;
         }
     };
-    let (store, address) = (context.store.clone(), visitor.address.clone());
+    let (store, address) = (office.store.clone(), visitor.address.clone());
     let changed = off_thread(move || {
         let hash = new.prepare()?.hash;
         store.change(SetPassword { address, hash: hash.clone(), at: clock::now() }).wait().map(|_| hash)
@@ -190,7 +190,7 @@ pub async fn card(Person(visit, visitor): Person) -> Response {
     let shown = CardPage {
         frame: Frame::new(&visit, "/programs", "card-title"),
         address: visitor.address.clone(),
-        servers: servers(&visit.context),
+        servers: servers(&visit.office),
         qr: svg::qr(&link, &link),
     };
     page(StatusCode::OK, &shown)
@@ -237,10 +237,10 @@ fn seen(t: Texts, event: &Event, now: u64) -> Seen {
 /// What arrived from a person's programs lately, while they set one up.
 pub async fn coach(Person(visit, visitor): Person) -> Response {
     let (t, now) = (visit.texts, clock::now());
-    let events = visit.context.history.lock().unwrap_or_else(|e| e.into_inner()).of(&visitor.address, visit.link.peer, 0);
-    let recent = events.iter().rev().filter(|event| event.at + COACH >= now && event.service != WEB).take(EVENTS);
+    let events = visit.office.sign_ins.events(&visitor.address, visit.link.peer);
+    let recent = events.iter().rev().filter(|event| event.at + COACH >= now && event.service != pillarbox_store::Service::Web.as_str()).take(EVENTS);
     let mut frame = Frame::new(&visit, "/coach", "coach-title");
     frame.every = 2;
     let events = recent.map(|event| seen(t, event, now)).collect();
-    page(StatusCode::OK, &CoachPage { frame, address: visitor.address.clone(), servers: servers(&visit.context), events })
+    page(StatusCode::OK, &CoachPage { frame, address: visitor.address.clone(), servers: servers(&visit.office), events })
 }

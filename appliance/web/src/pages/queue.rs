@@ -47,7 +47,7 @@ pub struct From {
 pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response {
     let from = query.from.parse().unwrap_or(QueueKey { message: MessageId(0), recipient: 0 });
     let t = visit.texts;
-    let read = visit.context.read(move |r| {
+    let read = visit.office.store.read_off_thread(move |r| {
         let mut found = r.queue(from, ROWS + 1)?;
         let next = if found.len() > ROWS { found.pop().map(|(key, _)| key.to_string()) } else { None };
         let rows = found.into_iter().map(|(key, waiting)| {
@@ -106,12 +106,12 @@ pub async fn order(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Re
     let Ok(key) = asked.number.parse::<QueueKey>() else { return super::notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
     let detail = "removed from the queue by the owner".to_string();
     let order = QueueOrder { order, entries: vec![key], at: clock::now(), detail };
-    let is_late = matches!(order.order, Order::Remove | Order::Hold(_)) && visit.context.outbound.is_under_way(key);
-    match visit.context.store.change(order).done().await {
+    let is_late = matches!(order.order, Order::Remove | Order::Hold(_)) && visit.office.outbound.is_under_way(key);
+    match visit.office.store.change(order).done().await {
         // The worker looks once more before it sends; nobody can know here whether it has.
         Ok(_) if is_late => super::notice(&visit, StatusCode::OK, "queue-under-way-title", "queue-under-way"),
         Ok(_) => {
-            visit.context.outbound.wake();
+            visit.office.outbound.wake();
             Redirect::to("/queue").into_response()
         }
         Err(error) => trouble(&visit, &error),

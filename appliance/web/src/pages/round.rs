@@ -39,7 +39,7 @@ pub async fn show(Owner(visit, visitor): Owner) -> Response {
 }
 
 async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame) -> Response {
-    let recent = match visit.context.read(|r| r.ledger_recent(RECENT)).await {
+    let recent = match visit.office.store.read_off_thread(|r| r.ledger_recent(RECENT)).await {
         Ok(recent) => recent,
         Err(error) => return trouble(visit, &error),
     };
@@ -68,7 +68,7 @@ pub async fn run(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Resp
     let frame = Frame::new(&visit, "/round", "round-title");
     if asked.to.trim().is_empty() {
         let (findings, found) = pillarbox_outbound::findings();
-        round::start(&visit.context, &visitor.address, t.get("round-subject").into_owned(), findings);
+        round::start(&visit.office.settings, &visit.office.handles, &visitor.address, t.get("round-subject").into_owned(), findings);
         let around = RoundPage { frame, address: visitor.address.clone(), is_running: true, arrived: Vec::new(), left: Vec::new() };
         return stream::page(&around, found, move |finding| piece(t, finding));
     }
@@ -97,5 +97,5 @@ async fn send(visit: &Visit, visitor: &Visitor, to: Address) -> Result<(), Refus
         t.get("round-body"),
     );
     let sender = send::Sender { account: visitor.account, address: visitor.address.clone(), from: visitor.address.clone(), peer: visit.link.peer };
-    send::submit(&visit.context, sender, vec![to], content.as_bytes()).await.map(drop)
+    send::submit(&visit.office.submission, sender, vec![to], content.as_bytes()).await.map(drop)
 }

@@ -63,7 +63,7 @@ pub async fn show(Person(visit, visitor): Person) -> Response {
 
 async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame, offer: Option<Offer>, codes: Vec<String>) -> Response {
     let (account, own) = (visitor.account, visitor.key.clone());
-    let read = visit.context.read(move |r| Ok((r.sessions()?, r.sign_ins(account, SIGN_INS)?, r.factor(account)?)));
+    let read = visit.office.store.read_off_thread(move |r| Ok((r.sessions()?, r.sign_ins(account, SIGN_INS)?, r.factor(account)?)));
     let (sessions, sign_ins, known) = match read.await {
         Ok(read) => read,
         Err(error) => return trouble(visit, &error),
@@ -79,7 +79,7 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
         device: if s.service == Service::Web { browser(&s.device) } else { s.device },
         is_accepted: s.is_accepted,
     });
-    let mut waiting = if visitor.is_owner { visit.context.auth.waiting(Instant::now()) } else { Vec::new() };
+    let mut waiting = if visitor.is_owner { visit.office.sign_ins.waiting(Instant::now()) } else { Vec::new() };
     waiting.truncate(WAITING);
     let shown = SecurityPage {
         frame,
@@ -129,7 +129,7 @@ fn purpose(visitor: &Visitor) -> String {
 }
 
 fn offer(visit: &Visit, visitor: &Visitor, secret: &[u8]) -> Result<Offer, String> {
-    let sealed = visit.context.outbound.secrets.seal(&purpose(visitor), secret)?;
+    let sealed = visit.office.handles.secrets.seal(&purpose(visitor), secret)?;
     let url = factor::url(secret, &visitor.address);
     Ok(Offer { text: factor::text(secret), qr: svg::qr(&url, &visit.texts.get("factor-qr")), sealed: hex(&sealed) })
 }
@@ -153,13 +153,13 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Order>) -> 
         "confirm" => confirm(&visit, &visitor, &form).await,
         "off" => {
             // Somebody at an open browser must not take the lock off.
-            let verdict = visit.context.verify(Service::Web, &visitor.address, &form.password, visit.link.peer).await;
+            let verdict = visit.office.sign_ins.verify(Service::Web, &visitor.address, &form.password, visit.link.peer).await;
             // Nor somebody with a mail program's password: it opens mail and nothing else.
             if !verdict.is_ok_and(|identity| identity.account == visitor.account) {
                 let frame = frame().trouble(visit.texts.get("login-wrong"));
                 return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None, Vec::new()).await;
             }
-            match visit.context.store.change(SetFactor { account: visitor.account, factor: None }).done().await {
+            match visit.office.store.change(SetFactor { account: visitor.account, factor: None }).done().await {
                 Ok(_) => Redirect::to("/security").into_response(),
                 Err(error) => trouble(&visit, &error),
             }
@@ -171,14 +171,14 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Order>) -> 
 /// Signs browsers out: one, or all others.
 async fn end(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
     let account = visitor.account;
-    let sessions = match visit.context.read(|r| r.sessions()).await {
+    let sessions = match visit.office.store.read_off_thread(|r| r.sessions()).await {
         Ok(sessions) => sessions,
         Err(error) => return trouble(visit, &error),
     };
     let mine = sessions.into_iter().filter(|(_, session)| session.account == account).map(|(key, _)| key);
     let ended = mine.filter(|key| if form.order == "end" { *key == form.session } else { *key != visitor.key });
     for key in ended {
-        if let Err(error) = visit.context.store.change(RemoveSession { key }).done().await {
+        if let Err(error) = visit.office.store.change(RemoveSession { key }).done().await {
             return trouble(visit, &error);
         }
     }
@@ -187,7 +187,7 @@ async fn end(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
 
 /// A code from the phone shows that it has the secret: from now on it is asked for.
 async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
-    let secrets = &visit.context.outbound.secrets;
+    let secrets = &visit.office.handles.secrets;
     let secret = unhex(&form.sealed).and_then(|sealed| secrets.open_sealed(&purpose(visitor), &sealed).ok());
     let Some(secret) = secret else { return super::stale(visit) };
     let frame = Frame::new(visit, "/security", "security-title");
@@ -201,7 +201,7 @@ async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
         Err(error) => return trouble(visit, &error),
     };
     // Only where there is none: one that is there is taken off first, which asks for the password.
-    match visit.context.store.change(ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
+    match visit.office.store.change(ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
         Err(Error::Exists { .. }) => super::stale(visit),
         Ok(_) => answer(visit, visitor, StatusCode::OK, frame.done(visit.texts.get("factor-on")), None, codes).await,
         Err(error) => trouble(visit, &error),

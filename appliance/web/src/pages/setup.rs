@@ -17,11 +17,12 @@ use serde::Deserialize;
 use super::{Frame, is_own, page, redirect_with, trouble};
 use crate::session::{self, Owner, Visit};
 use crate::text::Texts;
+use pillarbox_office::Office;
 use pillarbox_office::auth::hash;
-use pillarbox_office::context::Context;
 use pillarbox_office::directory::{self, Password, USUAL_POLICY};
 use pillarbox_office::preseed;
 use pillarbox_office::settings::{self, Progress, Step};
+use pillarbox_office::{claim, naming};
 
 /// Wrong codes before one has to wait, and how long.
 const FREE: u32 = 5;
@@ -76,15 +77,15 @@ impl ClaimGuard {
     }
 }
 
-async fn is_claimed(context: &Arc<Context>) -> bool {
-    context.read(|r| r.accounts()).await.map_or(true, |accounts| !accounts.is_empty())
+async fn is_claimed(office: &Arc<Office>) -> bool {
+    office.store.read_off_thread(|r| r.accounts()).await.map_or(true, |accounts| !accounts.is_empty())
 }
 
 pub async fn show(visit: Visit) -> Response {
-    if is_claimed(&visit.context).await {
+    if is_claimed(&visit.office).await {
         return Redirect::to("/").into_response();
     }
-    let domain = visit.context.read(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
     answer(&visit, StatusCode::OK, Claim { domain, ..Claim::default() }, None)
 }
 
@@ -102,27 +103,27 @@ fn answer(visit: &Visit, status: StatusCode, form: Claim, wrong: Option<&str>) -
         Some(key) => frame.trouble(visit.texts.get(key)),
         None => frame,
     };
-    let https = visit.context.settings().listen.https.first().map_or(443, |address| address.port());
+    let https = visit.office.settings.get().listen.https.first().map_or(443, |address| address.port());
     let name = visit.host.rsplit_once(':').map_or(visit.host.as_str(), |(name, _)| name);
     let shown = SetupPage {
         frame,
         form: Claim { password: String::new(), ..form },
         is_secure: visit.link.is_secure,
         secure: if https == 443 { format!("https://{name}/setup") } else { format!("https://{name}:{https}/setup") },
-        fingerprint: visit.context.certificates.facts().fingerprint,
+        fingerprint: visit.office.certificates.facts().fingerprint,
         found_as: found_as(visit.texts),
-        is_file_wrong: preseed::mistake(&visit.context.settings().data).exists(),
+        is_file_wrong: preseed::mistake(&visit.office.settings.get().data).exists(),
     };
     page(status, &shown)
 }
 
 pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
-    let context = visit.context.clone();
-    if is_claimed(&context).await {
+    let office = visit.office.clone();
+    if is_claimed(&office).await {
         return Redirect::to("/").into_response();
     }
     let refuse = |key: &'static str| answer(&visit, StatusCode::BAD_REQUEST, form.clone(), Some(key));
-    let code = context.claim_code();
+    let code = claim::current(&office.settings.get().data);
     {
         let mut guard = visit.memory.claims.lock().unwrap_or_else(|e| e.into_inner());
         if guard.waits(Instant::now()) {
@@ -140,10 +141,10 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
         return refuse("setup-wrong-domain");
     }
     let Ok(password) = Password::chosen(form.password.clone()) else { return refuse("setup-short-password") };
-    let made = make_owner(&context, domain.to_string(), address, form.name.clone(), password).await;
+    let made = make_owner(&office, domain.to_string(), address, form.name.clone(), password).await;
     match made {
         Ok((account, credential)) => {
-            context.forget_claim_code();
+            claim::forget(&office.settings.get().data);
             match session::sign_in(&visit, account, credential).await {
                 Ok(cookie) => redirect_with(cookie, "/"),
                 Err(error) => trouble(&visit, &error),
@@ -155,13 +156,13 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
 
 /// The account, and the hash of its password.
 async fn make_owner(
-    context: &Arc<Context>,
+    office: &Arc<Office>,
     domain: String,
     address: Address,
     name: String,
     password: Password,
 ) -> Result<(pillarbox_store::AccountId, String), Error> {
-    let store = context.store.clone();
+    let store = office.store.clone();
     off_thread(move || {
         let at = clock::now();
         match store.change(AddDomain { name: domain, at }).wait() {
@@ -199,7 +200,7 @@ pub async fn next(Owner(visit, visitor): Owner, Form(form): Form<Next>) -> Respo
     }
     let (Some(progress), Some(step)) = (visitor.progress, Step::parse(&form.step)) else { return Redirect::to("/home").into_response() };
     let progress = progress.with(step);
-    match visit.context.store.change(progress.change()).done().await {
+    match visit.office.store.change(progress.change()).done().await {
         Ok(_) => Redirect::to(progress.next().map_or("/home", Step::page)).into_response(),
         Err(error) => trouble(&visit, &error),
     }
@@ -219,8 +220,8 @@ pub async fn name(Owner(visit, _): Owner) -> Response {
 }
 
 async fn name_page(visit: &Visit, status: StatusCode, frame: Frame, typed: Option<String>) -> Response {
-    let domain = visit.context.read(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
-    let hostname = visit.context.settings().hostname();
+    let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let hostname = visit.office.settings.get().hostname();
     let is_usable = super::certificate::is_public_name(&hostname);
     let suggestion = typed.unwrap_or_else(|| if is_usable { hostname.clone() } else { format!("mail.{domain}") });
     page(status, &NamePage { frame, hostname, suggestion, domain })
@@ -243,12 +244,12 @@ pub async fn rename(Owner(visit, visitor): Owner, Form(form): Form<Rename>) -> R
         let frame = Frame::new(&visit, "/name", "name-title").trouble(visit.texts.get("name-wrong"));
         return name_page(&visit, StatusCode::BAD_REQUEST, frame, Some(form.name)).await;
     };
-    let context = visit.context.clone();
-    let renamed = off_thread(move || context.rename(&name)).await;
+    let office = visit.office.clone();
+    let renamed = off_thread(move || naming::rename(&office.settings, &office.store, &office.certificates, &name)).await;
     match (renamed, visitor.progress) {
         (Ok(()), Some(progress)) => {
             let progress = progress.with(Step::Name);
-            match visit.context.store.change(progress.change()).done().await {
+            match visit.office.store.change(progress.change()).done().await {
                 Ok(_) => Redirect::to(progress.next().map_or("/home", Step::page)).into_response(),
                 Err(error) => trouble(&visit, &error),
             }

@@ -61,7 +61,7 @@ pub fn is_box(visit: &Visit) -> bool {
 }
 
 fn socket(visit: &Visit) -> Option<PathBuf> {
-    Some(visit.context.settings().privop.clone()).filter(|path| !path.as_os_str().is_empty())
+    Some(visit.office.settings.get().privop.clone()).filter(|path| !path.as_os_str().is_empty())
 }
 
 async fn answer(visit: &Visit, status: StatusCode, frame: Frame) -> Response {
@@ -73,7 +73,7 @@ async fn answer(visit: &Visit, status: StatusCode, frame: Frame) -> Response {
 }
 
 fn shown(visit: &Visit, status: StatusCode, frame: Frame, slots: Vec<Slot>) -> Response {
-    let not_kept = update::not_kept(&visit.context.settings().updates);
+    let not_kept = update::not_kept(&visit.office.settings.get().updates);
     page(status, &SystemPage { frame, is_box: is_box(visit), version: env!("CARGO_PKG_VERSION"), slots, not_kept })
 }
 
@@ -125,7 +125,7 @@ pub async fn order(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Res
     }
     let t = visit.texts;
     if form.order == "seen" {
-        update::forget(&visit.context.settings().updates);
+        update::forget(&visit.office.settings.get().updates);
         return answer(&visit, StatusCode::OK, frame(&visit)).await;
     }
     let (wish, said) = match form.order.as_str() {
@@ -147,7 +147,7 @@ pub async fn order(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Res
 /// Takes an update in and has it installed into the other system; RAUC checks who signed it.
 pub async fn update(Owner(visit, visitor): Owner, request: Request) -> Response {
     let Ok(mut form) = Multipart::from_request(request, &()).await else { return super::stale(&visit) };
-    let folder = visit.context.settings().updates.clone();
+    let folder = visit.office.settings.get().updates.clone();
     let (mut token, mut taken) = (String::new(), Err(String::new()));
     while let Ok(Some(mut field)) = form.next_field().await {
         match field.name() {

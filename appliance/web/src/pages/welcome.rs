@@ -29,7 +29,7 @@ pub struct Invitation {
 pub async fn invite(visit: &Visit, account: AccountId) -> Result<Invitation, Error> {
     let token = session::random().map_err(|why| Error::Invalid { why })?;
     let link = OneTimeLink { account, expires: clock::now() + LIFE };
-    visit.context.store.change(PutLink { key: session::key(&token), link }).done().await?;
+    visit.office.store.change(PutLink { key: session::key(&token), link }).done().await?;
     let scheme = if visit.link.is_secure { "https" } else { "http" };
     let link = format!("{scheme}://{}/welcome/{token}", visit.host);
     let qr = svg::qr(&link, &link);
@@ -47,8 +47,9 @@ struct WelcomePage {
 async fn address_of(visit: &Visit, token: &str) -> Result<Option<String>, Error> {
     let (key, now) = (session::key(token), clock::now());
     visit
-        .context
-        .read(move |r| match r.link(&key)?.filter(|link| link.expires >= now) {
+        .office
+        .store
+        .read_off_thread(move |r| match r.link(&key)?.filter(|link| link.expires >= now) {
             Some(link) => Ok(r.account_by_id(link.account)?.map(|account| account.address)),
             None => Ok(None),
         })
@@ -79,7 +80,7 @@ pub async fn choose(visit: Visit, Path(token): Path<String>, Form(form): Form<Ch
         let frame = Frame::new(&visit, "", "welcome-title").trouble(visit.texts.get("setup-short-password"));
         return page(StatusCode::BAD_REQUEST, &WelcomePage { frame, address, token });
     };
-    let (store, key) = (visit.context.store.clone(), session::key(&token));
+    let (store, key) = (visit.office.store.clone(), session::key(&token));
     let used = off_thread(move || {
         let hash = password.prepare()?.hash;
         store.change(UseLink { key, hash: hash.clone(), at: clock::now() }).wait().map(|account| (account, hash))

@@ -150,7 +150,7 @@ async fn every_route_in_every_role_and_method() {
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "POST {path} by a worker");
         }
     }
-    assert_eq!(world.context.store.read(|r| r.accounts()).unwrap().len(), 2);
+    assert_eq!(world.office.store.read(|r| r.accounts()).unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +187,7 @@ async fn sessions_are_fresh_end_and_are_not_chosen_by_others() {
     // A new password signs everybody out.
     let again = cookie(&world, Role::Owner).await;
     let hash = tokio::task::block_in_place(|| hash::password("another long one").unwrap());
-    world.context.store.change(SetPassword { address: ANN.into(), hash, at: clock::now() }).done().await.unwrap();
+    world.office.store.change(SetPassword { address: ANN.into(), hash, at: clock::now() }).done().await.unwrap();
     assert_eq!(ask(&world, request(Method::GET, "/home", &again, "")).await.location, "/login");
 }
 

@@ -46,11 +46,11 @@ async fn a_message_that_stopped_the_box_is_never_opened_again_and_its_source_can
     let bob = cookie(&world, Role::Worker).await;
     let owner = cookie(&world, Role::Owner).await;
     let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await;
-    let store = world.context.store.clone();
+    let store = world.office.store.clone();
     let account = store.read(|r| r.account(BOB)).unwrap().unwrap().0;
     let message = store.read(|r| r.entry(account, pillarbox_store::FolderId::INBOX, 1)).unwrap().unwrap().message;
     assert!(!ask(&world, request(Method::GET, "/home", &owner, "")).await.body.contains("stopped the box"));
-    world.context.readers.marks.skip(message);
+    world.office.readers.marks.skip(message);
     let list = get("/mail/1").await.body;
     assert!(list.contains("(not opened)") && !list.contains("Grüße"), "{list}");
     let page = get("/mail/1/1").await;
@@ -72,9 +72,9 @@ async fn a_message_that_stopped_the_box_is_never_opened_again_and_its_source_can
 async fn what_goes_along_counts_against_the_size_of_a_letter() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
-    let mut config = pillarbox_platform::config::Config::clone(&world.context.settings());
+    let mut config = pillarbox_platform::config::Config::clone(&world.office.settings.get());
     config.limits.message_octets = 20_000;
-    world.context.reload(config);
+    pillarbox_office::naming::reload(&world.office.settings, &world.office.store, config);
     let large = format!("Subject: large\r\nContent-Type: application/pdf; name=a.pdf\r\n\r\n{}", "words words\r\n".repeat(400));
     tokio::task::block_in_place(|| deliver(&world, BOB, &large));
     post(&world, "/mail/settings", &bob, "undo=0&conversations=1").await;
@@ -137,8 +137,8 @@ async fn a_name_that_looks_like_an_address_does_not_hide_the_real_one_in_lists()
         let list = get("/mail/1").await;
         assert_eq!(list.matches("&#60;evil@x.test&#62;").count(), 2, "{list}");
         assert!(list.contains("<span class=\"party\">Cy</span>") && get("/mail/2").await.contains("&#60;evil@x.test&#62;"), "{rebuilt}");
-        let store = world.context.store.clone();
-        tokio::task::block_in_place(|| pillarbox_office::mail::index::rebuild(&store, &world.context.settings().data).unwrap());
+        let store = world.office.store.clone();
+        tokio::task::block_in_place(|| pillarbox_office::mail::index::rebuild(&store, &world.office.settings.get().data).unwrap());
     }
 }
 
@@ -147,11 +147,11 @@ async fn a_sender_that_others_would_read_otherwise_is_refused_for_good_with_the_
     use pillarbox_office::submission::Refusal;
     use pillarbox_office::submission::send::{Sender, submit};
     let world = world().await;
-    let account = world.context.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let account = world.office.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
     let send = async |from: &str| {
         let sender = Sender { account, address: BOB.into(), from: BOB.into(), peer: "192.168.1.5".parse().unwrap() };
         let to = vec![pillarbox_proto::address::Address::parse("cy@a.test").unwrap()];
-        match submit(&world.context, sender, to, format!("From: {from}\r\nSubject: x\r\n\r\nx\r\n").as_bytes()).await {
+        match submit(&world.office.submission, sender, to, format!("From: {from}\r\nSubject: x\r\n\r\nx\r\n").as_bytes()).await {
             Ok(_) => None,
             Err(Refusal::Said(reply)) => Some((reply.code, reply.lines.join(" "))),
             Err(Refusal::Trouble(error)) => panic!("{from}: {error}"),

@@ -39,8 +39,8 @@ async fn mail_is_read_safely_and_moved_and_found() {
         ] {
             assert_eq!(get(&format!("/mail/1?q={}", encoded(q))).await.body.contains("Grüße"), is_found, "{q}");
         }
-        let store = world.context.store.clone();
-        tokio::task::block_in_place(|| pillarbox_office::mail::index::rebuild(&store, &world.context.settings().data).unwrap());
+        let store = world.office.store.clone();
+        tokio::task::block_in_place(|| pillarbox_office::mail::index::rebuild(&store, &world.office.settings.get().data).unwrap());
     }
     // To the trash, back, and for good.
     let moved = post(&world, "/mail/act", &bob, "id=1.1&order=delete&back=/mail/1").await.location;
@@ -145,17 +145,17 @@ async fn a_letter_can_be_called_back_or_sent_later_and_goes_out_once() {
     let answer = send(&[("from", "sales@box.test")]).await;
     assert_eq!(answer.location, "/mail/1?later=3.1");
     assert!(get(&answer.location).await.contains("Call it back"));
-    pillarbox_office::submission::later::run(&world.context, clock::now()).await;
+    pillarbox_office::submission::later::run(&world.office.submission, &world.office.condition, clock::now()).await;
     assert!(world.queue().is_empty(), "not yet");
     // Called back: it can be gone on with, its hidden recipient included, and does not go by itself.
     let page = get("/compose?answers=3.1&how=draft").await;
     assert!(page.contains("y@a.test") && page.contains("soon"));
-    pillarbox_office::submission::later::run(&world.context, clock::now() + 61).await;
+    pillarbox_office::submission::later::run(&world.office.submission, &world.office.condition, clock::now() + 61).await;
     assert!(world.queue().is_empty());
     // Sent again, and not called back.
     assert_eq!(send(&[("draft", "3.1"), ("from", "sales@box.test")]).await.location, "/mail/1?later=3.2");
-    pillarbox_office::submission::later::run(&world.context, clock::now() + 61).await;
-    pillarbox_office::submission::later::run(&world.context, clock::now() + 61).await;
+    pillarbox_office::submission::later::run(&world.office.submission, &world.office.condition, clock::now() + 61).await;
+    pillarbox_office::submission::later::run(&world.office.submission, &world.office.condition, clock::now() + 61).await;
     assert_eq!(world.queue().iter().map(|w| w.address.as_str()).collect::<Vec<_>>(), ["x@a.test", "y@a.test"]);
     let raw = get("/mail/2/1/raw").await;
     assert!(raw.contains("From: sales@box.test") && !raw.contains("y@a.test") && raw.matches("Message-ID:").count() == 1, "{raw}");
@@ -194,9 +194,9 @@ async fn who_was_written_to_is_a_contact_and_contacts_come_and_go_as_cards() {
     ask(&world, multipart("/compose", &bob, &fields, &[])).await;
     assert!(get("/mail/contacts").await.contains("Zoë Quick") && get("/compose").await.contains("Zoë Quick &#60;zoe@a.test&#62;"));
     // The index meets the letter in the folder of sent mail, too; it counts once.
-    pillarbox_office::submission::later::run(&world.context, clock::now() + 61).await;
-    let store = world.context.store.clone();
-    tokio::task::block_in_place(|| pillarbox_office::mail::index::rebuild(&store, &world.context.settings().data).unwrap());
+    pillarbox_office::submission::later::run(&world.office.submission, &world.office.condition, clock::now() + 61).await;
+    let store = world.office.store.clone();
+    tokio::task::block_in_place(|| pillarbox_office::mail::index::rebuild(&store, &world.office.settings.get().data).unwrap());
     let bobs = store.read(|r| r.contacts(r.account(BOB)?.unwrap().0)).unwrap();
     assert_eq!(bobs.iter().map(|(address, contact)| (address.as_str(), contact.written)).collect::<Vec<_>>(), [("zoe@a.test", 1)]);
     // Edited, moved to another address, searched, removed.
@@ -335,7 +335,7 @@ async fn senders_are_trusted_one_by_one_and_lists_are_left_by_the_box() {
             let _ = stream.shutdown().await;
             String::from_utf8_lossy(&octets[..count]).into_owned()
         };
-        let (asked, left) = tokio::join!(serve, pillarbox_office::oneclick::leave(&world.context, &target, |_| true));
+        let (asked, left) = tokio::join!(serve, pillarbox_office::oneclick::leave(world.office.dns(), &world.office.handles.tls, &target, |_| true));
         assert!(
             asked.starts_with("POST /leave?id=7 HTTP/1.1\r\nHost: lists.test\r\n")
                 && asked.ends_with("List-Unsubscribe=One-Click")
@@ -385,12 +385,11 @@ async fn folders_lie_within_others_and_judgements_are_kept() {
     post(&world, "/mail/folders", &bob, "order=rename&folder=16&name=Clients&within=18").await;
     // Not into one of its own.
     post(&world, "/mail/folders", &bob, "order=rename&folder=18&name=Old&within=17").await;
-    let names =
-        || world.context.store.read(|r| r.folders(r.account(BOB)?.unwrap().0)).unwrap().into_iter().map(|(_, name, _)| name).skip(5).collect::<Vec<_>>();
+    let names = || world.office.store.read(|r| r.folders(r.account(BOB)?.unwrap().0)).unwrap().into_iter().map(|(_, name, _)| name).skip(5).collect::<Vec<_>>();
     assert_eq!(names(), ["Old/Clients", "Old/Clients/Berlin", "Old"]);
     assert!(get("/mail/17").await.contains("within-2"));
     let judged = |world: &World| {
-        world.context.store.read(|r| {
+        world.office.store.read(|r| {
             let account = r.account(BOB)?.unwrap().0;
             let message = r.entries_before(account, pillarbox_store::FolderId::JUNK, u32::MAX - 1, 1)?.first().map(|(_, entry)| entry.message);
             r.judgement(account, message.unwrap_or(pillarbox_store::MessageId(2)))
@@ -412,12 +411,10 @@ async fn what_was_searched_for_is_marked_and_programs_that_fetched_are_named() {
     let record = pillarbox_store::LedgerRecord {
         recipients: vec![BOB.into()],
         detail: "Reception PC".into(),
-        messages: vec![
-            world.context.store.read(|r| Ok(r.entries(r.account(BOB)?.unwrap().0, pillarbox_store::FolderId::INBOX, 0, 1)?[0].1.message.0)).unwrap(),
-        ],
+        messages: vec![world.office.store.read(|r| Ok(r.entries(r.account(BOB)?.unwrap().0, pillarbox_store::FolderId::INBOX, 0, 1)?[0].1.message.0)).unwrap()],
         ..pillarbox_store::LedgerRecord::new(clock::now(), pillarbox_store::Fate::Collected, pillarbox_store::ShortCode(7))
     };
-    world.context.store.note(record);
+    world.office.store.note(record);
     // Notes are written with the next commit.
     post(&world, "/mail/act", &bob, "id=1.1&order=flag").await;
     assert!(get("/mail/1/1").await.contains("by Reception PC, "), "{}", get("/mail/1/1").await);

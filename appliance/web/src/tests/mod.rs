@@ -27,19 +27,19 @@ const BOB: &str = "bob@box.test";
 /// A box with its pages.
 struct World {
     site: Site,
-    office: world::World,
+    inner: world::World,
 }
 
 impl std::ops::Deref for World {
     type Target = world::World;
     fn deref(&self) -> &world::World {
-        &self.office
+        &self.inner
     }
 }
 
 impl World {
-    fn around(office: world::World) -> World {
-        World { site: Site::new(office.context.clone()), office }
+    fn around(inner: world::World) -> World {
+        World { site: Site::new(inner.office.clone()), inner }
     }
 }
 
@@ -56,7 +56,7 @@ async fn world() -> World {
 }
 
 async fn peopled(world: World) -> World {
-    let store = &world.context.store;
+    let store = &world.office.store;
     tokio::task::block_in_place(|| {
         let hash = hash::password(PASSWORD).unwrap();
         store.change(SetPassword { address: ANN.into(), hash: hash.clone(), at: clock::now() }).wait().unwrap();
@@ -76,7 +76,7 @@ const MESSAGE: &str = "From: Cy <cy@a.test>\r\nTo: ann@box.test\r\nCc: dee@a.tes
 /// Puts a message into somebody's inbox. Blocks.
 fn deliver(world: &World, address: &str, content: &str) {
     use pillarbox_store::{Delivery, Fate, Flags, FolderId, LedgerRecord, Placement, ShortCode};
-    let store = &world.context.store;
+    let store = &world.office.store;
     let account = store.read(|r| r.account(address)).unwrap().unwrap().0;
     let mut spool = store.spool();
     spool.append(content.as_bytes()).unwrap();

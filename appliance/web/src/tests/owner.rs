@@ -1,6 +1,7 @@
 //! The owner's pages: set-up, domains, line, doctor, people.
 
 use super::*;
+use pillarbox_office::claim;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_is_compared_with_what_should_be() {
@@ -53,20 +54,21 @@ async fn pages_stay_quick_with_much_mail_and_a_long_queue() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_set_up_is_left_and_taken_up_again_where_it_was() {
     let world = World::around(pillarbox_office::world::World::empty().await);
-    world.context.prepare_claim().unwrap();
-    let code = world.context.claim_code().unwrap();
+    let (data, office) = (world.office.settings.get().data.clone(), &world.office);
+    claim::prepare(&data, &office.store, &office.certificates).unwrap();
+    let code = claim::current(&data).unwrap();
     assert_eq!(ask(&world, request(Method::GET, "/", "", "")).await.location, "/setup");
     let form = |code: &str| format!("code={code}&domain=box.test&local=ann&name=Ann&password={}", encoded(PASSWORD));
     assert_eq!(ask(&world, request(Method::POST, "/setup", "", &form("0000000"))).await.status, StatusCode::BAD_REQUEST);
     let claimed = ask(&world, request(Method::POST, "/setup", "", &form(&code.to_lowercase()))).await;
     let owner = claimed.cookie.split(';').next().unwrap().to_string();
-    assert_eq!((claimed.status, world.context.claim_code()), (StatusCode::SEE_OTHER, None));
+    assert_eq!((claimed.status, claim::current(&data)), (StatusCode::SEE_OTHER, None));
     let start = async || ask(&world, request(Method::GET, "/", &owner, "")).await.location;
     assert_eq!(start().await, "/name");
     assert_eq!(post(&world, "/name", &owner, "name=not+a+name").await.status, StatusCode::BAD_REQUEST);
     assert_eq!(post(&world, "/name", &owner, "name=Mail.Box.test").await.location, "/line");
-    assert_eq!(world.context.settings().hostname(), "mail.box.test");
-    assert!(world.context.certificates.facts().names("mail.box.test"));
+    assert_eq!(world.office.settings.get().hostname(), "mail.box.test");
+    assert!(world.office.certificates.facts().names("mail.box.test"));
     assert_eq!(post(&world, "/setup/next", &owner, "step=line").await.location, "/domains");
     // Another browser, another day: where it was left.
     let again = cookie(&world, Role::Owner).await;
@@ -95,18 +97,18 @@ async fn the_line_is_examined_and_a_provider_is_kept_only_when_it_works() {
     let _big = world.server("big.test", 1, 10, vec![script.clone(), script.clone(), script]).await;
     world.zone.pointer("9.113.0.203.in-addr.arpa", "mail.box.test");
     world.zone.address("mail.box.test", "203.0.113.9".parse().unwrap());
-    world.context.outbound.dns.clear_cache();
+    world.office.handles.dns.clear_cache();
     let page = look().await;
     assert!(page.contains("Your line is fit for sending directly") && page.contains("203.0.113.9") && page.contains("mail.box.test"), "{page}");
     world.zone.address("9.113.0.203.dialup.test", "127.0.0.11".parse().unwrap());
     world.zone.address("9.113.0.203.broken.test", "127.255.255.254".parse().unwrap());
-    world.context.outbound.dns.clear_cache();
+    world.office.handles.dns.clear_cache();
     let page = look().await;
     assert!(page.contains("list of lines that should not send") && page.contains("broken.test"), "{page}");
     // A provider that nobody answers for is not kept.
     let form = "order=save&host=smtp.nowhere.test&port=2525&user=me&password=x&to=me@a.test";
     let page = post(&world, "/line", &owner, form).await;
-    assert!(page.body.contains("nothing was changed") && world.context.store.read(|r| r.routes()).unwrap().is_empty(), "{}", page.body);
+    assert!(page.body.contains("nothing was changed") && world.office.store.read(|r| r.routes()).unwrap().is_empty(), "{}", page.body);
     assert_eq!(post(&world, "/line", &owner, "order=save&host=bad+host&user=me&password=x&to=me@a.test").await.status, StatusCode::BAD_REQUEST);
     let preset = ask(&world, request(Method::GET, "/line?preset=smtp.gmail.com", &owner, "")).await.body;
     assert!(preset.contains("value=\"smtp.gmail.com\"") && preset.contains("app password"));

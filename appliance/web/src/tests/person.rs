@@ -50,8 +50,8 @@ async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
     let owner = cookie(&world, Role::Owner).await;
     assert_eq!(post(&world, "/security", &owner, &format!("order=confirm&sealed={sealed}&code=000000")).await.status, StatusCode::FORBIDDEN);
     let octets: Vec<u8> = (0..sealed.len() / 2).map(|n| u8::from_str_radix(&sealed[2 * n..2 * n + 2], 16).unwrap()).collect();
-    let account = world.context.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
-    let secret = world.context.outbound.secrets.open_sealed(&format!("offer:{}", account.0), &octets).unwrap();
+    let account = world.office.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let secret = world.office.handles.secrets.open_sealed(&format!("offer:{}", account.0), &octets).unwrap();
     let code = |step: u64| code_of(&secret, step);
     let step = clock::now() / 30;
     let page = post(&world, "/security", &bob, &format!("order=confirm&sealed={sealed}&code={}", code(step))).await.body;
@@ -74,7 +74,7 @@ async fn a_second_factor_is_asked_for_and_programs_need_their_own_passwords() {
         assert!(try_code(&pending, "111111").await.body.contains("That code is wrong"));
     }
     assert!(try_code(&pending, "111111").await.body.contains("too many wrong codes"));
-    let program = world.context.verify(Service::Pop3, BOB, PASSWORD, "192.168.1.9".parse().unwrap()).await;
+    let program = world.office.sign_ins.verify(Service::Pop3, BOB, PASSWORD, "192.168.1.9".parse().unwrap()).await;
     assert_eq!(program, Err(Refusal::NeedsDevicePassword));
     assert!(Refusal::NeedsDevicePassword.to_string().contains("password for this program"));
     let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
@@ -91,15 +91,15 @@ async fn the_coach_tells_a_person_what_their_program_did() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let (near, far) = ("192.168.1.5".parse().unwrap(), "192.168.1.77".parse().unwrap());
-    world.context.note(near, "pop3s", What::Connected, "", "");
-    assert_eq!(world.context.verify(Service::Pop3, "bob", "x", far).await, Err(Refusal::ShortName));
-    assert_eq!(world.context.verify(Service::Submission, BOB, "<wrong>", far).await, Err(Refusal::Wrong));
-    world.context.note(far, "pop3s", What::TlsFailed, "", "");
+    world.office.sign_ins.note(near, "pop3s", What::Connected, "", "");
+    assert_eq!(world.office.sign_ins.verify(Service::Pop3, "bob", "x", far).await, Err(Refusal::ShortName));
+    assert_eq!(world.office.sign_ins.verify(Service::Submission, BOB, "<wrong>", far).await, Err(Refusal::Wrong));
+    world.office.sign_ins.note(far, "pop3s", What::TlsFailed, "", "");
     let page = ask(&world, request(Method::GET, "/coach", &bob, "")).await.body;
     assert!(page.contains("POP3, port 995") && page.contains("full address") && page.contains("was wrong"));
     assert!(!page.contains("broke the encryption off"), "somebody else's machine");
     // And it is in the history of sign-ins, which nobody waits for: one more write, and it is there.
-    world.context.store.change(SetSetting { key: "x".into(), value: None }).done().await.unwrap();
+    world.office.store.change(SetSetting { key: "x".into(), value: None }).done().await.unwrap();
     let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
     assert!(page.contains("192.168.1.77") && page.contains("refused"));
 }
@@ -133,7 +133,7 @@ async fn programs_and_servers_find_what_they_ask_for() {
         request.extensions_mut().insert(Link { peer: "203.0.113.9".parse().unwrap(), is_secure });
         router(world.site.clone()).oneshot(request)
     };
-    world.context.store.change(AddDomain { name: "second.test".into(), at: 1 }).done().await.unwrap();
+    world.office.store.change(AddDomain { name: "second.test".into(), at: 1 }).done().await.unwrap();
     let answer = settings("autoconfig.second.test", "/mail/config-v1.1.xml", true).await.unwrap();
     let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
     assert!(String::from_utf8_lossy(&body).contains("<domain>second.test</domain>"));
@@ -161,8 +161,8 @@ async fn with_factor(world: &World, bob: &str) -> (Vec<u8>, u64, Vec<String>) {
     let page = post(world, "/security", bob, "order=offer").await.body;
     let sealed = hidden_in(&page, "sealed");
     let octets: Vec<u8> = (0..sealed.len() / 2).map(|n| u8::from_str_radix(&sealed[2 * n..2 * n + 2], 16).unwrap()).collect();
-    let account = world.context.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
-    let secret = world.context.outbound.secrets.open_sealed(&format!("offer:{}", account.0), &octets).unwrap();
+    let account = world.office.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let secret = world.office.handles.secrets.open_sealed(&format!("offer:{}", account.0), &octets).unwrap();
     let step = clock::now() / 30;
     let page = post(world, "/security", bob, &format!("order=confirm&sealed={sealed}&code={}", code_of(&secret, step))).await.body;
     let codes = page.split("<li><code class=\"big\">").skip(1).map(|rest| rest.split('<').next().unwrap().to_string()).collect();
@@ -219,12 +219,12 @@ async fn a_mail_programs_password_takes_no_second_factor_off_and_an_open_browser
     let page = post(&world, "/programs/device", &bob, "name=PC").await.body;
     let device = page.split("<code class=\"big\">").last().unwrap().split('<').next().unwrap().to_string();
     let off = post(&world, "/security", &bob, &format!("order=off&password={}", encoded(&device))).await;
-    let account = world.context.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
-    let now = || world.context.store.read(|r| r.factor(account)).unwrap();
+    let account = world.office.store.read(|r| r.account(BOB)).unwrap().unwrap().0;
+    let now = || world.office.store.read(|r| r.factor(account)).unwrap();
     let known = now().unwrap();
     assert_eq!(off.status, StatusCode::FORBIDDEN);
     let secret = factor::generate().unwrap();
-    let sealed = crate::session::hex(&world.context.outbound.secrets.seal(&format!("offer:{}", account.0), &secret).unwrap());
+    let sealed = crate::session::hex(&world.office.handles.secrets.seal(&format!("offer:{}", account.0), &secret).unwrap());
     let other = post(&world, "/security", &bob, &format!("order=confirm&sealed={sealed}&code={}", code_of(&secret, clock::now() / 30))).await;
     assert_eq!((other.status, now()), (StatusCode::FORBIDDEN, Some(known)));
     let page = ask(&world, request(Method::GET, "/security", &bob, "")).await.body;
@@ -240,7 +240,7 @@ async fn no_sign_in_outlives_a_change_of_the_password() {
     let bob = cookie(&world, Role::Worker).await;
     let (secret, step, _) = with_factor(&world, &bob).await;
     let pending = half(&world).await;
-    let store = &world.context.store;
+    let store = &world.office.store;
     let (account, key) = store.read(|r| Ok((r.account(BOB)?.unwrap().0, r.sessions()?[0].0.clone()))).unwrap();
     let old = store.read(|r| Ok(r.credentials(account)?[0].1.hash.clone())).unwrap();
     let hash = tokio::task::block_in_place(|| hash::password("another long one").unwrap());

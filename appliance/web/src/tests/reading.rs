@@ -44,8 +44,8 @@ async fn all_texts_of_a_letter_are_shown_quoted_and_found() {
     // Nothing that one piece left open swallows the next, and nothing of a plain text is markup.
     assert!(in_order(&document, &["FIRST", "</table>", "data:image/png;base64,", "SECOND &lt; 300", "THIRD &lt;b&gt;"]), "{document}");
     assert!(!page.contains("(text/html)") && page.contains("p.png"), "{page}");
-    let store = world.context.store.clone();
-    tokio::task::block_in_place(|| pillarbox_office::mail::index::rebuild(&store, &world.context.settings().data).unwrap());
+    let store = world.office.store.clone();
+    tokio::task::block_in_place(|| pillarbox_office::mail::index::rebuild(&store, &world.office.settings.get().data).unwrap());
     let found = ask(&world, request(Method::GET, "/mail/1?q=third", &bob, "")).await.body;
     assert_eq!(found.matches("row-mail").count(), messages.len(), "{found}");
 }

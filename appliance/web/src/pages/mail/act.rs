@@ -10,7 +10,7 @@ use super::failed;
 use super::message::unsubscribe;
 use crate::pages::is_own;
 use crate::session::{Person, Visit};
-use pillarbox_office::context::fresh_code;
+use pillarbox_office::code;
 use pillarbox_office::mail::preferences::PICTURES_FROM;
 use pillarbox_office::oneclick;
 use pillarbox_office::submission::Refusal;
@@ -61,7 +61,7 @@ pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Re
     // Taking back: a folder and a span of UIDs, `4:57-59:1`.
     if let Some((folder, uids, to)) = parse_undo(fields.one("undo")) {
         let order = MailOrder { account: visitor.account, folder, uids, what: MailWhat::Move { to }, at: clock::now(), service: Service::Web };
-        return match visit.context.store.change(order).done().await {
+        return match visit.office.store.change(order).done().await {
             Ok(_) => Redirect::to(&back).into_response(),
             Err(error) => failed(&visit, &error),
         };
@@ -86,7 +86,7 @@ pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Re
         for uids in uids.chunks(MAIL_ORDER) {
             let order = MailOrder { account, folder, uids: uids.to_vec(), what: what.clone(), at: clock::now(), service: Service::Web };
             loop {
-                match visit.context.store.change(order.clone()).done().await {
+                match visit.office.store.change(order.clone()).done().await {
                     Ok(1..) => {}
                     Ok(0) => break,
                     // The folder was removed in another window.
@@ -112,7 +112,7 @@ fn what(order: &str, folder: FolderId, to: &str) -> Option<MailWhat> {
         "unread" => flag(none, Flags::SEEN),
         "flag" => flag(Flags::FLAGGED, none),
         "unflag" => flag(none, Flags::FLAGGED),
-        "delete" if folder == FolderId::TRASH => Some(MailWhat::Delete { code: fresh_code() }),
+        "delete" if folder == FolderId::TRASH => Some(MailWhat::Delete { code: code::fresh() }),
         "delete" => Some(MailWhat::Move { to: FolderId::TRASH }),
         "junk" => Some(MailWhat::Judge { is_junk: true }),
         "not-junk" => Some(MailWhat::Judge { is_junk: false }),
@@ -132,7 +132,7 @@ fn parse_undo(text: &str) -> Option<(FolderId, Vec<u32>, FolderId)> {
 
 async fn next_uid(visit: &Visit, account: AccountId, folder: Option<FolderId>) -> Result<Option<u32>, Error> {
     let Some(folder) = folder else { return Ok(None) };
-    Ok(visit.context.read(move |r| r.folder(account, folder)).await?.map(|state| state.next_uid))
+    Ok(visit.office.store.read_off_thread(move |r| r.folder(account, folder)).await?.map(|state| state.next_uid))
 }
 
 /// What a person does with one message besides moving it: pictures of its sender from now on, leaving its mailing list,
@@ -155,14 +155,14 @@ pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -
             if preferences.pictures_from.len() < PICTURES_FROM && !sender.is_empty() {
                 preferences.pictures_from.insert(sender);
             }
-            match visit.context.store.change(preferences.change(visitor.account)).done().await {
+            match visit.office.store.change(preferences.change(visitor.account)).done().await {
                 Ok(_) => Redirect::to(&here).into_response(),
                 Err(error) => failed(&visit, &error),
             }
         }
         "leave" => {
             let Some(target) = oneclick::target(&unsubscribe(&structure.list_unsubscribe)) else { return super::missing(&visit) };
-            let outcome = match oneclick::leave(&visit.context, &target, pillarbox_host::net::is_public).await {
+            let outcome = match oneclick::leave(visit.office.dns(), &visit.office.handles.tls, &target, pillarbox_host::net::is_public).await {
                 Ok(()) => "left",
                 Err(why) => {
                     tracing::info!(host = target.host, why, "a mailing list could not be left");
@@ -173,7 +173,7 @@ pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -
         }
         "again" => {
             let Ok(to) = Address::parse(fields.one("to")) else { return super::missing(&visit) };
-            match later::submit_to(&visit.context, visitor.account, &visitor.address, &structure, &content, vec![to]).await {
+            match later::submit_to(&visit.office.submission, visitor.account, &visitor.address, &structure, &content, vec![to]).await {
                 Ok(()) => Redirect::to("/mail/2").into_response(),
                 Err(Refusal::Said(reply)) => super::super::said(&visit, reply.lines.join(" ")),
                 Err(Refusal::Trouble(error)) => failed(&visit, &error),
@@ -194,11 +194,11 @@ pub async fn folders(Person(visit, visitor): Person, RawForm(octets): RawForm) -
     let account = visitor.account;
     let changed = match fields.one("order") {
         "make" if !name.is_empty() => {
-            let made = visit.context.store.change(MakeFolder { account, name }).done().await;
+            let made = visit.office.store.change(MakeFolder { account, name }).done().await;
             made.map(|made| format!("/mail/{}", made.0))
         }
         "rename" if !name.is_empty() => return rename(&visit, account, folder, fields.one("within"), &name).await,
-        "remove" => visit.context.store.change(RemoveFolder { account, folder }).done().await.map(|()| "/mail/1".to_string()),
+        "remove" => visit.office.store.change(RemoveFolder { account, folder }).done().await.map(|()| "/mail/1".to_string()),
         _ => return Redirect::to("/mail/1").into_response(),
     };
     match changed {
@@ -211,7 +211,7 @@ pub async fn folders(Person(visit, visitor): Person, RawForm(octets): RawForm) -
 
 /// Renames or moves a folder, and those within it with it: a folder within another has its name in front, `Customers/Berlin`.
 async fn rename(visit: &Visit, account: AccountId, folder: FolderId, within: &str, name: &str) -> Response {
-    let folders = match visit.context.read(move |r| r.folders(account)).await {
+    let folders = match visit.office.store.read_off_thread(move |r| r.folders(account)).await {
         Ok(folders) => folders,
         Err(error) => return failed(visit, &error),
     };
@@ -225,7 +225,7 @@ async fn rename(visit: &Visit, account: AccountId, folder: FolderId, within: &st
     for (id, known, _) in &folders {
         let Some(rest) = known.strip_prefix(old.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/')) else { continue };
         let change = RenameFolder { account, folder: *id, name: format!("{new}{rest}") };
-        match visit.context.store.change(change).done().await {
+        match visit.office.store.change(change).done().await {
             Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => {}
             Err(error) => return failed(visit, &error),
         }

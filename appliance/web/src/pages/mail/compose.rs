@@ -19,7 +19,7 @@ use super::act::parse_id;
 use super::{failed, frame, open, size, unread};
 use crate::pages::{Frame, page};
 use crate::session::{Person, Visit, Visitor};
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
 use pillarbox_office::mail::readers::{Budget, Unread};
 use pillarbox_office::mail::reading::{self, Piece, SHOWN};
 
@@ -73,14 +73,14 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             Ok(None) => return super::missing(&visit),
             Err(error) => return failed(&visit, &error),
         };
-        let (store, t) = (visit.context.store.clone(), visit.texts);
+        let (store, t) = (visit.office.store.clone(), visit.texts);
         let answerer = Answerer {
-            own: own_addresses(&visit.context, account, &visitor.address).await,
-            senders: senders(&visit.context, &visitor.address).await,
+            own: own_addresses(&visit.office, account, &visitor.address).await,
+            senders: senders(&visit.office, &visitor.address).await,
             has_sent_it: folder == FolderId::SENT,
         };
         let (id, how) = (asked.answers.clone(), asked.how.clone());
-        let read = visit.context.readers.message(visitor.account, content.message, move |budget| {
+        let read = visit.office.readers.message(visitor.account, content.message, move |budget| {
             let mut structure = reading::structure(&store, &content, budget)?;
             if structure.date == 0 {
                 structure.date = entry.saved_at;
@@ -105,7 +105,7 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
         if asked.how == "draft" {
             // A letter that is worked on must not go out meanwhile.
             let change = SetTimed { account, message: entry.message, timed: None };
-            if let Err(error) = visit.context.store.change(change).done().await {
+            if let Err(error) = visit.office.store.change(change).done().await {
                 return failed(&visit, &error);
             }
         }
@@ -167,18 +167,18 @@ pub async fn answer_page(
     carried: Vec<(String, String, String)>,
     asks_for_file: bool,
 ) -> Response {
-    let contacts = contacts(&visit.context, visitor.account).await;
+    let contacts = contacts(&visit.office, visitor.account).await;
     // Base64 makes a third more of a file.
-    let limit_octets = visit.context.settings().limits.message_octets * 73 / 100;
+    let limit_octets = visit.office.settings.get().limits.message_octets * 73 / 100;
     let signed = |address: String| (address.clone(), visit.preferences.signature_for(&address).trim_end().to_string());
-    let senders = senders(&visit.context, &visitor.address).await.into_iter().map(signed).collect();
+    let senders = senders(&visit.office, &visitor.address).await.into_iter().map(signed).collect();
     page(status, &ComposePage { frame, letter, contacts, carried, senders, limit: size(limit_octets), limit_octets, asks_for_file })
 }
 
 /// A person's own address, and those that lead to it by name.
-pub async fn senders(context: &Arc<Context>, own: &str) -> Vec<String> {
+pub async fn senders(office: &Arc<Office>, own: &str) -> Vec<String> {
     let own = own.to_string();
-    let read = context.read(move |r| {
+    let read = office.store.read_off_thread(move |r| {
         let leads_here = |(address, target): &(String, AddressTarget)| match target {
             AddressTarget::Alias(to) => to.contains(&own) && !address.starts_with('@'),
             AddressTarget::Account(_) => false,
@@ -191,9 +191,9 @@ pub async fn senders(context: &Arc<Context>, own: &str) -> Vec<String> {
 }
 
 /// Addresses that lead to a person and to nobody else, in lower case: their own, and names for it, also by way of other names.
-async fn own_addresses(context: &Arc<Context>, account: AccountId, own: &str) -> Vec<String> {
+async fn own_addresses(office: &Arc<Office>, account: AccountId, own: &str) -> Vec<String> {
     let own = own.to_lowercase();
-    let read = context.read(move |r| {
+    let read = office.store.read_off_thread(move |r| {
         let (mut found, all) = (vec![own.clone()], r.addresses()?);
         for _ in 0..NAMES_OF_NAMES {
             let leads_here = |(address, target): &&(String, AddressTarget)| match target {
@@ -213,8 +213,8 @@ async fn own_addresses(context: &Arc<Context>, account: AccountId, own: &str) ->
 }
 
 /// Those a person knows, most written to first, and those they heard from lately.
-async fn contacts(context: &Arc<Context>, account: AccountId) -> Vec<String> {
-    let read = context.read(move |r| {
+async fn contacts(office: &Arc<Office>, account: AccountId) -> Vec<String> {
+    let read = office.store.read_off_thread(move |r| {
         let mut known = r.contacts(account)?;
         known.sort_by_key(|(_, contact)| std::cmp::Reverse((contact.written, contact.last)));
         let mut addresses: std::collections::HashSet<String> = known.iter().map(|(address, _)| address.clone()).collect();

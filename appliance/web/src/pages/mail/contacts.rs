@@ -53,13 +53,13 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
 async fn answer(visit: &Visit, visitor: &Visitor, asked: Asked, status: StatusCode, mut frame: Frame) -> Response {
     frame.here = "/mail/contacts";
     let account = visitor.account;
-    let rows = match visit.context.read(move |r| r.contacts(account)).await {
+    let rows = match visit.office.store.read_off_thread(move |r| r.contacts(account)).await {
         Ok(rows) => rows,
         Err(error) => return failed(visit, &error),
     };
     let edited = rows.iter().find(|(address, _)| *address == asked.edit).cloned();
     let q = asked.q.clone();
-    let (rows, more) = match visit.context.readers.run(visitor.account, move |_| Ok(shown(rows, &q))).await {
+    let (rows, more) = match visit.office.readers.run(visitor.account, move |_| Ok(shown(rows, &q))).await {
         Ok(found) => found,
         Err(why) => return unread(visit, &why),
     };
@@ -114,7 +114,7 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Edited>) ->
     };
     let address = address.canonical();
     let (was, wanted) = (form.was.clone(), address.clone());
-    let known = visit.context.read(move |r| {
+    let known = visit.office.store.read_off_thread(move |r| {
         let all = r.contacts(account)?;
         let named = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, contact)| contact.clone());
         Ok(named(&was).or_else(|| named(&wanted)).unwrap_or_default())
@@ -134,7 +134,7 @@ pub async fn change(Person(visit, visitor): Person, Form(form): Form<Edited>) ->
 async fn keep(visit: &Visit, visitor: &Visitor, contacts: Vec<(String, Option<Contact>)>) -> Response {
     for some in contacts.chunks(AT_ONCE) {
         let change = PutContacts { account: visitor.account, contacts: some.to_vec() };
-        match visit.context.store.change(change).done().await {
+        match visit.office.store.change(change).done().await {
             Ok(_) => {}
             Err(Error::Invalid { .. }) => {
                 let frame = frame(visit, "contacts-title").trouble(visit.texts.get("contacts-too-many"));
@@ -149,7 +149,7 @@ async fn keep(visit: &Visit, visitor: &Visitor, contacts: Vec<(String, Option<Co
 /// All contacts as one file.
 pub async fn file(Person(visit, visitor): Person) -> Response {
     let account = visitor.account;
-    match visit.context.read(move |r| r.contacts(account)).await {
+    match visit.office.store.read_off_thread(move |r| r.contacts(account)).await {
         Ok(contacts) => {
             let headers = [(header::CONTENT_TYPE, "text/vcard; charset=utf-8"), (header::CONTENT_DISPOSITION, "attachment; filename=\"contacts.vcf\"")];
             let cards: Vec<(String, vcard::Contact)> =
@@ -175,11 +175,11 @@ pub async fn import(Person(visit, visitor): Person, request: Request) -> Respons
         return super::super::stale(&visit);
     }
     let account = visitor.account;
-    let known: HashMap<String, Contact> = match visit.context.read(move |r| r.contacts(account)).await {
+    let known: HashMap<String, Contact> = match visit.office.store.read_off_thread(move |r| r.contacts(account)).await {
         Ok(known) => known.into_iter().collect(),
         Err(error) => return failed(&visit, &error),
     };
-    let parsed = visit.context.readers.run(visitor.account, move |_| Ok(vcard::parse(&text))).await;
+    let parsed = visit.office.readers.run(visitor.account, move |_| Ok(vcard::parse(&text))).await;
     let (found, skipped) = match parsed {
         Ok(parsed) => parsed,
         Err(why) => return unread(&visit, &why),

@@ -43,8 +43,8 @@ pub async fn taken_apart(visit: &Visit, visitor: &Visitor, folder: u32, uid: u32
         Ok(None) => return Err(missing(visit)),
         Err(error) => return Err(failed(visit, &error)),
     };
-    let (store, own) = (visit.context.store.clone(), content.clone());
-    let read = visit.context.readers.message(visitor.account, content.message, move |budget| reading::structure(&store, &own, budget)).await;
+    let (store, own) = (visit.office.store.clone(), content.clone());
+    let read = visit.office.readers.message(visitor.account, content.message, move |budget| reading::structure(&store, &own, budget)).await;
     let structure = read.map_err(|why| unread(visit, &why))?;
     Ok((content, structure))
 }
@@ -56,8 +56,8 @@ pub async fn part(Person(visit, visitor): Person, Path((folder, uid, way)): Path
         Err(answer) => return answer,
     };
     let Ok(numbers) = way.split('.').map(str::parse).collect::<Result<Vec<usize>, _>>() else { return missing(&visit) };
-    let (store, own) = (visit.context.store.clone(), content.clone());
-    let reached = visit.context.readers.message(visitor.account, content.message, move |budget| {
+    let (store, own) = (visit.office.store.clone(), content.clone());
+    let reached = visit.office.readers.message(visitor.account, content.message, move |budget| {
         let Some(parts) = reading::reached(&store, &own, &structure, &numbers, budget)? else { return Ok(None) };
         let subject = match parts.last() {
             // Its beginning says what it is about.
@@ -90,8 +90,8 @@ pub async fn inside(Person(visit, visitor): Person, Path((folder, uid, number, a
         Err(answer) => return answer,
     };
     let Some(part) = structure.parts.into_iter().nth(number) else { return missing(&visit) };
-    let (store, own, wrapping) = (visit.context.store.clone(), content.clone(), part.clone());
-    let read = visit.context.readers.message(visitor.account, content.message, move |budget| reading::winmail(&store, &own, &wrapping, budget));
+    let (store, own, wrapping) = (visit.office.store.clone(), content.clone(), part.clone());
+    let read = visit.office.readers.message(visitor.account, content.message, move |budget| reading::winmail(&store, &own, &wrapping, budget));
     let found = match read.await {
         Ok(winmail) => winmail.files.into_iter().nth(at),
         Err(why) => return unread(&visit, &why),
@@ -124,9 +124,9 @@ pub async fn all(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32,
         return missing(&visit);
     }
     let (sender, receiver) = mpsc::channel(WAITING);
-    let context = visit.context.clone();
+    let office = visit.office.clone();
     tokio::spawn(async move {
-        let mut source = Source::new(&context.store, &content, Vec::new(), false);
+        let mut source = Source::new(&office.store, &content, Vec::new(), false);
         if let Err(why) = pack(&mut source, parts, &sender).await {
             tracing::warn!(why, "the files of a message can't be packed");
             let _ = sender.send(Err(why)).await;
@@ -201,7 +201,7 @@ fn file(kind: &str, disposition: String, body: Body) -> Response {
 /// What an extractor takes out of a message, from one octet up to another.
 fn body(visit: &Visit, content: Content, mut extractor: Extractor, from: u64, to: u64) -> Body {
     let (sender, receiver) = mpsc::channel(WAITING);
-    let store = visit.context.store.clone();
+    let store = visit.office.store.clone();
     tokio::spawn(async move {
         let mut source = Source::new(&store, &content, Vec::new(), false);
         let mut at = 0u64;

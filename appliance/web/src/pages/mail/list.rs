@@ -20,7 +20,7 @@ use crate::pages::{Frame, page};
 use crate::session::Person;
 use crate::stream;
 use crate::text::Texts;
-use pillarbox_office::context::Context;
+use pillarbox_office::Office;
 use pillarbox_office::mail::index::FRESH;
 use pillarbox_office::mail::query;
 use pillarbox_office::mail::readers::Unread;
@@ -100,7 +100,7 @@ pub async fn start(Person(..): Person) -> Response {
 pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query(asked): Query<Asked>) -> Response {
     let (account, folder) = (visitor.account, FolderId(folder));
     let before = if asked.before == 0 { u32::MAX - 1 } else { asked.before };
-    let folders = match visit.context.read(move |r| r.folders(account)).await {
+    let folders = match visit.office.store.read_off_thread(move |r| r.folders(account)).await {
         Ok(folders) => folders,
         Err(error) => return failed(&visit, &error),
     };
@@ -110,14 +110,14 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
     let words = query.words.clone();
     let t = visit.texts;
     let found = match query.is_empty() {
-        true => listed(&visit.context, t, account, folder, before).await,
+        true => listed(&visit.office, t, account, folder, before).await,
         false => {
             let wanted = query.folder.as_ref().and_then(|wanted| {
                 let is_named =
                     |(id, known, _): &&(FolderId, String, _)| folder_name(t, *id, known).to_lowercase() == *wanted || known.to_lowercase() == *wanted;
                 folders.iter().find(is_named).map(|(id, ..)| *id)
             });
-            searched(&visit.context, t, account, query, wanted).await
+            searched(&visit.office, t, account, query, wanted).await
         }
     };
     let mut found = match found {
@@ -156,20 +156,20 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
 
 type Rows = Vec<(Found, Card)>;
 
-async fn listed(context: &Arc<Context>, t: Texts, account: AccountId, folder: FolderId, before: u32) -> Result<Rows, Error> {
-    let found = context.read(move |r| {
+async fn listed(office: &Arc<Office>, t: Texts, account: AccountId, folder: FolderId, before: u32) -> Result<Rows, Error> {
+    let found = office.store.read_off_thread(move |r| {
         let entries = r.entries_before(account, folder, before, ROWS + 1)?;
         entries.into_iter().map(|(uid, entry)| Ok((Found { folder, uid, entry }, r.card(entry.message)?))).collect::<Result<Vec<_>, Error>>()
     });
-    Ok(with_cards(context, t, account, found.await?).await)
+    Ok(with_cards(office, t, account, found.await?).await)
 }
 
 /// Cards of messages that are not in the index yet are made from the beginnings of the messages. A list is shown in any case: what could
 /// not be read now has an empty card.
-async fn with_cards(context: &Arc<Context>, t: Texts, account: AccountId, found: Vec<(Found, Option<Card>)>) -> Rows {
+async fn with_cards(office: &Arc<Office>, t: Texts, account: AccountId, found: Vec<(Found, Option<Card>)>) -> Rows {
     let fresh = found.iter().filter(|(_, card)| card.is_none()).map(|(one, _)| one.entry.message).collect();
-    let mut known: HashMap<MessageId, Card> = glances(context, account, fresh).await.into_iter().map(|(id, summary)| (id, summary.card)).collect();
-    let marks = &context.readers.marks;
+    let mut known: HashMap<MessageId, Card> = glances(office, account, fresh).await.into_iter().map(|(id, summary)| (id, summary.card)).collect();
+    let marks = &office.readers.marks;
     let card = |(one, card): (Found, Option<Card>)| {
         let card = match card {
             Some(card) => card,
@@ -182,13 +182,13 @@ async fn with_cards(context: &Arc<Context>, t: Texts, account: AccountId, found:
 }
 
 /// The beginnings of messages, as far as they can and may be read.
-async fn glances(context: &Arc<Context>, account: AccountId, mut ids: Vec<MessageId>) -> HashMap<MessageId, Summary> {
-    ids.retain(|id| !context.readers.marks.is_withheld(*id));
+async fn glances(office: &Arc<Office>, account: AccountId, mut ids: Vec<MessageId>) -> HashMap<MessageId, Summary> {
+    ids.retain(|id| !office.readers.marks.is_withheld(*id));
     if ids.is_empty() {
         return HashMap::new();
     }
-    let (store, wanted) = (context.store.clone(), ids.clone());
-    let read = context.readers.messages(account, ids, move |budget| {
+    let (store, wanted) = (office.store.clone(), ids.clone());
+    let read = office.readers.messages(account, ids, move |budget| {
         let mut found = HashMap::new();
         for id in wanted {
             let Some(content) = store.read(|r| r.content(id))? else { continue };
@@ -207,27 +207,27 @@ async fn glances(context: &Arc<Context>, account: AccountId, mut ids: Vec<Messag
 }
 
 /// What the index finds, and what is too new for it.
-async fn searched(context: &Arc<Context>, t: Texts, account: AccountId, query: query::Query, folder: Option<FolderId>) -> Result<Rows, Error> {
+async fn searched(office: &Arc<Office>, t: Texts, account: AccountId, query: query::Query, folder: Option<FolderId>) -> Result<Rows, Error> {
     let (asked, query) = (query.clone(), Arc::new(query));
-    let fresh = context.read(move |r| {
+    let fresh = office.store.read_off_thread(move |r| {
         let all = r.unindexed(Some(account), FRESH)?;
         let one = |folder: FolderId, (uid, entry): (u32, Entry)| Found { folder, uid, entry };
         let all = all.into_iter().flat_map(|some| some.entries.into_iter().rev().take(FRESH).map(move |entry| one(some.folder, entry)));
         Ok(all.filter(|found| asked.passes(found, folder)).take(FRESH).collect::<Vec<_>>())
     });
     let fresh = fresh.await?;
-    let mut summaries = glances(context, account, fresh.iter().map(|one| one.entry.message).collect()).await;
+    let mut summaries = glances(office, account, fresh.iter().map(|one| one.entry.message).collect()).await;
     let read = |one: Found| summaries.remove(&one.entry.message).filter(|summary| query.matches(&summary.terms)).map(|summary| (one, summary.card));
     let mut rows: Rows = fresh.into_iter().filter_map(read).collect();
     let asked = query.clone();
-    let found = context.read(move |r| {
+    let found = office.store.read_off_thread(move |r| {
         let found = r.search(account, &asked.clauses, ROWS, |found| asked.passes(found, folder))?;
         found.into_iter().map(|one| Ok((one, r.card(one.entry.message)?))).collect::<Result<Vec<_>, Error>>()
     });
     let found = found.await?;
     let known: Vec<(FolderId, u32)> = rows.iter().map(|(one, _)| (one.folder, one.uid)).collect();
     let found = found.into_iter().filter(|(one, _)| !known.contains(&(one.folder, one.uid))).collect();
-    rows.extend(with_cards(context, t, account, found).await);
+    rows.extend(with_cards(office, t, account, found).await);
     rows.sort_by_key(|(one, _)| std::cmp::Reverse((one.entry.saved_at, one.uid)));
     Ok(rows)
 }
@@ -272,12 +272,12 @@ fn row(t: Texts, folder: FolderId, uid: u32, entry: Entry, card: Card, shows_rec
 
 /// Tells a page that something changed in a person's folders (server-sent events, HTML §9.2).
 pub async fn events(Person(visit, visitor): Person) -> Response {
-    let (context, account) = (visit.context.clone(), visitor.account);
+    let (office, account) = (visit.office.clone(), visitor.account);
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::spawn(async move {
-        let mut stop = context.stop();
-        let mut notices = context.store.notices();
-        let mut last = state(&context, account).await;
+        let mut stop = office.tasks().stop();
+        let mut notices = office.store.notices();
+        let mut last = state(&office, account).await;
         let begun = tokio::time::Instant::now();
         // Its first tick comes at once: the browser knows that it is listened to.
         let mut beat = tokio::time::interval(HEARTBEAT);
@@ -287,7 +287,7 @@ pub async fn events(Person(visit, visitor): Person) -> Response {
                     None => return,
                     Some(notice) if !notice.concerns(account) => continue,
                     Some(_) => {
-                        let now = state(&context, account).await;
+                        let now = state(&office, account).await;
                         // Another process changed something else, or it was read with the notice before.
                         if now == last {
                             continue;
@@ -314,8 +314,8 @@ pub async fn events(Person(visit, visitor): Person) -> Response {
 }
 
 /// The sum of the folders' modification sequences, and the unread in the inbox.
-async fn state(context: &Arc<Context>, account: AccountId) -> (u64, u32) {
-    let read = context.read(move |r| {
+async fn state(office: &Arc<Office>, account: AccountId) -> (u64, u32) {
+    let read = office.store.read_off_thread(move |r| {
         let folders = r.folders(account)?;
         let unseen = folders.iter().find(|(id, ..)| *id == FolderId::INBOX).map_or(0, |(_, _, state)| state.unseen);
         Ok((folders.iter().map(|(_, _, state)| state.modseq).sum(), unseen))

@@ -132,17 +132,17 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
     if !entry.flags.contains(Flags::SEEN) {
         let what = MailWhat::Flag { add: Flags::SEEN, remove: Flags::default() };
         let order = MailOrder { account, folder, uids: vec![uid], what, at: clock::now(), service: Service::Web };
-        match visit.context.store.change(order).done().await {
+        match visit.office.store.change(order).done().await {
             // It stays unread on a card that can't be written; reading goes on.
             Ok(_) | Err(Error::Unwritable { .. }) => {}
             Err(error) => return failed(&visit, &error),
         }
     }
-    let (store, t, wants_plain, message) = (visit.context.store.clone(), visit.texts, !asked.plain.is_empty(), content.message);
-    let taken_apart = visit.context.readers.message(account, message, move |budget| read(&store, t, account, &content, wants_plain, budget)).await;
+    let (store, t, wants_plain, message) = (visit.office.store.clone(), visit.texts, !asked.plain.is_empty(), content.message);
+    let taken_apart = visit.office.readers.message(account, message, move |budget| read(&store, t, account, &content, wants_plain, budget)).await;
     let read = match taken_apart {
         Ok(read) => Ok(read),
-        Err(Unread::Withheld) => visit.context.read(move |r| withheld(r, t, account, message)).await.map_err(Unread::Store),
+        Err(Unread::Withheld) => visit.office.store.read_off_thread(move |r| withheld(r, t, account, message)).await.map_err(Unread::Store),
         Err(why) => Err(why),
     };
     let read = match read {
@@ -339,8 +339,8 @@ pub async fn document(Person(visit, visitor): Person, Path((folder, uid)): Path<
         Err(error) => return failed(&visit, &error),
     };
     let remote = if asked.pictures.is_empty() { Remote::Blocked } else { Remote::Allowed };
-    let store = visit.context.store.clone();
-    let cleaned = visit.context.readers.message(visitor.account, content.message, move |budget| {
+    let store = visit.office.store.clone();
+    let cleaned = visit.office.readers.message(visitor.account, content.message, move |budget| {
         let structure = reading::structure(&store, &content, budget)?;
         let body = reading::body(&store, &content, &structure, Form::Html, SHOWN, budget)?;
         if !body.iter().any(|piece| matches!(piece, Piece::Html(_))) {

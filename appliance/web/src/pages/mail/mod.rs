@@ -74,8 +74,9 @@ fn shown(t: Texts, found: &[(FolderId, String, FolderState)], here: FolderId) ->
 /// A message of a person's own: its entry and content.
 async fn open(visit: &Visit, account: AccountId, folder: FolderId, uid: u32) -> Result<Option<(Entry, Content)>, Error> {
     visit
-        .context
-        .read(move |r| {
+        .office
+        .store
+        .read_off_thread(move |r| {
             let Some(entry) = r.entry(account, folder, uid)? else { return Ok(None) };
             Ok(r.content(entry.message)?.map(|content| (entry, content)))
         })

@@ -25,12 +25,12 @@ use super::compose::{WHOLE, answer_page, senders, whole_name};
 use super::{failed, frame, open, sender};
 use crate::pages::is_own;
 use crate::session::{Person, Visit, Visitor};
-use pillarbox_office::context::{Context, fresh_code};
 use pillarbox_office::mail::preferences::LONGEST_UNDO;
 use pillarbox_office::mail::readers::Unread;
 use pillarbox_office::mail::reading;
 use pillarbox_office::submission::send::{self, Sender};
 use pillarbox_office::submission::{Refusal, Submission};
+use pillarbox_office::{Office, code};
 
 /// Octets of a text field.
 const FIELD: usize = 1 << 20;
@@ -206,7 +206,7 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
                 None => Ok("/mail/3".into()),
                 Some(due) => {
                     let change = SetTimed { account: visitor.account, message, timed: Some(Timed { due, uid }) };
-                    visit.context.store.change(change).done().await?;
+                    visit.office.store.change(change).done().await?;
                     Ok(format!("/mail/1?later=3.{uid}"))
                 }
             }
@@ -219,7 +219,7 @@ type Lists = [Result<Vec<Correspondent>, String>; 3];
 /// A letter made harmless, and those it is for; both may be megabytes that were typed or pasted.
 async fn cleaned(visit: &Visit, visitor: &Visitor, letter: &Letter) -> Result<(Letter, Result<Lists, Excess>), Unread> {
     let mut letter = letter.clone();
-    let read = visit.context.readers.run(visitor.account, move |_| {
+    let read = visit.office.readers.run(visitor.account, move |_| {
         let cleaned = letter.clean();
         let lists = [&letter.to, &letter.cc, &letter.bcc].map(|text| recipients(text));
         Ok((letter, cleaned.map(|()| lists)))
@@ -232,7 +232,7 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
     if !is_own(visitor, &letter.token) {
         return Err(Stop::Stale);
     }
-    let (t, limit) = (visit.texts, visit.context.settings().limits.message_octets);
+    let (t, limit) = (visit.texts, visit.office.settings.get().limits.message_octets);
     let say = |wrong: String| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned());
     let is_draft = letter.is_draft();
     let when = when(visit, letter)?;
@@ -245,8 +245,8 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
         [to, cc, bcc] => [to.map_err(say)?, cc.map_err(say)?, bcc.map_err(say)?],
     };
     // A name that reads as an address says nothing that the address does not, and submission refuses it.
-    let name = Some(own_name(&visit.context, visitor.account).await?).filter(|name| !reads_as_address(name)).unwrap_or_default();
-    let allowed = senders(&visit.context, &visitor.address).await;
+    let name = Some(own_name(&visit.office, visitor.account).await?).filter(|name| !reads_as_address(name)).unwrap_or_default();
+    let allowed = senders(&visit.office, &visitor.address).await;
     let from = allowed.iter().find(|address| **address == letter.from).unwrap_or(&visitor.address).clone();
     let mut header = letter::header(letter, &Correspondent { name, address: from.clone() }, &lists, boundary, has_files);
     if goes_later {
@@ -255,7 +255,7 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
         header.insert_str(0, &format!("Message-ID: <{unique:016x}@{}>\r\n", domain_of(&from)));
     }
     let sink = if is_draft {
-        Sink::Draft(visit.context.store.spool())
+        Sink::Draft(visit.office.store.spool())
     } else {
         let all = lists.iter().flatten().filter_map(|person| Address::parse(&person.address).ok());
         let mut addresses: Vec<Address> = Vec::new();
@@ -267,10 +267,10 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
         if addresses.is_empty() {
             return Err(Stop::Say(t.get("compose-nobody").into_owned()));
         }
-        let begun = send::begin(&visit.context, Sender { from, ..sender(visit, visitor) }, addresses, None).await.map_err(Stop::Refused)?;
+        let begun = send::begin(&visit.office.submission, Sender { from, ..sender(visit, visitor) }, addresses, None).await.map_err(Stop::Refused)?;
         match goes_later {
             // What is wrong with the addresses is said now, not later.
-            true => Sink::Draft(visit.context.store.spool()),
+            true => Sink::Draft(visit.office.store.spool()),
             false => Sink::Submission(Box::new(begun)),
         }
     };
@@ -302,8 +302,8 @@ fn when(visit: &Visit, letter: &Letter) -> Result<When, Stop> {
     chosen.map(When::At).ok_or_else(|| Stop::Say(visit.texts.get("compose-wrong-time").into_owned()))
 }
 
-async fn own_name(context: &Arc<Context>, account: AccountId) -> Result<String, pillarbox_store::Error> {
-    Ok(context.read(move |r| r.account_by_id(account)).await?.map(|account| account.name).unwrap_or_default())
+async fn own_name(office: &Arc<Office>, account: AccountId) -> Result<String, pillarbox_store::Error> {
+    Ok(office.store.read_off_thread(move |r| r.account_by_id(account)).await?.map(|account| account.name).unwrap_or_default())
 }
 
 async fn attach(sink: &mut Writing<'_>, field: &mut Field<'_>) -> Result<(), Stop> {
@@ -330,8 +330,8 @@ async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink:
         Some(known) => opened.insert(known),
         None => {
             let Some((_, content)) = open(visit, visitor.account, id.0, id.1).await? else { return Err(Stop::Stale) };
-            let (store, own) = (visit.context.store.clone(), content.clone());
-            let structure = visit.context.readers.message(visitor.account, content.message, move |budget| reading::structure(&store, &own, budget)).await?;
+            let (store, own) = (visit.office.store.clone(), content.clone());
+            let structure = visit.office.readers.message(visitor.account, content.message, move |budget| reading::structure(&store, &own, budget)).await?;
             opened.insert(Opened { id, content, structure })
         }
     };
@@ -352,8 +352,8 @@ async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink:
 
 /// A message that is a part goes along as it is (RFC 2046 §5.2.1: never encoded), or as octets if a line of it can't travel so.
 async fn carry_message(visit: &Visit, visitor: &Visitor, content: &Content, part: &Part, boundary: &str, sink: &mut Writing<'_>) -> Result<(), Stop> {
-    let (store, own, wanted) = (visit.context.store.clone(), content.clone(), part.clone());
-    let read = visit.context.readers.message(visitor.account, content.message, move |budget| {
+    let (store, own, wanted) = (visit.office.store.clone(), content.clone(), part.clone());
+    let read = visit.office.readers.message(visitor.account, content.message, move |budget| {
         let subject = reading::subject(&store, &own, std::slice::from_ref(&wanted), budget)?;
         Ok((subject, reading::travels_as_it_is(&store, &own, &wanted, budget)?))
     });
@@ -370,7 +370,7 @@ async fn carry_message(visit: &Visit, visitor: &Visitor, content: &Content, part
 
 /// Copies what an extractor takes out of a message, as lines of base64 or as it is.
 async fn copy(visit: &Visit, content: &Content, mut extractor: Extractor, mut lines: Option<Lines>, sink: &mut Writing<'_>) -> Result<(), Stop> {
-    let mut source = Source::new(&visit.context.store, content, Vec::new(), false);
+    let mut source = Source::new(&visit.office.store, content, Vec::new(), false);
     let mut is_over = false;
     while !is_over {
         let mut out = Vec::new();
@@ -398,9 +398,9 @@ async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -
         sender: visitor.address.clone(),
         subject: letter.subject.clone(),
         detail: "draft".into(),
-        ..LedgerRecord::new(clock::now(), Fate::Delivered, fresh_code())
+        ..LedgerRecord::new(clock::now(), Fate::Delivered, code::fresh())
     };
-    let delivered = visit.context.store.deliver(Delivery::local(content, 0, vec![placement], record)).done().await?;
+    let delivered = visit.office.store.deliver(Delivery::local(content, 0, vec![placement], record)).done().await?;
     Ok((delivered.message, delivered.uids.first().copied().unwrap_or(0)))
 }
 
@@ -410,7 +410,7 @@ async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
     let order = |folder, uid, what| AnyChange::of(MailOrder { account, folder, uids: vec![uid], what, at: clock::now(), service: Service::Web });
     let mut changes = Vec::new();
     if let Some((FolderId::DRAFTS, uid)) = parse_id(&letter.draft) {
-        changes.push(order(FolderId::DRAFTS, uid, MailWhat::Delete { code: fresh_code() }));
+        changes.push(order(FolderId::DRAFTS, uid, MailWhat::Delete { code: code::fresh() }));
     }
     if !letter.is_draft()
         && let Some((id, "reply" | "all")) = letter.answers.rsplit_once(':')
@@ -421,12 +421,12 @@ async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
     if !letter.is_draft() {
         let lists = [letter.to.clone(), letter.cc.clone(), letter.bcc.clone()];
         let written =
-            visit.context.readers.run(visitor.account, move |_| Ok(lists.iter().filter_map(|text| recipients(text).ok()).flatten().collect::<Vec<_>>()));
+            visit.office.readers.run(visitor.account, move |_| Ok(lists.iter().filter_map(|text| recipients(text).ok()).flatten().collect::<Vec<_>>()));
         let people = written.await.unwrap_or_default().into_iter().map(|person| (person.name, person.address.to_lowercase())).collect();
         changes.push(AnyChange::of(NoteWritten { account, people, at: clock::now() }));
     }
     for change in changes {
-        if let Err(error) = visit.context.store.change(change).done().await {
+        if let Err(error) = visit.office.store.change(change).done().await {
             tracing::warn!(%error, "a draft, a mark or a contact stays as it was");
         }
     }

@@ -35,14 +35,14 @@ pub async fn show(Person(visit, visitor): Person) -> Response {
 async fn answer(visit: &Visit, visitor: &Visitor, preferences: Preferences, mut frame: Frame) -> Response {
     frame.here = "/mail/settings";
     let account = visitor.account;
-    let read = visit.context.read(move |r| Ok(r.folders(account)?.iter().map(|(_, _, state)| state.octets).sum()));
+    let read = visit.office.store.read_off_thread(move |r| Ok(r.folders(account)?.iter().map(|(_, _, state)| state.octets).sum()));
     let octets = match read.await {
         Ok(octets) => octets,
         Err(error) => return failed(visit, &error),
     };
-    let (free, total) = visit.context.disk();
+    let (free, total) = visit.office.condition.disk();
     let signed = |address: String| (address.clone(), preferences.signature_for(&address).to_string());
-    let signatures = senders(&visit.context, &visitor.address).await.into_iter().take(SIGNATURES).map(signed).collect();
+    let signatures = senders(&visit.office, &visitor.address).await.into_iter().take(SIGNATURES).map(signed).collect();
     let taken = (total.saturating_sub(free) * 100).checked_div(total).unwrap_or(0);
     page(StatusCode::OK, &SettingsPage { frame, used: size(octets), free: size(free), taken, signatures, zones: Zone::names(), preferences })
 }
@@ -55,7 +55,7 @@ pub async fn save(Person(visit, visitor): Person, RawForm(octets): RawForm) -> R
         return super::super::stale(&visit);
     }
     let mut preferences = visit.preferences.clone();
-    let own = senders(&visit.context, &visitor.address).await;
+    let own = senders(&visit.office, &visitor.address).await;
     // Each signature field follows the address it is for.
     for (address, signature) in all("address").zip(all("signature")).filter(|(address, _)| own.iter().any(|known| known == address)).take(SIGNATURES) {
         let mut signature = signature.replace("\r\n", "\n");
@@ -79,7 +79,7 @@ pub async fn save(Person(visit, visitor): Person, RawForm(octets): RawForm) -> R
     for sender in all("forget") {
         preferences.pictures_from.remove(sender);
     }
-    match visit.context.store.change(preferences.change(visitor.account)).done().await {
+    match visit.office.store.change(preferences.change(visitor.account)).done().await {
         Ok(_) => {
             let texts = Texts::chosen(&preferences.language).unwrap_or(visit.texts).in_zone(Zone::named(&preferences.zone).unwrap_or_default());
             let visit = Visit { texts, ..visit };
