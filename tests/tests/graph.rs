@@ -19,10 +19,6 @@ const CIRCLE: usize = 5;
 const KNOWN_BY: usize = 30;
 /// What everything may know: the words of the field that crates share.
 const VOCABULARY: &[&str] = &["AccountId", "FolderId", "MessageId", "Reader", "Store", "Error", "Result"];
-/// Rooms that are still too big: crates with the files of their largest circle and the files that know their most widely known
-/// type, as they are. Whoever makes one smaller writes the new figure here; none becomes larger.
-const LARGER: &[(&str, usize, usize)] = &[("pillarbox_maild", 11, 0), ("pillarbox_outbound", 8, 0), ("pillarbox_web", 34, 0)];
-
 /// A file's module, and what it names of this workspace.
 struct Room {
     module: Module,
@@ -213,14 +209,9 @@ impl Graph {
 static GRAPH: LazyLock<Graph> = LazyLock::new(Graph::read);
 
 /// Compares each crate's largest figure of a kind with what it may be.
-fn judge(usual: usize, kind: &str, found: &BTreeMap<String, (usize, String)>, figure: impl Fn(&(&str, usize, usize)) -> usize) {
+fn judge(most: usize, kind: &str, found: &BTreeMap<String, (usize, String)>) {
     for (name, (count, what)) in found {
-        match LARGER.iter().find(|(larger, ..)| larger == name) {
-            Some(larger) => {
-                assert_eq!(*count, figure(larger).max(usual.min(*count)), "{name}, {kind}: write down the smaller figure, or undo what made it larger. {what}")
-            }
-            None => assert!(*count <= usual, "{name}, {kind}: {count}, at most {usual} may. {what}"),
-        }
+        assert!(*count <= most, "{name}, {kind}: {count}, at most {most} may. {what}");
     }
 }
 
@@ -235,7 +226,7 @@ fn files_hang_on_each_other_in_small_groups_and_never_over_a_crates_border() {
         // The largest one comes first.
         found.entry(name.to_string()).or_insert((circle.len(), format!("{members:#?}")));
     }
-    judge(CIRCLE, "files that hang on each other", &found, |larger| larger.1);
+    judge(CIRCLE, "files that hang on each other", &found);
 }
 
 #[test]
@@ -259,7 +250,7 @@ fn no_type_is_known_everywhere() {
             *largest = (files.len(), path.join("::"));
         }
     }
-    judge(KNOWN_BY, "files that know a type", &found, |larger| larger.2);
+    judge(KNOWN_BY, "files that know a type", &found);
 }
 
 /// Printed for whoever looks: `cargo test -p pillarbox-tests --test graph -- --nocapture`.

@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 
 use super::endpoint::{Heed, Known};
 use super::exchangers::NoWay;
+use super::sender::{Outbound, Way, way};
 use super::transport::{Connection, Endpoint, Trouble};
 use super::work::{describe, words};
-use super::{Outbound, Way, way};
 
 /// Hosts that are asked.
 const HOSTS: usize = 3;

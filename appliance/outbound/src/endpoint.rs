@@ -4,9 +4,9 @@ use pillarbox_store::RouteTls;
 
 use super::exchangers::NoWay;
 use super::policy::Policy;
+use super::sender::{Outbound, Way};
 use super::tls::Security;
 use super::transport::Endpoint;
-use super::{Outbound, Way};
 
 /// Whether what a destination says about TLS is heeded (RFC 8689 §5 lets a sender say no).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store, off_thread};
 use pillarbox_texts::in_all;
 
-use super::Outbound;
 use super::notice::{self, About, Facts, Returned};
 use super::schedule::Notice;
+use super::sender::Outbound;
 
 /// Something the owner should know.
 #[derive(Clone, Copy, Debug)]

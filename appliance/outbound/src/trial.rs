@@ -7,11 +7,12 @@ use pillarbox_proto::smtp::Body;
 use pillarbox_proto::smtp::client::{Mailing, Target};
 use pillarbox_store::Route;
 
+use super::doctor::{Finding, Topic, finding};
 use super::endpoint::{Heed, Known};
 use super::exchangers::NoWay;
+use super::sender::{Outbound, Way};
 use super::transport::{Connection, Source};
 use super::work::{describe, words};
-use super::{Finding, Outbound, Topic, Way, finding};
 
 /// For one connection.
 const PATIENCE: Duration = Duration::from_secs(15);

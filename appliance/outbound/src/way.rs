@@ -8,9 +8,9 @@ use pillarbox_platform::config::Ipv6;
 use pillarbox_platform::dns::DnsError;
 use pillarbox_store::SetPolicyOf;
 
-use super::Outbound;
 use super::exchangers::{Hosts, NoWay, order};
 use super::policy::{self, Mode, Policy};
+use super::sender::Outbound;
 use super::sts;
 use super::tls::Security;
 

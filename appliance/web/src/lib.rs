@@ -4,75 +4,25 @@
 //! is ours. A page is a function from request facts to HTML; all texts come from `pillarbox_texts`, all looks in `assets/style.css`.
 
 mod assets;
+mod frame;
 mod guard;
+mod memory;
 mod pages;
 mod patience;
 mod serve;
 mod session;
+mod signed;
 mod stream;
 mod svg;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
-
 use axum::Router;
-use axum::extract::FromRef;
 use axum::routing::{get, post};
-use pillarbox_office::Office;
 
+pub use memory::Site;
 pub use serve::serve;
-
-/// What pages need: what the box can do, and what only pages keep.
-#[derive(Clone)]
-pub struct Site {
-    office: Arc<Office>,
-    memory: Arc<Memory>,
-}
-
-/// What pages keep in memory until the server stops.
-struct Memory {
-    started: Instant,
-    /// Sign-ins that wait for the code of a second factor.
-    pending: Mutex<pages::login::Pending>,
-    /// A change of the box's address that its owner has not confirmed yet.
-    network_change: Mutex<Option<pages::network::Change>>,
-    /// Sessions of a box whose card can't be written.
-    volatile_sessions: session::VolatileSessions,
-    /// Wrong claim codes.
-    claims: Mutex<pages::setup::ClaimGuard>,
-    /// Things that browsers kept pages of ours, or mail in them, from doing.
-    policy_reports: AtomicU64,
-}
-
-impl Site {
-    pub fn new(office: Office) -> Site {
-        let memory = Memory {
-            started: Instant::now(),
-            pending: Mutex::default(),
-            network_change: Mutex::default(),
-            volatile_sessions: session::VolatileSessions::default(),
-            claims: Mutex::default(),
-            policy_reports: AtomicU64::new(0),
-        };
-        Site { office: Arc::new(office), memory: Arc::new(memory) }
-    }
-}
-
-impl FromRef<Site> for Arc<Office> {
-    fn from_ref(site: &Site) -> Self {
-        site.office.clone()
-    }
-}
-
-impl FromRef<Site> for Arc<Memory> {
-    fn from_ref(site: &Site) -> Self {
-        site.memory.clone()
-    }
-}
 
 /// All routes. A test walks each of them in each role.
 pub fn router(site: Site) -> Router {

@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use pillarbox_platform::stream::{Ended, Stream};
 
-use super::Site;
+use super::memory::Site;
 use super::patience::{TimedBody, TimedIo};
 
 /// Longest time for a request's header to come in.

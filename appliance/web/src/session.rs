@@ -10,9 +10,9 @@ use pillarbox_platform::clock::{self, Zone};
 use pillarbox_store::{AccountId, BeginSession, DeviceId, Error, RemoveSession, SeeSession, WebSession};
 use sha2::{Digest, Sha256};
 
+use super::memory::{Memory, Site};
 use super::serve::Link;
 use super::text::Texts;
-use super::{Memory, Site};
 use pillarbox_office::Office;
 use pillarbox_office::mail::preferences::Preferences;
 use pillarbox_office::settings::Progress;
@@ -91,7 +91,7 @@ where
         let Person(visit, visitor) = Person::from_request_parts(parts, state).await?;
         match visitor.is_owner {
             true => Ok(Owner(visit, visitor)),
-            false => Err(super::pages::notice(&visit, axum::http::StatusCode::FORBIDDEN, "not-yours-title", "not-yours")),
+            false => Err(crate::frame::notice(&visit, axum::http::StatusCode::FORBIDDEN, "not-yours-title", "not-yours")),
         }
     }
 }
@@ -170,41 +170,6 @@ async fn visitor(office: &Arc<Office>, memory: &Memory, headers: &HeaderMap) -> 
     }
     let visitor = Visitor { account: session.account, address: account.address, is_owner, form_token: session.form_token, key, progress };
     Some((visitor, preferences))
-}
-
-/// Sessions of a box that can't write any: in memory only, the oldest go first, and a start ends them.
-#[derive(Default)]
-pub struct VolatileSessions(std::sync::Mutex<std::collections::VecDeque<(String, WebSession)>>);
-
-/// Sessions kept in memory.
-const VOLATILE: usize = 256;
-
-impl VolatileSessions {
-    fn lock(&self) -> std::sync::MutexGuard<'_, std::collections::VecDeque<(String, WebSession)>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    /// When the box can write again, all of them end: whoever is still there signs in once more.
-    fn find(&self, key: &str, is_writable: bool) -> Option<WebSession> {
-        let mut all = self.lock();
-        if is_writable {
-            all.clear();
-        }
-        all.iter().find(|(known, _)| known == key).map(|(_, session)| session.clone())
-    }
-
-    fn keep(&self, key: String, session: WebSession) {
-        let mut all = self.lock();
-        if all.len() >= VOLATILE {
-            all.pop_front();
-        }
-        all.push_back((key, session));
-    }
-
-    /// Ends a session; to be called with that of the store.
-    pub fn forget(&self, key: &str) {
-        self.lock().retain(|(known, _)| known != key);
-    }
 }
 
 /// The hash of an account's own password: who signs in proves it before and names it then, so that a change in between counts.

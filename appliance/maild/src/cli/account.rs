@@ -8,7 +8,7 @@ use pillarbox_platform::clock;
 use pillarbox_store::{AddDevice, DeviceId, FolderId, MailboxPolicy, Maintained, RemoveAccount, RemoveDevice, Retention, SetPassword, SetPolicy, Store};
 use serde_json::json;
 
-use super::{Output, Place, canonical, change, say, say_json};
+use super::tools::{Output, Place, canonical, change, say, say_json};
 use pillarbox_office::auth::hash;
 use pillarbox_office::directory::{self, Prepared};
 
@@ -154,7 +154,7 @@ pub fn run(place: &Place, command: Account) -> Result<(), String> {
     let store = place.store()?;
     match command {
         Account::Add { address, name, password, policy, output } => {
-            let address = super::address(&address)?;
+            let address = super::tools::address(&address)?;
             let password = obtain(&password)?;
             change(&store, directory::person(&address, &name, &password, policy.policy(), clock::now()))?;
             let address = address.canonical();

@@ -9,7 +9,7 @@ use pillarbox_proto::address::Domain as DomainName;
 use pillarbox_store::{AddDomain, AddressTarget, RemoveAlias, RemoveDomain, SetAlias};
 use serde_json::json;
 
-use super::{Output, Place, canonical, change, say, say_json};
+use super::tools::{Output, Place, canonical, change, say, say_json};
 use pillarbox_office::records::{self, Facts};
 use pillarbox_office::settings;
 

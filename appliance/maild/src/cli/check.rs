@@ -8,7 +8,7 @@ use pillarbox_outbound::dkim;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Access, FolderId, MessageId, QueueKey, Reader, Store};
 
-use super::{Place, say};
+use super::tools::{Place, say};
 use crate::server::store_options;
 
 #[derive(Args)]

@@ -12,7 +12,7 @@ use pillarbox_store::{AddAccount, AddDomain, Delivery, Fate, Flags, FolderId, Le
 use serde_json::json;
 
 use super::serve::runtime;
-use super::{say, say_json};
+use super::tools::{say, say_json};
 use crate::server::Server;
 use pillarbox_office::auth::hash;
 use pillarbox_office::code;
@@ -98,17 +98,17 @@ fn people(store: &Store, folder: &Path) -> Result<Vec<(String, String)>, String>
     }
     let at = clock::now();
     tokio::task::block_in_place(|| {
-        super::change(store, AddDomain { name: DOMAIN.into(), at })?;
+        super::tools::change(store, AddDomain { name: DOMAIN.into(), at })?;
         let mut people = Vec::new();
         for (local, name) in PEOPLE {
             let (address, password) = (format!("{local}@{DOMAIN}"), hash::generate()?);
             let hash = hash::password(&password)?;
             let policy = MailboxPolicy::TrashAfter { days: 30 };
-            super::change(store, AddAccount { address: address.clone(), name: name.into(), hash, policy, at })?;
+            super::tools::change(store, AddAccount { address: address.clone(), name: name.into(), hash, policy, at })?;
             people.push((address, password));
         }
         let targets = vec![format!("ann@{DOMAIN}"), format!("bob@{DOMAIN}")];
-        super::change(store, SetAlias { address: format!("info@{DOMAIN}"), targets })?;
+        super::tools::change(store, SetAlias { address: format!("info@{DOMAIN}"), targets })?;
         for sample in samples() {
             deliver(store, &sample)?;
         }

@@ -5,7 +5,7 @@ use pillarbox_platform::clock;
 use pillarbox_store::{LedgerId, LedgerRecord, MessageId, Reader, ShortCode, term, words};
 use serde_json::json;
 
-use super::{Output, Place, say, say_json};
+use super::tools::{Output, Place, say, say_json};
 
 #[derive(Subcommand)]
 pub enum Ledger {

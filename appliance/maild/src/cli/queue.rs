@@ -5,7 +5,7 @@ use pillarbox_platform::clock;
 use pillarbox_store::{Hold, MessageId, Order, Outgoing, QueueKey, QueueOrder, QueueState, ShortCode, Store, Waiting};
 use serde_json::json;
 
-use super::{Output, Place, say, say_json};
+use super::tools::{Output, Place, say, say_json};
 
 /// Rows read, and orders given, at a time.
 const PAGE: usize = 500;

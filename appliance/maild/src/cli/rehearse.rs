@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::serve::runtime;
-use super::{Place, say};
+use super::tools::{Place, say};
 use crate::server::Server;
 use pillarbox_office::auth::hash;
 use pillarbox_office::round;
@@ -82,8 +82,8 @@ async fn play(config: Config) -> Result<(), String> {
     let (address, password) = (format!("player@{DOMAIN}"), hash::generate()?);
     tokio::task::block_in_place(|| {
         let (hash, at) = (hash::password(&password)?, clock::now());
-        super::change(&office.store, AddDomain { name: DOMAIN.into(), at })?;
-        super::change(&office.store, AddAccount { address: address.clone(), name: String::new(), hash, policy: MailboxPolicy::Keep, at })
+        super::tools::change(&office.store, AddDomain { name: DOMAIN.into(), at })?;
+        super::tools::change(&office.store, AddAccount { address: address.clone(), name: String::new(), hash, policy: MailboxPolicy::Keep, at })
     })?;
     let serving = tokio::spawn(server.run());
     let (made, mut found) = findings();

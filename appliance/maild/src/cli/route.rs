@@ -8,7 +8,7 @@ use pillarbox_store::{RemoveRoute, Route as StoredRoute, RouteTls, SetRoute};
 use serde_json::json;
 
 use super::address::domain_name;
-use super::{Output, Place, change, say, say_json};
+use super::tools::{Output, Place, change, say, say_json};
 
 #[derive(Subcommand)]
 pub enum Route {

@@ -2,7 +2,7 @@
 
 use pillarbox_platform::logging;
 
-use super::Place;
+use super::tools::Place;
 use crate::server::Server;
 
 pub fn run(place: &Place) -> Result<(), String> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use pillarbox_platform::secrets::Secrets;
 
-use super::{Place, say};
+use super::tools::{Place, say};
 use pillarbox_office::preseed::{self, Passwords};
 
 #[derive(Subcommand)]

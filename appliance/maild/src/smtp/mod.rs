@@ -2,23 +2,19 @@
 //! the roles; it decides nothing itself.
 
 mod answers;
+mod edge;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pillarbox_platform::config::{Config, Derived, Live, seconds};
-use pillarbox_platform::connections::{self, Connections, Purpose};
+use pillarbox_platform::connections::{self, Purpose};
 use pillarbox_platform::stream::{Ended, Stream};
-use pillarbox_platform::tasks::Tasks;
-use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::smtp::{self, Action, Answer, Session};
 
 use answers::Transaction;
-use pillarbox_office::Office;
-use pillarbox_office::auth::SignIns;
-use pillarbox_office::condition::Condition;
-use pillarbox_office::submission::SubmissionAgent;
+pub use edge::Edge;
+use edge::Profiles;
 
 /// Which SMTP service a connection came in on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,71 +28,6 @@ pub enum Service {
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a peer may be silent while connections are scarce.
 const SILENCE: Duration = Duration::from_secs(20);
-
-/// What all SMTP connections share.
-pub struct Edge {
-    settings: Live,
-    certificates: Arc<Certificates>,
-    connections: Arc<Connections>,
-    sign_ins: Arc<SignIns>,
-    condition: Arc<Condition>,
-    submission: Arc<SubmissionAgent>,
-    tasks: Tasks,
-    profiles: Derived<Profiles>,
-}
-
-/// What the settings mean for a session, by service.
-struct Profiles {
-    smtp: Arc<smtp::Config>,
-    submission: Arc<smtp::Config>,
-    submissions: Arc<smtp::Config>,
-}
-
-impl Profiles {
-    fn new(config: &Config) -> Profiles {
-        let profile = |role, starttls| Arc::new(profile(config, role, starttls));
-        Profiles {
-            smtp: profile(smtp::Role::Mta, smtp::Offer::Yes),
-            submission: profile(smtp::Role::Submission, smtp::Offer::Yes),
-            submissions: profile(smtp::Role::Submission, smtp::Offer::No),
-        }
-    }
-}
-
-fn profile(config: &Config, role: smtp::Role, starttls: smtp::Offer) -> smtp::Config {
-    let limits = smtp::Limits {
-        command_line: config.limits.command_line,
-        message_octets: config.limits.message_octets,
-        recipients: config.limits.recipients,
-        messages: config.limits.messages,
-        errors: config.limits.errors,
-        commands: config.limits.commands,
-        received_headers: config.limits.received_fields,
-        failed_logins: config.limits.failed_logins,
-        timeouts: smtp::Timeouts {
-            command: seconds(config.timeouts.smtp_command),
-            data_initiation: seconds(config.timeouts.smtp_data),
-            data_block: seconds(config.timeouts.smtp_data),
-        },
-        ..smtp::Limits::default()
-    };
-    smtp::Config { hostname: config.hostname(), role, starttls, limits }
-}
-
-impl Edge {
-    pub fn new(office: &Office) -> Edge {
-        Edge {
-            settings: office.settings.clone(),
-            certificates: office.certificates.clone(),
-            connections: office.connections.clone(),
-            sign_ins: office.sign_ins.clone(),
-            condition: office.condition.clone(),
-            submission: office.submission.clone(),
-            tasks: office.tasks().clone(),
-            profiles: Derived::default(),
-        }
-    }
-}
 
 /// Serves one connection to its end.
 pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr, service: Service) -> Result<(), Ended> {

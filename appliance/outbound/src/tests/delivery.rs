@@ -226,7 +226,7 @@ async fn a_board_that_wakes_in_1970_gives_nothing_up() {
     world.submit(&["bob@a.test"]).await;
     world.set_clock(START - 30 * 86_400, true);
     assert_eq!(world.work().await, 0);
-    crate::mend_far_future(&world.outbound).await.unwrap();
+    crate::agenda::mend_far_future(&world.outbound).await.unwrap();
     world.work().await;
     assert_eq!(peer.taken().len(), 2);
 }

@@ -9,11 +9,12 @@ use pillarbox_store::Route;
 use super::{Errand, Worker};
 use crate::endpoint::{Heed, Known};
 use crate::exchangers::{Hosts, NoWay};
+use crate::owner;
 use crate::policy::Policy;
 use crate::schedule::{DETAIL_OCTETS, Outcome};
+use crate::sender::Way;
 use crate::tls::Security;
 use crate::transport::{Connection, Endpoint, Trouble};
-use crate::{Way, owner};
 
 /// Connections tried in one attempt: a destination with many dead hosts must not keep a worker for an hour.
 const TRIES: usize = 10;

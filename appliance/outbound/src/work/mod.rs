@@ -14,8 +14,8 @@ use pillarbox_store::{Content, MessageId, Notices, Outgoing, QueueKey, QueueStat
 
 use super::endpoint::Heed;
 use super::schedule::Outcome;
+use super::sender::{Batch, Outbound, Way};
 use super::transport::{Connection, Source, Trouble};
-use super::{Batch, Outbound, Way};
 
 use connect::Endpoints;
 pub use connect::{describe, words};

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use pillarbox_platform::clock;
 use pillarbox_platform::logging::{self, Line};
 
-use super::{Frame, page};
+use crate::frame::{Frame, page};
 use crate::session::Owner;
 
 #[derive(Template)]

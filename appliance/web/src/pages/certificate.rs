@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Form;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -11,8 +10,9 @@ use pillarbox_platform::clock;
 use pillarbox_platform::tls::Facts;
 use serde::Deserialize;
 
-use super::{Frame, is_own, page};
+use crate::frame::{Frame, page};
 use crate::session::{Owner, Visit};
+use crate::signed::Signed;
 use pillarbox_office::Office;
 use pillarbox_office::acme::{self, Method, Progress};
 
@@ -80,17 +80,12 @@ fn answer(visit: &Visit, mut frame: Frame) -> Response {
 
 #[derive(Deserialize)]
 pub struct Order {
-    #[serde(default)]
-    token: String,
     /// `net`, `dns` or `go-on`.
     #[serde(default)]
     order: String,
 }
 
-pub async fn order(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn order(Signed(Owner(visit, _), form): Signed<Owner, Order>) -> Response {
     let office = &visit.office;
     match form.order.as_str() {
         _ if office.certificates.is_from_files() || !is_public_name(&office.settings.get().hostname()) => {}

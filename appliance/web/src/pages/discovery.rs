@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::not_found;
 use super::programs::{Servers, servers};
-use super::{not_found, trouble};
+use crate::frame::trouble;
 use crate::guard::name_of;
 use crate::session::{Person, Visit};
 use pillarbox_office::Office;

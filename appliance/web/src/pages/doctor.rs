@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 
 use askama::Template;
-use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_outbound::{Finding, Topic};
 use pillarbox_proto::address::Address;
 use serde::Deserialize;
 
-use super::{Frame, is_own, page};
+use crate::frame::{Frame, page};
 use crate::session::Owner;
+use crate::signed::Signed;
 use crate::stream;
 use crate::text::Texts;
 
@@ -74,15 +74,10 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
 #[derive(Deserialize)]
 pub struct Asked {
     #[serde(default)]
-    token: String,
-    #[serde(default)]
     address: String,
 }
 
-pub async fn examine(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Response {
-    if !is_own(&visitor, &asked.token) {
-        return super::stale(&visit);
-    }
+pub async fn examine(Signed(Owner(visit, visitor), asked): Signed<Owner, Asked>) -> Response {
     let t = visit.texts;
     let frame = || Frame::new(&visit, "/doctor", "doctor-title");
     let Ok(address) = Address::parse(asked.address.trim()) else {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Form;
 use axum::extract::Query;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -12,8 +11,9 @@ use pillarbox_proto::address::Domain;
 use pillarbox_store::{AddDomain, AnyChange, Error, RemoveDomain};
 use serde::Deserialize;
 
-use super::{Frame, is_own, page, trouble};
+use crate::frame::{Frame, page, trouble};
 use crate::session::{Owner, Visit};
+use crate::signed::Signed;
 use crate::text::Texts;
 use pillarbox_office::Office;
 use pillarbox_office::records::{self, Check, DnsRecord, Need};
@@ -168,8 +168,6 @@ async fn look(office: &Arc<Office>, facts: records::Facts, records: Vec<(String,
 
 #[derive(Deserialize)]
 pub struct Order {
-    #[serde(default)]
-    token: String,
     /// `add` or `remove`.
     #[serde(default)]
     order: String,
@@ -177,10 +175,7 @@ pub struct Order {
     domain: String,
 }
 
-pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn change(Signed(Owner(visit, _), form): Signed<Owner, Order>) -> Response {
     let refuse = async |key: &str| {
         let frame = Frame::new(&visit, "/domains", "domains-title").trouble(visit.texts.get(key));
         match read(&visit.office).await {

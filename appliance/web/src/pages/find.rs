@@ -8,7 +8,7 @@ use pillarbox_store::{ShortCode, term, words};
 use serde::Deserialize;
 
 use super::home::{Line, line};
-use super::{Frame, page, trouble};
+use crate::frame::{Frame, page, trouble};
 use crate::session::Owner;
 
 /// Most results.

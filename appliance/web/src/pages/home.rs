@@ -6,7 +6,8 @@ use axum::response::Response;
 use pillarbox_platform::clock;
 use pillarbox_store::{Fate, Hour, LedgerRecord};
 
-use super::{Frame, about, page, trouble};
+use super::about;
+use crate::frame::{Frame, page, trouble};
 use crate::session::Owner;
 use crate::svg;
 use crate::text::Texts;

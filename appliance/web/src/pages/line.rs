@@ -1,7 +1,6 @@
 //! The line: what it can do for mail, and whether mail goes out directly or through a provider.
 
 use askama::Template;
-use axum::Form;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,8 +12,9 @@ use pillarbox_store::{Error, RemoveRoute, Route, RouteTls, SetRoute, off_thread}
 use serde::Deserialize;
 
 use super::doctor::{Step, step};
-use super::{Frame, is_own, page, trouble};
+use crate::frame::{Frame, page, trouble};
 use crate::session::{Owner, Visit};
+use crate::signed::Signed;
 use pillarbox_office::line::{Advice, Facts, advise, examine};
 use pillarbox_office::settings;
 
@@ -67,8 +67,6 @@ struct Found {
 
 #[derive(Clone, Default, Deserialize)]
 pub struct Provider {
-    #[serde(default)]
-    token: String,
     /// `try`, `save` or `direct`.
     #[serde(default)]
     order: String,
@@ -181,10 +179,7 @@ fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
     })
 }
 
-pub async fn change(Owner(visit, visitor): Owner, Form(form): Form<Provider>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn change(Signed(Owner(visit, visitor), form): Signed<Owner, Provider>) -> Response {
     let t = visit.texts;
     let frame = || Frame::new(&visit, "/line", "line-title");
     if form.order == "direct" {

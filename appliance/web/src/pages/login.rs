@@ -1,7 +1,6 @@
 //! Signing in, with a second factor where there is one, and out.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use askama::Template;
 use axum::Form;
@@ -11,66 +10,14 @@ use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Error, RemoveSession, ReplaceFactor, Service, SignIn};
 use serde::Deserialize;
 
-use super::{Frame, is_own, page, redirect_with, trouble};
+use crate::frame::{Frame, page, redirect_with, trouble};
+use crate::memory::WAITING;
 use crate::session::{self, Person, Visit};
+use crate::signed::Signed;
 use crate::text::Texts;
 use pillarbox_office::auth::{Identity, Refusal, factor};
 use pillarbox_office::history::What;
 use pillarbox_office::mail::preferences::Preferences;
-
-/// How long a password counts while the code is looked for, and wrong codes before it no longer does.
-const PATIENCE: Duration = Duration::from_secs(300);
-const TRIES: u32 = 5;
-/// Wrong codes of an account within an hour before it has to wait: a right password must not buy endless guesses.
-const WRONG: u32 = 15;
-const HOUR: Duration = Duration::from_secs(3600);
-/// Sign-ins that wait at the same time.
-const WAITING: usize = 200;
-
-/// Sign-ins whose password was right and whose code is still missing.
-#[derive(Default)]
-pub struct Pending {
-    waiting: HashMap<String, Half>,
-    wrong: HashMap<AccountId, (Instant, u32)>,
-}
-
-struct Half {
-    account: AccountId,
-    address: String,
-    /// The hash of the password that was right.
-    credential: String,
-    since: Instant,
-    tries: u32,
-}
-
-impl Pending {
-    fn begin(&mut self, token: String, identity: &Identity, credential: String, now: Instant) {
-        self.waiting.retain(|_, half| half.since + PATIENCE > now);
-        if self.waiting.len() < WAITING {
-            self.waiting.insert(token, Half { account: identity.account, address: identity.address.clone(), credential, since: now, tries: 0 });
-        }
-    }
-
-    /// Whose code is awaited; each call is a try.
-    fn attempt(&mut self, token: &str, now: Instant) -> Option<(AccountId, String, String)> {
-        let half = self.waiting.get_mut(token).filter(|half| half.since + PATIENCE > now && half.tries < TRIES)?;
-        half.tries += 1;
-        let is_locked = self.wrong.get(&half.account).is_some_and(|(since, count)| *since + HOUR > now && *count >= WRONG);
-        (!is_locked).then(|| (half.account, half.address.clone(), half.credential.clone()))
-    }
-
-    fn failed(&mut self, account: AccountId, now: Instant) {
-        let (since, count) = self.wrong.entry(account).or_insert((now, 0));
-        if *since + HOUR <= now {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-    }
-
-    fn end(&mut self, token: &str) {
-        self.waiting.remove(token);
-    }
-}
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -223,15 +170,9 @@ async fn use_code(visit: &Visit, account: AccountId, code: &str) -> Result<Check
 }
 
 #[derive(Deserialize)]
-pub struct SignOut {
-    #[serde(default)]
-    token: String,
-}
+pub struct SignOut {}
 
-pub async fn sign_out(Person(visit, visitor): Person, Form(form): Form<SignOut>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn sign_out(Signed(Person(visit, visitor), SignOut {}): Signed<Person, SignOut>) -> Response {
     visit.memory.volatile_sessions.forget(&visitor.key);
     match visit.office.store.change(RemoveSession { key: visitor.key }).done().await {
         Ok(_) | Err(Error::Unwritable { .. }) => redirect_with(session::cookie("", visit.link), "/login"),
@@ -254,7 +195,7 @@ pub async fn language(visit: Visit, Form(form): Form<Language>) -> Response {
     if let Some(visitor) = &visit.visitor {
         let preferences = Preferences { language: texts.lang().into(), ..visit.preferences.clone() };
         if let Err(error) = visit.office.store.change(preferences.change(visitor.account)).done().await {
-            return super::trouble(&visit, &error);
+            return trouble(&visit, &error);
         }
     }
     // Only paths of ours: nobody is led elsewhere by a form.

@@ -11,7 +11,7 @@ use pillarbox_platform::clock;
 use serde_json::json;
 
 use super::about;
-use crate::Memory;
+use crate::memory::Memory;
 use pillarbox_office::Office;
 use pillarbox_office::condition;
 use pillarbox_office::hours;

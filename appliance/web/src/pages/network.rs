@@ -2,13 +2,11 @@
 //! address is undone by the system after two minutes, unless the owner confirms it at the new address.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use askama::Template;
-use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pillarbox_host::plan::UNDO_SECONDS;
 use pillarbox_host::request::Network;
 use pillarbox_host::values::{Country, HostName, Interface, NetworkName, Passphrase, ZoneName};
 use pillarbox_host::{Request as Wish, net};
@@ -16,35 +14,10 @@ use pillarbox_platform::clock::Zone;
 use serde::Deserialize;
 
 use super::system::{PATIENCE, ask, is_box};
-use super::{Frame, is_own, page};
-use crate::guard::name_of;
+use crate::frame::{Frame, page};
+use crate::memory::NetworkChange;
 use crate::session::{Owner, Visit};
-
-/// Until then a page at the old address may only mean that the change has not begun.
-const SETTLED: Duration = Duration::from_secs(10);
-
-/// A change of the address that waits to be confirmed.
-#[derive(Clone, Copy, Debug)]
-pub struct Change {
-    asked: Instant,
-    /// Where it must be confirmed; none: wherever the box is found, once it has settled.
-    address: Option<IpAddr>,
-}
-
-impl Change {
-    /// Seconds until it is undone; `None` when it was.
-    fn left(&self, now: Instant) -> Option<u64> {
-        Duration::from_secs(UNDO_SECONDS).checked_sub(now.saturating_duration_since(self.asked)).map(|left| left.as_secs())
-    }
-
-    /// Whether a page at this address shows that the change works.
-    fn is_proven_at(&self, host: &str, now: Instant) -> bool {
-        match self.address {
-            Some(address) => name_of(host).trim_matches(['[', ']']).parse() == Ok(address),
-            None => now.saturating_duration_since(self.asked) >= SETTLED,
-        }
-    }
-}
+use crate::signed::Signed;
 
 #[derive(Template)]
 #[template(path = "network.html")]
@@ -96,7 +69,7 @@ fn frame(visit: &Visit) -> Frame {
     Frame::new(visit, "/network", "network-title")
 }
 
-fn change(visit: &Visit) -> std::sync::MutexGuard<'_, Option<Change>> {
+fn change(visit: &Visit) -> std::sync::MutexGuard<'_, Option<NetworkChange>> {
     visit.memory.network_change.lock().unwrap_or_else(|e| e.into_inner())
 }
 
@@ -105,7 +78,7 @@ fn answer(visit: &Visit, status: StatusCode, frame: Frame, typed: Typed) -> Resp
     let waiting = change(visit).and_then(|change| {
         Some(Waiting {
             left: change.left(now)?,
-            place: change.address.map(super::in_link).unwrap_or_default(),
+            place: change.address.map(crate::frame::in_link).unwrap_or_default(),
             is_proven: change.is_proven_at(&visit.host, now),
         })
     });
@@ -183,10 +156,7 @@ fn wish(typed: &Typed) -> Result<(Wish, &'static str), &'static str> {
     })
 }
 
-pub async fn order(Owner(visit, visitor): Owner, Form(typed): Form<Typed>) -> Response {
-    if !is_own(&visitor, &typed.token) {
-        return super::stale(&visit);
-    }
+pub async fn order(Signed(Owner(visit, visitor), typed): Signed<Owner, Typed>) -> Response {
     let t = visit.texts;
     let (wish, said) = match wish(&typed) {
         Ok(found) => found,
@@ -200,8 +170,8 @@ pub async fn order(Owner(visit, visitor): Owner, Form(typed): Form<Typed>) -> Re
     }
     tracing::warn!(account = visitor.address, order = typed.order, "asked of the network");
     let asked = match &wish {
-        Wish::SetNetwork { network: Network::Fixed { interface, .. } } => Some(Some(Change { asked: Instant::now(), address: Some(interface.address) })),
-        Wish::SetNetwork { network: Network::Automatic } => Some(Some(Change { asked: Instant::now(), address: None })),
+        Wish::SetNetwork { network: Network::Fixed { interface, .. } } => Some(Some(NetworkChange { asked: Instant::now(), address: Some(interface.address) })),
+        Wish::SetNetwork { network: Network::Automatic } => Some(Some(NetworkChange { asked: Instant::now(), address: None })),
         Wish::ConfirmNetwork => Some(None),
         _ => None,
     };
@@ -219,6 +189,8 @@ pub async fn order(Owner(visit, visitor): Owner, Form(typed): Form<Typed>) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::SETTLED;
+    use std::time::Duration;
 
     #[test]
     fn what_is_typed_becomes_a_wish_or_a_text() {
@@ -259,12 +231,12 @@ mod tests {
     #[test]
     fn a_change_is_proven_at_its_own_address_and_in_time() {
         let asked = Instant::now();
-        let change = Change { asked, address: Some("192.168.1.7".parse().unwrap()) };
+        let change = NetworkChange { asked, address: Some("192.168.1.7".parse().unwrap()) };
         assert!(change.is_proven_at("192.168.1.7", asked) && change.is_proven_at("192.168.1.7:80", asked));
         assert!(!change.is_proven_at("192.168.1.8", asked) && !change.is_proven_at("pillarbox.local", asked + SETTLED));
-        assert!(Change { asked, address: Some("fd00::7".parse().unwrap()) }.is_proven_at("[fd00::7]:443", asked));
+        assert!(NetworkChange { asked, address: Some("fd00::7".parse().unwrap()) }.is_proven_at("[fd00::7]:443", asked));
         // The router gives an address that is not known before: the page must only not be the old one's last moment.
-        let automatic = Change { asked, address: None };
+        let automatic = NetworkChange { asked, address: None };
         assert!(!automatic.is_proven_at("pillarbox.local", asked) && automatic.is_proven_at("pillarbox.local", asked + SETTLED));
         assert_eq!((change.left(asked), change.left(asked + Duration::from_secs(121))), (Some(120), None));
     }

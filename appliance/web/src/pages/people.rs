@@ -1,7 +1,6 @@
 //! People and their mailboxes, and the addresses that lead to them.
 
 use askama::Template;
-use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
@@ -10,7 +9,8 @@ use pillarbox_store::{AddressTarget, AnyChange, Error, FolderId, RemoveAlias, Se
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
-use super::{Frame, is_own, page, trouble};
+use crate::frame::{Frame, page, trouble};
+use crate::signed::Signed;
 
 use crate::session::{Owner, Visit};
 use pillarbox_office::directory::{self, Password, USUAL_POLICY};
@@ -70,8 +70,6 @@ async fn list(visit: &Visit, status: StatusCode, frame: Frame, fresh: Option<Fre
 #[derive(Deserialize)]
 pub struct Add {
     #[serde(default)]
-    token: String,
-    #[serde(default)]
     address: String,
     #[serde(default)]
     name: String,
@@ -82,10 +80,7 @@ pub struct Add {
     password: String,
 }
 
-pub async fn add(Owner(visit, visitor): Owner, Form(form): Form<Add>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn add(Signed(Owner(visit, _), form): Signed<Owner, Add>) -> Response {
     let frame = || Frame::new(&visit, "/people", "people-title");
     let refuse = async |key: &str| list(&visit, StatusCode::BAD_REQUEST, frame().trouble(visit.texts.get(key)), None).await;
     let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
@@ -127,8 +122,6 @@ pub async fn add(Owner(visit, visitor): Owner, Form(form): Form<Add>) -> Respons
 
 #[derive(Deserialize)]
 pub struct Alias {
-    #[serde(default)]
-    token: String,
     /// `add` or `remove`.
     #[serde(default)]
     order: String,
@@ -149,10 +142,7 @@ fn alias_address(text: &str, domain: &str) -> Option<String> {
     Address::parse(&whole).ok().map(|address| address.canonical())
 }
 
-pub async fn alias(Owner(visit, visitor): Owner, Form(form): Form<Alias>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn alias(Signed(Owner(visit, _), form): Signed<Owner, Alias>) -> Response {
     let refuse = async |key: &str| {
         let frame = Frame::new(&visit, "/people", "people-title").trouble(visit.texts.get(key));
         list(&visit, StatusCode::BAD_REQUEST, frame, None).await

@@ -1,7 +1,6 @@
 //! One person: name, what happens to fetched mail, devices, a way back in, farewell.
 
 use askama::Template;
-use axum::Form;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -9,8 +8,9 @@ use pillarbox_store::{Account, AccountId, AnyChange, DeviceId, Error, FolderId, 
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
-use super::{Frame, is_own, page, trouble};
+use crate::frame::{Frame, notice, page, trouble};
 use crate::session::{Owner, Visit};
+use crate::signed::Signed;
 use pillarbox_office::directory;
 
 /// Days that can be chosen.
@@ -63,7 +63,7 @@ pub async fn show(Owner(visit, _): Owner, Path(address): Path<String>) -> Respon
 async fn answer(visit: &Visit, address: &str, status: StatusCode, frame: Frame, invitation: Option<Invitation>) -> Response {
     let found = match find(visit, address).await {
         Ok(Some(found)) => found,
-        Ok(None) => return super::notice(visit, StatusCode::NOT_FOUND, "not-found-title", "not-found"),
+        Ok(None) => return notice(visit, StatusCode::NOT_FOUND, "not-found-title", "not-found"),
         Err(error) => return trouble(visit, &error),
     };
     let (policy, days) = match found.account.policy {
@@ -89,8 +89,6 @@ async fn answer(visit: &Visit, address: &str, status: StatusCode, frame: Frame, 
 
 #[derive(Deserialize)]
 pub struct Order {
-    #[serde(default)]
-    token: String,
     /// `save`, `link`, `device`, `factor` or `remove`.
     #[serde(default)]
     order: String,
@@ -107,13 +105,10 @@ pub struct Order {
     confirm: String,
 }
 
-pub async fn change(Owner(visit, visitor): Owner, Path(address): Path<String>, Form(form): Form<Order>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn change(Path(address): Path<String>, Signed(Owner(visit, _), form): Signed<Owner, Order>) -> Response {
     let found = match find(&visit, &address).await {
         Ok(Some(found)) => found,
-        Ok(None) => return super::notice(&visit, StatusCode::NOT_FOUND, "not-found-title", "not-found"),
+        Ok(None) => return notice(&visit, StatusCode::NOT_FOUND, "not-found-title", "not-found"),
         Err(error) => return trouble(&visit, &error),
     };
     let (t, address) = (visit.texts, found.account.address.clone());

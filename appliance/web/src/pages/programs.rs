@@ -1,7 +1,6 @@
 //! Setting up mail programs, for people to read; what programs fetch is in `discovery`.
 
 use askama::Template;
-use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_host::net;
@@ -11,8 +10,9 @@ use pillarbox_platform::service::Service;
 use pillarbox_store::{AddDevice, DeviceId, Error, RemoveDevice, SetPassword, off_thread};
 use serde::Deserialize;
 
-use super::{Frame, is_own, page, redirect_with, trouble};
+use crate::frame::{Frame, page, redirect_with, trouble};
 use crate::session::{self, Person, Visit, Visitor};
+use crate::signed::Signed;
 use crate::svg;
 use crate::text::Texts;
 use pillarbox_office::Office;
@@ -47,7 +47,7 @@ pub struct Servers {
 /// What leads to the box: its name, or its address where nobody chose a name and none could be had in the office.
 fn host(config: &Config) -> String {
     let is_nameless = config.hostname.is_empty() && net::local_name().is_none();
-    let address = is_nameless.then(super::office_address).flatten();
+    let address = is_nameless.then(crate::frame::office_address).flatten();
     address.map_or_else(|| config.hostname(), |address| address.to_string())
 }
 
@@ -86,18 +86,13 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
 #[derive(Deserialize)]
 pub struct Device {
     #[serde(default)]
-    token: String,
-    #[serde(default)]
     name: String,
     /// The device to lock out; empty to add one.
     #[serde(default)]
     remove: String,
 }
 
-pub async fn device(Person(visit, visitor): Person, Form(form): Form<Device>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn device(Signed(Person(visit, visitor), form): Signed<Person, Device>) -> Response {
     let (store, address) = (visit.office.store.clone(), visitor.address.clone());
     let frame = Frame::new(&visit, "/programs", "programs-title");
     if let Ok(device) = form.remove.parse::<u16>() {
@@ -133,18 +128,13 @@ pub async fn device(Person(visit, visitor): Person, Form(form): Form<Device>) ->
 #[derive(Deserialize)]
 pub struct Password {
     #[serde(default)]
-    token: String,
-    #[serde(default)]
     old: String,
     #[serde(default)]
     new: String,
 }
 
 /// A new password for the account: the old one is asked for, all browsers are signed out, this one in again.
-pub async fn password(Person(visit, visitor): Person, Form(form): Form<Password>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn password(Signed(Person(visit, visitor), form): Signed<Person, Password>) -> Response {
     let frame = Frame::new(&visit, "/programs", "programs-title");
     let office = visit.office.clone();
     let refuse = |frame: Frame, key: &str| frame.trouble(visit.texts.get(key));

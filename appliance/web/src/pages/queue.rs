@@ -1,7 +1,6 @@
 //! What waits to go out, and the owner's orders about it.
 
 use askama::Template;
-use axum::Form;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -9,8 +8,9 @@ use pillarbox_platform::clock;
 use pillarbox_store::{Hold, MessageId, Order, QueueKey, QueueOrder, QueueState};
 use serde::Deserialize;
 
-use super::{Frame, is_own, page, trouble};
+use crate::frame::{Frame, notice, page, trouble};
 use crate::session::Owner;
+use crate::signed::Signed;
 
 /// Rows of one page.
 const ROWS: usize = 50;
@@ -84,32 +84,27 @@ pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response
 #[derive(Deserialize)]
 pub struct Asked {
     #[serde(default)]
-    token: String,
-    #[serde(default)]
     number: String,
     #[serde(default)]
     order: String,
 }
 
-pub async fn order(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Response {
-    if !is_own(&visitor, &asked.token) {
-        return super::stale(&visit);
-    }
+pub async fn order(Signed(Owner(visit, _), asked): Signed<Owner, Asked>) -> Response {
     let order = match asked.order.as_str() {
         "retry" => Order::Retry,
         "hold" => Order::Hold(Hold::Owner),
         "release" => Order::Release,
         "remove" => Order::Remove,
         "bounce" => Order::GiveUp,
-        _ => return super::notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
+        _ => return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
     };
-    let Ok(key) = asked.number.parse::<QueueKey>() else { return super::notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
+    let Ok(key) = asked.number.parse::<QueueKey>() else { return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
     let detail = "removed from the queue by the owner".to_string();
     let order = QueueOrder { order, entries: vec![key], at: clock::now(), detail };
     let is_late = matches!(order.order, Order::Remove | Order::Hold(_)) && visit.office.outbound.is_under_way(key);
     match visit.office.store.change(order).done().await {
         // The worker looks once more before it sends; nobody can know here whether it has.
-        Ok(_) if is_late => super::notice(&visit, StatusCode::OK, "queue-under-way-title", "queue-under-way"),
+        Ok(_) if is_late => notice(&visit, StatusCode::OK, "queue-under-way-title", "queue-under-way"),
         Ok(_) => {
             visit.office.outbound.wake();
             Redirect::to("/queue").into_response()

@@ -1,7 +1,6 @@
 //! The test: a message of the box makes the full round, and the page shows each hop; then the way out into the world.
 
 use askama::Template;
-use axum::Form;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_message::encode::encoded_words;
@@ -11,8 +10,9 @@ use serde::Deserialize;
 
 use super::doctor::piece;
 use super::home::{Line, line};
-use super::{Frame, is_own, page, trouble};
+use crate::frame::{Frame, page, trouble};
 use crate::session::{Owner, Visit, Visitor};
+use crate::signed::Signed;
 use crate::stream;
 use pillarbox_office::round;
 use pillarbox_office::submission::Refusal;
@@ -53,17 +53,12 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
 
 #[derive(Deserialize)]
 pub struct Asked {
-    #[serde(default)]
-    token: String,
     /// An address elsewhere; empty for the round within the box.
     #[serde(default)]
     to: String,
 }
 
-pub async fn run(Owner(visit, visitor): Owner, Form(asked): Form<Asked>) -> Response {
-    if !is_own(&visitor, &asked.token) {
-        return super::stale(&visit);
-    }
+pub async fn run(Signed(Owner(visit, visitor), asked): Signed<Owner, Asked>) -> Response {
     let t = visit.texts;
     let frame = Frame::new(&visit, "/round", "round-title");
     if asked.to.trim().is_empty() {

@@ -3,15 +3,15 @@
 use std::time::Instant;
 
 use askama::Template;
-use axum::Form;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
 use pillarbox_store::{Error, RemoveSession, ReplaceFactor, Service, SetFactor};
 use serde::Deserialize;
 
-use super::{Frame, is_own, page, trouble};
+use crate::frame::{Frame, page, stale, trouble};
 use crate::session::{Person, Visit, Visitor, hex};
+use crate::signed::Signed;
 use crate::svg;
 use pillarbox_office::auth::{self, factor};
 
@@ -108,8 +108,6 @@ fn browser(agent: &str) -> String {
 
 #[derive(Deserialize)]
 pub struct Order {
-    #[serde(default)]
-    token: String,
     /// `end`, `end-others`, `offer`, `confirm` or `off`.
     #[serde(default)]
     order: String,
@@ -139,10 +137,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()).collect()
 }
 
-pub async fn change(Person(visit, visitor): Person, Form(form): Form<Order>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn change(Signed(Person(visit, visitor), form): Signed<Person, Order>) -> Response {
     let frame = || Frame::new(&visit, "/security", "security-title");
     match form.order.as_str() {
         "end" | "end-others" => end(&visit, &visitor, &form).await,
@@ -189,7 +184,7 @@ async fn end(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
 async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
     let secrets = &visit.office.handles.secrets;
     let secret = unhex(&form.sealed).and_then(|sealed| secrets.open_sealed(&purpose(visitor), &sealed).ok());
-    let Some(secret) = secret else { return super::stale(visit) };
+    let Some(secret) = secret else { return stale(visit) };
     let frame = Frame::new(visit, "/security", "security-title");
     let Some(step) = factor::step_of(&secret, &form.code, 0, clock::now()) else {
         let again = offer(visit, visitor, &secret).ok();
@@ -202,7 +197,7 @@ async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
     };
     // Only where there is none: one that is there is taken off first, which asks for the password.
     match visit.office.store.change(ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
-        Err(Error::Exists { .. }) => super::stale(visit),
+        Err(Error::Exists { .. }) => stale(visit),
         Ok(_) => answer(visit, visitor, StatusCode::OK, frame.done(visit.texts.get("factor-on")), None, codes).await,
         Err(error) => trouble(visit, &error),
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use askama::Template;
 use axum::Form;
@@ -14,8 +14,9 @@ use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{AddDomain, Error, off_thread};
 use serde::Deserialize;
 
-use super::{Frame, is_own, page, redirect_with, trouble};
+use crate::frame::{Frame, in_link, office_address, page, redirect_with, trouble};
 use crate::session::{self, Owner, Visit};
+use crate::signed::Signed;
 use crate::text::Texts;
 use pillarbox_office::Office;
 use pillarbox_office::auth::hash;
@@ -23,10 +24,6 @@ use pillarbox_office::directory::{self, Password, USUAL_POLICY};
 use pillarbox_office::preseed;
 use pillarbox_office::settings::{self, Progress, Step};
 use pillarbox_office::{claim, naming};
-
-/// Wrong codes before one has to wait, and how long.
-const FREE: u32 = 5;
-const WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Template)]
 #[template(path = "setup.html")]
@@ -57,26 +54,6 @@ pub struct Claim {
     password: String,
 }
 
-/// Counts wrong codes of everybody together: there is one code, and one person who should know it.
-#[derive(Default)]
-pub struct ClaimGuard {
-    wrong: u32,
-    until: Option<Instant>,
-}
-
-impl ClaimGuard {
-    fn waits(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| until > now)
-    }
-
-    fn failed(&mut self, now: Instant) {
-        self.wrong += 1;
-        if self.wrong >= FREE {
-            self.until = Some(now + WAIT);
-        }
-    }
-}
-
 async fn is_claimed(office: &Arc<Office>) -> bool {
     office.store.read_off_thread(|r| r.accounts()).await.map_or(true, |accounts| !accounts.is_empty())
 }
@@ -92,7 +69,7 @@ pub async fn show(visit: Visit) -> Response {
 /// How the box is found in the office; `None` where nothing holds a name for it, as on a machine of somebody's own.
 fn found_as(t: Texts) -> Option<String> {
     match net::held_name(Path::new(net::LOCAL_NAME))? {
-        none if none.is_empty() => super::office_address().map(|address| t.with("setup-found-address", "address", &super::in_link(address)).into_owned()),
+        none if none.is_empty() => office_address().map(|address| t.with("setup-found-address", "address", &in_link(address)).into_owned()),
         name => Some(t.with("setup-found", "name", &name).into_owned()),
     }
 }
@@ -188,16 +165,11 @@ pub async fn resume(Owner(_, visitor): Owner) -> Response {
 #[derive(Deserialize)]
 pub struct Next {
     #[serde(default)]
-    token: String,
-    #[serde(default)]
     step: String,
 }
 
 /// A step is behind the owner; on to the next one.
-pub async fn next(Owner(visit, visitor): Owner, Form(form): Form<Next>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn next(Signed(Owner(visit, visitor), form): Signed<Owner, Next>) -> Response {
     let (Some(progress), Some(step)) = (visitor.progress, Step::parse(&form.step)) else { return Redirect::to("/home").into_response() };
     let progress = progress.with(step);
     match visit.office.store.change(progress.change()).done().await {
@@ -230,15 +202,10 @@ async fn name_page(visit: &Visit, status: StatusCode, frame: Frame, typed: Optio
 #[derive(Deserialize)]
 pub struct Rename {
     #[serde(default)]
-    token: String,
-    #[serde(default)]
     name: String,
 }
 
-pub async fn rename(Owner(visit, visitor): Owner, Form(form): Form<Rename>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn rename(Signed(Owner(visit, visitor), form): Signed<Owner, Rename>) -> Response {
     let name = Domain::parse(form.name.trim()).ok().filter(|name| !name.is_literal()).map(|name| name.to_string());
     let Some(name) = name.filter(|name| name.contains('.')) else {
         let frame = Frame::new(&visit, "/name", "name-title").trouble(visit.texts.get("name-wrong"));

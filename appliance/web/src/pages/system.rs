@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use askama::Template;
-use axum::Form;
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
@@ -15,8 +14,9 @@ use pillarbox_host::{Answer, Request as Wish};
 use pillarbox_store::{Disk, off_thread};
 use serde::Deserialize;
 
-use super::{Frame, is_own, page};
+use crate::frame::{Frame, is_own, page, stale};
 use crate::session::{Owner, Visit};
+use crate::signed::Signed;
 use pillarbox_office::update::{self, NotKept};
 
 /// Octets of an update.
@@ -112,17 +112,12 @@ fn slots(json: &str) -> Vec<Slot> {
 #[derive(Deserialize)]
 pub struct Order {
     #[serde(default)]
-    token: String,
-    #[serde(default)]
     order: String,
     #[serde(default)]
     confirm: String,
 }
 
-pub async fn order(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::stale(&visit);
-    }
+pub async fn order(Signed(Owner(visit, visitor), form): Signed<Owner, Order>) -> Response {
     let t = visit.texts;
     if form.order == "seen" {
         update::forget(&visit.office.settings.get().updates);
@@ -146,7 +141,7 @@ pub async fn order(Owner(visit, visitor): Owner, Form(form): Form<Order>) -> Res
 
 /// Takes an update in and has it installed into the other system; RAUC checks who signed it.
 pub async fn update(Owner(visit, visitor): Owner, request: Request) -> Response {
-    let Ok(mut form) = Multipart::from_request(request, &()).await else { return super::stale(&visit) };
+    let Ok(mut form) = Multipart::from_request(request, &()).await else { return stale(&visit) };
     let folder = visit.office.settings.get().updates.clone();
     let (mut token, mut taken) = (String::new(), Err(String::new()));
     while let Ok(Some(mut field)) = form.next_field().await {
@@ -158,7 +153,7 @@ pub async fn update(Owner(visit, visitor): Owner, request: Request) -> Response 
         }
     }
     if !is_own(&visitor, &token) {
-        return super::stale(&visit);
+        return stale(&visit);
     }
     let installed = match taken {
         Ok(bundle) => {

@@ -9,8 +9,7 @@ use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Error, OneTimeLink, PutLink, UseLink, off_thread};
 use serde::Deserialize;
 
-use super::{Frame, page, redirect_with, trouble};
-
+use crate::frame::{Frame, notice, page, redirect_with, trouble};
 use crate::session::{self, Visit};
 use crate::svg;
 use pillarbox_office::directory::Password;
@@ -59,7 +58,7 @@ async fn address_of(visit: &Visit, token: &str) -> Result<Option<String>, Error>
 pub async fn show(visit: Visit, Path(token): Path<String>) -> Response {
     match address_of(&visit, &token).await {
         Ok(Some(address)) => page(StatusCode::OK, &WelcomePage { frame: Frame::new(&visit, "", "welcome-title"), address, token }),
-        Ok(None) => super::notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
+        Ok(None) => notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
         Err(error) => trouble(&visit, &error),
     }
 }
@@ -73,7 +72,7 @@ pub struct Choice {
 pub async fn choose(visit: Visit, Path(token): Path<String>, Form(form): Form<Choice>) -> Response {
     let address = match address_of(&visit, &token).await {
         Ok(Some(address)) => address,
-        Ok(None) => return super::notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
+        Ok(None) => return notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
         Err(error) => return trouble(&visit, &error),
     };
     let Ok(password) = Password::chosen(form.password) else {
@@ -90,7 +89,7 @@ pub async fn choose(visit: Visit, Path(token): Path<String>, Form(form): Form<Ch
             Ok(cookie) => redirect_with(cookie, "/"),
             Err(error) => trouble(&visit, &error),
         },
-        Err(Error::NotFound { .. }) => super::notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
+        Err(Error::NotFound { .. }) => notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
         Err(error) => trouble(&visit, &error),
     }
 }

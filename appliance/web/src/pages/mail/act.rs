@@ -8,7 +8,7 @@ use pillarbox_store::{AccountId, Error, Flags, FolderId, MAIL_ORDER, MailOrder, 
 
 use super::failed;
 use super::message::unsubscribe;
-use crate::pages::is_own;
+use crate::frame::{is_own, notice, said, stale};
 use crate::session::{Person, Visit};
 use pillarbox_office::code;
 use pillarbox_office::mail::preferences::PICTURES_FROM;
@@ -51,7 +51,7 @@ fn back(text: &str) -> String {
 pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
     let fields = Fields::parse(&octets);
     if !is_own(&visitor, fields.one("token")) {
-        return super::super::stale(&visit);
+        return stale(&visit);
     }
     let back = back(fields.one("back"));
     let mut by_folder: std::collections::BTreeMap<FolderId, Vec<u32>> = std::collections::BTreeMap::new();
@@ -140,7 +140,7 @@ async fn next_uid(visit: &Visit, account: AccountId, folder: Option<FolderId>) -
 pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
     let fields = Fields::parse(&octets);
     if !is_own(&visitor, fields.one("token")) {
-        return super::super::stale(&visit);
+        return stale(&visit);
     }
     let Some((folder, uid)) = parse_id(fields.one("id")) else { return super::missing(&visit) };
     let (content, structure) = match super::files::taken_apart(&visit, &visitor, folder.0, uid).await {
@@ -175,7 +175,7 @@ pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -
             let Ok(to) = Address::parse(fields.one("to")) else { return super::missing(&visit) };
             match later::submit_to(&visit.office.submission, visitor.account, &visitor.address, &structure, &content, vec![to]).await {
                 Ok(()) => Redirect::to("/mail/2").into_response(),
-                Err(Refusal::Said(reply)) => super::super::said(&visit, reply.lines.join(" ")),
+                Err(Refusal::Said(reply)) => said(&visit, reply.lines.join(" ")),
                 Err(Refusal::Trouble(error)) => failed(&visit, &error),
             }
         }
@@ -187,7 +187,7 @@ pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -
 pub async fn folders(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
     let fields = Fields::parse(&octets);
     if !is_own(&visitor, fields.one("token")) {
-        return super::super::stale(&visit);
+        return stale(&visit);
     }
     let name: String = fields.one("name").trim().chars().filter(|c| !c.is_control()).take(NAME).collect();
     let folder = FolderId(fields.one("folder").parse().unwrap_or(0));
@@ -204,7 +204,7 @@ pub async fn folders(Person(visit, visitor): Person, RawForm(octets): RawForm) -
     match changed {
         Ok(there) => Redirect::to(&there).into_response(),
         Err(Error::Exists { .. } | Error::NotFound { .. }) => Redirect::to("/mail/1").into_response(),
-        Err(Error::Invalid { .. }) => super::super::notice(&visit, axum::http::StatusCode::CONFLICT, "folder-full-title", "folder-full"),
+        Err(Error::Invalid { .. }) => notice(&visit, axum::http::StatusCode::CONFLICT, "folder-full-title", "folder-full"),
         Err(error) => failed(&visit, &error),
     }
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::act::parse_id;
 use super::{failed, frame, open, size, unread};
-use crate::pages::{Frame, page};
+use crate::frame::{Frame, page};
 use crate::session::{Person, Visit, Visitor};
 use pillarbox_office::Office;
 use pillarbox_office::mail::readers::{Budget, Unread};

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::Form;
 use axum::extract::multipart::Multipart;
 use axum::extract::{FromRequest, Query, Request};
 use axum::http::{StatusCode, header};
@@ -15,8 +14,9 @@ use pillarbox_store::{Contact, Error, PutContacts};
 use serde::Deserialize;
 
 use super::{failed, frame, unread};
-use crate::pages::{Frame, is_own, page};
+use crate::frame::{Frame, is_own, page, stale};
 use crate::session::{Person, Visit, Visitor};
+use crate::signed::Signed;
 
 /// Contacts on a page; the search narrows them.
 const SHOWN: usize = 300;
@@ -86,8 +86,6 @@ fn shown(mut rows: Vec<Row>, q: &str) -> (Vec<Row>, u64) {
 #[derive(Deserialize)]
 pub struct Edited {
     #[serde(default)]
-    token: String,
-    #[serde(default)]
     order: String,
     #[serde(default)]
     was: String,
@@ -99,10 +97,7 @@ pub struct Edited {
     note: String,
 }
 
-pub async fn change(Person(visit, visitor): Person, Form(form): Form<Edited>) -> Response {
-    if !is_own(&visitor, &form.token) {
-        return super::super::stale(&visit);
-    }
+pub async fn change(Signed(Person(visit, visitor), form): Signed<Person, Edited>) -> Response {
     let account = visitor.account;
     if form.order == "remove" {
         return keep(&visit, &visitor, vec![(form.was, None)]).await;
@@ -162,7 +157,7 @@ pub async fn file(Person(visit, visitor): Person) -> Response {
 
 /// Takes a file of cards in: known contacts get what is new, nothing is removed.
 pub async fn import(Person(visit, visitor): Person, request: Request) -> Response {
-    let Ok(mut form) = Multipart::from_request(request, &()).await else { return super::super::stale(&visit) };
+    let Ok(mut form) = Multipart::from_request(request, &()).await else { return stale(&visit) };
     let (mut token, mut text) = (String::new(), String::new());
     while let Ok(Some(field)) = form.next_field().await {
         match field.name() {
@@ -172,7 +167,7 @@ pub async fn import(Person(visit, visitor): Person, request: Request) -> Respons
         }
     }
     if !is_own(&visitor, &token) {
-        return super::super::stale(&visit);
+        return stale(&visit);
     }
     let account = visitor.account;
     let known: HashMap<String, Contact> = match visit.office.store.read_off_thread(move |r| r.contacts(account)).await {

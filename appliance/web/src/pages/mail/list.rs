@@ -16,7 +16,7 @@ use pillarbox_store::{AccountId, Card, Entry, Error, Flags, FolderId, Found, Mes
 use serde::Deserialize;
 
 use super::{Folder, failed, folder_name, frame, missing, shown, size};
-use crate::pages::{Frame, page};
+use crate::frame::{Frame, page};
 use crate::session::Person;
 use crate::stream;
 use crate::text::Texts;

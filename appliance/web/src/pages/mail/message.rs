@@ -21,7 +21,7 @@ use super::body::{fragments, pictures};
 use super::fate::{self, Story};
 use super::files::PICTURES;
 use super::{Folder, failed, frame, missing, open, shown, size, unread};
-use crate::pages::{Frame, page};
+use crate::frame::{Frame, page};
 use crate::session::Person;
 use crate::text::Texts;
 use pillarbox_office::mail::readers::{Budget, Unread};

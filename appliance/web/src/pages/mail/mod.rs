@@ -14,7 +14,7 @@ pub mod settings;
 
 use pillarbox_store::{AccountId, Content, Entry, Error, FolderId, FolderState};
 
-use super::{Frame, trouble};
+use crate::frame::{Frame, notice, trouble};
 use crate::session::{Visit, Visitor};
 use crate::text::Texts;
 use pillarbox_office::mail::readers::Unread;
@@ -100,17 +100,17 @@ pub fn size(octets: u64) -> String {
 
 /// Somebody asked for mail that is not there (any more), or not theirs.
 fn missing(visit: &Visit) -> axum::response::Response {
-    super::notice(visit, axum::http::StatusCode::NOT_FOUND, "mail-gone-title", "mail-gone")
+    notice(visit, axum::http::StatusCode::NOT_FOUND, "mail-gone-title", "mail-gone")
 }
 
 /// A message that was not read.
 fn unread(visit: &Visit, why: &Unread) -> axum::response::Response {
     use axum::http::StatusCode;
     match why {
-        Unread::Withheld => super::notice(visit, StatusCode::CONFLICT, "mail-withheld-title", "mail-withheld"),
+        Unread::Withheld => notice(visit, StatusCode::CONFLICT, "mail-withheld-title", "mail-withheld"),
         Unread::Busy | Unread::GivenUp => {
             tracing::warn!(%why, "a message was not read for a page");
-            super::notice(visit, StatusCode::SERVICE_UNAVAILABLE, "mail-busy-title", "mail-busy")
+            notice(visit, StatusCode::SERVICE_UNAVAILABLE, "mail-busy-title", "mail-busy")
         }
         Unread::Store(error) => failed(visit, error),
     }
@@ -126,7 +126,7 @@ fn failed(visit: &Visit, error: &Error) -> axum::response::Response {
         error => return trouble(visit, error),
     };
     tracing::error!(%error, "a page could not be made");
-    super::notice(visit, status, title, text)
+    notice(visit, status, title, text)
 }
 
 /// Who writes, for the submission.

@@ -23,7 +23,7 @@ use pillarbox_store::{
 use super::act::parse_id;
 use super::compose::{WHOLE, answer_page, senders, whole_name};
 use super::{failed, frame, open, sender};
-use crate::pages::is_own;
+use crate::frame::{is_own, stale};
 use crate::session::{Person, Visit, Visitor};
 use pillarbox_office::mail::preferences::LONGEST_UNDO;
 use pillarbox_office::mail::readers::Unread;
@@ -96,7 +96,7 @@ impl From<pillarbox_store::Error> for Stop {
 }
 
 pub async fn send(Person(visit, visitor): Person, request: Request) -> Response {
-    let Ok(mut form) = Multipart::from_request(request, &()).await else { return super::super::stale(&visit) };
+    let Ok(mut form) = Multipart::from_request(request, &()).await else { return stale(&visit) };
     let mut letter = Letter::default();
     let outcome = take(&visit, &visitor, &mut form, &mut letter).await;
     let t = visit.texts;
@@ -133,7 +133,7 @@ pub async fn send(Person(visit, visitor): Person, request: Request) -> Response 
             pillarbox_store::Error::Invalid { .. } => again(t.get("compose-too-large").into_owned(), false, letter).await,
             error => failed(&visit, &error),
         },
-        Err(Stop::Stale) => super::super::stale(&visit),
+        Err(Stop::Stale) => stale(&visit),
         Err(Stop::Broken) => again(t.get("compose-broken").into_owned(), false, letter).await,
     }
 }

@@ -8,7 +8,7 @@ use pillarbox_platform::clock::Zone;
 
 use super::compose::senders;
 use super::{failed, frame, size};
-use crate::pages::{Frame, is_own, page};
+use crate::frame::{Frame, is_own, page, stale};
 use crate::session::{Person, Visit, Visitor};
 use crate::text::Texts;
 use pillarbox_office::mail::preferences::{LONGEST_UNDO, Preferences, SIGNATURE, SIGNATURES};
@@ -52,7 +52,7 @@ pub async fn save(Person(visit, visitor): Person, RawForm(octets): RawForm) -> R
     let all = |name: &'static str| fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str());
     let one = |name: &'static str| all(name).next().unwrap_or_default();
     if !is_own(&visitor, one("token")) {
-        return super::super::stale(&visit);
+        return stale(&visit);
     }
     let mut preferences = visit.preferences.clone();
     let own = senders(&visit.office, &visitor.address).await;
