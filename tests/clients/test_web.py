@@ -15,6 +15,7 @@ import unittest
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 import xml.etree.ElementTree
 
 from box import BIN, PATIENCE, BoxTest
@@ -47,6 +48,18 @@ class Browser:
 
 def token(page):
     return re.search(r'name="token" value="([0-9a-f]+)"', page)[1]
+
+
+def write(browser, files=(), **fields):
+    """Posts a letter as the form of webmail does."""
+    boundary = uuid.uuid4().hex
+    fields = {"token": token(browser.get("/compose")[2]), "order": "anyway", **fields}
+    body = b"".join(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items())
+    for name, content in files:
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: application/octet-stream\r\n\r\n'.encode() + content + b"\r\n"
+    body += f"--{boundary}--\r\n".encode()
+    headers = {"Origin": browser.base, "Content-Type": f"multipart/form-data; boundary={boundary}"}
+    return browser.ask(urllib.request.Request(browser.base + "/compose", data=body, headers=headers))
 
 
 class Pages(BoxTest):

@@ -7,13 +7,12 @@ import json
 import subprocess
 import unittest
 import urllib.request
-import uuid
 
 import dkim
 
 from box import Box
 from postfix import Postfix, free_port
-from test_web import Browser, token
+from test_web import Browser, token, write
 from zone import Zone
 
 HOST = "127.0.0.2"
@@ -56,14 +55,7 @@ class Webmail(unittest.TestCase):
         return browser
 
     def write(self, browser, files=(), **fields):
-        boundary = uuid.uuid4().hex
-        fields = {"token": token(browser.get("/compose")[2]), "order": "anyway", **fields}
-        body = b"".join(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items())
-        for name, content in files:
-            body += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: application/octet-stream\r\n\r\n'.encode() + content + b"\r\n"
-        body += f"--{boundary}--\r\n".encode()
-        headers = {"Origin": browser.base, "Content-Type": f"multipart/form-data; boundary={boundary}"}
-        return browser.ask(urllib.request.Request(browser.base + "/compose", data=body, headers=headers))
+        return write(browser, files, **fields)
 
     def test_what_is_written_arrives_signed_and_whole(self):
         browser = self.signed_in()
