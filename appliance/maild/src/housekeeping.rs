@@ -36,7 +36,7 @@ async fn beat(office: &Office) {
 
 /// Does something again and again until the server stops; when it takes long, the next time comes later.
 async fn every(pause: Duration, office: &Office, work: impl AsyncFn(&Office)) {
-    let mut stop = office.tasks().stop();
+    let mut stop = office.handles.tasks.stop();
     let mut interval = tokio::time::interval(pause);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -68,7 +68,7 @@ async fn pulse(office: &Office) {
 
 async fn rounds(office: &Office) {
     let mut looked = None::<std::time::Instant>;
-    let mut stop = office.tasks().stop();
+    let mut stop = office.handles.tasks.stop();
     let mut round = tokio::time::interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -90,7 +90,7 @@ async fn rounds(office: &Office) {
         make_keys(office).await;
         end_sessions(office).await;
         hours::count(&office.hours).await;
-        mail::index::run(&office.store, &office.readers, office.tasks()).await;
+        mail::index::run(&office.store, &office.readers, &office.handles.tasks).await;
         acme::renew(&office.acme).await;
     }
 }
@@ -110,7 +110,7 @@ async fn keep_house(office: &Office) {
     // A clock that is ahead would empty the trash and forget the ledger. At the beginning of time nothing is old.
     let at = if clock::may_expire() { clock::now() } else { 0 };
     let retention = Retention { at, trash_for: kept.trash_days * DAY, ledger_for: kept.ledger_days * DAY, ledger_octets: ledger_octets(office) };
-    let stop = office.tasks().stop();
+    let stop = office.handles.tasks.stop();
     while !*stop.borrow() {
         match office.store.change(retention).done().await {
             Ok(Maintained::More) => tokio::time::sleep(BREATH).await,

@@ -192,7 +192,7 @@ fn reload(office: &Office, path: Option<&std::path::Path>) {
 }
 
 async fn accept(front: Arc<Front>, service: Service, listener: TcpListener) {
-    let mut stop = front.office.tasks().stop();
+    let mut stop = front.office.handles.tasks.stop();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -211,7 +211,7 @@ async fn accept(front: Arc<Front>, service: Service, listener: TcpListener) {
 
 async fn serve(front: Arc<Front>, service: Service, tcp: TcpStream, peer: IpAddr) {
     let office = &front.office;
-    let _under_way = office.tasks().begin();
+    let _under_way = office.handles.tasks.begin();
     let timeouts = office.settings.get().timeouts.clone();
     let patience = Patience { send: seconds(timeouts.send), handshake: seconds(timeouts.tls_handshake) };
     // Replies are written whole: waiting to fill a packet only delays them.

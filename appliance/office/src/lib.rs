@@ -35,9 +35,6 @@ use std::sync::Arc;
 use pillarbox_outbound::{Handles, Outbound};
 use pillarbox_platform::config::Live;
 use pillarbox_platform::connections::Connections;
-use pillarbox_platform::dns::Dns;
-use pillarbox_platform::secrets::Secrets;
-use pillarbox_platform::tasks::Tasks;
 use pillarbox_platform::tls::Certificates;
 use pillarbox_store::Store;
 
@@ -48,11 +45,10 @@ pub struct Office {
     pub store: Store,
     pub certificates: Arc<Certificates>,
     pub outbound: Arc<Outbound>,
-    /// What work outside the queue needs: names, TLS, secrets.
+    /// Names, TLS, secrets, and how the end of the server is heard of.
     pub handles: Handles,
     pub connections: Arc<Connections>,
     pub sign_ins: Arc<auth::SignIns>,
-    pub delivery: Arc<delivery::DeliveryAgent>,
     pub submission: Arc<submission::SubmissionAgent>,
     pub acme: Arc<acme::Acme>,
     /// Where mail is taken apart for pages.
@@ -69,8 +65,7 @@ impl Office {
         // Of the memory for content, a quarter is for what is read ahead for mail programs.
         let octets = config.limits.octets_in_flight / 4 * 3;
         let delivery = Arc::new(delivery::DeliveryAgent::new(store.clone(), outbound.signer.clone(), octets));
-        let submission =
-            submission::SubmissionAgent { settings: settings.clone(), store: store.clone(), delivery: delivery.clone(), outbound: outbound.clone() };
+        let submission = submission::SubmissionAgent { settings: settings.clone(), store: store.clone(), delivery, outbound: outbound.clone() };
         Office {
             sign_ins: Arc::new(auth::SignIns::new(store.clone(), &config, connections.clone())),
             submission: Arc::new(submission),
@@ -84,22 +79,6 @@ impl Office {
             outbound,
             handles,
             connections,
-            delivery,
         }
-    }
-
-    /// How names are looked up.
-    pub fn dns(&self) -> &Dns {
-        &self.handles.dns
-    }
-
-    /// What seals passwords.
-    pub fn secrets(&self) -> &Secrets {
-        &self.handles.secrets
-    }
-
-    /// How the server's end is heard of.
-    pub fn tasks(&self) -> &Tasks {
-        &self.handles.tasks
     }
 }

@@ -55,8 +55,14 @@ pub fn route(reader: &Reader, house: &House, path: &ForwardPath) -> Result<Routi
     }
 }
 
-/// Looks recipients up, each as [`route`] does, in one read of the store off the async threads.
-pub async fn find(store: &Store, settings: &Config, paths: Vec<ForwardPath>) -> Result<Vec<(Routing, ForwardPath)>> {
+/// Looks a recipient up as [`route`] does, off the async threads.
+pub async fn find(store: &Store, settings: &Config, path: ForwardPath) -> Result<Routing> {
+    let house = House::of(settings);
+    store.read_off_thread(move |reader| route(reader, &house, &path)).await
+}
+
+/// The same for several, in one read of the store.
+pub async fn find_all(store: &Store, settings: &Config, paths: Vec<ForwardPath>) -> Result<Vec<(Routing, ForwardPath)>> {
     let house = House::of(settings);
     store.read_off_thread(move |reader| paths.into_iter().map(|path| Ok((route(reader, &house, &path)?, path))).collect()).await
 }

@@ -1,9 +1,9 @@
 //! What pages share: what the box can do, and what only pages keep, in memory until the server stops.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use axum::extract::FromRef;
@@ -64,13 +64,13 @@ impl FromRef<Site> for Arc<Memory> {
 
 /// Sessions of a box that can't write any: in memory only, the oldest go first, and a start ends them.
 #[derive(Default)]
-pub struct VolatileSessions(std::sync::Mutex<std::collections::VecDeque<(String, WebSession)>>);
+pub struct VolatileSessions(Mutex<VecDeque<(String, WebSession)>>);
 
 /// Sessions kept in memory.
 const VOLATILE: usize = 256;
 
 impl VolatileSessions {
-    pub fn lock(&self) -> std::sync::MutexGuard<'_, std::collections::VecDeque<(String, WebSession)>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(String, WebSession)>> {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 

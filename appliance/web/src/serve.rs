@@ -33,7 +33,7 @@ pub async fn serve(site: Site, router: Router, stream: Stream, peer: IpAddr) -> 
         request.extensions_mut().insert(link);
         request.map(|body| Body::new(TimedBody::new(body)))
     }));
-    let mut stop = site.office.tasks().stop();
+    let mut stop = site.office.handles.tasks.stop();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)

@@ -3,12 +3,29 @@
 use axum::Form;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::frame::{is_own, stale};
 use crate::session::{Owner, Person, Visit, Visitor};
+
+/// A form with values that may come several times.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// The first value of a name; empty where there is none.
+    pub fn one(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// All values of a name, in order.
+    pub fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
 
 /// Who may send a form.
 pub trait Sender: Sized {
@@ -49,7 +66,6 @@ where
         if !is_own(visitor, &token.unwrap_or_default()) {
             return Err(stale(visit));
         }
-        parts.headers.remove(header::CONTENT_LENGTH);
         let form = Form::<F>::from_request(Request::from_parts(parts, octets.into()), state).await;
         Ok(Signed(sender, form.map_err(IntoResponse::into_response)?.0))
     }

@@ -67,7 +67,7 @@ impl Edge {
             store: office.store.clone(),
             certificates: office.certificates.clone(),
             sign_ins: office.sign_ins.clone(),
-            tasks: office.tasks().clone(),
+            tasks: office.handles.tasks.clone(),
             profiles: Derived::default(),
             read_ahead: Semaphore::new(office.settings.get().limits.octets_in_flight / 1024 / 4),
             logins: Mutex::default(),

@@ -158,9 +158,8 @@ impl<'a> Transaction<'a> {
 
     async fn recipient(&mut self, session: &Session, recipient: Recipient) -> Answer {
         let agent = &self.edge.submission;
-        let routing = match routing::find(&agent.store, &agent.settings.get(), vec![recipient.path.clone()]).await.map(|mut found| found.pop()) {
-            Ok(Some((routing, _))) => routing,
-            Ok(None) => Routing::NoSuchAddress,
+        let routing = match routing::find(&agent.store, &agent.settings.get(), recipient.path.clone()).await {
+            Ok(routing) => routing,
             Err(error) => return Answer::Refuse(self.trouble(&error)),
         };
         let address = match &recipient.path {

@@ -71,7 +71,7 @@ impl Edge {
             sign_ins: office.sign_ins.clone(),
             condition: office.condition.clone(),
             submission: office.submission.clone(),
-            tasks: office.tasks().clone(),
+            tasks: office.handles.tasks.clone(),
             profiles: Derived::default(),
         }
     }

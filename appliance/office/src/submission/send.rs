@@ -33,7 +33,7 @@ pub async fn submit(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Add
 pub async fn begin(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Address>, octets: Option<u64>) -> Result<Submission<'_>, Refusal> {
     let code = code::fresh();
     let wanted: Vec<ForwardPath> = recipients.into_iter().map(ForwardPath::Address).collect();
-    let routed = routing::find(&agent.store, &agent.settings.get(), wanted).await?;
+    let routed = routing::find_all(&agent.store, &agent.settings.get(), wanted).await?;
     let (mut local, mut accounts, mut remote) = (Vec::new(), Vec::new(), Vec::new());
     for (routing, path) in routed {
         let recipient = Recipient { path, notify: None, orcpt: None };

@@ -96,7 +96,7 @@ pub async fn show(Owner(visit, visitor): Owner, Query(asked): Query<Asked>) -> R
     let found = match asked.check.as_str() {
         "" => None,
         _ => {
-            let facts = examine(&visit.office.settings.get(), visit.office.dns(), &visit.office.outbound).await;
+            let facts = examine(&visit.office.settings.get(), &visit.office.handles.dns, &visit.office.outbound).await;
             if let Some(address) = facts.address {
                 let store = visit.office.store.clone();
                 let kept = off_thread(move || settings::set(&store, settings::PUBLIC_ADDRESS, Some(address.to_string())));

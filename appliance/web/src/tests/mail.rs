@@ -335,7 +335,7 @@ async fn senders_are_trusted_one_by_one_and_lists_are_left_by_the_box() {
             let _ = stream.shutdown().await;
             String::from_utf8_lossy(&octets[..count]).into_owned()
         };
-        let (asked, left) = tokio::join!(serve, pillarbox_office::oneclick::leave(world.office.dns(), &world.office.handles.tls, &target, |_| true));
+        let (asked, left) = tokio::join!(serve, pillarbox_office::oneclick::leave(&world.office.handles.dns, &world.office.handles.tls, &target, |_| true));
         assert!(
             asked.starts_with("POST /leave?id=7 HTTP/1.1\r\nHost: lists.test\r\n")
                 && asked.ends_with("List-Unsubscribe=One-Click")

@@ -1,6 +1,5 @@
 //! What a person does with messages and folders: forms that work without a script.
 
-use axum::extract::RawForm;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
@@ -8,8 +7,9 @@ use pillarbox_store::{AccountId, Error, Flags, FolderId, MAIL_ORDER, MailOrder, 
 
 use super::failed;
 use super::message::unsubscribe;
-use crate::frame::{is_own, notice, said, stale};
+use crate::frame::{notice, said};
 use crate::session::{Person, Visit};
+use crate::signed::{Fields, Signed};
 use pillarbox_office::code;
 use pillarbox_office::mail::preferences::PICTURES_FROM;
 use pillarbox_office::oneclick;
@@ -18,23 +18,6 @@ use pillarbox_office::submission::later;
 
 /// Characters of a folder's name.
 const NAME: usize = 60;
-
-/// A form with values that may come several times.
-struct Fields(Vec<(String, String)>);
-
-impl Fields {
-    fn parse(octets: &[u8]) -> Fields {
-        Fields(form_urlencoded::parse(octets).map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
-    }
-
-    fn one(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
-    }
-
-    fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
-        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-}
 
 /// `folder.uid`
 pub fn parse_id(text: &str) -> Option<(FolderId, u32)> {
@@ -48,11 +31,7 @@ fn back(text: &str) -> String {
     if is_ours { text.to_string() } else { "/mail/1".into() }
 }
 
-pub async fn act(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
-    let fields = Fields::parse(&octets);
-    if !is_own(&visitor, fields.one("token")) {
-        return stale(&visit);
-    }
+pub async fn act(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
     let back = back(fields.one("back"));
     let mut by_folder: std::collections::BTreeMap<FolderId, Vec<u32>> = std::collections::BTreeMap::new();
     for (folder, uid) in fields.all("id").filter_map(parse_id) {
@@ -137,11 +116,7 @@ async fn next_uid(visit: &Visit, account: AccountId, folder: Option<FolderId>) -
 
 /// What a person does with one message besides moving it: pictures of its sender from now on, leaving its mailing list,
 /// sending it again to one recipient.
-pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
-    let fields = Fields::parse(&octets);
-    if !is_own(&visitor, fields.one("token")) {
-        return stale(&visit);
-    }
+pub async fn message(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
     let Some((folder, uid)) = parse_id(fields.one("id")) else { return super::missing(&visit) };
     let (content, structure) = match super::files::taken_apart(&visit, &visitor, folder.0, uid).await {
         Ok(found) => found,
@@ -162,7 +137,7 @@ pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -
         }
         "leave" => {
             let Some(target) = oneclick::target(&unsubscribe(&structure.list_unsubscribe)) else { return super::missing(&visit) };
-            let outcome = match oneclick::leave(visit.office.dns(), &visit.office.handles.tls, &target, pillarbox_host::net::is_public).await {
+            let outcome = match oneclick::leave(&visit.office.handles.dns, &visit.office.handles.tls, &target, pillarbox_host::net::is_public).await {
                 Ok(()) => "left",
                 Err(why) => {
                     tracing::info!(host = target.host, why, "a mailing list could not be left");
@@ -184,11 +159,7 @@ pub async fn message(Person(visit, visitor): Person, RawForm(octets): RawForm) -
 }
 
 /// Folders of one's own.
-pub async fn folders(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
-    let fields = Fields::parse(&octets);
-    if !is_own(&visitor, fields.one("token")) {
-        return stale(&visit);
-    }
+pub async fn folders(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
     let name: String = fields.one("name").trim().chars().filter(|c| !c.is_control()).take(NAME).collect();
     let folder = FolderId(fields.one("folder").parse().unwrap_or(0));
     let account = visitor.account;

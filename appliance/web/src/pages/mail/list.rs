@@ -275,7 +275,7 @@ pub async fn events(Person(visit, visitor): Person) -> Response {
     let (office, account) = (visit.office.clone(), visitor.account);
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::spawn(async move {
-        let mut stop = office.tasks().stop();
+        let mut stop = office.handles.tasks.stop();
         let mut notices = office.store.notices();
         let mut last = state(&office, account).await;
         let begun = tokio::time::Instant::now();

@@ -1,15 +1,15 @@
 //! What a person likes, and how much room their mail takes.
 
 use askama::Template;
-use axum::extract::RawForm;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_platform::clock::Zone;
 
 use super::compose::senders;
 use super::{failed, frame, size};
-use crate::frame::{Frame, is_own, page, stale};
+use crate::frame::{Frame, page};
 use crate::session::{Person, Visit, Visitor};
+use crate::signed::{Fields, Signed};
 use crate::text::Texts;
 use pillarbox_office::mail::preferences::{LONGEST_UNDO, Preferences, SIGNATURE, SIGNATURES};
 
@@ -47,17 +47,13 @@ async fn answer(visit: &Visit, visitor: &Visitor, preferences: Preferences, mut 
     page(StatusCode::OK, &SettingsPage { frame, used: size(octets), free: size(free), taken, signatures, zones: Zone::names(), preferences })
 }
 
-pub async fn save(Person(visit, visitor): Person, RawForm(octets): RawForm) -> Response {
-    let fields: Vec<(String, String)> = form_urlencoded::parse(&octets).into_owned().collect();
-    let all = |name: &'static str| fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str());
-    let one = |name: &'static str| all(name).next().unwrap_or_default();
-    if !is_own(&visitor, one("token")) {
-        return stale(&visit);
-    }
+pub async fn save(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
     let mut preferences = visit.preferences.clone();
     let own = senders(&visit.office, &visitor.address).await;
     // Each signature field follows the address it is for.
-    for (address, signature) in all("address").zip(all("signature")).filter(|(address, _)| own.iter().any(|known| known == address)).take(SIGNATURES) {
+    for (address, signature) in
+        fields.all("address").zip(fields.all("signature")).filter(|(address, _)| own.iter().any(|known| known == address)).take(SIGNATURES)
+    {
         let mut signature = signature.replace("\r\n", "\n");
         signature.truncate(signature.floor_char_boundary(SIGNATURE));
         match address == visitor.address {
@@ -65,18 +61,18 @@ pub async fn save(Person(visit, visitor): Person, RawForm(octets): RawForm) -> R
             false => drop(preferences.signatures.insert(address.to_string(), signature)),
         }
     }
-    preferences.conversations = !one("conversations").is_empty();
-    preferences.is_rich = !one("rich").is_empty();
-    preferences.notifies = !one("notifies").is_empty();
-    preferences.undo = one("undo").parse().unwrap_or(10).min(LONGEST_UNDO);
-    preferences.language = Texts::chosen(one("language")).map(|texts| texts.lang().to_string()).unwrap_or_default();
-    let zone = one("zone").trim();
+    preferences.conversations = !fields.one("conversations").is_empty();
+    preferences.is_rich = !fields.one("rich").is_empty();
+    preferences.notifies = !fields.one("notifies").is_empty();
+    preferences.undo = fields.one("undo").parse().unwrap_or(10).min(LONGEST_UNDO);
+    preferences.language = Texts::chosen(fields.one("language")).map(|texts| texts.lang().to_string()).unwrap_or_default();
+    let zone = fields.one("zone").trim();
     if !zone.is_empty() && Zone::named(zone).is_none() {
         let said = visit.texts.with("mail-zone-unknown", "zone", zone).into_owned();
         return answer(&visit, &visitor, preferences, frame(&visit, "mail-settings-title").trouble(said)).await;
     }
     preferences.zone = zone.to_string();
-    for sender in all("forget") {
+    for sender in fields.all("forget") {
         preferences.pictures_from.remove(sender);
     }
     match visit.office.store.change(preferences.change(visitor.account)).done().await {
