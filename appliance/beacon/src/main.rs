@@ -209,11 +209,7 @@ async fn greets(place: SocketAddr) -> bool {
         // 220, or 421 for a server that has too much to do: it lives.
         Some(&first == b"220" || &first == b"421")
     };
-    let late = async {
-        Timer::after(PATIENCE).await;
-        None
-    };
-    smol::future::or(asking, late).await.unwrap_or(false)
+    within(PATIENCE, asking).await.flatten().unwrap_or(false)
 }
 
 /// The light that is ours, taken from whatever made it blink; without rights to it there is none, and everything else goes on.
@@ -287,11 +283,7 @@ async fn pages(beacon: Arc<Beacon>, listener: TcpListener) {
             beacon.visitors.fetch_add(1, Ordering::Relaxed);
             let beacon = beacon.clone();
             smol::spawn(async move {
-                let late = async {
-                    Timer::after(6 * PATIENCE).await;
-                    None
-                };
-                smol::future::or(visit(&beacon, tcp, peer.ip()), late).await;
+                visit(&beacon, tcp, peer.ip()).await;
                 beacon.visitors.fetch_sub(1, Ordering::Relaxed);
             })
             .detach();
@@ -299,21 +291,44 @@ async fn pages(beacon: Arc<Beacon>, listener: TcpListener) {
     }
 }
 
-/// One request of one browser.
+/// One request of one browser. Each part has its time: a box that is too busy for an answer says so.
 async fn visit(beacon: &Beacon, mut tcp: Async<TcpStream>, peer: IpAddr) -> Option<()> {
+    let answer = match within(PATIENCE, request(&mut tcp)).await?? {
+        Ok(asked) => match within(6 * PATIENCE, respond(beacon, &asked, peer)).await {
+            Some(answer) => answer,
+            None => rescue::answer("503 Service Unavailable", "text/plain", "", asked.language.plain("rescue-busy")),
+        },
+        Err(status) => rescue::answer(status, "text/plain", "", status),
+    };
+    let send = async {
+        tcp.write_all(&answer).await.ok()?;
+        tcp.close().await.ok()
+    };
+    within(2 * PATIENCE, send).await?
+}
+
+/// Reads a request, or gives the status that refuses it; `None` when the browser went.
+async fn request(tcp: &mut Async<TcpStream>) -> Option<Result<Asked, &'static str>> {
     let mut octets = Vec::new();
-    let answer = loop {
+    loop {
         match rescue::parse(&octets) {
-            Ok(Some(asked)) => break respond(beacon, &asked, peer).await,
-            Err(status) => break rescue::answer(status, "text/plain", "", status),
+            Ok(Some(asked)) => return Some(Ok(asked)),
+            Err(status) => return Some(Err(status)),
             Ok(None) => {}
         }
         let mut piece = [0; 1024];
         let count = tcp.read(&mut piece).await.ok().filter(|&count| count > 0 && octets.len() <= HEAD + BODY)?;
         octets.extend_from_slice(&piece[..count]);
+    }
+}
+
+/// What comes of it in time; `None` when it is late.
+async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let late = async {
+        Timer::after(time).await;
+        None
     };
-    tcp.write_all(&answer).await.ok()?;
-    tcp.close().await.ok()
+    smol::future::or(async { Some(work.await) }, late).await
 }
 
 async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
@@ -369,6 +384,13 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_given_up() {
+        let never = smol::future::pending::<()>();
+        assert_eq!(smol::block_on(within(Duration::from_millis(1), never)), None);
+        assert_eq!(smol::block_on(within(PATIENCE, async { 1 })), Some(1));
+    }
 
     #[test]
     fn words_are_places() {

@@ -29,6 +29,7 @@ rescue-save-log = Protokoll herunterladen
 rescue-other = Das andere System starten
 rescue-log = Letzte Zeilen des Protokolls
 rescue-wrong = Das stimmt nicht.
+rescue-busy = Die Box ist stark ausgelastet und hat nicht rechtzeitig geantwortet. Ihr Auftrag wird vielleicht noch ausgeführt: Laden Sie diese Seite in einer Minute neu.
 rescue-starts = Der Start läuft. Laden Sie diese Seite in einer Minute neu.
 rescue-far = Diese Seite ist nur aus dem eigenen Netz der Box zu sehen.
 

@@ -29,6 +29,7 @@ rescue-save-log = Download the log
 rescue-other = Start the other system
 rescue-log = Last lines of the log
 rescue-wrong = That is not right.
+rescue-busy = The box is very busy and did not answer in time. What you asked for may still be done: load this page again in a minute.
 rescue-starts = It starts. Load this page again in a minute.
 rescue-far = This page is open to the box's own network only.
 
