@@ -131,8 +131,13 @@ class Owner:
         return re.search(r'name="token" value="([^"]+)"', self.curl(path)).group(1)
 
     def order(self, path, **fields):
-        arguments = [word for name, value in {"token": self.token(path), **fields}.items() for word in ("--data-urlencode", f"{name}={value}")]
-        return self.curl(path, *arguments)
+        """Sends a form. Where the page says that the box is busy, does what it advises: looks again later, and orders once more."""
+        for left in (2, 1, 0):
+            arguments = [word for name, value in {"token": self.token(path), **fields}.items() for word in ("--data-urlencode", f"{name}={value}")]
+            page = self.curl(path, *arguments)
+            if "The box is busy" not in page or not left:
+                return page
+            time.sleep(60)
 
     def upload(self, path, file, patience):
         return self.curl(path, "-F", f"token={self.token('/system')}", "-F", f"file=@{file}", patience=patience)

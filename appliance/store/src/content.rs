@@ -5,6 +5,7 @@ pub(crate) mod spool;
 pub(crate) mod write;
 
 use crate::engine::codec::{Cursor, FixedKey, Record, Value};
+use crate::engine::snapshot::Snapshot;
 use crate::engine::table::{Raw, tables};
 use crate::error::{Error, Result};
 use crate::ids::{BlobId, MessageId};
@@ -16,8 +17,10 @@ tables! {
         content: Raw<'e, ContentKey>,
         /// Number of folder entries that share a message, where it is more than one.
         shares: Raw<'e, MessageId>,
-        /// Messages whose content lies in a file, by the file's name.
+        /// Messages whose content is in a file of its own, by the file's name.
         blobs: Raw<'e, BlobId>,
+        /// Octets of content that messages still refer to, by segment of the journal.
+        segments: Raw<'e, u64>,
     }
 }
 
@@ -42,24 +45,29 @@ impl FixedKey for ContentKey {
 /// Octets of content in one full part. A value of this size fills exactly one LMDB overflow page
 /// (4,096 less the page header), so no content ever needs neighbouring free pages: a long free list
 /// is never searched for a run, and nothing is wasted on half-used pages.
+#[cfg(test)]
 pub const PART_OCTETS: usize = 4096 - PAGE_HEADER;
 
 /// LMDB's page header in octets; on 32-bit machines it is shorter.
+#[cfg(test)]
 const PAGE_HEADER: usize = 16;
 
 /// A remainder up to this long rides in the head's row instead of taking a page of its own.
+#[cfg(test)]
 pub const TAIL_OCTETS: usize = 1024;
 
-/// Content up to this long is kept in LMDB; longer content in a file.
+/// Content up to this long is kept in the journal, as one record; longer content in a file.
 pub const INLINE_OCTETS: usize = 256 * 1024;
 
-/// Where the content is.
+/// Where the content is. The first kind was written up to format 3 of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// In parts 1 to `parts`, and then this tail.
     Inline { parts: u16, tail: Vec<u8> },
-    /// In a file.
+    /// In a file of its own.
     File(BlobId),
+    /// In a segment of the journal, from an octet on.
+    Journal { segment: u64, offset: u32 },
 }
 
 /// The head row of a message.
@@ -77,7 +85,8 @@ pub struct ContentHead {
 }
 
 impl Record for ContentHead {
-    const VERSION: u8 = 1;
+    /// Version 1 knew no place in the journal.
+    const VERSION: u8 = 2;
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.received_at.to_be_bytes());
         out.extend_from_slice(&self.octets.to_be_bytes());
@@ -93,6 +102,11 @@ impl Record for ContentHead {
                 out.push(1);
                 blob.write(out);
             }
+            Location::Journal { segment, offset } => {
+                out.push(2);
+                out.extend_from_slice(&segment.to_be_bytes());
+                out.extend_from_slice(&offset.to_be_bytes());
+            }
         }
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
@@ -104,14 +118,16 @@ impl Record for ContentHead {
             location: match octets.u8()? {
                 0 => Location::Inline { parts: octets.u16()?, tail: octets.rest().to_vec() },
                 1 => Location::File(BlobId::read(octets)?),
+                2 => Location::Journal { segment: octets.u64()?, offset: octets.u32()? },
                 _ => return None,
             },
         })
     }
 }
 
-/// Cuts inline content into full parts and a tail; the tail is short enough for the head's row,
-/// or empty when the remainder became a part of its own.
+/// Cuts inline content into full parts and a tail, as stores up to format 3 keep it; the tail is short enough for the head's
+/// row, or empty when the remainder became a part of its own.
+#[cfg(test)]
 pub(crate) fn cut(content: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let remainder = content.len() % PART_OCTETS;
     let (body, tail) = match remainder <= TAIL_OCTETS {
@@ -121,8 +137,8 @@ pub(crate) fn cut(content: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (body.chunks(PART_OCTETS).collect(), tail)
 }
 
-impl Tables<'_> {
-    pub(crate) fn head(&self, txn: &heed::RoTxn, message: MessageId) -> Result<Option<ContentHead>> {
+impl Tables<'static> {
+    pub(crate) fn head(&self, txn: &Snapshot, message: MessageId) -> Result<Option<ContentHead>> {
         let key = ContentKey { message, part: 0 };
         self.content.remap_data_type::<Value<ContentHead>>().get(txn, &key).map_err(Error::lmdb("reading a message head"))
     }

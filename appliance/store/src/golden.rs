@@ -10,7 +10,7 @@ use crate::contacts::Contact;
 use crate::content::{ContentHead, ContentKey, Location};
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy};
 use crate::engine::codec::{Cursor, FixedKey, Record};
-use crate::engine::table::Table;
+use crate::engine::table::Declared;
 use crate::ids::{AccountId, BlobId, DayKey, DeviceId, DeviceKey, FolderId, FolderKey, LaneId, MessageId};
 use crate::index::{Card, Places};
 use crate::ledger::{Fate, LedgerRecord, Service, ShortCode, TermKey};
@@ -89,9 +89,14 @@ fn rows_of_mailboxes() {
 fn rows_of_content_and_ledger() {
     let inline = Location::Inline { parts: 2, tail: b"xy".to_vec() };
     let head = ContentHead { received_at: 1, octets: 2, crc32: 3, delivery_octets: 4, location: inline };
-    golden(head.clone(), "01 0000000000000001 0000000000000002 00000003 0004 00 0002 7879");
-    let file = ContentHead { location: Location::File(BlobId(255)), ..head };
-    golden(file, "01 0000000000000001 0000000000000002 00000003 0004 01 00000000000000ff");
+    golden(head.clone(), "02 0000000000000001 0000000000000002 00000003 0004 00 0002 7879");
+    let file = ContentHead { location: Location::File(BlobId(255)), ..head.clone() };
+    golden(file, "02 0000000000000001 0000000000000002 00000003 0004 01 00000000000000ff");
+    let journal = ContentHead { location: Location::Journal { segment: 7, offset: 258 }, ..head.clone() };
+    golden(journal, "02 0000000000000001 0000000000000002 00000003 0004 02 0000000000000007 00000102");
+    // Version 1 knew no place in the journal, and is still read.
+    let old = [&[1][..], &head.encode()[1..]].concat();
+    assert_eq!(ContentHead::decode(&old).unwrap(), head);
     let record = LedgerRecord {
         peer: Some(IpAddr::from([192, 0, 2, 1])),
         sender: "a@b".into(),
@@ -202,8 +207,10 @@ fn tables_are_called_what_a_store_of_today_calls_them() {
     let mut names = Vec::new();
     Tables::names("", &mut names);
     names.sort_unstable();
+    let numbers: std::collections::BTreeSet<u16> = names.iter().map(|name| crate::engine::table::number(name)).collect();
+    assert_eq!(numbers.len(), names.len(), "two tables have one number in the journal");
     let known = "accounts addresses agenda blobs cards collected contacts content credentials domains factors folders hours indexed judgements keys \
-        lanes ledger links live mail meta outgoing places policies postings queue recent reports routes sessions settings shares sign_ins terms timed \
+        lanes ledger links live mail meta outgoing places policies postings queue recent reports routes segments sessions settings shares sign_ins terms timed \
         transcripts usage views";
     assert_eq!(names.join(" "), known);
 }

@@ -5,11 +5,10 @@ pub(crate) mod write;
 
 use std::net::IpAddr;
 
-use heed::Database;
 use heed::types::Unit;
 
 use crate::engine::codec::{Cursor, FixedKey, Key, Record, put_bytes, put_strings, put_varint, stable_hash};
-use crate::engine::table::{Keyed, tables};
+use crate::engine::table::{Keyed, Table, tables};
 use crate::ids::LedgerId;
 
 tables! {
@@ -17,7 +16,7 @@ tables! {
     Tables {
         ledger: Keyed<'e, LedgerId, LedgerRecord>,
         /// Blocks of the ledger by hashed search term.
-        terms: Database<'e, Key<TermKey>, Unit>,
+        terms: Table<'e, Key<TermKey>, Unit>,
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod retention;
 use roaring::RoaringBitmap;
 
 use crate::engine::codec::{Cursor, FixedKey, Record, Value, put_bytes, put_varint};
+use crate::engine::snapshot::Snapshot;
 use crate::engine::table::{Keyed, Raw, tables};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DayKey, DeviceKey, FolderId, FolderKey, MessageId, PlaceKey};
@@ -281,9 +282,9 @@ impl Record for Judgement {
     }
 }
 
-impl Tables<'_> {
+impl Tables<'static> {
     /// An entry, wherever it is.
-    pub(crate) fn entry(&self, txn: &heed::RoTxn, key: MailKey) -> Result<Option<Entry>> {
+    pub(crate) fn entry(&self, txn: &Snapshot, key: MailKey) -> Result<Option<Entry>> {
         let doing = "reading a mailbox entry";
         let recent = self.recent.remap_data_type::<Value<Entry>>().get(txn, &key).map_err(Error::lmdb(doing))?;
         match recent {
@@ -293,7 +294,7 @@ impl Tables<'_> {
     }
 
     /// A folder's entries from a UID on, in order: what was folded into `mail` is older than what was not.
-    pub(crate) fn entries<'t>(&self, txn: &'t heed::RoTxn, folder: FolderKey, from: u32) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
+    pub(crate) fn entries<'t>(&self, txn: &'t Snapshot, folder: FolderKey, from: u32) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
         let doing = "reading a mailbox";
         let key = |uid| MailKey::new(folder.account, folder.folder, uid);
         let range = key(from)..key(MailKey::STATE);
@@ -302,7 +303,7 @@ impl Tables<'_> {
         Ok(mail.chain(recent).map(move |row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))))
     }
 
-    pub(crate) fn folder(&self, txn: &heed::RoTxn, folder: FolderKey) -> Result<Option<FolderState>> {
+    pub(crate) fn folder(&self, txn: &Snapshot, folder: FolderKey) -> Result<Option<FolderState>> {
         let key = MailKey::new(folder.account, folder.folder, MailKey::STATE);
         self.recent.remap_data_type::<Value<FolderState>>().get(txn, &key).map_err(Error::lmdb("reading folder counters"))
     }

@@ -4,11 +4,10 @@ pub(crate) mod entries;
 pub(crate) mod read;
 pub(crate) mod settle;
 
-use heed::Database;
 use heed::types::{Str, Unit};
 
 use crate::engine::codec::{Cursor, Key, Record, compound_key, put_bytes, put_varint, stable_hash};
-use crate::engine::table::{Keyed, Raw, tables};
+use crate::engine::table::{Keyed, Raw, Table, tables};
 use crate::ids::{AccountId, DayKey, LaneId, MessageId};
 use crate::ledger::ShortCode;
 
@@ -20,15 +19,15 @@ tables! {
         /// Their recipients.
         queue: Keyed<'e, QueueKey, Waiting>,
         /// The scheduled ones by domain and time: what one connection can take along lies together.
-        lanes: Database<'e, Key<LaneKey>, Unit>,
+        lanes: Table<'e, Key<LaneKey>, Unit>,
         /// Lanes by the time of their first recipient, with the domain: what is not due costs nothing.
-        agenda: Database<'e, Key<AgendaKey>, Str>,
+        agenda: Table<'e, Key<AgendaKey>, Str>,
         /// Conversations of last attempts.
         transcripts: Keyed<'e, QueueKey, Transcript>,
         /// Recipients an account sent to on a day.
         usage: Raw<'e, DayKey>,
         /// Notices that came about a message that was sent.
-        reports: Database<'e, Key<ReportKey>, Unit>,
+        reports: Table<'e, Key<ReportKey>, Unit>,
     }
 }
 

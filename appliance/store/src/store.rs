@@ -14,7 +14,8 @@ use crate::content::spool;
 use crate::content::spool::{BlobReader, Spool};
 use crate::engine::change::{Change, Task, task};
 use crate::engine::environment;
-use crate::engine::environment::{Access, Options, Shared, Space};
+use crate::engine::environment::{Access, Options, Recovered, Shared, Space};
+use crate::engine::keeper::Keeper;
 use crate::engine::notices::Listener;
 use crate::engine::reader::Reader;
 use crate::engine::writer::Writer;
@@ -38,6 +39,8 @@ struct Inner {
     waiting: Arc<AtomicUsize>,
     notes: Arc<Mutex<Notes>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Of a server.
+    keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A write under way; its result comes after the commit.
@@ -70,11 +73,12 @@ impl Store {
 
     /// Opens or creates the store below `dir`. A server also removes content files that a crash left behind.
     pub fn open(dir: &Path, access: Access, options: &Options) -> Result<Store> {
-        let shared = Arc::new(environment::open(dir, access, options)?);
+        let (shared, anchor) = environment::open(dir, access, options)?;
+        let shared = Arc::new(shared);
         if access == Access::Server && !shared.medium.is_read_only {
-            let txn = shared.env.read_txn().map_err(Error::lmdb("looking for orphans"))?;
+            let view = shared.view()?;
             spool::sweep(&shared.blobs, |blob| {
-                let row = shared.tables.content.blobs.get(&txn, &blob).map_err(Error::lmdb("looking for orphans"))?;
+                let row = shared.tables.content.blobs.get(&view, &blob).map_err(Error::lmdb("looking for orphans"))?;
                 Ok(row.is_some())
             })?;
         }
@@ -88,7 +92,12 @@ impl Store {
         let writer = Writer::new(shared.clone(), queue, waiting.clone(), lazy, options.clone());
         let thread = std::thread::Builder::new().name("store-writer".into()).stack_size(512 * 1024);
         let thread = thread.spawn(move || writer.run()).map_err(Error::io("starting the writer for", dir))?;
-        let inner = Inner { shared, tasks: Mutex::new(Some(tasks)), waiting, notes, writer: Mutex::new(Some(thread)) };
+        let keeper = anchor.map(|anchor| Keeper::new(shared.clone(), anchor)).map(|keeper| {
+            let thread = std::thread::Builder::new().name("store-keeper".into()).stack_size(512 * 1024);
+            thread.spawn(move || keeper.run()).map_err(Error::io("starting the keeper for", dir))
+        });
+        let keeper = Mutex::new(keeper.transpose()?);
+        let inner = Inner { shared, keeper, tasks: Mutex::new(Some(tasks)), waiting, notes, writer: Mutex::new(Some(thread)) };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -124,6 +133,11 @@ impl Store {
             shared.medium.note_whole(blob, Instant::now());
         }
         self.open_blob(content)
+    }
+
+    /// What this start found in the journal.
+    pub fn recovered(&self) -> &Recovered {
+        &self.inner.shared.recovered
     }
 
     /// Messages that were met since the start and are not what was stored.
@@ -203,6 +217,10 @@ impl Drop for Inner {
         if let Some(writer) = self.writer.lock().unwrap_or_else(|e| e.into_inner()).take() {
             // A panic in the writer was already reported by the panic hook.
             let _ = writer.join();
+        }
+        if let Some(keeper) = self.keeper.lock().unwrap_or_else(|e| e.into_inner()).take() {
+            self.shared.bell.close();
+            let _ = keeper.join();
         }
         self.shared.listeners.close();
     }

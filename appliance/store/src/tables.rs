@@ -1,17 +1,16 @@
 //! All tables: those of each idea, which declares its own, and a small one of the engine.
 
-use heed::Database;
 use heed::types::{Bytes, Str};
 
 use crate::engine::codec::Record;
-use crate::engine::table::tables;
+use crate::engine::table::{Table, tables};
 use crate::{contacts, content, directory, index, ledger, mailbox, queue, sending, sessions, settings, statistics};
 
 tables! {
     /// Every table of the store.
     Tables {
         /// Format version, store id, small marks.
-        meta: Database<'e, Str, Bytes>,
+        meta: Table<'e, Str, Bytes>,
         directory: directory::Tables<'e>,
         sessions: sessions::Tables<'e>,
         settings: settings::Tables<'e>,
@@ -33,7 +32,7 @@ tables! {
 /// # Panics
 /// When a value does not survive.
 pub fn check_all(octets: &[u8]) {
-    <Tables as crate::engine::table::Table>::check(octets);
+    <Tables as crate::engine::table::Declared>::check(octets);
     // Tables that hold several kinds of values give them back as octets.
     mailbox::Entry::check(octets);
     mailbox::FolderState::check(octets);

@@ -374,7 +374,7 @@ fn damaged_content_is_noticed_and_named_and_the_rest_is_unharmed() {
         places.into_iter().for_each(|at| octets[at] ^= 1);
         std::fs::write(path, octets).unwrap();
     };
-    damage(&dir.path().join("store/data.mdb"), b"the small one");
+    damage(&dir.path().join("journal/0000000000000001"), b"the small one");
     let blob = std::fs::read_dir(dir.path().join("blobs")).unwrap().next().unwrap().unwrap().path();
     damage(&blob, b"the large one");
     let store = open(dir.path());

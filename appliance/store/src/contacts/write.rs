@@ -108,6 +108,6 @@ impl Work<'_, '_> {
     pub(crate) fn forget_contacts(&mut self, account: AccountId) -> Result<()> {
         let (first, beyond) = (contact_key(account, ""), contact_key(AccountId(account.0.saturating_add(1)), ""));
         let range = (Bound::Included(&first[..]), Bound::Excluded(&beyond[..]));
-        self.tables.contacts.contacts.0.delete_range(self.txn, &range).map(drop).map_err(Error::lmdb(DOING))
+        self.tables.contacts.contacts.delete_range(self.txn, &range).map(drop).map_err(Error::lmdb(DOING))
     }
 }

@@ -1,6 +1,7 @@
 //! What messages contain.
 
-use crate::content::{ContentHead, ContentKey, Location};
+use crate::content::{ContentHead, ContentKey, INLINE_OCTETS, Location};
+use crate::engine::environment::Shared;
 use crate::engine::reader::Reader;
 use crate::error::{Error, Result};
 use crate::ids::{BlobId, MessageId};
@@ -25,7 +26,7 @@ impl Content {
     pub fn blob(&self) -> Option<BlobId> {
         match self.head.location {
             Location::File(blob) => Some(blob),
-            Location::Inline { .. } => None,
+            Location::Inline { .. } | Location::Journal { .. } => None,
         }
     }
 }
@@ -37,28 +38,68 @@ impl Reader<'_> {
         Ok(head.map(|head| Content { message, octets: head.octets, received_at: head.received_at, head }))
     }
 
-    /// Appends the whole of an inline content to `out` and checks its CRC. Content in a file is not for here.
+    /// Appends the whole of a content that has no file of its own to `out` and checks its CRC.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is not what was written; `out` is as it was.
     pub fn read_inline(&self, content: &Content, out: &mut Vec<u8>) -> Result<()> {
-        let doing = "reading a message";
-        let Location::Inline { parts, tail } = &content.head.location else {
-            return Err(Error::Invalid { why: "this message lies in a file".into() });
-        };
         let start = out.len();
-        out.reserve(content.octets as usize);
+        out.reserve(content.octets.min(INLINE_OCTETS as u64) as usize);
+        if self.read_from(content, &content.head.location, out)? {
+            return Ok(());
+        }
+        // It may have been moved since its place was looked up.
+        let moved = self.shared.head(content.message)?.filter(|head| head.location != content.head.location);
+        if let Some(head) = moved
+            && self.read_from(content, &head.location, out)?
+        {
+            return Ok(());
+        }
+        out.truncate(start);
+        self.shared.medium.note_damage(content.message);
+        Err(Error::damaged(format!("the content of message {}", content.message.0)))
+    }
+
+    /// False when what is there is not the content.
+    fn read_from(&self, content: &Content, location: &Location, out: &mut Vec<u8>) -> Result<bool> {
+        let start = out.len();
+        match location {
+            Location::Inline { parts, tail } => self.read_parts(content, *parts, tail, out)?,
+            Location::File(_) => return Err(Error::Invalid { why: "this message is in a file".into() }),
+            Location::Journal { segment, offset } => {
+                let octets = content.octets.min(self.shared.segment_octets()) as usize;
+                out.resize(start + octets, 0);
+                if !self.shared.read_segment(*segment, u64::from(*offset), &mut out[start..])? {
+                    out.truncate(start);
+                    return Ok(false);
+                }
+            }
+        }
+        let read = &out[start..];
+        let is_whole = read.len() as u64 == content.octets && crc32fast::hash(read) == content.head.crc32;
+        if !is_whole {
+            out.truncate(start);
+        }
+        Ok(is_whole)
+    }
+
+    fn read_parts(&self, content: &Content, parts: u16, tail: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let doing = "reading a message";
         let key = |part| ContentKey { message: content.message, part };
-        if *parts > 0 {
-            let rows = self.shared.tables.content.content.range(&self.txn, &(key(1)..=key(*parts))).map_err(Error::lmdb(doing))?;
+        if parts > 0 {
+            let rows = self.shared.tables.content.content.range(&self.txn, &(key(1)..=key(parts))).map_err(Error::lmdb(doing))?;
             for row in rows {
                 out.extend_from_slice(row.map_err(Error::lmdb(doing))?.1);
             }
         }
         out.extend_from_slice(tail);
-        let read = &out[start..];
-        if read.len() as u64 != content.octets || crc32fast::hash(read) != content.head.crc32 {
-            out.truncate(start);
-            self.shared.medium.note_damage(content.message);
-            return Err(Error::damaged(format!("the content of message {}", content.message.0)));
-        }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// What is known of a message now.
+    fn head(&self, message: MessageId) -> Result<Option<ContentHead>> {
+        self.tables.content.head(&self.view()?, message)
     }
 }

@@ -1,9 +1,7 @@
 //! Writing content, counting who shares it, letting it go.
 
-use heed::PutFlags;
-
 use crate::content::spool::{Place, Spooled};
-use crate::content::{ContentHead, ContentKey, Location, cut};
+use crate::content::{ContentHead, ContentKey, Location};
 use crate::engine::codec::Record;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
@@ -15,27 +13,49 @@ impl Work<'_, '_> {
     /// Writes the content of a message; `received_at` in seconds since 1970.
     pub(crate) fn put_content(&mut self, message: MessageId, content: &Spooled, received_at: u64, delivery_octets: u16) -> Result<()> {
         let doing = "writing a message";
-        let (parts, location) = match &content.place {
+        let location = match &content.place {
             Place::Memory(octets) => {
-                let (parts, tail) = cut(octets);
-                let count = parts.len() as u16;
-                (parts, Location::Inline { parts: count, tail: tail.to_vec() })
+                let extent = self.log.content(message, octets)?;
+                self.count_segment(extent.segment, octets.len() as i64)?;
+                Location::Journal { segment: extent.segment, offset: extent.offset }
             }
             Place::File(file) => {
                 let blob = file.blob();
                 self.tables.content.blobs.put(self.txn, &blob, &message.0.to_be_bytes()).map_err(Error::lmdb(doing))?;
-                (Vec::new(), Location::File(blob))
+                Location::File(blob)
             }
         };
         let head = ContentHead { received_at, octets: content.octets, crc32: content.crc32, delivery_octets, location };
-        let head = head.encode();
-        for (part, octets) in [&head[..]].into_iter().chain(parts).enumerate() {
-            let key = ContentKey { message, part: part as u16 };
-            // Message ids and parts ascend, so every row goes to the end and pages fill up.
-            let put = self.tables.content.content.put_with_flags(self.txn, PutFlags::APPEND, &key, octets);
-            put.map_err(Error::lmdb(doing))?;
+        let key = ContentKey { message, part: 0 };
+        self.tables.content.content.put(self.txn, &key, &head.encode()).map_err(Error::lmdb(doing))
+    }
+
+    /// Writes a content anew at the end of the journal, when it is still where it was found. `octets` are the content's.
+    pub(crate) fn move_content(&mut self, message: MessageId, from: &Location, octets: &[u8]) -> Result<()> {
+        let Some(mut head) = self.tables.content.head(self.txn, message)?.filter(|head| head.location == *from) else { return Ok(()) };
+        if octets.len() as u64 != head.octets || crc32fast::hash(octets) != head.crc32 {
+            return Err(Error::damaged(format!("the content of message {}", message.0)));
         }
-        Ok(())
+        let extent = self.log.content(message, octets)?;
+        self.count_segment(extent.segment, octets.len() as i64)?;
+        if let Location::Journal { segment, .. } = head.location {
+            self.count_segment(segment, -(octets.len() as i64))?;
+        }
+        head.location = Location::Journal { segment: extent.segment, offset: extent.offset };
+        let key = ContentKey { message, part: 0 };
+        self.tables.content.content.put(self.txn, &key, &head.encode()).map_err(Error::lmdb("moving a message"))
+    }
+
+    /// Octets of content came into a segment of the journal, or went from it.
+    fn count_segment(&mut self, segment: u64, octets: i64) -> Result<()> {
+        let doing = "counting what is in the journal";
+        let known = self.tables.content.segments.get(self.txn, &segment).map_err(Error::lmdb(doing))?;
+        let known = known.map_or(Ok(0), |row| row.try_into().map(u64::from_be_bytes)).map_err(|_| Error::damaged("a count of octets"))?;
+        match known.saturating_add_signed(octets) {
+            0 => self.tables.content.segments.delete(self.txn, &segment).map(drop),
+            now => self.tables.content.segments.put(self.txn, &segment, &now.to_be_bytes()),
+        }
+        .map_err(Error::lmdb(doing))
     }
 
     pub(crate) fn set_shares(&mut self, message: MessageId, count: u32) -> Result<()> {
@@ -72,6 +92,10 @@ impl Work<'_, '_> {
         let parts = match head.location {
             Location::Inline { parts, .. } => parts,
             Location::File(_) => 0,
+            Location::Journal { segment, .. } => {
+                self.count_segment(segment, -(head.octets as i64))?;
+                0
+            }
         };
         self.tables.index.cards.delete(self.txn, &message).map_err(Error::lmdb(doing))?;
         let judged = JudgementKey { message, account: AccountId(0) }..=JudgementKey { message, account: AccountId(u32::MAX) };

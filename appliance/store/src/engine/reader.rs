@@ -1,17 +1,17 @@
 //! Reading. A [`Reader`] lives inside a closure: one consistent view, never held across an await.
 
 use crate::engine::environment::Shared;
-use crate::error::{Error, Result};
+use crate::engine::snapshot::Snapshot;
+use crate::error::Result;
 
 /// One consistent view of the store.
 pub struct Reader<'a> {
     pub(crate) shared: &'a Shared,
-    pub(crate) txn: heed::RoTxn<'a, heed::WithTls>,
+    pub(crate) txn: Snapshot<'a>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Result<Reader<'a>> {
-        let txn = shared.env.read_txn().map_err(Error::lmdb("beginning to read"))?;
-        Ok(Reader { shared, txn })
+        Ok(Reader { shared, txn: shared.view()? })
     }
 }

@@ -1,17 +1,18 @@
 //! One transaction's workbench, which every write gets.
 
-use heed::RwTxn;
-
 use crate::error::{Error, Result};
 use crate::ids::{BlobId, FolderKey, MessageId};
 use crate::tables::Tables;
 
+use super::journal::log::Log;
 use super::notices::{Happened, Notice};
+use super::snapshot::Snapshot;
 
 /// One transaction's workbench.
 pub struct Work<'a, 'e> {
     pub(crate) tables: &'a Tables<'static>,
-    pub(crate) txn: &'a mut RwTxn<'e>,
+    pub(crate) txn: &'a mut Snapshot<'e>,
+    pub(crate) log: &'a mut Log,
     /// Content files to remove once the transaction is durable.
     pub(crate) released: Vec<BlobId>,
     /// The id of the next message, once content was written.
@@ -21,8 +22,8 @@ pub struct Work<'a, 'e> {
 }
 
 impl<'a, 'e> Work<'a, 'e> {
-    pub(crate) fn new(tables: &'a Tables<'static>, txn: &'a mut RwTxn<'e>, is_listened_to: bool) -> Work<'a, 'e> {
-        Work { tables, txn, released: Vec::new(), next_message: None, notices: is_listened_to.then(Vec::new) }
+    pub(crate) fn new(tables: &'a Tables<'static>, txn: &'a mut Snapshot<'e>, log: &'a mut Log, is_listened_to: bool) -> Work<'a, 'e> {
+        Work { tables, txn, log, released: Vec::new(), next_message: None, notices: is_listened_to.then(Vec::new) }
     }
 
     /// Remembers what to report once the transaction is durable.

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::content::spool;
 use crate::engine::change::{Task, apply_all};
-use crate::engine::environment::{Options, Shared, Space};
+use crate::engine::environment::{Access, Options, Shared, Space};
+use crate::engine::journal::log::Log;
 use crate::engine::notices::Notice;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
+use crate::ids::BlobId;
 
 /// Between two trials of a card that takes nothing.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
@@ -41,7 +43,7 @@ pub(crate) struct Writer {
     /// When a card that took nothing was tried last.
     probed: Instant,
     /// The number of the last commit that was reported.
-    known: usize,
+    known: u64,
 }
 
 impl Writer {
@@ -71,6 +73,8 @@ impl Writer {
 
     /// Reports commits of other processes. The writer comes by at least once a second.
     fn look_elsewhere(&mut self) {
+        // What can't be read now is read with the next commit.
+        let _ = self.shared.catch_up(&mut self.shared.log());
         let last = self.shared.last_commit();
         if last != self.known {
             self.shared.listeners.tell(&[Notice::Anywhere]);
@@ -78,15 +82,12 @@ impl Writer {
         }
     }
 
-    /// A commit of our own. Where others came in between, that is reported, too; a transaction that changed nothing was none.
-    fn note_own_commit(&mut self, number: usize) {
-        let last = self.shared.last_commit();
-        if last >= number {
-            if number != self.known + 1 {
-                self.shared.listeners.tell(&[Notice::Anywhere]);
-            }
-            self.known = number;
+    /// A commit of our own. Where others came in between, that is reported, too.
+    fn note_own_commit(&mut self, number: u64) {
+        if number != self.known + 1 {
+            self.shared.listeners.tell(&[Notice::Anywhere]);
         }
+        self.known = number;
     }
 
     /// Collects what is waiting. When the last commits had company, waits a moment for it: writers that were
@@ -146,16 +147,10 @@ impl Writer {
         }
         self.probed = Instant::now();
         let doing = "trying whether the card can be written";
-        let write = || -> Result<usize> {
-            let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
-            // A commit without a change would write nothing.
-            self.shared.tables.meta.put(&mut txn, "probe", b"").map_err(Error::lmdb(doing))?;
-            let number = txn.id();
-            txn.commit().map_err(Error::lmdb(doing)).map(|()| number)
-        };
-        let result = write();
+        // A commit without a change would write nothing.
+        let result = self.shared.transact(|work| work.tables.meta.put(work.txn, "probe", b"").map_err(Error::lmdb(doing)));
         self.shared.medium.note_commit(&result);
-        result.into_iter().for_each(|number| self.note_own_commit(number));
+        result.into_iter().filter_map(|(number, _)| number).for_each(|number| self.note_own_commit(number));
     }
 
     /// Refuses what only adds when there is no room for it. Looked at before each commit: a burst of mail fills a disk within
@@ -166,6 +161,7 @@ impl Writer {
         if growing == 0 || self.shared.has_room_for_commit(octets as u64, growing) {
             return batch;
         }
+        self.shared.bell.press();
         let (refused, taken): (Vec<_>, Vec<_>) = batch.into_iter().partition(|task| task.grows());
         refused.into_iter().for_each(|task| task.fail(Error::Full));
         taken
@@ -191,23 +187,53 @@ impl Writer {
 
     /// Applies writes and commits. An `Err` means that nothing at all was changed.
     fn transact(&mut self, batch: &mut [Box<dyn Task>]) -> Result<()> {
-        let doing = "committing";
-        if self.shared.medium.is_read_only {
-            return Err(Error::Unwritable { why: super::medium::READ_ONLY.into() });
-        }
-        let mut txn = self.shared.env.write_txn().map_err(Error::lmdb(doing))?;
-        self.shared.allocate_ahead(batch.iter().map(|task| task.content_octets()).sum());
-        let number = txn.id();
-        let mut work = Work::new(&self.shared.tables, &mut txn, self.shared.listeners.are_there());
-        apply_all(batch, &mut work)?;
-        let (released, notices) = work.finish();
-        txn.commit().map_err(Error::lmdb(doing))?;
-        self.note_own_commit(number);
-        self.shared.listeners.tell(&notices);
+        let shared = self.shared.clone();
+        let (number, (released, notices)) = shared.transact(|work| apply_all(batch, work))?;
+        number.into_iter().for_each(|number| self.note_own_commit(number));
+        shared.listeners.tell(&notices);
         for blob in released {
             // A file that stays is an orphan and swept at the next start.
-            let _ = std::fs::remove_file(spool::path(&self.shared.blobs, blob));
+            let _ = std::fs::remove_file(spool::path(&shared.blobs, blob));
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// One transaction: its writes are on stable storage and readers see them, or nothing was changed. Gives the commit's
+    /// number, none when nothing was written, and what is to be done afterwards.
+    pub(crate) fn transact(&self, apply: impl FnOnce(&mut Work) -> Result<()>) -> Result<(Option<u64>, (Vec<BlobId>, Vec<Notice>))> {
+        if self.medium.is_read_only {
+            return Err(Error::Unwritable { why: super::medium::READ_ONLY.into() });
+        }
+        self.wait_for_room()?;
+        let mut log = self.log();
+        log.lock()?;
+        let result = self.transact_in(&mut log, apply);
+        if result.is_err() {
+            log.abandon();
+        }
+        log.unlock();
+        drop(log);
+        self.wake_keeper();
+        result
+    }
+
+    fn transact_in(&self, log: &mut Log, apply: impl FnOnce(&mut Work) -> Result<()>) -> Result<(Option<u64>, (Vec<BlobId>, Vec<Notice>))> {
+        let mut view = self.view_with(log)?;
+        let mut work = Work::new(&self.tables, &mut view, log, self.listeners.are_there());
+        apply(&mut work)?;
+        let after = work.finish();
+        let writes = view.into_writes();
+        if writes.is_empty() {
+            log.abandon();
+            return Ok((None, after));
+        }
+        let number = log.commit(&writes)?;
+        if self.access == Access::Tool {
+            log.count_own();
+        }
+        self.publish(writes, log);
+        Ok((Some(number), after))
     }
 }

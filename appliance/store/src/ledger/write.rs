@@ -1,7 +1,5 @@
 //! Writing the ledger, its index and its end.
 
-use heed::PutFlags;
-
 use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
@@ -74,7 +72,7 @@ impl Work<'_, '_> {
     /// Appends a record; its place is the next number.
     pub(crate) fn record(&mut self, record: &LedgerRecord) -> Result<LedgerId> {
         let id = LedgerId(self.last_record()?.0 + 1);
-        let put = self.tables.ledger.ledger.put_with_flags(self.txn, PutFlags::APPEND, &id, record);
+        let put = self.tables.ledger.ledger.put(self.txn, &id, record);
         put.map_err(Error::lmdb("writing the ledger"))?;
         Ok(id)
     }
@@ -119,8 +117,8 @@ impl Work<'_, '_> {
             return Ok(false);
         }
         let records = self.block(block)?;
-        let stat = self.tables.ledger.ledger.stat(self.txn).map_err(Error::lmdb(DOING))?;
-        let too_large = stat.leaf_pages as u64 * crate::engine::environment::PAGE > octets;
+        let pages = self.tables.ledger.ledger.leaf_pages(self.txn).map_err(Error::lmdb(DOING))?;
+        let too_large = pages * crate::engine::environment::PAGE > octets;
         let too_old = records.iter().all(|(_, r)| r.at.saturating_add(seconds) < at);
         if !too_large && !too_old {
             return Ok(false);

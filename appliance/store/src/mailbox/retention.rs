@@ -20,7 +20,7 @@ impl Work<'_, '_> {
         };
         let account = AccountId(id.try_into().map(u32::from_be_bytes).map_err(|_| Error::damaged("a purge mark"))?);
         let first = MailKey::new(account, FolderId(0), 0);
-        let row = self.tables.mailbox.recent.get_greater_than_or_equal_to(self.txn, &first).map_err(Error::lmdb(DOING))?;
+        let row = self.tables.mailbox.recent.range(self.txn, &(first..)).map_err(Error::lmdb(DOING))?.next().transpose().map_err(Error::lmdb(DOING))?;
         // As long as a folder has entries its counters are there too, here or behind them.
         let Some(key) = row.map(|(key, _)| key).filter(|key| key.account == account) else {
             self.tables.meta.delete(self.txn, &mark).map_err(Error::lmdb(DOING))?;

@@ -97,7 +97,7 @@ impl Work<'_, '_> {
 
     fn lane_head(&self, lane: LaneId) -> Result<Option<u64>> {
         let first = LaneKey { lane, due: 0, entry: QueueKey { message: MessageId(0), recipient: 0 } };
-        let row = self.tables.queue.lanes.get_greater_than_or_equal_to(self.txn, &first).map_err(Error::lmdb(DOING))?;
+        let row = self.tables.queue.lanes.range(self.txn, &(first..)).map_err(Error::lmdb(DOING))?.next().transpose().map_err(Error::lmdb(DOING))?;
         Ok(row.map(|(key, ())| key).filter(|key| key.lane == lane).map(|key| key.due))
     }
 

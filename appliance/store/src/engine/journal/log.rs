@@ -1,0 +1,236 @@
+//! Appending to the journal.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use super::record::{CONTENT_HEAD, Kind, Position, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead, encode, next_offset};
+use super::segments::Segments;
+use crate::engine::layers::Writes;
+use crate::error::{Error, Result};
+use crate::ids::MessageId;
+
+/// Zeros written behind a record that makes a segment's file longer, at a time: the next records find their blocks there, so
+/// that their commits cost one flush in place of two.
+const AHEAD_OCTETS: u64 = 256 * 1024;
+/// A commit with more octets than this gains less from that flush than the zeros cost.
+const AHEAD_WORTHWHILE: u64 = 64 * 1024;
+
+/// Where a message's octets are in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub segment: u64,
+    /// Of the first octet of the content.
+    pub offset: u32,
+}
+
+/// The end of the journal, where commits are appended. One process at a time holds its lock.
+pub(crate) struct Log {
+    pub segments: Segments,
+    /// The segment in use; `None` before the first.
+    file: Option<File>,
+    /// Octets of its file that are there.
+    length: u64,
+    /// Where the next commit begins.
+    at: Position,
+    /// The number of the next commit.
+    next: u64,
+    /// The last commit that is known to be on stable storage.
+    flushed: u64,
+    /// The commit under way.
+    draft: Draft,
+    /// The last flush failed: nobody knows what is on the card behind `at`, so the next commit goes into another segment.
+    is_doubtful: bool,
+    lock: File,
+    /// How many commits processes beside the server made, for the server to see.
+    counter: File,
+    counted: u64,
+}
+
+/// A commit under way: its contents are written, but nothing refers to them.
+#[derive(Default)]
+struct Draft {
+    /// Where its next record goes; `None`: nothing was written yet.
+    at: Option<Position>,
+    /// Segments before the one in use that it wrote to: to be flushed, too.
+    before: Vec<File>,
+}
+
+impl Log {
+    /// The log behind what was read.
+    pub fn open(segments: Segments, at: Position, next: u64) -> Result<Log> {
+        let open = |name: &str| {
+            let path: PathBuf = segments.folder().join(name);
+            let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+            opened.or_else(|error| File::open(&path).map_err(|_| error)).map_err(Error::io("opening", &path))
+        };
+        let (lock, counter) = (open("lock")?, open("others")?);
+        let counted = count(&counter);
+        let mut log = Log {
+            segments,
+            file: None,
+            length: 0,
+            at,
+            next,
+            flushed: next.saturating_sub(1),
+            draft: Draft::default(),
+            is_doubtful: false,
+            lock,
+            counter,
+            counted,
+        };
+        log.moved_to(at, next)?;
+        Ok(log)
+    }
+
+    /// Others went on to here.
+    pub fn moved_to(&mut self, at: Position, next: u64) -> Result<()> {
+        if self.file.is_none() || at.segment != self.at.segment {
+            self.file = self.segments.open(at.segment, true).or_else(|_| self.segments.open(at.segment, false))?;
+        }
+        self.length = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |facts| facts.len());
+        (self.at, self.next, self.flushed) = (at, next, next.saturating_sub(1));
+        Ok(())
+    }
+
+    /// Where the next commit begins, and its number.
+    pub fn end(&self) -> (Position, u64) {
+        (self.at, self.next)
+    }
+
+    /// Keeps other processes from appending until it is let go.
+    pub fn lock(&self) -> Result<()> {
+        self.lock.lock().map_err(Error::io("locking", &self.segments.folder().join("lock")))
+    }
+
+    pub fn unlock(&self) {
+        // Only fails for what is no lock.
+        let _ = self.lock.unlock();
+    }
+
+    /// A handle to look whether others wrote, without the log.
+    pub fn watch(&self) -> Result<Watch> {
+        let counter = self.counter.try_clone().map_err(Error::io("opening", &self.segments.folder().join("others")))?;
+        Ok(Watch { counter })
+    }
+
+    /// Says to the server that another process made a commit. To be called with the lock held.
+    pub fn count_own(&mut self) {
+        self.counted = count(&self.counter).wrapping_add(1);
+        // Without it the server sees the commit with its next one.
+        let _ = self.counter.write_all_at(&self.counted.to_be_bytes(), 0);
+    }
+
+    /// Writes the content of a message as part of the commit under way.
+    pub fn content(&mut self, message: MessageId, content: &[u8]) -> Result<Extent> {
+        let at = self.append(Kind::Content, &[&message.0.to_be_bytes(), content])?;
+        let offset = at.offset + (RECORD_HEAD + CONTENT_HEAD) as u64;
+        Ok(Extent { segment: at.segment, offset: u32::try_from(offset).map_err(|_| Error::Invalid { why: "a segment is too large".into() })? })
+    }
+
+    /// Ends the commit under way: its writes, and the flush. On an error nothing counts as written.
+    pub fn commit(&mut self, writes: &Writes) -> Result<u64> {
+        let octets = encode(writes);
+        self.append(Kind::Rows, &[&octets])?;
+        let draft = std::mem::take(&mut self.draft);
+        let files = draft.before.iter().chain(&self.file);
+        let mut flushed = files.map(|file| file.sync_data());
+        if let Some(error) = flushed.find_map(std::io::Result::err) {
+            // Where it reached into a second segment, nobody knows whether that has begun: recovery finds out.
+            if !draft.before.is_empty() {
+                return Err(Error::Spent);
+            }
+            self.is_doubtful = true;
+            return Err(Error::io("flushing", &self.segments.path(self.at.segment))(error));
+        }
+        self.at = draft.at.unwrap_or(self.at);
+        (self.flushed, self.next) = (self.next, self.next + 1);
+        Ok(self.flushed)
+    }
+
+    /// Gives the commit under way up.
+    pub fn abandon(&mut self) {
+        self.draft = Draft::default();
+    }
+
+    fn append(&mut self, kind: Kind, held: &[&[u8]]) -> Result<Position> {
+        let length = held.iter().map(|piece| piece.len()).sum::<usize>() as u64;
+        let at = self.room_for(length)?;
+        let head = RecordHead { kind, length: length as u32, segment: at.segment, commit: self.next, flushed: self.flushed };
+        let path = || self.segments.path(at.segment);
+        let file = self.file.as_ref().ok_or_else(|| Error::Invalid { why: "the journal has no segment".into() })?;
+        let mut octets = Vec::with_capacity(RECORD_HEAD + length.min(64 * 1024) as usize);
+        octets.extend_from_slice(&head.write(held));
+        let mut offset = at.offset;
+        for piece in held {
+            match octets.len() + piece.len() <= 64 * 1024 {
+                true => octets.extend_from_slice(piece),
+                false => {
+                    file.write_all_at(&octets, offset)
+                        .and_then(|()| file.write_all_at(piece, offset + octets.len() as u64))
+                        .map_err(Error::io("writing", &path()))?;
+                    offset += (octets.len() + piece.len()) as u64;
+                    octets.clear();
+                }
+            }
+        }
+        file.write_all_at(&octets, offset).map_err(Error::io("writing", &path()))?;
+        let end = next_offset(at.offset, length);
+        if end > self.length {
+            let drafted = end.saturating_sub(if self.at.segment == at.segment { self.at.offset } else { 0 });
+            let ahead = (self.segments.octets - end.min(self.segments.octets)).min(AHEAD_OCTETS);
+            self.length = end;
+            // Only an optimisation: a full disk shows itself at the next record.
+            if kind == Kind::Rows && drafted <= AHEAD_WORTHWHILE && file.write_all_at(&vec![0; ahead as usize], end).is_ok() {
+                self.length = end + ahead;
+            }
+        }
+        self.draft.at = Some(Position { segment: at.segment, offset: end });
+        Ok(at)
+    }
+
+    /// Where a record of a length goes; begins a segment when it does not fit into this one.
+    fn room_for(&mut self, length: u64) -> Result<Position> {
+        let octets = self.segments.octets;
+        if next_offset(SEGMENT_HEAD, length) > octets {
+            return Err(Error::Invalid { why: format!("a commit of {length} octets does not fit the journal's segments") });
+        }
+        let at = self.draft.at.unwrap_or(self.at);
+        if self.file.is_some() && !self.is_doubtful && next_offset(at.offset, length) <= octets {
+            return Ok(at);
+        }
+        // A commit whose flush failed does not count: the log ends where it began.
+        let before = if self.is_doubtful { self.at.offset } else { at.offset };
+        let segment = at.segment + 1;
+        let file = self.segments.begin(SegmentHead { segment, commit: self.next, before })?;
+        self.length = file.metadata().map_or(0, |facts| facts.len());
+        self.is_doubtful = false;
+        let begun = Position { segment, offset: SEGMENT_HEAD };
+        let had_draft = self.draft.at.is_some();
+        if let Some(old) = self.file.replace(file).filter(|_| had_draft) {
+            self.draft.before.push(old);
+        }
+        // Also when the commit is given up: the segment has begun, and the log goes on in it.
+        self.at = begun;
+        self.draft.at = Some(begun);
+        Ok(begun)
+    }
+}
+
+/// Looks whether other processes wrote.
+pub(crate) struct Watch {
+    counter: File,
+}
+
+impl Watch {
+    /// A number that others' commits change.
+    pub fn count(&self) -> u64 {
+        count(&self.counter)
+    }
+}
+
+fn count(counter: &File) -> u64 {
+    let mut octets = [0; 8];
+    // Empty before the first.
+    counter.read_exact_at(&mut octets, 0).map_or(0, |()| u64::from_be_bytes(octets))
+}

@@ -1,0 +1,343 @@
+//! What goes on behind the commits: folding rows into LMDB by many, bringing LMDB to the card as a checkpoint, letting go of
+//! journal segments that nothing refers to.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::checkpoint;
+use super::environment::{Anchor, Shared};
+use super::journal::read::next_content;
+use super::journal::record::{Position, SEGMENT_HEAD};
+use super::work::Work;
+use crate::content::Location;
+use crate::error::{Error, Result};
+use crate::ids::MessageId;
+
+/// How often the keeper looks what there is to do.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Octets of rows in memory that are folded at once.
+const FOLD_OCTETS: usize = 2 << 20;
+/// Octets of journal that a start after a power cut has to read at most, about.
+const REPLAY_OCTETS: u64 = 32 << 20;
+/// Longest time that rows stay in memory alone.
+const FOLD_INTERVAL: Duration = Duration::from_secs(600);
+/// After a fold that failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// Longest wait of the writer for a fold that is under way.
+const WRITER_PATIENCE: Duration = Duration::from_secs(20);
+/// Segments that stay spare; more give their room back.
+const SPARE_SEGMENTS: usize = 8;
+/// A segment of which messages use no more than this many hundredths is emptied; when room is short, one that is fuller, too.
+const COMPACTION_SHARE: u64 = 50;
+const PRESSED_SHARE: u64 = 90;
+/// Octets of content moved at a time, and at most once a second: mail that comes meanwhile hardly notices.
+const COMPACTION_OCTETS: usize = 256 * 1024;
+/// Octets of the data file that are brought to the card at a time.
+const SYNC_OCTETS: i64 = 256 * 1024;
+
+/// How the writer and the keeper wake each other.
+#[derive(Default)]
+pub(crate) struct Bell {
+    state: Mutex<State>,
+    rung: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    is_wanted: bool,
+    is_closing: bool,
+    /// Room is short: what can be let go is to be let go.
+    is_pressed: bool,
+    folds: u64,
+}
+
+impl Bell {
+    /// Asks for a look now.
+    pub fn ring(&self) {
+        self.state().is_wanted = true;
+        self.rung.notify_all();
+    }
+
+    /// Says that room is short.
+    pub fn press(&self) {
+        let mut state = self.state();
+        (state.is_wanted, state.is_pressed) = (true, true);
+        self.rung.notify_all();
+    }
+
+    fn take_pressed(&self) -> bool {
+        std::mem::take(&mut self.state().is_pressed)
+    }
+
+    /// The last fold, and then the end.
+    pub fn close(&self) {
+        self.state().is_closing = true;
+        self.rung.notify_all();
+    }
+
+    /// Waits for a ring or the next look; true at the end.
+    fn wait(&self) -> bool {
+        let waiting = |state: &mut State| !state.is_wanted && !state.is_closing;
+        let (mut state, _) = self.rung.wait_timeout_while(self.state(), LOOK_INTERVAL, waiting).unwrap_or_else(|e| e.into_inner());
+        state.is_wanted = false;
+        state.is_closing
+    }
+
+    fn note_fold(&self) {
+        self.state().folds += 1;
+        self.rung.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Shared {
+    /// Holds the writer back while rows come faster than they are folded: memory is bounded.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when that takes too long.
+    pub(crate) fn wait_for_room(&self) -> Result<()> {
+        let is_full = || {
+            let published = self.published();
+            published.fresh.octets() >= FOLD_OCTETS && published.frozen.is_some()
+        };
+        if !is_full() {
+            return Ok(());
+        }
+        let (state, waited) = (self.bell.state(), |_: &mut State| is_full());
+        let (_state, waited) = self.bell.rung.wait_timeout_while(state, WRITER_PATIENCE, waited).unwrap_or_else(|e| e.into_inner());
+        if waited.timed_out() { Err(Error::Busy) } else { Ok(()) }
+    }
+
+    /// Rings when enough has gathered. To be called after each commit.
+    pub(crate) fn wake_keeper(&self) {
+        if self.published().fresh.octets() >= FOLD_OCTETS {
+            self.bell.ring();
+        }
+    }
+}
+
+/// The server's thread for all that.
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    anchor: Anchor,
+    /// Since when rows wait.
+    since: Option<Instant>,
+    /// When the last fold failed.
+    failed: Option<Instant>,
+    /// The checkpoint after which nothing was left to tidy.
+    tidied: Option<Position>,
+    compaction: Option<Compaction>,
+}
+
+/// A segment whose contents are being moved, and how far it was read.
+#[derive(Clone, Copy, Debug)]
+struct Compaction {
+    segment: u64,
+    offset: u64,
+}
+
+impl Keeper {
+    pub fn new(shared: Arc<Shared>, anchor: Anchor) -> Keeper {
+        Keeper { shared, anchor, since: None, failed: None, tidied: None, compaction: None }
+    }
+
+    /// Works until the store closes.
+    pub fn run(mut self) {
+        loop {
+            let is_closing = self.shared.bell.wait();
+            let is_pressed = self.shared.bell.take_pressed();
+            let is_resting = self.failed.is_some_and(|at| at.elapsed() < RETRY_INTERVAL);
+            let is_due = self.is_due();
+            if is_closing || !is_resting && (is_due || is_pressed) {
+                let result = self.fold();
+                self.failed = result.is_err().then(Instant::now);
+                self.shared.medium.note_commit(&result);
+                self.shared.bell.note_fold();
+            }
+            if is_closing {
+                return;
+            }
+            if !is_resting && self.shared.medium.is_writable() {
+                // What can't be tidied now waits; mail does not depend on it.
+                self.failed = self.tidy(is_pressed).is_err().then(Instant::now).or(self.failed);
+            }
+        }
+    }
+
+    /// One small piece of work on the journal's segments.
+    fn tidy(&mut self, is_pressed: bool) -> Result<()> {
+        let (folded, _) = self.anchor.folded;
+        if self.tidied == Some(folded) && !is_pressed && self.compaction.is_none() {
+            return Ok(());
+        }
+        let (used, spare) = self.shared.segments.list()?;
+        let live = self.live()?;
+        for segment in used.iter().copied().filter(|segment| *segment < folded.segment && !live.contains_key(segment)) {
+            self.shared.segments.retire(segment)?;
+            self.shared.forget_segment(segment);
+        }
+        let most = if is_pressed { 0 } else { SPARE_SEGMENTS };
+        spare.iter().skip(most).try_for_each(|&number| self.shared.segments.remove_spare(number))?;
+        if self.compaction.is_none() {
+            let share = if is_pressed { PRESSED_SHARE } else { COMPACTION_SHARE };
+            let most = self.shared.segment_octets() / 100 * share;
+            let emptiest = live.iter().filter(|(segment, octets)| **segment < folded.segment && **octets <= most).min_by_key(|(_, octets)| **octets);
+            self.compaction = emptiest.map(|(&segment, _)| Compaction { segment, offset: SEGMENT_HEAD });
+        }
+        match self.compaction.take() {
+            Some(compaction) => self.compaction = self.compact(compaction)?,
+            None => self.tidied = Some(folded),
+        }
+        Ok(())
+    }
+
+    /// Octets of content by segment, of all segments that something refers to: now, or in the checkpoint.
+    fn live(&self) -> Result<BTreeMap<u64, u64>> {
+        let doing = "measuring the journal";
+        let mut live = BTreeMap::new();
+        let table = self.shared.tables.content.segments;
+        let number = |octets: &[u8]| octets.try_into().map(u64::from_be_bytes).map_err(|_| Error::damaged("a count of octets"));
+        for row in table.base().iter(&self.anchor.pin).map_err(Error::lmdb(doing))? {
+            let (segment, _) = row.map_err(Error::lmdb(doing))?;
+            live.insert(number(segment)?, 0);
+        }
+        let view = self.shared.view()?;
+        for row in table.iter(&view).map_err(Error::lmdb(doing))? {
+            let (segment, octets) = row.map_err(Error::lmdb(doing))?;
+            live.insert(segment, number(octets)?);
+        }
+        Ok(live)
+    }
+
+    /// Moves some contents of a segment that is mostly empty to the journal's end. Gives where to go on; `None`: all are moved.
+    fn compact(&self, mut compaction: Compaction) -> Result<Option<Compaction>> {
+        let segment = compaction.segment;
+        let Some(file) = self.shared.segments.open(segment, false)? else { return Ok(None) };
+        let (mut moves, mut octets) = (Vec::new(), 0);
+        let view = self.shared.view()?;
+        while octets < COMPACTION_OCTETS {
+            let Some((stored, next)) = next_content(&file, segment, compaction.offset) else {
+                self.move_contents(&moves)?;
+                return Ok(None);
+            };
+            compaction.offset = next;
+            let here = Location::Journal { segment, offset: stored.offset };
+            let head = self.shared.tables.content.head(&view, stored.message)?;
+            if head.is_none_or(|head| head.location != here) {
+                continue;
+            }
+            let mut content = vec![0; stored.octets as usize];
+            if file.read_exact_at(&mut content, u64::from(stored.offset)).is_ok() {
+                octets += content.len();
+                moves.push((stored.message, here, content));
+            }
+        }
+        drop(view);
+        self.move_contents(&moves)?;
+        Ok(Some(compaction))
+    }
+
+    fn move_contents(&self, moves: &[(MessageId, Location, Vec<u8>)]) -> Result<()> {
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let move_all = |work: &mut Work| moves.iter().try_for_each(|(message, from, content)| work.move_content(*message, from, content));
+        match self.shared.transact(move_all) {
+            // One that is damaged must not keep the others where they are.
+            Err(Error::Damaged { .. }) if moves.len() > 1 => moves.iter().try_for_each(|one| match self.move_contents(std::slice::from_ref(one)) {
+                Err(Error::Damaged { .. }) => Ok(()),
+                result => result,
+            }),
+            Err(Error::Damaged { .. }) => {
+                moves.iter().for_each(|(message, ..)| self.shared.medium.note_damage(*message));
+                Ok(())
+            }
+            result => result.map(drop),
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let published = self.shared.published();
+        if published.frozen.is_some() {
+            return true;
+        }
+        if published.fresh.is_empty() {
+            self.since = None;
+            return false;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let (end, _) = published.end;
+        let (folded, _) = self.anchor.folded;
+        let octets = self.shared.segment_octets();
+        let behind = (end.segment.saturating_sub(folded.segment) * octets + end.offset).saturating_sub(folded.offset);
+        published.fresh.octets() >= FOLD_OCTETS || behind >= REPLAY_OCTETS || since.elapsed() >= FOLD_INTERVAL
+    }
+
+    /// Folds what has gathered, and makes the result the checkpoint.
+    fn fold(&mut self) -> Result<()> {
+        let (rows, end) = {
+            let mut published = self.shared.published();
+            if published.frozen.is_none() {
+                published.frozen = Some(std::mem::take(&mut published.fresh));
+                published.frozen_end = published.end;
+            }
+            (published.frozen.clone().unwrap_or_default(), published.frozen_end)
+        };
+        self.since = None;
+        if rows.is_empty() {
+            self.shared.published().frozen = None;
+            return Ok(());
+        }
+        let commit = self.shared.fold(&rows, end)?;
+        drop(rows);
+        {
+            let mut published = self.shared.published();
+            published.base = commit;
+            published.frozen = None;
+        }
+        self.shared.bell.note_fold();
+        self.checkpoint(commit)?;
+        self.anchor.folded = end;
+        Ok(())
+    }
+
+    /// Brings LMDB to the card, keeps its meta page, and lets the last checkpoint go: in this order.
+    fn checkpoint(&mut self, commit: usize) -> Result<()> {
+        self.sync_gently();
+        self.shared.env.force_sync().map_err(Error::lmdb("flushing the tables"))?;
+        let pin = self.shared.env.clone().static_read_txn().map_err(Error::lmdb("holding the checkpoint"))?;
+        if pin.id() != commit {
+            return Err(Error::Invalid { why: format!("commit {} of the tables is not the {commit} that was folded", pin.id()) });
+        }
+        self.anchor.checkpoint.keep(&checkpoint::meta_page(&self.shared.path, commit)?)?;
+        self.anchor.pin = pin;
+        Ok(())
+    }
+
+    /// Begins to write the pages, a few at a time with breaks as long as the card needed: mail that comes meanwhile finds it
+    /// free. Only a help; what is left is flushed at once afterwards.
+    fn sync_gently(&self) {
+        let file = &self.shared.file;
+        let length = file.metadata().map_or(0, |facts| facts.len()) as i64;
+        let how = nix::libc::SYNC_FILE_RANGE_WAIT_BEFORE | nix::libc::SYNC_FILE_RANGE_WRITE | nix::libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        let mut at = 0;
+        while at < length {
+            let begun = Instant::now();
+            // SAFETY: the descriptor is open; the call changes no memory.
+            if unsafe { nix::libc::sync_file_range(file.as_raw_fd(), at, SYNC_OCTETS, how) } != 0 {
+                return;
+            }
+            let taken = begun.elapsed();
+            if taken > Duration::from_millis(1) && !self.shared.bell.state().is_closing {
+                std::thread::sleep(taken);
+            }
+            at += SYNC_OCTETS;
+        }
+    }
+}
