@@ -3,6 +3,8 @@
 pub(crate) mod change;
 pub(crate) mod checkpoint;
 pub(crate) mod codec;
+#[cfg(test)]
+mod crash;
 pub(crate) mod environment;
 pub(crate) mod journal;
 pub(crate) mod keeper;
