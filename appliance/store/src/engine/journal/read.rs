@@ -9,6 +9,9 @@ use crate::engine::layers::Writes;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
 
+/// Octets looked through at a time behind damage.
+const SCAN_OCTETS: usize = 64 * 1024;
+
 /// Reads commits one after the other.
 pub(crate) struct Follower {
     segments: Segments,
@@ -117,14 +120,24 @@ impl Follower {
             let mut at = Position { segment, offset: if segment == self.at.segment { self.at.offset } else { SEGMENT_HEAD } };
             // Where the next segment says that this one ends, it ends, whatever stands there.
             let end = self.segments.head(segment + 1)?.map_or(self.segments.octets, |head| head.before);
+            let mut block = vec![0; SCAN_OCTETS];
             while at.offset + RECORD_HEAD as u64 <= end {
-                match record(&file, at, self.segments.octets)? {
-                    Found::Record(head, _) if head.commit > self.next && head.flushed >= self.next => {
+                let count = read_some(&file, &mut block, at.offset);
+                let heads = (0..count.saturating_sub(RECORD_HEAD - 1)).step_by(ALIGNMENT as usize);
+                for place in heads {
+                    let here = Position { segment, offset: at.offset + place as u64 };
+                    let is_it = |head: &RecordHead| head.commit > self.next && head.flushed >= self.next && here.offset < end;
+                    let Some(_) = RecordHead::read(&block[place..], segment).filter(is_it) else { continue };
+                    if let Found::Record(head, _) = record(&file, here, self.segments.octets)? {
                         let first = self.next;
-                        (self.at, self.next, self.file, self.turn) = (at, head.commit, Some(file), None);
+                        (self.at, self.next, self.file, self.turn) = (here, head.commit, Some(file), None);
                         return Ok(Some(first));
                     }
-                    _ => at.offset += ALIGNMENT,
+                }
+                match count < SCAN_OCTETS {
+                    true => break,
+                    // The head of a record may begin in this block and end in the next.
+                    false => at.offset += (SCAN_OCTETS - RECORD_HEAD) as u64,
                 }
             }
         }
@@ -172,6 +185,18 @@ fn record(file: &File, at: Position, octets: u64) -> Result<Found> {
     let mut held = vec![0; found.length as usize];
     let is_whole = is_read(file, &mut held, at.offset + RECORD_HEAD as u64) && RecordHead::is_right(&head, &held);
     Ok(if is_whole { Found::Record(found, held) } else { Found::Nothing })
+}
+
+/// Reads what is there, up to the whole of a block.
+fn read_some(file: &File, block: &mut [u8], offset: u64) -> usize {
+    let mut count = 0;
+    while count < block.len() {
+        match file.read_at(&mut block[count..], offset + count as u64) {
+            Ok(0) | Err(_) => break,
+            Ok(more) => count += more,
+        }
+    }
+    count
 }
 
 /// Whether so many octets are there. A card that can't give them back (EIO) has none.
