@@ -4,7 +4,8 @@
 //! the new version number. Format 1 is the first, so it has no step. Format 2 brought the queue and the ledger's
 //! Message-IDs; its tables are made when they are missing and old records are still read, so its step is empty:
 //! the number alone keeps an older release from meeting records that it cannot read. Format 3 brought second factors:
-//! an older release would not ask for them.
+//! an older release would not ask for them. Format 4 brought details as data in ledger, queue and routes; rows with the
+//! texts of before are still read.
 
 use heed::Env;
 
@@ -12,13 +13,13 @@ use crate::error::{Error, Result};
 use crate::tables::Tables;
 
 /// The format this release reads and writes.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 const FORMAT_KEY: &str = "format";
 
 type Step = fn(&Tables, &mut heed::RwTxn) -> Result<()>;
 
 /// `STEPS[n]` brings format `n + 1` to `n + 2`.
-const STEPS: &[Step] = &[|_, _| Ok(()), |_, _| Ok(())];
+const STEPS: &[Step] = &[|_, _| Ok(()), |_, _| Ok(()), |_, _| Ok(())];
 
 /// The format of an existing store, without changing anything. `None` for a new one.
 pub(crate) fn format(tables: &Tables, txn: &heed::RoTxn) -> Result<Option<u32>> {

@@ -8,7 +8,7 @@ use pillarbox_message::encode::encoded_words;
 use pillarbox_outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{Error, RemoveRoute, Route, RouteTls, SetRoute, off_thread};
+use pillarbox_store::{Detail, Error, RemoveRoute, Route, RouteTls, SetRoute, off_thread};
 use serde::Deserialize;
 
 use super::doctor::{Step, step};
@@ -127,7 +127,7 @@ async fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Option<F
         Err(error) => return trouble(visit, &error),
     };
     let route = routes.into_iter().find(|(name, _)| name.is_empty()).map(|(_, route)| route);
-    let fault = route.as_ref().map(|route| route.fault.clone()).unwrap_or_default();
+    let fault = route.as_ref().map(|route| route.fault.to_string()).unwrap_or_default();
     let current = route.map(|route| (route.host, route.user));
     page(status, &LinePage { frame, found, presets: &PRESETS, form: Provider { password: String::new(), ..form }, current, fault, tried })
 }
@@ -174,7 +174,7 @@ fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
         tls: if starttls { RouteTls::StartTls } else { RouteTls::Implicit },
         user: form.user.trim().to_string(),
         sealed,
-        fault: String::new(),
+        fault: Detail::None,
         told_at: 0,
     })
 }

@@ -5,7 +5,7 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
-use pillarbox_store::{Hold, MessageId, Order, QueueKey, QueueOrder, QueueState};
+use pillarbox_store::{Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Service};
 use serde::Deserialize;
 
 use crate::frame::{Frame, notice, page, trouble};
@@ -68,7 +68,7 @@ pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response
                 state: t.get(state).into_owned(),
                 due: if waiting.state == QueueState::Scheduled { t.moment(waiting.due, clock::now()) } else { String::new() },
                 attempts: waiting.attempts,
-                last: waiting.last,
+                last: waiting.last.to_string(),
                 transcript: kept.map(|k| k.text).unwrap_or_default(),
                 is_held: matches!(waiting.state, QueueState::Held(_)),
             })
@@ -99,8 +99,7 @@ pub async fn order(Signed(Owner(visit, _), asked): Signed<Owner, Asked>) -> Resp
         _ => return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
     };
     let Ok(key) = asked.number.parse::<QueueKey>() else { return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
-    let detail = "removed from the queue by the owner".to_string();
-    let order = QueueOrder { order, entries: vec![key], at: clock::now(), detail };
+    let order = QueueOrder { order, entries: vec![key], at: clock::now(), service: Service::Web };
     let is_late = matches!(order.order, Order::Remove | Order::Hold(_)) && visit.office.outbound.is_under_way(key);
     match visit.office.store.change(order).done().await {
         // The worker looks once more before it sends; nobody can know here whether it has.

@@ -16,8 +16,8 @@ use pillarbox_outbound::Source;
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
-    AccountId, AnyChange, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, NoteWritten, Placement, Service, SetTimed,
-    Spool, Timed, domain_of, off_thread,
+    AccountId, AnyChange, Content, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, NoteWritten, Placement, Service,
+    SetTimed, Spool, Timed, domain_of, off_thread,
 };
 
 use super::act::parse_id;
@@ -397,7 +397,7 @@ async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -
     let record = LedgerRecord {
         sender: visitor.address.clone(),
         subject: letter.subject.clone(),
-        detail: "draft".into(),
+        detail: Detail::Draft,
         ..LedgerRecord::new(clock::now(), Fate::Delivered, code::fresh())
     };
     let delivered = visit.office.store.deliver(Delivery::local(content, 0, vec![placement], record)).done().await?;
