@@ -81,22 +81,36 @@ pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response
     }
 }
 
+/// What the owner wants of one recipient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Wish {
+    Retry,
+    Hold,
+    Release,
+    Remove,
+    Bounce,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
 #[derive(Deserialize)]
 pub struct Asked {
     #[serde(default)]
     number: String,
     #[serde(default)]
-    order: String,
+    order: Wish,
 }
 
 pub async fn order(Signed(Owner(visit, _), asked): Signed<Owner, Asked>) -> Response {
-    let order = match asked.order.as_str() {
-        "retry" => Order::Retry,
-        "hold" => Order::Hold(Hold::Owner),
-        "release" => Order::Release,
-        "remove" => Order::Remove,
-        "bounce" => Order::GiveUp,
-        _ => return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
+    let order = match asked.order {
+        Wish::Retry => Order::Retry,
+        Wish::Hold => Order::Hold(Hold::Owner),
+        Wish::Release => Order::Release,
+        Wish::Remove => Order::Remove,
+        Wish::Bounce => Order::GiveUp,
+        Wish::Unknown => return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
     };
     let Ok(key) = asked.number.parse::<QueueKey>() else { return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
     let order = QueueOrder { order, entries: vec![key], at: clock::now(), service: Service::Web };
