@@ -17,11 +17,68 @@ const MENTIONS: [&str; 8] = ["attached", "attachment", "enclosed", "anhang", "an
 /// Identifiers of a conversation that go along (RFC 5322 §3.6.4).
 const REFERENCES: usize = 20;
 
+/// What is to happen with a letter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    Send,
+    /// The same, without the file that is spoken of.
+    #[default]
+    Anyway,
+    /// It is kept.
+    Draft,
+    /// It is kept, and the writer goes on: the script asks for that.
+    Autosave,
+}
+
+impl Order {
+    fn of(word: &str) -> Order {
+        match word {
+            "send" => Order::Send,
+            "draft" => Order::Draft,
+            "autosave" => Order::Autosave,
+            _ => Order::Anyway,
+        }
+    }
+}
+
+/// What a letter has to do with a message that is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum How {
+    /// It answers the sender.
+    #[default]
+    Reply,
+    /// It answers everybody.
+    All,
+    Forward,
+    /// Forwarded as a file.
+    Attach,
+    /// The draft is gone on with.
+    Draft,
+    /// It goes again, to somebody else than before.
+    Again,
+}
+
+impl How {
+    /// The way of a word in a link; any other word is an answer.
+    pub fn of(word: &str) -> How {
+        [How::All, How::Forward, How::Attach, How::Draft, How::Again].into_iter().find(|how| how.as_str() == word).unwrap_or_default()
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            How::Reply => "reply",
+            How::All => "all",
+            How::Forward => "forward",
+            How::Attach => "attach",
+            How::Draft => "draft",
+            How::Again => "again",
+        }
+    }
+}
+
 /// What a person writes.
 #[derive(Clone, Debug, Default)]
 pub struct Letter {
-    /// The form's token; who takes the form checks it.
-    pub token: String,
     /// Empty: the account's own address.
     pub from: String,
     /// People as they are typed, for `addresses::recipients`.
@@ -36,8 +93,7 @@ pub struct Letter {
     pub body: String,
     /// The same with formatting, where it was written so; what it says counts then.
     pub html: String,
-    /// `send`, `anyway` (without the file that is spoken of), `draft`, or `autosave` by the script.
-    pub order: String,
+    pub order: Order,
     /// When it goes out, as browsers write local times; empty: at once.
     pub later: String,
     /// The message it answers, and the kind: `reply`, `all`, `forward`.
@@ -56,7 +112,6 @@ impl Letter {
     /// Takes a field of the form.
     pub fn put(&mut self, name: &str, value: String) {
         match name {
-            "token" => self.token = value,
             "from" => self.from = value,
             "later" => self.later = value,
             "to" => self.to = value,
@@ -65,7 +120,7 @@ impl Letter {
             "subject" => self.subject = value,
             "body" => self.body = value,
             "html" => self.html = value,
-            "order" => self.order = value,
+            "order" => self.order = Order::of(&value),
             "answers" => self.answers = value,
             "in_reply_to" => self.in_reply_to = value,
             "references" => self.references = value,
@@ -90,7 +145,7 @@ impl Letter {
 
     /// Whether it is only to be kept.
     pub fn is_draft(&self) -> bool {
-        matches!(self.order.as_str(), "draft" | "autosave")
+        matches!(self.order, Order::Draft | Order::Autosave)
     }
 
     /// Whether it speaks of a file, in what is not quoted.
@@ -141,7 +196,7 @@ impl Answerer {
     }
 
     /// To and Cc of an answer. One to an own message goes to those it went to (RFC 5322 §3.6.3 leaves it to the program).
-    fn recipients(&self, structure: &Structure, how: &str) -> (Vec<Correspondent>, Vec<Correspondent>) {
+    fn recipients(&self, structure: &Structure, how: How) -> (Vec<Correspondent>, Vec<Correspondent>) {
         let is_own = self.has_sent_it || structure.from.first().is_some_and(|from| self.is(from));
         let mut to = match is_own {
             true => self.others(structure.to.iter(), &[]),
@@ -152,7 +207,7 @@ impl Answerer {
             // A note to oneself, or one that went to hidden recipients.
             to = if structure.to.is_empty() { structure.from.clone() } else { structure.to.clone() };
         }
-        let cc = if how == "all" { self.others(structure.to.iter().chain(&structure.cc), &to) } else { Vec::new() };
+        let cc = if how == How::All { self.others(structure.to.iter().chain(&structure.cc), &to) } else { Vec::new() };
         (to, cc)
     }
 
@@ -170,8 +225,8 @@ impl Answerer {
 }
 
 /// The beginning of an answer, a forward, or a draft gone on with.
-pub fn answer(phrases: &Phrases, answerer: &Answerer, id: &str, how: &str, structure: &Structure, text: &str) -> Letter {
-    if matches!(how, "draft" | "again") {
+pub fn answer(phrases: &Phrases, answerer: &Answerer, id: &str, how: How, structure: &Structure, text: &str) -> Letter {
+    if matches!(how, How::Draft | How::Again) {
         return Letter {
             from: structure.from.first().map(|from| from.address.clone()).unwrap_or_default(),
             to: field(&structure.to),
@@ -179,7 +234,7 @@ pub fn answer(phrases: &Phrases, answerer: &Answerer, id: &str, how: &str, struc
             bcc: field(&structure.bcc),
             subject: structure.subject.clone(),
             body: text.to_string(),
-            draft: if how == "draft" { id.to_string() } else { String::new() },
+            draft: if how == How::Draft { id.to_string() } else { String::new() },
             references: structure.references.join(" "),
             ..Letter::default()
         };
@@ -194,18 +249,18 @@ pub fn answer(phrases: &Phrases, answerer: &Answerer, id: &str, how: &str, struc
     references.push(structure.message_id.clone());
     let mut letter = Letter {
         body: format!("\n\n{intro}\n{quoted}"),
-        answers: format!("{id}:{how}"),
+        answers: format!("{id}:{}", how.as_str()),
         in_reply_to: structure.message_id.clone(),
         references: references.join(" "),
         ..Letter::default()
     };
-    if how == "forward" {
+    if how == How::Forward {
         letter.subject = prefixed("Fwd:");
         letter.body =
             format!("\n\n{forwarded}\nFrom: {}\nTo: {}\nDate: {at}\nSubject: {}\n\n{text}", field(&structure.from), field(&structure.to), structure.subject);
         return letter;
     }
-    if how == "attach" {
+    if how == How::Attach {
         (letter.subject, letter.body) = (prefixed("Fwd:"), String::new());
         return letter;
     }
@@ -352,9 +407,9 @@ mod tests {
             ("bob@box.test", "", "bob@box.test", "", true, "", "bob@box.test", ""),
         ] {
             let structure = Structure { from: people(from), reply_to: people(reply_to), to: people(to), cc: people(cc), ..Structure::default() };
-            let all = answer(&phrases, &bob(is_sent), "1.1", "all", &structure, "x");
+            let all = answer(&phrases, &bob(is_sent), "1.1", How::All, &structure, "x");
             assert_eq!((all.from.as_str(), all.to.as_str(), all.cc.as_str()), (answer_from, answer_to, answer_cc), "{from} {to}");
-            let one = answer(&phrases, &bob(is_sent), "1.1", "reply", &structure, "x");
+            let one = answer(&phrases, &bob(is_sent), "1.1", How::Reply, &structure, "x");
             assert_eq!((one.to.as_str(), one.cc.as_str()), (answer_to, ""), "{from} {to}");
         }
     }

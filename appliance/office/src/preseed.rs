@@ -12,7 +12,7 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, Live};
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddDomain, AddressTarget, AnyChange, DeviceId, Error, Route, RouteTls, SetAlias, SetRoute, SetSetting, Store};
+use pillarbox_store::{AddDomain, AddressTarget, AnyChange, Detail, DeviceId, Error, Route, RouteTls, SetAlias, SetRoute, SetSetting, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::claim;
@@ -233,7 +233,7 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>, String> {
             tls: if route.starttls { RouteTls::StartTls } else { RouteTls::Implicit },
             user: route.user.clone(),
             sealed: secrets.seal(ROUTE_PURPOSE, route.password.as_bytes())?,
-            fault: String::new(),
+            fault: Detail::None,
             told_at: 0,
         };
         let name = if route.domain.is_empty() { String::new() } else { domain(&route.domain)? };

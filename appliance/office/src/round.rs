@@ -11,7 +11,7 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, Live};
 use pillarbox_platform::service::Service;
 use pillarbox_platform::stream::{Patience, Stream};
-use pillarbox_store::{AddDevice, DeviceId, Fate, RemoveDevice, off_thread, term};
+use pillarbox_store::{AddDevice, Detail, DeviceId, Fate, RemoveDevice, off_thread, term};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
@@ -54,7 +54,7 @@ async fn bring(this: &Loop, address: &str, subject: &str, findings: &mut Finding
     let settings = &this.settings;
     let hostname = settings.hostname();
     let Some(place) = own(&this.settings, Service::Smtp) else {
-        findings.add(Topic::Connection, false, "4.4.1 this box listens on no port for SMTP", Vec::new()).await;
+        findings.add(Topic::Connection, false, Detail::found(4, 4, 1, "this box listens on no port for SMTP"), Vec::new()).await;
         return None;
     };
     let endpoint =
@@ -63,16 +63,16 @@ async fn bring(this: &Loop, address: &str, subject: &str, findings: &mut Finding
     let mut connection = match tokio::time::timeout(PATIENCE, opening).await {
         Ok(Ok(connection)) => connection,
         Ok(Err((trouble, lines))) => {
-            findings.add(Topic::Connection, false, format!("4.4.1 {place}: {trouble:?}"), lines).await;
+            findings.add(Topic::Connection, false, Detail::found(4, 4, 1, format!("{place}: {trouble:?}")), lines).await;
             return None;
         }
         Err(_) => {
-            findings.add(Topic::Connection, false, format!("4.4.2 {place} was silent for too long"), Vec::new()).await;
+            findings.add(Topic::Connection, false, Detail::found(4, 4, 2, format!("{place} was silent for too long")), Vec::new()).await;
             return None;
         }
     };
     let tls = connection.tls().unwrap_or_else(|| "-".into());
-    findings.add(Topic::Connection, true, format!("{place}, TLS: {tls}"), connection.transcript()).await;
+    findings.add(Topic::Connection, true, Detail::text(format!("{place}, TLS: {tls}")), connection.transcript()).await;
     let mark = format!("round-{:016x}@{hostname}", getrandom::u64().unwrap_or_default());
     let sender = format!("postmaster@{hostname}");
     let content = format!(
@@ -86,7 +86,10 @@ async fn bring(this: &Loop, address: &str, subject: &str, findings: &mut Finding
     let lines = connection.transcript();
     connection.quit().await;
     let reply = report.outcomes.into_iter().flatten().next();
-    let said = reply.as_ref().map_or("4.4.2 no answer".to_string(), |r| format!("{} {}", r.code, r.lines.join(" ")));
+    let said = match &reply {
+        Some(reply) => Detail::Answer { code: reply.code, text: reply.lines.join(" ") },
+        None => Detail::found(4, 4, 2, "no answer"),
+    };
     let is_taken = reply.is_some_and(|r| r.code == 250);
     findings.add(Topic::Sending, is_taken, said, lines).await;
     if !is_taken {
@@ -102,8 +105,8 @@ async fn stored(this: &Loop, address: &str, mark: &str, findings: &mut Findings)
     let record = found.ok().and_then(|found| found.into_iter().next()).map(|(_, record)| record);
     let is_there = record.as_ref().is_some_and(|record| record.fate == Fate::Delivered);
     let summary = match record {
-        Some(record) => format!("{} → {} ({})", record.fate.as_str(), record.recipients.join(", "), record.code),
-        None => "4.3.0 the ledger knows nothing of it".into(),
+        Some(record) => Detail::text(format!("{} → {} ({})", record.fate.as_str(), record.recipients.join(", "), record.code)),
+        None => Detail::found(4, 3, 0, "the ledger knows nothing of it"),
     };
     findings.add(Topic::Stored, is_there, summary, Vec::new()).await;
     is_there
@@ -119,13 +122,13 @@ async fn fetch(this: &Loop, address: &str, mark: &str, findings: &mut Findings) 
     });
     let (device, password) = match made.await {
         Ok(made) => made,
-        Err(error) => return findings.add(Topic::Fetching, false, format!("4.3.0 {error}"), Vec::new()).await,
+        Err(error) => return findings.add(Topic::Fetching, false, Detail::found(4, 3, 0, error.to_string()), Vec::new()).await,
     };
     let talk = tokio::time::timeout(PATIENCE, pop3(this, address, &password, mark)).await;
     remove(this, address, device).await;
     match talk.unwrap_or_else(|_| Err(("it took too long".into(), Vec::new()))) {
-        Ok((summary, lines)) => findings.add(Topic::Fetching, true, summary, lines).await,
-        Err((why, lines)) => findings.add(Topic::Fetching, false, format!("4.4.2 {why}"), lines).await,
+        Ok((summary, lines)) => findings.add(Topic::Fetching, true, Detail::text(summary), lines).await,
+        Err((why, lines)) => findings.add(Topic::Fetching, false, Detail::found(4, 4, 2, why), lines).await,
     }
 }
 

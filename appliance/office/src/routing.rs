@@ -7,7 +7,7 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ForwardPath;
-use pillarbox_store::{AccountId, Fate, LedgerRecord, MessageId, Reader, Resolution, Result, ShortCode, Store, SubAddresses, domain_of, term};
+use pillarbox_store::{AccountId, Detail, Fate, LedgerRecord, MessageId, Reader, Resolution, Result, ShortCode, Store, SubAddresses, domain_of, term};
 
 use crate::settings;
 
@@ -68,12 +68,12 @@ pub async fn find_all(store: &Store, settings: &Config, paths: Vec<ForwardPath>)
 }
 
 /// Notes a refusal in the ledger, beside everything else.
-pub fn note_refusal(store: &Store, code: ShortCode, peer: IpAddr, sender: &str, recipient: Option<&str>, reply: &str) {
+pub fn note_refusal(store: &Store, code: ShortCode, peer: IpAddr, sender: &str, recipient: Option<&str>, reply: &Reply) {
     store.note(LedgerRecord {
         peer: Some(peer),
         sender: sender.to_string(),
         recipients: recipient.iter().map(|r| r.to_string()).collect(),
-        detail: reply.to_string(),
+        detail: Detail::Answer { code: reply.code, text: reply.lines.join(" ") },
         ..LedgerRecord::new(clock::now(), Fate::Refused, code)
     });
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pillarbox_store::{Order, QueueOrder, Result, Store, off_thread};
+use pillarbox_store::{Order, QueueOrder, Result, Service, Store, off_thread};
 
 use super::sender::{BATCH, Outbound};
 use super::{schedule, work};
@@ -59,6 +59,6 @@ pub(crate) async fn mend_far_future(outbound: &Outbound) -> Result<()> {
     }
     tracing::info!(recipients = late.len(), "the clock was set back: what is due later than it can be is tried now");
     let entries = late.into_iter().map(|(key, _)| key).collect();
-    let order = QueueOrder { order: Order::Retry, entries, at: now, detail: String::new() };
+    let order = QueueOrder { order: Order::Retry, entries, at: now, service: Service::Box };
     outbound.store.change(order).done().await.map(drop)
 }

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pillarbox_store::domain_of;
+use pillarbox_store::{Detail, domain_of};
 use tokio::sync::mpsc;
 
 use super::endpoint::{Heed, Known};
 use super::exchangers::NoWay;
 use super::sender::{Outbound, Way, way};
 use super::transport::{Connection, Endpoint, Trouble};
-use super::work::{describe, words};
+use super::work::{describe, said};
 
 /// Hosts that are asked.
 const HOSTS: usize = 3;
@@ -45,13 +45,13 @@ pub struct Finding {
     pub topic: Topic,
     pub is_well: bool,
     /// What was found, in a line.
-    pub summary: String,
+    pub summary: Detail,
     /// The conversation.
     pub lines: Vec<String>,
 }
 
-pub(super) fn finding(topic: Topic, is_well: bool, summary: impl Into<String>, lines: Vec<String>) -> Finding {
-    Finding { topic, is_well, summary: summary.into(), lines }
+pub(super) fn finding(topic: Topic, is_well: bool, summary: Detail, lines: Vec<String>) -> Finding {
+    Finding { topic, is_well, summary, lines }
 }
 
 /// Takes findings as they are made; whoever shows them may have gone away.
@@ -70,7 +70,7 @@ impl Findings {
     }
 
     /// The same from its parts.
-    pub async fn add(&mut self, topic: Topic, is_well: bool, summary: impl Into<String>, lines: Vec<String>) {
+    pub async fn add(&mut self, topic: Topic, is_well: bool, summary: Detail, lines: Vec<String>) {
         self.push(finding(topic, is_well, summary, lines)).await;
     }
 }
@@ -82,7 +82,7 @@ pub fn examine(outbound: &Arc<Outbound>, sender: &str, address: &str, mut findin
     tokio::spawn(async move {
         let (_one, _alive) = (one, outbound.tasks.begin());
         if tokio::time::timeout(PATIENCE, walk(&outbound, &sender, &address, &mut findings)).await.is_err() {
-            let summary = format!("4.4.2 it took longer than {} seconds", PATIENCE.as_secs());
+            let summary = Detail::found(4, 4, 2, format!("it took longer than {} seconds", PATIENCE.as_secs()));
             findings.add(Topic::Connection, false, summary, Vec::new()).await;
         }
     });
@@ -101,13 +101,14 @@ async fn walk(outbound: &Arc<Outbound>, sender: &str, address: &str, findings: &
         Ok(hosts) => hosts,
         Err(NoWay::Never(why) | NoWay::NotNow(why)) => return findings.add(Topic::Hosts, false, why, Vec::new()).await,
     };
-    findings.add(Topic::Hosts, true, hosts.names.join(", "), Vec::new()).await;
+    findings.add(Topic::Hosts, true, Detail::text(hosts.names.join(", ")), Vec::new()).await;
     let policy = match &way {
         Way::Route(..) => None,
         Way::Direct => outbound.sts_policy(&domain).await,
     };
     if let Some(policy) = &policy {
-        findings.add(Topic::Policy, true, format!("MTA-STS, {:?}: {}", policy.mode, policy.mx.join(", ")), Vec::new()).await;
+        let summary = Detail::text(format!("MTA-STS, {:?}: {}", policy.mode, policy.mx.join(", ")));
+        findings.add(Topic::Policy, true, summary, Vec::new()).await;
     }
     for host in hosts.names.iter().take(HOSTS) {
         let known = Known { heed: Heed::Policy, policy: policy.as_ref(), hosts_proven: hosts.is_proven };
@@ -138,12 +139,12 @@ async fn ask(outbound: &Arc<Outbound>, endpoint: Endpoint, sender: &str, address
         }
     };
     let tls = connection.tls().unwrap_or_else(|| "-".into());
-    findings.add(Topic::Connection, true, format!("{shown}, TLS: {tls}"), connection.transcript()).await;
+    findings.add(Topic::Connection, true, Detail::text(format!("{shown}, TLS: {tls}")), connection.transcript()).await;
     let (report, trouble): (_, Option<Trouble>) = connection.ask(sender, address).await;
     let lines = connection.transcript();
     let answer = report.outcomes.into_iter().flatten().next();
     match (answer, trouble) {
-        (Some(reply), _) => findings.add(Topic::Recipient, reply.code < 300, format!("{} said: {}", shown.host, words(&reply)), lines).await,
+        (Some(reply), _) => findings.add(Topic::Recipient, reply.code < 300, said(&shown.host, &reply), lines).await,
         (None, Some(trouble)) => {
             findings.add(Topic::Recipient, false, describe(&trouble, &shown).0, lines).await;
             return false;

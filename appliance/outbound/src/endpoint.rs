@@ -1,6 +1,6 @@
 //! From a host's name to the places that are connected to, and what TLS must prove there.
 
-use pillarbox_store::RouteTls;
+use pillarbox_store::{Detail, RouteTls};
 
 use super::exchangers::NoWay;
 use super::policy::Policy;
@@ -30,7 +30,7 @@ impl Outbound {
         let (addresses, addresses_proven) = self.addresses_of(host).await?;
         let (port, security, is_implicit, login) = match way {
             Way::Route(_, route) => {
-                let login = self.login(route).map_err(|why| NoWay::NotNow(format!("4.7.0 {why}")))?;
+                let login = self.login(route).map_err(|why| NoWay::NotNow(Detail::found(4, 7, 0, why)))?;
                 (route.port, Security::Verified, route.tls == RouteTls::Implicit, login)
             }
             Way::Direct => {

@@ -1,6 +1,7 @@
 //! The hosts of a domain, in the order in which they are tried.
 
 use pillarbox_platform::dns::{Answer, DnsError};
+use pillarbox_store::Detail;
 
 /// Most hosts of a domain that are tried in one attempt.
 const HOSTS: usize = 8;
@@ -8,8 +9,8 @@ const HOSTS: usize = 8;
 /// Why a domain has no hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoWay {
-    Never(String),
-    NotNow(String),
+    Never(Detail),
+    NotNow(Detail),
 }
 
 /// The hosts of a domain, best first.
@@ -27,18 +28,18 @@ pub fn order(domain: &str, own_name: &str, answer: Result<Answer<(u16, String)>,
         // No MX: the domain itself is the host (implicit MX). No name was looked up that could be a wrong one, so its own
         // records prove as much as they can (RFC 7672 §2.2.2).
         Err(DnsError::NoData) => return Ok(Hosts { names: vec![domain.to_string()], is_proven: true }),
-        Err(DnsError::NoSuchName) => return Err(NoWay::Never(format!("5.1.2 The domain {domain} does not exist"))),
-        Err(DnsError::Temporary(why)) => return Err(NoWay::NotNow(format!("4.4.3 {why}"))),
+        Err(DnsError::NoSuchName) => return Err(NoWay::Never(Detail::found(5, 1, 2, format!("The domain {domain} does not exist")))),
+        Err(DnsError::Temporary(why)) => return Err(NoWay::NotNow(Detail::found(4, 4, 3, why))),
     };
     if !records.is_empty() && records.iter().all(|(_, name)| name == ".") {
         // RFC 7505 §3.
-        return Err(NoWay::Never(format!("5.1.10 The domain {domain} says that it takes no mail (null MX)")));
+        return Err(NoWay::Never(Detail::found(5, 1, 10, format!("The domain {domain} says that it takes no mail (null MX)"))));
     }
     records.retain(|(_, name)| name != ".");
     if let Some(own) = records.iter().filter(|(_, name)| name.eq_ignore_ascii_case(own_name)).map(|(p, _)| *p).min() {
         records.retain(|(preference, _)| *preference < own);
         if records.is_empty() {
-            return Err(NoWay::Never(format!("5.4.6 The mail exchanger of {domain} is this box, which does not serve the domain")));
+            return Err(NoWay::Never(Detail::found(5, 4, 6, format!("The mail exchanger of {domain} is this box, which does not serve the domain"))));
         }
     }
     let mut keyed: Vec<(u16, u32, String)> = records.into_iter().map(|(preference, name)| (preference, random(), name)).collect();
@@ -72,9 +73,9 @@ mod tests {
 
     #[test]
     fn null_mx_and_ourselves_end_the_search() {
-        assert!(matches!(ordered(&[(0, ".")], &[0]), Err(NoWay::Never(why)) if why.starts_with("5.1.10")));
-        assert!(matches!(ordered(&[(10, "box.example"), (20, "b")], &[0]), Err(NoWay::Never(why)) if why.starts_with("5.4.6")));
-        assert!(matches!(ordered(&[(0, "."), (10, ".")], &[0]), Err(NoWay::Never(why)) if why.starts_with("5.1.10")));
+        assert!(matches!(ordered(&[(0, ".")], &[0]), Err(NoWay::Never(why)) if why.to_string().starts_with("5.1.10")));
+        assert!(matches!(ordered(&[(10, "box.example"), (20, "b")], &[0]), Err(NoWay::Never(why)) if why.to_string().starts_with("5.4.6")));
+        assert!(matches!(ordered(&[(0, "."), (10, ".")], &[0]), Err(NoWay::Never(why)) if why.to_string().starts_with("5.1.10")));
         assert_eq!(ordered(&[(0, "."), (10, "b")], &[0]).unwrap().names, ["b"]);
         assert_eq!(ordered(&[(20, "a"), (10, "b"), (10, "a"), (30, "b")], &[0]).unwrap().names, ["a", "b"]);
         assert_eq!(ordered(&[(5, "a"), (10, "Box.Example"), (20, "b")], &[0]).unwrap().names, ["a"]);

@@ -2,6 +2,7 @@
 
 use pillarbox_message::encode::{encoded_words, fold, quoted_printable};
 use pillarbox_platform::clock;
+use pillarbox_store::{Detail, Status};
 use pillarbox_texts::{Language, in_all};
 
 use super::cause;
@@ -21,7 +22,7 @@ pub struct About {
     /// `type;address`; may be empty.
     pub orcpt: String,
     /// As the ledger keeps it.
-    pub detail: String,
+    pub detail: Detail,
     /// Until when it is tried, seconds since 1970; for delays.
     pub until: u64,
     pub attempted_at: u64,
@@ -144,7 +145,6 @@ fn in_language(notice: Notice, facts: &Facts, language: Language) -> String {
     let mut text = format!("{first}\n");
     for about in facts.about {
         text.push_str(&format!("\n    {}\n", clean(&about.address)));
-        let (host, reply) = cause::said(&about.detail);
         if matches!(notice, Notice::Failed | Notice::Delayed) {
             let explanation = cause::cause(&about.detail).explain(language);
             for sentence in [explanation.what, explanation.whose] {
@@ -156,8 +156,8 @@ fn in_language(notice: Notice, facts: &Facts, language: Language) -> String {
             }
             text.push('\n');
         }
-        let who = host.map_or_else(|| language.get("notice-details"), |host| language.with("notice-answer", &[("host", host)]));
-        text.push_str(&format!("\n    {who}\n    {}\n", clean(reply)));
+        let who = about.detail.host().map_or_else(|| language.get("notice-details"), |host| language.with("notice-answer", &[("host", host)]));
+        text.push_str(&format!("\n    {who}\n    {}\n", clean(&about.detail.words())));
         if notice == Notice::Delayed {
             let until = clock::rfc5322(about.until);
             text.push_str(&format!("\n    {}\n", language.with("notice-until", &[("until", &until)])));
@@ -176,7 +176,6 @@ fn status_fields(notice: Notice, facts: &Facts) -> String {
     }
     text.push_str(&format!("Arrival-Date: {}\r\n", clock::rfc5322(facts.arrived)));
     for about in facts.about {
-        let (host, reply) = cause::said(&about.detail);
         text.push_str("\r\n");
         if let Some((kind, address)) = about.orcpt.split_once(';') {
             text.push_str(&format!("Original-Recipient: {}; {}\r\n", clean(kind), clean(address)));
@@ -184,13 +183,13 @@ fn status_fields(notice: Notice, facts: &Facts) -> String {
         text.push_str(&format!("Final-Recipient: {}; {}\r\n", kind(&about.address), clean(&about.address)));
         text.push_str(&format!("Action: {}\r\n", notice.action()));
         let status = match notice {
-            Notice::Delivered | Notice::Relayed => "2.0.0".to_string(),
+            Notice::Delivered | Notice::Relayed => Status { class: 2, subject: 0, detail: 0 },
             _ => cause::status(&about.detail, notice == Notice::Failed),
         };
         text.push_str(&format!("Status: {status}\r\n"));
-        if let Some(host) = host {
+        if let Some(host) = about.detail.host() {
             text.push_str(&format!("Remote-MTA: dns; {}\r\n", clean(host)));
-            text.push_str(&format!("Diagnostic-Code: smtp; {}\r\n", fold(&ascii(&clean(reply)))));
+            text.push_str(&format!("Diagnostic-Code: smtp; {}\r\n", fold(&ascii(&clean(&about.detail.words())))));
         }
         text.push_str(&format!("Last-Attempt-Date: {}\r\n", clock::rfc5322(about.attempted_at)));
         if notice == Notice::Delayed {
@@ -213,6 +212,7 @@ fn ascii(text: &str) -> String {
 mod tests {
     use super::*;
     use mail_parser::MimeHeaders;
+    use pillarbox_store::RemoteReply;
 
     fn facts<'a>(about: &'a [About], subject: &'a str) -> Facts<'a> {
         Facts {
@@ -229,15 +229,20 @@ mod tests {
         }
     }
 
-    fn about(address: &str, detail: &str) -> About {
-        About { address: address.into(), orcpt: String::new(), detail: detail.into(), until: 1_790_400_000, attempted_at: 1_790_000_800 }
+    fn about(address: &str, detail: Detail) -> About {
+        About { address: address.into(), orcpt: String::new(), detail, until: 1_790_400_000, attempted_at: 1_790_000_800 }
+    }
+
+    fn said(code: u16, (class, subject, detail): (u8, u16, u16), text: &str) -> Detail {
+        let status = Some(Status { class, subject, detail });
+        Detail::Reply(RemoteReply { host: "mx.example.net".into(), code, status, text: text.into() })
     }
 
     #[test]
     fn a_failure_says_what_happened_in_both_languages_and_to_programs() {
         let list = [
-            About { orcpt: "rfc822;Bob@example.net".into(), ..about("bob@example.net", "mx.example.net said: 550 5.1.1 No such user") },
-            about("cy@example.net", "4.4.1 connecting to mx.example.net: timed out"),
+            About { orcpt: "rfc822;Bob@example.net".into(), ..about("bob@example.net", said(550, (5, 1, 1), "No such user")) },
+            about("cy@example.net", Detail::found(4, 4, 1, "connecting to mx.example.net: timed out")),
         ];
         let whole = build(Notice::Failed, &facts(&list, "Grüße an alle, die diesen langen Betreff lesen möchten"));
         let message = mail_parser::MessageParser::new().parse(&whole).unwrap();
@@ -261,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_delay_says_until_when_and_a_hostile_reply_stays_in_its_place() {
-        let list = [about("bob@example.net", "mx.example.net said: 451 4.0.0 x\r\nAction: delivered\r\n\r\n--pillarbox")];
+        let list = [about("bob@example.net", said(451, (4, 0, 0), "x\r\nAction: delivered\r\n\r\n--pillarbox"))];
         let whole = String::from_utf8(build(Notice::Delayed, &facts(&list, ""))).unwrap();
         assert!(whole.contains("Will-Retry-Until:") && whole.contains("Status: 4.0.0"));
         assert!(!whole.contains("\r\nAction: delivered"));
@@ -269,14 +274,14 @@ mod tests {
 
     #[test]
     fn addresses_beyond_ascii_have_their_own_type() {
-        let list = [about("grüße@bücher.example", "5.6.7 not there")];
+        let list = [about("grüße@bücher.example", Detail::found(5, 6, 7, "not there"))];
         let whole = String::from_utf8(build(Notice::Failed, &facts(&list, "x"))).unwrap();
         assert!(whole.contains("message/global-delivery-status") && whole.contains("Final-Recipient: utf-8; grüße@bücher.example"));
     }
 
     #[test]
     fn every_kind_has_its_sentences_in_both_languages() {
-        let list = [about("bob@example.net", "mx.example.net said: 451 4.0.0 later")];
+        let list = [about("bob@example.net", said(451, (4, 0, 0), "later"))];
         for (kind, title, named) in [
             (Notice::Delivered, "Delivered / Zugestellt", "Your message \"x\" was delivered to:"),
             (Notice::Relayed, "Passed on / Weitergegeben", "Ihre Nachricht „x“ wurde dem Mailserver des Empfängers übergeben"),

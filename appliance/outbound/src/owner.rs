@@ -3,7 +3,7 @@
 use pillarbox_message::encode::{encoded_words, quoted_printable};
 use pillarbox_message::head;
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Delivery, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store, off_thread};
+use pillarbox_store::{AccountId, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store, off_thread};
 use pillarbox_texts::in_all;
 
 use super::notice::{self, About, Facts, Returned};
@@ -92,7 +92,7 @@ pub async fn tell_delivered(outbound: &Outbound, message: MessageId, account: Ac
     let about = arrived.recipients.into_iter().map(|(address, orcpt)| About {
         address,
         orcpt,
-        detail: "2.0.0 it is in the mailbox".into(),
+        detail: Detail::found(2, 0, 0, "it is in the mailbox"),
         until: at,
         attempted_at: at,
     });

@@ -1,9 +1,7 @@
 //! What becomes of a recipient after an attempt: decided here, purely, from what is known.
 
 use pillarbox_platform::config;
-use pillarbox_store::{Fate, Hold, QueueState, Verdict, Waiting};
-
-use pillarbox_proto::reply::clip;
+use pillarbox_store::{Detail, Fate, Hold, QueueState, Verdict, Waiting};
 
 /// A message is not given up before it was really tried this often, however old the clock makes it.
 const FEWEST_ATTEMPTS: u32 = 3;
@@ -16,13 +14,13 @@ pub const DETAIL_OCTETS: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The other server took responsibility, with this reply; `true` when it also took over the wish for notices.
-    Relayed { reply: String, notices_passed_on: bool },
+    Relayed { reply: Detail, notices_passed_on: bool },
     /// It will not, ever.
-    Refused { reply: String },
+    Refused { reply: Detail },
     /// Not now.
-    Deferred { reason: String },
+    Deferred { reason: Detail },
     /// The provider refused our password: nothing goes this way before the owner has acted.
-    LoginRefused { reason: String },
+    LoginRefused { reason: Detail },
     /// The owner gave it up.
     GivenUp,
     /// The owner took it out, held it or gave it up while the server was being reached: nothing was tried.
@@ -33,8 +31,10 @@ impl Outcome {
     /// With no more words than are kept.
     fn clipped(mut self) -> Outcome {
         match &mut self {
-            Outcome::Relayed { reply: text, .. } | Outcome::Refused { reply: text } => text.truncate(clip(text, DETAIL_OCTETS).len()),
-            Outcome::Deferred { reason: text } | Outcome::LoginRefused { reason: text } => text.truncate(clip(text, DETAIL_OCTETS).len()),
+            Outcome::Relayed { reply: detail, .. }
+            | Outcome::Refused { reply: detail }
+            | Outcome::Deferred { reason: detail }
+            | Outcome::LoginRefused { reason: detail } => *detail = detail.clipped(DETAIL_OCTETS).into_owned(),
             Outcome::GivenUp | Outcome::Withdrawn => {}
         }
         self
@@ -58,7 +58,7 @@ pub struct Step {
     pub verdict: Verdict,
     pub fate: Fate,
     /// For the ledger: the reply as it came, or why.
-    pub detail: String,
+    pub detail: Detail,
     pub notice: Option<Notice>,
 }
 
@@ -96,23 +96,20 @@ pub fn decide(waiting: &Waiting, outcome: Outcome, now: Now, plan: &config::Outb
             notice: None,
         },
         Outcome::Deferred { reason } => deferred(waiting, reason, now, plan, spread),
-        Outcome::Withdrawn => Step { verdict: Verdict::Keep(waiting.clone()), fate: Fate::Queued, detail: String::new(), notice: None },
+        Outcome::Withdrawn => Step { verdict: Verdict::Keep(waiting.clone()), fate: Fate::Queued, detail: Detail::None, notice: None },
     }
 }
 
-fn given_up(waiting: &Waiting) -> String {
-    match waiting.last.is_empty() {
-        true => "given up by the owner of this box".into(),
-        false => format!("given up by the owner of this box; before that: {}", waiting.last),
-    }
+fn given_up(waiting: &Waiting) -> Detail {
+    Detail::GivenUp((!waiting.last.is_none()).then(|| Box::new(waiting.last.clone())))
 }
 
-fn failed(waiting: &Waiting, fate: Fate, detail: String) -> Step {
+fn failed(waiting: &Waiting, fate: Fate, detail: Detail) -> Step {
     let notice = waiting.notices.wants_failure().then_some(Notice::Failed);
     Step { verdict: Verdict::Gone, fate, detail, notice }
 }
 
-fn deferred(waiting: &Waiting, reason: String, now: Now, plan: &config::Outbound, spread: u64) -> Step {
+fn deferred(waiting: &Waiting, reason: Detail, now: Now, plan: &config::Outbound, spread: u64) -> Step {
     let attempts = waiting.attempts.saturating_add(1);
     let since = match (waiting.since, now.is_trusted) {
         (0, true) => now.at,
@@ -155,7 +152,7 @@ pub fn longest_pause(retry: &[u64]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pillarbox_store::Notices;
+    use pillarbox_store::{Notices, RemoteReply};
 
     const TRUSTED: Now = Now { at: 1_000_000_000, is_trusted: true };
 
@@ -171,13 +168,13 @@ mod tests {
             attempts: 0,
             is_delay_told: false,
             last_at: 0,
-            last: String::new(),
+            last: Detail::None,
             transcript: None,
         }
     }
 
     fn defer(waiting: &Waiting, now: Now) -> Step {
-        decide(waiting, Outcome::Deferred { reason: "451 later".into() }, now, &config::Outbound::default(), 0)
+        decide(waiting, Outcome::Deferred { reason: Detail::text("451 later") }, now, &config::Outbound::default(), 0)
     }
 
     fn kept(step: Step) -> Waiting {
@@ -208,7 +205,7 @@ mod tests {
 
     #[test]
     fn of_long_words_little_is_kept() {
-        let long = || format!("mx.x said: 550 {}", "ü".repeat(100_000));
+        let long = || Detail::Reply(RemoteReply { host: "mx.x".into(), code: 550, status: None, text: "ü".repeat(100_000) });
         let outcomes = [
             Outcome::Relayed { reply: long(), notices_passed_on: false },
             Outcome::Refused { reply: long() },
@@ -217,7 +214,8 @@ mod tests {
         ];
         for outcome in outcomes {
             let step = decide(&waiting(), outcome, TRUSTED, &config::Outbound::default(), 0);
-            assert!(step.detail.len() <= DETAIL_OCTETS && step.detail.starts_with("mx.x said: 550 ü"), "{}", step.detail.len());
+            let text = step.detail.to_string();
+            assert!(text.len() <= DETAIL_OCTETS && text.starts_with("mx.x said: 550 ü"), "{}", text.len());
             if let Verdict::Keep(kept) = step.verdict {
                 assert_eq!(kept.last, step.detail);
             }
@@ -248,8 +246,8 @@ mod tests {
     fn notices_go_as_they_were_asked_for() {
         let ask = |notices: Notices| Waiting { notices: notices.with(Notices::ASKED), ..waiting() };
         let notice = |waiting: &Waiting, outcome| decide(waiting, outcome, TRUSTED, &config::Outbound::default(), 0).notice;
-        let refused = || Outcome::Refused { reply: "550 no".into() };
-        let relayed = |passed| Outcome::Relayed { reply: "250 ok".into(), notices_passed_on: passed };
+        let refused = || Outcome::Refused { reply: Detail::text("550 no") };
+        let relayed = |passed| Outcome::Relayed { reply: Detail::text("250 ok"), notices_passed_on: passed };
         assert_eq!(notice(&waiting(), refused()), Some(Notice::Failed));
         assert_eq!(notice(&waiting(), relayed(false)), None);
         assert_eq!(notice(&ask(Notices::default()), refused()), None);
@@ -264,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_refused_password_holds_and_spread_stays_small() {
-        let outcome = Outcome::LoginRefused { reason: "535 wrong".into() };
+        let outcome = Outcome::LoginRefused { reason: Detail::text("535 wrong") };
         let held = kept(decide(&waiting(), outcome, TRUSTED, &config::Outbound::default(), 0));
         assert_eq!(held.state, QueueState::Held(Hold::Login));
         for spread in 0..200 {

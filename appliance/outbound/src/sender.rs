@@ -10,7 +10,7 @@ use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::tasks::Tasks;
 use pillarbox_proto::smtp::Secret;
 use pillarbox_proto::smtp::client::Login;
-use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Reader, Result, Route, Store, Waiting, off_thread};
+use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Reader, Result, Route, Service, Store, Waiting, off_thread};
 use tokio::sync::Notify;
 
 use super::dkim::Signer;
@@ -251,7 +251,7 @@ pub fn release_after_login(store: &Store, at: u64) -> Result<usize> {
         let waits = |(key, waiting): &(QueueKey, Waiting)| (waiting.state == QueueState::Held(Hold::Login)).then_some(*key);
         let entries: Vec<QueueKey> = rows.iter().filter_map(waits).collect();
         if !entries.is_empty() {
-            released += store.change(QueueOrder { order: Order::Release, entries, at, detail: String::new() }).wait()?;
+            released += store.change(QueueOrder { order: Order::Release, entries, at, service: Service::Box }).wait()?;
         }
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use pillarbox_proto::smtp::Body;
 use pillarbox_proto::smtp::client::{Mailing, Target};
-use pillarbox_store::Route;
+use pillarbox_store::{Detail, Route};
 
 use super::doctor::{Finding, Topic, finding};
 use super::endpoint::{Heed, Known};
 use super::exchangers::NoWay;
 use super::sender::{Outbound, Way};
 use super::transport::{Connection, Source};
-use super::work::{describe, words};
+use super::work::{describe, said};
 
 /// For one connection.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -24,16 +24,16 @@ const NOTHING_KNOWN: Known<'_> = Known { heed: Heed::Nothing, policy: None, host
 /// Lets a domain's mail exchanger greet us: its name, its address, and the conversation; else why not.
 pub async fn greet(outbound: &Outbound, domain: &str) -> Result<(String, IpAddr, Vec<String>), String> {
     let config = outbound.config();
-    let said = |no: NoWay| match no {
-        NoWay::Never(why) | NoWay::NotNow(why) => why,
+    let reason = |no: NoWay| match no {
+        NoWay::Never(why) | NoWay::NotNow(why) => why.to_string(),
     };
-    let hosts = outbound.hosts(domain, &config.hostname()).await.map_err(said)?;
+    let hosts = outbound.hosts(domain, &config.hostname()).await.map_err(reason)?;
     let mut last = format!("{domain} has no host for mail");
     for host in hosts.names.iter().take(HOSTS) {
         let endpoints = match outbound.endpoints(host, &Way::Direct, NOTHING_KNOWN).await {
             Ok(endpoints) => endpoints,
             Err(no) => {
-                last = said(no);
+                last = reason(no);
                 continue;
             }
         };
@@ -49,7 +49,7 @@ pub async fn greet(outbound: &Outbound, domain: &str) -> Result<(String, IpAddr,
                 connection.quit().await;
                 return Ok((host.clone(), address, lines));
             }
-            Ok(Err((trouble, _))) => last = describe(&trouble, &shown).0,
+            Ok(Err((trouble, _))) => last = describe(&trouble, &shown).0.to_string(),
             Err(_) => last = format!("{shown} was silent for too long"),
         }
     }
@@ -94,16 +94,16 @@ pub async fn try_route(outbound: &Outbound, route: &Route, trial: Trial<'_>) -> 
     let mut connection = match tokio::time::timeout(2 * PATIENCE, opening).await {
         Ok(Ok(connection)) => connection,
         Ok(Err((trouble, lines))) => return vec![finding(Topic::Login, false, describe(&trouble, &shown).0, lines)],
-        Err(_) => return vec![finding(Topic::Connection, false, format!("4.4.2 {shown} was silent for too long"), Vec::new())],
+        Err(_) => return vec![finding(Topic::Connection, false, Detail::found(4, 4, 2, format!("{shown} was silent for too long")), Vec::new())],
     };
     let tls = connection.tls().unwrap_or_else(|| "-".into());
-    findings.push(finding(Topic::Login, true, format!("{shown}, TLS: {tls}"), connection.transcript()));
+    findings.push(finding(Topic::Login, true, Detail::text(format!("{shown}, TLS: {tls}")), connection.transcript()));
     let (report, trouble) = connection.send(mailing(&trial), &mut Source::of_octets(trial.content)).await;
     let lines = connection.transcript();
     findings.push(match (report.outcomes.into_iter().flatten().next(), trouble) {
-        (Some(reply), _) => finding(Topic::Sending, reply.code < 300, format!("{} said: {}", shown.host, words(&reply)), lines),
+        (Some(reply), _) => finding(Topic::Sending, reply.code < 300, said(&shown.host, &reply), lines),
         (None, Some(trouble)) => finding(Topic::Sending, false, describe(&trouble, &shown).0, lines),
-        (None, None) => finding(Topic::Sending, false, format!("4.4.2 {shown} gave no answer"), lines),
+        (None, None) => finding(Topic::Sending, false, Detail::found(4, 4, 2, format!("{shown} gave no answer")), lines),
     });
     connection.quit().await;
     findings

@@ -6,7 +6,7 @@ use pillarbox_host::net;
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Ipv6;
 use pillarbox_platform::dns::DnsError;
-use pillarbox_store::SetPolicyOf;
+use pillarbox_store::{Detail, SetPolicyOf};
 
 use super::exchangers::{Hosts, NoWay, order};
 use super::policy::{self, Mode, Policy};
@@ -64,8 +64,8 @@ impl Outbound {
                     let is_proven = v4.is_proven && v6.is_proven;
                     (addresses(v4.records, v6.records, outbound.ipv6), is_proven)
                 }
-                Err(DnsError::Temporary(why)) => return Err(NoWay::NotNow(format!("4.4.3 {why}"))),
-                Err(_) => return Err(NoWay::Never(format!("5.4.4 The host {host} has no address"))),
+                Err(DnsError::Temporary(why)) => return Err(NoWay::NotNow(Detail::found(4, 4, 3, why))),
+                Err(_) => return Err(NoWay::Never(Detail::found(5, 4, 4, format!("The host {host} has no address")))),
             },
         };
         // In a test network everything is on this machine.
@@ -74,13 +74,13 @@ impl Outbound {
         let own = net::own();
         let usable: Vec<IpAddr> = found.into_iter().filter(|a| is_test || is_foreign(*a, &own)).collect();
         match usable.is_empty() {
-            true => Err(NoWay::Never(format!("5.4.6 The address of {host} is this box itself, or none that mail can go to"))),
+            true => Err(NoWay::Never(Detail::found(5, 4, 6, format!("The address of {host} is this box itself, or none that mail can go to")))),
             false => Ok((usable, is_proven)),
         }
     }
 
     /// What TLS must prove to a host of a domain; an error is a reason not to use the host now.
-    pub async fn security(&self, host: &str, policy: Option<&Policy>, hosts_proven: bool, addresses_proven: bool) -> Result<Security, String> {
+    pub async fn security(&self, host: &str, policy: Option<&Policy>, hosts_proven: bool, addresses_proven: bool) -> Result<Security, Detail> {
         let config = self.config();
         let outbound = &config.outbound;
         // RFC 7672 §2.2: only when the way to the host was proven can its records be.
@@ -97,13 +97,13 @@ impl Outbound {
                 }
                 Ok(_) | Err(DnsError::NoData | DnsError::NoSuchName) => {}
                 // RFC 7672 §2.1.2: somebody may be hiding the records.
-                Err(DnsError::Temporary(why)) => return Err(format!("4.7.5 {why}")),
+                Err(DnsError::Temporary(why)) => return Err(Detail::found(4, 7, 5, why)),
             }
         }
         match policy {
             Some(policy) if policy.mode == Mode::Enforce => match policy.names(host) {
                 true => Ok(Security::Verified),
-                false => Err(format!("4.7.10 The TLS policy of the domain (MTA-STS) does not name the host {host}")),
+                false => Err(Detail::found(4, 7, 10, format!("The TLS policy of the domain (MTA-STS) does not name the host {host}"))),
             },
             _ => Ok(without),
         }

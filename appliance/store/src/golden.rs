@@ -13,6 +13,7 @@ use crate::engine::codec::{Cursor, FixedKey, Record};
 use crate::engine::table::Declared;
 use crate::ids::{AccountId, BlobId, DayKey, DeviceId, DeviceKey, FolderId, FolderKey, LaneId, MessageId};
 use crate::index::{Card, Places};
+use crate::ledger::detail::{Detail, RemoteReply, Status};
 use crate::ledger::{Fate, LedgerRecord, Service, ShortCode, TermKey};
 use crate::mailbox::{Entry, Flags, FolderName, FolderState, Judgement, MailKey, Timed, UidSet, View};
 use crate::queue::{AgendaKey, Hold, LaneKey, Notices, Outgoing, QueueKey, QueueState, ReportKey, Traits, Transcript, Waiting};
@@ -26,6 +27,12 @@ fn golden<T: Record + PartialEq + std::fmt::Debug>(value: T, hex: &str) {
     let written: String = value.encode().iter().map(|octet| format!("{octet:02x}")).collect();
     assert_eq!(written, hex.replace(' ', ""), "{value:?}");
     assert_eq!(T::decode(&value.encode()).unwrap(), value);
+}
+
+/// The octets of a row in an older version.
+fn octets_of(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(|digit| *digit != b' ').map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 #[test]
@@ -102,15 +109,48 @@ fn rows_of_content_and_ledger() {
         sender: "a@b".into(),
         recipients: vec!["c@d".into()],
         subject: "S".into(),
-        detail: "D".into(),
+        detail: Detail::text("D"),
+        service: Some(Service::Web),
         messages: vec![5, 300],
         message_id: "m".into(),
         ..LedgerRecord::new(1, Fate::Delivered, ShortCode(2))
     };
-    golden(record.clone(), "02 0000000000000001 01 00000002 04 c0000201 03614062 01 03634064 0153 0144 02 05 a702 016d");
-    // Version 1 had no Message-ID, and is still read.
-    let old = [&[1][..], &record.encode()[1..record.encode().len() - 2]].concat();
-    assert_eq!(LedgerRecord::decode(&old).unwrap(), LedgerRecord { message_id: String::new(), ..record });
+    golden(record.clone(), "03 0000000000000001 01 00000002 04 c0000201 03614062 01 03634064 0153 010144 04 02 05 a702 016d");
+    // Version 2 had a text for detail and service, version 1 had no Message-ID either. Both are still read.
+    let old = "02 0000000000000001 01 00000002 04 c0000201 03614062 01 03634064 0153 0144 02 05 a702 016d";
+    let record = LedgerRecord { service: None, ..record };
+    assert_eq!(LedgerRecord::decode(&octets_of(old)).unwrap(), record);
+    let oldest = "01 0000000000000001 01 00000002 04 c0000201 03614062 01 03634064 0153 0144 02 05 a702";
+    assert_eq!(LedgerRecord::decode(&octets_of(oldest)).unwrap(), LedgerRecord { message_id: String::new(), ..record });
+    // "webmail" was the word for a deletion over the pages.
+    let deleted = "02 0000000000000001 09 00000002 00 00 00 00 07 7765626d61696c 00 00";
+    let expected = LedgerRecord { service: Some(Service::Web), ..LedgerRecord::new(1, Fate::Deleted, ShortCode(2)) };
+    assert_eq!(LedgerRecord::decode(&octets_of(deleted)).unwrap(), expected);
+}
+
+#[test]
+fn details_in_records() {
+    let status = Status { class: 5, subject: 1, detail: 300 };
+    let reply = |status| RemoteReply { host: "h".into(), code: 550, status, text: "x".into() };
+    for (detail, hex) in [
+        (Detail::None, "00"),
+        (Detail::text("x"), "01 0178"),
+        (Detail::Reply(reply(Some(status))), "02 0168 0226 05 01 ac02 0178"),
+        (Detail::ReplyTooLate(reply(None)), "03 0168 0226 00 0178"),
+        (Detail::Found { status, text: "x".into() }, "04 05 01 ac02 0178"),
+        (Detail::GivenUp(None), "05"),
+        (Detail::GivenUp(Some(Box::new(Detail::text("x")))), "06 01 0178"),
+        (Detail::Removed, "07"),
+        (Detail::Device("x".into()), "08 0178"),
+        (Detail::AccountPassword, "09"),
+        (Detail::Answer { code: 550, text: "x".into() }, "0a 0226 0178"),
+        (Detail::NotWritten(300), "0b ac02"),
+        (Detail::Draft, "0c"),
+        (Detail::Trash, "0d"),
+    ] {
+        let record = LedgerRecord { detail, ..LedgerRecord::new(1, Fate::Queued, ShortCode(2)) };
+        golden(record, &format!("03 0000000000000001 03 00000002 00 00 00 00 {hex} 00 00 00"));
+    }
 }
 
 #[test]
@@ -138,14 +178,19 @@ fn rows_of_the_queue() {
         attempts: 300,
         is_delay_told: true,
         last_at: 7,
-        last: "L".into(),
+        last: Detail::text("L"),
         transcript: Some(0),
     };
-    let hex = "01 03634064 0164 0c 00 03 0000000000000005 0000000000000006 ac02 01 0000000000000007 014c 01";
-    golden(waiting, hex);
+    let hex = "02 03634064 0164 0c 00 03 0000000000000005 0000000000000006 ac02 01 0000000000000007 01014c 01";
+    golden(waiting.clone(), hex);
+    let old = "01 03634064 0164 0c 00 03 0000000000000005 0000000000000006 ac02 01 0000000000000007 014c 01";
+    assert_eq!(Waiting::decode(&octets_of(old)).unwrap(), waiting);
     golden(Transcript { at: 1, text: "T".into() }, "01 0000000000000001 0154");
-    let route = Route { host: "h".into(), port: 465, tls: RouteTls::Implicit, user: "u".into(), sealed: vec![9], fault: String::new(), told_at: 1 };
-    golden(route, "01 0168 01d1 00 0175 0109 00 0000000000000001");
+    let route = Route { host: "h".into(), port: 465, tls: RouteTls::Implicit, user: "u".into(), sealed: vec![9], fault: Detail::None, told_at: 1 };
+    golden(route.clone(), "02 0168 01d1 00 0175 0109 00 0000000000000001");
+    assert_eq!(Route::decode(&octets_of("01 0168 01d1 00 0175 0109 00 0000000000000001")).unwrap(), route);
+    let stopped = "01 0168 01d1 00 0175 0109 07 342e372e392078 0000000000000001";
+    assert_eq!(Route::decode(&octets_of(stopped)).unwrap(), Route { fault: Detail::found(4, 7, 9, "x"), ..route });
     let key = SigningKey { kind: KeyKind::Ed25519, sealed: vec![8], public: "p".into(), created: 1, retired: Some(2) };
     golden(key, "01 01 0108 0170 0000000000000001 0000000000000002");
     golden(StsPolicy { id: "i".into(), text: "t".into(), expires: 3 }, "01 0169 0174 0000000000000003");
@@ -193,6 +238,7 @@ proptest! {
         // The same behind a known version, so that more of it gets past the first octet.
         check_all(&[&[1][..], &octets].concat());
         check_all(&[&[2][..], &octets].concat());
+        check_all(&[&[3][..], &octets].concat());
     }
 }
 

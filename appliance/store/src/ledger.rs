@@ -1,5 +1,6 @@
 //! The ledger: the one fate of every message and every refused attempt.
 
+pub(crate) mod detail;
 pub(crate) mod read;
 pub(crate) mod write;
 
@@ -10,6 +11,7 @@ use heed::types::Unit;
 use crate::engine::codec::{Cursor, FixedKey, Key, Record, put_bytes, put_strings, put_varint, stable_hash};
 use crate::engine::table::{Keyed, Table, tables};
 use crate::ids::LedgerId;
+use crate::ledger::detail::Detail;
 
 tables! {
     /// The fates of messages. `ledger` is one of the three tables that each delivery touches.
@@ -57,7 +59,7 @@ pub enum Fate {
 }
 
 impl Fate {
-    const ALL: [Fate; 9] =
+    pub(crate) const ALL: [Fate; 9] =
         [Fate::Delivered, Fate::Quarantined, Fate::Queued, Fate::Relayed, Fate::Bounced, Fate::Refused, Fate::Expired, Fate::Collected, Fate::Deleted];
 
     /// The word people read.
@@ -160,12 +162,33 @@ impl Service {
         Service::ALL.into_iter().find(|service| service.as_str() == word)
     }
 
-    /// The word in the ledger for what a person did with stored messages. What came over the pages is called `webmail` there.
+    /// The word for what a person did with stored messages. What came over the pages is called `webmail` here.
     pub(crate) const fn ledger_word(self) -> &'static str {
         match self {
             Service::Web => "webmail",
             other => other.as_str(),
         }
+    }
+
+    /// The service of a word in a ledger record from before version 3.
+    pub(crate) fn of_ledger_word(word: &str) -> Option<Service> {
+        Service::ALL.into_iter().find(|service| service.ledger_word() == word)
+    }
+
+    fn number(service: Option<Service>) -> u8 {
+        match service {
+            None => 0,
+            Some(Service::Smtp) => 1,
+            Some(Service::Submission) => 2,
+            Some(Service::Pop3) => 3,
+            Some(Service::Web) => 4,
+            Some(Service::CommandLine) => 5,
+            Some(Service::Box) => 6,
+        }
+    }
+
+    fn of_number(number: u8) -> Option<Option<Service>> {
+        if number == 0 { Some(None) } else { Service::ALL.into_iter().find(|service| Service::number(Some(*service)) == number).map(Some) }
     }
 }
 
@@ -187,8 +210,10 @@ pub struct LedgerRecord {
     pub sender: String,
     pub recipients: Vec<String>,
     pub subject: String,
-    /// The reply given or received, or the device's name.
-    pub detail: String,
+    /// The reply given or received, why it happened, or which program it was.
+    pub detail: Detail,
+    /// What the order came through, where that makes a difference: collecting, deleting.
+    pub service: Option<Service>,
     /// Ids of the messages it is about; empty on the record of an acceptance, whose own place is the id.
     pub messages: Vec<u64>,
     /// Message-ID without angle brackets; empty where there is none.
@@ -206,9 +231,18 @@ impl LedgerRecord {
             sender: String::new(),
             recipients: Vec::new(),
             subject: String::new(),
-            detail: String::new(),
+            detail: Detail::None,
+            service: None,
             messages: Vec::new(),
             message_id: String::new(),
+        }
+    }
+
+    /// What people read behind its fate: the detail, or else the service.
+    pub fn wording(&self) -> String {
+        match self.service {
+            Some(service) if self.detail.is_none() => service.ledger_word().into(),
+            _ => self.detail.to_string(),
         }
     }
 
@@ -248,8 +282,8 @@ fn clipped(text: &str) -> &[u8] {
 }
 
 impl Record for LedgerRecord {
-    /// Version 1 had no `message_id`.
-    const VERSION: u8 = 2;
+    /// Version 1 had no `message_id`; version 2 had a text for detail and service.
+    const VERSION: u8 = 3;
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.at.to_be_bytes());
         out.push(self.fate as u8);
@@ -268,7 +302,8 @@ impl Record for LedgerRecord {
         put_bytes(out, clipped(&self.sender));
         put_strings(out, &self.recipients[..self.recipients.len().min(LIST_LIMIT)]);
         put_bytes(out, clipped(&self.subject));
-        put_bytes(out, clipped(&self.detail));
+        self.detail.clipped(TEXT_LIMIT).write(out);
+        out.push(Service::number(self.service));
         let messages = &self.messages[..self.messages.len().min(LIST_LIMIT)];
         put_varint(out, messages.len() as u64);
         let mut previous = 0u64;
@@ -293,7 +328,10 @@ impl Record for LedgerRecord {
         let sender = octets.string()?;
         let recipients = octets.strings()?;
         let subject = octets.string()?;
-        let detail = octets.string()?;
+        let (detail, service) = match version {
+            ..=2 => Detail::of_record(fate, octets.string()?),
+            _ => (Detail::read(octets)?, Service::of_number(octets.u8()?)?),
+        };
         let count = octets.varint()?;
         let mut previous = 0u64;
         let mut messages = Vec::new();
@@ -302,6 +340,6 @@ impl Record for LedgerRecord {
             messages.push(previous);
         }
         let message_id = if version >= 2 { octets.string()? } else { String::new() };
-        Some(LedgerRecord { at, fate, code, peer, sender, recipients, subject, detail, messages, message_id })
+        Some(LedgerRecord { at, fate, code, peer, sender, recipients, subject, detail, service, messages, message_id })
     }
 }

@@ -45,6 +45,7 @@ pub use ids::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId
 pub use index::read::{Found, Unindexed};
 pub use index::write::{ClearIndex, IndexWork, Indexed};
 pub use index::{CARD_TEXT, Card, TERM_OCTETS};
+pub use ledger::detail::{ACCOUNT_PASSWORD, Detail, RemoteReply, Status};
 pub use ledger::{Fate, LedgerRecord, Service, ShortCode, TEXT_LIMIT, term, words};
 pub use mailbox::change::{MAIL_ORDER, MailOrder, MailWhat, SetTimed};
 pub use mailbox::collect::{Collection, Updated};

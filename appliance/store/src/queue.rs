@@ -10,6 +10,7 @@ use crate::engine::codec::{Cursor, Key, Record, compound_key, put_bytes, put_var
 use crate::engine::table::{Keyed, Raw, Table, tables};
 use crate::ids::{AccountId, DayKey, LaneId, MessageId};
 use crate::ledger::ShortCode;
+use crate::ledger::detail::Detail;
 
 tables! {
     /// Messages on their way out, and notices about them.
@@ -214,7 +215,7 @@ pub struct Waiting {
     pub is_delay_told: bool,
     /// When it was last tried, and what came of it.
     pub last_at: u64,
-    pub last: String,
+    pub last: Detail,
     /// The recipient of the same message under which the conversation of the last attempt is kept.
     pub transcript: Option<u32>,
 }
@@ -226,7 +227,8 @@ impl Waiting {
 }
 
 impl Record for Waiting {
-    const VERSION: u8 = 1;
+    /// Version 1 had a text for `last`.
+    const VERSION: u8 = 2;
     fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.address.as_bytes());
         put_bytes(out, self.domain.as_bytes());
@@ -242,10 +244,10 @@ impl Record for Waiting {
         put_varint(out, u64::from(self.attempts));
         out.push(u8::from(self.is_delay_told));
         out.extend_from_slice(&self.last_at.to_be_bytes());
-        put_bytes(out, self.last.as_bytes());
+        self.last.write(out);
         put_varint(out, self.transcript.map_or(0, |t| u64::from(t) + 1));
     }
-    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+    fn read(version: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         Some(Waiting {
             address: octets.string()?,
             domain: octets.string()?,
@@ -264,7 +266,7 @@ impl Record for Waiting {
             attempts: u32::try_from(octets.varint()?).ok()?,
             is_delay_told: octets.u8()? != 0,
             last_at: octets.u64()?,
-            last: octets.string()?,
+            last: if version < 2 { Detail::of_attempt(octets.string()?) } else { Detail::read(octets)? },
             transcript: match octets.varint()? {
                 0 => None,
                 place => Some(u32::try_from(place - 1).ok()?),

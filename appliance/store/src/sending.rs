@@ -5,6 +5,7 @@ pub(crate) mod write;
 
 use crate::engine::codec::{Cursor, Record, put_bytes};
 use crate::engine::table::{ByText, tables};
+use crate::ledger::detail::Detail;
 
 tables! {
     /// What mail goes out by.
@@ -37,8 +38,8 @@ pub struct Route {
     pub user: String,
     /// The password, sealed with a key that is not in the store.
     pub sealed: Vec<u8>,
-    /// Why nothing is sent this way for now; empty when all is well.
-    pub fault: String,
+    /// Why nothing is sent this way for now; `None` when all is well.
+    pub fault: Detail,
     /// When the owner was last told of the fault, seconds since 1970.
     pub told_at: u64,
 }
@@ -50,7 +51,8 @@ impl std::fmt::Debug for Route {
 }
 
 impl Record for Route {
-    const VERSION: u8 = 1;
+    /// Version 1 had a text for `fault`.
+    const VERSION: u8 = 2;
     fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.host.as_bytes());
         out.extend_from_slice(&self.port.to_be_bytes());
@@ -60,10 +62,10 @@ impl Record for Route {
         });
         put_bytes(out, self.user.as_bytes());
         put_bytes(out, &self.sealed);
-        put_bytes(out, self.fault.as_bytes());
+        self.fault.write(out);
         out.extend_from_slice(&self.told_at.to_be_bytes());
     }
-    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+    fn read(version: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         Some(Route {
             host: octets.string()?,
             port: octets.u16()?,
@@ -74,7 +76,7 @@ impl Record for Route {
             },
             user: octets.string()?,
             sealed: octets.bytes()?.to_vec(),
-            fault: octets.string()?,
+            fault: if version < 2 { Detail::of_attempt(octets.string()?) } else { Detail::read(octets)? },
             told_at: octets.u64()?,
         })
     }

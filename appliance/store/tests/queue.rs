@@ -29,7 +29,7 @@ fn waiting(address: &str, due: u64) -> Waiting {
         attempts: 0,
         is_delay_told: false,
         last_at: 0,
-        last: String::new(),
+        last: Detail::None,
         transcript: None,
     }
 }
@@ -89,7 +89,7 @@ fn the_owners_order_outlives_an_attempt_that_was_under_way() {
     account(&store);
     let message = submit(&store, Vec::new(), relay(None, vec![waiting("b@x", 5)])).message;
     let key = QueueKey { message, recipient: 0 };
-    let order = |order| QueueOrder { order, entries: vec![key], at: 50, detail: "d".into() };
+    let order = |order| QueueOrder { order, entries: vec![key], at: 50, service: Service::Web };
     assert_eq!(store.change(order(Order::Hold(Hold::Owner))).wait().unwrap(), 1);
     store.settle(settlement(message, vec![(0, Verdict::Keep(waiting("b@x", 900)))])).wait().unwrap();
     let now = store.read(|r| r.waiting(key)).unwrap().unwrap();
@@ -156,7 +156,7 @@ proptest! {
             }
             let message = messages[which as usize % messages.len()];
             let key = QueueKey { message, recipient };
-            let order = |order| QueueOrder { order, entries: vec![key], at: due, detail: String::new() };
+            let order = |order| QueueOrder { order, entries: vec![key], at: due, service: Service::Web };
             match kind {
                 1 => store.settle(settlement(message, vec![(recipient, Verdict::Gone)])).wait().unwrap(),
                 2 => if let Some(old) = store.read(|r| r.waiting(key)).unwrap() {

@@ -9,6 +9,7 @@ use pillarbox_host::net;
 use pillarbox_texts::Language;
 
 use crate::assets;
+use crate::routes::{Group, Role, Routes};
 use crate::session::{Visit, Visitor};
 use crate::text::Texts;
 use pillarbox_office::settings::Step;
@@ -21,6 +22,7 @@ pub struct Frame {
     pub title: String,
     pub here: &'static str,
     pub visitor: Option<Visitor>,
+    routes: Routes,
     /// A sentence about what was just done or refused; empty: nothing.
     pub message: String,
     pub is_trouble: bool,
@@ -37,45 +39,6 @@ pub fn office_address() -> Option<IpAddr> {
 pub fn in_link(address: IpAddr) -> String {
     if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
 }
-
-/// A group of the owner's pages: its name and its pages.
-struct Section {
-    name: &'static str,
-    pages: &'static [(&'static str, &'static str)],
-}
-
-/// The owner's pages by group, each with its name.
-const SECTIONS: [Section; 4] = [
-    Section { name: "nav-home", pages: &[("/home", "nav-home")] },
-    Section { name: "nav-mail", pages: &[("/queue", "nav-queue"), ("/find", "nav-find"), ("/doctor", "nav-doctor")] },
-    Section { name: "nav-people", pages: &[("/people", "nav-people")] },
-    Section {
-        name: "nav-box",
-        pages: &[
-            ("/domains", "nav-domains"),
-            ("/line", "nav-line"),
-            ("/certificate", "nav-certificate"),
-            ("/name", "nav-name"),
-            ("/round", "nav-round"),
-            ("/log", "nav-log"),
-            ("/network", "nav-network"),
-            ("/system", "nav-system"),
-            ("/about", "nav-about"),
-        ],
-    },
-];
-/// What everybody has.
-const MAIL: Section = Section { name: "nav-webmail", pages: &[("/mail", "nav-webmail")] };
-const OWN: Section = Section {
-    name: "nav-own",
-    pages: &[
-        ("/mail/contacts", "nav-contacts"),
-        ("/mail/settings", "nav-mail-settings"),
-        ("/programs", "nav-programs"),
-        ("/coach", "nav-coach"),
-        ("/security", "nav-security"),
-    ],
-};
 
 /// One link of a navigation.
 pub struct Item {
@@ -101,16 +64,17 @@ impl Frame {
             title: visit.texts.get(title).into_owned(),
             here,
             visitor: visit.visitor.clone(),
+            routes: visit.routes.clone(),
             message: String::new(),
             is_trouble: false,
             every: 0,
         }
     }
 
-    fn sections(&self) -> Vec<&'static Section> {
+    /// The groups that this visitor may see.
+    fn shown(&self) -> impl Iterator<Item = Group> {
         let is_owner = self.visitor.as_ref().is_some_and(|visitor| visitor.is_owner);
-        let owner = if is_owner { &SECTIONS[..] } else { &[] };
-        [&MAIL].into_iter().chain(owner).chain([&OWN]).collect()
+        Group::ALL.into_iter().filter(move |group| is_owner || self.routes.role(*group) <= Role::Person)
     }
 
     /// The languages there are, by their own names.
@@ -118,22 +82,22 @@ impl Frame {
         Language::all().map(|language| (language.tag(), language.name())).collect()
     }
 
-    /// The groups of pages.
+    /// The groups of pages, each with a link to its first one.
     pub fn groups(&self) -> Vec<Item> {
-        let item = |section: &Section| Item {
-            to: section.pages[0].0,
-            text: self.t.get(section.name).into_owned(),
-            is_here: section.pages.iter().any(|(page, _)| *page == self.here),
+        let item = |group: Group| {
+            let pages = self.routes.menu(group);
+            let is_here = pages.iter().any(|(page, _)| *page == self.here);
+            pages.first().map(|(to, _)| Item { to, text: self.t.get(group.name()).into_owned(), is_here })
         };
-        self.sections().into_iter().map(item).collect()
+        self.shown().filter_map(item).collect()
     }
 
     /// The pages of the group this one belongs to, where there are several.
     pub fn siblings(&self) -> Vec<Item> {
-        let here = self.sections().into_iter().find(|section| section.pages.iter().any(|(page, _)| *page == self.here));
-        let pages = here.map_or(&[][..], |section| section.pages);
-        let pages = if pages.len() > 1 { pages } else { &[] };
-        pages.iter().map(|(to, name)| Item { to, text: self.t.get(name).into_owned(), is_here: *to == self.here }).collect()
+        let mut groups = self.shown().map(|group| self.routes.menu(group));
+        let pages = groups.find(|pages| pages.iter().any(|(page, _)| *page == self.here)).unwrap_or_default();
+        let pages = if pages.len() > 1 { pages } else { Vec::new() };
+        pages.into_iter().map(|(to, name)| Item { to, text: self.t.get(name).into_owned(), is_here: to == self.here }).collect()
     }
 
     /// The steps of the set-up, on their pages, while it is not done.

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_host::net;
 
+use super::routes::{Reach, Routes};
 use super::serve::Link;
 use pillarbox_office::Office;
 
@@ -19,47 +21,22 @@ pub const BODY_OCTETS: usize = 64 * 1024;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
                       frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; report-uri /policy-report";
 
-/// What the internet may see: what mail programs fetch to set themselves up, what other servers read of our TLS policy,
-/// and the proofs that a certificate authority looks at.
-const PUBLIC: [&str; 7] = [
-    "/mail/config-v1.1.xml",
-    "/.well-known/autoconfig/mail/config-v1.1.xml",
-    "/.well-known/mta-sts.txt",
-    "/.well-known/acme-challenge/",
-    "/autodiscover/autodiscover.xml",
-    "/autodiscover/autodiscover.json",
-    "/autodiscover/autodiscover.json/",
-];
-/// Sent by programs, which know nothing of forms; nothing is changed by it.
-const PROGRAMS: [&str; 2] = ["/autodiscover/autodiscover.xml", "/policy-report"];
-/// What stays on plain HTTP when there is a certificate: authorities, monitors and programs ask there. A domain's own name
-/// is rarely in the certificate, and settings are no secret.
-const PLAIN: [&str; 5] = ["/.well-known/acme-challenge/", "/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml", "/health", "/metrics"];
-/// Pages of everybody who has a mailbox; the others are the owner's.
-const EVERYBODYS: [&str; 17] = [
-    "/", "/login", "/login/", "/logout", "/language", "/assets/", "/welcome/", "/mail", "/mail/", "/compose", "/programs", "/programs/", "/coach", "/security",
-    "/security/", "/health", "/policy-report",
-];
 /// Names of a domain that lead here, besides the domain itself.
 const PREFIXES: [&str; 5] = ["mail.", "autoconfig.", "autodiscover.", "mta-sts.", "www."];
 
-fn is_one_of(path: &str, list: &[&str]) -> bool {
-    let path = path.to_ascii_lowercase();
-    // A lone slash is the first page, not all of them.
-    list.iter().any(|known| if known.len() > 1 && known.ends_with('/') { path.starts_with(known) } else { path == *known })
-}
-
 /// Checks host, origin and place, and adds what every answer carries.
 pub async fn check(State(office): State<Arc<Office>>, request: Request, next: Next) -> Response {
-    let link = request.extensions().get::<Link>().copied();
-    let refusal = match link {
+    let (parts, body) = request.into_parts();
+    let link = parts.extensions.get::<Link>().copied();
+    let routes = parts.extensions.get::<Routes>().cloned();
+    let refusal = match link.zip(routes) {
         None => Some((StatusCode::INTERNAL_SERVER_ERROR, "no connection").into_response()),
-        Some(link) => refuse(&office, request.method(), request.uri().path(), request.headers(), link).await,
+        Some((link, routes)) => refuse(&office, &routes, &parts, link).await,
     };
     let is_secure = link.is_some_and(|l| l.is_secure);
     let mut response = match refusal {
         Some(refusal) => refusal,
-        None => next.run(request).await,
+        None => next.run(Request::from_parts(parts, body)).await,
     };
     let headers = response.headers_mut();
     let mut set = |name: header::HeaderName, value: &'static str| {
@@ -79,7 +56,9 @@ pub async fn check(State(office): State<Arc<Office>>, request: Request, next: Ne
     response
 }
 
-async fn refuse(office: &Arc<Office>, method: &Method, path: &str, headers: &HeaderMap, link: Link) -> Option<Response> {
+async fn refuse(office: &Arc<Office>, routes: &Routes, asked: &Parts, link: Link) -> Option<Response> {
+    let (method, path, headers) = (&asked.method, asked.uri.path(), &asked.headers);
+    let route = routes.find(path);
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let domains = office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default();
     let settings = office.settings.get();
@@ -89,17 +68,20 @@ async fn refuse(office: &Arc<Office>, method: &Method, path: &str, headers: &Hea
         return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name.").into_response());
     }
     let web = &settings.web;
-    let is_open = web.owner_from_everywhere || web.from_everywhere && is_one_of(path, &EVERYBODYS);
-    let is_let_in = net::is_near(link.peer) || is_open && link.is_secure;
-    if !is_let_in && !is_one_of(path, &PUBLIC) {
+    let is_open = match routes.reach(path) {
+        Reach::World => true,
+        Reach::Remote => (web.owner_from_everywhere || web.from_everywhere) && link.is_secure,
+        Reach::Office => web.owner_from_everywhere && link.is_secure,
+    };
+    if !is_open && !net::is_near(link.peer) {
         return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only.").into_response());
     }
     let facts = office.certificates.facts();
-    if !link.is_secure && !facts.is_self_signed && facts.ends > pillarbox_platform::clock::now() && !is_one_of(path, &PLAIN) {
+    if !link.is_secure && !facts.is_self_signed && facts.ends > pillarbox_platform::clock::now() && !route.is_some_and(|route| route.is_plain) {
         let port = settings.listen.https.first().map(|address| address.port()).filter(|&port| port != 443);
         return Some(to_https(name_of(host), &settings.hostname(), port, path, &facts));
     }
-    if *method != Method::GET && *method != Method::HEAD && !is_own_form(headers, host) && !is_one_of(path, &PROGRAMS) {
+    if *method != Method::GET && *method != Method::HEAD && !is_own_form(headers, host) && !route.is_some_and(|route| route.is_for_programs) {
         return Some((StatusCode::FORBIDDEN, "This form was not sent from a page of this box.").into_response());
     }
     None

@@ -9,6 +9,7 @@ mod guard;
 mod memory;
 mod pages;
 mod patience;
+mod routes;
 mod serve;
 mod session;
 mod signed;
@@ -18,81 +19,98 @@ mod svg;
 mod tests;
 mod text;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::extract::DefaultBodyLimit;
+use axum::{Extension, Router};
+
+use pages::mail::{act, compose, contacts, files, list, message, send, settings};
+use pages::{
+    about, certificate, discovery, doctor, domains, find, home, line, login, metrics, network, people, person, programs, queue, round, security, setup, system,
+    welcome,
+};
+use routes::{Group, Reach, Role, Route, Routes};
 
 pub use memory::Site;
 pub use serve::serve;
 
-/// All routes. A test walks each of them in each role.
+/// The pages as a service.
 pub fn router(site: Site) -> Router {
-    let office = &site.office;
     // A letter with its files; base64 makes a third more of them, and the form has words of its own.
-    let letter = axum::extract::DefaultBodyLimit::max(office.settings.get().limits.message_octets as usize + guard::BODY_OCTETS);
-    let cards = axum::extract::DefaultBodyLimit::max(pages::mail::contacts::FILE);
-    Router::new()
-        .route("/", get(pages::start))
-        .route("/setup", get(pages::setup::show).post(pages::setup::claim))
-        .route("/setup/resume", get(pages::setup::resume))
-        .route("/setup/next", post(pages::setup::next))
-        .route("/login", get(pages::login::show).post(pages::login::sign_in))
-        .route("/login/code", post(pages::login::code))
-        .route("/welcome/{token}", get(pages::welcome::show).post(pages::welcome::choose))
-        .route("/language", post(pages::login::language))
-        .route("/logout", post(pages::login::sign_out))
-        .route("/home", get(pages::home::show))
-        .route("/people", get(pages::people::show).post(pages::people::add))
-        .route("/people/alias", post(pages::people::alias))
-        .route("/people/{address}", get(pages::person::show).post(pages::person::change))
-        .route("/domains", get(pages::domains::show).post(pages::domains::change))
-        .route("/name", get(pages::setup::name).post(pages::setup::rename))
-        .route("/line", get(pages::line::show).post(pages::line::change))
-        .route("/certificate", get(pages::certificate::show).post(pages::certificate::order))
-        .route("/round", get(pages::round::show).post(pages::round::run))
-        .route("/log", get(pages::about::log))
-        .route("/about", get(pages::about::show))
-        .route("/about/licences", get(pages::about::licences))
-        .route("/network", get(pages::network::show).post(pages::network::order))
-        .route("/system", get(pages::system::show).post(pages::system::order))
-        .route("/system/update", post(pages::system::update).layer(axum::extract::DefaultBodyLimit::max(pages::system::UPDATE)))
-        .route("/security", get(pages::security::show).post(pages::security::change))
-        .route("/queue", get(pages::queue::show).post(pages::queue::order))
-        .route("/find", get(pages::find::show))
-        .route("/doctor", get(pages::doctor::show).post(pages::doctor::examine))
-        .route("/mail", get(pages::mail::list::start))
-        .route("/mail/act", post(pages::mail::act::act))
-        .route("/mail/message", post(pages::mail::act::message))
-        .route("/mail/contacts", get(pages::mail::contacts::show).post(pages::mail::contacts::change))
-        .route("/mail/contacts/file", get(pages::mail::contacts::file).post(pages::mail::contacts::import).layer(cards))
-        .route("/mail/folders", post(pages::mail::act::folders))
-        .route("/mail/settings", get(pages::mail::settings::show).post(pages::mail::settings::save))
-        .route("/mail/events", get(pages::mail::list::events))
-        .route("/mail/{folder}", get(pages::mail::list::show))
-        .route("/mail/{folder}/{uid}", get(pages::mail::message::show))
-        .route("/mail/{folder}/{uid}/html", get(pages::mail::message::document))
-        .route("/mail/{folder}/{uid}/raw", get(pages::mail::files::raw))
-        .route("/mail/{folder}/{uid}/files", get(pages::mail::files::all))
-        .route("/mail/{folder}/{uid}/part/{number}", get(pages::mail::files::part))
-        .route("/mail/{folder}/{uid}/part/{number}/inside/{at}", get(pages::mail::files::inside))
-        .route("/compose", get(pages::mail::compose::show).post(pages::mail::send::send).layer(letter))
-        .route("/programs", get(pages::programs::show))
-        .route("/coach", get(pages::programs::coach))
-        .route("/programs/card", get(pages::programs::card))
-        .route("/programs/pillarbox.mobileconfig", get(pages::discovery::mobileconfig))
-        .route("/programs/device", post(pages::programs::device))
-        .route("/programs/password", post(pages::programs::password))
-        .route("/mail/config-v1.1.xml", get(pages::discovery::autoconfig))
-        .route("/.well-known/autoconfig/mail/config-v1.1.xml", get(pages::discovery::autoconfig))
-        .route("/autodiscover/autodiscover.xml", get(pages::discovery::autodiscover).post(pages::discovery::autodiscover))
-        .route("/autodiscover/autodiscover.json", get(pages::discovery::autodiscover_json))
-        .route("/.well-known/mta-sts.txt", get(pages::discovery::mta_sts))
-        .route("/.well-known/acme-challenge/{token}", get(pages::certificate::proof))
-        .route("/policy-report", post(pages::metrics::policy_report))
-        .route("/health", get(pages::metrics::health))
-        .route("/metrics", get(pages::metrics::show))
-        .route("/assets/{name}", get(assets::show))
-        .fallback(pages::discovery::stray)
-        .layer(axum::extract::DefaultBodyLimit::max(guard::BODY_OCTETS))
+    let letter = site.office.settings.get().limits.message_octets as usize + guard::BODY_OCTETS;
+    let (routes, router) = Routes::of(table(letter));
+    router
+        .fallback(discovery::stray)
+        .layer(DefaultBodyLimit::max(guard::BODY_OCTETS))
         .layer(axum::middleware::from_fn_with_state(site.clone(), guard::check))
+        .layer(Extension(routes))
         .with_state(site)
+}
+
+/// All routes: path, who may see it, from where, its handlers, its place in the navigation. `letter`: most octets of a letter
+/// with its files. A test walks each of them in each role.
+fn table(letter: usize) -> Vec<Route> {
+    use Reach::{Office, Remote, World};
+    use Role::{Anyone, Owner, Person};
+    let at = Route::new;
+    vec![
+        at("/", Anyone, Remote).get(pages::start),
+        at("/setup", Anyone, Office).get(setup::show).post(setup::claim),
+        at("/setup/resume", Owner, Office).get(setup::resume),
+        at("/setup/next", Owner, Office).post(setup::next),
+        at("/login", Anyone, Remote).get(login::show).post(login::sign_in),
+        at("/login/code", Anyone, Remote).post(login::code),
+        at("/welcome/{token}", Anyone, Remote).get(welcome::show).post(welcome::choose),
+        at("/language", Anyone, Remote).post(login::language),
+        at("/logout", Person, Remote).post(login::sign_out),
+        at("/home", Owner, Office).get(home::show).menu(Group::Home, "nav-home"),
+        at("/people", Owner, Office).get(people::show).post(people::add).menu(Group::People, "nav-people"),
+        at("/people/alias", Owner, Office).post(people::alias),
+        at("/people/{address}", Owner, Office).get(person::show).post(person::change),
+        at("/domains", Owner, Office).get(domains::show).post(domains::change).menu(Group::Box, "nav-domains"),
+        at("/line", Owner, Office).get(line::show).post(line::change).menu(Group::Box, "nav-line"),
+        at("/certificate", Owner, Office).get(certificate::show).post(certificate::order).menu(Group::Box, "nav-certificate"),
+        at("/name", Owner, Office).get(setup::name).post(setup::rename).menu(Group::Box, "nav-name"),
+        at("/round", Owner, Office).get(round::show).post(round::run).menu(Group::Box, "nav-round"),
+        at("/log", Owner, Office).get(about::log).menu(Group::Box, "nav-log"),
+        at("/network", Owner, Office).get(network::show).post(network::order).menu(Group::Box, "nav-network"),
+        at("/system", Owner, Office).get(system::show).post(system::order).menu(Group::Box, "nav-system"),
+        at("/system/update", Owner, Office).post(system::update).limit(pages::system::UPDATE),
+        at("/about", Owner, Office).get(about::show).menu(Group::Box, "nav-about"),
+        at("/about/licences", Owner, Office).get(about::licences),
+        at("/queue", Owner, Office).get(queue::show).post(queue::order).menu(Group::Mail, "nav-queue"),
+        at("/find", Owner, Office).get(find::show).menu(Group::Mail, "nav-find"),
+        at("/doctor", Owner, Office).get(doctor::show).post(doctor::examine).menu(Group::Mail, "nav-doctor"),
+        at("/mail", Person, Remote).get(list::start).menu(Group::Webmail, "nav-webmail"),
+        at("/mail/act", Person, Remote).post(act::act),
+        at("/mail/message", Person, Remote).post(act::message),
+        at("/mail/contacts", Person, Remote).get(contacts::show).post(contacts::change).menu(Group::Own, "nav-contacts"),
+        at("/mail/contacts/file", Person, Remote).get(contacts::file).post(contacts::import).limit(contacts::FILE),
+        at("/mail/folders", Person, Remote).post(act::folders),
+        at("/mail/settings", Person, Remote).get(settings::show).post(settings::save).menu(Group::Own, "nav-mail-settings"),
+        at("/mail/events", Person, Remote).get(list::events),
+        at("/mail/{folder}", Person, Remote).get(list::show),
+        at("/mail/{folder}/{uid}", Person, Remote).get(message::show),
+        at("/mail/{folder}/{uid}/html", Person, Remote).get(message::document),
+        at("/mail/{folder}/{uid}/raw", Person, Remote).get(files::raw),
+        at("/mail/{folder}/{uid}/files", Person, Remote).get(files::all),
+        at("/mail/{folder}/{uid}/part/{number}", Person, Remote).get(files::part),
+        at("/mail/{folder}/{uid}/part/{number}/inside/{at}", Person, Remote).get(files::inside),
+        at("/compose", Person, Remote).get(compose::show).post(send::send).limit(letter),
+        at("/programs", Person, Remote).get(programs::show).menu(Group::Own, "nav-programs"),
+        at("/programs/card", Person, Remote).get(programs::card),
+        at("/programs/pillarbox.mobileconfig", Person, Remote).get(discovery::mobileconfig),
+        at("/programs/device", Person, Remote).post(programs::device),
+        at("/programs/password", Person, Remote).post(programs::password),
+        at("/coach", Person, Remote).get(programs::coach).menu(Group::Own, "nav-coach"),
+        at("/security", Person, Remote).get(security::show).post(security::change).menu(Group::Own, "nav-security"),
+        at("/mail/config-v1.1.xml", Anyone, World).get(discovery::autoconfig).plain(),
+        at("/.well-known/autoconfig/mail/config-v1.1.xml", Anyone, World).get(discovery::autoconfig).plain(),
+        at("/autodiscover/autodiscover.xml", Anyone, World).get(discovery::autodiscover).post(discovery::autodiscover).for_programs(),
+        at("/autodiscover/autodiscover.json", Anyone, World).get(discovery::autodiscover_json),
+        at("/.well-known/mta-sts.txt", Anyone, World).get(discovery::mta_sts),
+        at("/.well-known/acme-challenge/{token}", Anyone, World).get(certificate::proof).plain(),
+        at("/policy-report", Anyone, Remote).post(metrics::policy_report).for_programs(),
+        at("/health", Anyone, Remote).get(metrics::health).plain(),
+        at("/metrics", Anyone, Office).get(metrics::show).plain(),
+        at("/assets/{name}", Anyone, Remote).get(assets::show),
+    ]
 }

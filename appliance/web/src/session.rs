@@ -11,6 +11,7 @@ use pillarbox_store::{AccountId, BeginSession, DeviceId, Error, RemoveSession, S
 use sha2::{Digest, Sha256};
 
 use super::memory::{Memory, Site};
+use super::routes::Routes;
 use super::serve::Link;
 use super::text::Texts;
 use pillarbox_office::Office;
@@ -32,6 +33,8 @@ pub struct Visit {
     /// The name and port the browser used.
     pub host: String,
     pub visitor: Option<Visitor>,
+    /// All pages, for the navigation.
+    pub routes: Routes,
     /// The visitor's, or nobody's.
     pub preferences: Preferences,
 }
@@ -60,6 +63,7 @@ where
         let Site { office, memory } = Site::from_ref(state);
         let missing = || axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
         let link = parts.extensions.get::<Link>().copied().ok_or_else(missing)?;
+        let routes = parts.extensions.get::<Routes>().cloned().ok_or_else(missing)?;
         let header = |name| parts.headers.get(name).and_then(|h| h.to_str().ok()).unwrap_or_default().to_string();
         let (visitor, preferences) = visitor(&office, &memory, &parts.headers).await.unzip();
         let preferences = preferences.unwrap_or_default();
@@ -72,6 +76,7 @@ where
             host: header(header::HOST),
             link,
             visitor,
+            routes,
             office,
             memory,
         })

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use pillarbox_platform::clock;
-use pillarbox_store::{LedgerId, LedgerRecord, MessageId, Reader, ShortCode, term, words};
+use pillarbox_store::{Detail, LedgerId, LedgerRecord, MessageId, Reader, ShortCode, term, words};
 use serde_json::json;
 
 use super::tools::{Output, Place, say, say_json};
@@ -125,7 +125,7 @@ fn stories(reader: &Reader, found: &[(LedgerId, LedgerRecord)]) -> pillarbox_sto
             }
             for report in reader.reports(MessageId(message))? {
                 if let Some(notice) = reader.ledger_record(LedgerId(report.0))? {
-                    let detail = format!("a notice about it came, see {}", notice.code);
+                    let detail = Detail::text(format!("a notice about it came, see {}", notice.code));
                     story.push((LedgerId(report.0), LedgerRecord { detail, ..notice }));
                 }
             }
@@ -146,7 +146,7 @@ fn as_json(id: LedgerId, record: &LedgerRecord) -> serde_json::Value {
         "sender": record.sender,
         "recipients": record.recipients,
         "subject": record.subject,
-        "detail": record.detail,
+        "detail": record.wording(),
         "messages": record.messages,
         "message_id": record.message_id,
     })
@@ -164,7 +164,7 @@ fn as_text(record: &LedgerRecord) -> String {
     add("from ", &record.sender);
     add("to ", &record.recipients.join(", "));
     add("", &if record.subject.is_empty() { String::new() } else { format!("\"{}\"", record.subject) });
-    add("", &record.detail);
+    add("", &record.wording());
     if record.messages.len() > 1 {
         add("", &format!("{} messages", record.messages.len()));
     }

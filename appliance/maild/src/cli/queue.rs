@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use pillarbox_platform::clock;
-use pillarbox_store::{Hold, MessageId, Order, Outgoing, QueueKey, QueueOrder, QueueState, ShortCode, Store, Waiting};
+use pillarbox_store::{Hold, MessageId, Order, Outgoing, QueueKey, QueueOrder, QueueState, Service, ShortCode, Store, Waiting};
 use serde_json::json;
 
 use super::tools::{Output, Place, say, say_json};
@@ -128,7 +128,7 @@ fn as_json(key: QueueKey, waiting: &Waiting, outgoing: Option<&Outgoing>) -> ser
         "arrived": outgoing.map(|o| clock::iso(o.arrived)),
         "due": clock::iso(waiting.due),
         "attempts": waiting.attempts,
-        "last": waiting.last,
+        "last": waiting.last.to_string(),
     })
 }
 
@@ -140,7 +140,7 @@ fn as_text(key: QueueKey, waiting: &Waiting, outgoing: Option<&Outgoing>) -> Str
         line.push_str(&format!(", next try {}", clock::iso(waiting.due)));
     }
     if waiting.attempts > 0 {
-        line.push_str(&format!(", {} attempts; {}", waiting.attempts, clean(&waiting.last)));
+        line.push_str(&format!(", {} attempts; {}", waiting.attempts, clean(&waiting.last.to_string())));
     }
     line
 }
@@ -211,8 +211,7 @@ fn order(store: &Store, which: &Which, order: Order, done: &str) -> Result<(), S
 fn give(store: &Store, keys: &[QueueKey], order: Order) -> Result<usize, String> {
     let mut count = 0;
     for entries in keys.chunks(PAGE) {
-        let detail = "removed from the queue by the owner".to_string();
-        let order = QueueOrder { order, entries: entries.to_vec(), at: clock::now(), detail };
+        let order = QueueOrder { order, entries: entries.to_vec(), at: clock::now(), service: Service::CommandLine };
         count += store.change(order).wait().map_err(|e| e.to_string())?;
     }
     Ok(count)

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use pillarbox_outbound::{ROUTE_PURPOSE, release_after_login};
 use pillarbox_platform::clock;
 use pillarbox_platform::secrets::Secrets;
-use pillarbox_store::{RemoveRoute, Route as StoredRoute, RouteTls, SetRoute};
+use pillarbox_store::{Detail, RemoveRoute, Route as StoredRoute, RouteTls, SetRoute};
 use serde_json::json;
 
 use super::address::domain_name;
@@ -79,7 +79,7 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
                 tls,
                 user: user.unwrap_or_default(),
                 sealed: secrets.seal(ROUTE_PURPOSE, password.as_bytes())?,
-                fault: String::new(),
+                fault: Detail::None,
                 told_at: 0,
             };
             let domain = name(domain)?;
@@ -100,7 +100,7 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
         Route::List { output } => {
             let routes = store.read(|r| r.routes()).map_err(|e| e.to_string())?;
             if output.json {
-                let list = routes.iter().map(|(name, r)| json!({"domain": name, "host": r.host, "port": r.port, "user": r.user, "fault": r.fault}));
+                let list = routes.iter().map(|(name, r)| json!({"domain": name, "host": r.host, "port": r.port, "user": r.user, "fault": r.fault.to_string()}));
                 return say_json(&json!(list.collect::<Vec<_>>()));
             }
             if routes.is_empty() {
@@ -109,7 +109,7 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
             routes.iter().try_for_each(|(name, route)| {
                 let user = if route.user.is_empty() { "without login".to_string() } else { format!("as {}", route.user) };
                 say(&format!("{}  through {}:{} {user}", shown(name), route.host, route.port))?;
-                match route.fault.is_empty() {
+                match route.fault.is_none() {
                     true => Ok(()),
                     false => say(&format!("    stopped: {}", route.fault)),
                 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use pillarbox_platform::clock;
 use pillarbox_proto::pop3::{Answer, Credentials, Entry, Question, Refusal};
-use pillarbox_store::{BlobReader, Collection, Content, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result, off_thread};
+use pillarbox_store::{
+    BlobReader, Collection, Content, Detail, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result, Service, off_thread,
+};
 use roaring::RoaringBitmap;
 use tokio::sync::SemaphorePermit;
 
@@ -125,7 +127,7 @@ impl<'a> Visit<'a> {
             return refuse("AUTH", "Logging in for somebody else is not possible here");
         }
         let password = credentials.password.as_str();
-        match self.edge.sign_ins.verify(pillarbox_store::Service::Pop3, &credentials.user, password, self.peer).await {
+        match self.edge.sign_ins.verify(Service::Pop3, &credentials.user, password, self.peer).await {
             Ok(identity) => self.enter(identity, now).await,
             Err(why) if why.is_temporary() => refuse("SYS/TEMP", &why.to_string()),
             Err(why) => {
@@ -278,7 +280,8 @@ impl<'a> Visit<'a> {
         for messages in inside.fetched.chunks(256) {
             self.edge.store.note(LedgerRecord {
                 recipients: vec![inside.identity.address.clone()],
-                detail: inside.identity.label.clone(),
+                detail: Detail::device(inside.identity.device, &inside.identity.label),
+                service: Some(Service::Pop3),
                 messages: messages.to_vec(),
                 ..LedgerRecord::new(clock::now(), Fate::Collected, code::fresh())
             });

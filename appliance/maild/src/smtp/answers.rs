@@ -306,8 +306,7 @@ impl<'a> Transaction<'a> {
 
     /// A refusal that the ledger remembers.
     fn refuse(&self, sender: &str, recipient: Option<&str>, reply: Reply) -> Answer {
-        let text = format!("{} {}", reply.code, reply.lines.join(" "));
-        routing::note_refusal(&self.edge.submission.store, self.code, self.peer, sender, recipient, &text);
+        routing::note_refusal(&self.edge.submission.store, self.code, self.peer, sender, recipient, &reply);
         Answer::Refuse(reply)
     }
 

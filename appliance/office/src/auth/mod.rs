@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use pillarbox_platform::config::Config;
+pub use pillarbox_store::ACCOUNT_PASSWORD;
 use pillarbox_store::{Account, AccountId, Credential, DeviceId, Store};
 use tokio::sync::Semaphore;
 
@@ -19,9 +20,6 @@ use pillarbox_host::net::{is_near, network_of};
 pub use sign_ins::SignIns;
 pub use throttle::Waiting;
 use throttle::{Decision, Place, Throttle};
-
-/// What programs are called that have no password of their own, in logs and the ledger.
-pub const ACCOUNT_PASSWORD: &str = "account password";
 
 /// Someone who proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,9 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::Live;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ForwardPath, MailCommand, Recipient, Ret, ReversePath, trace};
-use pillarbox_store::{AccountId, Checksum, Delivered, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Store, Traits, Waiting, domain_of};
+use pillarbox_store::{
+    AccountId, Checksum, Delivered, Detail, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Store, Traits, Waiting, domain_of,
+};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -253,7 +255,7 @@ fn waiting(recipient: &Recipient, now: pillarbox_outbound::Now) -> Option<Waitin
         attempts: 0,
         is_delay_told: false,
         last_at: 0,
-        last: String::new(),
+        last: Detail::None,
         transcript: None,
     })
 }

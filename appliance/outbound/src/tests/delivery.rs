@@ -1,6 +1,6 @@
 //! What becomes of mail for servers that behave, misbehave and are not there.
 
-use pillarbox_store::{Fate, Hold, Notices, Order, QueueKey, QueueOrder, QueueState, Route, RouteTls, Traits};
+use pillarbox_store::{Detail, Fate, Hold, Notices, Order, QueueKey, QueueOrder, QueueState, Route, RouteTls, Service, Traits};
 
 use super::peer::{Fault, Peer, Script};
 use super::world::{START, World, host};
@@ -71,7 +71,7 @@ async fn later_is_tried_later_and_then_delivered_once() {
     world.work().await;
     assert_eq!(world.work().await, 0, "nothing is due before its time");
     let queue = world.queue();
-    assert_eq!((queue[0].attempts, queue[0].last.as_str()), (1, "mx1.test said: 451 4.7.1 greylisted"));
+    assert_eq!((queue[0].attempts, queue[0].last.to_string().as_str()), (1, "mx1.test said: 451 4.7.1 greylisted"));
     assert!(queue[0].due >= START + 60);
     world.work_on(2).await;
     assert_eq!((peer.taken().len(), world.queue().len()), (1, 0));
@@ -119,7 +119,7 @@ async fn a_server_that_hangs_is_given_its_time_and_no_more() {
     world.submit(&["bob@a.test"]).await;
     world.work().await;
     assert_eq!(peer.connections(), 1);
-    assert!(world.queue()[0].last.contains("silent for too long"), "{}", world.queue()[0].last);
+    assert!(world.queue()[0].last.to_string().contains("silent for too long"), "{}", world.queue()[0].last);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +244,7 @@ async fn a_greeting_that_contradicts_itself_is_passed_over_and_its_words_are_kep
     assert_eq!(second.taken().len(), 1);
     let (fate, detail) = world.story(message).pop().unwrap();
     assert!(fate == Fate::Queued && detail.ends_with("its last line: 521 5.7.1 Your address is on a list"), "{detail}");
-    assert_eq!(world.queue()[0].last, detail);
+    assert_eq!(world.queue()[0].last.to_string(), detail);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,7 +330,7 @@ async fn destinations_share_the_connections_fairly() {
 
 fn route(world: &World, tls: RouteTls, port: u16) -> Route {
     let sealed = world.outbound.secrets.seal(ROUTE_PURPOSE, b"secret").unwrap();
-    Route { host: "relay.test".into(), port, tls, user: "me".into(), sealed, fault: String::new(), told_at: 0 }
+    Route { host: "relay.test".into(), port, tls, user: "me".into(), sealed, fault: Detail::None, told_at: 0 }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -356,7 +356,7 @@ async fn a_refused_password_stops_the_provider_and_tells_the_owner_not_the_sende
     world.store.change(set(route(&world, RouteTls::StartTls, world.port))).done().await.unwrap();
     let from = QueueKey { message: pillarbox_store::MessageId(0), recipient: 0 };
     let entries = world.store.read(|r| r.queue(from, 99)).unwrap().into_iter().map(|(key, _)| key).collect();
-    let order = QueueOrder { order: Order::Release, entries, at: world.at(), detail: String::new() };
+    let order = QueueOrder { order: Order::Release, entries, at: world.at(), service: Service::CommandLine };
     world.store.change(order).done().await.unwrap();
     world.work().await;
     let taken = peer.taken();

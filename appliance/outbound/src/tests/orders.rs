@@ -1,6 +1,6 @@
 //! What the owner orders about mail that waits, and about mail that is under way.
 
-use pillarbox_store::{Fate, Hold, Order, QueueKey, QueueOrder};
+use pillarbox_store::{Fate, Hold, Order, QueueKey, QueueOrder, Service};
 
 use super::delivery::fates;
 use super::peer::Script;
@@ -13,7 +13,7 @@ async fn the_owner_can_hold_release_remove_and_give_up() {
     let messages = [world.submit(&["a@a.test"]).await, world.submit(&["b@a.test"]).await, world.submit(&["c@a.test"]).await];
     let give = async |which: usize, order| {
         let entries = vec![QueueKey { message: messages[which], recipient: 0 }];
-        let order = QueueOrder { order, entries, at: world.at(), detail: "removed".into() };
+        let order = QueueOrder { order, entries, at: world.at(), service: Service::CommandLine };
         world.store.change(order).done().await.unwrap();
     };
     give(0, Order::Hold(Hold::Owner)).await;
@@ -41,7 +41,7 @@ async fn ordered_under_way(order: Order) -> (Vec<Fate>, usize, usize) {
         let key = QueueKey { message, recipient: 0 };
         assert!(world.outbound.is_under_way(key), "the owner is told so");
         let entries = vec![key];
-        world.store.change(QueueOrder { order, entries, at: world.at(), detail: "removed".into() }).done().await.unwrap();
+        world.store.change(QueueOrder { order, entries, at: world.at(), service: Service::CommandLine }).done().await.unwrap();
         gate.notify_one();
     };
     let (_, ()) = tokio::join!(world.work(), owner);

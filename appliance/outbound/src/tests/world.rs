@@ -9,8 +9,8 @@ use pillarbox_platform::dns::Dns;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::tasks::{Ending, tasks};
 use pillarbox_store::{
-    Access, AccountId, AddAccount, AddDomain, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey,
-    QueueState, Relay, ShortCode, Store, Traits, Waiting,
+    Access, AccountId, AddAccount, AddDomain, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement,
+    QueueKey, QueueState, Relay, ShortCode, Store, Traits, Waiting,
 };
 
 use super::peer::{Peer, Script};
@@ -216,7 +216,7 @@ impl World {
     /// Fates and details of a message, oldest first.
     pub fn story(&self, message: MessageId) -> Vec<(Fate, String)> {
         let found = self.store.read(|r| r.ledger_find(None, 1000, |id, record| id.0 == message.0 || record.messages.contains(&message.0)));
-        found.unwrap().into_iter().rev().map(|(_, record)| (record.fate, record.detail)).collect()
+        found.unwrap().into_iter().rev().map(|(_, record)| (record.fate, record.wording())).collect()
     }
 }
 
@@ -232,7 +232,7 @@ fn waiting(address: &str, notices: Notices, due: u64, since: u64) -> Waiting {
         attempts: 0,
         is_delay_told: false,
         last_at: 0,
-        last: String::new(),
+        last: Detail::None,
         transcript: None,
     }
 }

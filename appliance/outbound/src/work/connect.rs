@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use pillarbox_proto::reply::{Reply, clip};
+use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::client::{Failure, Stage};
-use pillarbox_store::Route;
+use pillarbox_store::{Detail, RemoteReply, Route, Status};
 
 use super::{Errand, Worker};
 use crate::endpoint::{Heed, Known};
@@ -30,7 +30,7 @@ pub(super) struct Endpoints {
     /// Connections tried.
     tried: usize,
     /// Why the last one was of no use, and whether every one so far said never.
-    pub(super) last: Option<String>,
+    pub(super) last: Option<Detail>,
     all_said_never: bool,
     pub(super) transcript: Vec<String>,
 }
@@ -42,13 +42,13 @@ impl Worker<'_> {
         if endpoints.is_none() {
             *endpoints = Some(self.endpoints(domain, way, heed).await?);
         }
-        let Some(endpoints) = endpoints else { return Err(Outcome::Deferred { reason: "4.3.0 no endpoints".into() }) };
+        let Some(endpoints) = endpoints else { return Err(Outcome::Deferred { reason: Detail::found(4, 3, 0, "no endpoints") }) };
         let config = self.outbound.config();
         loop {
             let next = if endpoints.tried < TRIES { endpoints.current.pop_front() } else { None };
             let Some(endpoint) = next else {
                 let Some(host) = endpoints.hosts.pop_front().filter(|_| endpoints.tried < TRIES) else {
-                    let reason = endpoints.last.clone().unwrap_or_else(|| format!("4.4.4 {domain} has no host that can be used"));
+                    let reason = endpoints.last.clone().unwrap_or_else(|| Detail::found(4, 4, 4, format!("{domain} has no host that can be used")));
                     return Err(match endpoints.all_said_never && endpoints.last.is_some() {
                         true => Outcome::Refused { reply: reason },
                         false => Outcome::Deferred { reason },
@@ -118,7 +118,7 @@ impl Worker<'_> {
 
     /// Looks a host up; a host of no use leaves its reason.
     async fn endpoints_of(&self, host: &str, way: &Way, heed: Heed, endpoints: &mut Endpoints) {
-        let useless = |endpoints: &mut Endpoints, why: String, is_never: bool| {
+        let useless = |endpoints: &mut Endpoints, why: Detail, is_never: bool| {
             endpoints.transcript.push(format!("* {why}"));
             endpoints.all_said_never &= is_never;
             endpoints.last = Some(why);
@@ -132,20 +132,21 @@ impl Worker<'_> {
     }
 
     /// Nothing goes this way before the owner has acted, and the owner hears of it.
-    async fn hold_route(&self, name: &str, route: &Route, fault: &str) {
+    async fn hold_route(&self, name: &str, route: &Route, fault: &Detail) {
         let now = self.outbound.now().at;
         let current = self.outbound.read(|r| r.routes()).await.unwrap_or_default();
-        if current.iter().any(|(n, r)| n == name && !r.fault.is_empty()) {
+        if current.iter().any(|(n, r)| n == name && !r.fault.is_none()) {
             // Another worker met it a moment ago, and told.
             return;
         }
-        let held = Route { fault: fault.to_string(), told_at: now, ..route.clone() };
+        let held = Route { fault: fault.clone(), told_at: now, ..route.clone() };
         let change = pillarbox_store::SetRoute { domain: name.to_string(), route: held };
         if let Err(error) = self.outbound.store.change(change).done().await {
             tracing::error!(%error, "the fault of a provider can't be noted");
         }
-        tracing::error!(host = route.host, fault, "sending through the provider is stopped until its login works");
-        if let Err(error) = owner::tell_owner(self.outbound, owner::Message::ProviderLogin { host: &route.host, user: &route.user, reply: fault }).await {
+        tracing::error!(host = route.host, %fault, "sending through the provider is stopped until its login works");
+        let message = owner::Message::ProviderLogin { host: &route.host, user: &route.user, reply: &fault.to_string() };
+        if let Err(error) = owner::tell_owner(self.outbound, message).await {
             tracing::error!(%error, "the owner can't be told");
         }
     }
@@ -158,42 +159,52 @@ fn no_way(why: NoWay) -> Outcome {
     }
 }
 
-/// A reply as the ledger keeps it.
-pub fn words(reply: &Reply) -> String {
-    reply.on_one_line(" ")
+/// A server's reply as the ledger keeps it. A status of another class than the reply code's is one, too.
+pub fn said(host: &str, reply: &Reply) -> Detail {
+    let text = reply.lines.join(" ");
+    let (status, text) = match (reply.enhanced, Status::leading(&text)) {
+        (Some(Enhanced(class, subject, detail)), _) => (Some(Status { class, subject, detail }), text),
+        (None, Some((status, rest))) => (Some(status), rest.to_string()),
+        (None, None) => (None, text),
+    };
+    Detail::Reply(RemoteReply { host: host.to_string(), code: reply.code, status, text })
 }
 
-/// Trouble in words with a status code, and whether it is a server's "never". What comes from outside (a reply, the names in
+/// Trouble as the ledger keeps it, and whether it is a server's "never". What comes from outside (a reply, the names in
 /// a certificate) may be long: as much is told as is kept.
-pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (String, bool) {
-    let (mut text, is_never) = in_full(trouble, endpoint);
-    text.truncate(clip(&text, DETAIL_OCTETS).len());
-    (text, is_never)
+pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (Detail, bool) {
+    let (detail, is_never) = in_full(trouble, endpoint);
+    (detail.clipped(DETAIL_OCTETS).into_owned(), is_never)
 }
 
-fn in_full(trouble: &Trouble, endpoint: &Endpoint) -> (String, bool) {
-    match trouble {
-        Trouble::Connect(why) => (format!("4.4.1 connecting to {endpoint}: {why}"), false),
-        Trouble::Tls(why) => (format!("4.7.10 TLS with {endpoint}: {why}"), false),
-        Trouble::Content(why) => (format!("4.3.0 reading the message: {why}"), false),
-        Trouble::Session(Failure::Refused { reply, .. }) => (format!("{} said: {}", endpoint.host, words(reply)), reply.is_permanent()),
+fn in_full(trouble: &Trouble, endpoint: &Endpoint) -> (Detail, bool) {
+    let failure = match trouble {
+        Trouble::Connect(why) => return (Detail::found(4, 4, 1, format!("connecting to {endpoint}: {why}")), false),
+        Trouble::Tls(why) => return (Detail::found(4, 7, 10, format!("TLS with {endpoint}: {why}")), false),
+        Trouble::Content(why) => return (Detail::found(4, 3, 0, format!("reading the message: {why}")), false),
+        Trouble::Session(failure) => failure,
+    };
+    let (subject, detail, text) = match failure {
+        Failure::Refused { reply, .. } => return (said(&endpoint.host, reply), reply.is_permanent()),
         // It has said two things at once: another host may make sense, and another day.
-        Trouble::Session(Failure::BrokenGreeting { reply }) => {
-            (format!("4.5.0 {} greets with codes that contradict each other; its last line: {}", endpoint.host, words(reply)), false)
+        Failure::BrokenGreeting { reply } => {
+            let last = reply.on_one_line(" ");
+            (5, 0, format!("{} greets with codes that contradict each other; its last line: {last}", endpoint.host))
         }
-        Trouble::Session(Failure::Broken { stage }) => (format!("4.4.2 the connection to {endpoint} broke while {stage}"), false),
-        Trouble::Session(Failure::TimedOut { stage }) => (format!("4.4.2 {endpoint} was silent for too long while {stage}"), false),
-        Trouble::Session(Failure::NotSmtp { stage }) => (format!("4.5.0 {endpoint} does not speak SMTP ({stage})"), false),
-        Trouble::Session(Failure::NoTls) => (format!("4.7.10 {endpoint} offers no TLS, and mail must not go there without"), false),
-        Trouble::Session(Failure::NoLogin) => (format!("4.7.9 {endpoint} offers no login that can be used"), false),
-    }
+        Failure::Broken { stage } => (4, 2, format!("the connection to {endpoint} broke while {stage}")),
+        Failure::TimedOut { stage } => (4, 2, format!("{endpoint} was silent for too long while {stage}")),
+        Failure::NotSmtp { stage } => (5, 0, format!("{endpoint} does not speak SMTP ({stage})")),
+        Failure::NoTls => (7, 10, format!("{endpoint} offers no TLS, and mail must not go there without")),
+        Failure::NoLogin => (7, 9, format!("{endpoint} offers no login that can be used")),
+    };
+    (Detail::found(4, subject, detail, text), false)
 }
 
 /// What only the owner can mend: the provider's answer to our login.
-fn login_fault(trouble: &Trouble, reason: &str) -> Option<String> {
+fn login_fault(trouble: &Trouble, reason: &Detail) -> Option<Detail> {
     match trouble {
-        Trouble::Session(Failure::Refused { stage: Stage::Login, reply }) if reply.is_permanent() => Some(reason.to_string()),
-        Trouble::Session(Failure::NoLogin) => Some(reason.to_string()),
+        Trouble::Session(Failure::Refused { stage: Stage::Login, reply }) if reply.is_permanent() => Some(reason.clone()),
+        Trouble::Session(Failure::NoLogin) => Some(reason.clone()),
         _ => None,
     }
 }
@@ -201,6 +212,20 @@ fn login_fault(trouble: &Trouble, reason: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_is_kept_with_the_status_that_it_has() {
+        let status = |class| Some(Status { class, subject: 7, detail: 1 });
+        for (reply, kept, wording) in [
+            (Reply::new(550, Enhanced(5, 7, 1), "no"), status(5), "mx.x said: 550 5.7.1 no"),
+            // Of another class than the code: the client core leaves it in the text.
+            (Reply::plain(450, "5.7.1 no"), status(5), "mx.x said: 450 5.7.1 no"),
+            (Reply::plain(250, "ok"), None, "mx.x said: 250 ok"),
+        ] {
+            let detail = said("mx.x", &reply);
+            assert_eq!((detail.status(), detail.to_string().as_str()), (kept, wording));
+        }
+    }
 
     #[test]
     fn trouble_is_told_in_few_words_whatever_a_server_brings() {
@@ -219,7 +244,8 @@ mod tests {
             Trouble::Session(Failure::BrokenGreeting { reply: reply() }),
         ];
         for trouble in troubles {
-            let (text, _) = describe(&trouble, &endpoint);
+            let (detail, _) = describe(&trouble, &endpoint);
+            let text = detail.to_string();
             assert!(text.len() <= DETAIL_OCTETS && text.len() > 1000, "{}", text.len());
         }
     }

@@ -10,7 +10,7 @@ use pillarbox_message::eight_bit::{Bits, LongParts, Needs};
 use pillarbox_proto::reply::Reply;
 use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
 use pillarbox_proto::smtp::{Body, Notify, Ret};
-use pillarbox_store::{Content, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of};
+use pillarbox_store::{Content, Detail, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of};
 
 use super::endpoint::Heed;
 use super::schedule::Outcome;
@@ -18,7 +18,7 @@ use super::sender::{Batch, Outbound, Way};
 use super::transport::{Connection, Source, Trouble};
 
 use connect::Endpoints;
-pub use connect::{describe, words};
+pub use connect::{describe, said};
 
 /// Pause after a fault of our own store, so that it is not met again and again in a tight loop.
 const FAULT_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -147,7 +147,7 @@ impl Worker<'_> {
         let finish =
             |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript);
         if let Way::Route(_, route) = way
-            && !route.fault.is_empty()
+            && !route.fault.is_none()
         {
             return finish(outcomes, Outcome::LoginRefused { reason: route.fault.clone() }, transcript);
         }
@@ -173,14 +173,15 @@ impl Worker<'_> {
             }
             let Some((_, mut connection)) = self.connection.take() else { continue };
             if outgoing.traits.contains(Traits::REQUIRE_TLS) && !connection.is_verified() {
-                let reply = format!("5.7.30 The identity of {} can't be proven, and the sender asked for that (REQUIRETLS)", connection.endpoint().host);
+                let host = &connection.endpoint().host;
+                let reply = Detail::found(5, 7, 30, format!("The identity of {host} can't be proven, and the sender asked for that (REQUIRETLS)"));
                 self.connection = Some((heed, connection));
                 return finish(outcomes, Outcome::Refused { reply }, transcript);
             }
             if !is_fresh && let Err(error) = self.look_again(group, &mut outcomes).await {
                 tracing::error!(%error, message = group.message.0, "the queue can't be read");
                 self.connection = Some((heed, connection));
-                return finish(outcomes, Outcome::Deferred { reason: format!("4.3.0 {error}") }, transcript);
+                return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 3, 0, error.to_string()) }, transcript);
             }
             let open: Vec<usize> = (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
             if open.is_empty() {
@@ -193,7 +194,7 @@ impl Worker<'_> {
                 Err(why) => {
                     tracing::error!(why, message = group.message.0, "a queued message can't be read");
                     self.connection = Some((heed, connection));
-                    return finish(outcomes, Outcome::Deferred { reason: format!("4.3.0 {why}") }, transcript);
+                    return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 3, 0, why) }, transcript);
                 }
             };
             let host = connection.endpoint().host.clone();
@@ -206,7 +207,7 @@ impl Worker<'_> {
             }
             let Some(trouble) = trouble else {
                 self.connection = Some((heed, connection));
-                return finish(outcomes, Outcome::Deferred { reason: format!("4.4.2 {host} gave no answer") }, transcript);
+                return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 4, 2, format!("{host} gave no answer")) }, transcript);
             };
             let (reason, _) = describe(&trouble, connection.endpoint());
             transcript.push(format!("* {reason}"));
@@ -342,11 +343,11 @@ fn next(trouble: &Trouble, served: usize) -> Next {
 }
 
 fn outcome(host: &str, reply: &Reply, notices_passed_on: bool) -> Outcome {
-    let said = format!("{host} said: {}", words(reply));
+    let detail = said(host, reply);
     match reply.code / 100 {
-        2 => Outcome::Relayed { reply: said, notices_passed_on },
-        5 => Outcome::Refused { reply: said },
-        _ => Outcome::Deferred { reason: said },
+        2 => Outcome::Relayed { reply: detail, notices_passed_on },
+        5 => Outcome::Refused { reply: detail },
+        _ => Outcome::Deferred { reason: detail },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pillarbox_store::{
-    Content, Delivery, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, ShortCode, SubAddresses, Traits, Transcript, Verdict,
+    Content, Delivery, Detail, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, ShortCode, SubAddresses, Traits, Transcript, Verdict,
     off_thread,
 };
 
@@ -43,7 +43,7 @@ impl Worker<'_> {
                 kept.transcript = (!transcript.is_empty()).then_some(first);
             }
             tracing::info!(
-                id = %outgoing.code, to = waiting.address, fate = step.fate.as_str(), detail = step.detail,
+                id = %outgoing.code, to = waiting.address, fate = step.fate.as_str(), detail = %step.detail,
                 attempts = waiting.attempts + 1, "delivery attempt"
             );
             let about = About {
@@ -161,7 +161,10 @@ fn of_removed(outcome: Outcome, is_removed: bool) -> Option<Outcome> {
         (Outcome::Withdrawn, _) => None,
         (outcome, false) => Some(outcome),
         (Outcome::Relayed { reply, .. }, true) => {
-            let reply = format!("{reply} (removed from the queue while it was being sent, too late)");
+            let reply = match reply {
+                Detail::Reply(reply) => Detail::ReplyTooLate(reply),
+                other => other,
+            };
             Some(Outcome::Relayed { reply, notices_passed_on: true })
         }
         (_, true) => None,
@@ -185,7 +188,7 @@ fn kept(lines: &[String]) -> String {
 }
 
 /// Adds a recipient's fate to the ledger's records; those with the same fate and words share one.
-fn note(records: &mut Vec<LedgerRecord>, outgoing: &Outgoing, message: MessageId, at: u64, fate: Fate, detail: String, address: String) {
+fn note(records: &mut Vec<LedgerRecord>, outgoing: &Outgoing, message: MessageId, at: u64, fate: Fate, detail: Detail, address: String) {
     if let Some(record) = records.iter_mut().find(|r| r.fate == fate && r.detail == detail) {
         return record.recipients.push(address);
     }
@@ -201,14 +204,17 @@ fn note(records: &mut Vec<LedgerRecord>, outgoing: &Outgoing, message: MessageId
 
 #[cfg(test)]
 mod tests {
+    use pillarbox_store::RemoteReply;
+
     use super::*;
 
     #[test]
     fn of_what_was_removed_only_that_it_went_is_told() {
-        let relayed = Outcome::Relayed { reply: "mx said: 250 ok".into(), notices_passed_on: false };
+        let said = Detail::Reply(RemoteReply { host: "mx".into(), code: 250, status: None, text: "ok".into() });
+        let relayed = Outcome::Relayed { reply: said, notices_passed_on: false };
         assert_eq!(of_removed(relayed.clone(), false), Some(relayed.clone()));
-        assert!(matches!(of_removed(relayed, true), Some(Outcome::Relayed { reply, .. }) if reply.contains("too late")));
-        for outcome in [Outcome::Deferred { reason: "450 later".into() }, Outcome::Refused { reply: "550 no".into() }, Outcome::GivenUp] {
+        assert!(matches!(of_removed(relayed, true), Some(Outcome::Relayed { reply, .. }) if reply.to_string().contains("too late")));
+        for outcome in [Outcome::Deferred { reason: Detail::text("450 later") }, Outcome::Refused { reply: Detail::text("550 no") }, Outcome::GivenUp] {
             assert_eq!(of_removed(outcome.clone(), true), None);
             assert_eq!(of_removed(outcome.clone(), false), Some(outcome));
         }

@@ -4,7 +4,8 @@
 //! the new version number. Format 1 is the first, so it has no step. Format 2 brought the queue and the ledger's
 //! Message-IDs; its tables are made when they are missing and old records are still read, so its step is empty:
 //! the number alone keeps an older release from meeting records that it cannot read. Format 3 brought second factors:
-//! an older release would not ask for them. Format 4 brought the journal: an older release would not see what is not folded yet.
+//! an older release would not ask for them. Format 4 brought the journal: an older release would not see what is not folded
+//! yet. It also brought details as data in ledger, queue and routes; rows with the texts of before are still read.
 
 use heed::types::{Bytes, Str};
 use heed::{Database, Env, WithoutTls};

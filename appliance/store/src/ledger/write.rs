@@ -4,6 +4,7 @@ use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::LedgerId;
+use crate::ledger::detail::Detail;
 use crate::ledger::{Fate, LEDGER_BLOCK, LedgerRecord, TermKey};
 
 const DOING: &str = "housekeeping";
@@ -54,7 +55,7 @@ impl Notes {
     /// The records, and one that tells of those there was no room for.
     fn into_records(mut self) -> Vec<LedgerRecord> {
         if let Some(last) = self.records.last().filter(|_| self.dropped > 0) {
-            let detail = format!("{} more refusals within a second were not written down", self.dropped);
+            let detail = Detail::NotWritten(self.dropped);
             let summary = LedgerRecord { detail, ..LedgerRecord::new(last.at, Fate::Refused, last.code) };
             self.records.push(summary);
         }

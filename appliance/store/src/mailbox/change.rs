@@ -132,7 +132,7 @@ impl Work<'_, '_> {
         for removed in removed.chunks(LIST_LIMIT) {
             let record = LedgerRecord {
                 recipients: account.iter().map(|a| a.address.clone()).collect(),
-                detail: order.service.ledger_word().into(),
+                service: Some(order.service),
                 messages: removed.to_vec(),
                 ..LedgerRecord::new(order.at, Fate::Deleted, code)
             };

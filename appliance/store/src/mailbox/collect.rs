@@ -7,7 +7,8 @@ use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DayKey, DeviceId, DeviceKey, FolderId, FolderKey};
-use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
+use crate::ledger::detail::Detail;
+use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, Service, ShortCode};
 use crate::mailbox::{MailKey, View};
 
 /// What a device did in one session (RFC 1939 §6, the UPDATE state).
@@ -53,7 +54,8 @@ impl Work<'_, '_> {
         let found = found.ok_or_else(|| Error::NotFound { what: "account", name: account.0.to_string() })?;
         let story = |fate, messages: &[u64]| LedgerRecord {
             recipients: vec![found.address.clone()],
-            detail: collection.device_label.clone(),
+            detail: Detail::device(collection.device, &collection.device_label),
+            service: Some(Service::Pop3),
             messages: messages.to_vec(),
             ..LedgerRecord::new(collection.at, fate, collection.code)
         };

@@ -4,6 +4,7 @@ use crate::directory::{MailboxPolicy, PURGE};
 use crate::engine::work::{Work, random};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DayKey, FolderId, FolderKey, MessageId};
+use crate::ledger::detail::Detail;
 use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
 use crate::mailbox::MailKey;
 
@@ -96,7 +97,7 @@ impl Work<'_, '_> {
             for messages in removed.chunks(LIST_LIMIT) {
                 self.record(&LedgerRecord {
                     recipients: vec![record.address.clone()],
-                    detail: "Trash".into(),
+                    detail: Detail::Trash,
                     messages: messages.to_vec(),
                     ..LedgerRecord::new(at, Fate::Deleted, ShortCode(random()? as u32))
                 })?;

@@ -4,7 +4,8 @@ use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
-use crate::ledger::{Fate, LedgerRecord};
+use crate::ledger::detail::Detail;
+use crate::ledger::{Fate, LedgerRecord, Service};
 use crate::mailbox::deliver::{Delivery, Placement};
 use crate::queue::{Hold, QueueKey, QueueState, Transcript, Waiting};
 
@@ -53,8 +54,8 @@ pub struct QueueOrder {
     /// At most a few hundred.
     pub entries: Vec<QueueKey>,
     pub at: u64,
-    /// The ledger's words for it.
-    pub detail: String,
+    /// What it came through.
+    pub service: Service,
 }
 
 impl Change for QueueOrder {
@@ -162,7 +163,8 @@ impl Work<'_, '_> {
                             sender: outgoing.sender,
                             recipients: vec![waiting.address],
                             subject: outgoing.subject,
-                            detail: order.detail.clone(),
+                            detail: Detail::Removed,
+                            service: Some(order.service),
                             messages: vec![key.message.0],
                             ..LedgerRecord::new(order.at, Fate::Deleted, outgoing.code)
                         })?;

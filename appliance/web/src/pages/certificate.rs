@@ -78,21 +78,35 @@ fn answer(visit: &Visit, mut frame: Frame) -> Response {
     page(StatusCode::OK, &shown)
 }
 
+/// How the name is proven to the authority.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Wish {
+    /// By HTTP or TLS.
+    Net,
+    /// By records that the owner sets.
+    Dns,
+    /// The records are set.
+    GoOn,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
 #[derive(Deserialize)]
 pub struct Order {
-    /// `net`, `dns` or `go-on`.
     #[serde(default)]
-    order: String,
+    order: Wish,
 }
 
 pub async fn order(Signed(Owner(visit, _), form): Signed<Owner, Order>) -> Response {
     let office = &visit.office;
-    match form.order.as_str() {
+    match form.order {
         _ if office.certificates.is_from_files() || !is_public_name(&office.settings.get().hostname()) => {}
-        "net" => acme::start(&office.acme, &[Method::Http, Method::Tls]),
-        "dns" => acme::start(&office.acme, &[Method::Dns]),
-        "go-on" => office.acme.go_on(),
-        _ => {}
+        Wish::Net => acme::start(&office.acme, &[Method::Http, Method::Tls]),
+        Wish::Dns => acme::start(&office.acme, &[Method::Dns]),
+        Wish::GoOn => office.acme.go_on(),
+        Wish::Unknown => {}
     }
     Redirect::to("/certificate").into_response()
 }

@@ -56,7 +56,7 @@ pub fn step(t: Texts, finding: Finding) -> Step {
         why: t.get(why).into_owned(),
         is_well: finding.is_well,
         advice: if finding.is_well { Vec::new() } else { vec![explanation.what, explanation.whose, explanation.advice] },
-        summary: finding.summary,
+        summary: finding.summary.to_string(),
         lines: finding.lines.join("\n"),
     }
 }

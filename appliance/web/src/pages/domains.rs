@@ -166,11 +166,19 @@ async fn look(office: &Arc<Office>, facts: records::Facts, records: Vec<(String,
     checks
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Wish {
+    Remove,
+    #[default]
+    #[serde(other)]
+    Add,
+}
+
 #[derive(Deserialize)]
 pub struct Order {
-    /// `add` or `remove`.
     #[serde(default)]
-    order: String,
+    order: Wish,
     #[serde(default)]
     domain: String,
 }
@@ -185,9 +193,9 @@ pub async fn change(Signed(Owner(visit, _), form): Signed<Owner, Order>) -> Resp
     };
     let name = Domain::parse(form.domain.trim()).ok().filter(|name| !name.is_literal()).map(|name| name.to_string());
     let Some(name) = name.filter(|name| name.contains('.')) else { return refuse("setup-wrong-domain").await };
-    let change = match form.order.as_str() {
-        "remove" => AnyChange::of(RemoveDomain { name }),
-        _ => AnyChange::of(AddDomain { name, at: clock::now() }),
+    let change = match form.order {
+        Wish::Remove => AnyChange::of(RemoveDomain { name }),
+        Wish::Add => AnyChange::of(AddDomain { name, at: clock::now() }),
     };
     match visit.office.store.change(change).done().await {
         Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => Redirect::to("/domains").into_response(),

@@ -76,7 +76,7 @@ pub fn line(t: Texts, record: &LedgerRecord) -> Line {
         at: t.moment(record.at, clock::now()),
         fate: record.fate.as_str(),
         word: t.get(&format!("fate-{}", record.fate.as_str())).into_owned(),
-        text: format!("{from}→ {}{subject} {}", to, record.detail),
+        text: format!("{from}→ {}{subject} {}", to, record.wording()),
     }
 }
 
@@ -143,7 +143,7 @@ fn attention(office: &Office, t: Texts, routes: &[(String, pillarbox_store::Rout
     if skipped > 0 {
         item(t.count("home-skipped", skipped).into_owned(), "/log", "home-see-log");
     }
-    for (_, route) in routes.iter().filter(|(_, r)| !r.fault.is_empty()) {
+    for (_, route) in routes.iter().filter(|(_, r)| !r.fault.is_none()) {
         item(t.with("home-provider", "host", &route.host).into_owned(), "/line", "home-see-line");
     }
     if held > 0 {

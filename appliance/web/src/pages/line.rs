@@ -8,7 +8,7 @@ use pillarbox_message::encode::encoded_words;
 use pillarbox_outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{Error, RemoveRoute, Route, RouteTls, SetRoute, off_thread};
+use pillarbox_store::{Detail, Error, RemoveRoute, Route, RouteTls, SetRoute, off_thread};
 use serde::Deserialize;
 
 use super::doctor::{Step, step};
@@ -65,17 +65,38 @@ struct Found {
     details: String,
 }
 
+/// What the owner wants of the way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Wish {
+    /// Without a provider.
+    Direct,
+    /// Tried with a message, and kept when that goes.
+    #[default]
+    #[serde(other)]
+    Save,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Tls {
+    Starttls,
+    /// From the start.
+    #[default]
+    #[serde(other)]
+    Implicit,
+}
+
 #[derive(Clone, Default, Deserialize)]
 pub struct Provider {
-    /// `try`, `save` or `direct`.
     #[serde(default)]
-    order: String,
+    order: Wish,
     #[serde(default)]
     host: String,
     #[serde(default)]
     port: String,
     #[serde(default)]
-    tls: String,
+    tls: Tls,
     #[serde(default)]
     user: String,
     #[serde(default)]
@@ -115,7 +136,7 @@ pub async fn show(Owner(visit, visitor): Owner, Query(asked): Query<Asked>) -> R
     let form = preset.map_or_else(Provider::default, |preset| Provider {
         host: preset.host.into(),
         port: preset.port.to_string(),
-        tls: if preset.starttls { "starttls".into() } else { String::new() },
+        tls: if preset.starttls { Tls::Starttls } else { Tls::Implicit },
         ..Provider::default()
     });
     answer(&visit, StatusCode::OK, frame, found, Provider { to: visitor.address.clone(), ..form }, Vec::new()).await
@@ -127,7 +148,7 @@ async fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Option<F
         Err(error) => return trouble(visit, &error),
     };
     let route = routes.into_iter().find(|(name, _)| name.is_empty()).map(|(_, route)| route);
-    let fault = route.as_ref().map(|route| route.fault.clone()).unwrap_or_default();
+    let fault = route.as_ref().map(|route| route.fault.to_string()).unwrap_or_default();
     let current = route.map(|route| (route.host, route.user));
     page(status, &LinePage { frame, found, presets: &PRESETS, form: Provider { password: String::new(), ..form }, current, fault, tried })
 }
@@ -161,7 +182,7 @@ fn found(visit: &Visit, facts: &Facts) -> Found {
 /// What was typed as a route; the error is the key of a text.
 fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
     let host = Domain::parse(form.host.trim()).ok().filter(|host| !host.is_literal()).ok_or("line-wrong-host")?;
-    let starttls = form.tls == "starttls";
+    let starttls = form.tls == Tls::Starttls;
     let usual = if starttls { 587 } else { 465 };
     let port = if form.port.trim().is_empty() { usual } else { form.port.trim().parse().map_err(|_| "line-wrong-port")? };
     if form.user.trim().is_empty() || form.password.is_empty() {
@@ -174,7 +195,7 @@ fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
         tls: if starttls { RouteTls::StartTls } else { RouteTls::Implicit },
         user: form.user.trim().to_string(),
         sealed,
-        fault: String::new(),
+        fault: Detail::None,
         told_at: 0,
     })
 }
@@ -182,7 +203,7 @@ fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
 pub async fn change(Signed(Owner(visit, visitor), form): Signed<Owner, Provider>) -> Response {
     let t = visit.texts;
     let frame = || Frame::new(&visit, "/line", "line-title");
-    if form.order == "direct" {
+    if form.order == Wish::Direct {
         return match visit.office.store.change(RemoveRoute { domain: String::new() }).done().await {
             Ok(_) | Err(Error::NotFound { .. }) => match release(&visit).await {
                 Ok(()) => Redirect::to("/line").into_response(),

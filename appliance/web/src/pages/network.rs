@@ -45,11 +45,31 @@ struct Waiting {
     is_proven: bool,
 }
 
+/// What is asked of the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Order {
+    /// The cable's address, fixed.
+    Cable,
+    /// The cable's address, from the router.
+    Automatic,
+    /// The new address is kept.
+    Confirm,
+    Wireless,
+    /// The name in the office.
+    Name,
+    /// The time zone.
+    Zone,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub struct Typed {
     token: String,
-    order: String,
+    order: Order,
     address: String,
     gateway: String,
     servers: String,
@@ -131,11 +151,11 @@ fn fixed(typed: &Typed) -> Result<Network, &'static str> {
 /// What is asked of the system, and what is said when it is done; the text for what is wrong.
 fn wish(typed: &Typed) -> Result<(Wish, &'static str), &'static str> {
     let text = |text: &str| text.trim().to_string();
-    Ok(match typed.order.as_str() {
-        "cable" => (Wish::SetNetwork { network: fixed(typed)? }, "network-changes"),
-        "automatic" => (Wish::SetNetwork { network: Network::Automatic }, "network-changes"),
-        "confirm" => (Wish::ConfirmNetwork, "network-kept"),
-        "wireless" => {
+    Ok(match typed.order {
+        Order::Cable => (Wish::SetNetwork { network: fixed(typed)? }, "network-changes"),
+        Order::Automatic => (Wish::SetNetwork { network: Network::Automatic }, "network-changes"),
+        Order::Confirm => (Wish::ConfirmNetwork, "network-kept"),
+        Order::Wireless => {
             let name = NetworkName::try_from(typed.ssid.clone()).map_err(|_| "network-wrong-ssid")?;
             let password = match typed.password.as_str() {
                 "" => None,
@@ -148,11 +168,13 @@ fn wish(typed: &Typed) -> Result<(Wish, &'static str), &'static str> {
             (Wish::SetWireless { name, password, country }, "network-wireless-set")
         }
         // One label: it is followed by ".local".
-        "name" if typed.name.contains('.') => return Err("network-wrong-name"),
-        "name" => (Wish::SetHostName { name: HostName::try_from(text(&typed.name).to_ascii_lowercase()).map_err(|_| "network-wrong-name")? }, "network-named"),
-        "zone" if Zone::named(typed.zone.trim()).is_none() => return Err("network-wrong-zone"),
-        "zone" => (Wish::SetTimeZone { zone: ZoneName::try_from(text(&typed.zone)).map_err(|_| "network-wrong-zone")? }, "network-zoned"),
-        _ => return Err("network-wrong-address"),
+        Order::Name if typed.name.contains('.') => return Err("network-wrong-name"),
+        Order::Name => {
+            (Wish::SetHostName { name: HostName::try_from(text(&typed.name).to_ascii_lowercase()).map_err(|_| "network-wrong-name")? }, "network-named")
+        }
+        Order::Zone if Zone::named(typed.zone.trim()).is_none() => return Err("network-wrong-zone"),
+        Order::Zone => (Wish::SetTimeZone { zone: ZoneName::try_from(text(&typed.zone)).map_err(|_| "network-wrong-zone")? }, "network-zoned"),
+        Order::Unknown => return Err("network-wrong-address"),
     })
 }
 
@@ -168,7 +190,7 @@ pub async fn order(Signed(Owner(visit, visitor), typed): Signed<Owner, Typed>) -
     {
         return answer(&visit, StatusCode::CONFLICT, frame(&visit).trouble(t.get("network-not-here")), typed);
     }
-    tracing::warn!(account = visitor.address, order = typed.order, "asked of the network");
+    tracing::warn!(account = visitor.address, order = ?typed.order, "asked of the network");
     let asked = match &wish {
         Wish::SetNetwork { network: Network::Fixed { interface, .. } } => Some(Some(NetworkChange { asked: Instant::now(), address: Some(interface.address) })),
         Wish::SetNetwork { network: Network::Automatic } => Some(Some(NetworkChange { asked: Instant::now(), address: None })),
@@ -195,7 +217,7 @@ mod tests {
     #[test]
     fn what_is_typed_becomes_a_wish_or_a_text() {
         let cable = |address: &str, gateway: &str, servers: &str| Typed {
-            order: "cable".into(),
+            order: Order::Cable,
             address: address.into(),
             gateway: gateway.into(),
             servers: servers.into(),
@@ -219,12 +241,12 @@ mod tests {
             assert_eq!(asked(&cable(address, gateway, servers)), Err(wrong), "{address} {gateway} {servers}");
         }
         assert!(
-            matches!(wish(&Typed { order: "name".into(), name: "Post".into(), ..Typed::default() }), Ok((Wish::SetHostName { name }, _)) if name.as_str() == "post")
+            matches!(wish(&Typed { order: Order::Name, name: "Post".into(), ..Typed::default() }), Ok((Wish::SetHostName { name }, _)) if name.as_str() == "post")
         );
-        assert!(wish(&Typed { order: "name".into(), name: "a.b".into(), ..Typed::default() }).is_err());
-        assert!(wish(&Typed { order: "wireless".into(), ssid: "Office".into(), password: "short".into(), ..Typed::default() }).is_err());
-        assert!(wish(&Typed { order: "wireless".into(), ssid: "Office".into(), country: "Germany".into(), ..Typed::default() }).is_err());
-        assert!(wish(&Typed { order: "zone".into(), zone: "Mars/Base".into(), ..Typed::default() }).is_err());
+        assert!(wish(&Typed { order: Order::Name, name: "a.b".into(), ..Typed::default() }).is_err());
+        assert!(wish(&Typed { order: Order::Wireless, ssid: "Office".into(), password: "short".into(), ..Typed::default() }).is_err());
+        assert!(wish(&Typed { order: Order::Wireless, ssid: "Office".into(), country: "Germany".into(), ..Typed::default() }).is_err());
+        assert!(wish(&Typed { order: Order::Zone, zone: "Mars/Base".into(), ..Typed::default() }).is_err());
         assert!(wish(&Typed::default()).is_err());
     }
 

@@ -67,15 +67,28 @@ async fn list(visit: &Visit, status: StatusCode, frame: Frame, fresh: Option<Fre
     }
 }
 
+/// How a new person comes to a password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum How {
+    /// Chosen behind a link that works once.
+    Link,
+    /// Chosen by the owner.
+    Choose,
+    /// Made by the box.
+    #[default]
+    #[serde(other)]
+    Make,
+}
+
 #[derive(Deserialize)]
 pub struct Add {
     #[serde(default)]
     address: String,
     #[serde(default)]
     name: String,
-    /// `link`, `make` or `choose`.
     #[serde(default)]
-    how: String,
+    how: How,
     #[serde(default)]
     password: String,
 }
@@ -87,12 +100,12 @@ pub async fn add(Signed(Owner(visit, _), form): Signed<Owner, Add>) -> Response 
     let typed = form.address.trim();
     let whole = if typed.contains('@') { typed.to_string() } else { format!("{typed}@{domain}") };
     let Ok(address) = Address::parse(&whole) else { return refuse("people-wrong-address").await };
-    let password = match form.how.as_str() {
-        "choose" => match Password::chosen(form.password) {
+    let password = match form.how {
+        How::Choose => match Password::chosen(form.password) {
             Ok(password) => password,
             Err(_) => return refuse("setup-short-password").await,
         },
-        _ => Password::Made,
+        How::Link | How::Make => Password::Made,
     };
     let (to, name, store) = (address.clone(), form.name, visit.office.store.clone());
     let address = address.canonical();
@@ -107,12 +120,12 @@ pub async fn add(Signed(Owner(visit, _), form): Signed<Owner, Add>) -> Response 
         Err(Error::NotFound { .. }) => return refuse("people-no-domain").await,
         Err(error) => return trouble(&visit, &error),
     };
-    let invitation = match form.how.as_str() {
-        "link" => match welcome::invite(&visit, account).await {
+    let invitation = match form.how {
+        How::Link => match welcome::invite(&visit, account).await {
             Ok(invitation) => Some(invitation),
             Err(error) => return trouble(&visit, &error),
         },
-        _ => None,
+        How::Choose | How::Make => None,
     };
     let message = visit.texts.with("people-added", "address", &address).into_owned();
     let password = if invitation.is_some() { String::new() } else { password };
@@ -120,11 +133,19 @@ pub async fn add(Signed(Owner(visit, _), form): Signed<Owner, Add>) -> Response 
     list(&visit, StatusCode::OK, frame().done(message), fresh).await
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum AliasOrder {
+    Remove,
+    #[default]
+    #[serde(other)]
+    Add,
+}
+
 #[derive(Deserialize)]
 pub struct Alias {
-    /// `add` or `remove`.
     #[serde(default)]
-    order: String,
+    order: AliasOrder,
     #[serde(default)]
     address: String,
     /// Addresses, with commas or spaces.
@@ -149,9 +170,9 @@ pub async fn alias(Signed(Owner(visit, _), form): Signed<Owner, Alias>) -> Respo
     };
     let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
     let Some(address) = alias_address(&form.address, &domain) else { return refuse("people-wrong-address").await };
-    let change = match form.order.as_str() {
-        "remove" => AnyChange::of(RemoveAlias { address }),
-        _ => {
+    let change = match form.order {
+        AliasOrder::Remove => AnyChange::of(RemoveAlias { address }),
+        AliasOrder::Add => {
             let words = form.to.split([',', ';', ' ', '\n']).map(str::trim).filter(|word| !word.is_empty());
             let targets: Option<Vec<String>> = words.map(|word| alias_address(word, &domain).filter(|a| !a.starts_with('@'))).collect();
             match targets.filter(|targets| !targets.is_empty()) {

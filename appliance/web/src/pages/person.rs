@@ -87,15 +87,44 @@ async fn answer(visit: &Visit, address: &str, status: StatusCode, frame: Frame, 
     page(status, &shown)
 }
 
+/// What the owner does with a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Wish {
+    /// Name and policy.
+    Save,
+    /// A link for a new password.
+    Link,
+    /// A program's password is removed.
+    Device,
+    /// The second factor is removed.
+    Factor,
+    /// The mailbox is removed.
+    Remove,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// What becomes of mail that a program has fetched and deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Policy {
+    Keep,
+    Delete,
+    #[default]
+    #[serde(other)]
+    Trash,
+}
+
 #[derive(Deserialize)]
 pub struct Order {
-    /// `save`, `link`, `device`, `factor` or `remove`.
     #[serde(default)]
-    order: String,
+    order: Wish,
     #[serde(default)]
     name: String,
     #[serde(default)]
-    policy: String,
+    policy: Policy,
     #[serde(default)]
     days: String,
     #[serde(default)]
@@ -114,37 +143,37 @@ pub async fn change(Path(address): Path<String>, Signed(Owner(visit, _), form): 
     let (t, address) = (visit.texts, found.account.address.clone());
     let frame = || Frame::new(&visit, "/people", "people-title");
     let refuse = async |key: &str| answer(&visit, &address, StatusCode::BAD_REQUEST, frame().trouble(t.get(key)), None).await;
-    let changes = match form.order.as_str() {
-        "save" => {
+    let changes = match form.order {
+        Wish::Save => {
             let days = form.days.trim().parse().ok().filter(|days| (1..=DAYS).contains(days)).unwrap_or(30);
-            let policy = match form.policy.as_str() {
-                "keep" => MailboxPolicy::Keep,
-                "delete" => MailboxPolicy::DeleteWhenAll,
-                _ => MailboxPolicy::TrashAfter { days },
+            let policy = match form.policy {
+                Policy::Keep => MailboxPolicy::Keep,
+                Policy::Delete => MailboxPolicy::DeleteWhenAll,
+                Policy::Trash => MailboxPolicy::TrashAfter { days },
             };
             let name = directory::clean_name(&form.name);
             vec![AnyChange::of(SetName { address: address.clone(), name }), AnyChange::of(SetPolicy { address: address.clone(), policy })]
         }
-        "link" => {
+        Wish::Link => {
             return match welcome::invite(&visit, found.id).await {
                 Ok(invitation) => answer(&visit, &address, StatusCode::OK, frame(), Some(invitation)).await,
                 Err(error) => trouble(&visit, &error),
             };
         }
-        "device" => match form.device.parse() {
+        Wish::Device => match form.device.parse() {
             Ok(device) => vec![AnyChange::of(RemoveDevice { address: address.clone(), device: DeviceId(device) })],
             Err(_) => Vec::new(),
         },
-        "factor" => vec![AnyChange::of(SetFactor { account: found.id, factor: None })],
-        "remove" if found.is_owner => return refuse("person-owner-stays").await,
-        "remove" if form.confirm.trim().to_lowercase() != address => return refuse("person-confirm-wrong").await,
-        "remove" => {
+        Wish::Factor => vec![AnyChange::of(SetFactor { account: found.id, factor: None })],
+        Wish::Remove if found.is_owner => return refuse("person-owner-stays").await,
+        Wish::Remove if form.confirm.trim().to_lowercase() != address => return refuse("person-confirm-wrong").await,
+        Wish::Remove => {
             return match visit.office.store.change(RemoveAccount { address }).done().await {
                 Ok(_) => Redirect::to("/people").into_response(),
                 Err(error) => trouble(&visit, &error),
             };
         }
-        _ => Vec::new(),
+        Wish::Unknown => Vec::new(),
     };
     for change in changes {
         match visit.office.store.change(change).done().await {

@@ -5,7 +5,7 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
-use pillarbox_store::{Hold, MessageId, Order, QueueKey, QueueOrder, QueueState};
+use pillarbox_store::{Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Service};
 use serde::Deserialize;
 
 use crate::frame::{Frame, notice, page, trouble};
@@ -68,7 +68,7 @@ pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response
                 state: t.get(state).into_owned(),
                 due: if waiting.state == QueueState::Scheduled { t.moment(waiting.due, clock::now()) } else { String::new() },
                 attempts: waiting.attempts,
-                last: waiting.last,
+                last: waiting.last.to_string(),
                 transcript: kept.map(|k| k.text).unwrap_or_default(),
                 is_held: matches!(waiting.state, QueueState::Held(_)),
             })
@@ -81,26 +81,39 @@ pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response
     }
 }
 
+/// What the owner wants of one recipient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Wish {
+    Retry,
+    Hold,
+    Release,
+    Remove,
+    Bounce,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
 #[derive(Deserialize)]
 pub struct Asked {
     #[serde(default)]
     number: String,
     #[serde(default)]
-    order: String,
+    order: Wish,
 }
 
 pub async fn order(Signed(Owner(visit, _), asked): Signed<Owner, Asked>) -> Response {
-    let order = match asked.order.as_str() {
-        "retry" => Order::Retry,
-        "hold" => Order::Hold(Hold::Owner),
-        "release" => Order::Release,
-        "remove" => Order::Remove,
-        "bounce" => Order::GiveUp,
-        _ => return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
+    let order = match asked.order {
+        Wish::Retry => Order::Retry,
+        Wish::Hold => Order::Hold(Hold::Owner),
+        Wish::Release => Order::Release,
+        Wish::Remove => Order::Remove,
+        Wish::Bounce => Order::GiveUp,
+        Wish::Unknown => return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
     };
     let Ok(key) = asked.number.parse::<QueueKey>() else { return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
-    let detail = "removed from the queue by the owner".to_string();
-    let order = QueueOrder { order, entries: vec![key], at: clock::now(), detail };
+    let order = QueueOrder { order, entries: vec![key], at: clock::now(), service: Service::Web };
     let is_late = matches!(order.order, Order::Remove | Order::Hold(_)) && visit.office.outbound.is_under_way(key);
     match visit.office.store.change(order).done().await {
         // The worker looks once more before it sends; nobody can know here whether it has.

@@ -106,11 +106,29 @@ fn browser(agent: &str) -> String {
     }
 }
 
+/// What is done about browsers and the second factor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Wish {
+    /// Signs one browser out.
+    End,
+    /// Signs all but this one out.
+    EndOthers,
+    /// Shows a new secret.
+    Offer,
+    /// The phone has the secret.
+    Confirm,
+    /// No second factor any more.
+    Off,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
 #[derive(Deserialize)]
 pub struct Order {
-    /// `end`, `end-others`, `offer`, `confirm` or `off`.
     #[serde(default)]
-    order: String,
+    order: Wish,
     #[serde(default)]
     session: String,
     #[serde(default)]
@@ -139,14 +157,14 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 pub async fn change(Signed(Person(visit, visitor), form): Signed<Person, Order>) -> Response {
     let frame = || Frame::new(&visit, "/security", "security-title");
-    match form.order.as_str() {
-        "end" | "end-others" => end(&visit, &visitor, &form).await,
-        "offer" => match factor::generate().and_then(|secret| offer(&visit, &visitor, &secret)) {
+    match form.order {
+        Wish::End | Wish::EndOthers => end(&visit, &visitor, &form).await,
+        Wish::Offer => match factor::generate().and_then(|secret| offer(&visit, &visitor, &secret)) {
             Ok(offer) => answer(&visit, &visitor, StatusCode::OK, frame(), Some(offer), Vec::new()).await,
             Err(error) => trouble(&visit, &error),
         },
-        "confirm" => confirm(&visit, &visitor, &form).await,
-        "off" => {
+        Wish::Confirm => confirm(&visit, &visitor, &form).await,
+        Wish::Off => {
             // Somebody at an open browser must not take the lock off.
             let verdict = visit.office.sign_ins.verify(Service::Web, &visitor.address, &form.password, visit.link.peer).await;
             // Nor somebody with a mail program's password: it opens mail and nothing else.
@@ -159,7 +177,7 @@ pub async fn change(Signed(Person(visit, visitor), form): Signed<Person, Order>)
                 Err(error) => trouble(&visit, &error),
             }
         }
-        _ => Redirect::to("/security").into_response(),
+        Wish::Unknown => Redirect::to("/security").into_response(),
     }
 }
 
@@ -171,7 +189,7 @@ async fn end(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
         Err(error) => return trouble(visit, &error),
     };
     let mine = sessions.into_iter().filter(|(_, session)| session.account == account).map(|(key, _)| key);
-    let ended = mine.filter(|key| if form.order == "end" { *key == form.session } else { *key != visitor.key });
+    let ended = mine.filter(|key| if form.order == Wish::End { *key == form.session } else { *key != visitor.key });
     for key in ended {
         if let Err(error) = visit.office.store.change(RemoveSession { key }).done().await {
             return trouble(visit, &error);

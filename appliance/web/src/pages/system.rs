@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::multipart::{Field, Multipart};
-use axum::extract::{FromRequest, Request};
+use axum::extract::multipart::Field;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_host::values::BundleName;
@@ -14,9 +13,9 @@ use pillarbox_host::{Answer, Request as Wish};
 use pillarbox_store::{Disk, off_thread};
 use serde::Deserialize;
 
-use crate::frame::{Frame, is_own, page, stale};
+use crate::frame::{Frame, page, stale};
 use crate::session::{Owner, Visit};
-use crate::signed::Signed;
+use crate::signed::{Signed, SignedFiles};
 use pillarbox_office::update::{self, NotKept};
 
 /// Octets of an update.
@@ -109,29 +108,46 @@ fn slots(json: &str) -> Vec<Slot> {
     all.filter(|slot| slot["class"] == "rootfs").map(slot).collect()
 }
 
+/// What is asked of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Asked {
+    /// The owner has read why an update was not kept.
+    Seen,
+    Restart,
+    Off,
+    /// Starts the other system.
+    Other,
+    /// As it came.
+    Reset,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
 #[derive(Deserialize)]
 pub struct Order {
     #[serde(default)]
-    order: String,
+    order: Asked,
     #[serde(default)]
     confirm: String,
 }
 
 pub async fn order(Signed(Owner(visit, visitor), form): Signed<Owner, Order>) -> Response {
     let t = visit.texts;
-    if form.order == "seen" {
-        update::forget(&visit.office.settings.get().updates);
-        return answer(&visit, StatusCode::OK, frame(&visit)).await;
-    }
-    let (wish, said) = match form.order.as_str() {
-        "restart" => (Wish::Reboot, "system-restarts"),
-        "off" => (Wish::PowerOff, "system-goes-off"),
-        "other" => (Wish::OtherSlot, "system-other-starts"),
-        "reset" if form.confirm.trim().eq_ignore_ascii_case(&visitor.address) => (Wish::FactoryReset, "system-resets"),
-        "reset" => return answer(&visit, StatusCode::BAD_REQUEST, frame(&visit).trouble(t.get("system-reset-confirm"))).await,
-        _ => return answer(&visit, StatusCode::BAD_REQUEST, frame(&visit)).await,
+    let (wish, said) = match form.order {
+        Asked::Seen => {
+            update::forget(&visit.office.settings.get().updates);
+            return answer(&visit, StatusCode::OK, frame(&visit)).await;
+        }
+        Asked::Restart => (Wish::Reboot, "system-restarts"),
+        Asked::Off => (Wish::PowerOff, "system-goes-off"),
+        Asked::Other => (Wish::OtherSlot, "system-other-starts"),
+        Asked::Reset if form.confirm.trim().eq_ignore_ascii_case(&visitor.address) => (Wish::FactoryReset, "system-resets"),
+        Asked::Reset => return answer(&visit, StatusCode::BAD_REQUEST, frame(&visit).trouble(t.get("system-reset-confirm"))).await,
+        Asked::Unknown => return answer(&visit, StatusCode::BAD_REQUEST, frame(&visit)).await,
     };
-    tracing::warn!(account = visitor.address, order = form.order, "asked of the system");
+    tracing::warn!(account = visitor.address, order = ?form.order, "asked of the system");
     match ask(&visit, wish, PATIENCE).await {
         // At once, without looking at the systems: the machine goes down in seconds.
         Ok(_) => shown(&visit, StatusCode::OK, frame(&visit).done(t.get(said)), Vec::new()),
@@ -140,20 +156,14 @@ pub async fn order(Signed(Owner(visit, visitor), form): Signed<Owner, Order>) ->
 }
 
 /// Takes an update in and has it installed into the other system; RAUC checks who signed it.
-pub async fn update(Owner(visit, visitor): Owner, request: Request) -> Response {
-    let Ok(mut form) = Multipart::from_request(request, &()).await else { return stale(&visit) };
+pub async fn update(SignedFiles(Owner(visit, _), form): SignedFiles<Owner>) -> Response {
+    let Some(mut form) = form else { return stale(&visit) };
     let folder = visit.office.settings.get().updates.clone();
-    let (mut token, mut taken) = (String::new(), Err(String::new()));
+    let mut taken = Err(String::new());
     while let Ok(Some(mut field)) = form.next_field().await {
-        match field.name() {
-            Some("token") => token = field.text().await.unwrap_or_default(),
-            // Nothing is written for somebody whose form is not ours.
-            Some("file") if is_own(&visitor, &token) => taken = take(&mut field, &folder).await,
-            _ => {}
+        if field.name() == Some("file") {
+            taken = take(&mut field, &folder).await;
         }
-    }
-    if !is_own(&visitor, &token) {
-        return stale(&visit);
     }
     let installed = match taken {
         Ok(bundle) => {

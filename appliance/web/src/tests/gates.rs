@@ -1,118 +1,113 @@
-//! What stands before every page: roles, origins, names, networks, TLS, sessions. And the table of who may see what.
+//! What stands before every page: roles, origins, names, networks, TLS, sessions. And that each page is for those the route table says.
 
 use super::*;
+use crate::routes::Routes;
 
-/// Who may see what: path, and the least role for GET. The test below holds it against the router itself.
-const PAGES: [(&str, Role); 57] = [
-    ("/", Role::Nobody),
-    ("/setup", Role::Nobody),
-    ("/setup/resume", Role::Owner),
-    ("/login", Role::Nobody),
-    ("/welcome/x", Role::Nobody),
-    ("/home", Role::Owner),
-    ("/people", Role::Owner),
-    ("/people/bob@box.test", Role::Owner),
-    ("/domains", Role::Owner),
-    ("/domains?zone=box.test", Role::Owner),
-    ("/name", Role::Owner),
-    ("/line", Role::Owner),
-    ("/certificate", Role::Owner),
-    ("/round", Role::Owner),
-    ("/log", Role::Owner),
-    ("/about", Role::Owner),
-    ("/about/licences", Role::Owner),
-    ("/queue", Role::Owner),
-    ("/find?q=x", Role::Owner),
-    ("/doctor", Role::Owner),
-    ("/security", Role::Worker),
-    ("/network", Role::Owner),
-    ("/system", Role::Owner),
-    ("/coach", Role::Worker),
-    ("/programs", Role::Worker),
-    ("/programs/card", Role::Worker),
-    ("/programs/pillarbox.mobileconfig", Role::Worker),
-    ("/mail/config-v1.1.xml?emailaddress=ann@box.test", Role::Nobody),
-    ("/.well-known/autoconfig/mail/config-v1.1.xml", Role::Nobody),
-    ("/autodiscover/autodiscover.xml", Role::Nobody),
-    ("/Autodiscover/Autodiscover.xml", Role::Nobody),
-    ("/AutoDiscover/AutoDiscover.JSON?Protocol=AutodiscoverV1", Role::Nobody),
-    ("/autodiscover/autodiscover.json/v1.0/ann@box.test?Protocol=AutodiscoverV1", Role::Nobody),
-    ("/autodiscover/autodiscover.json?Protocol=AutodiscoverV1", Role::Nobody),
-    ("/.well-known/mta-sts.txt", Role::Nobody),
-    ("/.well-known/acme-challenge/x", Role::Nobody),
-    ("/health", Role::Nobody),
-    ("/metrics", Role::Nobody),
-    ("/assets/x", Role::Nobody),
-    ("/mail", Role::Worker),
-    ("/mail/1", Role::Worker),
-    ("/mail/1?q=hello+from:x", Role::Worker),
-    ("/mail/1/1", Role::Worker),
-    ("/mail/1/1/html", Role::Worker),
-    ("/mail/1/1/raw", Role::Worker),
-    ("/mail/1/1/part/1", Role::Worker),
-    ("/mail/1/1/part/1/inside/0", Role::Worker),
-    ("/mail/1/1/files", Role::Worker),
-    ("/mail/contacts", Role::Worker),
-    ("/mail/contacts/file", Role::Worker),
-    ("/mail/settings", Role::Worker),
-    ("/mail/events", Role::Worker),
-    ("/compose", Role::Worker),
-    ("/compose?answers=1.1&how=reply", Role::Worker),
-    ("/logout", Role::Nobody),
-    ("/setup/next", Role::Nobody),
-    ("/nothing-here", Role::Nobody),
+/// Addresses that are written in another way than the rows of the route table.
+const VARIANTS: [&str; 11] = [
+    "/domains?zone=box.test",
+    "/find?q=x",
+    "/mail/config-v1.1.xml?emailaddress=ann@box.test",
+    "/Autodiscover/Autodiscover.xml",
+    "/AutoDiscover/AutoDiscover.JSON?Protocol=AutodiscoverV1",
+    "/autodiscover/autodiscover.json/v1.0/ann@box.test?Protocol=AutodiscoverV1",
+    "/autodiscover/autodiscover.json?Protocol=AutodiscoverV1",
+    "/mail/1?q=hello+from:x",
+    "/compose?answers=1.1&how=reply",
+    "/setup/next",
+    "/nothing-here",
 ];
 
-/// Forms that change something, and the least role.
-const FORMS: [(&str, &str, Role); 25] = [
-    ("/mail/settings", "signature=x", Role::Worker),
-    ("/mail/act", "id=1.1&order=delete", Role::Worker),
-    ("/mail/message", "id=1.1&order=pictures", Role::Worker),
-    ("/mail/contacts", "address=x@a.test", Role::Worker),
-    ("/mail/contacts/file", "x", Role::Worker),
-    ("/mail/folders", "order=make&name=x", Role::Worker),
-    ("/compose", "to=x@a.test", Role::Worker),
-    ("/people", "address=cy@box.test", Role::Owner),
-    ("/people/alias", "order=add&address=info&to=bob@box.test", Role::Owner),
-    ("/people/bob@box.test", "order=remove&confirm=bob@box.test", Role::Owner),
-    ("/domains", "order=add&domain=new.test", Role::Owner),
-    ("/name", "name=other.test", Role::Owner),
-    ("/line", "order=direct", Role::Owner),
-    ("/certificate", "order=net", Role::Owner),
-    ("/round", "to=x@a.test", Role::Owner),
-    ("/setup/next", "step=name", Role::Owner),
-    ("/network", "order=name&name=post", Role::Owner),
-    ("/system", "order=restart", Role::Owner),
-    ("/system/update", "x", Role::Owner),
-    ("/queue", "number=1.0&order=remove", Role::Owner),
-    ("/doctor", "address=x@a.test", Role::Owner),
-    ("/logout", "", Role::Worker),
-    ("/security", "order=end-others", Role::Worker),
-    ("/programs/device", "name=x", Role::Worker),
-    ("/programs/password", "old=x&new=1234567890", Role::Worker),
+/// Forms that change something, one for each row of the table that takes any from somebody who is signed in.
+const FORMS: [(&str, &str); 25] = [
+    ("/mail/settings", "signature=x"),
+    ("/mail/act", "id=1.1&order=delete"),
+    ("/mail/message", "id=1.1&order=pictures"),
+    ("/mail/contacts", "address=x@a.test"),
+    ("/mail/contacts/file", "x"),
+    ("/mail/folders", "order=make&name=x"),
+    ("/compose", "to=x@a.test"),
+    ("/people", "address=cy@box.test"),
+    ("/people/alias", "order=add&address=info&to=bob@box.test"),
+    ("/people/bob@box.test", "order=remove&confirm=bob@box.test"),
+    ("/domains", "order=add&domain=new.test"),
+    ("/name", "name=other.test"),
+    ("/line", "order=direct"),
+    ("/certificate", "order=net"),
+    ("/round", "to=x@a.test"),
+    ("/setup/next", "step=name"),
+    ("/network", "order=name&name=post"),
+    ("/system", "order=restart"),
+    ("/system/update", "x"),
+    ("/queue", "number=1.0&order=remove"),
+    ("/doctor", "address=x@a.test"),
+    ("/logout", ""),
+    ("/security", "order=end-others"),
+    ("/programs/device", "name=x"),
+    ("/programs/password", "old=x&new=1234567890"),
 ];
 
-/// Every route of the router is in one of the tables: a new page can't be forgotten.
+fn routes() -> Routes {
+    Routes::of(crate::table(crate::guard::BODY_OCTETS)).0
+}
+
+/// A row's path with something that is there in the place of each name.
+fn example(path: &str) -> String {
+    let named = [("{address}", "bob@box.test"), ("{folder}", "1"), ("{uid}", "1"), ("{number}", "1"), ("{at}", "0"), ("{token}", "x"), ("{name}", "x")];
+    named.into_iter().fold(path.to_string(), |path, (name, value)| path.replace(name, value))
+}
+
+/// The least role that a path is for; the rows of the table have no queries.
+fn least(routes: &Routes, path: &str, method: &Method) -> crate::routes::Role {
+    let row = routes.find(path.split('?').next().unwrap_or_default());
+    row.filter(|row| row.methods.contains(method)).map_or(crate::routes::Role::Anyone, |row| row.role)
+}
+
+/// Each row that takes a form of somebody has an example: a new form can't be forgotten.
 #[test]
-fn the_tables_name_every_route() {
-    let routes = include_str!("../lib.rs").split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
-    let is_like = |route: &str, path: &str| {
-        let path = path.split('?').next().unwrap_or_default();
-        let (a, b): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| *a == b || a.starts_with('{'))
-    };
-    let unguarded = ["/login/code", "/language", "/policy-report"];
-    for route in routes.filter(|route| !unguarded.contains(route)) {
-        let is_named = PAGES.iter().any(|(path, _)| is_like(route, path)) || FORMS.iter().any(|(path, ..)| is_like(route, path));
-        assert!(is_named, "{route} is in no table");
+fn every_form_has_an_example() {
+    let routes = routes();
+    let forms = routes.all().iter().filter(|row| row.methods.contains(&Method::POST) && row.role != crate::routes::Role::Anyone);
+    let known: Vec<&str> = FORMS.iter().filter_map(|(path, _)| routes.find(path)).map(|row| row.path).collect();
+    for row in forms {
+        assert!(known.contains(&row.path), "{} has no example", row.path);
     }
+    assert_eq!(known.len(), FORMS.len());
+}
+
+#[test]
+fn what_the_internet_programs_and_plain_http_get_is_known() {
+    let routes = routes();
+    let those = |which: fn(&crate::routes::Facts) -> bool| routes.all().iter().filter(|row| which(row)).map(|row| row.path).collect::<Vec<_>>();
+    assert_eq!(
+        those(|row| row.reach == crate::routes::Reach::World),
+        [
+            "/mail/config-v1.1.xml",
+            "/.well-known/autoconfig/mail/config-v1.1.xml",
+            "/autodiscover/autodiscover.xml",
+            "/autodiscover/autodiscover.json",
+            "/.well-known/mta-sts.txt",
+            "/.well-known/acme-challenge/{token}",
+        ]
+    );
+    assert_eq!(those(|row| row.is_for_programs), ["/autodiscover/autodiscover.xml", "/policy-report"]);
+    assert_eq!(
+        those(|row| row.is_plain),
+        ["/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml", "/.well-known/acme-challenge/{token}", "/health", "/metrics",]
+    );
+    // The owner's pages have a switch of their own.
+    assert!(routes.all().iter().all(|row| row.role != crate::routes::Role::Owner || row.reach == crate::routes::Reach::Office));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_in_every_role_and_method() {
     let world = world().await;
     let cookies = [(Role::Nobody, String::new()), (Role::Worker, cookie(&world, Role::Worker).await), (Role::Owner, cookie(&world, Role::Owner).await)];
-    for (path, least) in PAGES {
+    let routes = routes();
+    let paths = routes.all().iter().map(|row| example(row.path)).chain(VARIANTS.map(String::from));
+    for path in paths {
+        let path = path.as_str();
+        let least = least(&routes, path, &Method::GET);
         for (role, cookie) in &cookies {
             let answer = ask(&world, request(Method::GET, path, cookie, "")).await;
             let may = (*role as u8) >= (least as u8);
@@ -120,7 +115,7 @@ async fn every_route_in_every_role_and_method() {
                 (true, _) if answer.status == StatusCode::SEE_OTHER => matches!(path, "/" | "/login" | "/setup" | "/setup/resume" | "/mail"),
                 // Nothing of that kind is in the message.
                 (true, _) if path.contains("/inside/") => answer.status == StatusCode::NOT_FOUND,
-                (true, _) if least == Role::Nobody => answer.status == StatusCode::OK || answer.status.is_client_error(),
+                (true, _) if least == crate::routes::Role::Anyone => answer.status == StatusCode::OK || answer.status.is_client_error(),
                 (true, _) => answer.status == StatusCode::OK,
                 (false, Role::Nobody) => answer.status == StatusCode::SEE_OTHER && answer.location == "/login",
                 (false, _) => answer.status == StatusCode::FORBIDDEN,
@@ -136,13 +131,14 @@ async fn every_route_in_every_role_and_method() {
         }
     }
     // Forms: without a session, with too small a role, and without the token of the page.
-    for (path, form, least) in FORMS {
+    for (path, form) in FORMS {
+        let least = least(&routes, path, &Method::POST);
         for (role, cookie) in &cookies {
             let answer = ask(&world, request(Method::POST, path, cookie, form)).await;
             let sent_away = answer.status == StatusCode::SEE_OTHER && answer.location == "/login";
             assert!(answer.status == StatusCode::FORBIDDEN || *role == Role::Nobody && sent_away, "POST {path} as {role:?}: {}", answer.status);
         }
-        if least == Role::Owner {
+        if least == crate::routes::Role::Owner {
             // Also with the token of the worker's own session.
             let worker = &cookies[1].1;
             let page = ask(&world, request(Method::GET, "/programs", worker, "")).await.body;

@@ -410,7 +410,7 @@ async fn what_was_searched_for_is_marked_and_programs_that_fetched_are_named() {
     assert!(get("/mail/1?q=gru").await.contains("<mark>Grüße</mark>"));
     let record = pillarbox_store::LedgerRecord {
         recipients: vec![BOB.into()],
-        detail: "Reception PC".into(),
+        detail: pillarbox_store::Detail::Device("Reception PC".into()),
         messages: vec![world.office.store.read(|r| Ok(r.entries(r.account(BOB)?.unwrap().0, pillarbox_store::FolderId::INBOX, 0, 1)?[0].1.message.0)).unwrap()],
         ..pillarbox_store::LedgerRecord::new(clock::now(), pillarbox_store::Fate::Collected, pillarbox_store::ShortCode(7))
     };

@@ -4,9 +4,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{AccountId, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat, MakeFolder, RemoveFolder, RenameFolder, Service};
+use serde::Deserialize;
 
 use super::failed;
-use super::message::unsubscribe;
+use super::message::{Leaving, unsubscribe};
 use crate::frame::{notice, said};
 use crate::session::{Person, Visit};
 use crate::signed::{Fields, Signed};
@@ -47,7 +48,7 @@ pub async fn act(Signed(Person(visit, visitor), fields): Signed<Person, Fields>)
     }
     let mut undo = String::new();
     for (folder, uids) in by_folder {
-        let what = match what(fields.one("order"), folder, fields.one("to")) {
+        let what = match what(fields.order("order"), folder, fields.one("to")) {
             Some(what) => what,
             None => return Redirect::to(&back).into_response(),
         };
@@ -82,21 +83,39 @@ pub async fn act(Signed(Person(visit, visitor), fields): Signed<Person, Fields>)
     Redirect::to(&back).into_response()
 }
 
-/// An order by its name; deleting means the trash, and in the trash for good.
-fn what(order: &str, folder: FolderId, to: &str) -> Option<MailWhat> {
+/// What is done with some messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Act {
+    Read,
+    Unread,
+    Flag,
+    Unflag,
+    /// Into the trash, and in the trash for good.
+    Delete,
+    Junk,
+    NotJunk,
+    Move,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// The store's order for one of ours.
+fn what(order: Act, folder: FolderId, to: &str) -> Option<MailWhat> {
     let flag = |add, remove| Some(MailWhat::Flag { add, remove });
     let none = Flags::default();
     match order {
-        "read" => flag(Flags::SEEN, none),
-        "unread" => flag(none, Flags::SEEN),
-        "flag" => flag(Flags::FLAGGED, none),
-        "unflag" => flag(none, Flags::FLAGGED),
-        "delete" if folder == FolderId::TRASH => Some(MailWhat::Delete { code: code::fresh() }),
-        "delete" => Some(MailWhat::Move { to: FolderId::TRASH }),
-        "junk" => Some(MailWhat::Judge { is_junk: true }),
-        "not-junk" => Some(MailWhat::Judge { is_junk: false }),
-        "move" => to.parse().ok().map(|to| MailWhat::Move { to: FolderId(to) }),
-        _ => None,
+        Act::Read => flag(Flags::SEEN, none),
+        Act::Unread => flag(none, Flags::SEEN),
+        Act::Flag => flag(Flags::FLAGGED, none),
+        Act::Unflag => flag(none, Flags::FLAGGED),
+        Act::Delete if folder == FolderId::TRASH => Some(MailWhat::Delete { code: code::fresh() }),
+        Act::Delete => Some(MailWhat::Move { to: FolderId::TRASH }),
+        Act::Junk => Some(MailWhat::Judge { is_junk: true }),
+        Act::NotJunk => Some(MailWhat::Judge { is_junk: false }),
+        Act::Move => to.parse().ok().map(|to| MailWhat::Move { to: FolderId(to) }),
+        Act::Unknown => None,
     }
 }
 
@@ -114,8 +133,21 @@ async fn next_uid(visit: &Visit, account: AccountId, folder: Option<FolderId>) -
     Ok(visit.office.store.read_off_thread(move |r| r.folder(account, folder)).await?.map(|state| state.next_uid))
 }
 
-/// What a person does with one message besides moving it: pictures of its sender from now on, leaving its mailing list,
-/// sending it again to one recipient.
+/// What a person does with one message besides moving it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Once {
+    /// Pictures of its sender are shown from now on.
+    Pictures,
+    /// Leaves its mailing list.
+    Leave,
+    /// Sends it again, to one recipient.
+    Again,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
 pub async fn message(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
     let Some((folder, uid)) = parse_id(fields.one("id")) else { return super::missing(&visit) };
     let (content, structure) = match super::files::taken_apart(&visit, &visitor, folder.0, uid).await {
@@ -123,8 +155,8 @@ pub async fn message(Signed(Person(visit, visitor), fields): Signed<Person, Fiel
         Err(answer) => return answer,
     };
     let here = format!("/mail/{}/{uid}", folder.0);
-    match fields.one("order") {
-        "pictures" => {
+    match fields.order("order") {
+        Once::Pictures => {
             let sender = structure.from.first().map(|from| from.address.to_lowercase()).unwrap_or_default();
             let mut preferences = visit.preferences.clone();
             if preferences.pictures_from.len() < PICTURES_FROM && !sender.is_empty() {
@@ -135,18 +167,18 @@ pub async fn message(Signed(Person(visit, visitor), fields): Signed<Person, Fiel
                 Err(error) => failed(&visit, &error),
             }
         }
-        "leave" => {
+        Once::Leave => {
             let Some(target) = oneclick::target(&unsubscribe(&structure.list_unsubscribe)) else { return super::missing(&visit) };
             let outcome = match oneclick::leave(&visit.office.handles.dns, &visit.office.handles.tls, &target, pillarbox_host::net::is_public).await {
-                Ok(()) => "left",
+                Ok(()) => Leaving::Left,
                 Err(why) => {
                     tracing::info!(host = target.host, why, "a mailing list could not be left");
-                    "not-left"
+                    Leaving::NotLeft
                 }
             };
-            Redirect::to(&format!("{here}?list={outcome}")).into_response()
+            Redirect::to(&format!("{here}?list={}", outcome.as_str())).into_response()
         }
-        "again" => {
+        Once::Again => {
             let Ok(to) = Address::parse(fields.one("to")) else { return super::missing(&visit) };
             match later::submit_to(&visit.office.submission, visitor.account, &visitor.address, &structure, &content, vec![to]).await {
                 Ok(()) => Redirect::to("/mail/2").into_response(),
@@ -154,8 +186,20 @@ pub async fn message(Signed(Person(visit, visitor), fields): Signed<Person, Fiel
                 Err(Refusal::Trouble(error)) => failed(&visit, &error),
             }
         }
-        _ => Redirect::to(&here).into_response(),
+        Once::Unknown => Redirect::to(&here).into_response(),
     }
+}
+
+/// What a person does with a folder of one's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Folders {
+    Make,
+    Rename,
+    Remove,
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// Folders of one's own.
@@ -163,14 +207,14 @@ pub async fn folders(Signed(Person(visit, visitor), fields): Signed<Person, Fiel
     let name: String = fields.one("name").trim().chars().filter(|c| !c.is_control()).take(NAME).collect();
     let folder = FolderId(fields.one("folder").parse().unwrap_or(0));
     let account = visitor.account;
-    let changed = match fields.one("order") {
-        "make" if !name.is_empty() => {
+    let changed = match fields.order("order") {
+        Folders::Make if !name.is_empty() => {
             let made = visit.office.store.change(MakeFolder { account, name }).done().await;
             made.map(|made| format!("/mail/{}", made.0))
         }
-        "rename" if !name.is_empty() => return rename(&visit, account, folder, fields.one("within"), &name).await,
-        "remove" => visit.office.store.change(RemoveFolder { account, folder }).done().await.map(|()| "/mail/1".to_string()),
-        _ => return Redirect::to("/mail/1").into_response(),
+        Folders::Rename if !name.is_empty() => return rename(&visit, account, folder, fields.one("within"), &name).await,
+        Folders::Remove => visit.office.store.change(RemoveFolder { account, folder }).done().await.map(|()| "/mail/1".to_string()),
+        Folders::Make | Folders::Rename | Folders::Unknown => return Redirect::to("/mail/1").into_response(),
     };
     match changed {
         Ok(there) => Redirect::to(&there).into_response(),

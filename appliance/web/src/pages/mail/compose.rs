@@ -9,7 +9,7 @@ use axum::response::Response;
 use pillarbox_message::addresses::mailbox;
 use pillarbox_message::choice::Form;
 use pillarbox_message::html;
-use pillarbox_message::letter::{self, Answerer, Letter, Phrases};
+use pillarbox_message::letter::{self, Answerer, How, Letter, Phrases};
 use pillarbox_message::names::message_name;
 use pillarbox_message::structure::{Part, Person as Correspondent, Structure};
 use pillarbox_store::{AccountId, AddressTarget, FolderId, SetTimed, Store};
@@ -66,7 +66,8 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
     let (account, preferences) = (visitor.account, &visit.preferences);
     let mut letter = Letter { to: asked.to.clone(), subject: asked.subject, ..Letter::default() };
     let mut carried = Vec::new();
-    let goes_on = matches!(asked.how.as_str(), "draft" | "again");
+    let how = How::of(&asked.how);
+    let goes_on = matches!(how, How::Draft | How::Again);
     if let Some((folder, uid)) = parse_id(&asked.answers) {
         let (entry, content) = match open(&visit, account, folder, uid).await {
             Ok(Some(found)) => found,
@@ -79,7 +80,7 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             senders: senders(&visit.office, &visitor.address).await,
             has_sent_it: folder == FolderId::SENT,
         };
-        let (id, how) = (asked.answers.clone(), asked.how.clone());
+        let id = asked.answers.clone();
         let read = visit.office.readers.message(visitor.account, content.message, move |budget| {
             let mut structure = reading::structure(&store, &content, budget)?;
             if structure.date == 0 {
@@ -90,19 +91,19 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             let names = structure.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let at = t.date(structure.date);
             let phrases = Phrases { intro: t.with_two("compose-wrote", ("who", &names), ("at", &at)), forwarded: t.get("compose-forwarded").into_owned(), at };
-            let letter = letter::answer(&phrases, &answerer, &id, &how, &structure, &text);
+            let letter = letter::answer(&phrases, &answerer, &id, how, &structure, &text);
             Ok((structure, Letter { html: formatted, ..letter }))
         });
         let (structure, begun) = match read.await {
             Ok(read) => read,
             Err(why) => return unread(&visit, &why),
         };
-        match asked.how.as_str() {
-            "forward" | "draft" | "again" => carried = files(&structure, &asked.answers),
-            "attach" => carried = vec![(format!("{}.{WHOLE}", asked.answers), whole_name(&structure), size(u64::from(entry.octets)))],
-            _ => {}
+        match how {
+            How::Forward | How::Draft | How::Again => carried = files(&structure, &asked.answers),
+            How::Attach => carried = vec![(format!("{}.{WHOLE}", asked.answers), whole_name(&structure), size(u64::from(entry.octets)))],
+            How::Reply | How::All => {}
         }
-        if asked.how == "draft" {
+        if how == How::Draft {
             // A letter that is worked on must not go out meanwhile.
             let change = SetTimed { account, message: entry.message, timed: None };
             if let Err(error) = visit.office.store.change(change).done().await {
@@ -110,7 +111,7 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             }
         }
         letter = begun;
-        if asked.how == "again" {
+        if how == How::Again {
             letter.to = asked.to;
         }
     }

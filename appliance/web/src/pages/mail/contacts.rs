@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::extract::multipart::Multipart;
-use axum::extract::{FromRequest, Query, Request};
+use axum::extract::Query;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::vcard;
@@ -14,9 +13,9 @@ use pillarbox_store::{Contact, Error, PutContacts};
 use serde::Deserialize;
 
 use super::{failed, frame, unread};
-use crate::frame::{Frame, is_own, page, stale};
+use crate::frame::{Frame, page, stale};
 use crate::session::{Person, Visit, Visitor};
-use crate::signed::Signed;
+use crate::signed::{Signed, SignedFiles};
 
 /// Contacts on a page; the search narrows them.
 const SHOWN: usize = 300;
@@ -83,10 +82,19 @@ fn shown(mut rows: Vec<Row>, q: &str) -> (Vec<Row>, u64) {
     (rows, more)
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Order {
+    Remove,
+    #[default]
+    #[serde(other)]
+    Save,
+}
+
 #[derive(Deserialize)]
 pub struct Edited {
     #[serde(default)]
-    order: String,
+    order: Order,
     #[serde(default)]
     was: String,
     #[serde(default)]
@@ -99,7 +107,7 @@ pub struct Edited {
 
 pub async fn change(Signed(Person(visit, visitor), form): Signed<Person, Edited>) -> Response {
     let account = visitor.account;
-    if form.order == "remove" {
+    if form.order == Order::Remove {
         return keep(&visit, &visitor, vec![(form.was, None)]).await;
     }
     let Ok(address) = Address::parse(form.address.trim()) else {
@@ -156,18 +164,13 @@ pub async fn file(Person(visit, visitor): Person) -> Response {
 }
 
 /// Takes a file of cards in: known contacts get what is new, nothing is removed.
-pub async fn import(Person(visit, visitor): Person, request: Request) -> Response {
-    let Ok(mut form) = Multipart::from_request(request, &()).await else { return stale(&visit) };
-    let (mut token, mut text) = (String::new(), String::new());
+pub async fn import(SignedFiles(Person(visit, visitor), form): SignedFiles<Person>) -> Response {
+    let Some(mut form) = form else { return stale(&visit) };
+    let mut text = String::new();
     while let Ok(Some(field)) = form.next_field().await {
-        match field.name() {
-            Some("token") => token = field.text().await.unwrap_or_default(),
-            Some("file") => text = String::from_utf8_lossy(&field.bytes().await.unwrap_or_default()).into_owned(),
-            _ => {}
+        if field.name() == Some("file") {
+            text = String::from_utf8_lossy(&field.bytes().await.unwrap_or_default()).into_owned();
         }
-    }
-    if !is_own(&visitor, &token) {
-        return stale(&visit);
     }
     let account = visitor.account;
     let known: HashMap<String, Contact> = match visit.office.store.read_off_thread(move |r| r.contacts(account)).await {

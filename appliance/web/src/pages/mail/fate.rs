@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Resolution, Waiting, term};
+use pillarbox_store::{AccountId, Detail, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Resolution, Waiting, term};
 
 use crate::text::Texts;
-use pillarbox_office::auth::ACCOUNT_PASSWORD;
 
 /// Recipients of a sent message whose state is shown.
 const STATES: usize = 20;
@@ -58,7 +57,7 @@ pub fn story(r: &Reader, t: Texts, account: AccountId, message: MessageId, progr
                 story.failures.extend(record.recipients.iter().map(|address| failure(t, address, &record.detail, &at)))
             }
             Fate::Collected if record.recipients.contains(&own) => {
-                let label = if record.detail == ACCOUNT_PASSWORD { program.to_string() } else { record.detail };
+                let label = if record.detail == Detail::AccountPassword { program.to_string() } else { record.detail.to_string() };
                 // The newest of each program comes first.
                 if !story.fetched.iter().any(|(known, _)| *known == label) {
                     story.fetched.push((label, at));
@@ -96,7 +95,7 @@ fn state(t: Texts, waiting: &Waiting, now: u64) -> String {
     }
 }
 
-fn failure(t: Texts, address: &str, detail: &str, at: &str) -> Failure {
+fn failure(t: Texts, address: &str, detail: &Detail, at: &str) -> Failure {
     let explanation = pillarbox_outbound::cause(detail).explain(t.language());
     Failure {
         address: address.to_string(),

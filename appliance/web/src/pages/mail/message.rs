@@ -101,9 +101,31 @@ pub struct Asked {
     /// Any value: as text, although there is HTML.
     #[serde(default)]
     plain: String,
-    /// `left`, `not-left`: the mailing list was asked.
+    /// The mailing list was asked.
     #[serde(default)]
-    list: String,
+    list: Leaving,
+}
+
+/// What came of leaving a mailing list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leaving {
+    Left,
+    NotLeft,
+    #[default]
+    #[serde(other)]
+    NotAsked,
+}
+
+impl Leaving {
+    /// As it is written in a query.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Leaving::Left => "left",
+            Leaving::NotLeft => "not-left",
+            Leaving::NotAsked => "",
+        }
+    }
 }
 
 /// A message as it was read from the store for its page.
@@ -154,9 +176,9 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
     let sender = structure.from.first().map(|from| from.address.to_lowercase()).unwrap_or_default();
     let mut frame = frame(&visit, "mail-title");
     frame.title = subject.clone();
-    let frame = match asked.list.as_str() {
-        "left" => frame.done(t.get("mail-list-left")),
-        "not-left" => frame.trouble(t.get("mail-list-not-left")),
+    let frame = match asked.list {
+        Leaving::Left => frame.done(t.get("mail-list-left")),
+        Leaving::NotLeft => frame.trouble(t.get("mail-list-not-left")),
         _ => frame,
     };
     let shown = MessagePage {

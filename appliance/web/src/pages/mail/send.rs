@@ -3,28 +3,28 @@
 use std::sync::Arc;
 
 use axum::extract::multipart::{Field, Multipart};
-use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::addresses::recipients;
 use pillarbox_message::extract::Extractor;
 use pillarbox_message::html::{self, Excess};
-use pillarbox_message::letter::{self, Letter, Lines};
+use pillarbox_message::letter::{self, Letter, Lines, Order};
 use pillarbox_message::names::message_name;
 use pillarbox_message::structure::{Part, Person as Correspondent, Structure, reads_as_address};
 use pillarbox_outbound::Source;
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
-    AccountId, AnyChange, Content, Delivery, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, NoteWritten, Placement, Service, SetTimed,
-    Spool, Timed, domain_of, off_thread,
+    AccountId, AnyChange, Content, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, NoteWritten, Placement, Service,
+    SetTimed, Spool, Timed, domain_of, off_thread,
 };
 
 use super::act::parse_id;
 use super::compose::{WHOLE, answer_page, senders, whole_name};
 use super::{failed, frame, open, sender};
-use crate::frame::{is_own, stale};
+use crate::frame::stale;
 use crate::session::{Person, Visit, Visitor};
+use crate::signed::SignedFiles;
 use pillarbox_office::mail::preferences::LONGEST_UNDO;
 use pillarbox_office::mail::readers::Unread;
 use pillarbox_office::mail::reading;
@@ -95,10 +95,12 @@ impl From<pillarbox_store::Error> for Stop {
     }
 }
 
-pub async fn send(Person(visit, visitor): Person, request: Request) -> Response {
-    let Ok(mut form) = Multipart::from_request(request, &()).await else { return stale(&visit) };
+pub async fn send(SignedFiles(Person(visit, visitor), form): SignedFiles<Person>) -> Response {
     let mut letter = Letter::default();
-    let outcome = take(&visit, &visitor, &mut form, &mut letter).await;
+    let outcome = match form {
+        Some(mut form) => take(&visit, &visitor, &mut form, &mut letter).await,
+        None => Err(Stop::Broken),
+    };
     let t = visit.texts;
     let again = async |message: String, asks: bool, mut letter: Letter| {
         // What goes into the page again is as harmless as what goes out.
@@ -115,9 +117,9 @@ pub async fn send(Person(visit, visitor): Person, request: Request) -> Response 
     match outcome {
         Ok(place) => {
             after(&visit, &visitor, &letter).await;
-            match letter.order.as_str() {
+            match letter.order {
                 // The script only wants to know where the draft is now.
-                "autosave" => place.into_response(),
+                Order::Autosave => place.into_response(),
                 _ => Redirect::to(&place).into_response(),
             }
         }
@@ -176,7 +178,7 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
     let (mut sink, when) = match sink {
         Some(begun) => begun,
         None => {
-            if letter.order == "send" && !carries && letter.mentions_file() {
+            if letter.order == Order::Send && !carries && letter.mentions_file() {
                 return Err(Stop::AsksForFile);
             }
             begin(visit, visitor, letter, &boundary, carries).await?
@@ -202,7 +204,7 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
                 When::At(at) => Some(at),
             };
             match due {
-                None if letter.order == "autosave" => Ok(format!("3.{uid}")),
+                None if letter.order == Order::Autosave => Ok(format!("3.{uid}")),
                 None => Ok("/mail/3".into()),
                 Some(due) => {
                     let change = SetTimed { account: visitor.account, message, timed: Some(Timed { due, uid }) };
@@ -229,9 +231,6 @@ async fn cleaned(visit: &Visit, visitor: &Visitor, letter: &Letter) -> Result<(L
 
 /// Checks what was typed and begins the message: header and text.
 async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, boundary: &str, has_files: bool) -> Result<(Writing<'a>, When), Stop> {
-    if !is_own(visitor, &letter.token) {
-        return Err(Stop::Stale);
-    }
     let (t, limit) = (visit.texts, visit.office.settings.get().limits.message_octets);
     let say = |wrong: String| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned());
     let is_draft = letter.is_draft();
@@ -397,7 +396,7 @@ async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -
     let record = LedgerRecord {
         sender: visitor.address.clone(),
         subject: letter.subject.clone(),
-        detail: "draft".into(),
+        detail: Detail::Draft,
         ..LedgerRecord::new(clock::now(), Fate::Delivered, code::fresh())
     };
     let delivered = visit.office.store.deliver(Delivery::local(content, 0, vec![placement], record)).done().await?;
