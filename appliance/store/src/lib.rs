@@ -36,8 +36,9 @@ pub use directory::write::{
 };
 pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, clean_name, domain_of};
 pub use engine::change::{AnyChange, Change};
-pub use engine::environment::{Access, Options, Recovered, Space};
+pub use engine::limits::Space;
 pub use engine::notices::{Happened, Listener, Notice};
+pub use engine::options::{Access, Options, Recovered};
 pub use engine::reader::Reader;
 pub use engine::room::Disk;
 pub use error::{Error, Result};

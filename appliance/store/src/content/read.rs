@@ -1,8 +1,8 @@
 //! What messages contain.
 
 use crate::content::{ContentHead, ContentKey, INLINE_OCTETS, Location};
-use crate::engine::environment::Shared;
 use crate::engine::reader::Reader;
+use crate::engine::shared::Shared;
 use crate::error::{Error, Result};
 use crate::ids::{BlobId, MessageId};
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::content::INLINE_OCTETS;
 use crate::content::read::Content;
-use crate::engine::environment::Shared;
 use crate::engine::room;
+use crate::engine::shared::Shared;
 use crate::error::{Error, Result};
 use crate::ids::{BlobId, MessageId};
 

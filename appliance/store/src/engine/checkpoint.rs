@@ -9,7 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use crate::engine::environment::{Meta, PAGE};
+use crate::engine::files::{Meta, PAGE};
+use crate::engine::journal::record::Position;
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"PBXCHKP1";
@@ -18,6 +19,17 @@ const HEAD: usize = 64;
 const SLOT: usize = HEAD + PAGE as usize;
 /// Slots lie this far apart, so that a torn write of one can't touch the other.
 const SLOT_DISTANCE: u64 = 4 * PAGE;
+
+/// A read transaction that no thread owns.
+pub(crate) type Pin = heed::RoTxn<'static, heed::WithoutTls>;
+
+/// The checkpoint and what holds it: the server's keeper has them.
+pub(crate) struct Anchor {
+    pub checkpoint: Checkpoint,
+    pub pin: Pin,
+    /// Up to where the journal is in the checkpoint.
+    pub folded: (Position, u64),
+}
 
 /// The kept meta pages. Two slots in turn: a torn write leaves the other one.
 pub(crate) struct Checkpoint {

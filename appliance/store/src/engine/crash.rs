@@ -7,9 +7,13 @@ use std::path::Path;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use super::environment::{Access, Anchor, Options, PAGE, Shared, open};
+use super::checkpoint::Anchor;
+use super::environment::open;
+use super::files::PAGE;
 use super::journal::read::Follower;
 use super::journal::record::{Position, RECORD_HEAD, SEGMENT_HEAD};
+use super::options::{Access, Options};
+use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
 use crate::settings::Setting;

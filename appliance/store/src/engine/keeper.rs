@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::checkpoint;
-use super::environment::{Anchor, Shared};
+use super::checkpoint::Anchor;
 use super::journal::read::next_content;
 use super::journal::record::{Position, SEGMENT_HEAD};
+use super::shared::Shared;
 use super::work::Work;
 use crate::content::Location;
 use crate::error::{Error, Result};
@@ -19,15 +20,13 @@ use crate::ids::MessageId;
 /// How often the keeper looks what there is to do.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Octets of rows in memory that are folded at once.
-const FOLD_OCTETS: usize = 2 << 20;
+pub(crate) const FOLD_OCTETS: usize = 2 << 20;
 /// Octets of journal that a start after a power cut has to read at most, about.
 const REPLAY_OCTETS: u64 = 32 << 20;
 /// Longest time that rows stay in memory alone.
 const FOLD_INTERVAL: Duration = Duration::from_secs(600);
 /// After a fold that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
-/// Longest wait of the writer for a fold that is under way.
-const WRITER_PATIENCE: Duration = Duration::from_secs(20);
 /// Segments that stay spare; more give their room back.
 const SPARE_SEGMENTS: usize = 8;
 /// A segment of which messages use no more than this many hundredths is emptied; when room is short, one that is fuller, too.
@@ -37,90 +36,6 @@ const PRESSED_SHARE: u64 = 90;
 const COMPACTION_OCTETS: usize = 256 * 1024;
 /// Octets of the data file that are brought to the card at a time.
 const SYNC_OCTETS: i64 = 256 * 1024;
-
-/// How the writer and the keeper wake each other.
-#[derive(Default)]
-pub(crate) struct Bell {
-    state: Mutex<State>,
-    rung: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    is_wanted: bool,
-    is_closing: bool,
-    /// Room is short: what can be let go is to be let go.
-    is_pressed: bool,
-    folds: u64,
-}
-
-impl Bell {
-    /// Asks for a look now.
-    pub fn ring(&self) {
-        self.state().is_wanted = true;
-        self.rung.notify_all();
-    }
-
-    /// Says that room is short.
-    pub fn press(&self) {
-        let mut state = self.state();
-        (state.is_wanted, state.is_pressed) = (true, true);
-        self.rung.notify_all();
-    }
-
-    fn take_pressed(&self) -> bool {
-        std::mem::take(&mut self.state().is_pressed)
-    }
-
-    /// The last fold, and then the end.
-    pub fn close(&self) {
-        self.state().is_closing = true;
-        self.rung.notify_all();
-    }
-
-    /// Waits for a ring or the next look; true at the end.
-    fn wait(&self) -> bool {
-        let waiting = |state: &mut State| !state.is_wanted && !state.is_closing;
-        let (mut state, _) = self.rung.wait_timeout_while(self.state(), LOOK_INTERVAL, waiting).unwrap_or_else(|e| e.into_inner());
-        state.is_wanted = false;
-        state.is_closing
-    }
-
-    fn note_fold(&self) {
-        self.state().folds += 1;
-        self.rung.notify_all();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
-
-impl Shared {
-    /// Holds the writer back while rows come faster than they are folded: memory is bounded.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when that takes too long.
-    pub(crate) fn wait_for_room(&self) -> Result<()> {
-        let is_full = || {
-            let published = self.published();
-            published.fresh.octets() >= FOLD_OCTETS && published.frozen.is_some()
-        };
-        if !is_full() {
-            return Ok(());
-        }
-        let (state, waited) = (self.bell.state(), |_: &mut State| is_full());
-        let (_state, waited) = self.bell.rung.wait_timeout_while(state, WRITER_PATIENCE, waited).unwrap_or_else(|e| e.into_inner());
-        if waited.timed_out() { Err(Error::Busy) } else { Ok(()) }
-    }
-
-    /// Rings when enough has gathered. To be called after each commit.
-    pub(crate) fn wake_keeper(&self) {
-        if self.published().fresh.octets() >= FOLD_OCTETS {
-            self.bell.ring();
-        }
-    }
-}
 
 /// The server's thread for all that.
 pub(crate) struct Keeper {
@@ -150,7 +65,7 @@ impl Keeper {
     /// Works until the store closes.
     pub fn run(mut self) {
         loop {
-            let is_closing = self.shared.bell.wait();
+            let is_closing = self.shared.bell.wait(LOOK_INTERVAL);
             let is_pressed = self.shared.bell.take_pressed();
             let is_resting = self.failed.is_some_and(|at| at.elapsed() < RETRY_INTERVAL);
             let is_due = self.is_due();
@@ -334,7 +249,7 @@ impl Keeper {
                 return;
             }
             let taken = begun.elapsed();
-            if taken > Duration::from_millis(1) && !self.shared.bell.state().is_closing {
+            if taken > Duration::from_millis(1) && !self.shared.bell.is_closing() {
                 std::thread::sleep(taken);
             }
             at += SYNC_OCTETS;

@@ -67,7 +67,8 @@ fn run_steps(env: &Env<WithoutTls>, tables: &Tables<'static>, steps: &[Step], ta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::environment::{Access, Options, open};
+    use crate::engine::environment::open;
+    use crate::engine::options::{Access, Options};
 
     #[test]
     fn steps_run_once_and_a_newer_format_is_refused_untouched() {

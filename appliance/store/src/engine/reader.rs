@@ -1,6 +1,6 @@
 //! Reading. A [`Reader`] lives inside a closure: one consistent view, never held across an await.
 
-use crate::engine::environment::Shared;
+use crate::engine::shared::Shared;
 use crate::engine::snapshot::Snapshot;
 use crate::error::Result;
 

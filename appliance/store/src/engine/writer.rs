@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::content::spool;
 use crate::engine::change::{Task, apply_all};
-use crate::engine::environment::{Access, Options, Shared, Space};
 use crate::engine::journal::log::Log;
+use crate::engine::keeper::FOLD_OCTETS;
+use crate::engine::limits::Space;
 use crate::engine::notices::Notice;
+use crate::engine::options::{Access, Options};
+use crate::engine::shared::Shared;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::BlobId;
@@ -25,6 +28,9 @@ const LAZY_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often resident pages of the map are let go while there is work.
 const TRIM_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Longest wait for a fold that is under way.
+const FOLD_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Gives what nobody waits for: it goes along with the next commit.
 pub(crate) type Lazy = Box<dyn FnMut() -> Option<Box<dyn Task>> + Send>;
@@ -200,6 +206,25 @@ impl Writer {
 }
 
 impl Shared {
+    /// Holds the writer back while rows come faster than they are folded: memory is bounded.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when that takes too long.
+    fn wait_for_room(&self) -> Result<()> {
+        let is_full = || {
+            let published = self.published();
+            published.fresh.octets() >= FOLD_OCTETS && published.frozen.is_some()
+        };
+        if !is_full() || self.bell.wait_while(FOLD_PATIENCE, is_full) { Ok(()) } else { Err(Error::Busy) }
+    }
+
+    /// Wakes the keeper when enough has gathered.
+    fn wake_keeper(&self) {
+        if self.published().fresh.octets() >= FOLD_OCTETS {
+            self.bell.ring();
+        }
+    }
+
     /// One transaction: its writes are on stable storage and readers see them, or nothing was changed. Gives the commit's
     /// number, none when nothing was written, and what is to be done afterwards.
     pub(crate) fn transact(&self, apply: impl FnOnce(&mut Work) -> Result<()>) -> Result<(Option<u64>, (Vec<BlobId>, Vec<Notice>))> {

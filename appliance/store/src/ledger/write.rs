@@ -119,7 +119,7 @@ impl Work<'_, '_> {
         }
         let records = self.block(block)?;
         let pages = self.tables.ledger.ledger.leaf_pages(self.txn).map_err(Error::lmdb(DOING))?;
-        let too_large = pages * crate::engine::environment::PAGE > octets;
+        let too_large = pages * crate::engine::files::PAGE > octets;
         let too_old = records.iter().all(|(_, r)| r.at.saturating_add(seconds) < at);
         if !too_large && !too_old {
             return Ok(false);

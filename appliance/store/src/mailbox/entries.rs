@@ -172,7 +172,7 @@ impl Work<'_, '_> {
             let entry = self.tables.mailbox.entry(self.txn, MailKey::new(folder.account, folder.folder, uid))?;
             // Content files free no pages; an entry and a head take about a tenth of a page each.
             pages += match entry.map(|e| u64::from(e.octets)) {
-                Some(octets) if octets <= crate::content::INLINE_OCTETS as u64 => octets / crate::engine::environment::PAGE + 1,
+                Some(octets) if octets <= crate::content::INLINE_OCTETS as u64 => octets / crate::engine::files::PAGE + 1,
                 _ => 1,
             };
             if pages > FREED_PAGES && !now.is_empty() {
