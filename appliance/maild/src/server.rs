@@ -11,7 +11,7 @@ use pillarbox_platform::sockets;
 use pillarbox_platform::stream::{Ended, Patience, Stream, TlsFault};
 use pillarbox_platform::tasks::{Ending, tasks};
 use pillarbox_platform::tls::Certificates;
-use pillarbox_store::{Access, Store};
+use pillarbox_store::{Access, Recovered, Store};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,11 +33,22 @@ pub struct Server {
     ending: Ending,
 }
 
+/// Logs what the start found in the journal.
+fn tell_recovery(recovered: &Recovered) {
+    if recovered.commits > 0 {
+        tracing::info!(commits = recovered.commits, "the store was not closed in order: what was acknowledged is back from its journal");
+    }
+    for what in &recovered.damaged {
+        tracing::error!(what, "the card damaged a part of the store's journal: what was written then may be missing; everything before and after it is there");
+    }
+}
+
 impl Server {
     /// Opens store, certificate and sockets. Needs a tokio runtime.
     pub fn open(config: Config, config_path: Option<PathBuf>) -> Result<Server, String> {
         raise_file_limit();
         let store = Store::open(&config.data, Access::Server, &store_options(&config)).map_err(|e| e.to_string())?;
+        tell_recovery(store.recovered());
         let (certificate, key) = config.tls_files();
         let issued = config.issued_file();
         let certificates = Arc::new(Certificates::open(certificate, key, issued, &naming::certificate_names(&config))?);

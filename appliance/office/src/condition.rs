@@ -110,7 +110,7 @@ impl Condition {
             unwritable: self.store.unwritable(),
             has_space: self.has_space(),
             is_short_of_files: Disk::of(&settings.data).unwrap_or_default().is_short_of_files(),
-            damaged: self.store.damaged().len(),
+            damaged: self.store.damaged().len() + self.store.recovered().damaged.len(),
             clock_is_trusted: clock::is_trusted(),
             update_was_not_kept: update::not_kept(&settings.updates).is_some(),
         })

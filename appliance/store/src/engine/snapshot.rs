@@ -55,6 +55,8 @@ impl<'e> Snapshot<'e> {
             true => Source::new(base.rev_range(&self.base, &bounds)?.map(own)),
             false => Source::new(base.range(&self.base, &bounds)?.map(own)),
         });
+        // Most ranges are in one place: then there is nothing to merge.
+        sources.retain(|source| source.next.is_some());
         Ok(Rows { sources, is_backward })
     }
 
@@ -124,6 +126,15 @@ impl<'t> Iterator for Rows<'t> {
     type Item = heed::Result<(&'t [u8], &'t [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let [only] = &mut self.sources[..] {
+            return loop {
+                match only.advance()? {
+                    Ok((key, Some(value))) => break Some(Ok((key, value))),
+                    Ok((_, None)) => {}
+                    Err(error) => break Some(Err(error)),
+                }
+            };
+        }
         loop {
             let mut first: Option<(usize, &[u8])> = None;
             for (place, source) in self.sources.iter().enumerate() {
