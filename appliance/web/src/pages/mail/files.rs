@@ -168,7 +168,7 @@ async fn pack(source: &mut Source, parts: Vec<Part>, sender: &mpsc::Sender<Resul
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored).large_file(false);
     let wrong = |error: zip::result::ZipError| error.to_string();
     let (mut is_begun, mut out) = (false, Vec::new());
-    while let Some(piece) = source.piece().await? {
+    while let Some(piece) = source.piece().await.map_err(|error| error.to_string())? {
         for (extractor, name) in &mut waiting {
             extractor.push(&piece, &mut out);
             if extractor.is_over() {
@@ -219,8 +219,8 @@ fn body(visit: &Visit, content: Content, mut extractor: Extractor, from: u64, to
                 Ok(Some(piece)) => extractor.push(&piece, &mut out),
                 Ok(None) => break,
                 Err(why) => {
-                    tracing::warn!(why, "a file can't be read");
-                    let _ = sender.send(Err(why)).await;
+                    tracing::warn!(%why, "a file can't be read");
+                    let _ = sender.send(Err(why.to_string())).await;
                     return;
                 }
             }

@@ -373,7 +373,7 @@ async fn copy(visit: &Visit, content: &Content, mut extractor: Extractor, mut li
     let mut is_over = false;
     while !is_over {
         let mut out = Vec::new();
-        match source.piece().await.map_err(|why| Stop::Store(pillarbox_store::Error::Invalid { why }))? {
+        match source.piece().await.map_err(|error| Stop::Store(pillarbox_store::Error::Invalid { why: error.to_string() }))? {
             Some(piece) => extractor.push(&piece, &mut out),
             None => is_over = true,
         }
