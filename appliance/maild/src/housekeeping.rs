@@ -100,7 +100,7 @@ pub fn refresh_certificate(office: &Office) {
     match office.certificates.refresh() {
         Ok(Refreshed::Replaced) => tracing::info!("a new certificate is in use"),
         Ok(Refreshed::Unchanged) => {}
-        Err(error) => tracing::error!(error, "the new certificate is not usable; the old one stays in use"),
+        Err(error) => tracing::error!(%error, "the new certificate is not usable; the old one stays in use"),
     }
 }
 
@@ -143,7 +143,7 @@ async fn make_keys(office: &Office) {
                     tracing::info!(domain, "signing keys were made; `pillarbox domain records` prints what to publish");
                 }
                 Ok(false) => {}
-                Err(error) => tracing::error!(error, domain, "signing keys can't be made"),
+                Err(error) => tracing::error!(%error, domain, "signing keys can't be made"),
             }
         }
         Ok(())

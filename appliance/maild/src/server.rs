@@ -45,9 +45,9 @@ fn tell_recovery(recovered: &Recovered) {
 
 impl Server {
     /// Opens store, certificate and sockets. Needs a tokio runtime.
-    pub fn open(config: Config, config_path: Option<PathBuf>) -> Result<Server, String> {
+    pub fn open(config: Config, config_path: Option<PathBuf>) -> Result<Server, pillarbox_office::Error> {
         raise_file_limit();
-        let store = Store::open(&config.data, Access::Server, &store_options(&config)).map_err(|e| e.to_string())?;
+        let store = Store::open(&config.data, Access::Server, &store_options(&config))?;
         tell_recovery(store.recovered());
         let (certificate, key) = config.tls_files();
         let issued = config.issued_file();
@@ -62,7 +62,7 @@ impl Server {
         let (ending, tasks) = tasks();
         let handles = Handles { store: store.clone(), secrets, dns, tls, tasks };
         update::sweep(&config.updates);
-        let newest = tokio::task::block_in_place(|| store.read(|r| r.ledger_recent(1))).map_err(|e| e.to_string())?;
+        let newest = tokio::task::block_in_place(|| store.read(|r| r.ledger_recent(1)))?;
         clock::begin(newest.first().map(|(_, record)| record.at));
         let settings = Live::new(naming::with_chosen_name(config, &store));
         let outbound = Arc::new(Outbound::new(settings.clone(), handles.clone()));
@@ -197,7 +197,7 @@ fn reload(office: &Office, path: Option<&std::path::Path>) {
             tracing::info!("settings read again; listen addresses and sizes of pools need a restart");
         }
         Ok(None) => {}
-        Err(error) => tracing::error!(error, "the old settings stay"),
+        Err(error) => tracing::error!(%error, "the old settings stay"),
     }
     housekeeping::refresh_certificate(office);
 }

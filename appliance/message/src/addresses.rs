@@ -28,13 +28,17 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// People as they are typed: with names, with commas, semicolons or line ends between them. The error has the words that are no address.
-pub fn recipients(text: &str) -> Result<Vec<Person>, String> {
+/// The words that are no address, or one too many, as they were typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAnAddress(pub String);
+
+/// People as they are typed: with names, with commas, semicolons or line ends between them.
+pub fn recipients(text: &str) -> Result<Vec<Person>, NotAnAddress> {
     let mut found = Vec::new();
     for piece in pieces(text) {
         found.push(person(piece)?);
         if found.len() > PEOPLE {
-            return Err(piece.to_string());
+            return Err(NotAnAddress(piece.to_string()));
         }
     }
     Ok(found)
@@ -80,14 +84,15 @@ impl Within {
     }
 }
 
-fn person(piece: &str) -> Result<Person, String> {
+fn person(piece: &str) -> Result<Person, NotAnAddress> {
+    let wrong = || NotAnAddress(piece.to_string());
     let outside = |wanted: char| {
         let mut within = Within::default();
         piece.char_indices().find(|&(_, c)| within.step(c) == 0 && c == wanted).map(|(at, _)| at)
     };
     let (name, address) = match (outside('<'), outside('(')) {
-        (Some(at), _) => (&piece[..at], piece[at + 1..].strip_suffix('>').ok_or(piece)?),
-        (None, Some(at)) => (piece[at + 1..].strip_suffix(')').ok_or(piece)?, &piece[..at]),
+        (Some(at), _) => (&piece[..at], piece[at + 1..].strip_suffix('>').ok_or_else(wrong)?),
+        (None, Some(at)) => (piece[at + 1..].strip_suffix(')').ok_or_else(wrong)?, &piece[..at]),
         (None, None) => ("", piece),
     };
     let mut within = Within::default();
@@ -98,7 +103,7 @@ fn person(piece: &str) -> Result<Person, String> {
     let is_whole = Address::parse(address).is_ok_and(|parsed| parsed.domain().is_literal() || parsed.domain().as_str().contains('.'));
     match is_whole && is_closed {
         true => Ok(Person { name: plain(name), address: address.to_string() }),
-        false => Err(if address.is_empty() { piece.to_string() } else { address.to_string() }),
+        false => Err(if address.is_empty() { wrong() } else { NotAnAddress(address.to_string()) }),
     }
 }
 
@@ -163,7 +168,7 @@ mod tests {
             ("ann@ a.example", "ann@ a.example"),
             ("an\u{a0}n@a.example", "an\u{a0}n@a.example"),
         ] {
-            assert_eq!(recipients(text), Err(wrong.to_string()), "{text}");
+            assert_eq!(recipients(text), Err(NotAnAddress(wrong.to_string())), "{text}");
         }
         assert!(recipients(&"a@b.example,".repeat(PEOPLE + 1)).is_err() && recipients(&"a@b.example,".repeat(PEOPLE)).is_ok());
     }

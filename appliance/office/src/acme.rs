@@ -28,6 +28,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
+use crate::error::{Error, Result};
 use crate::settings;
 
 /// Octets of an authority's answer.
@@ -139,18 +140,18 @@ pub fn start(acme: &Arc<Acme>, methods: &'static [Method]) {
         let mut stop = acme.tasks.stop();
         let result = tokio::select! {
             result = obtain(&acme, methods) => result,
-            _ = stop.changed() => Err("the box was stopped".into()),
+            _ = stop.changed() => Err(Error::Stopped),
         };
         acme.tokens.lock().unwrap_or_else(|e| e.into_inner()).clear();
-        let ended = acme.certificates.prove(None).and(result);
+        let ended = acme.certificates.prove(None).map_err(Error::from).and(result);
         match ended {
             Ok(()) => {
                 tracing::info!(names = ?acme.certificates.facts().names, "a certificate from the authority is in use");
                 acme.set(Progress::Idle);
             }
             Err(error) => {
-                tracing::error!(error, "no certificate from the authority");
-                acme.set(Progress::Failed(clip(&error, REASON_OCTETS).to_string()));
+                tracing::error!(%error, "no certificate from the authority");
+                acme.set(Progress::Failed(clip(&error.to_string(), REASON_OCTETS).to_string()));
             }
         }
     });
@@ -175,30 +176,30 @@ fn is_due(facts: &tls::Facts, hostname: &str, now: u64) -> bool {
 }
 
 /// Gets a certificate, by the first method that the authority accepts.
-async fn obtain(acme: &Arc<Acme>, methods: &[Method]) -> Result<(), String> {
+async fn obtain(acme: &Arc<Acme>, methods: &[Method]) -> Result<()> {
     let account = account(acme).await?;
     let names = names(acme).await?;
-    let mut last = String::new();
+    let mut reasons = Vec::new();
     for &method in methods {
         match order(acme, &account, &names, method).await {
             Ok(()) => {
                 let store = acme.store.clone();
                 let kept = pillarbox_store::off_thread(move || settings::set(&store, settings::CERTIFICATE, Some("acme".into())));
-                return kept.await.map_err(|e| e.to_string());
+                return Ok(kept.await?);
             }
             Err(error) => {
-                tracing::warn!(error, ?method, "the authority did not accept the proof");
-                last = if last.is_empty() { error } else { format!("{last} · {error}") };
+                tracing::warn!(%error, ?method, "the authority did not accept the proof");
+                reasons.push(error);
             }
         }
     }
-    Err(last)
+    Err(Error::NotProven(reasons))
 }
 
-async fn order(acme: &Arc<Acme>, account: &Account, names: &[String], method: Method) -> Result<(), String> {
+async fn order(acme: &Arc<Acme>, account: &Account, names: &[String], method: Method) -> Result<()> {
     acme.set(Progress::Ordering);
     let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.clone())).collect();
-    let mut order = account.new_order(&NewOrder::new(&identifiers)).await.map_err(|e| e.to_string())?;
+    let mut order = account.new_order(&NewOrder::new(&identifiers)).await.map_err(Error::authority)?;
     match method {
         Method::Http => {
             acme.set(Progress::Proving(method));
@@ -211,27 +212,27 @@ async fn order(acme: &Arc<Acme>, account: &Account, names: &[String], method: Me
         Method::Dns => prove_by_dns(acme, &mut order).await?,
     }
     let retry = RetryPolicy::new().timeout(PATIENCE);
-    let status = order.poll_ready(&retry).await.map_err(|e| e.to_string())?;
+    let status = order.poll_ready(&retry).await.map_err(Error::authority)?;
     if status != OrderStatus::Ready {
-        return Err(why(&mut order).await.unwrap_or_else(|| format!("the order became {status:?}")));
+        return Err(Error::authority(why(&mut order).await.unwrap_or_else(|| format!("the order became {status:?}"))));
     }
-    let key = order.finalize().await.map_err(|e| e.to_string())?;
-    let chain = order.poll_certificate(&retry).await.map_err(|e| e.to_string())?;
+    let key = order.finalize().await.map_err(Error::authority)?;
+    let chain = order.poll_certificate(&retry).await.map_err(Error::authority)?;
     let acme = acme.clone();
     let installed = tokio::task::spawn_blocking(move || acme.certificates.install(&chain, &key));
-    installed.await.map_err(|e| e.to_string())?
+    Ok(installed.await.map_err(Error::failed("taking the certificate into use"))??)
 }
 
 /// Why a name can't be proven this way.
-fn missing(name: &str) -> String {
-    format!("the authority offers no such proof for {name}")
+fn missing(name: &str) -> Error {
+    Error::NoSuchProof { name: name.to_string() }
 }
 
 /// Lays the proofs of all names ready on port 80.
-async fn prove_by_http(acme: &Arc<Acme>, order: &mut Order) -> Result<(), String> {
+async fn prove_by_http(acme: &Arc<Acme>, order: &mut Order) -> Result<()> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(|e| e.to_string())?;
+        let mut authorization = authorization.map_err(Error::authority)?;
         if authorization.status == AuthorizationStatus::Valid {
             continue;
         }
@@ -239,17 +240,17 @@ async fn prove_by_http(acme: &Arc<Acme>, order: &mut Order) -> Result<(), String
         let mut challenge = authorization.challenge(ChallengeType::Http01).ok_or_else(|| missing(&name))?;
         let proof = challenge.key_authorization().as_str().to_string();
         acme.tokens.lock().unwrap_or_else(|e| e.into_inner()).insert(challenge.token.clone(), proof);
-        challenge.set_ready().await.map_err(|e| e.to_string())?;
+        challenge.set_ready().await.map_err(Error::authority)?;
     }
     Ok(())
 }
 
 /// Shows the records, waits until somebody says that they are published, and lets the authority look.
-async fn prove_by_dns(acme: &Arc<Acme>, order: &mut Order) -> Result<(), String> {
+async fn prove_by_dns(acme: &Arc<Acme>, order: &mut Order) -> Result<()> {
     let mut records = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(|e| e.to_string())?;
+        let mut authorization = authorization.map_err(Error::authority)?;
         if authorization.status == AuthorizationStatus::Valid {
             continue;
         }
@@ -262,13 +263,13 @@ async fn prove_by_dns(acme: &Arc<Acme>, order: &mut Order) -> Result<(), String>
     }
     acme.set(Progress::WaitingForRecords(records));
     let waiting = tokio::time::timeout(RECORD, acme.records_are_there.notified()).await;
-    waiting.map_err(|_| "the records were not published within a day".to_string())?;
+    waiting.map_err(|_| Error::RecordsMissing)?;
     acme.set(Progress::Proving(Method::Dns));
     ready(order).await
 }
 
 /// Proves one name after the other over TLS: one proof at a time stands on port 443.
-async fn prove_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<(), String> {
+async fn prove_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<()> {
     while let Some(name) = next_by_tls(acme, order).await? {
         settled(order, &name).await?;
     }
@@ -276,31 +277,31 @@ async fn prove_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<(), String>
 }
 
 /// Lays the proof for the next name ready; `None` when there is none left.
-async fn next_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<Option<String>, String> {
+async fn next_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<Option<String>> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(|e| e.to_string())?;
+        let mut authorization = authorization.map_err(Error::authority)?;
         if authorization.status != AuthorizationStatus::Pending {
             continue;
         }
         let name = authorization.identifier().to_string();
         let mut challenge = authorization.challenge(ChallengeType::TlsAlpn01).ok_or_else(|| missing(&name))?;
         acme.certificates.prove(Some((&name, challenge.key_authorization().digest().as_ref())))?;
-        challenge.set_ready().await.map_err(|e| e.to_string())?;
+        challenge.set_ready().await.map_err(Error::authority)?;
         return Ok(Some(name));
     }
     Ok(None)
 }
 
 /// Waits until the authority has looked at the proof for a name.
-async fn settled(order: &mut Order, name: &str) -> Result<(), String> {
+async fn settled(order: &mut Order, name: &str) -> Result<()> {
     const PAUSE: Duration = Duration::from_secs(1);
     for _ in 0..PATIENCE.as_secs() {
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
-            let mut authorization = authorization.map_err(|e| e.to_string())?;
+            let mut authorization = authorization.map_err(Error::authority)?;
             if authorization.identifier().to_string() == name {
-                let state = authorization.refresh().await.map_err(|e| e.to_string())?;
+                let state = authorization.refresh().await.map_err(Error::authority)?;
                 if state.status != AuthorizationStatus::Pending {
                     return Ok(());
                 }
@@ -308,17 +309,17 @@ async fn settled(order: &mut Order, name: &str) -> Result<(), String> {
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(format!("the authority did not look at the proof for {name}"))
+    Err(Error::ProofUnseen { name: name.to_string() })
 }
 
-async fn ready(order: &mut Order) -> Result<(), String> {
+async fn ready(order: &mut Order) -> Result<()> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(|e| e.to_string())?;
+        let mut authorization = authorization.map_err(Error::authority)?;
         if authorization.status == AuthorizationStatus::Pending
             && let Some(mut challenge) = authorization.challenge(ChallengeType::Dns01)
         {
-            challenge.set_ready().await.map_err(|e| e.to_string())?;
+            challenge.set_ready().await.map_err(Error::authority)?;
         }
     }
     Ok(())
@@ -338,13 +339,13 @@ async fn why(order: &mut Order) -> Option<String> {
 }
 
 /// The host's name, and those names of the domains that lead to the same machine.
-async fn names(acme: &Arc<Acme>) -> Result<Vec<String>, String> {
+async fn names(acme: &Arc<Acme>) -> Result<Vec<String>> {
     let host = acme.settings.get().hostname();
     let dns = &acme.dns;
     let addresses = async |name: &str| dns.addresses(name).await.map(|(v4, v6)| [v4.records, v6.records].concat());
-    let ours = addresses(&host).await.map_err(|_| format!("{host} has no address in the DNS yet: publish it first"))?;
+    let ours = addresses(&host).await.map_err(|_| Error::Unpublished { host: host.clone() })?;
     let mut names = vec![host];
-    for domain in acme.store.read_off_thread(|r| r.domains()).await.map_err(|e| e.to_string())? {
+    for domain in acme.store.read_off_thread(|r| r.domains()).await? {
         for prefix in ["mta-sts", "autoconfig", "autodiscover"] {
             let name = format!("{prefix}.{domain}");
             let leads_here = addresses(&name).await.is_ok_and(|found| found.iter().any(|a| ours.contains(a)));
@@ -357,7 +358,7 @@ async fn names(acme: &Arc<Acme>) -> Result<Vec<String>, String> {
 }
 
 /// Our account with the authority, made at the first order.
-async fn account(acme: &Arc<Acme>) -> Result<Account, String> {
+async fn account(acme: &Arc<Acme>) -> Result<Account> {
     let settings = acme.settings.get();
     let path = settings.data.join("tls").join("acme-account.json");
     let directory = settings.acme.directory.clone();
@@ -367,11 +368,11 @@ async fn account(acme: &Arc<Acme>) -> Result<Account, String> {
         (from == directory).then(|| serde_json::from_str::<AccountCredentials>(credentials).ok()).flatten()
     });
     if let Some(credentials) = known {
-        return client().from_credentials(credentials).await.map_err(|e| e.to_string());
+        return client().from_credentials(credentials).await.map_err(Error::authority);
     }
     let fresh = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
-    let (account, credentials) = client().create(&fresh, directory.clone(), None).await.map_err(|e| e.to_string())?;
-    let text = serde_json::to_string(&credentials).map_err(|e| e.to_string())?;
+    let (account, credentials) = client().create(&fresh, directory.clone(), None).await.map_err(Error::authority)?;
+    let text = serde_json::to_string(&credentials).map_err(Error::failed("keeping the account"))?;
     write_private(&path, &format!("{directory}\n{text}"))?;
     Ok(account)
 }
@@ -385,45 +386,49 @@ impl HttpClient for Client {
     fn request(&self, request: http::Request<BodyWrapper<Bytes>>) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
         let acme = self.acme.upgrade();
         Box::pin(async move {
-            let acme = acme.ok_or_else(|| other("the box was stopped".into()))?;
+            let acme = acme.ok_or_else(|| other(asking("the box was stopped")))?;
             let asked = tokio::time::timeout(REQUEST, ask(&acme, request)).await;
-            asked.unwrap_or_else(|_| Err("no answer in time".into())).map_err(other)
+            asked.unwrap_or_else(|_| Err(asking("no answer in time"))).map_err(other)
         })
     }
 }
 
-fn other(why: String) -> instant_acme::Error {
-    instant_acme::Error::Other(format!("asking the authority: {why}").into())
+fn other(error: Error) -> instant_acme::Error {
+    instant_acme::Error::Other(error.into())
 }
 
-async fn ask(acme: &Arc<Acme>, mut request: http::Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, String> {
+fn asking(why: impl std::fmt::Display) -> Error {
+    Error::failed("asking the authority")(why)
+}
+
+async fn ask(acme: &Arc<Acme>, mut request: http::Request<BodyWrapper<Bytes>>) -> Result<BytesResponse> {
     let uri = request.uri().clone();
-    let host = uri.host().ok_or("its address has no host")?.trim_matches(['[', ']']).to_string();
+    let host = uri.host().ok_or_else(|| asking("its address has no host"))?.trim_matches(['[', ']']).to_string();
     if uri.scheme_str() != Some("https") {
-        return Err(format!("{uri} is not https"));
+        return Err(asking(format!("{uri} is not https")));
     }
     let port = uri.port_u16().unwrap_or(443);
     let tcp = connect(acme, &host, port).await?;
     let tls: Arc<ClientConfig> = acme.tls.verified();
-    let name = ServerName::try_from(host.clone()).map_err(|e| e.to_string())?;
-    let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| e.to_string())?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(|e| e.to_string())?;
+    let name = ServerName::try_from(host.clone()).map_err(asking)?;
+    let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(asking)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(asking)?;
     tokio::spawn(connection);
     let authority = uri.authority().map(|a| a.to_string()).unwrap_or(host);
-    let value = http::HeaderValue::from_str(&authority).map_err(|e| e.to_string())?;
+    let value = http::HeaderValue::from_str(&authority).map_err(asking)?;
     request.headers_mut().insert(http::header::HOST, value);
-    *request.uri_mut() = uri.path_and_query().map_or("/", |p| p.as_str()).parse().map_err(|_| "a strange address".to_string())?;
-    let (parts, body) = sender.send_request(request).await.map_err(|e| e.to_string())?.into_parts();
-    let body = Limited::new(body, ANSWER).collect().await.map_err(|e| e.to_string())?.to_bytes();
+    *request.uri_mut() = uri.path_and_query().map_or("/", |p| p.as_str()).parse().map_err(|_| asking("a strange address"))?;
+    let (parts, body) = sender.send_request(request).await.map_err(asking)?.into_parts();
+    let body = Limited::new(body, ANSWER).collect().await.map_err(asking)?.to_bytes();
     Ok(BytesResponse::from(http::Response::from_parts(parts, http_body_util::Full::new(body))))
 }
 
-async fn connect(acme: &Arc<Acme>, host: &str, port: u16) -> Result<TcpStream, String> {
+async fn connect(acme: &Arc<Acme>, host: &str, port: u16) -> Result<TcpStream> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
         Err(_) => {
             let found = acme.dns.addresses(host).await;
-            let (v4, v6) = found.map_err(|e| format!("{host} was not found: {e:?}"))?;
+            let (v4, v6) = found.map_err(|e| asking(format!("{host} was not found: {e:?}")))?;
             [v4.records, v6.records].concat()
         }
     };
@@ -434,7 +439,7 @@ async fn connect(acme: &Arc<Acme>, host: &str, port: u16) -> Result<TcpStream, S
             Err(error) => last = format!("{host} [{address}]: {error}"),
         }
     }
-    Err(last)
+    Err(asking(last))
 }
 
 #[cfg(test)]

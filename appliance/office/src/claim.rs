@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use pillarbox_platform::tls::{Certificates, write_private};
 use pillarbox_store::Store;
 
+use crate::error::Result;
 use crate::{code, preseed};
 
 /// Makes the claim code of a box that is unclaimed, and says it in the log.
-pub fn prepare(data: &Path, store: &Store, certificates: &Certificates) -> Result<(), String> {
-    if store.read(|r| r.accounts()).map_err(|e| e.to_string())?.is_empty() {
+pub fn prepare(data: &Path, store: &Store, certificates: &Certificates) -> Result<()> {
+    if store.read(|r| r.accounts())?.is_empty() {
         if current(data).is_none() {
             write_private(&file(data), &code::fresh().to_string())?;
         }

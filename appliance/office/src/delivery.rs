@@ -251,12 +251,12 @@ fn sign(store: &Store, signer: &Signer, domain: &str, spool: &Spool, from: usize
         Ok(keys) if !keys.is_empty() => keys,
         Ok(_) => return Ok(Vec::new()),
         Err(error) => {
-            tracing::error!(error, domain, "a message goes out unsigned");
+            tracing::error!(%error, domain, "a message goes out unsigned");
             return Ok(Vec::new());
         }
     };
     Ok(keys.sign(|write| spool.replay(from, write)).unwrap_or_else(|error| {
-        tracing::error!(error, domain, "a message goes out unsigned");
+        tracing::error!(%error, domain, "a message goes out unsigned");
         Vec::new()
     }))
 }

@@ -68,9 +68,9 @@ impl Password {
         let (text, made) = match self {
             Password::Hashed(hash) => return Ok(Prepared { hash, made: None }),
             Password::Chosen(text) => (text, false),
-            Password::Made => (hash::generate().map_err(Unusable::Failed)?, true),
+            Password::Made => (hash::generate().map_err(|error| Unusable::Failed(error.to_string()))?, true),
         };
-        let hash = hash::password(&text).map_err(Unusable::Failed)?;
+        let hash = hash::password(&text).map_err(|error| Unusable::Failed(error.to_string()))?;
         Ok(Prepared { hash, made: made.then_some(text) })
     }
 }

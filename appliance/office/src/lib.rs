@@ -14,6 +14,7 @@ pub mod code;
 pub mod condition;
 pub mod delivery;
 pub mod directory;
+mod error;
 pub mod history;
 pub mod hours;
 pub mod line;
@@ -32,6 +33,7 @@ pub mod world;
 
 use std::sync::Arc;
 
+pub use error::{Error, Result};
 use pillarbox_outbound::{Handles, Outbound};
 use pillarbox_platform::config::Live;
 use pillarbox_platform::connections::Connections;

@@ -164,7 +164,7 @@ pub async fn examine(settings: &Config, dns: &Dns, outbound: &Outbound) -> Facts
                 facts.address = facts.address.or_else(|| address_in(&said, peer));
                 facts.reached.get_or_insert(host);
             }
-            Err(why) => facts.failures.push(why),
+            Err(why) => facts.failures.push(why.to_string()),
         }
         if facts.reached.is_some() && facts.address.is_some() {
             break;

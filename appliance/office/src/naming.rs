@@ -29,7 +29,7 @@ pub fn rename(live: &Live, store: &Store, certificates: &Certificates, hostname:
     let names = certificate_names(&config);
     live.set(config);
     if let Err(error) = certificates.rename(&names) {
-        tracing::error!(error, "the self-signed certificate keeps the old name");
+        tracing::error!(%error, "the self-signed certificate keeps the old name");
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
+use crate::error::{Error, Result};
+
 /// How long the list's server may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Octets of its answer that are read.
@@ -39,12 +41,13 @@ pub fn target(address: &str) -> Option<Target> {
 }
 
 /// Asks the list's server to leave; `allowed` says which addresses may be asked.
-pub async fn leave(dns: &Dns, tls: &ClientTls, target: &Target, allowed: fn(IpAddr) -> bool) -> Result<(), String> {
-    let (v4, v6) = dns.addresses(&target.host).await.map_err(|error| format!("{}: {error:?}", target.host))?;
+pub async fn leave(dns: &Dns, tls: &ClientTls, target: &Target, allowed: fn(IpAddr) -> bool) -> Result<()> {
+    let fail = |why: String| Error::NotLeft { host: target.host.clone(), why };
+    let (v4, v6) = dns.addresses(&target.host).await.map_err(|error| fail(format!("{}: {error:?}", target.host)))?;
     let own = net::own();
     let addresses: Vec<IpAddr> = v4.records.into_iter().chain(v6.records).filter(|&address| allowed(address) && !own.contains(&address)).collect();
     if addresses.is_empty() {
-        return Err(format!("{} has no address in the internet", target.host));
+        return Err(fail(format!("{} has no address in the internet", target.host)));
     }
     let asking = async {
         let mut last = String::new();
@@ -54,27 +57,28 @@ pub async fn leave(dns: &Dns, tls: &ClientTls, target: &Target, allowed: fn(IpAd
                 Err(error) => last = error.to_string(),
             }
         }
-        Err(last)
+        Err(fail(last))
     };
-    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err("it took too long".into()))
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(fail("it took too long".into())))
 }
 
-async fn ask(tcp: TcpStream, target: &Target, tls: Arc<ClientConfig>) -> Result<(), String> {
-    let name = ServerName::try_from(target.host.clone()).map_err(|e| e.to_string())?;
-    let mut stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| e.to_string())?;
-    stream.write_all(request(target).as_bytes()).await.map_err(|e| e.to_string())?;
+async fn ask(tcp: TcpStream, target: &Target, tls: Arc<ClientConfig>) -> Result<()> {
+    let fail = |why: &dyn std::fmt::Display| Error::NotLeft { host: target.host.clone(), why: why.to_string() };
+    let name = ServerName::try_from(target.host.clone()).map_err(|e| fail(&e))?;
+    let mut stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| fail(&e))?;
+    stream.write_all(request(target).as_bytes()).await.map_err(|e| fail(&e))?;
     let mut answer = Vec::new();
     // A server that ends without TLS's goodbye has still said what it said.
     if let Err(error) = stream.take(ANSWER).read_to_end(&mut answer).await
         && answer.is_empty()
     {
-        return Err(error.to_string());
+        return Err(fail(&error));
     }
     let status = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_string();
     match status.split(' ').nth(1).and_then(|code| code.parse::<u16>().ok()) {
         Some(200..=299) => Ok(()),
         // RFC 8058 §3.1: no redirects.
-        _ => Err(format!("the server said {:?}", status.chars().take(100).collect::<String>())),
+        _ => Err(fail(&format_args!("the server said {:?}", status.chars().take(100).collect::<String>()))),
     }
 }
 

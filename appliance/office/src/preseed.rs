@@ -12,11 +12,12 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, Live};
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddDomain, AddressTarget, AnyChange, Detail, DeviceId, Error, Route, RouteTls, SetAlias, SetRoute, SetSetting, Store};
+use pillarbox_store::{AddDomain, AddressTarget, AnyChange, Detail, DeviceId, Route, RouteTls, SetAlias, SetRoute, SetSetting, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::claim;
 use crate::directory::{self, Password, USUAL_POLICY};
+use crate::error::{Error, Result};
 use crate::naming;
 use crate::settings::{self, Progress, Step};
 
@@ -114,28 +115,26 @@ pub enum Passwords {
 }
 
 /// Reads a file. The error names the line and never shows what stands there: it may be a password, and errors are kept.
-pub fn parse(text: &str) -> Result<Setup, String> {
+pub fn parse(text: &str) -> Result<Setup> {
     toml::from_str(text).map_err(|error| {
         let message = match error.message().split_once(", expected ") {
             Some((found, wanted)) if found.starts_with("invalid") => format!("expected {wanted}"),
             _ => error.message().to_string(),
         };
-        match error.span().and_then(|span| text.get(..span.start)) {
-            Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
-            None => message,
-        }
+        let before = error.span().and_then(|span| text.get(..span.start));
+        Error::SetupFile { line: before.map(|before| before.matches('\n').count() + 1), why: message }
     })
 }
 
 /// The settings of a box.
-pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<Setup, String> {
+pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<Setup> {
     let read = store.read(|r| {
         let accounts = r.accounts()?;
         let credentials = accounts.iter().map(|(id, _)| r.credentials(*id)).collect::<Result<Vec<_>, _>>()?;
         let chosen = (r.setting(settings::HOSTNAME)?, r.setting(settings::CERTIFICATE)?, Progress::read(r)?);
         Ok((accounts, credentials, r.domains()?, r.addresses()?, r.routes()?, chosen))
     });
-    let (accounts, credentials, domains, addresses, routes, (hostname, certificate, progress)) = read.map_err(|e| e.to_string())?;
+    let (accounts, credentials, domains, addresses, routes, (hostname, certificate, progress)) = read?;
     let people = accounts.into_iter().zip(credentials).map(|((_, account), credentials)| {
         let main = credentials.into_iter().find(|(device, _)| *device == DeviceId::MAIN).map(|(_, c)| c.hash);
         let password_hash = main.filter(|_| passwords == Passwords::Included).unwrap_or_default();
@@ -172,16 +171,16 @@ pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<
 
 /// Applies settings to a box; what is there already stays, so that the same file does no harm twice. Everything is
 /// looked at before anything is changed. Blocks.
-pub fn apply(store: &Store, secrets: &Secrets, setup: &Setup) -> Result<(), String> {
+pub fn apply(store: &Store, secrets: &Secrets, setup: &Setup) -> Result<()> {
     let changes = plan(secrets, setup)?;
-    let is_new = store.read(|r| r.accounts()).map_err(|e| e.to_string())?.is_empty();
+    let is_new = store.read(|r| r.accounts())?.is_empty();
     for change in changes {
         match store.change(change).wait() {
-            Ok(_) | Err(Error::Exists { .. }) => {}
-            Err(error) => return Err(error.to_string()),
+            Ok(_) | Err(pillarbox_store::Error::Exists { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    let progress = match store.read(Progress::read).map_err(|e| e.to_string())? {
+    let progress = match store.read(Progress::read)? {
         Some(progress) => progress,
         None if is_new => Progress::default(),
         // Somebody's already, and set up: the pages lead through nothing again.
@@ -197,10 +196,10 @@ pub fn apply(store: &Store, secrets: &Secrets, setup: &Setup) -> Result<(), Stri
         Some(true) => Step::ALL.into_iter().fold(progress, Progress::with),
         _ => answered.into_iter().filter(|(is, _)| *is).fold(progress, |progress, (_, step)| progress.with(step)),
     };
-    store.change(progress.change()).wait().map(drop).map_err(|e| e.to_string())
+    Ok(store.change(progress.change()).wait().map(drop)?)
 }
 
-fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>, String> {
+fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>> {
     let at = clock::now();
     let mut changes = Vec::new();
     if let Some(hostname) = &setup.hostname {
@@ -210,12 +209,13 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>, String> {
         changes.push(AnyChange::of(AddDomain { name: domain(name)?, at }));
     }
     for person in &setup.people {
+        let wrong = |why: String| Error::SetupPerson { address: person.address.clone(), why };
         let password = match (&person.password[..], &person.password_hash[..]) {
-            ("", "") => return Err(format!("{}: needs password or password_hash", person.address)),
+            ("", "") => return Err(wrong("needs password or password_hash".into())),
             ("", hash) => Password::hashed(hash),
             (password, _) => Password::chosen(password),
         };
-        let password = password.and_then(Password::prepare).map_err(|why| format!("{}: {why}", person.address))?;
+        let password = password.and_then(Password::prepare).map_err(|why| wrong(why.to_string()))?;
         changes.push(AnyChange::of(directory::person(&address(&person.address)?, &person.name, &password, USUAL_POLICY, at)));
     }
     for alias in &setup.aliases {
@@ -240,7 +240,7 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>, String> {
         changes.push(AnyChange::of(SetRoute { domain: name, route: stored }));
     }
     if setup.line == Some(Line::Provider) && !setup.routes.iter().any(|route| route.domain.is_empty()) {
-        return Err("line = \"provider\" needs a [[route]] without domain".into());
+        return Err(Error::NoProvider);
     }
     if let Some(certificate) = setup.certificate {
         let value = (certificate == Certificate::Authority).then(|| "acme".to_string());
@@ -249,15 +249,15 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>, String> {
     Ok(changes)
 }
 
-fn domain(text: &str) -> Result<String, String> {
+fn domain(text: &str) -> Result<String> {
     match Domain::parse(text.trim()) {
         Ok(domain) if !domain.is_literal() => Ok(domain.to_string()),
-        _ => Err(format!("{text:?} is no domain name")),
+        _ => Err(Error::NotADomain { text: text.to_string() }),
     }
 }
 
-fn address(text: &str) -> Result<Address, String> {
-    Address::parse(text.trim()).map_err(|e| format!("{text:?} is no mail address: {e}"))
+fn address(text: &str) -> Result<Address> {
+    Address::parse(text.trim()).map_err(|e| Error::NotAnAddress { text: text.to_string(), why: e.to_string() })
 }
 
 /// Where a mistake in the file is told, for who wrote it.
@@ -279,13 +279,13 @@ pub fn forget_mistake(data: &Path) {
 
 /// Applies the file in the data folder, if there is one. A file with a mistake is kept, under a name that says so, and
 /// the server starts without it: the owner must be able to reach the pages.
-pub fn apply_at_start(settings: &Live, store: &Store, secrets: &Secrets) -> Result<(), String> {
+pub fn apply_at_start(settings: &Live, store: &Store, secrets: &Secrets) -> Result<()> {
     let data = settings.get().data.clone();
     let path = data.join(FILE);
     let Ok(file) = std::fs::File::open(&path) else { return Ok(()) };
     let mut octets = Vec::new();
-    file.take(OCTETS as u64 + 1).read_to_end(&mut octets).map_err(|e| format!("{}: {e}", path.display()))?;
-    let applied = text::of(&octets, OCTETS).and_then(|text| parse(&text)).and_then(|setup| {
+    file.take(OCTETS as u64 + 1).read_to_end(&mut octets).map_err(pillarbox_platform::Error::file("", &path))?;
+    let applied = text::of(&octets, OCTETS).map_err(|why| Error::SetupFile { line: None, why }).and_then(|text| parse(&text)).and_then(|setup| {
         apply(store, secrets, &setup)?;
         Ok(setup)
     });
@@ -297,7 +297,7 @@ pub fn apply_at_start(settings: &Live, store: &Store, secrets: &Secrets) -> Resu
             naming::reload(settings, store, Config::clone(&settings.get()));
             for name in &setup.domains {
                 if let Err(error) = dkim::ensure_keys(store, secrets, name, clock::now()) {
-                    tracing::warn!(error, name, "signing keys will be made later");
+                    tracing::warn!(%error, name, "signing keys will be made later");
                 }
             }
             tracing::info!("{FILE} was applied and is removed");
@@ -306,15 +306,15 @@ pub fn apply_at_start(settings: &Live, store: &Store, secrets: &Secrets) -> Resu
             remove(&path)
         }
         Err(error) => {
-            tracing::error!(error, "{FILE} has a mistake; nothing of it is used");
-            std::fs::write(mistake(&data), &error).map_err(|e| format!("{}: {e}", path.display()))?;
-            std::fs::rename(&path, aside(&data)).map_err(|e| format!("{}: {e}", path.display()))
+            tracing::error!(%error, "{FILE} has a mistake; nothing of it is used");
+            std::fs::write(mistake(&data), error.to_string()).map_err(pillarbox_platform::Error::file("", &path))?;
+            Ok(std::fs::rename(&path, aside(&data)).map_err(pillarbox_platform::Error::file("", &path))?)
         }
     }
 }
 
-fn remove(path: &Path) -> Result<(), String> {
-    std::fs::remove_file(path).map_err(|e| format!("removing {}: {e}", path.display()))
+fn remove(path: &Path) -> Result<()> {
+    Ok(std::fs::remove_file(path).map_err(pillarbox_platform::Error::file("removing", path))?)
 }
 
 #[cfg(test)]
@@ -377,7 +377,7 @@ mod tests {
     fn a_mistake_is_named_and_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let (store, secrets) = open(dir.path());
-        assert!(parse("hostnam = \"x\"").unwrap_err().contains("hostnam"));
+        assert!(parse("hostnam = \"x\"").unwrap_err().to_string().contains("hostnam"));
         // No word of a line is shown: a password may stand there.
         for (line, word) in [
             ("pasword = \"geheim\"", "`pasword`"),
@@ -385,7 +385,7 @@ mod tests {
             ("password = \"geheim", "line 3"),
             ("password = geheim", "line 3"),
         ] {
-            let why = parse(&format!("hostname = \"é.example\"\n[[person]]\n{line}\n")).unwrap_err();
+            let why = parse(&format!("hostname = \"é.example\"\n[[person]]\n{line}\n")).unwrap_err().to_string();
             assert!(why.starts_with("line 3: ") && why.contains(word) && !why.contains("geheim") && !why.contains("4711"), "{why}");
         }
         for (wrong, word) in [
@@ -395,7 +395,7 @@ mod tests {
             ("[[person]]\naddress = \"a@b.example\"\npassword_hash = \"x\"", "password_hash"),
             ("line = \"provider\"", "route"),
         ] {
-            let error = apply(&store, &secrets, &parse(wrong).unwrap()).unwrap_err();
+            let error = apply(&store, &secrets, &parse(wrong).unwrap()).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
         assert!(store.read(|r| r.domains()).unwrap().is_empty());

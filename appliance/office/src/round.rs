@@ -116,7 +116,7 @@ async fn stored(this: &Loop, address: &str, mark: &str, findings: &mut Findings)
 async fn fetch(this: &Loop, address: &str, mark: &str, findings: &mut Findings) {
     let (store, owner) = (this.handles.store.clone(), address.to_string());
     let made = off_thread(move || {
-        let password = hash::generate().map_err(|why| pillarbox_store::Error::Invalid { why })?;
+        let password = hash::generate().map_err(|error| pillarbox_store::Error::Invalid { why: error.to_string() })?;
         let add = AddDevice { address: owner, label: "Pillarbox".into(), hash: hash::device(&password), at: clock::now() };
         Ok((store.change(add).wait()?, password))
     });
@@ -145,8 +145,8 @@ async fn pop3(this: &Loop, address: &str, password: &str, mark: &str) -> Talk {
     let place = own(&this.settings, Service::Pop3s).ok_or_else(|| none("this box listens on no port for POP3".into()))?;
     let tcp = TcpStream::connect(place).await.map_err(|e| none(format!("{place}: {e}")))?;
     let patience = Patience { send: PATIENCE, handshake: PATIENCE };
-    let config = this.handles.tls.clone().config(&Security::Opportunistic).map_err(none)?;
-    let mut stream = Stream::plain(tcp, patience).start_client_tls(config, ServerName::from(place.ip())).await.map_err(none)?;
+    let config = this.handles.tls.clone().config(&Security::Opportunistic).map_err(|e| none(e.to_string()))?;
+    let mut stream = Stream::plain(tcp, patience).start_client_tls(config, ServerName::from(place.ip())).await.map_err(|e| none(e.to_string()))?;
     let mut lines = Vec::new();
     let fail = |why: String, lines: &[String]| Err((why, lines.to_vec()));
     let mut last = String::new();

@@ -11,8 +11,10 @@ use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::generate::DkimKeyPair;
 use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
 use pillarbox_platform::secrets::Secrets;
-use pillarbox_store::{AddFirstKey, AnyChange, Error, KeyKind, PutKey, Reader, RemoveKey, SigningKey, Store};
+use pillarbox_store::{AddFirstKey, AnyChange, KeyKind, PutKey, Reader, RemoveKey, SigningKey, Store};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
+
+use crate::error::{Error, Result};
 
 /// Fields that are signed where they are there, and whose later addition breaks the signature where they are not. Those
 /// that stand here twice are named once more than they occur: a second one put in front of them, which many programs
@@ -27,6 +29,8 @@ const RSA_BITS: usize = 2048;
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// How long a retired key's record must stay published: messages signed with it may be under way.
 pub const PUBLISHED_FOR: u64 = 30 * 86_400;
+/// What fails when a stored key can't be used.
+const READING: &str = "reading a signing key";
 /// What sealed keys are for.
 const PURPOSE: &str = "dkim";
 
@@ -43,7 +47,7 @@ impl Keys {
     }
 
     /// Signs a message whose pieces `feed` gives in order; returns the header fields to put in front.
-    pub fn sign<E: std::fmt::Display>(&self, feed: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>) -> Result<Vec<u8>, String> {
+    pub fn sign<E: Into<Error>>(&self, feed: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>) -> Result<Vec<u8>> {
         let mut rsa: Vec<_> = self.rsa.iter().map(|key| key.sign_streaming()).collect();
         let mut ed25519: Vec<_> = self.ed25519.iter().map(|key| key.sign_streaming()).collect();
         let mut blanks = blanks::Blanks::default();
@@ -52,10 +56,10 @@ impl Keys {
             rsa.iter_mut().for_each(|stream| stream.write(piece));
             ed25519.iter_mut().for_each(|stream| stream.write(piece));
         })
-        .map_err(|e| e.to_string())?;
+        .map_err(Into::into)?;
         let mut fields = String::new();
         for signature in rsa.into_iter().map(|s| s.finish()).chain(ed25519.into_iter().map(|s| s.finish())) {
-            let field = signature.map_err(|e| format!("signing: {e}"))?.to_header();
+            let field = signature.map_err(Error::failed("signing"))?.to_header();
             // A fold between the signature's last letter and its semicolon is allowed (RFC 6376 §3.7), and some
             // verifiers stumble over it.
             match field.strip_suffix("\r\n\t;\r\n") {
@@ -79,25 +83,25 @@ impl Signer {
     }
 
     /// The keys that sign for a domain now; none is no error. Reads the store.
-    pub fn keys(&self, store: &Store, domain: &str) -> Result<Arc<Keys>, String> {
+    pub fn keys(&self, store: &Store, domain: &str) -> Result<Arc<Keys>> {
         let mut ready = self.ready.lock().unwrap_or_else(|e| e.into_inner());
         if let Some((since, keys)) = ready.get(domain)
             && since.elapsed() < REMEMBERED
         {
             return Ok(keys.clone());
         }
-        let stored = store.read(|r| r.signing_keys(domain)).map_err(|e| e.to_string())?;
+        let stored = store.read(|r| r.signing_keys(domain))?;
         let mut keys = Keys::default();
         for (selector, key) in stored.iter().filter(|(_, key)| key.retired.is_none()) {
             let private = self.secrets.open_sealed(PURPOSE, &key.sealed)?;
             match key.kind {
                 KeyKind::Rsa => {
                     let private = PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(private));
-                    let key = RsaKey::<Sha256>::from_key_der(private).map_err(|e| e.to_string())?;
+                    let key = RsaKey::<Sha256>::from_key_der(private).map_err(Error::failed(READING))?;
                     keys.rsa.push(signer(DkimSigner::from_key(key).domain(domain).selector(selector).headers(FIELDS)));
                 }
                 KeyKind::Ed25519 => {
-                    let key = Ed25519Key::from_pkcs8_der(&private).map_err(|e| e.to_string())?;
+                    let key = Ed25519Key::from_pkcs8_der(&private).map_err(Error::failed(READING))?;
                     keys.ed25519.push(signer(DkimSigner::from_key(key).domain(domain).selector(selector).headers(FIELDS)));
                 }
             }
@@ -123,8 +127,8 @@ pub fn opens(secrets: &Secrets, key: &SigningKey) -> bool {
 }
 
 /// Makes what a domain lacks: a key of each kind. Takes seconds on a small board. Returns whether any was made.
-pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<bool, String> {
-    let stored = store.read(|r| r.signing_keys(domain)).map_err(|e| e.to_string())?;
+pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<bool> {
+    let stored = store.read(|r| r.signing_keys(domain))?;
     let mut made = false;
     for kind in [KeyKind::Rsa, KeyKind::Ed25519] {
         if !stored.iter().any(|(_, key)| key.kind == kind && key.retired.is_none()) {
@@ -132,8 +136,8 @@ pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> 
             match store.change(AddFirstKey { domain: domain.into(), selector, key }).wait() {
                 Ok(_) => made = true,
                 // Somebody else was faster: the server, or the command line.
-                Err(Error::Exists { .. }) => {}
-                Err(error) => return Err(error.to_string()),
+                Err(pillarbox_store::Error::Exists { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -141,11 +145,11 @@ pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> 
 }
 
 /// Makes new keys; the old ones sign no more, and their records stay published for a while.
-pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<(), String> {
-    let stored = store.read(|r| r.signing_keys(domain)).map_err(|e| e.to_string())?;
+pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<()> {
+    let stored = store.read(|r| r.signing_keys(domain))?;
     for kind in [KeyKind::Rsa, KeyKind::Ed25519] {
         let (selector, key) = make_key(secrets, kind, now)?;
-        store.change(PutKey { domain: domain.into(), selector, key }).wait().map_err(|e| e.to_string())?;
+        store.change(PutKey { domain: domain.into(), selector, key }).wait()?;
     }
     for (selector, key) in stored {
         let change = match key.retired {
@@ -153,25 +157,25 @@ pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Resul
             Some(at) if at + PUBLISHED_FOR < now => AnyChange::of(RemoveKey { domain: domain.into(), selector }),
             Some(_) => continue,
         };
-        store.change(change).wait().map_err(|e| e.to_string())?;
+        store.change(change).wait()?;
     }
     Ok(())
 }
 
 /// A new key and its selector.
-fn make_key(secrets: &Secrets, kind: KeyKind, now: u64) -> Result<(String, SigningKey), String> {
+fn make_key(secrets: &Secrets, kind: KeyKind, now: u64) -> Result<(String, SigningKey)> {
     let (pair, letter) = match kind {
         KeyKind::Rsa => (DkimKeyPair::generate_rsa(RSA_BITS), 'r'),
         KeyKind::Ed25519 => (DkimKeyPair::generate_ed25519(), 'e'),
     };
-    let pair = pair.map_err(|e| format!("making a signing key: {e}"))?;
+    let pair = pair.map_err(Error::failed("making a signing key"))?;
     let public = match kind {
         KeyKind::Rsa => pillarbox_proto::smtp::encode_base64(&spki_of_rsa(pair.public_key())),
         KeyKind::Ed25519 => pair.encoded_public_key(),
     };
     let sealed = secrets.seal(PURPOSE, pair.private_key())?;
     let key = SigningKey { kind, sealed, public, created: now, retired: None };
-    let tail = getrandom::u32().map_err(|e| e.to_string())? & 0xffff;
+    let tail = getrandom::u32().map_err(Error::failed("choosing a selector"))? & 0xffff;
     Ok((format!("pb{letter}{}{tail:04x}", pillarbox_platform::clock::day(now)), key))
 }
 
@@ -230,7 +234,7 @@ mod tests {
     fn signed(keys: &Keys, message: &str, piece: usize) -> String {
         let feed = |write: &mut dyn FnMut(&[u8])| {
             message.as_bytes().chunks(piece).for_each(write);
-            Ok::<_, String>(())
+            Ok::<_, Error>(())
         };
         String::from_utf8(keys.sign(feed).unwrap()).unwrap()
     }
@@ -309,7 +313,7 @@ mod tests {
         let fields = keys
             .sign(|write| {
                 message.chunks(5).for_each(write);
-                Ok::<_, String>(())
+                Ok::<_, Error>(())
             })
             .unwrap();
         let fields = String::from_utf8(fields).unwrap();

@@ -155,7 +155,7 @@ impl Outbound {
     }
 
     /// The login of a route; `None` when it has none.
-    pub(crate) fn login(&self, route: &Route) -> std::result::Result<Option<Login>, String> {
+    pub(crate) fn login(&self, route: &Route) -> std::result::Result<Option<Login>, pillarbox_platform::Error> {
         if route.user.is_empty() {
             return Ok(None);
         }

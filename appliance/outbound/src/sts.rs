@@ -14,6 +14,7 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::error::{Error, PolicyFault, Result};
 use super::policy::Policy;
 
 /// Octets of a policy; RFC 8461 §3.3 suggests 64 KiB, real ones have a few hundred.
@@ -26,35 +27,35 @@ const HEADERS: usize = 100;
 const FETCH: Duration = Duration::from_secs(60);
 
 /// Fetches a domain's policy over HTTPS (RFC 8461 §3.3) from one of these addresses.
-pub async fn fetch(domain: &str, addresses: &[std::net::IpAddr], port: u16, tls: Arc<ClientConfig>) -> Result<String, String> {
+pub async fn fetch(domain: &str, addresses: &[std::net::IpAddr], port: u16, tls: Arc<ClientConfig>) -> Result<String> {
     let host = format!("mta-sts.{domain}");
     let fetching = async {
-        let mut last = "it has no address".to_string();
+        let mut last = PolicyFault::NoAddress;
         for address in addresses {
             match TcpStream::connect((*address, port)).await {
                 Ok(tcp) => return ask(tcp, &host, tls.clone()).await,
-                Err(error) => last = error.to_string(),
+                Err(error) => last = PolicyFault::broken(error),
             }
         }
         Err(last)
     };
-    let fetched = tokio::time::timeout(FETCH, fetching).await.unwrap_or_else(|_| Err("it took too long".into()));
-    fetched.map_err(|why| format!("fetching the TLS policy from {host}: {why}"))
+    let fetched = tokio::time::timeout(FETCH, fetching).await.unwrap_or(Err(PolicyFault::Slow));
+    fetched.map_err(|fault| Error::TlsPolicy { host, fault })
 }
 
-async fn ask(tcp: TcpStream, host: &str, tls: Arc<ClientConfig>) -> Result<String, String> {
-    let name = ServerName::try_from(host.to_string()).map_err(|e| e.to_string())?;
-    let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| e.to_string())?;
+async fn ask(tcp: TcpStream, host: &str, tls: Arc<ClientConfig>) -> Result<String, PolicyFault> {
+    let name = ServerName::try_from(host.to_string()).map_err(PolicyFault::broken)?;
+    let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(PolicyFault::broken)?;
     let mut connecting = hyper::client::conn::http1::Builder::new();
     let connecting = connecting.max_buf_size(POLICY_OCTETS).max_headers(HEADERS);
-    let (mut sender, connection) = connecting.handshake::<_, Empty<Bytes>>(TokioIo::new(tls)).await.map_err(|e| e.to_string())?;
+    let (mut sender, connection) = connecting.handshake::<_, Empty<Bytes>>(TokioIo::new(tls)).await.map_err(PolicyFault::broken)?;
     let driving = tokio::spawn(connection);
     let request = http::Request::get("/.well-known/mta-sts.txt").header(header::HOST, host).header(header::USER_AGENT, "Pillarbox");
-    let request = request.header(header::CONNECTION, "close").body(Empty::new()).map_err(|e| e.to_string())?;
+    let request = request.header(header::CONNECTION, "close").body(Empty::new()).map_err(PolicyFault::broken)?;
     let answer = async {
-        let (parts, body) = sender.send_request(request).await.map_err(|e| e.to_string())?.into_parts();
+        let (parts, body) = sender.send_request(request).await.map_err(PolicyFault::broken)?.into_parts();
         is_policy(&parts)?;
-        let body = Limited::new(body, POLICY_OCTETS).collect().await.map_err(|e| format!("it is cut off or too long: {e}"))?;
+        let body = Limited::new(body, POLICY_OCTETS).collect().await.map_err(|e| PolicyFault::Body(e.to_string()))?;
         Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
     };
     let answer = answer.await;
@@ -64,15 +65,15 @@ async fn ask(tcp: TcpStream, host: &str, tls: Arc<ClientConfig>) -> Result<Strin
 
 /// Whether an answer brings a policy (RFC 8461 §3.2, §3.3): status 200, no redirect, and of the one type that policies have,
 /// lest a page for every address is taken for one.
-fn is_policy(parts: &http::response::Parts) -> Result<(), String> {
+fn is_policy(parts: &http::response::Parts) -> Result<(), PolicyFault> {
     if parts.status != http::StatusCode::OK {
-        return Err(format!("the server said {}", parts.status.as_u16()));
+        return Err(PolicyFault::Status(parts.status.as_u16()));
     }
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = kind.split(';').next().unwrap_or_default().trim();
     match media.eq_ignore_ascii_case("text/plain") {
         true => Ok(()),
-        false => Err(format!("it is {:?}, not text/plain", clip(media, MEDIA_OCTETS))),
+        false => Err(PolicyFault::Media(clip(media, MEDIA_OCTETS).to_string())),
     }
 }
 

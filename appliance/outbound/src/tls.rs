@@ -10,6 +10,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::dane::{Accepts, Verifier};
+use super::error::{Error, Result};
 
 /// What TLS must prove to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +43,11 @@ pub struct ClientTls {
 
 impl ClientTls {
     /// Trusts the authorities that browsers trust, and those of a PEM file if one is given.
-    pub fn new(further_roots: &Path) -> Result<ClientTls, String> {
+    pub fn new(further_roots: &Path) -> Result<ClientTls> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if !further_roots.as_os_str().is_empty() {
-            let fail = |e: &dyn std::fmt::Display| format!("outbound.roots, {}: {e}", further_roots.display());
+            let fail = |e: &dyn std::fmt::Display| Error::Roots { path: further_roots.to_path_buf(), why: e.to_string() };
             for certificate in CertificateDer::pem_file_iter(further_roots).map_err(|e| fail(&e))? {
                 roots.add(certificate.map_err(|e| fail(&e))?).map_err(|e| fail(&e))?;
             }
@@ -62,7 +63,7 @@ impl ClientTls {
     }
 
     /// The configuration that proves what must be proven.
-    pub fn config(&self, security: &Security) -> Result<Arc<ClientConfig>, String> {
+    pub fn config(&self, security: &Security) -> Result<Arc<ClientConfig>> {
         match security {
             Security::Opportunistic | Security::Plain | Security::Encrypted => Ok(self.any.clone()),
             Security::Verified => Ok(self.verified.clone()),
@@ -71,13 +72,13 @@ impl ClientTls {
     }
 }
 
-fn builder(provider: &Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+fn builder(provider: &Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
     let builder = ClientConfig::builder_with_provider(provider.clone());
-    builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())
+    builder.with_safe_default_protocol_versions().map_err(Error::failed("setting TLS up"))
 }
 
 /// A configuration with a verifier of our own.
-fn accepting(provider: &Arc<CryptoProvider>, accepts: Accepts) -> Result<Arc<ClientConfig>, String> {
+fn accepting(provider: &Arc<CryptoProvider>, accepts: Accepts) -> Result<Arc<ClientConfig>> {
     let verifier = Arc::new(Verifier { accepts, provider: provider.clone() });
     Ok(Arc::new(builder(provider)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }

@@ -186,7 +186,7 @@ impl Connection {
                 Action::Content => {
                     let piece = match &mut source {
                         Some(source) => source.piece().await,
-                        None => Err("nothing to send".into()),
+                        None => Err(pillarbox_store::Error::Invalid { why: "nothing to send".into() }),
                     };
                     match piece {
                         Ok(Some(piece)) => self.session.content(&piece),
@@ -194,7 +194,7 @@ impl Connection {
                         // Cut off without the final dot: the server forgets it.
                         Err(why) => {
                             self.stream = None;
-                            return Err(Trouble::Content(why));
+                            return Err(Trouble::Content(why.to_string()));
                         }
                     }
                 }
@@ -211,8 +211,8 @@ impl Connection {
 async fn secure(stream: Stream, endpoint: &Endpoint, tls: &ClientTls) -> Result<Stream, Trouble> {
     let name = ServerName::try_from(endpoint.host.clone()).or_else(|_| Ok::<_, ()>(ServerName::from(endpoint.address)));
     let name = name.map_err(|()| Trouble::Tls("its name can't stand in a certificate".into()))?;
-    let config = tls.config(&endpoint.security).map_err(Trouble::Tls)?;
-    stream.start_client_tls(config, name).await.map_err(Trouble::Tls)
+    let config = tls.config(&endpoint.security).map_err(|e| Trouble::Tls(e.to_string()))?;
+    stream.start_client_tls(config, name).await.map_err(|e| Trouble::Tls(e.to_string()))
 }
 
 fn plain(error: &std::io::Error) -> String {
@@ -261,7 +261,7 @@ impl Source {
     }
 
     /// The next piece; `None` at the end.
-    pub async fn piece(&mut self) -> Result<Option<Vec<u8>>, String> {
+    pub async fn piece(&mut self) -> pillarbox_store::Result<Option<Vec<u8>>> {
         if !self.front.is_empty() {
             return Ok(Some(std::mem::take(&mut self.front)));
         }
@@ -269,7 +269,7 @@ impl Source {
             if self.is_finished {
                 return Ok(None);
             }
-            let read = self.read().await.map_err(|e| e.to_string())?;
+            let read = self.read().await?;
             let Some(downgrade) = &mut self.downgrade else {
                 self.is_finished = read.is_none();
                 return Ok(read);

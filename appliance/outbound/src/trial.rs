@@ -22,13 +22,13 @@ const HOSTS: usize = 2;
 const NOTHING_KNOWN: Known<'_> = Known { heed: Heed::Nothing, policy: None, hosts_proven: false };
 
 /// Lets a domain's mail exchanger greet us: its name, its address, and the conversation; else why not.
-pub async fn greet(outbound: &Outbound, domain: &str) -> Result<(String, IpAddr, Vec<String>), String> {
+pub async fn greet(outbound: &Outbound, domain: &str) -> Result<(String, IpAddr, Vec<String>), Detail> {
     let config = outbound.config();
     let reason = |no: NoWay| match no {
-        NoWay::Never(why) | NoWay::NotNow(why) => why.to_string(),
+        NoWay::Never(why) | NoWay::NotNow(why) => why,
     };
     let hosts = outbound.hosts(domain, &config.hostname()).await.map_err(reason)?;
-    let mut last = format!("{domain} has no host for mail");
+    let mut last = Detail::text(format!("{domain} has no host for mail"));
     for host in hosts.names.iter().take(HOSTS) {
         let endpoints = match outbound.endpoints(host, &Way::Direct, NOTHING_KNOWN).await {
             Ok(endpoints) => endpoints,
@@ -49,8 +49,8 @@ pub async fn greet(outbound: &Outbound, domain: &str) -> Result<(String, IpAddr,
                 connection.quit().await;
                 return Ok((host.clone(), address, lines));
             }
-            Ok(Err((trouble, _))) => last = describe(&trouble, &shown).0.to_string(),
-            Err(_) => last = format!("{shown} was silent for too long"),
+            Ok(Err((trouble, _))) => last = describe(&trouble, &shown).0,
+            Err(_) => last = Detail::text(format!("{shown} was silent for too long")),
         }
     }
     Err(last)

@@ -8,6 +8,7 @@ use pillarbox_platform::config::Ipv6;
 use pillarbox_platform::dns::DnsError;
 use pillarbox_store::{Detail, SetPolicyOf};
 
+use super::error::{Error, PolicyFault};
 use super::exchangers::{Hosts, NoWay, order};
 use super::policy::{self, Mode, Policy};
 use super::sender::Outbound;
@@ -129,6 +130,7 @@ impl Outbound {
         if self.sts_pauses(domain, now) {
             return remembered.and_then(|p| Policy::parse(&p.text));
         }
+        let no_policy = |fault| Error::TlsPolicy { host: format!("mta-sts.{domain}"), fault };
         let fetched = match self.dns.addresses(&format!("mta-sts.{domain}")).await {
             Ok((v4, v6)) => {
                 // Whoever is written to names this address: the box must not knock at doors of its own network for them. In a
@@ -138,9 +140,9 @@ impl Outbound {
                 addresses.retain(|address| is_test || net::is_public(*address));
                 sts::fetch(domain, &addresses, config.outbound.https_port, self.tls.verified()).await
             }
-            Err(error) => Err(format!("mta-sts.{domain} has no address: {error:?}")),
+            Err(error) => Err(no_policy(PolicyFault::Unknown(error))),
         };
-        match fetched.and_then(|text| Policy::parse(&text).map(|p| (text, p)).ok_or_else(|| "it is no policy".to_string())) {
+        match fetched.and_then(|text| Policy::parse(&text).map(|p| (text, p)).ok_or_else(|| no_policy(PolicyFault::Malformed))) {
             Ok((text, policy)) => {
                 let row = sts::remembered(id, text, &policy, now);
                 let change = SetPolicyOf { domain: domain.to_string(), policy: Some(row) };
@@ -150,7 +152,7 @@ impl Outbound {
                 Some(policy)
             }
             Err(why) => {
-                tracing::info!(domain, why, at = clock::iso(now), "no TLS policy, although one is announced");
+                tracing::info!(domain, %why, at = clock::iso(now), "no TLS policy, although one is announced");
                 self.pause_sts(domain, now + STS_PAUSE);
                 remembered.and_then(|p| Policy::parse(&p.text))
             }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
 
+use crate::error::{Error, Result};
+
 /// Seconds since 1970 by the box's clock; 0 when it stands before that.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
@@ -80,14 +82,13 @@ pub fn offset(at: u64, zone: Zone) -> String {
 }
 
 /// First and last second, since 1970, of a day (`2026-11-23`) or of a time (`2026-11-23T21:58:00Z`), in UTC.
-pub fn parse(text: &str) -> Result<(u64, u64), String> {
-    let wrong = || format!("{text:?} is no day or time; write it like 2026-11-23 or 2026-11-23T21:58:00Z");
+pub fn parse(text: &str) -> Result<(u64, u64)> {
     let seconds = |text: &str| text.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_second()).ok());
     match text.len() {
         10 => seconds(&format!("{text}T00:00:00Z")).map(|start| (start, start + 86_399)),
         _ => seconds(text).map(|at| (at, at)),
     }
-    .ok_or_else(wrong)
+    .ok_or_else(|| Error::NotATime { text: text.to_string() })
 }
 
 /// The day this release was made, seconds since 1970: no true time is earlier.

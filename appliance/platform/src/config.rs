@@ -8,6 +8,8 @@ use std::time::Duration;
 use pillarbox_host::{AddressBlock, net};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// The example file: every key, its default and why. A test keeps it equal to [`Config::default`].
 pub const EXAMPLE: &str = include_str!("../pillarbox.example.toml");
 /// Where the file is looked for when none is named.
@@ -230,10 +232,10 @@ fn any(port: u16) -> Vec<SocketAddr> {
 pub struct DnsServer(pub SocketAddr);
 
 impl TryFrom<String> for DnsServer {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
         let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
-        address.map(DnsServer).map_err(|_| format!("{text:?} is not a name server; write it like \"192.168.1.1\""))
+        address.map(DnsServer).map_err(|_| Error::NotANameServer { text: text.clone() })
     }
 }
 
@@ -245,22 +247,22 @@ impl From<DnsServer> for String {
 
 impl Config {
     /// Reads a file; the error names the file, the line and the key.
-    pub fn read(path: &Path) -> Result<Config, String> {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("reading {}: {e}", path.display()))?;
+    pub fn read(path: &Path) -> Result<Config> {
+        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
         // All defaults would be another data folder and the real ports: nobody means that by an empty file, but a crash while it
         // was written leaves one, or one of zeros.
         if text.chars().all(|c| c.is_whitespace() || c == '\0') {
-            return Err(format!("{} is empty: write it anew (`pillarbox config example` prints one) or restore it from a backup", path.display()));
+            return Err(Error::EmptySettings { path: path.to_path_buf() });
         }
-        let config: Config = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
-        config.check().map_err(|why| format!("{}: {why}", path.display()))?;
+        let config: Config = toml::from_str(&text).map_err(Error::file("", path))?;
+        config.check().map_err(|wrong| Error::InSettings { path: path.to_path_buf(), wrong: Box::new(wrong) })?;
         Ok(config)
     }
 
     /// Values that parse but can't work.
-    fn check(&self) -> Result<(), String> {
-        let at_least = |name: &str, value: u64, least: u64| match value < least {
-            true => Err(format!("{name} = {value}: must be at least {least}")),
+    fn check(&self) -> Result<()> {
+        let at_least = |setting: &'static str, value: u64, least: u64| match value < least {
+            true => Err(Error::SettingTooSmall { setting, value, least }),
             false => Ok(()),
         };
         at_least("limits.message_octets", self.limits.message_octets, 64 * 1024)?;
@@ -279,22 +281,20 @@ impl Config {
         at_least("outbound.messages_per_connection", self.outbound.messages_per_connection as u64, 1)?;
         at_least("outbound.recipients_per_message", self.outbound.recipients_per_message as u64, 1)?;
         if self.outbound.retry.is_empty() || self.outbound.retry.contains(&0) {
-            return Err("outbound.retry: needs at least one interval, and none may be 0".into());
+            return Err(Error::Setting { setting: "outbound.retry".into(), why: "needs at least one interval, and none may be 0" });
         }
         self.check_test_network(self.listen.smtp.iter().any(|address| address.port() == 25))?;
         if self.limits.message_octets > u64::from(u32::MAX) / 2 {
-            return Err("limits.message_octets: must be below 2 GiB".into());
+            return Err(Error::Setting { setting: "limits.message_octets".into(), why: "must be below 2 GiB" });
         }
         Ok(())
     }
 
     /// Other ports than the world's are for test networks; a box that takes the world's mail must not have them.
-    pub fn check_test_network(&self, takes_public_mail: bool) -> Result<(), String> {
+    pub fn check_test_network(&self, takes_public_mail: bool) -> Result<()> {
         let is_test = self.outbound.remote_port != 25 || self.outbound.https_port != 443;
         match is_test && takes_public_mail {
-            true => Err("outbound.remote_port and outbound.https_port are for test networks, and listen.smtp has port 25: \
-                         leave them at 25 and 443, or listen on another port"
-                .into()),
+            true => Err(Error::TestNetwork),
             false => Ok(()),
         }
     }
@@ -398,10 +398,10 @@ mod tests {
         let error = toml::from_str::<Config>("[trust]\nnetworks = [\"home\"]\n").unwrap_err().to_string();
         assert!(error.contains("not a network"), "{error}");
         let config = Config { limits: Limits { message_octets: 5, ..Limits::default() }, ..Config::default() };
-        assert!(config.check().unwrap_err().contains("limits.message_octets"));
+        assert!(config.check().unwrap_err().to_string().contains("limits.message_octets"));
         let mut config = Config::default();
         config.outbound.remote_port = 2525;
-        assert!(config.check().unwrap_err().contains("test networks"));
+        assert!(config.check().unwrap_err().to_string().contains("test networks"));
         config.listen.smtp = vec!["127.0.0.1:2525".parse().unwrap()];
         config.check().unwrap();
     }
@@ -413,7 +413,7 @@ mod tests {
         for text in ["", " \n\n", "\0\0\0\0"] {
             std::fs::write(&path, text).unwrap();
             let error = Config::read(&path).unwrap_err();
-            assert!(error.contains("pillarbox.toml is empty"), "{error}");
+            assert!(error.to_string().contains("pillarbox.toml is empty"), "{error}");
         }
         std::fs::write(&path, "# nothing but a remark\n").unwrap();
         assert_eq!(Config::read(&path).unwrap(), Config::default());

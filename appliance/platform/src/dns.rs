@@ -21,6 +21,7 @@ use hickory_resolver::proto::rr::domain::Label;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::config::{Config, seconds};
+use crate::error::Error;
 
 use plain::Plain;
 use servers::{Edns, NameServers, Proof};
@@ -46,7 +47,7 @@ pub struct Dns {
 
 impl Dns {
     /// A resolver as the settings have it. Needs a tokio runtime.
-    pub fn new(config: &Config) -> Result<Dns, String> {
+    pub fn new(config: &Config) -> Result<Dns, Error> {
         let has_anchor = !config.dns.trust_anchor.as_os_str().is_empty();
         let (servers, deadline) = (NameServers::of(config), seconds(config.dns.deadline));
         let unproven = |edns| servers.resolver(config, edns, Proof::Unasked);

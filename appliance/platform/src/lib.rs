@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod dns;
+pub mod error;
 pub mod logging;
 pub mod secrets;
 pub mod service;
@@ -15,3 +16,5 @@ pub mod sockets;
 pub mod stream;
 pub mod tasks;
 pub mod tls;
+
+pub use error::{Error, Result};

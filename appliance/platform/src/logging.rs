@@ -12,6 +12,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::prelude::*;
 
 use crate::clock;
+use crate::error::{Error, Result};
 
 /// Where the journal listens.
 const JOURNAL: &str = "/run/systemd/journal/socket";
@@ -38,8 +39,9 @@ pub fn recent() -> Vec<Line> {
 }
 
 /// Starts logging at a level such as `info`. Fails for an unknown level, and when it was started before.
-pub fn start(level: &str) -> Result<(), String> {
-    let level: LevelFilter = level.parse().map_err(|_| format!("log.level = {level:?}: use error, warn, info, debug or trace"))?;
+pub fn start(level: &str) -> Result<()> {
+    let level: LevelFilter =
+        level.parse().map_err(|_| Error::Setting { setting: format!("log.level = {level:?}"), why: "use error, warn, info, debug or trace" })?;
     let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some() || std::env::var_os("INVOCATION_ID").is_some();
     let journal = match under_systemd && std::path::Path::new(JOURNAL).exists() {
         true => tracing_journald::layer().ok(),
@@ -48,7 +50,7 @@ pub fn start(level: &str) -> Result<(), String> {
     let stderr = journal.is_none().then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false));
     let kept = Kept.with_filter(LevelFilter::INFO);
     let started = tracing_subscriber::registry().with(kept).with(journal.with_filter(level)).with(stderr.with_filter(level)).try_init();
-    started.map_err(|e| format!("starting the log: {e}"))
+    started.map_err(Error::failed("starting the log"))
 }
 
 /// Keeps the last lines.

@@ -5,13 +5,14 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::service::Service;
 
 /// Connections the kernel keeps waiting for us.
 const BACKLOG: u32 = 1024;
 
 /// All listening sockets, those from systemd first. Needs a tokio runtime. The error names service and address, and says what to do.
-pub fn listen(config: &Config) -> Result<Vec<(Service, TcpListener)>, String> {
+pub fn listen(config: &Config) -> Result<Vec<(Service, TcpListener)>> {
     let mut listeners = inherited()?;
     for service in Service::ALL {
         if listeners.iter().any(|(s, _)| *s == service) {
@@ -22,12 +23,12 @@ pub fn listen(config: &Config) -> Result<Vec<(Service, TcpListener)>, String> {
         }
     }
     if listeners.is_empty() {
-        return Err("nothing to listen on: every list in [listen] is empty".into());
+        return Err(Error::NothingToListenOn);
     }
     Ok(listeners)
 }
 
-fn open(service: Service, address: SocketAddr) -> Result<TcpListener, String> {
+fn open(service: Service, address: SocketAddr) -> Result<TcpListener> {
     let opened = || -> std::io::Result<TcpListener> {
         let (socket, address) = match address {
             SocketAddr::V4(_) => (TcpSocket::new_v4()?, address),
@@ -47,23 +48,23 @@ fn open(service: Service, address: SocketAddr) -> Result<TcpListener, String> {
             std::io::ErrorKind::AddrInUse => ": another program listens there",
             _ => "",
         };
-        format!("listening on {address} for {}: {e}{hint}", service.name())
+        Error::Listening { address, service: service.name(), why: e.to_string(), hint }
     })
 }
 
 /// Sockets from systemd (sd_listen_fds), known by FileDescriptorName=, or by port where that is missing.
-fn inherited() -> Result<Vec<(Service, TcpListener)>, String> {
+fn inherited() -> Result<Vec<(Service, TcpListener)>> {
     // Read before listenfd takes the variables out of the environment.
     let names: Vec<String> = std::env::var("LISTEN_FDNAMES").map(|n| n.split(':').map(str::to_string).collect()).unwrap_or_default();
     let mut passed = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
-        let taken = passed.take_tcp_listener(index).map_err(|e| format!("taking over socket {index}: {e}"))?;
+        let taken = passed.take_tcp_listener(index).map_err(|e| Error::Socket { index, why: e.to_string() })?;
         let Some(socket) = taken else { continue };
         let name = names.get(index).map_or("", String::as_str);
-        let service = service_of(name, &socket).ok_or_else(|| format!("socket {index} ({name:?}) is for no service known here"))?;
+        let service = service_of(name, &socket).ok_or_else(|| Error::UnknownSocket { index, name: name.to_string() })?;
         let listener = socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket));
-        listeners.push((service, listener.map_err(|e| format!("taking over socket {index}: {e}"))?));
+        listeners.push((service, listener.map_err(|e| Error::Socket { index, why: e.to_string() })?));
     }
     Ok(listeners)
 }

@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::error::Error;
+
 /// Octets read at once while a peer only talks, and while it sends a message.
 const SMALL: usize = 1024;
 const LARGE: usize = 32 * 1024;
@@ -102,10 +104,10 @@ impl Stream {
     }
 
     /// Begins TLS as the client; the error says in words what was wrong.
-    pub async fn start_client_tls(self, config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Stream, String> {
+    pub async fn start_client_tls(self, config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Stream, Error> {
         let handshake = TlsConnector::from(config).connect(name, self.io);
         let tls = tokio::time::timeout(self.patience.handshake, handshake).await;
-        let tls = tls.map_err(|_| "the TLS handshake took too long".to_string())?.map_err(|e| e.to_string())?;
+        let tls = tls.map_err(|_| Error::SlowHandshake)?.map_err(|e| Error::Handshake { why: e.to_string() })?;
         let facts = facts(tls.get_ref().1, None);
         Ok(Stream { io: Box::new(tls), facts: Some(facts), buffer: Vec::new(), patience: self.patience })
     }

@@ -15,6 +15,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::error::{Error, Result};
+
 /// The protocol with which an authority asks for its proof (RFC 8737 §4).
 const ACME_TLS: &[u8] = b"acme-tls/1";
 
@@ -83,7 +85,7 @@ type Stamp = Vec<Option<SystemTime>>;
 impl Certificates {
     /// Loads the certificate, making a self-signed one for `names` where there is none. With `issued`, a certificate
     /// from an authority at that place comes first.
-    pub fn open(certificate: PathBuf, key: PathBuf, issued: Option<PathBuf>, names: &[String]) -> Result<Certificates, String> {
+    pub fn open(certificate: PathBuf, key: PathBuf, issued: Option<PathBuf>, names: &[String]) -> Result<Certificates> {
         if !certificate.exists() && !key.exists() {
             make_self_signed(&certificate, &key, names)?;
         }
@@ -92,7 +94,7 @@ impl Certificates {
             Some(Ok(state)) => state,
             Some(Err(error)) => {
                 // Mail must go on with the other one.
-                tracing::error!(error, "the certificate from the authority is not usable");
+                tracing::error!(%error, "the certificate from the authority is not usable");
                 load(&files.0, &files.1)?
             }
             None => load(&files.0, &files.1)?,
@@ -124,7 +126,7 @@ impl Certificates {
     }
 
     /// Looks whether the files changed and loads them. On an error the old certificate stays in use.
-    pub fn refresh(&self) -> Result<Refreshed, String> {
+    pub fn refresh(&self) -> Result<Refreshed> {
         let stamp = self.stamp();
         let mut seen = self.seen.lock().unwrap_or_else(|e| e.into_inner());
         if *seen == stamp {
@@ -141,17 +143,17 @@ impl Certificates {
     }
 
     /// Takes a certificate from an authority into use: its chain and its key, in PEM.
-    pub fn install(&self, chain: &str, key: &str) -> Result<(), String> {
-        let path = self.issued.as_deref().ok_or("the certificate's files are set in pillarbox.toml")?;
+    pub fn install(&self, chain: &str, key: &str) -> Result<()> {
+        let path = self.issued.as_deref().ok_or(Error::CertificateIsSet)?;
         let trial = path.with_extension("trial");
         write_private(&trial, &format!("{chain}\n{key}\n"))?;
         load(&trial, &trial)?;
-        fs::rename(&trial, path).map_err(|e| format!("{}: {e}", path.display()))?;
+        fs::rename(&trial, path).map_err(Error::file("", path))?;
         self.refresh().map(drop)
     }
 
     /// Makes a new self-signed certificate for these names, where a self-signed one of ours is in use.
-    pub fn rename(&self, names: &[String]) -> Result<(), String> {
+    pub fn rename(&self, names: &[String]) -> Result<()> {
         if self.is_from_files() || !self.facts().is_self_signed {
             return Ok(());
         }
@@ -161,7 +163,7 @@ impl Certificates {
 
     /// Answers an authority that asks over TLS (RFC 8737) for `name` with the digest of the key authorization;
     /// `None` ends that.
-    pub fn prove(&self, proof: Option<(&str, &[u8])>) -> Result<(), String> {
+    pub fn prove(&self, proof: Option<(&str, &[u8])>) -> Result<()> {
         let config = proof.map(|(name, digest)| proof_config(name, digest, self.current())).transpose()?;
         *self.proof.write().unwrap_or_else(|e| e.into_inner()) = config;
         Ok(())
@@ -183,27 +185,27 @@ pub enum Refreshed {
     Replaced,
 }
 
-fn load(certificate: &Path, key: &Path) -> Result<State, String> {
-    let fail = |path: &Path, e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+fn load(certificate: &Path, key: &Path) -> Result<State> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
-    let chain = chain.map_err(|e| fail(certificate, &e))?;
-    let facts = chain.first().ok_or("no certificate in it".to_string()).and_then(|first| facts(first)).map_err(|e| fail(certificate, &e))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| fail(key, &e))?;
-    let mut config = builder()?.with_single_cert(chain, private).map_err(|e| fail(certificate, &e))?;
+    let chain = chain.map_err(Error::file("", certificate))?;
+    let facts = chain.first().ok_or(Error::NotACertificate { why: "no certificate in it".into() }).and_then(|first| facts(first));
+    let facts = facts.map_err(Error::file("", certificate))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(Error::file("", key))?;
+    let mut config = builder()?.with_single_cert(chain, private).map_err(Error::file("", certificate))?;
     // Resumption for clients that poll, in bounded memory.
     config.session_storage = rustls::server::ServerSessionMemoryCache::new(256);
     config.send_tls13_tickets = 1;
     Ok(State { config: Arc::new(config), facts })
 }
 
-fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>, String> {
+fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder.map_err(|e| e.to_string())?.with_no_client_auth())
+    Ok(builder.map_err(Error::failed("setting TLS up"))?.with_no_client_auth())
 }
 
-fn facts(der: &CertificateDer) -> Result<Facts, String> {
-    let (_, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
+fn facts(der: &CertificateDer) -> Result<Facts> {
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|e| Error::NotACertificate { why: e.to_string() })?;
     let names = certificate.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
     let name = |name: &GeneralName| match name {
         GeneralName::DNSName(name) => Some(name.to_string()),
@@ -237,35 +239,35 @@ impl ResolvesServerCert for Proof {
     }
 }
 
-fn proof_config(name: &str, digest: &[u8], usual: Arc<ServerConfig>) -> Result<Arc<ServerConfig>, String> {
-    let fail = |e: rcgen::Error| format!("making the proof: {e}");
-    let mut params = rcgen::CertificateParams::new(vec![name.to_string()]).map_err(fail)?;
+fn proof_config(name: &str, digest: &[u8], usual: Arc<ServerConfig>) -> Result<Arc<ServerConfig>> {
+    const MAKING: &str = "making the proof";
+    let mut params = rcgen::CertificateParams::new(vec![name.to_string()]).map_err(Error::failed(MAKING))?;
     params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(digest)];
-    let key = rcgen::KeyPair::generate().map_err(fail)?;
-    let certificate = params.self_signed(&key).map_err(fail)?;
-    let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(|e| e.to_string())?;
-    let signing = rustls::crypto::ring::sign::any_supported_type(&private).map_err(|e| e.to_string())?;
+    let key = rcgen::KeyPair::generate().map_err(Error::failed(MAKING))?;
+    let certificate = params.self_signed(&key).map_err(Error::failed(MAKING))?;
+    let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(Error::failed(MAKING))?;
+    let signing = rustls::crypto::ring::sign::any_supported_type(&private).map_err(Error::failed(MAKING))?;
     let proof = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signing));
     let mut config = builder()?.with_cert_resolver(Arc::new(Proof { proof, usual }));
     config.alpn_protocols = vec![ACME_TLS.to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
-fn make_self_signed(certificate: &Path, key: &Path, names: &[String]) -> Result<(), String> {
-    let made = rcgen::generate_simple_self_signed(names).map_err(|e| format!("making a certificate: {e}"))?;
+fn make_self_signed(certificate: &Path, key: &Path, names: &[String]) -> Result<()> {
+    let made = rcgen::generate_simple_self_signed(names).map_err(Error::failed("making a certificate"))?;
     write_private(key, &made.signing_key.serialize_pem())?;
     write_private(certificate, &made.cert.pem())
 }
 
 /// Writes a file only we can read, whole or not at all; makes its folder where that is missing. The error names the file. Blocks.
-pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
-    let fail = |e: std::io::Error| format!("writing {}: {e}", path.display());
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
+    let fail = Error::file("writing", path);
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(fail)?;
+        fs::create_dir_all(folder).map_err(&fail)?;
     }
     let part = path.with_extension("part");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(fail)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(&fail)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(&fail)?;
     fs::rename(&part, path).map_err(fail)
 }
 

@@ -100,8 +100,11 @@ fn the_owners_order_outlives_an_attempt_that_was_under_way() {
     store.change(order(Order::Remove)).wait().unwrap();
     assert_eq!(store.change(order(Order::Retry)).wait().unwrap(), 0);
     assert!(store.read(|r| r.content(message)).unwrap().is_none());
-    let fates: Vec<Fate> = store.read(|r| r.ledger_find(None, 9, |_, _| true)).unwrap().iter().map(|r| r.1.fate).collect();
+    let records = store.read(|r| r.ledger_find(None, 9, |_, _| true)).unwrap();
+    let fates: Vec<Fate> = records.iter().map(|r| r.1.fate).collect();
     assert_eq!(fates, [Fate::Deleted, Fate::Queued]);
+    assert_eq!((&records[0].1.detail, records[0].1.service), (&Detail::Removed, Some(Service::Web)));
+    assert_eq!(records[0].1.wording(), "removed from the queue by the owner");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! is ours. A page is a function from request facts to HTML; all texts come from `pillarbox_texts`, all looks in `assets/style.css`.
 
 mod assets;
+mod error;
 mod frame;
 mod guard;
 mod memory;

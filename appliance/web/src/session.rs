@@ -145,9 +145,9 @@ pub fn hex(octets: &[u8]) -> String {
 }
 
 /// A word of 256 random bits, for cookies and links.
-pub fn random() -> Result<String, String> {
+pub fn random() -> Result<String, pillarbox_office::Error> {
     let mut octets = [0; 32];
-    getrandom::fill(&mut octets).map_err(|e| e.to_string())?;
+    getrandom::fill(&mut octets).map_err(|e| pillarbox_office::Error::NoRandomNumbers { why: e.to_string() })?;
     Ok(hex(&octets))
 }
 
@@ -187,7 +187,7 @@ pub async fn credential(office: &Arc<Office>, account: AccountId) -> Result<Stri
 /// Signs an account in with a fresh token (never one that was there before) and gives the cookie; `credential` is the hash of the
 /// password that was proved. Refused when that is no longer the account's.
 pub async fn sign_in(visit: &Visit, account: AccountId, credential: String) -> Result<String, Error> {
-    let fresh = || random().map_err(|why| Error::Invalid { why });
+    let fresh = || random().map_err(|error| Error::Invalid { why: error.to_string() });
     let (token, form_token, now) = (fresh()?, fresh()?, clock::now());
     let agent = visit.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect();
     let session = WebSession { account, form_token, created: now, seen: now, agent };

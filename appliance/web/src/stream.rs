@@ -13,6 +13,8 @@ use bytes::Bytes;
 use http_body::Frame as BodyFrame;
 use tokio::sync::mpsc;
 
+use crate::error::Error;
+
 /// Stands in a template where the pieces go.
 const PLACE: &str = "<!--pieces-->";
 /// Pieces that wait for a slow browser.
@@ -63,10 +65,10 @@ pub fn page<T: Send + 'static>(around: &impl Template, mut pieces: mpsc::Receive
 }
 
 /// The same for octets. A failure breaks the answer off: the browser says that the file is not whole.
-pub struct Octets(mpsc::Receiver<Result<Bytes, String>>);
+pub struct Octets(mpsc::Receiver<Result<Bytes, Error>>);
 
 impl Octets {
-    pub fn new(pieces: mpsc::Receiver<Result<Bytes, String>>) -> Octets {
+    pub fn new(pieces: mpsc::Receiver<Result<Bytes, Error>>) -> Octets {
         Octets(pieces)
     }
 }

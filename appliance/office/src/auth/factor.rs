@@ -5,6 +5,7 @@ use pillarbox_store::SecondFactor;
 use totp_rs::{Algorithm, TOTP};
 
 use super::hash;
+use crate::error::{Error, Result};
 
 /// What sealed secrets are for.
 const PURPOSE: &str = "factor";
@@ -16,14 +17,14 @@ const SKEW: u64 = 1;
 const RECOVERY_CODES: usize = 8;
 
 /// A new secret.
-pub fn generate() -> Result<Vec<u8>, String> {
+pub fn generate() -> Result<Vec<u8>> {
     let mut secret = vec![0; SECRET];
-    getrandom::fill(&mut secret).map_err(|e| format!("the system gave no random numbers: {e}"))?;
+    getrandom::fill(&mut secret).map_err(Error::no_random_numbers)?;
     Ok(secret)
 }
 
-fn totp(secret: &[u8]) -> Result<TOTP, String> {
-    TOTP::new(Algorithm::SHA1, 6, SKEW as u8, STEP, secret.to_vec()).map_err(|e| e.to_string())
+fn totp(secret: &[u8]) -> Result<TOTP> {
+    TOTP::new(Algorithm::SHA1, 6, SKEW as u8, STEP, secret.to_vec()).map_err(Error::failed("making a second factor"))
 }
 
 /// The secret as people type it (RFC 4648 §6).
@@ -52,14 +53,14 @@ pub fn code(secret: &[u8], step: u64) -> String {
 }
 
 /// A factor that is ready to be kept, and its recovery codes to be shown once.
-pub fn make(secrets: &Secrets, secret: &[u8], step: u64) -> Result<(SecondFactor, Vec<String>), String> {
+pub fn make(secrets: &Secrets, secret: &[u8], step: u64) -> Result<(SecondFactor, Vec<String>)> {
     let codes = (0..RECOVERY_CODES).map(|_| hash::generate()).collect::<Result<Vec<_>, _>>()?;
     let recovery = codes.iter().map(|code| hash::device(code)).collect();
     Ok((SecondFactor { sealed: secrets.seal(PURPOSE, secret)?, recovery, last_step: step }, codes))
 }
 
 /// What the factor becomes by a right code; `None` when the code is wrong. A recovery code is used up.
-pub fn check(secrets: &Secrets, factor: &SecondFactor, code: &str, now: u64) -> Result<Option<SecondFactor>, String> {
+pub fn check(secrets: &Secrets, factor: &SecondFactor, code: &str, now: u64) -> Result<Option<SecondFactor>> {
     let secret = secrets.open_sealed(PURPOSE, &factor.sealed)?;
     if let Some(step) = step_of(&secret, code, factor.last_step, now) {
         return Ok(Some(SecondFactor { last_step: step, ..factor.clone() }));

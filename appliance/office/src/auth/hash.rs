@@ -6,11 +6,16 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use sha2::{Digest, Sha256};
 
+use crate::error::{Error, Result};
+
 /// A hash that nothing matches, for user names that don't exist: same parameters as real ones.
 pub const DECOY: &str = "$argon2id$v=19$m=7168,t=5,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Fewest characters of a password that somebody chooses.
 pub const SHORTEST: usize = 10;
+
+/// What fails when a password can't be made into what is stored.
+const HASHING: &str = "hashing a password";
 
 /// Letters and digits that can't be mistaken for one another when typed from a screen.
 const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
@@ -23,11 +28,11 @@ fn argon2() -> Argon2<'static> {
 }
 
 /// The PHC string of a chosen password. Takes 7 MiB and a noticeable time.
-pub fn password(password: &str) -> Result<String, String> {
+pub fn password(password: &str) -> Result<String> {
     let mut salt = [0u8; 16];
-    getrandom::fill(&mut salt).map_err(|e| format!("the system gave no random numbers: {e}"))?;
-    let salt = SaltString::encode_b64(&salt).map_err(|e| e.to_string())?;
-    argon2().hash_password(password.as_bytes(), &salt).map(|h| h.to_string()).map_err(|e| e.to_string())
+    getrandom::fill(&mut salt).map_err(Error::no_random_numbers)?;
+    let salt = SaltString::encode_b64(&salt).map_err(Error::failed(HASHING))?;
+    argon2().hash_password(password.as_bytes(), &salt).map(|h| h.to_string()).map_err(Error::failed(HASHING))
 }
 
 /// True when the password matches a PHC string. Takes 7 MiB and a noticeable time.
@@ -94,9 +99,9 @@ fn constant_time_equal(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// A new random password of 80 bits in groups of four: `k7pq-2mzw-h9ce-r4tx`.
-pub fn generate() -> Result<String, String> {
+pub fn generate() -> Result<String> {
     let mut octets = [0u8; 16];
-    getrandom::fill(&mut octets).map_err(|e| format!("the system gave no random numbers: {e}"))?;
+    getrandom::fill(&mut octets).map_err(Error::no_random_numbers)?;
     let letters: Vec<char> = octets.iter().map(|o| ALPHABET[usize::from(o % 32)] as char).collect();
     Ok(letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-"))
 }

@@ -96,7 +96,7 @@ pub async fn submit_to(
         match source.piece().await {
             Ok(Some(piece)) => submission.content(&piece).await,
             Ok(None) => break,
-            Err(why) => return Err(Refusal::Trouble(Error::Invalid { why })),
+            Err(error) => return Err(Refusal::Trouble(Error::Invalid { why: error.to_string() })),
         }
     }
     submission.end().await.map(drop)

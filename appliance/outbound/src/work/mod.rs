@@ -13,6 +13,7 @@ use pillarbox_proto::smtp::{Body, Notify, Ret};
 use pillarbox_store::{Content, Detail, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of};
 
 use super::endpoint::Heed;
+use super::error::{Error, Result};
 use super::schedule::Outcome;
 use super::sender::{Batch, Outbound, Way};
 use super::transport::{Connection, Source, Trouble};
@@ -192,7 +193,7 @@ impl Worker<'_> {
             let (mailing, mut source) = match prepared {
                 Ok(prepared) => prepared,
                 Err(why) => {
-                    tracing::error!(why, message = group.message.0, "a queued message can't be read");
+                    tracing::error!(%why, message = group.message.0, "a queued message can't be read");
                     self.connection = Some((heed, connection));
                     return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 3, 0, why) }, transcript);
                 }
@@ -253,7 +254,7 @@ impl Worker<'_> {
     }
 
     /// What the core needs for one message, for a server with these abilities.
-    async fn prepare(&self, errand: &Errand<'_>, open: &[usize], takes_eight_bit: bool) -> std::result::Result<(Mailing, Source), String> {
+    async fn prepare(&self, errand: &Errand<'_>, open: &[usize], takes_eight_bit: bool) -> Result<(Mailing, Source)> {
         let &Errand { outgoing, content, group, .. } = errand;
         let is_wide = outgoing.traits.contains(Traits::EIGHT_BIT);
         let bits = if is_wide && !takes_eight_bit { Bits::Seven } else { Bits::Eight };
@@ -264,7 +265,7 @@ impl Worker<'_> {
             true => {
                 let (outbound, content, domain) = (self.outbound.clone(), content.clone(), domain_of(&outgoing.sender).to_string());
                 let signed = tokio::task::spawn_blocking(move || sign_anew(&outbound, &content, &domain, bits, is_long));
-                let (front, octets, needs) = signed.await.map_err(|e| e.to_string())??;
+                let (front, octets, needs) = signed.await.map_err(Error::failed("signing"))??;
                 (front, octets, Some(needs))
             }
         };
@@ -307,11 +308,11 @@ impl Worker<'_> {
 
 /// Finds out what a copy needs and signs it, because what is converted has another body: the signatures, the octets of all
 /// that goes, and the needs. Reads the content once, or twice when its lines are too long. Blocks.
-fn sign_anew(outbound: &Outbound, content: &Content, domain: &str, bits: Bits, is_long: bool) -> std::result::Result<(Vec<u8>, u64, Needs), String> {
+fn sign_anew(outbound: &Outbound, content: &Content, domain: &str, bits: Bits, is_long: bool) -> Result<(Vec<u8>, u64, Needs)> {
     let mut needs = Needs { bits, long: None };
     if is_long {
         let mut long = LongParts::default();
-        Source::blocking(&outbound.store, content, false, &mut |piece| long.push(piece)).map_err(|e| e.to_string())?;
+        Source::blocking(&outbound.store, content, false, &mut |piece| long.push(piece))?;
         needs.long = Some(Arc::new(long.finish()));
     }
     let keys = outbound.signer.keys(&outbound.store, domain)?;

@@ -11,6 +11,7 @@ use hickory_resolver::proto::rr::Name;
 use hickory_resolver::system_conf::read_system_conf;
 
 use crate::config::{Config, seconds};
+use crate::error::{Error, Result};
 
 /// Answers that are remembered, per resolver.
 const CACHED: u64 = 512;
@@ -62,7 +63,7 @@ impl NameServers {
     }
 
     /// A resolver that asks them. Needs a tokio runtime.
-    pub fn resolver(&self, config: &Config, edns: Edns, proof: Proof) -> Result<TokioResolver, String> {
+    pub fn resolver(&self, config: &Config, edns: Edns, proof: Proof) -> Result<TokioResolver> {
         let mut builder = TokioResolver::builder_with_config(self.config.clone(), TokioRuntimeProvider::default()).with_options(self.options.clone());
         let options: &mut ResolverOpts = builder.options_mut();
         options.validate = proof == Proof::Checked;
@@ -75,29 +76,29 @@ impl NameServers {
             && let Some(text) = anchor_file(config)?
         {
             let path = &config.dns.trust_anchor;
-            let anchors: TrustAnchors = text.parse().map_err(|e| format!("{}: {e}", path.display()))?;
+            let anchors: TrustAnchors = text.parse().map_err(Error::file("", path))?;
             builder = builder.with_trust_anchor(Arc::new(anchors));
         }
         // Names are asked for without TLS. The resolver would look for the system's authorities all the same, and not start on
         // a system that has none.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::failed("setting TLS up"))?;
         builder = builder.with_tls_config(tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
-        builder.build().map_err(|e| format!("starting the resolver: {e}"))
+        builder.build().map_err(Error::failed("starting the resolver"))
     }
 }
 
 /// The zones whose keys are known: the root, or those of the settings' file.
-pub fn anchors(config: &Config) -> Result<Vec<Name>, String> {
+pub fn anchors(config: &Config) -> Result<Vec<Name>> {
     let Some(text) = anchor_file(config)? else { return Ok(vec![Name::root()]) };
     let zones = text.lines().filter_map(|line| line.split_whitespace().next()).filter(|word| !word.starts_with(';'));
     Ok(zones.filter_map(super::name_of).collect())
 }
 
-fn anchor_file(config: &Config) -> Result<Option<String>, String> {
+fn anchor_file(config: &Config) -> Result<Option<String>> {
     let path = &config.dns.trust_anchor;
     match config.dns.dnssec && !path.as_os_str().is_empty() {
-        true => std::fs::read_to_string(path).map(Some).map_err(|e| format!("{}: {e}", path.display())),
+        true => std::fs::read_to_string(path).map(Some).map_err(Error::file("", path)),
         false => Ok(None),
     }
 }

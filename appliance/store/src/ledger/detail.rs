@@ -56,21 +56,21 @@ impl Status {
         matches!(self.class, 2 | 4 | 5) && self.subject <= 999 && self.detail <= 999
     }
 
-    fn write(status: Option<Status>, out: &mut Vec<u8>) {
-        let Some(status) = status else { return out.push(0) };
-        out.push(status.class);
-        put_varint(out, u64::from(status.subject));
-        put_varint(out, u64::from(status.detail));
+    fn write(self, out: &mut Vec<u8>) {
+        out.push(self.class);
+        put_varint(out, u64::from(self.subject));
+        put_varint(out, u64::from(self.detail));
     }
 
-    fn read(octets: &mut Cursor<'_>) -> Option<Option<Status>> {
+    /// Whatever was written is read again: a row must not be lost for a number that no standard knows.
+    fn read(octets: &mut Cursor<'_>) -> Option<Status> {
         let class = octets.u8()?;
-        if class == 0 {
-            return Some(None);
-        }
+        Status::read_rest(class, octets)
+    }
+
+    fn read_rest(class: u8, octets: &mut Cursor<'_>) -> Option<Status> {
         let mut number = || u16::try_from(octets.varint()?).ok();
-        let status = Status { class, subject: number()?, detail: number()? };
-        status.is_valid().then_some(Some(status))
+        Some(Status { class, subject: number()?, detail: number()? })
     }
 }
 
@@ -99,12 +99,21 @@ impl RemoteReply {
     fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.host.as_bytes());
         out.extend_from_slice(&self.code.to_be_bytes());
-        Status::write(self.status, out);
+        // No status is a class of 0.
+        match self.status.filter(|status| status.class != 0) {
+            Some(status) => status.write(out),
+            None => out.push(0),
+        }
         put_bytes(out, self.text.as_bytes());
     }
 
     fn read(octets: &mut Cursor<'_>) -> Option<RemoteReply> {
-        Some(RemoteReply { host: octets.string()?, code: octets.u16()?, status: Status::read(octets)?, text: octets.string()? })
+        let (host, code) = (octets.string()?, octets.u16()?);
+        let status = match octets.u8()? {
+            0 => None,
+            class => Some(Status::read_rest(class, octets)?),
+        };
+        Some(RemoteReply { host, code, status, text: octets.string()? })
     }
 }
 
@@ -313,7 +322,7 @@ impl Detail {
             Detail::Text(text) | Detail::Device(text) => put_bytes(out, text.as_bytes()),
             Detail::Reply(reply) | Detail::ReplyTooLate(reply) => reply.write(out),
             Detail::Found { status, text } => {
-                Status::write(Some(*status), out);
+                status.write(out);
                 put_bytes(out, text.as_bytes());
             }
             Detail::GivenUp(Some(before)) => before.write(out),
@@ -344,7 +353,7 @@ impl Detail {
             1 => Detail::Text(octets.string()?),
             2 => Detail::Reply(RemoteReply::read(octets)?),
             3 => Detail::ReplyTooLate(RemoteReply::read(octets)?),
-            4 => Detail::Found { status: Status::read(octets)??, text: octets.string()? },
+            4 => Detail::Found { status: Status::read(octets)?, text: octets.string()? },
             7 => Detail::Removed,
             8 => Detail::Device(octets.string()?),
             9 => Detail::AccountPassword,
@@ -458,6 +467,20 @@ mod tests {
             assert_eq!((clipped.status(), clipped.clipped(400).into_owned()), (detail.status(), clipped));
         }
         assert!(matches!(Detail::text("short").clipped(400), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_status_that_no_standard_knows_is_read_again() {
+        let strange = |class| Status { class, subject: u16::MAX, detail: u16::MAX };
+        let read_again = |detail: &Detail| {
+            let mut octets = Vec::new();
+            detail.write(&mut octets);
+            Detail::read(&mut Cursor(&octets))
+        };
+        for detail in [Detail::Found { status: strange(0), text: "x".into() }, Detail::Reply(reply(1000, Some(strange(9)), "x"))] {
+            assert_eq!(read_again(&detail), Some(detail));
+        }
+        assert_eq!(read_again(&Detail::Reply(reply(550, Some(strange(0)), "x"))), Some(Detail::Reply(reply(550, None, "x"))));
     }
 
     fn fates() -> impl Strategy<Value = Fate> {

@@ -158,7 +158,7 @@ async fn use_code(visit: &Visit, account: AccountId, code: &str) -> Result<Check
     for _ in 0..WAITING {
         // The factor may have been taken away meanwhile.
         let Some(factor) = office.store.read_off_thread(move |r| r.factor(account)).await? else { return Ok(Checked::Right) };
-        let used = factor::check(&office.handles.secrets, &factor, code, clock::now()).map_err(|why| Error::Invalid { why })?;
+        let used = factor::check(&office.handles.secrets, &factor, code, clock::now()).map_err(|error| Error::Invalid { why: error.to_string() })?;
         let Some(used) = used else { return Ok(Checked::Wrong) };
         match office.store.change(ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
             Ok(_) => return Ok(Checked::Right),

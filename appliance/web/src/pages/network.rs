@@ -204,7 +204,7 @@ pub async fn order(Signed(Owner(visit, visitor), typed): Signed<Owner, Typed>) -
             }
             answer(&visit, StatusCode::OK, frame(&visit).done(t.get(said)), Typed::default())
         }
-        Err(why) => answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why), typed),
+        Err(why) => answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why.said(t)), typed),
     }
 }
 

@@ -114,7 +114,7 @@ pub async fn device(Signed(Person(visit, visitor), form): Signed<Person, Device>
         if known.len() > DEVICES {
             return Err(Error::Invalid { why: format!("{address} has {DEVICES} devices already") });
         }
-        let password = hash::generate().map_err(|why| Error::Invalid { why })?;
+        let password = hash::generate().map_err(|error| Error::Invalid { why: error.to_string() })?;
         let add = AddDevice { address, label: label.clone(), hash: hash::device(&password), at: clock::now() };
         store.change(add).wait()?;
         Ok((label, password))

@@ -144,7 +144,7 @@ fn purpose(visitor: &Visitor) -> String {
     format!("offer:{}", visitor.account.0)
 }
 
-fn offer(visit: &Visit, visitor: &Visitor, secret: &[u8]) -> Result<Offer, String> {
+fn offer(visit: &Visit, visitor: &Visitor, secret: &[u8]) -> Result<Offer, pillarbox_office::Error> {
     let sealed = visit.office.handles.secrets.seal(&purpose(visitor), secret)?;
     let url = factor::url(secret, &visitor.address);
     Ok(Offer { text: factor::text(secret), qr: svg::qr(&url, &visit.texts.get("factor-qr")), sealed: hex(&sealed) })
@@ -208,7 +208,7 @@ async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
         let again = offer(visit, visitor, &secret).ok();
         return answer(visit, visitor, StatusCode::BAD_REQUEST, frame.trouble(visit.texts.get("code-wrong")), again, Vec::new()).await;
     };
-    let made = factor::make(secrets, &secret, step).map_err(|why| Error::Invalid { why });
+    let made = factor::make(secrets, &secret, step).map_err(|error| Error::Invalid { why: error.to_string() });
     let (factor, codes) = match made {
         Ok(made) => made,
         Err(error) => return trouble(visit, &error),

@@ -13,6 +13,7 @@ use pillarbox_host::{Answer, Request as Wish};
 use pillarbox_store::{Disk, off_thread};
 use serde::Deserialize;
 
+use crate::error::Error;
 use crate::frame::{Frame, page, stale};
 use crate::session::{Owner, Visit};
 use crate::signed::{Signed, SignedFiles};
@@ -77,20 +78,20 @@ fn shown(visit: &Visit, status: StatusCode, frame: Frame, slots: Vec<Slot>) -> R
 }
 
 /// Asks the system; what it said, or why not.
-pub async fn ask(visit: &Visit, wish: Wish, patience: Duration) -> Result<String, String> {
-    let Some(path) = socket(visit) else { return Err(visit.texts.get("system-no-box").into_owned()) };
+pub async fn ask(visit: &Visit, wish: Wish, patience: Duration) -> Result<String, Error> {
+    let Some(path) = socket(visit) else { return Err(Error::NoBox) };
     // Just after a start the system's helper may not be there yet: it is asked again for a moment.
     let until = tokio::time::Instant::now() + STARTING;
     while !path.exists() {
         if tokio::time::Instant::now() >= until {
-            return Err(visit.texts.get("system-not-ready").into_owned());
+            return Err(Error::NotReady);
         }
         tokio::time::sleep(AGAIN).await;
     }
     let asked = off_thread(move || Ok(pillarbox_host::ask(&path, &wish, patience))).await;
-    match asked.map_err(|error| error.to_string())?? {
+    match asked?.map_err(|why| Error::System { why })? {
         Answer::Done { text } => Ok(text),
-        Answer::Refused { why } | Answer::Failed { why } => Err(why),
+        Answer::Refused { why } | Answer::Failed { why } => Err(Error::System { why }),
     }
 }
 
@@ -151,7 +152,7 @@ pub async fn order(Signed(Owner(visit, visitor), form): Signed<Owner, Order>) ->
     match ask(&visit, wish, PATIENCE).await {
         // At once, without looking at the systems: the machine goes down in seconds.
         Ok(_) => shown(&visit, StatusCode::OK, frame(&visit).done(t.get(said)), Vec::new()),
-        Err(why) => answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why)).await,
+        Err(why) => answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why.said(t))).await,
     }
 }
 
@@ -159,7 +160,7 @@ pub async fn order(Signed(Owner(visit, visitor), form): Signed<Owner, Order>) ->
 pub async fn update(SignedFiles(Owner(visit, _), form): SignedFiles<Owner>) -> Response {
     let Some(mut form) = form else { return stale(&visit) };
     let folder = visit.office.settings.get().updates.clone();
-    let mut taken = Err(String::new());
+    let mut taken = Err(Error::NoUpdate);
     while let Ok(Some(mut field)) = form.next_field().await {
         if field.name() == Some("file") {
             taken = take(&mut field, &folder).await;
@@ -178,26 +179,26 @@ pub async fn update(SignedFiles(Owner(visit, _), form): SignedFiles<Owner>) -> R
     match installed {
         Ok(_) => answer(&visit, StatusCode::OK, frame(&visit).done(visit.texts.get("system-updated"))).await,
         Err(why) => {
-            tracing::warn!(why, "an update was not installed");
-            let said = format!("{} {why}", visit.texts.get("system-not-updated"));
+            tracing::warn!(%why, "an update was not installed");
+            let said = format!("{} {}", visit.texts.get("system-not-updated"), why.said(visit.texts));
             answer(&visit, StatusCode::BAD_REQUEST, frame(&visit).trouble(said)).await
         }
     }
 }
 
-async fn take(field: &mut Field<'_>, folder: &Path) -> Result<BundleName, String> {
+async fn take(field: &mut Field<'_>, folder: &Path) -> Result<BundleName, Error> {
     let name = field.file_name().unwrap_or_default().rsplit(['/', '\\']).next().unwrap_or_default().to_string();
-    let bundle = BundleName::try_from(name).map_err(|wrong| wrong.to_string())?;
+    let bundle = BundleName::try_from(name).map_err(|wrong| Error::NotAnUpdate { why: wrong.to_string() })?;
     let path = folder.join(bundle.as_str());
-    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    let wrong = |error: std::io::Error| Error::File { path: path.clone(), why: error.to_string() };
     update::sweep(folder);
     let mut file = std::fs::File::create(&path).map_err(wrong)?;
     // What is not taken whole goes again, also when the browser leaves in the middle: it would keep mail outside.
     let part = Part(Some(path.clone()));
-    while let Some(piece) = field.chunk().await.map_err(|error| error.to_string())? {
+    while let Some(piece) = field.chunk().await.map_err(|error| Error::BrokenOff { why: error.to_string() })? {
         let room = Disk::of(folder).map_or(u64::MAX, |disk| disk.free);
         if room < piece.len() as u64 + ROOM {
-            return Err("there is not enough room on the card for it".into());
+            return Err(Error::NoRoom);
         }
         tokio::task::block_in_place(|| file.write_all(&piece)).map_err(wrong)?;
     }

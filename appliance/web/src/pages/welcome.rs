@@ -26,7 +26,7 @@ pub struct Invitation {
 
 /// Makes a link with which the account's owner chooses a password; older links end.
 pub async fn invite(visit: &Visit, account: AccountId) -> Result<Invitation, Error> {
-    let token = session::random().map_err(|why| Error::Invalid { why })?;
+    let token = session::random().map_err(|error| Error::Invalid { why: error.to_string() })?;
     let link = OneTimeLink { account, expires: clock::now() + LIFE };
     visit.office.store.change(PutLink { key: session::key(&token), link }).done().await?;
     let scheme = if visit.link.is_secure { "https" } else { "http" };

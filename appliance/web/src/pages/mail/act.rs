@@ -172,7 +172,7 @@ pub async fn message(Signed(Person(visit, visitor), fields): Signed<Person, Fiel
             let outcome = match oneclick::leave(&visit.office.handles.dns, &visit.office.handles.tls, &target, pillarbox_host::net::is_public).await {
                 Ok(()) => Leaving::Left,
                 Err(why) => {
-                    tracing::info!(host = target.host, why, "a mailing list could not be left");
+                    tracing::info!(host = target.host, %why, "a mailing list could not be left");
                     Leaving::NotLeft
                 }
             };

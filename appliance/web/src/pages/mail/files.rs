@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use zip::write::SimpleFileOptions;
 
 use super::{failed, missing, open, unread};
+use crate::error::Error;
 use crate::session::{Person, Visit, Visitor};
 use crate::stream;
 use pillarbox_office::mail::reading;
@@ -128,7 +129,7 @@ pub async fn all(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32,
     tokio::spawn(async move {
         let mut source = Source::new(&office.store, &content, Vec::new(), false);
         if let Err(why) = pack(&mut source, parts, &sender).await {
-            tracing::warn!(why, "the files of a message can't be packed");
+            tracing::warn!(%why, "the files of a message can't be packed");
             let _ = sender.send(Err(why)).await;
         }
     });
@@ -156,7 +157,7 @@ impl Write for Outlet {
 }
 
 /// Reads the message once: its parts lie one behind the other.
-async fn pack(source: &mut Source, parts: Vec<Part>, sender: &mpsc::Sender<Result<Bytes, String>>) -> Result<(), String> {
+async fn pack(source: &mut Source, parts: Vec<Part>, sender: &mpsc::Sender<Result<Bytes, Error>>) -> Result<(), Error> {
     let names = distinct(parts.iter().enumerate().map(|(at, part)| match part.file_name.is_empty() {
         _ if part.is_message() => message_name(&part.file_name, ""),
         true => format!("part-{}", at + 1),
@@ -166,7 +167,7 @@ async fn pack(source: &mut Source, parts: Vec<Part>, sender: &mpsc::Sender<Resul
     let outlet = Outlet::default();
     let mut packer = zip::ZipWriter::new_stream(outlet.clone());
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored).large_file(false);
-    let wrong = |error: zip::result::ZipError| error.to_string();
+    let wrong = |error: zip::result::ZipError| Error::Packing { why: error.to_string() };
     let (mut is_begun, mut out) = (false, Vec::new());
     while let Some(piece) = source.piece().await? {
         for (extractor, name) in &mut waiting {
@@ -180,16 +181,16 @@ async fn pack(source: &mut Source, parts: Vec<Part>, sender: &mpsc::Sender<Resul
             if !is_begun {
                 packer.start_file(name.as_str(), options).map_err(wrong)?;
             }
-            packer.write_all(&out).map_err(|error| error.to_string())?;
+            packer.write_all(&out).map_err(|error| wrong(error.into()))?;
             out.clear();
             is_begun = !extractor.is_over();
         }
         waiting.retain(|(extractor, _)| !extractor.is_over());
         // Nobody reading any more ends it.
-        sender.send(Ok(outlet.drain())).await.map_err(|_| "the browser went away")?;
+        sender.send(Ok(outlet.drain())).await.map_err(|_| Error::BrowserGone)?;
     }
     packer.finish().map_err(wrong)?;
-    sender.send(Ok(outlet.drain())).await.map_err(|_| "the browser went away".to_string())
+    sender.send(Ok(outlet.drain())).await.map_err(|_| Error::BrowserGone)
 }
 
 fn file(kind: &str, disposition: String, body: Body) -> Response {
@@ -219,8 +220,8 @@ fn body(visit: &Visit, content: Content, mut extractor: Extractor, from: u64, to
                 Ok(Some(piece)) => extractor.push(&piece, &mut out),
                 Ok(None) => break,
                 Err(why) => {
-                    tracing::warn!(why, "a file can't be read");
-                    let _ = sender.send(Err(why)).await;
+                    tracing::warn!(%why, "a file can't be read");
+                    let _ = sender.send(Err(why.into())).await;
                     return;
                 }
             }

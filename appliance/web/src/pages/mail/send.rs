@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::multipart::{Field, Multipart};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_message::addresses::recipients;
+use pillarbox_message::addresses::{NotAnAddress, recipients};
 use pillarbox_message::extract::Extractor;
 use pillarbox_message::html::{self, Excess};
 use pillarbox_message::letter::{self, Letter, Lines, Order};
@@ -216,7 +216,7 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
     }
 }
 
-type Lists = [Result<Vec<Correspondent>, String>; 3];
+type Lists = [Result<Vec<Correspondent>, NotAnAddress>; 3];
 
 /// A letter made harmless, and those it is for; both may be megabytes that were typed or pasted.
 async fn cleaned(visit: &Visit, visitor: &Visitor, letter: &Letter) -> Result<(Letter, Result<Lists, Excess>), Unread> {
@@ -232,7 +232,7 @@ async fn cleaned(visit: &Visit, visitor: &Visitor, letter: &Letter) -> Result<(L
 /// Checks what was typed and begins the message: header and text.
 async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, boundary: &str, has_files: bool) -> Result<(Writing<'a>, When), Stop> {
     let (t, limit) = (visit.texts, visit.office.settings.get().limits.message_octets);
-    let say = |wrong: String| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned());
+    let say = |NotAnAddress(wrong)| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned());
     let is_draft = letter.is_draft();
     let when = when(visit, letter)?;
     let goes_later = !matches!(when, When::Now);
@@ -373,7 +373,7 @@ async fn copy(visit: &Visit, content: &Content, mut extractor: Extractor, mut li
     let mut is_over = false;
     while !is_over {
         let mut out = Vec::new();
-        match source.piece().await.map_err(|why| Stop::Store(pillarbox_store::Error::Invalid { why }))? {
+        match source.piece().await.map_err(|error| Stop::Store(pillarbox_store::Error::Invalid { why: error.to_string() }))? {
             Some(piece) => extractor.push(&piece, &mut out),
             None => is_over = true,
         }
