@@ -185,8 +185,10 @@ class Outbound(unittest.TestCase):
         self.assertIn("are tried at once", said)
         message = self.taken("other", "provider-8")[0].decode()
         self.assertIn("ESMTPSA", message)
-        stored = pathlib.Path(self.box.facts["data"], "store", "data.mdb").read_bytes()
-        self.assertNotIn(PASSWORD.encode(), stored)
+        files = [file for folder in ("store", "journal") for file in pathlib.Path(self.box.facts["data"], folder).iterdir()]
+        self.assertGreater(len(files), 2)
+        for file in files:
+            self.assertNotIn(PASSWORD.encode(), file.read_bytes(), file)
 
     def test_over_the_daily_limit_the_owner_decides(self):
         login = self.box.add_account("busy")

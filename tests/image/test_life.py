@@ -184,7 +184,7 @@ class Life(unittest.TestCase):
         box.says(r"factory reset")
         box.banner()
         self.assertTrue(self.is_anybodys())
-        self.assertNotIn("office.test", shell(box, "grep -ao office.test /data/pillarbox/store/data.mdb | head -1; cat /data/log/box.log; ls /data/system")[1])
+        self.assertNotIn("office.test", shell(box, "grep -rao office.test /data/pillarbox/store /data/pillarbox/journal | head -1; cat /data/log/box.log; ls /data/system")[1])
         # By a file; and what an installer puts beside it is for the box that comes after it.
         shell(box, "systemctl --no-block poweroff", 60)
         box.machine.wait(120)
