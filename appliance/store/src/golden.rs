@@ -15,7 +15,7 @@ use crate::ids::{AccountId, BlobId, DayKey, DeviceId, DeviceKey, FolderId, Folde
 use crate::index::{Card, Places};
 use crate::ledger::detail::{Detail, RemoteReply, Status};
 use crate::ledger::{Fate, LedgerRecord, Service, ShortCode, TermKey};
-use crate::mailbox::{Entry, Flags, FolderName, FolderState, Judgement, MailKey, Timed, UidSet, View};
+use crate::mailbox::{Entry, Flags, FolderName, FolderState, Judgement, MailKey, SpecialUse, Timed, UidSet, View};
 use crate::queue::{AgendaKey, Hold, LaneKey, Notices, Outgoing, QueueKey, QueueState, ReportKey, Traits, Transcript, Waiting};
 use crate::sending::{KeyKind, Route, RouteTls, SigningKey, StsPolicy};
 use crate::sessions::{OneTimeLink, SecondFactor, SignIn, WebSession};
@@ -82,11 +82,16 @@ fn rows_for_lists_and_searching() {
 
 #[test]
 fn rows_of_mailboxes() {
-    let entry = Entry { message: MessageId(1), unique_id: 2, octets: 3, saved_at: 4, flags: Flags::SEEN, modseq: 5 };
-    golden(entry, "01 0000000000000001 0000000000000002 00000003 0000000000000004 0001 0000000000000005");
+    let entry = Entry { message: MessageId(1), unique_id: 2, octets: 3, saved_at: 4, flags: Flags::SEEN, modseq: 5, keywords: 300 };
+    golden(entry, "02 0000000000000001 0000000000000002 00000003 0000000000000004 0001 0000000000000005 ac02");
+    // Version 1 had no keywords, and is still read.
+    let old = [&[1][..], &entry.encode()[1..entry.encode().len() - 2]].concat();
+    assert_eq!(Entry::decode(&old).unwrap(), Entry { keywords: 0, ..entry });
     let state = FolderState { uid_validity: 1, next_uid: 2, messages: 3, unseen: 4, octets: 5, modseq: 6, live_below: 7 };
     golden(state, "01 00000001 00000002 00000003 00000004 00000007 0000000000000005 0000000000000006");
-    golden(FolderName { name: "INBOX".into() }, "01 05494e424f58");
+    golden(FolderName { name: "INBOX".into(), special_use: None }, "02 05494e424f58 00");
+    golden(FolderName { name: "A".into(), special_use: Some(SpecialUse::Archive) }, "02 0141 01");
+    assert_eq!(FolderName::decode(&[1, 1, b'A']).unwrap().special_use, None);
     golden(UidSet(RoaringBitmap::from_iter([1, 5])), "01 3a300000 01000000 0000 0100 10000000 0100 0500");
     let view = View { hidden_octets: 9, hidden: RoaringBitmap::from_iter([2]) };
     golden(view, "01 0000000000000009 3a300000 01000000 0000 0000 10000000 0200");
@@ -255,8 +260,8 @@ fn tables_are_called_what_a_store_of_today_calls_them() {
     names.sort_unstable();
     let numbers: std::collections::BTreeSet<u16> = names.iter().map(|name| crate::engine::table::number(name)).collect();
     assert_eq!(numbers.len(), names.len(), "two tables have one number in the journal");
-    let known = "accounts addresses agenda blobs cards collected contacts content credentials domains factors folders hours indexed judgements keys \
-        lanes ledger links live mail meta outgoing places policies postings queue recent reports routes segments sessions settings shares sign_ins terms timed \
+    let known = "accounts addresses agenda blobs cards collected contacts content credentials domains expunged factors folders hours indexed judgements keys \
+        lanes ledger links live mail meta outgoing places policies postings queue recent reports routes segments sessions settings shares sign_ins states terms timed \
         transcripts usage views";
     assert_eq!(names.join(" "), known);
 }

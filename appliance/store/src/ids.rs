@@ -56,7 +56,7 @@ impl DeviceId {
 }
 
 /// One folder of one account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FolderKey {
     pub account: AccountId,
     pub folder: FolderId,

@@ -11,19 +11,22 @@ pub(crate) mod retention;
 
 use roaring::RoaringBitmap;
 
-use crate::engine::codec::{Cursor, FixedKey, Record, Value, put_bytes, put_varint};
+use crate::engine::codec::{Cursor, FixedKey, Record, compound_key, put_bytes, put_varint};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::table::{Keyed, Raw, tables};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DayKey, DeviceKey, FolderId, FolderKey, MessageId, PlaceKey};
 
 tables! {
-    /// Folders and the messages in them. `recent` is one of the three tables that each delivery touches.
+    /// Folders and the messages in them.
     Tables {
-        /// Entries of all folders of all accounts, but for the newest few hundred.
-        mail: Raw<'e, MailKey>,
-        /// The newest entries of all folders, and every folder's counters behind its newest entry. All
-        /// deliveries meet in these few pages; from time to time they are folded into `mail`.
+        /// Entries of all folders of all accounts.
+        mail: Keyed<'e, MailKey, Entry>,
+        /// Every folder's counters.
+        states: Keyed<'e, FolderKey, FolderState>,
+        /// UIDs that went, by folder and the modification sequence of that (RFC 7162 §3.2.6).
+        expunged: Keyed<'e, ExpungedKey, UidSet>,
+        /// The newest entries and all counters as stores up to format 3 kept them: empty since.
         recent: Raw<'e, MailKey>,
         /// UIDs below `FolderState::live_below` that still exist.
         live: Keyed<'e, FolderKey, UidSet>,
@@ -48,8 +51,7 @@ pub struct MailKey {
 }
 
 impl MailKey {
-    /// The row of the folder's counters. It sorts right behind the newest entry,
-    /// so a delivery touches one leaf page for both.
+    /// No message has it. Up to format 3 of the store the folder's counters were in this row of `recent`.
     pub const STATE: u32 = u32::MAX;
 
     pub(crate) fn new(account: AccountId, folder: FolderId, uid: u32) -> Self {
@@ -108,10 +110,13 @@ pub struct Entry {
     pub flags: Flags,
     /// The folder's modification sequence at the last change (RFC 7162).
     pub modseq: u64,
+    /// Flags that people or programs made up (RFC 9051 §2.3.2), a bit for each keyword of the account.
+    pub keywords: u64,
 }
 
 impl Record for Entry {
-    const VERSION: u8 = 1;
+    /// Version 1 had no keywords.
+    const VERSION: u8 = 2;
     fn write(&self, out: &mut Vec<u8>) {
         self.message.write(out);
         out.extend_from_slice(&self.unique_id.to_be_bytes());
@@ -119,8 +124,9 @@ impl Record for Entry {
         out.extend_from_slice(&self.saved_at.to_be_bytes());
         out.extend_from_slice(&self.flags.0.to_be_bytes());
         out.extend_from_slice(&self.modseq.to_be_bytes());
+        put_varint(out, self.keywords);
     }
-    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+    fn read(version: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         Some(Entry {
             message: MessageId::read(octets)?,
             unique_id: octets.u64()?,
@@ -128,6 +134,7 @@ impl Record for Entry {
             saved_at: octets.u64()?,
             flags: Flags(octets.u16()?),
             modseq: octets.u64()?,
+            keywords: if version >= 2 { octets.varint()? } else { 0 },
         })
     }
 }
@@ -213,15 +220,39 @@ impl Record for View {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderName {
     pub name: String,
+    /// `None`: a folder that somebody made, or one whose number says its use.
+    pub special_use: Option<SpecialUse>,
+}
+
+/// What a folder is for, where its number does not say it (RFC 6154 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpecialUse {
+    Archive = 1,
 }
 
 impl Record for FolderName {
-    const VERSION: u8 = 1;
+    /// Version 1 had no special use.
+    const VERSION: u8 = 2;
     fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.name.as_bytes());
+        out.push(self.special_use.map_or(0, |special_use| special_use as u8));
     }
-    fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(FolderName { name: octets.string()? })
+    fn read(version: u8, octets: &mut Cursor<'_>) -> Option<Self> {
+        let name = octets.string()?;
+        let special_use = match if version >= 2 { octets.u8()? } else { 0 } {
+            0 => None,
+            1 => Some(SpecialUse::Archive),
+            _ => return None,
+        };
+        Some(FolderName { name, special_use })
+    }
+}
+
+compound_key! {
+    /// A change of a folder in which messages went.
+    ExpungedKey {
+        folder: FolderKey,
+        modseq: u64,
     }
 }
 
@@ -283,29 +314,37 @@ impl Record for Judgement {
 }
 
 impl Tables<'static> {
-    /// An entry, wherever it is.
     pub(crate) fn entry(&self, txn: &Snapshot, key: MailKey) -> Result<Option<Entry>> {
-        let doing = "reading a mailbox entry";
-        let recent = self.recent.remap_data_type::<Value<Entry>>().get(txn, &key).map_err(Error::lmdb(doing))?;
-        match recent {
-            Some(entry) => Ok(Some(entry)),
-            None => self.mail.remap_data_type::<Value<Entry>>().get(txn, &key).map_err(Error::lmdb(doing)),
-        }
+        self.mail.get(txn, &key).map_err(Error::lmdb("reading a mailbox entry"))
     }
 
-    /// A folder's entries from a UID on, in order: what was folded into `mail` is older than what was not.
+    /// A folder's entries from a UID on, in order.
     pub(crate) fn entries<'t>(&self, txn: &'t Snapshot, folder: FolderKey, from: u32) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
         let doing = "reading a mailbox";
         let key = |uid| MailKey::new(folder.account, folder.folder, uid);
-        let range = key(from)..key(MailKey::STATE);
-        let mail = self.mail.remap_data_type::<Value<Entry>>().range(txn, &range).map_err(Error::lmdb(doing))?;
-        let recent = self.recent.remap_data_type::<Value<Entry>>().range(txn, &range).map_err(Error::lmdb(doing))?;
-        Ok(mail.chain(recent).map(move |row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))))
+        let rows = self.mail.range(txn, &(key(from)..key(MailKey::STATE))).map_err(Error::lmdb(doing))?;
+        Ok(rows.map(move |row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))))
     }
 
     pub(crate) fn folder(&self, txn: &Snapshot, folder: FolderKey) -> Result<Option<FolderState>> {
-        let key = MailKey::new(folder.account, folder.folder, MailKey::STATE);
-        self.recent.remap_data_type::<Value<FolderState>>().get(txn, &key).map_err(Error::lmdb("reading folder counters"))
+        self.states.get(txn, &folder).map_err(Error::lmdb("reading folder counters"))
+    }
+
+    /// The step from format 3: the newest entries go to the others, counters to a table of their own.
+    pub(crate) fn sort_in_recent(&self, txn: &mut heed::RwTxn) -> heed::Result<()> {
+        let mut old = Vec::new();
+        for row in self.recent.base().iter(txn)? {
+            let (key, value) = row?;
+            old.push((key.to_vec(), value.to_vec()));
+        }
+        for (key, value) in old {
+            let (folder, uid) = key.split_at(key.len().saturating_sub(4));
+            match uid == MailKey::STATE.to_be_bytes() {
+                true => self.states.base().put(txn, folder, &value)?,
+                false => self.mail.base().put(txn, &key, &value)?,
+            }
+        }
+        self.recent.base().clear(txn)
     }
 }
 

@@ -243,7 +243,7 @@ impl Work<'_, '_> {
         for (folder, name) in FOLDERS {
             let folder = FolderKey { account: id, folder };
             self.make_folder(folder, (random()? as u32).max(1))?;
-            let name = FolderName { name: name.into() };
+            let name = FolderName { name: name.into(), special_use: None };
             self.tables.mailbox.folders.put(self.txn, &folder, &name).map_err(Error::lmdb(DOING))?;
         }
         Ok(id)

@@ -28,7 +28,7 @@ use super::table::Declared;
 /// LMDB can address at most this much on 32-bit machines beside everything else.
 const MAP_LIMIT: u64 = if cfg!(target_pointer_width = "32") { 1 << 30 } else { 1 << 40 };
 /// How many named databases the environment must have room for (some to spare).
-const MAX_TABLES: u32 = 48;
+const MAX_TABLES: u32 = 64;
 /// LMDB needs some pages to work at all.
 const MAP_MINIMUM: u64 = 1 << 20;
 /// One slot per thread that ever reads, over all processes.

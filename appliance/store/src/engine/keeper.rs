@@ -70,7 +70,11 @@ impl Keeper {
             let is_resting = self.failed.is_some_and(|at| at.elapsed() < RETRY_INTERVAL);
             let is_due = self.is_due();
             if is_closing || !is_resting && (is_due || is_pressed) {
-                let result = self.fold();
+                let result = match self.fold() {
+                    // Folding is what makes deletions count: it may use what is kept back for them.
+                    Err(Error::Full) if self.shared.reserve.release() => self.fold(),
+                    result => result,
+                };
                 self.failed = result.is_err().then(Instant::now);
                 self.shared.medium.note_commit(&result);
                 self.shared.bell.note_fold();

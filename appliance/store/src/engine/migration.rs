@@ -20,7 +20,7 @@ const FORMAT_KEY: &str = "format";
 type Step = fn(&Tables<'static>, &mut heed::RwTxn) -> Result<()>;
 
 /// `STEPS[n]` brings format `n + 1` to `n + 2`.
-const STEPS: &[Step] = &[|_, _| Ok(()), |_, _| Ok(()), |_, _| Ok(())];
+const STEPS: &[Step] = &[|_, _| Ok(()), |_, _| Ok(()), |tables, txn| tables.mailbox.sort_in_recent(txn).map_err(Error::lmdb("sorting in the newest entries"))];
 
 /// Where LMDB keeps the small marks. Steps run before there is a journal.
 fn marks(tables: &Tables<'static>) -> Database<'static, Str, Bytes> {

@@ -116,10 +116,7 @@ impl Work<'_, '_> {
                 _ => {}
             }
             (entry.flags, entry.modseq) = (flags, state.modseq);
-            let encoded = crate::engine::codec::Record::encode(&entry);
-            let is_recent = self.tables.mailbox.recent.get(self.txn, &key).map_err(Error::lmdb(DOING))?.is_some();
-            let table = if is_recent { self.tables.mailbox.recent } else { self.tables.mailbox.mail };
-            table.put(self.txn, &key, &encoded).map_err(Error::lmdb(DOING))?;
+            self.tables.mailbox.mail.put(self.txn, &key, &entry).map_err(Error::lmdb(DOING))?;
         }
         self.notice(folder, Happened::Flagged);
         self.put_state(folder, &state)

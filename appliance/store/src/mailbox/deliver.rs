@@ -125,12 +125,18 @@ impl Work<'_, '_> {
         let mut uids = Vec::with_capacity(places.len());
         for place in places {
             let folder = FolderKey { account: place.account, folder: place.folder };
-            let entry =
-                Entry { message, unique_id: random()?, octets: delivery.content.octets as u32, saved_at: delivery.record.at, flags: place.flags, modseq: 0 };
+            let entry = Entry {
+                message,
+                unique_id: random()?,
+                octets: delivery.content.octets as u32,
+                saved_at: delivery.record.at,
+                flags: place.flags,
+                modseq: 0,
+                keywords: 0,
+            };
             uids.push(self.add_entry(folder, entry)?);
         }
         self.set_shares(message, places.len() as u32 + u32::from(delivery.relay.is_some()))?;
-        self.fold_recent()?;
         let is_held = match &delivery.relay {
             Some(relay) => self.enqueue(message, relay)?,
             None => false,

@@ -2,22 +2,21 @@
 
 use roaring::RoaringBitmap;
 
-use crate::engine::codec::Record;
+use crate::content::Location;
 use crate::engine::notices::Happened;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey};
-use crate::mailbox::{Entry, Flags, FolderState, MailKey};
+use crate::mailbox::{Entry, ExpungedKey, Flags, FolderState, MailKey, UidSet};
 
 /// After this many deliveries the newest UIDs are folded into the live set, so the scan behind it stays short.
 const LIVE_LAG: u32 = 512;
 
-/// Newest entries of all folders together that may gather before they are sorted into `mail`.
-const RECENT_ENTRIES: u64 = 256;
+/// Changes of a folder of which is remembered what went with them; then the oldest quarter is forgotten.
+const EXPUNGED_CHANGES: usize = 256;
 
-/// Pages one commit may free by deleting. LMDB keeps the freed page numbers of a commit in one row, and
-/// rewrites the row it draws from at every later commit: 400 numbers fit one page.
-pub(crate) const FREED_PAGES: u64 = 400;
+/// Messages that one commit may delete: each changes a handful of rows.
+const DELETIONS: u64 = 1000;
 
 impl Work<'_, '_> {
     pub(crate) fn state(&self, folder: FolderKey) -> Result<FolderState> {
@@ -26,8 +25,7 @@ impl Work<'_, '_> {
     }
 
     pub(crate) fn put_state(&mut self, folder: FolderKey, state: &FolderState) -> Result<()> {
-        let key = MailKey::new(folder.account, folder.folder, MailKey::STATE);
-        let put = self.tables.mailbox.recent.put(self.txn, &key, &state.encode());
+        let put = self.tables.mailbox.states.put(self.txn, &folder, state);
         put.map_err(Error::lmdb("writing folder counters"))
     }
 
@@ -51,36 +49,13 @@ impl Work<'_, '_> {
         state.unseen += u32::from(!entry.flags.contains(Flags::SEEN));
         entry.modseq = state.modseq;
         let key = MailKey::new(folder.account, folder.folder, uid);
-        self.tables.mailbox.recent.put(self.txn, &key, &entry.encode()).map_err(Error::lmdb("writing a mailbox entry"))?;
+        self.tables.mailbox.mail.put(self.txn, &key, &entry).map_err(Error::lmdb("writing a mailbox entry"))?;
         if state.next_uid - state.live_below >= LIVE_LAG {
             self.fold_live(folder, &mut state)?;
         }
         self.put_state(folder, &state)?;
         self.notice(folder, Happened::Added);
         Ok(uid)
-    }
-
-    /// Moves the newest entries into `mail` once there are many: sorted, so each page there is touched once.
-    pub(crate) fn fold_recent(&mut self) -> Result<()> {
-        let doing = "sorting in the newest entries";
-        let rows = self.tables.mailbox.recent.len(self.txn).map_err(Error::lmdb(doing))?;
-        // Every folder has one row of counters; the rest are entries.
-        let folders = self.tables.mailbox.folders.len(self.txn).map_err(Error::lmdb(doing))?;
-        if rows < folders + RECENT_ENTRIES {
-            return Ok(());
-        }
-        let mut entries = Vec::new();
-        for row in self.tables.mailbox.recent.iter(self.txn).map_err(Error::lmdb(doing))? {
-            let (key, value) = row.map_err(Error::lmdb(doing))?;
-            if key.uid != MailKey::STATE {
-                entries.push((key, value.to_vec()));
-            }
-        }
-        for (key, value) in entries {
-            self.tables.mailbox.mail.put(self.txn, &key, &value).map_err(Error::lmdb(doing))?;
-            self.tables.mailbox.recent.delete(self.txn, &key).map_err(Error::lmdb(doing))?;
-        }
-        Ok(())
     }
 
     /// Brings the live set up to date with the newest entries.
@@ -103,9 +78,7 @@ impl Work<'_, '_> {
         for uid in uids {
             let key = MailKey::new(folder.account, folder.folder, uid);
             let Some(entry) = self.tables.mailbox.entry(self.txn, key)? else { continue };
-            if !self.tables.mailbox.recent.delete(self.txn, &key).map_err(Error::lmdb(doing))? {
-                self.tables.mailbox.mail.delete(self.txn, &key).map_err(Error::lmdb(doing))?;
-            }
+            self.tables.mailbox.mail.delete(self.txn, &key).map_err(Error::lmdb(doing))?;
             state.messages = state.messages.saturating_sub(1);
             state.octets = state.octets.saturating_sub(u64::from(entry.octets));
             state.unseen = state.unseen.saturating_sub(u32::from(!entry.flags.contains(Flags::SEEN)));
@@ -114,6 +87,7 @@ impl Work<'_, '_> {
         }
         state.modseq += 1;
         self.put_state(folder, &state)?;
+        self.note_expunged(folder, state.modseq, taken.iter().map(|(uid, _)| *uid).collect())?;
         self.notice(folder, Happened::Removed);
         if uids.min().is_some_and(|first| first < state.live_below) {
             let mut live = self.tables.mailbox.live.get(self.txn, &folder).map_err(Error::lmdb(doing))?.unwrap_or_default();
@@ -124,6 +98,24 @@ impl Work<'_, '_> {
             self.forget_in_views(folder.account, &taken)?;
         }
         Ok(taken.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// Remembers which UIDs went with a change, of each folder for some hundred changes.
+    fn note_expunged(&mut self, folder: FolderKey, modseq: u64, uids: RoaringBitmap) -> Result<()> {
+        if uids.is_empty() {
+            return Ok(());
+        }
+        let doing = "remembering messages that went";
+        let table = self.tables.mailbox.expunged;
+        table.put(self.txn, &ExpungedKey { folder, modseq }, &UidSet(uids)).map_err(Error::lmdb(doing))?;
+        let all = ExpungedKey { folder, modseq: 0 }..=ExpungedKey { folder, modseq: u64::MAX };
+        let keys = table.remap_data_type::<heed::types::DecodeIgnore>().range(self.txn, &all).map_err(Error::lmdb(doing))?;
+        let keys: Vec<ExpungedKey> = keys.map(|row| row.map(|(key, ())| key)).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))?;
+        if keys.len() > EXPUNGED_CHANGES {
+            let oldest = all.start().to_owned()..keys[EXPUNGED_CHANGES / 4];
+            table.delete_range(self.txn, &oldest).map_err(Error::lmdb(doing))?;
+        }
+        Ok(())
     }
 
     /// Views hold only messages that exist.
@@ -169,13 +161,14 @@ impl Work<'_, '_> {
         let mut now = RoaringBitmap::new();
         let mut pages = 0;
         for uid in uids {
+            // Content that is still in LMDB, of stores up to format 3, frees pages there.
             let entry = self.tables.mailbox.entry(self.txn, MailKey::new(folder.account, folder.folder, uid))?;
-            // Content files free no pages; an entry and a head take about a tenth of a page each.
-            pages += match entry.map(|e| u64::from(e.octets)) {
-                Some(octets) if octets <= crate::content::INLINE_OCTETS as u64 => octets / crate::engine::files::PAGE + 1,
+            let head = entry.map(|entry| self.tables.content.head(self.txn, entry.message)).transpose()?.flatten();
+            pages += match head.map(|head| head.location) {
+                Some(Location::Inline { parts, .. }) => u64::from(parts) + 1,
                 _ => 1,
             };
-            if pages > FREED_PAGES && !now.is_empty() {
+            if pages > DELETIONS && !now.is_empty() {
                 break;
             }
             now.insert(uid);

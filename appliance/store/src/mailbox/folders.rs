@@ -6,7 +6,7 @@ use crate::engine::notices::Happened;
 use crate::engine::work::{Work, random};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey};
-use crate::mailbox::{FIRST_OWN_FOLDER, FolderName, MailKey};
+use crate::mailbox::{ExpungedKey, FIRST_OWN_FOLDER, FolderName};
 
 /// Folders an account may have.
 const FOLDERS: usize = 500;
@@ -82,7 +82,7 @@ impl Work<'_, '_> {
         found.next_folder = folder.folder.0 + 1;
         self.tables.directory.accounts.put(self.txn, &account, &found).map_err(Error::lmdb(DOING))?;
         self.make_folder(folder, (random()? as u32).max(1))?;
-        let record = FolderName { name: name.into() };
+        let record = FolderName { name: name.into(), special_use: None };
         self.tables.mailbox.folders.put(self.txn, &folder, &record).map_err(Error::lmdb(DOING))?;
         self.notice(folder, Happened::Renamed);
         Ok(folder.folder)
@@ -95,8 +95,9 @@ impl Work<'_, '_> {
             return Err(Error::Invalid { why: "the folder is not empty".into() });
         }
         self.tables.mailbox.folders.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
-        let counters = MailKey::new(account, folder, MailKey::STATE);
-        self.tables.mailbox.recent.delete(self.txn, &counters).map_err(Error::lmdb(DOING))?;
+        self.tables.mailbox.states.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
+        let expunged = ExpungedKey { folder: key, modseq: 0 }..=ExpungedKey { folder: key, modseq: u64::MAX };
+        self.tables.mailbox.expunged.delete_range(self.txn, &expunged).map_err(Error::lmdb(DOING))?;
         self.tables.mailbox.live.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
         self.tables.index.indexed.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
         self.notice(key, Happened::Renamed);
@@ -105,7 +106,9 @@ impl Work<'_, '_> {
 
     fn rename_own_folder(&mut self, account: AccountId, folder: FolderId, name: &str) -> Result<()> {
         let key = self.own_folder(account, folder)?;
-        self.tables.mailbox.folders.put(self.txn, &key, &FolderName { name: name.into() }).map_err(Error::lmdb(DOING))?;
+        let old = self.tables.mailbox.folders.get(self.txn, &key).map_err(Error::lmdb(DOING))?;
+        let renamed = FolderName { name: name.into(), special_use: old.and_then(|old| old.special_use) };
+        self.tables.mailbox.folders.put(self.txn, &key, &renamed).map_err(Error::lmdb(DOING))?;
         self.notice(key, Happened::Renamed);
         Ok(())
     }

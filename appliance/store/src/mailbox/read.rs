@@ -1,6 +1,5 @@
 //! Reading folders and entries.
 
-use crate::engine::codec::Value;
 use crate::engine::reader::Reader;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey, MessageId};
@@ -27,9 +26,8 @@ impl Reader<'_> {
         let doing = "reading a mailbox";
         let key = |uid| MailKey::new(account, folder, uid);
         let range = key(0)..key(before);
-        let recent = self.shared.tables.mailbox.recent.remap_data_type::<Value<Entry>>().rev_range(&self.txn, &range).map_err(Error::lmdb(doing))?;
-        let mail = self.shared.tables.mailbox.mail.remap_data_type::<Value<Entry>>().rev_range(&self.txn, &range).map_err(Error::lmdb(doing))?;
-        recent.chain(mail).take(limit).map(|row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))).collect()
+        let rows = self.shared.tables.mailbox.mail.rev_range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        rows.take(limit).map(|row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))).collect()
     }
 
     /// The folders of an account with their names and counters, in order of their numbers.

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::ids::{AccountId, DayKey, FolderId, FolderKey, MessageId};
 use crate::ledger::detail::Detail;
 use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
-use crate::mailbox::MailKey;
+use crate::mailbox::ExpungedKey;
 
 const DOING: &str = "housekeeping";
 
@@ -20,19 +20,18 @@ impl Work<'_, '_> {
             return Ok(false);
         };
         let account = AccountId(id.try_into().map(u32::from_be_bytes).map_err(|_| Error::damaged("a purge mark"))?);
-        let first = MailKey::new(account, FolderId(0), 0);
-        let row = self.tables.mailbox.recent.range(self.txn, &(first..)).map_err(Error::lmdb(DOING))?.next().transpose().map_err(Error::lmdb(DOING))?;
-        // As long as a folder has entries its counters are there too, here or behind them.
-        let Some(key) = row.map(|(key, _)| key).filter(|key| key.account == account) else {
+        let folders = FolderKey { account, folder: FolderId(0) }..=FolderKey { account, folder: FolderId(u32::MAX) };
+        let row = self.tables.mailbox.states.range(self.txn, &folders).map_err(Error::lmdb(DOING))?.next().transpose();
+        let Some((folder, _)) = row.map_err(Error::lmdb(DOING))? else {
             self.tables.meta.delete(self.txn, &mark).map_err(Error::lmdb(DOING))?;
             return self.purge_leftovers(account).map(|()| true);
         };
-        let folder = FolderKey { account, folder: key.folder };
         if self.delete_oldest(folder, |_| true)? {
             return Ok(true);
         }
-        let counters = MailKey::new(account, key.folder, MailKey::STATE);
-        self.tables.mailbox.recent.delete(self.txn, &counters).map_err(Error::lmdb(DOING))?;
+        self.tables.mailbox.states.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
+        let expunged = ExpungedKey { folder, modseq: 0 }..=ExpungedKey { folder, modseq: u64::MAX };
+        self.tables.mailbox.expunged.delete_range(self.txn, &expunged).map_err(Error::lmdb(DOING))?;
         self.tables.mailbox.live.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
         self.tables.mailbox.folders.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
         Ok(true)
