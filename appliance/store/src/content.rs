@@ -20,7 +20,7 @@ tables! {
         /// Messages whose content is in a file of its own, by the file's name.
         blobs: Raw<'e, BlobId>,
         /// Octets of content that messages still refer to, by segment of the journal.
-        segments: Raw<'e, u64>,
+        journal: Raw<'e, u64>,
     }
 }
 

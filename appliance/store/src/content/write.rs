@@ -49,11 +49,11 @@ impl Work<'_, '_> {
     /// Octets of content came into a segment of the journal, or went from it.
     fn count_segment(&mut self, segment: u64, octets: i64) -> Result<()> {
         let doing = "counting what is in the journal";
-        let known = self.tables.content.segments.get(self.txn, &segment).map_err(Error::lmdb(doing))?;
+        let known = self.tables.content.journal.get(self.txn, &segment).map_err(Error::lmdb(doing))?;
         let known = known.map_or(Ok(0), |row| row.try_into().map(u64::from_be_bytes)).map_err(|_| Error::damaged("a count of octets"))?;
         match known.saturating_add_signed(octets) {
-            0 => self.tables.content.segments.delete(self.txn, &segment).map(drop),
-            now => self.tables.content.segments.put(self.txn, &segment, &now.to_be_bytes()),
+            0 => self.tables.content.journal.delete(self.txn, &segment).map(drop),
+            now => self.tables.content.journal.put(self.txn, &segment, &now.to_be_bytes()),
         }
         .map_err(Error::lmdb(doing))
     }

@@ -120,7 +120,7 @@ impl Keeper {
     fn live(&self) -> Result<BTreeMap<u64, u64>> {
         let doing = "measuring the journal";
         let mut live = BTreeMap::new();
-        let table = self.shared.tables.content.segments;
+        let table = self.shared.tables.content.journal;
         let number = |octets: &[u8]| octets.try_into().map(u64::from_be_bytes).map_err(|_| Error::damaged("a count of octets"));
         for row in table.base().iter(&self.anchor.pin).map_err(Error::lmdb(doing))? {
             let (segment, _) = row.map_err(Error::lmdb(doing))?;

@@ -76,7 +76,7 @@ impl Shared {
     fn content_octets(&self) -> Result<u64> {
         let doing = "measuring the journal";
         let view = self.view()?;
-        let rows = self.tables.content.segments.iter(&view).map_err(Error::lmdb(doing))?;
+        let rows = self.tables.content.journal.iter(&view).map_err(Error::lmdb(doing))?;
         rows.map(|row| row.map(|(_, octets)| octets.try_into().map_or(0, u64::from_be_bytes)).map_err(Error::lmdb(doing))).sum()
     }
 
