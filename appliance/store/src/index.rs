@@ -2,6 +2,8 @@
 //! can be made anew.
 
 pub(crate) mod read;
+#[allow(dead_code)] // its users come with the next commit
+pub(crate) mod segment;
 pub(crate) mod write;
 
 use heed::types::Bytes;
@@ -98,8 +100,24 @@ impl Record for Places {
 /// Messages of one block of the index: their numbers below are distances from its beginning.
 pub(crate) const BLOCK_BITS: u32 = 14;
 
-/// Longest search term in octets; longer ones are cut.
-pub const TERM_OCTETS: usize = 40;
+/// Longest word of the index in octets; longer ones are cut at a character.
+pub const TERM_OCTETS: usize = 64;
+
+/// Where in a message a word is. The numbers are those of the index files.
+#[allow(dead_code)] // its users come with the next commit
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Field {
+    From = 1,
+    /// To and Cc.
+    To = 2,
+    Subject = 3,
+    Body = 4,
+    /// The name of an attached file.
+    File = 5,
+    /// Something that is so of the message, and no word in it.
+    Fact = 6,
+}
 
 /// The key of a term's messages within a block.
 pub(crate) fn posting(account: AccountId, term: &str, block: u32) -> Vec<u8> {
