@@ -75,10 +75,6 @@ where
         let rows = if fits(prefix.as_ref()) { Some(self.0.prefix_iter(txn, prefix)?) } else { None };
         Ok(rows.into_iter().flatten())
     }
-
-    pub fn clear(&self, txn: &mut RwTxn) -> heed::Result<()> {
-        self.0.clear(txn)
-    }
 }
 
 /// What values of a table are made of.

@@ -19,6 +19,7 @@
 //! Damage is [`Error::Damaged`] and nothing worse, whatever the octets are.
 
 pub(crate) mod batch;
+pub(crate) mod check;
 pub(crate) mod merge;
 pub(crate) mod postings;
 pub(crate) mod read;

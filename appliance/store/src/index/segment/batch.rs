@@ -20,13 +20,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a message with its words, each with its field; each once or more often. Messages come in ascending order; others,
-    /// and those beyond the index's range, are left out: false.
+    /// Adds a message with its words, each with its field, once or more often. Known messages, and those beyond the index's
+    /// range, are left out: false.
     pub fn add<'a>(&mut self, message: MessageId, words: impl IntoIterator<Item = (Field, &'a str)>) -> bool {
-        let Some(number) = number(message).filter(|number| self.messages.last().is_none_or(|last| last < number)) else { return false };
-        if self.messages.len() == MESSAGES {
-            return false;
-        }
+        let Some(number) = number(message).filter(|_| self.messages.len() < MESSAGES && !self.contains(message)) else { return false };
         let place = self.messages.len() as u32;
         self.messages.push(number);
         for (field, word) in words.into_iter().filter(|(_, word)| !word.is_empty()) {
@@ -44,9 +41,12 @@ impl Batch {
         true
     }
 
-    /// Messages so far.
-    pub fn messages(&self) -> usize {
-        self.messages.len()
+    pub fn contains(&self, message: MessageId) -> bool {
+        number(message).is_some_and(|number| self.messages.contains(&number))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 
     /// About as many octets of memory are taken.
@@ -56,9 +56,19 @@ impl Batch {
 
     /// Writes the file; there is at least one message.
     pub(crate) fn write(&self, folder: &Path, account: AccountId, breathe: &mut dyn FnMut(usize) -> bool) -> Result<Written, Stop> {
-        let mut writer = Writer::create(folder, 0, account, &self.messages, breathe)?;
+        let mut messages = self.messages.clone();
+        messages.sort_unstable();
+        let mut moved = vec![0; messages.len()];
+        for (was, number) in self.messages.iter().enumerate() {
+            moved[was] = messages.binary_search(number).unwrap_or_default() as u32;
+        }
+        let mut writer = Writer::create(folder, 0, account, &messages, breathe)?;
+        let mut sorted = Vec::new();
         for (key, places) in &self.terms {
-            writer.push(key, places)?;
+            sorted.clear();
+            sorted.extend(places.iter().map(|was| moved[*was as usize]));
+            sorted.sort_unstable();
+            writer.push(key, &sorted)?;
         }
         writer.finish()
     }

@@ -37,7 +37,7 @@ impl Segment {
         Segment::of(file, path).map(Some)
     }
 
-    fn of(file: File, path: PathBuf) -> Result<Segment> {
+    pub fn of(file: File, path: PathBuf) -> Result<Segment> {
         let octets = file.metadata().map_err(Error::io("reading", &path))?.len();
         let end = octets.checked_sub(FOOT as u64).ok_or_else(|| damaged(&path, "the length"))?;
         let empty = Head { account: crate::ids::AccountId(0), tier: 0, messages: 1, first: 0, last: 0 };
@@ -257,6 +257,11 @@ impl Entries<'_> {
         Ok(true)
     }
 
+    /// Blocks that were read so far.
+    pub fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
     /// The term: a word and an octet for its field.
     pub fn key(&self) -> &[u8] {
         &self.key
@@ -272,25 +277,4 @@ impl Entries<'_> {
         };
         read.ok_or_else(|| damaged(&self.segment.path, "the postings"))
     }
-}
-
-/// Reads any octets as a file: it is one, or damaged.
-///
-/// # Panics
-/// When something else comes of it.
-pub(crate) fn check(octets: &[u8]) {
-    let name = nix::sys::memfd::memfd_create("segment", nix::sys::memfd::MFdFlags::MFD_CLOEXEC);
-    let Ok(descriptor) = name else { return };
-    let mut file = File::from(descriptor);
-    if std::io::Write::write_all(&mut file, octets).is_err() {
-        return;
-    }
-    let path = PathBuf::from("any octets");
-    let read = Segment::of(file, path).and_then(|segment| {
-        let messages = segment.messages();
-        let begun = segment.visit(b"a", &mut |entries| entries.places(&mut |_| {}).map(|()| ControlFlow::Continue(())));
-        segment.verify(&mut || true)?;
-        messages.and(begun)
-    });
-    assert!(matches!(read, Ok(_) | Err(Error::Damaged { .. })), "{read:?}");
 }

@@ -16,9 +16,6 @@ use crate::error::{Error, Result};
 /// Octets that are brought to the card at a time: 7 ms of a card that takes 10 MB/s.
 pub(crate) const SLICE: usize = 64 * 1024;
 
-/// Asked after each slice with its octets, and now and then with none; it may take its time. False: give up.
-pub type Breathe<'a> = &'a mut dyn FnMut(usize) -> bool;
-
 /// Why there is no file.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -43,6 +40,8 @@ pub struct Written {
     pub(crate) head: Head,
     pub(crate) octets: u64,
     path: PathBuf,
+    /// The commit under way names it.
+    pub(crate) is_named: bool,
     is_kept: bool,
 }
 
@@ -52,9 +51,9 @@ impl Written {
         self.octets
     }
 
-    /// A commit has named it.
+    /// The commit is done: a file that it names stays.
     pub(crate) fn keep(&mut self) {
-        self.is_kept = true;
+        self.is_kept = self.is_named;
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -88,6 +87,7 @@ pub(crate) struct Writer<'a, 'b> {
     levels: Vec<Level>,
     terms: u64,
     scratch: Vec<u8>,
+    /// Asked after each slice with its octets, and now and then with none; it may take its time. False: give up.
     breathe: &'a mut (dyn FnMut(usize) -> bool + 'b),
 }
 
@@ -106,7 +106,7 @@ impl<'a, 'b> Writer<'a, 'b> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(Error::io("creating", &path))?;
         let bounds = |at: Option<&u32>| at.copied().unwrap_or_default();
         let head = Head { account, tier, messages: messages.len() as u32, first: bounds(messages.first()), last: bounds(messages.last()) };
-        let written = Written { id, head, octets: 0, path, is_kept: false };
+        let written = Written { id, head, octets: 0, path, is_named: false, is_kept: false };
         let folder = folder.to_path_buf();
         let mut writer = Writer { file, folder, written, waiting: MAGIC.to_vec(), levels: vec![Level::default()], terms: 0, scratch: Vec::new(), breathe };
         writer.written.octets = MAGIC.len() as u64;
