@@ -43,7 +43,7 @@ impl Dice {
 
 /// The word of a rank: the frequent ones are short.
 fn word(rank: usize) -> String {
-    let mut dice = Dice(rank as u64 * 0x9e37_79b9_7f4a_7c15 + 1);
+    let mut dice = Dice((rank as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     dice.next();
     let length = 2 + (rank as f64).ln() as usize * 2 / 3;
     (0..length).map(|_| char::from(b"etaoinshrdlcumwfgypbvk"[((dice.part() * dice.part()) * 22.0) as usize])).collect()
@@ -165,5 +165,7 @@ fn run(batch: usize) -> Outcome<()> {
 fn main() -> Outcome<()> {
     println!("octets for each message of {OCTETS}, {MESSAGES} messages, {ACCOUNTS} accounts");
     println!(" batch |   files |  merges |    rows | on disk | of text | files");
-    [16, 64, 128, 256].into_iter().try_for_each(run)
+    let given: Vec<usize> = std::env::args().skip(1).filter_map(|size| size.parse().ok()).filter(|size| *size > 0).collect();
+    let sizes = if given.is_empty() { vec![16, 64, 128, 256] } else { given };
+    sizes.into_iter().try_for_each(run)
 }
