@@ -26,7 +26,14 @@ const BREATH: Duration = Duration::from_millis(20);
 /// Runs until the server stops. Each of these goes its own pace: a round may take minutes, with much mail to index on a small
 /// board, and a message that is sent later may be large. The server's pulse waits for none of them.
 pub async fn run(office: Office) {
-    tokio::join!(beat(&office), every(BEAT, &office, look_at_disk), every(BEAT, &office, send_later), pulse(&office), rounds(&office));
+    tokio::join!(
+        beat(&office),
+        every(BEAT, &office, look_at_disk),
+        every(BEAT, &office, send_later),
+        every(ROUND, &office, index),
+        pulse(&office),
+        rounds(&office)
+    );
 }
 
 /// Tells the watchdog that the server is alive, and does nothing else.
@@ -50,6 +57,13 @@ async fn every(pause: Duration, office: &Office, work: impl AsyncFn(&Office)) {
 
 async fn send_later(office: &Office) {
     later::run(&office.submission, &office.condition, clock::now()).await;
+}
+
+/// Takes new mail into the index. Beside busy mail that goes slowly, and keeps nothing else waiting.
+async fn index(office: &Office) {
+    if office.store.unwritable().is_none() {
+        mail::index::run(&office.store, &office.readers, &office.handles.tasks).await;
+    }
 }
 
 async fn look_at_disk(office: &Office) {
@@ -90,7 +104,6 @@ async fn rounds(office: &Office) {
         make_keys(office).await;
         end_sessions(office).await;
         hours::count(&office.hours).await;
-        mail::index::run(&office.store, &office.readers, &office.handles.tasks).await;
         acme::renew(&office.acme).await;
     }
 }

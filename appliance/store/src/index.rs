@@ -1,27 +1,71 @@
 //! What is kept of messages besides their content, for lists and searching. All of it is made behind the deliveries and
 //! can be made anew.
+//!
+//! Words are in files (`segment`), one or more for each account, which are written once and merged now and then; what a batch
+//! adds is one file. The tables have small rows only: which files are an account's index, where its messages are, and what
+//! lists show. A message is in an account's index exactly while it has a place there: so a removed one is masked at once,
+//! and goes from the files at their next merge.
 
+pub(crate) mod files;
+pub(crate) mod manifest;
 pub(crate) mod read;
+pub(crate) mod search;
+pub(crate) mod segment;
+pub(crate) mod upkeep;
 pub(crate) mod write;
 
-use heed::types::Bytes;
+use heed::types::{Bytes, DecodeIgnore};
 
 use crate::engine::codec::{Cursor, Record, put_bytes, put_varint};
-use crate::engine::table::{Keyed, Named, Raw, tables};
+use crate::engine::snapshot::Snapshot;
+use crate::engine::table::{Keyed, Raw, Table, tables};
+use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey, MessageId, PlaceKey};
-use crate::mailbox::UidSet;
+use crate::index::manifest::Manifest;
 
 tables! {
     /// What lists show and searches find; made behind the deliveries.
     Tables {
-        /// What lists show of messages; made behind the deliveries, like the four tables below.
+        /// What lists show of messages; made behind the deliveries, like the tables below.
         cards: Keyed<'e, MessageId, Card>,
         /// Where an account has a message that is in its index.
         places: Keyed<'e, PlaceKey, Places>,
-        /// The numbers of messages by account, term and block.
-        postings: Named<'e, Bytes, UidSet>,
+        /// Which files are an account's index.
+        segments: Keyed<'e, AccountId, Manifest>,
         /// UIDs below this are in the index.
         indexed: Raw<'e, FolderKey>,
+        /// The index as releases before kept it; emptied.
+        postings: Table<'e, Bytes, Bytes>,
+    }
+}
+
+impl Tables<'static> {
+    /// UIDs of a folder below this are in the index.
+    pub(crate) fn below(&self, txn: &Snapshot, folder: &FolderKey) -> Result<u32> {
+        let octets = self.indexed.get(txn, folder).map_err(Error::lmdb("reading the index"))?;
+        Ok(octets.and_then(|octets| octets.try_into().ok()).map_or(0, u32::from_be_bytes))
+    }
+
+    /// Whether an account has a message in its index: it has a place.
+    pub(crate) fn is_indexed(&self, txn: &Snapshot, account: AccountId, message: MessageId) -> Result<bool> {
+        let places = self.places.remap_data_type::<DecodeIgnore>().get(txn, &PlaceKey { account, message });
+        Ok(places.map_err(Error::lmdb("reading the index"))?.is_some())
+    }
+
+    /// Accounts of which messages are in an index.
+    pub(crate) fn marked(&self, txn: &Snapshot) -> Result<Vec<AccountId>> {
+        let doing = "reading the index";
+        let rows = self.indexed.remap_data_type::<DecodeIgnore>().iter(txn).map_err(Error::lmdb(doing))?;
+        let mut accounts = rows.map(|row| row.map(|(key, ())| key.account)).collect::<heed::Result<Vec<_>>>().map_err(Error::lmdb(doing))?;
+        accounts.dedup();
+        Ok(accounts)
+    }
+
+    /// Accounts with an index, and whether it is being given up.
+    pub(crate) fn manifests(&self, txn: &Snapshot) -> Result<Vec<(AccountId, bool)>> {
+        let doing = "reading the index";
+        let rows = self.segments.iter(txn).map_err(Error::lmdb(doing))?;
+        rows.map(|row| row.map(|(account, manifest)| (account, manifest.is_void))).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
     }
 }
 
@@ -95,30 +139,22 @@ impl Record for Places {
     }
 }
 
-/// Messages of one block of the index: their numbers below are distances from its beginning.
-pub(crate) const BLOCK_BITS: u32 = 14;
+/// Longest word of the index in octets; longer ones are cut at a character.
+pub const TERM_OCTETS: usize = 64;
 
-/// Longest search term in octets; longer ones are cut.
-pub const TERM_OCTETS: usize = 40;
-
-/// The key of a term's messages within a block.
-pub(crate) fn posting(account: AccountId, term: &str, block: u32) -> Vec<u8> {
-    let mut key = term_prefix(account, term);
-    key.push(0);
-    key.extend_from_slice(&block.to_be_bytes());
-    key
-}
-
-/// What all keys of terms begin with that begin like this.
-pub(crate) fn term_prefix(account: AccountId, term: &str) -> Vec<u8> {
-    let mut key = account.0.to_be_bytes().to_vec();
-    key.extend(term[..term.floor_char_boundary(TERM_OCTETS)].bytes().filter(|&b| b != 0));
-    key
-}
-
-/// The block in a posting's key.
-pub(crate) fn block_of(key: &[u8]) -> Option<u32> {
-    key.last_chunk::<4>().map(|octets| u32::from_be_bytes(*octets))
+/// Where in a message a word is. The numbers are those of the index files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Field {
+    From = 1,
+    /// To and Cc.
+    To = 2,
+    Subject = 3,
+    Body = 4,
+    /// The name of an attached file.
+    File = 5,
+    /// Something that is so of the message, and no word in it.
+    Fact = 6,
 }
 
 /// The number of a message in the index; none for those beyond its range.

@@ -1,7 +1,7 @@
 //! The store's handle.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -23,6 +23,7 @@ use crate::engine::shared::Shared;
 use crate::engine::writer::Writer;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
+use crate::index;
 use crate::ledger::LedgerRecord;
 use crate::ledger::write::Notes;
 use crate::mailbox::deliver::{Deliver, Delivered, Delivery};
@@ -39,10 +40,20 @@ struct Inner {
     shared: Arc<Shared>,
     tasks: Mutex<Option<Sender<Box<dyn Task>>>>,
     waiting: Arc<AtomicUsize>,
+    asked: AtomicU64,
     notes: Arc<Mutex<Notes>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Of a server.
     keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How busy the writer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Writes that somebody waits for at this moment.
+    pub waiting: usize,
+    /// Writes that were asked for since the start.
+    pub asked: u64,
 }
 
 /// A write under way; its result comes after the commit.
@@ -83,6 +94,7 @@ impl Store {
                 let row = shared.tables.content.blobs.get(&view, &blob).map_err(Error::lmdb("looking for orphans"))?;
                 Ok(row.is_some())
             })?;
+            index::files::sweep(&shared, &view)?;
         }
         let (tasks, queue) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -99,7 +111,7 @@ impl Store {
             thread.spawn(move || keeper.run()).map_err(Error::io("starting the keeper for", dir))
         });
         let keeper = Mutex::new(keeper.transpose()?);
-        let inner = Inner { shared, keeper, tasks: Mutex::new(Some(tasks)), waiting, notes, writer: Mutex::new(Some(thread)) };
+        let inner = Inner { shared, keeper, tasks: Mutex::new(Some(tasks)), waiting, asked: AtomicU64::new(0), notes, writer: Mutex::new(Some(thread)) };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -184,10 +196,20 @@ impl Store {
         let tasks = self.inner.tasks.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(tasks) = tasks.as_ref() {
             self.inner.waiting.fetch_add(1, Ordering::Relaxed);
+            self.inner.asked.fetch_add(1, Ordering::Relaxed);
             // A writer that is gone drops the reply: the caller then sees `Closed`.
             let _ = tasks.send(task(change, reply));
         }
         Pending { reply: receiver }
+    }
+
+    /// How busy the writer is, for work that can wait.
+    pub fn load(&self) -> Load {
+        Load { waiting: self.inner.waiting.load(Ordering::Relaxed), asked: self.inner.asked.load(Ordering::Relaxed) }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
     }
 
     /// Notes something in the ledger that nobody waits for: it is committed within about a second, with

@@ -1,6 +1,8 @@
 //! A store as the release before format 4 wrote it (`data/format-3.tar.gz`, made by that release): it is opened, keeps everything,
 //! and works on.
 
+#![allow(clippy::unwrap_used)] // tests may
+
 use std::path::Path;
 use std::process::Command;
 

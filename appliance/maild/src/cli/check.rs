@@ -39,13 +39,9 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
         let count = pillarbox_office::mail::index::rebuild(&store, &config.data).map_err(|e| e.to_string())?;
         say(&format!("index     made anew from {count} messages"))?;
     }
-    let waiting: usize = store.read(|r| r.unindexed(None, 1000)).map_err(|e| e.to_string())?.iter().map(|folder| folder.entries.len()).sum();
-    match waiting {
-        0 => say("index     complete")?,
-        _ => say(&format!("index     {waiting} messages wait to be taken in; searches look at the newest of them themselves"))?,
-    }
     let mut faults = Vec::new();
     let accounts = store.read(|r| r.accounts()).map_err(|e| e.to_string())?;
+    index_check(&store, &accounts.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
     let mut messages = 0;
     for (id, account) in &accounts {
         for folder in (1..account.next_folder).map(FolderId) {
@@ -65,6 +61,28 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
     }
     say("Restore the data folder from a backup, or delete the messages named above; all others are unharmed.")?;
     Ok(ExitCode::from(3))
+}
+
+/// Reads the files of the index. One that is damaged is no loss: it is made anew from the messages.
+fn index_check(store: &Store, accounts: &[pillarbox_store::AccountId]) -> Result<(), String> {
+    let (mut waiting, mut octets, mut faults) = (0, 0, 0);
+    for &account in accounts {
+        let unindexed = store.read(|r| r.unindexed(Some(account), STEP)).map_err(|e| e.to_string())?;
+        waiting += unindexed.iter().map(|folder| folder.entries.len()).sum::<usize>();
+        match store.check_index(account, &mut || true) {
+            Ok(size) => octets += size,
+            Err(error) => {
+                faults += 1;
+                say(&format!("index     {error}"))?;
+            }
+        }
+    }
+    let size = format!("{} KB", octets.div_ceil(1024));
+    match (faults, waiting) {
+        (0, 0) => say(&format!("index     complete, {size}")),
+        (0, _) => say(&format!("index     {size}; {waiting} messages wait to be taken in, and searches look at the newest of them themselves")),
+        _ => say("index     damaged: no mail is lost; `pillarbox check --rebuild-index` makes it anew, as a running server does once it meets the damage"),
+    }
 }
 
 /// Walks the queue in steps: every recipient has its message, and every message its content.

@@ -1,56 +1,171 @@
-//! The index behind the deliveries: what is new is read and written in batches, so that a card is not worn out by single
-//! messages. Until then searches look at new messages themselves.
+//! The index behind the deliveries: what is new is read in batches, each of which is one file of one account. Until then searches
+//! look at new messages themselves. Files are merged now and then, and all of it goes slowly while anybody else writes.
 //!
 //! What is read is marked before (`marks`), so that a message that stops the server is found out and left alone.
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pillarbox_platform::clock;
 use pillarbox_platform::tasks::Tasks;
-use pillarbox_store::{AccountId, ClearIndex, Entry, FolderId, IndexWork, Indexed, MessageId, NoteWritten, Result, Store, off_thread};
+use pillarbox_store::{
+    AccountId, Ask, Batch, Change, Entry, Error, FolderId, IndexWork, Indexed, Merged, MessageId, NoteWritten, PutCards, Result, Space, Store, Truth,
+    Unindexed, off_thread,
+};
 
 use super::marks::{Kind, Marks};
+use super::pace::{self, Pace};
 use super::readers::Readers;
 use super::readers::{Budget, Unread};
 use super::reading::{self, Summary};
+use super::spoken::Spoken;
 
-/// Messages of one batch, and how many may wait until it is worth one.
-const BATCH: usize = 64;
-const WORTH: usize = 64;
-/// Seconds that a single new message waits.
-const PATIENCE: u64 = 300;
+/// Messages of one batch, and the octets of memory its words take.
+const BATCH: usize = 256;
+const OCTETS: usize = 3 << 20;
+/// So many new messages of an account are worth a file.
+const WORTH: usize = 128;
+/// Seconds that a single new message waits at most. Small files cost more than what is in them: a file system writes about
+/// 40 KB for a new one.
+const PATIENCE: u64 = 12 * 3600;
 /// New messages that a search looks at by itself.
-pub const FRESH: usize = 256;
+pub const FRESH: usize = 2000;
+/// Between two looks, while it rests, whether it is to end.
+const NAP: Duration = Duration::from_millis(100);
+/// Octets of room that a batch needs at most.
+const ROOM: u64 = 8 << 20;
+/// Messages whose cards go into one commit.
+const CARDS: usize = 64;
 /// How long a message may be read; of one that takes longer only the beginning counts.
 const TIME: Duration = Duration::from_secs(30);
+
+/// Whether an account's new messages are worth a file: how many there are, and when the oldest was stored.
+fn is_worth(count: usize, oldest: Option<u64>, now: u64) -> bool {
+    count >= WORTH || oldest.is_some_and(|at| at + PATIENCE <= now)
+}
+
+/// When the oldest of these messages was stored.
+fn oldest(waiting: &[Unindexed]) -> Option<u64> {
+    waiting.iter().flat_map(|folder| &folder.entries).map(|(_, entry)| entry.saved_at).min()
+}
+
+/// Rests between its pieces of work, until it is to end.
+struct Gentle<'a> {
+    store: &'a Store,
+    is_over: &'a dyn Fn() -> bool,
+    /// None: whoever waits for it wants it soon.
+    pace: Option<Pace>,
+    begun: Instant,
+    worked_since: Instant,
+    own: u64,
+}
+
+impl<'a> Gentle<'a> {
+    fn new(store: &'a Store, is_over: &'a dyn Fn() -> bool, pace: Option<Pace>) -> Gentle<'a> {
+        let now = Instant::now();
+        Gentle { store, is_over, pace, begun: now, worked_since: now, own: store.load().asked }
+    }
+
+    /// A piece of work is done, which gave the card some octets. False: it is over.
+    fn breathe(&mut self, octets: usize) -> bool {
+        if let Some(pace) = &mut self.pace {
+            let allowance = pace.allowance(self.store.load(), self.own, self.begun.elapsed());
+            let mut left = pace::rest(allowance, self.worked_since.elapsed(), octets);
+            while !left.is_zero() && !(self.is_over)() {
+                let nap = left.min(NAP);
+                std::thread::sleep(nap);
+                left -= nap;
+            }
+        }
+        self.worked_since = Instant::now();
+        !(self.is_over)()
+    }
+
+    fn change<C: Change>(&mut self, change: C) -> Result<C::Outcome> {
+        self.own += 1;
+        let outcome = self.store.change(change).wait();
+        self.breathe(0);
+        outcome
+    }
+
+    /// For calls of the store that change something themselves, once or not at all.
+    fn with<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.store.load().asked;
+        let outcome = call(self);
+        self.own += (self.store.load().asked - before).min(1);
+        outcome
+    }
+}
 
 /// Works through what is new, when it is worth it. Housekeeping calls this.
 pub async fn run(store: &Store, readers: &Readers, tasks: &Tasks) {
     let (store, marks, tasks) = (store.clone(), readers.marks.clone(), tasks.clone());
     let worked = off_thread(move || {
-        let (store, marks) = (&store, &marks);
-        clear_suspects(store, marks, &|| tasks.is_over())?;
-        while !tasks.is_over() {
-            let waiting = store.read(|r| r.unindexed(None, BATCH))?;
-            let count: usize = waiting.iter().map(|folder| folder.entries.len()).sum();
-            let oldest = waiting.iter().flat_map(|folder| &folder.entries).map(|(_, entry)| entry.saved_at).min();
-            let is_old = oldest.is_some_and(|at| at + PATIENCE <= clock::now());
-            if count == 0 || count < WORTH && !is_old {
-                return Ok(());
+        let is_over = || tasks.is_over();
+        clear_suspects(&store, &marks, &is_over)?;
+        let mut gentle = Gentle::new(&store, &is_over, Some(Pace::default()));
+        tidy(&mut gentle)?;
+        for (account, _) in store.read(|r| r.accounts())? {
+            while gentle.breathe(0) && store.space(ROOM) == Space::Enough {
+                // A short look first: there may be thousands of mailboxes.
+                let waiting = store.read(|r| r.unindexed(Some(account), 1))?;
+                let behind = waiting.iter().map(|folder| folder.behind as usize).sum();
+                if !is_worth(behind, oldest(&waiting), clock::now()) {
+                    break;
+                }
+                let waiting = store.read(|r| r.unindexed(Some(account), BATCH))?;
+                let count = waiting.iter().map(|folder| folder.entries.len()).sum();
+                if !is_worth(count, oldest(&waiting), clock::now()) || !batch(&mut gentle, account, waiting, Some(&marks), &|id| marks.is_withheld(id))? {
+                    break;
+                }
+                merge(&mut gentle, account)?;
             }
-            for folder in waiting {
-                let ids: Vec<MessageId> = folder.entries.iter().map(|(_, entry)| entry.message).filter(|id| !marks.is_withheld(*id)).collect();
-                let _mark = marks.set(Kind::Batch, &ids);
-                index(store, folder.account, folder.folder, &folder.entries, &|id| marks.is_withheld(id))?;
-            }
+            merge(&mut gentle, account)?;
         }
         Ok(())
     });
     if let Err(error) = worked.await {
         tracing::error!(%error, "indexing mail failed");
     }
+}
+
+/// Removes what is left of indexes that were given up.
+fn tidy(gentle: &mut Gentle<'_>) -> Result<()> {
+    while gentle.with(|gentle| gentle.store.tidy_index())? {
+        if !gentle.breathe(0) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Merges files of an account while there are enough of them.
+fn merge(gentle: &mut Gentle<'_>, account: AccountId) -> Result<()> {
+    let store = gentle.store;
+    loop {
+        match gentle.with(|gentle| store.merge_segments(account, &mut |octets| gentle.breathe(octets))) {
+            Ok(Merged::Done) => {}
+            Ok(Merged::Nothing | Merged::GivenUp) => return Ok(()),
+            Err(error) => return renew(gentle.store, account, error),
+        }
+    }
+}
+
+/// Makes the index of an account anew if a file of it is damaged; any other error is passed on.
+pub fn renew(store: &Store, account: AccountId, error: Error) -> Result<()> {
+    match error {
+        Error::Damaged { .. } => {
+            tracing::error!(%error, account = account.0, "the search index of a mailbox is damaged; it is made anew from the messages");
+            store.forget_index(Some(account))
+        }
+        error => Err(error),
+    }
+}
+
+/// Whether a message is one of those searched for; `None` when it can't be read.
+pub fn holds(ask: &Ask, summary: &Summary, folder: FolderId, entry: &Entry) -> bool {
+    ask.holds(&Spoken::of(&summary.texts), folder, entry) == Truth::Yes
 }
 
 /// Reads each message alone that was being read when the server died: those that do no harm are mail like any other.
@@ -70,39 +185,83 @@ fn clear_suspects(store: &Store, marks: &Marks, is_over: &dyn Fn() -> bool) -> R
     Ok(())
 }
 
-/// Puts messages of a folder into the index.
-fn index(store: &Store, account: AccountId, folder: FolderId, entries: &[(u32, Entry)], is_withheld: &dyn Fn(MessageId) -> bool) -> Result<()> {
-    let mut messages = Vec::with_capacity(entries.len());
-    for &(uid, entry) in entries.iter().filter(|(_, entry)| !is_withheld(entry.message)) {
-        let Some(Summary { card, terms, recipients }) = summary(store, entry.message)? else { continue };
-        if folder == FolderId::SENT {
-            let people = recipients.into_iter().map(|person| (person.name, person.address.to_lowercase())).filter(|(_, address)| address.contains('@'));
-            store.change(NoteWritten { account, people: people.collect(), at: card.date }).wait()?;
+/// Puts messages of an account into its index: one file, as far as it goes. False: somebody else was there meanwhile, or it is over.
+fn batch(gentle: &mut Gentle<'_>, account: AccountId, waiting: Vec<Unindexed>, marks: Option<&Marks>, is_withheld: &dyn Fn(MessageId) -> bool) -> Result<bool> {
+    let store = gentle.store;
+    let all = waiting.iter().flat_map(|folder| &folder.entries).take(BATCH);
+    let ids: Vec<MessageId> = all.map(|(_, entry)| entry.message).filter(|id| !is_withheld(*id)).collect();
+    let _mark = marks.map(|marks| marks.set(Kind::Batch, &ids));
+    let (mut words, mut folders, mut cards, mut left) = (Batch::default(), Vec::new(), Vec::new(), BATCH);
+    for Unindexed { folder, from, entries, .. } in waiting {
+        let mut indexed = Indexed { folder, from, below: from, messages: Vec::new() };
+        for (uid, entry) in entries {
+            if left == 0 || words.octets() >= OCTETS {
+                break;
+            }
+            left -= 1;
+            indexed.below = uid + 1;
+            if is_withheld(entry.message) {
+                continue;
+            }
+            if !words.contains(entry.message) && !store.read(|r| r.is_indexed(account, entry.message))? {
+                let Some(Summary { card, texts, recipients }) = summary(store, entry.message)? else { continue };
+                if folder == FolderId::SENT {
+                    let people = recipients.into_iter().map(|person| (person.name, person.address.to_lowercase())).filter(|(_, address)| address.contains('@'));
+                    gentle.change(NoteWritten { account, people: people.collect(), at: card.date })?;
+                }
+                words.add(entry.message, Spoken::of(&texts).terms());
+                cards.push((folder, uid, entry.message, card));
+            }
+            indexed.messages.push((uid, entry.message));
+            if cards.len() == CARDS {
+                gentle.change(PutCards { account, cards: std::mem::take(&mut cards) })?;
+            }
+            if !gentle.breathe(0) {
+                return Ok(false);
+            }
         }
-        messages.push(Indexed { message: entry.message, uid, card, terms });
+        if indexed.below > from {
+            folders.push(indexed);
+        }
     }
-    let below = entries.last().map_or(0, |(uid, _)| uid + 1);
-    store.change(IndexWork { account, folder, messages, below }).wait().map(drop)
+    if !cards.is_empty() {
+        gentle.change(PutCards { account, cards })?;
+    }
+    let segment = match words.is_empty() {
+        true => None,
+        false => match store.write_segment(account, &words, &mut |octets| gentle.breathe(octets))? {
+            None => return Ok(false),
+            written => written,
+        },
+    };
+    gentle.change(IndexWork { account, folders, segment })
 }
 
-/// Makes the whole index anew; `data` is the data folder.
+/// Makes the whole index anew; `data` is the data folder. Gives how many messages were read.
 pub fn rebuild(store: &Store, data: &Path) -> Result<usize> {
     let withheld: BTreeSet<MessageId> = Marks::skipped_in(&super::readers::folder(data));
-    store.change(ClearIndex).wait()?;
+    store.forget_index(None)?;
+    let mut gentle = Gentle::new(store, &|| false, None);
+    tidy(&mut gentle)?;
     let mut count = 0;
-    loop {
-        let waiting = store.read(|r| r.unindexed(None, BATCH))?;
-        if waiting.is_empty() {
-            return Ok(count);
-        }
-        for folder in waiting {
-            index(store, folder.account, folder.folder, &folder.entries, &|id| withheld.contains(&id))?;
-            count += folder.entries.len();
+    for (account, _) in store.read(|r| r.accounts())? {
+        loop {
+            let waiting = store.read(|r| r.unindexed(Some(account), BATCH))?;
+            let messages: usize = waiting.iter().map(|folder| folder.entries.len()).sum();
+            if messages == 0 {
+                break;
+            }
+            // A running server may be at it, too: whoever is second begins with what is left.
+            if batch(&mut gentle, account, waiting, None, &|id| withheld.contains(&id))? {
+                count += messages.min(BATCH);
+            }
+            merge(&mut gentle, account)?;
         }
     }
+    Ok(count)
 }
 
-/// Card and terms of a message, read from it; `None` when it is gone. What can't be read has an empty card: one damaged
+/// What a message says, read from it; `None` when it is gone. What can't be read has an empty card: one damaged
 /// message must not stop the index.
 fn summary(store: &Store, message: MessageId) -> Result<Option<Summary>> {
     let Some(content) = store.read(|r| r.content(message))? else { return Ok(None) };
@@ -149,9 +308,10 @@ mod tests {
             let store = &world.store;
             clear_suspects(store, &marks, &|| false).unwrap();
             assert!(marks.suspects().is_empty());
-            for folder in store.read(|r| r.unindexed(None, BATCH)).unwrap() {
-                index(store, folder.account, folder.folder, &folder.entries, &|id| marks.is_withheld(id)).unwrap();
-            }
+            let account = store.read(|r| r.accounts()).unwrap()[0].0;
+            let mut gentle = Gentle::new(store, &|| false, Some(Pace::default()));
+            let waiting = store.read(|r| r.unindexed(Some(account), BATCH)).unwrap();
+            assert!(batch(&mut gentle, account, waiting, Some(&marks), &|id| marks.is_withheld(id)).unwrap());
             let card = |id| store.read(|r| r.card(id)).unwrap().map(|card| card.subject);
             assert_eq!((card(good), card(bad), card(innocent)), (Some("a".into()), None, Some("c".into())));
             assert!(store.read(|r| r.unindexed(None, BATCH)).unwrap().is_empty(), "it does not hold the others up");

@@ -3,7 +3,9 @@
 
 pub mod index;
 pub mod marks;
+pub mod pace;
 pub mod preferences;
 pub mod query;
 pub mod readers;
 pub mod reading;
+pub mod spoken;

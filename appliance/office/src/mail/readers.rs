@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use pillarbox_store::{AccountId, Error, MessageId};
+use pillarbox_store::{AccountId, Card, Error, MessageId};
 use tokio::sync::oneshot;
 
 use super::marks::{Kind, Marks};
@@ -129,10 +129,37 @@ impl Queue {
     }
 }
 
-/// The threads and the marks.
+/// Cards that are remembered: less than 300 KB.
+const CARDS: usize = 500;
+
+/// Cards of messages that are not in the index yet, so that a list which is shown again need not read them again; the oldest
+/// goes first.
+#[derive(Default)]
+pub struct Cards(Mutex<VecDeque<(MessageId, Card)>>);
+
+impl Cards {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(MessageId, Card)>> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub fn get(&self, id: MessageId) -> Option<Card> {
+        self.lock().iter().find(|(known, _)| *known == id).map(|(_, card)| card.clone())
+    }
+
+    pub fn keep(&self, id: MessageId, card: &Card) {
+        let mut cards = self.lock();
+        if cards.len() == CARDS {
+            cards.pop_front();
+        }
+        cards.push_back((id, card.clone()));
+    }
+}
+
+/// The threads, the marks, and what was read lately.
 pub struct Readers {
     queue: Arc<Queue>,
     pub marks: Arc<Marks>,
+    pub cards: Cards,
 }
 
 impl Drop for Readers {
@@ -145,7 +172,7 @@ impl Drop for Readers {
 impl Readers {
     /// The threads end with this. `data` is the data folder.
     pub fn new(data: &Path) -> Readers {
-        Readers { queue: Arc::default(), marks: Arc::new(Marks::open(&folder(data), env!("CARGO_PKG_VERSION"))) }
+        Readers { queue: Arc::default(), marks: Arc::new(Marks::open(&folder(data), env!("CARGO_PKG_VERSION"))), cards: Cards::default() }
     }
 
     /// Gives a job to the threads, and starts them as long as there are too few.
@@ -237,6 +264,13 @@ mod tests {
 
     const ANN: AccountId = AccountId(1);
     const BOB: AccountId = AccountId(2);
+
+    #[test]
+    fn cards_are_remembered_within_bounds() {
+        let cards = Cards::default();
+        (0..CARDS as u64 + 1).for_each(|n| cards.keep(MessageId(n), &Card { date: n, ..Card::default() }));
+        assert_eq!((cards.get(MessageId(0)), cards.get(MessageId(7)).map(|card| card.date), cards.lock().len()), (None, Some(7), CARDS));
+    }
 
     #[test]
     fn people_take_turns_and_nobody_fills_the_queue() {

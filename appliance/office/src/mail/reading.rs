@@ -11,10 +11,10 @@ use pillarbox_message::flowed::unflow;
 use pillarbox_message::html;
 use pillarbox_message::structure::{Part, Person, Structure, Walker};
 use pillarbox_message::winmail::{self, Winmail};
-use pillarbox_message::words::Terms;
-use pillarbox_store::{Card, Content, Store};
+use pillarbox_store::{Card, Content, Field, Store};
 
 use super::readers::{Budget, Unread};
+use super::spoken::ATTACHMENT;
 
 /// Octets of a body that are shown, and that are searched in.
 pub const SHOWN: usize = 1 << 20;
@@ -323,11 +323,12 @@ pub fn plain(store: &Store, content: &Content, structure: &Structure, limit: usi
     Ok(joined(body(store, content, structure, Form::Plain, limit, budget)?))
 }
 
-/// What lists show of a message, the terms it is found by, and those it went to.
+/// What lists show of a message, the texts it is found by, and those it went to.
 #[derive(Default)]
 pub struct Summary {
     pub card: Card,
-    pub terms: Vec<String>,
+    /// The body is the last one: of very many words those of the others count first.
+    pub texts: Vec<(Field, String)>,
     pub recipients: Vec<Person>,
 }
 
@@ -335,7 +336,7 @@ pub struct Summary {
 pub fn summary(store: &Store, content: &Content, budget: &Budget) -> Result<Summary> {
     let structure = structure(store, content, budget)?;
     let body = plain(store, content, &structure, SEARCHED, budget)?;
-    Ok(sum_up(structure, &body))
+    Ok(sum_up(structure, body))
 }
 
 /// Sums up what the beginning of a message says: for lists, which must not take longer the larger messages are.
@@ -353,12 +354,12 @@ pub fn glance(store: &Store, content: &Content, budget: &Budget) -> Result<Summa
         let _ = taken.push(&beginning);
         Ok(taken.finish())
     })?;
-    Ok(sum_up(structure, &joined(body)))
+    Ok(sum_up(structure, joined(body)))
 }
 
-fn sum_up(structure: Structure, body: &str) -> Summary {
-    let (card, terms) = summarise(&structure, body);
-    Summary { card, terms, recipients: [structure.to, structure.cc, structure.bcc].concat() }
+fn sum_up(structure: Structure, body: String) -> Summary {
+    let (card, texts) = summarise(&structure, body);
+    Summary { card, texts, recipients: [structure.to, structure.cc, structure.bcc].concat() }
 }
 
 /// Reads a message as the index and its page would, and keeps nothing: it did no harm if this comes back.
@@ -377,28 +378,22 @@ pub fn probe(store: &Store, content: &Content, budget: &Budget) -> Result<()> {
     Ok(())
 }
 
-fn summarise(structure: &Structure, body: &str) -> (Card, Vec<String>) {
+fn summarise(structure: &Structure, body: String) -> (Card, Vec<(Field, String)>) {
     let first = structure.from.first().cloned().unwrap_or_default();
     let to = structure.to.first().map(Person::short);
     let attachments = structure.attachments().iter().filter(|(_, part)| part.content_id.is_empty() || structure.within(part) != "related").count();
     let said = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('>'));
     let preview: String = said.flat_map(|line| line.chars().chain([' '])).take(PREVIEW).collect();
     let root = structure.references.first().unwrap_or(&structure.message_id);
-    let mut terms = Terms::default();
-    for person in &structure.from {
-        terms.add('f', &format!("{} {}", person.name, person.address));
-    }
-    for person in structure.to.iter().chain(&structure.cc) {
-        terms.add('t', &format!("{} {}", person.name, person.address));
-    }
-    terms.add('s', &structure.subject);
-    for (_, part) in structure.attachments() {
-        terms.add('b', &part.file_name);
-    }
+    let person = |field| move |person: &Person| (field, format!("{} {}", person.name, person.address));
+    let mut texts: Vec<(Field, String)> = structure.from.iter().map(person(Field::From)).collect();
+    texts.extend(structure.to.iter().chain(&structure.cc).map(person(Field::To)));
+    texts.push((Field::Subject, structure.subject.clone()));
+    texts.extend(structure.attachments().iter().map(|(_, part)| (Field::File, part.file_name.clone())));
     if attachments > 0 {
-        terms.mark("xattachment");
+        texts.push((Field::Fact, ATTACHMENT.to_string()));
     }
-    terms.add('b', body);
+    texts.push((Field::Body, body));
     let clip = |text: &str| text.chars().take(LINE).collect::<String>();
     let card = Card {
         from_name: clip(&first.name),
@@ -411,11 +406,12 @@ fn summarise(structure: &Structure, body: &str) -> (Card, Vec<String>) {
         attachments: attachments as u32,
         conversation: if root.is_empty() { 0 } else { pillarbox_store::term("conversation", root) },
     };
-    (card, terms.into_vec())
+    (card, texts)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::spoken::Spoken;
     use super::*;
 
     #[test]
@@ -446,14 +442,15 @@ mod tests {
             b"From: Ann <ann@a.example>\r\nTo: b@b.example\r\nSubject: Offer\r\nIn-Reply-To: <root@a>\r\nMessage-ID: <2@a>\r\n\r\n> old\r\n\r\nHello there\r\n",
         );
         let structure = walker.finish();
-        let (card, terms) = summarise(&structure, "> old\n\nHello there\n");
+        let (card, texts) = summarise(&structure, "> old\n\nHello there\n".into());
         assert_eq!((card.from_name.as_str(), card.to.as_str(), card.preview.as_str()), ("Ann", "b@b.example", "Hello there"));
         assert_eq!(card.conversation, pillarbox_store::term("conversation", "root@a"));
-        assert!(terms.contains(&"fann".to_string()) && terms.contains(&"soffer".to_string()) && terms.contains(&"bhello".to_string()));
-        assert!(terms.is_sorted());
+        let terms = Spoken::of(&texts);
+        let terms = terms.terms();
+        assert!(terms.contains(&(Field::From, "ann")) && terms.contains(&(Field::Subject, "offer")) && terms.contains(&(Field::Body, "hello")));
         let long =
             Structure { subject: "x".repeat(100_000), from: vec![Person { name: "n".repeat(100_000), address: "a".repeat(100_000) }], ..Structure::default() };
-        let (card, _) = summarise(&long, "");
+        let (card, _) = summarise(&long, String::new());
         assert_eq!((card.subject.len(), card.from_name.len(), card.from.len()), (LINE, LINE, LINE));
     }
 }

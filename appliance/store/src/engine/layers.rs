@@ -29,6 +29,9 @@ pub(crate) fn row_key(table: u16, key: &[u8]) -> Vec<u8> {
     whole
 }
 
+/// Rows of a layer, by key, from both ends: what each holds, or that it was deleted.
+pub(crate) type LayerRows<'t> = Box<dyn DoubleEndedIterator<Item = (&'t [u8], Option<&'t [u8]>)> + 't>;
+
 /// The writes of one transaction, each row once.
 pub(crate) type Writes = BTreeMap<RowKey, Row>;
 
@@ -72,7 +75,7 @@ impl Layer {
     }
 
     /// The rows within a span, in order.
-    pub fn range(&self, span: Span) -> Box<dyn DoubleEndedIterator<Item = (&[u8], Option<&[u8]>)> + '_> {
+    pub fn range(&self, span: Span) -> LayerRows<'_> {
         match span.is_empty() {
             true => Box::new(std::iter::empty()),
             false => Box::new(self.rows.range::<[u8], Span>(span).map(|(key, row)| (&key[..], row.as_deref()))),
@@ -114,7 +117,7 @@ impl Span {
     }
 
     /// The rows of a transaction's writes within it.
-    pub fn of_writes(self, writes: &Writes) -> Box<dyn DoubleEndedIterator<Item = (&[u8], Option<&[u8]>)> + '_> {
+    pub fn of_writes(self, writes: &Writes) -> LayerRows<'_> {
         let rows: btree_map::Range<'_, RowKey, Row> = match self.is_empty() {
             true => return Box::new(std::iter::empty()),
             false => writes.range::<[u8], Span>(self),

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use heed::types::Bytes;
 use heed::{Database, RoTxn, WithoutTls};
 
-use super::layers::{Layer, NUMBER_OCTETS, Row, RowKey, Span, Writes, row_key};
+use super::layers::{Layer, LayerRows, NUMBER_OCTETS, Row, RowKey, Span, Writes, row_key};
 
 /// A view; readers never change it.
 pub(crate) struct Snapshot<'e> {
@@ -93,24 +93,27 @@ impl<'e> Snapshot<'e> {
     }
 }
 
+/// A key and what its row holds, or that it was deleted.
+type Found<'t> = heed::Result<(&'t [u8], Option<&'t [u8]>)>;
+
 /// One layer's rows on their way to the merge.
 struct Source<'t> {
-    rows: Box<dyn Iterator<Item = heed::Result<(&'t [u8], Option<&'t [u8]>)>> + 't>,
-    next: Option<heed::Result<(&'t [u8], Option<&'t [u8]>)>>,
+    rows: Box<dyn Iterator<Item = Found<'t>> + 't>,
+    next: Option<Found<'t>>,
 }
 
 impl<'t> Source<'t> {
-    fn new(mut rows: impl Iterator<Item = heed::Result<(&'t [u8], Option<&'t [u8]>)>> + 't) -> Source<'t> {
+    fn new(mut rows: impl Iterator<Item = Found<'t>> + 't) -> Source<'t> {
         let next = rows.next();
         Source { rows: Box::new(rows), next }
     }
 
-    fn layer(rows: Box<dyn DoubleEndedIterator<Item = (&'t [u8], Option<&'t [u8]>)> + 't>, is_backward: bool) -> Source<'t> {
+    fn layer(rows: LayerRows<'t>, is_backward: bool) -> Source<'t> {
         let own = |(key, row): (&'t [u8], Option<&'t [u8]>)| Ok((&key[NUMBER_OCTETS..], row));
         if is_backward { Source::new(rows.rev().map(own)) } else { Source::new(rows.map(own)) }
     }
 
-    fn advance(&mut self) -> Option<heed::Result<(&'t [u8], Option<&'t [u8]>)>> {
+    fn advance(&mut self) -> Option<Found<'t>> {
         std::mem::replace(&mut self.next, self.rows.next())
     }
 }

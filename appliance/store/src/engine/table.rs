@@ -146,11 +146,6 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
         self.delete_between(view, &from, &to)
     }
 
-    /// Removes all rows.
-    pub fn clear(&self, view: &mut Snapshot) -> heed::Result<()> {
-        self.delete_between(view, &Bound::Unbounded, &Bound::Unbounded).map(drop)
-    }
-
     fn delete_between(&self, view: &mut Snapshot, from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> heed::Result<usize> {
         let rows = self.between(view, from, to, false)?;
         let keys = rows.map(|row| row.map(|(key, _)| key.to_vec())).collect::<heed::Result<Vec<_>>>()?;
@@ -218,6 +213,11 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
         V: BytesDecode<'t>,
     {
         self.rev_iter(view)?.next().transpose()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self, view: &Snapshot) -> heed::Result<bool> {
+        self.between(view, &Bound::Unbounded, &Bound::Unbounded, false)?.next().transpose().map(|row| row.is_none())
     }
 
     /// How many rows there are.
@@ -299,10 +299,6 @@ where
     ) -> heed::Result<impl Iterator<Item = heed::Result<(<K as BytesDecode<'t>>::DItem, V)>> + use<'a, 't, K, V>> {
         let rows = if fits(prefix.as_ref()) { Some(self.0.prefix_iter(view, prefix)?) } else { None };
         Ok(rows.into_iter().flatten())
-    }
-
-    pub fn clear(&self, view: &mut Snapshot) -> heed::Result<()> {
-        self.0.clear(view)
     }
 }
 

@@ -205,6 +205,9 @@ impl Writer {
     }
 }
 
+/// What is to be done after a commit: content files to remove, notices to give.
+type After = (Vec<BlobId>, Vec<Notice>);
+
 impl Shared {
     /// Holds the writer back while rows come faster than they are folded: memory is bounded.
     ///
@@ -227,7 +230,7 @@ impl Shared {
 
     /// One transaction: its writes are on stable storage and readers see them, or nothing was changed. Gives the commit's
     /// number, none when nothing was written, and what is to be done afterwards.
-    pub(crate) fn transact(&self, apply: impl FnOnce(&mut Work) -> Result<()>) -> Result<(Option<u64>, (Vec<BlobId>, Vec<Notice>))> {
+    pub(crate) fn transact(&self, apply: impl FnOnce(&mut Work) -> Result<()>) -> Result<(Option<u64>, After)> {
         if self.medium.is_read_only {
             return Err(Error::Unwritable { why: super::medium::READ_ONLY.into() });
         }
@@ -244,7 +247,7 @@ impl Shared {
         result
     }
 
-    fn transact_in(&self, log: &mut Log, apply: impl FnOnce(&mut Work) -> Result<()>) -> Result<(Option<u64>, (Vec<BlobId>, Vec<Notice>))> {
+    fn transact_in(&self, log: &mut Log, apply: impl FnOnce(&mut Work) -> Result<()>) -> Result<(Option<u64>, After)> {
         let mut view = self.view_with(log)?;
         let mut work = Work::new(&self.tables, &mut view, log, self.listeners.are_there());
         apply(&mut work)?;

@@ -1,15 +1,25 @@
 //! Searching, and what is not in the index yet.
 
+use std::ops::ControlFlow;
+
 use roaring::RoaringBitmap;
 
 use crate::engine::reader::Reader;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey, MessageId, PlaceKey};
-use crate::index::{BLOCK_BITS, Card, Places, block_of, term_prefix};
+use crate::index::files;
+use crate::index::manifest::Named;
+use crate::index::search::{Ask, Hits, Known, Term, Truth, among};
+use crate::index::segment::cut;
+use crate::index::segment::read::Segment;
+use crate::index::{Card, Places, number};
 use crate::mailbox::Entry;
 
-/// Rows of the index that one word of a search may meet.
-const POSTINGS: usize = 5000;
+/// Blocks of the index that one word of a search may meet: 4 MiB.
+const BLOCKS: u64 = 1000;
+
+/// Messages that one page of a search looks at.
+const LOOKED: usize = 20_000;
 
 /// A message that a search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +29,33 @@ pub struct Found {
     pub entry: Entry,
 }
 
+/// Some of what a search found, newest message first.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Whether each is certain, or its text must be looked at.
+    pub hits: Vec<(Found, bool)>,
+    /// The search goes on below this message; none: that was all.
+    pub next: Option<MessageId>,
+    /// A file of the index is not what was written: it is to be made anew.
+    pub damage: Option<Error>,
+}
+
 /// Messages of a folder that are not in the index yet, oldest first.
 #[derive(Clone, Debug)]
 pub struct Unindexed {
     pub account: AccountId,
     pub folder: FolderId,
+    /// Where the index ends.
+    pub from: u32,
+    /// So many UIDs are behind that; some of them may be gone.
+    pub behind: u32,
     pub entries: Vec<(u32, Entry)>,
+}
+
+/// What the files of an index say of some words.
+pub(crate) struct Heard {
+    hits: Hits,
+    damage: Option<Error>,
 }
 
 impl Reader<'_> {
@@ -33,8 +64,43 @@ impl Reader<'_> {
         self.shared.tables.index.cards.get(&self.txn, &message).map_err(Error::lmdb("reading a card"))
     }
 
+    /// Whether an account has a message in its index, at whatever place.
+    pub fn is_indexed(&self, account: AccountId, message: MessageId) -> Result<bool> {
+        self.shared.tables.index.is_indexed(&self.txn, account, message)
+    }
+
     /// Folders with messages that are not in the index yet, at most `limit` messages of each; of one account, or of all.
     pub fn unindexed(&self, only: Option<AccountId>, limit: usize) -> Result<Vec<Unindexed>> {
+        let mut found = Vec::new();
+        for (key, from, next) in self.behind(only)? {
+            let entries = self.entries(key.account, key.folder, from, limit)?;
+            if !entries.is_empty() {
+                found.push(Unindexed { account: key.account, folder: key.folder, from, behind: next - from, entries });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The newest messages of an account that a search must look at itself, as the index does not know them; newest first.
+    pub fn fresh(&self, account: AccountId, limit: usize) -> Result<Vec<Found>> {
+        // Of an index that is being given up there are still places.
+        let is_void = self.is_void(account)?;
+        let mut found = Vec::new();
+        for (key, from, _) in self.behind(Some(account))? {
+            let entries = self.entries_before(account, key.folder, u32::MAX - 1, limit)?;
+            for (uid, entry) in entries.into_iter().take_while(|(uid, _)| *uid >= from) {
+                if is_void || !self.is_indexed(account, entry.message)? {
+                    found.push(Found { folder: key.folder, uid, entry });
+                }
+            }
+        }
+        found.sort_by_key(|one| std::cmp::Reverse((one.entry.message, one.folder)));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Folders that may have messages which are not in the index, where it ends, and the next UID.
+    fn behind(&self, only: Option<AccountId>) -> Result<Vec<(FolderKey, u32, u32)>> {
         let doing = "reading the index";
         let (first, last) = only.map_or((AccountId(0), AccountId(u32::MAX)), |account| (account, account));
         let range = FolderKey { account: first, folder: FolderId(0) }..=FolderKey { account: last, folder: FolderId(u32::MAX) };
@@ -42,85 +108,160 @@ impl Reader<'_> {
         let mut found = Vec::new();
         for row in keys.map_err(Error::lmdb(doing))? {
             let (key, ()) = row.map_err(Error::lmdb(doing))?;
-            let below = self.shared.tables.index.indexed.get(&self.txn, &key).map_err(Error::lmdb(doing))?;
-            let below = below.and_then(|octets| octets.try_into().ok()).map_or(0, u32::from_be_bytes);
-            let Some(state) = self.shared.tables.mailbox.folder(&self.txn, key)?.filter(|state| state.next_uid > below.max(1)) else { continue };
-            if state.messages == 0 {
-                continue;
-            }
-            let entries = self.entries(key.account, key.folder, below, limit)?;
-            if !entries.is_empty() {
-                found.push(Unindexed { account: key.account, folder: key.folder, entries });
+            let from = self.shared.tables.index.below(&self.txn, &key)?;
+            match self.shared.tables.mailbox.folder(&self.txn, key)? {
+                Some(state) if state.next_uid > from.max(1) && state.messages > 0 => found.push((key, from, state.next_uid)),
+                _ => {}
             }
         }
         Ok(found)
     }
 
-    /// Messages of an account in which, for each of `all`, one of the alternatives stands; newest arrival first, at most
-    /// `limit` of those that `wanted` accepts. A term that ends with `*` stands for all that begin so.
-    pub fn search(&self, account: AccountId, all: &[Vec<String>], limit: usize, wanted: impl Fn(&Found) -> bool) -> Result<Vec<Found>> {
-        let mut numbers: Option<RoaringBitmap> = None;
-        for alternatives in all {
-            let mut any = RoaringBitmap::new();
-            for term in alternatives {
-                any |= self.postings(account, term)?;
-            }
-            numbers = Some(match numbers {
-                Some(known) => known & any,
-                None => any,
-            });
+    /// Whether something is left of an index that was given up, or of one as releases before kept it.
+    pub(crate) fn is_untidy(&self) -> Result<bool> {
+        let index = &self.shared.tables.index;
+        let manifests = index.manifests(&self.txn)?;
+        let is_known = |account: &AccountId| manifests.binary_search_by_key(account, |(known, _)| *known).is_ok();
+        if manifests.iter().any(|(_, is_void)| *is_void) || !index.marked(&self.txn)?.iter().all(is_known) {
+            return Ok(true);
         }
-        let mut found = Vec::new();
+        for (account, _) in &manifests {
+            let accounts = self.shared.tables.directory.accounts.remap_data_type::<heed::types::DecodeIgnore>();
+            if accounts.get(&self.txn, account).map_err(Error::lmdb("reading the index"))?.is_none() {
+                return Ok(true);
+            }
+        }
+        index.postings.is_empty(&self.txn).map(|is_empty| !is_empty).map_err(Error::lmdb("reading the index"))
+    }
+
+    /// Whether the index of an account is being given up: it knows nothing any more.
+    pub(crate) fn is_void(&self, account: AccountId) -> Result<bool> {
+        let manifest = self.shared.tables.index.segments.get(&self.txn, &account).map_err(Error::lmdb("reading the index"))?;
+        Ok(manifest.is_some_and(|manifest| manifest.is_void))
+    }
+
+    /// The files of an account's index, oldest first.
+    pub(crate) fn segments(&self, account: AccountId) -> Result<Vec<Named>> {
+        let manifest = self.shared.tables.index.segments.get(&self.txn, &account).map_err(Error::lmdb("reading the index"))?;
+        Ok(manifest.filter(|manifest| !manifest.is_void).map(|manifest| manifest.segments).unwrap_or_default())
+    }
+
+    /// Whether an account has any message in its index.
+    pub(crate) fn has_places(&self, account: AccountId) -> Result<bool> {
+        let range = PlaceKey { account, message: MessageId(0) }..=PlaceKey { account, message: MessageId(u64::MAX) };
+        let places = self.shared.tables.index.places.remap_data_type::<heed::types::DecodeIgnore>();
+        let mut rows = places.range(&self.txn, &range).map_err(Error::lmdb("reading the index"))?;
+        rows.next().transpose().map(|row| row.is_some()).map_err(Error::lmdb("reading the index"))
+    }
+
+    /// Of these numbers, ascending, those of messages that are somewhere in an account.
+    pub(crate) fn living(&self, account: AccountId, numbers: &[u32]) -> Result<RoaringBitmap> {
+        let mut living = RoaringBitmap::new();
+        for &number in numbers {
+            if self.is_indexed(account, MessageId(u64::from(number)))? {
+                living.insert(number);
+            }
+        }
+        Ok(living)
+    }
+
+    /// Which messages have which of the words. `None`: a file is not there, perhaps because this view is old.
+    pub(crate) fn hear(&self, account: AccountId, ask: &Ask) -> Result<Option<Heard>> {
+        let mut wanted: Vec<(&Term, u64, RoaringBitmap)> = ask.terms().into_iter().map(|term| (term, BLOCKS, RoaringBitmap::new())).collect();
+        let mut damage = None;
+        // What is found last counts most where the bound of a word is met.
+        for named in self.segments(account)?.iter().rev() {
+            if wanted.is_empty() {
+                break;
+            }
+            let segment = match files::open(self.shared, account, named) {
+                Ok(Some(segment)) => segment,
+                Ok(None) => return Ok(None),
+                Err(error @ Error::Damaged { .. }) => {
+                    damage = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let heard = segment.messages().and_then(|messages| {
+                for (term, left, numbers) in &mut wanted {
+                    let of = |place: u32| messages.get(place as usize).copied();
+                    let blocks = matching(&segment, term, *left, &mut |place| numbers.extend(of(place)))?;
+                    *left = left.saturating_sub(blocks);
+                }
+                Ok(())
+            });
+            match heard {
+                Err(error @ Error::Damaged { .. }) => damage = Some(error),
+                heard => heard?,
+            }
+        }
+        let hits = wanted.into_iter().map(|(term, _, numbers)| (term.clone(), numbers)).collect();
+        Ok(Some(Heard { hits, damage }))
+    }
+
+    /// A page of what is searched for: messages below `before`, about `limit` of them, as a message is not torn apart.
+    pub(crate) fn page(&self, account: AccountId, ask: &Ask, heard: Heard, before: Option<MessageId>, limit: usize) -> Result<Page> {
         let doing = "searching";
-        let mut visit = |key: PlaceKey, places: &Places| -> Result<bool> {
+        let (mut page, mut looked) = (Page { damage: heard.damage, ..Page::default() }, 0);
+        let mut visit = |message: MessageId, places: &Places| -> Result<ControlFlow<()>> {
+            let Some(number) = number(message) else { return Ok(ControlFlow::Continue(())) };
+            let words = Known { number, hits: &heard.hits };
             for &(folder, uid) in &places.0 {
-                let Some(entry) = self.entry(account, folder, uid)?.filter(|entry| entry.message == key.message) else { continue };
-                let one = Found { folder, uid, entry };
-                if wanted(&one) {
-                    found.push(one);
+                let Some(entry) = self.entry(account, folder, uid)?.filter(|entry| entry.message == message) else { continue };
+                match ask.holds(&words, folder, &entry) {
+                    Truth::No => {}
+                    // Words that a damaged file does not give are no words that the message has not.
+                    truth => page.hits.push((Found { folder, uid, entry }, truth == Truth::Yes && page.damage.is_none())),
                 }
             }
-            Ok(found.len() < limit)
+            looked += 1;
+            if page.hits.len() < limit && looked < LOOKED {
+                return Ok(ControlFlow::Continue(()));
+            }
+            page.next = Some(message);
+            Ok(ControlFlow::Break(()))
         };
-        match numbers {
+        let before = before.unwrap_or(MessageId(u64::MAX));
+        match among(ask, &heard.hits) {
             Some(numbers) => {
-                for number in numbers.iter().rev() {
-                    let key = PlaceKey { account, message: MessageId(u64::from(number)) };
-                    let places = self.shared.tables.index.places.get(&self.txn, &key).map_err(Error::lmdb(doing))?;
-                    if let Some(places) = places
-                        && !visit(key, &places)?
-                    {
+                let below = numbers.iter().rev().skip_while(|number| u64::from(*number) >= before.0);
+                for message in below.map(|number| MessageId(u64::from(number))) {
+                    let places = self.shared.tables.index.places.get(&self.txn, &PlaceKey { account, message }).map_err(Error::lmdb(doing))?;
+                    if places.map_or(Ok(ControlFlow::Continue(())), |places| visit(message, &places))?.is_break() {
                         break;
                     }
                 }
             }
             None => {
-                let range = PlaceKey { account, message: MessageId(0) }..=PlaceKey { account, message: MessageId(u64::MAX) };
+                let range = PlaceKey { account, message: MessageId(0) }..PlaceKey { account, message: before };
                 for row in self.shared.tables.index.places.rev_range(&self.txn, &range).map_err(Error::lmdb(doing))? {
                     let (key, places) = row.map_err(Error::lmdb(doing))?;
-                    if !visit(key, &places)? {
+                    if visit(key.message, &places)?.is_break() {
                         break;
                     }
                 }
             }
         }
-        Ok(found)
+        Ok(page)
     }
+}
 
-    fn postings(&self, account: AccountId, term: &str) -> Result<RoaringBitmap> {
-        let doing = "searching";
-        let (term, is_prefix) = term.strip_suffix('*').map_or((term, false), |term| (term, true));
-        let mut prefix = term_prefix(account, term);
-        if !is_prefix {
-            prefix.push(0);
-        }
-        let mut numbers = RoaringBitmap::new();
-        for row in self.shared.tables.index.postings.prefix_iter(&self.txn, &prefix).map_err(Error::lmdb(doing))?.take(POSTINGS) {
-            let (key, block) = row.map_err(Error::lmdb(doing))?;
-            // A block holds its own numbers only; another's would be damage.
-            let own = block_of(key).map(|block| block << BLOCK_BITS..(block + 1) << BLOCK_BITS);
-            numbers |= block.0.iter().filter(|n| own.as_ref().is_some_and(|own| own.contains(n))).collect::<RoaringBitmap>();
-        }
-        Ok(numbers)
+/// The places of the messages of a file that have a word, in no order. Reads about as many blocks as it may; returns how many.
+fn matching(segment: &Segment, term: &Term, most: u64, take: &mut dyn FnMut(u32)) -> Result<u64> {
+    let word = cut(&term.word).as_bytes();
+    if word.is_empty() || most == 0 {
+        return Ok(0);
     }
+    segment.visit(word, &mut |entries| {
+        let Some((&field, rest)) = entries.key().get(word.len()..).and_then(<[u8]>::split_last) else { return Ok(ControlFlow::Continue(())) };
+        // Longer words are behind this one in all its fields.
+        if !rest.is_empty() && !term.is_prefix || entries.blocks() > most {
+            return Ok(ControlFlow::Break(()));
+        }
+        if term.fields.has(field) {
+            entries.places(take)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })
 }

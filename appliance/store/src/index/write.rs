@@ -1,55 +1,177 @@
-//! Writing the index behind the deliveries.
-
-use roaring::RoaringBitmap;
+//! Writing the index behind the deliveries: small rows that say which files are an account's index, and where its messages are.
 
 use crate::engine::change::Change;
-use crate::engine::table::fits;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey, MessageId, PlaceKey};
-use crate::index::{BLOCK_BITS, Card, Places, number, posting};
-use crate::mailbox::{MailKey, UidSet};
+use crate::index::manifest::{Manifest, Named};
+use crate::index::segment::SegmentId;
+use crate::index::segment::write::Written;
+use crate::index::{Card, Places};
+use crate::mailbox::MailKey;
 
-/// A message that was read for the index.
-#[derive(Clone, Debug)]
-pub struct Indexed {
-    pub message: MessageId,
-    pub uid: u32,
-    pub card: Card,
-    /// Folded words with their field in front; each once.
-    pub terms: Vec<String>,
-}
+/// Rows that one commit removes of an index that is given up: some dozen pages.
+const ROWS: usize = 2000;
 
-/// A folder's messages from where the index ended up to a UID.
+const DOING: &str = "changing the index";
+
+/// What lists show of messages that were read.
 #[derive(Clone, Debug)]
-pub struct IndexWork {
+pub struct PutCards {
     pub account: AccountId,
-    pub folder: FolderId,
-    pub messages: Vec<Indexed>,
-    /// Everything below is done.
-    pub below: u32,
+    /// Where each message is.
+    pub cards: Vec<(FolderId, u32, MessageId, Card)>,
 }
 
-const DOING: &str = "changing a mailbox";
-
-impl Change for IndexWork {
+impl Change for PutCards {
     type Outcome = ();
     fn apply(&mut self, work: &mut Work) -> Result<()> {
-        work.index(self)
+        for (folder, uid, message, card) in &self.cards {
+            // A card goes with its message.
+            if work.is_at(self.account, *folder, *uid, *message)? {
+                work.tables.index.cards.put(work.txn, message, card).map_err(Error::lmdb(DOING))?;
+            }
+        }
+        Ok(())
     }
     fn grows(&self) -> bool {
         true
     }
 }
 
-/// Forgets the whole index; it is made anew from the messages.
-#[derive(Clone, Copy, Debug)]
-pub struct ClearIndex;
+/// A folder's messages from where the index ended up to a UID.
+#[derive(Clone, Debug)]
+pub struct Indexed {
+    pub folder: FolderId,
+    /// Where the index ended when they were read.
+    pub from: u32,
+    /// Everything below is done.
+    pub below: u32,
+    /// UIDs and messages that are in the index now.
+    pub messages: Vec<(u32, MessageId)>,
+}
 
-impl Change for ClearIndex {
-    type Outcome = ();
-    fn apply(&mut self, work: &mut Work) -> Result<()> {
-        work.clear_index()
+/// Takes messages into an account's index. True: it is done; false: somebody else was there meanwhile, nothing was changed.
+#[derive(Debug)]
+pub struct IndexWork {
+    pub account: AccountId,
+    pub folders: Vec<Indexed>,
+    /// The file with their words; none where they all were known.
+    pub segment: Option<Written>,
+}
+
+impl Change for IndexWork {
+    type Outcome = bool;
+    fn apply(&mut self, work: &mut Work) -> Result<bool> {
+        self.segment.iter_mut().for_each(|segment| segment.is_named = false);
+        let mut manifest = work.manifest(self.account)?.unwrap_or_default();
+        if manifest.is_void || self.segment.as_ref().is_some_and(|segment| !segment.exists()) {
+            return Ok(false);
+        }
+        for indexed in &self.folders {
+            let folder = FolderKey { account: self.account, folder: indexed.folder };
+            if work.tables.index.below(work.txn, &folder)? != indexed.from {
+                return Ok(false);
+            }
+        }
+        let mut is_any = false;
+        for indexed in &self.folders {
+            for &(uid, message) in &indexed.messages {
+                // One that is gone, or has moved on, is met where it is now.
+                if work.is_at(self.account, indexed.folder, uid, message)? {
+                    work.place(self.account, message, (indexed.folder, uid))?;
+                    is_any = true;
+                }
+            }
+            let folder = FolderKey { account: self.account, folder: indexed.folder };
+            work.tables.index.indexed.put(work.txn, &folder, &indexed.below.to_be_bytes()).map_err(Error::lmdb(DOING))?;
+        }
+        if let Some(segment) = self.segment.as_mut().filter(|_| is_any) {
+            segment.is_named = true;
+            manifest.segments.push(named(segment));
+        }
+        work.put_manifest(self.account, &manifest)?;
+        Ok(true)
+    }
+    fn grows(&self) -> bool {
+        true
+    }
+    fn keep(&mut self) {
+        self.segment.iter_mut().for_each(Written::keep);
+    }
+}
+
+/// Puts one file in the place of several. True: it is done, and they can go; false: they are not all there any more.
+#[derive(Debug)]
+pub(crate) struct Replace {
+    pub account: AccountId,
+    pub gone: Vec<SegmentId>,
+    pub by: Option<Written>,
+}
+
+impl Change for Replace {
+    type Outcome = bool;
+    fn apply(&mut self, work: &mut Work) -> Result<bool> {
+        self.by.iter_mut().for_each(|segment| segment.is_named = false);
+        let Some(mut manifest) = work.manifest(self.account)?.filter(|manifest| !manifest.is_void) else { return Ok(false) };
+        let at = manifest.segments.iter().position(|segment| self.gone.contains(&segment.id));
+        let before = manifest.segments.len();
+        manifest.segments.retain(|segment| !self.gone.contains(&segment.id));
+        let Some(at) = at.filter(|_| before - manifest.segments.len() == self.gone.len()) else { return Ok(false) };
+        match &mut self.by {
+            Some(segment) if !segment.exists() => return Ok(false),
+            Some(segment) => {
+                segment.is_named = true;
+                manifest.segments.insert(at, named(segment));
+            }
+            None => {}
+        }
+        work.put_manifest(self.account, &manifest)?;
+        Ok(true)
+    }
+    fn keep(&mut self) {
+        self.by.iter_mut().for_each(Written::keep);
+    }
+}
+
+fn named(segment: &Written) -> Named {
+    Named { id: segment.id, tier: segment.head.tier, messages: segment.head.messages, octets: segment.octets }
+}
+
+/// Gives up the index of an account, or of all; it is made anew from the messages. Gives the files nobody needs any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forget(pub Option<AccountId>);
+
+impl Change for Forget {
+    type Outcome = Vec<SegmentId>;
+    fn apply(&mut self, work: &mut Work) -> Result<Vec<SegmentId>> {
+        let accounts = match self.0 {
+            Some(account) => vec![account],
+            None => work.indexed_accounts()?,
+        };
+        let mut gone = Vec::new();
+        for account in accounts {
+            gone.extend(work.forget(account)?);
+        }
+        Ok(gone)
+    }
+}
+
+/// What a step of tidying up came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tidied {
+    pub is_more: bool,
+    pub gone: Vec<SegmentId>,
+}
+
+/// Removes some of what is left of indexes that were given up, and of an index as releases before kept it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tidy;
+
+impl Change for Tidy {
+    type Outcome = Tidied;
+    fn apply(&mut self, work: &mut Work) -> Result<Tidied> {
+        work.tidy()
     }
     fn frees_much(&self) -> bool {
         true
@@ -57,48 +179,22 @@ impl Change for ClearIndex {
 }
 
 impl Work<'_, '_> {
-    pub(crate) fn index(&mut self, work: &IndexWork) -> Result<()> {
-        let folder = FolderKey { account: work.account, folder: work.folder };
-        let mut postings: std::collections::BTreeMap<Vec<u8>, RoaringBitmap> = std::collections::BTreeMap::new();
-        for indexed in &work.messages {
-            let key = PlaceKey { account: work.account, message: indexed.message };
-            let here = self.tables.mailbox.entry(self.txn, MailKey::new(work.account, work.folder, indexed.uid))?;
-            if here.is_none_or(|entry| entry.message != indexed.message) {
-                // Gone, or moved on: it is met where it is now.
-                continue;
-            }
-            let mut places = self.tables.index.places.get(self.txn, &key).map_err(Error::lmdb(DOING))?.unwrap_or_default();
-            if !places.0.contains(&(work.folder, indexed.uid)) {
-                places.0.push((work.folder, indexed.uid));
-                self.tables.index.places.put(self.txn, &key, &places).map_err(Error::lmdb(DOING))?;
-            }
-            self.tables.index.cards.put(self.txn, &indexed.message, &indexed.card).map_err(Error::lmdb(DOING))?;
-            let Some(number) = number(indexed.message) else { continue };
-            for term in &indexed.terms {
-                let key = posting(work.account, term, number >> BLOCK_BITS);
-                if !fits(&key) {
-                    // No word: nobody types it, and the others are to be found.
-                    continue;
-                }
-                postings.entry(key).or_default().insert(number);
-            }
-        }
-        for (key, numbers) in postings {
-            let mut all = self.tables.index.postings.get(self.txn, &key).map_err(Error::lmdb(DOING))?.unwrap_or_default();
-            all.0 |= numbers;
-            self.tables.index.postings.put(self.txn, &key, &UidSet(all.0)).map_err(Error::lmdb(DOING))?;
-        }
-        self.tables.index.indexed.put(self.txn, &folder, &work.below.to_be_bytes()).map_err(Error::lmdb(DOING))?;
-        Ok(())
+    fn manifest(&self, account: AccountId) -> Result<Option<Manifest>> {
+        self.tables.index.segments.get(self.txn, &account).map_err(Error::lmdb(DOING))
     }
 
-    /// Forgets the whole index; it is made anew from the messages.
-    fn clear_index(&mut self) -> Result<()> {
-        self.tables.index.postings.clear(self.txn).map_err(Error::lmdb(DOING))?;
-        self.tables.index.places.clear(self.txn).map_err(Error::lmdb(DOING))?;
-        self.tables.index.cards.clear(self.txn).map_err(Error::lmdb(DOING))?;
-        self.tables.index.indexed.clear(self.txn).map_err(Error::lmdb(DOING))?;
-        Ok(())
+    fn put_manifest(&mut self, account: AccountId, manifest: &Manifest) -> Result<()> {
+        self.tables.index.segments.put(self.txn, &account, manifest).map_err(Error::lmdb(DOING))
+    }
+
+    fn is_at(&self, account: AccountId, folder: FolderId, uid: u32, message: MessageId) -> Result<bool> {
+        let here = self.tables.mailbox.entry(self.txn, MailKey::new(account, folder, uid))?;
+        Ok(here.is_some_and(|entry| entry.message == message))
+    }
+
+    /// Whether an account has a message in its index.
+    pub(crate) fn is_indexed(&self, account: AccountId, message: MessageId) -> Result<bool> {
+        self.tables.index.is_indexed(self.txn, account, message)
     }
 
     /// An entry left its place. Messages that are not in the index have none.
@@ -113,14 +209,72 @@ impl Work<'_, '_> {
         .map_err(Error::lmdb(DOING))
     }
 
-    /// A moved entry is found at its new place at once; one without a card is met there by the index.
-    pub(crate) fn settle_in(&mut self, folder: FolderKey, message: MessageId, uid: u32) -> Result<()> {
-        if self.tables.index.cards.get(self.txn, &message).map_err(Error::lmdb(DOING))?.is_none() {
+    /// A message of the index is found at a place.
+    pub(crate) fn place(&mut self, account: AccountId, message: MessageId, at: (FolderId, u32)) -> Result<()> {
+        let key = PlaceKey { account, message };
+        let mut places = self.tables.index.places.get(self.txn, &key).map_err(Error::lmdb(DOING))?.unwrap_or_default();
+        if places.0.contains(&at) {
             return Ok(());
         }
-        let key = PlaceKey { account: folder.account, message };
-        let mut places = self.tables.index.places.get(self.txn, &key).map_err(Error::lmdb(DOING))?.unwrap_or_default();
-        places.0.push((folder.folder, uid));
+        places.0.push(at);
         self.tables.index.places.put(self.txn, &key, &places).map_err(Error::lmdb(DOING))
+    }
+
+    /// Accounts with an index of whatever kind.
+    fn indexed_accounts(&self) -> Result<Vec<AccountId>> {
+        let mut accounts = self.tables.index.marked(self.txn)?;
+        for row in self.tables.index.segments.iter(self.txn).map_err(Error::lmdb(DOING))? {
+            accounts.push(row.map_err(Error::lmdb(DOING))?.0);
+        }
+        accounts.sort_unstable();
+        accounts.dedup();
+        Ok(accounts)
+    }
+
+    /// The account has no index from now on, and all of its messages wait for one.
+    fn forget(&mut self, account: AccountId) -> Result<Vec<SegmentId>> {
+        let known = self.manifest(account)?.unwrap_or_default();
+        self.put_manifest(account, &Manifest { is_void: true, segments: Vec::new() })?;
+        let range = FolderKey { account, folder: FolderId(0) }..=FolderKey { account, folder: FolderId(u32::MAX) };
+        self.tables.index.indexed.delete_range(self.txn, &range).map_err(Error::lmdb(DOING))?;
+        Ok(known.segments.iter().map(|segment| segment.id).collect())
+    }
+
+    fn tidy(&mut self) -> Result<Tidied> {
+        let mut tidied = Tidied::default();
+        // A mark without a manifest is of an index as releases before kept it.
+        for account in self.indexed_accounts()? {
+            let exists = self.tables.directory.accounts.get(self.txn, &account).map_err(Error::lmdb(DOING))?.is_some();
+            if self.manifest(account)?.is_none_or(|manifest| !manifest.is_void && !exists) {
+                tidied.gone.extend(self.forget(account)?);
+                tidied.is_more = true;
+            }
+        }
+        let mut rows = ROWS;
+        for (account, is_void) in self.tables.index.manifests(self.txn)? {
+            if !is_void || rows == 0 {
+                continue;
+            }
+            let range = PlaceKey { account, message: MessageId(0) }..=PlaceKey { account, message: MessageId(u64::MAX) };
+            let found = self.tables.index.places.remap_data_type::<heed::types::DecodeIgnore>().range(self.txn, &range).map_err(Error::lmdb(DOING))?;
+            let keys: Vec<PlaceKey> = found.take(rows).map(|row| row.map(|(key, ())| key)).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
+            rows -= keys.len();
+            for key in &keys {
+                self.tables.index.places.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
+            }
+            if rows > 0 {
+                self.tables.index.segments.delete(self.txn, &account).map_err(Error::lmdb(DOING))?;
+            }
+            tidied.is_more = true;
+        }
+        if rows > 0 {
+            let found = self.tables.index.postings.iter(self.txn).map_err(Error::lmdb(DOING))?;
+            let keys: Vec<Vec<u8>> = found.take(rows).map(|row| row.map(|(key, _)| key.to_vec())).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
+            tidied.is_more |= !keys.is_empty();
+            for key in &keys {
+                self.tables.index.postings.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
+            }
+        }
+        Ok(tidied)
     }
 }

@@ -1,5 +1,7 @@
 //! What all mailbox writes are made of: add, remove and move an entry, keep counters and live sets true.
 
+use std::collections::BTreeSet;
+
 use roaring::RoaringBitmap;
 
 use crate::content::Location;
@@ -148,10 +150,21 @@ impl Work<'_, '_> {
     pub(crate) fn move_entries(&mut self, from: FolderKey, to: FolderId, uids: &RoaringBitmap, at: u64) -> Result<usize> {
         let target = FolderKey { account: from.account, folder: to };
         self.state(target)?;
+        let mut indexed = BTreeSet::new();
+        for uid in uids {
+            if let Some(entry) = self.tables.mailbox.entry(self.txn, MailKey::new(from.account, from.folder, uid))?
+                && self.is_indexed(from.account, entry.message)?
+            {
+                indexed.insert(entry.message);
+            }
+        }
         let taken = self.take_entries(from, uids)?;
         for entry in &taken {
             let uid = self.add_entry(target, Entry { saved_at: at, ..*entry })?;
-            self.settle_in(target, entry.message, uid)?;
+            // What the index knows is found at its new place at once; the rest is met there.
+            if indexed.contains(&entry.message) {
+                self.place(from.account, entry.message, (to, uid))?;
+            }
         }
         Ok(taken.len())
     }

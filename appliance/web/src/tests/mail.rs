@@ -36,6 +36,14 @@ async fn mail_is_read_safely_and_moved_and_found() {
             ("from:ann", false),
             ("offer.pdf", true),
             ("before:2020-01-01", false),
+            ("gruesse", true),
+            ("filename:offer", true),
+            ("pdf -nothing", true),
+            ("-grusse", false),
+            ("nothing OR grusse", true),
+            ("larger:1M", false),
+            ("in:nowhere", false),
+            ("in:inbox grusse", true),
         ] {
             assert_eq!(get(&format!("/mail/1?q={}", encoded(q))).await.body.contains("Grüße"), is_found, "{q}");
         }
@@ -443,4 +451,45 @@ async fn every_window_hears_of_new_mail_and_of_nobody_elses() {
     for window in &mut windows {
         assert_eq!(heard(window).await, "event: mail\ndata: 2\n\n");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_has_as_many_pages_as_it_finds_and_survives_a_damaged_index() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let (store, data) = (world.office.store.clone(), world.office.settings.get().data.clone());
+    let write = |numbers: std::ops::Range<usize>| {
+        for n in numbers {
+            let words = if n % 4 == 0 { "of the new tender, which" } else { "tender of the new" };
+            deliver(&world, BOB, &format!("From: dee@a.test\r\nSubject: n{n}\r\n\r\nIt is {words} stands\r\n"));
+        }
+    };
+    tokio::task::block_in_place(|| {
+        write(0..130);
+        pillarbox_office::mail::index::rebuild(&store, &data).unwrap();
+        // Of these the index knows nothing.
+        write(130..200);
+    });
+    let pages = async |q: &str| {
+        let (mut found, mut path, mut count) = (Vec::new(), format!("/mail/1?q={}", encoded(q)), 0);
+        loop {
+            let page = ask(&world, request(Method::GET, &path, &bob, "")).await.body;
+            found.extend(page.split("data-id=\"1.").skip(1).filter_map(|row| row.split('"').next()?.parse::<usize>().ok()));
+            count += 1;
+            let Some(next) = page.split("rel=\"next\" href=\"").nth(1).and_then(|rest| rest.split('"').next()) else { return (found, count) };
+            path = next.replace("&amp;", "&").replace("&#38;", "&");
+        }
+    };
+    let (all, first) = (pages("tender").await, pages("from:dee").await);
+    assert!(all.0.len() == 200 && all == first && (4..=5).contains(&all.1), "{} in {}", all.0.len(), all.1);
+    assert!(all.0.is_sorted_by(|a, b| a > b), "newest first, each once");
+    let (phrase, _) = pages("\"new tender\"").await;
+    assert_eq!((phrase.len(), phrase.iter().max()), (50, all.0.iter().find(|uid| (**uid - all.0[199]) % 4 == 0)));
+    assert_eq!(pages("-\"new tender\" stands").await.0.len(), 150);
+    assert_eq!(pages("subject:n150 OR subject:n20 stands").await.0.len(), 2);
+    let files: Vec<_> = std::fs::read_dir(data.join("index")).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    files.iter().for_each(|file| std::fs::write(file, b"worn out").unwrap());
+    pages("tender").await;
+    assert_eq!(pages("tender").await.0.len(), 200, "what the index lost is looked at until it is made anew");
 }

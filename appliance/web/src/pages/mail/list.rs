@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::structure::Person as Correspondent;
 use pillarbox_message::words::marked;
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Card, Entry, Error, Flags, FolderId, Found, MessageId};
+use pillarbox_store::{AccountId, Ask, Card, Content, Entry, Error, Flags, FolderId, Found, MessageId, Store, off_thread};
 use serde::Deserialize;
 
 use super::{Folder, failed, folder_name, frame, missing, shown, size};
@@ -21,13 +21,15 @@ use crate::session::Person;
 use crate::stream;
 use crate::text::Texts;
 use pillarbox_office::Office;
-use pillarbox_office::mail::index::FRESH;
-use pillarbox_office::mail::query;
-use pillarbox_office::mail::readers::Unread;
+use pillarbox_office::mail::index::{self, FRESH};
+use pillarbox_office::mail::query::Query as Search;
+use pillarbox_office::mail::readers::{Budget, Unread};
 use pillarbox_office::mail::reading::{self, Summary};
 
-/// Rows of a page.
+/// Rows of a page; of a search about as many.
 const ROWS: usize = 50;
+/// How often one page of a search asks the index for more, where much of it is not what the texts say.
+const ROUNDS: usize = 10;
 /// How often a page that listens gets a comment at least: proxies end what is silent for long.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Between two events at least: a page need not be made anew for each message of a burst.
@@ -44,8 +46,8 @@ struct ListPage {
     name: String,
     rows: Vec<Row>,
     q: String,
-    /// Where the next page begins; 0 on the last one.
-    next: u32,
+    /// How the address of the next page ends; empty on the last one.
+    next: String,
     is_trash: bool,
     is_junk: bool,
     /// What can be taken back: folder, UIDs and the folder it came from.
@@ -83,8 +85,9 @@ struct Row {
 
 #[derive(Deserialize)]
 pub struct Asked {
+    /// The UID below which a folder's list goes on, or the message below which a search does; 0: from the beginning.
     #[serde(default)]
-    before: u32,
+    before: u64,
     #[serde(default)]
     q: String,
     #[serde(default)]
@@ -99,33 +102,32 @@ pub async fn start(Person(..): Person) -> Response {
 
 pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query(asked): Query<Asked>) -> Response {
     let (account, folder) = (visitor.account, FolderId(folder));
-    let before = if asked.before == 0 { u32::MAX - 1 } else { asked.before };
     let folders = match visit.office.store.read_off_thread(move |r| r.folders(account)).await {
         Ok(folders) => folders,
         Err(error) => return failed(&visit, &error),
     };
     let Some((_, name, state)) = folders.iter().find(|(id, ..)| *id == folder) else { return missing(&visit) };
     let (name, unseen) = (folder_name(visit.texts, folder, name), state.unseen);
-    let query = query::Query::parse(&asked.q);
-    let words = query.words.clone();
     let t = visit.texts;
-    let found = match query.is_empty() {
-        true => listed(&visit.office, t, account, folder, before).await,
-        false => {
-            let wanted = query.folder.as_ref().and_then(|wanted| {
-                let is_named =
-                    |(id, known, _): &&(FolderId, String, _)| folder_name(t, *id, known).to_lowercase() == *wanted || known.to_lowercase() == *wanted;
-                folders.iter().find(is_named).map(|(id, ..)| *id)
-            });
-            searched(&visit.office, t, account, query, wanted).await
-        }
+    let named = |wanted: &str| {
+        let is_named = |(id, known, _): &&(FolderId, String, _)| folder_name(t, *id, known).to_lowercase() == wanted || known.to_lowercase() == wanted;
+        folders.iter().find(is_named).map(|(id, ..)| *id)
     };
-    let mut found = match found {
+    let Search { ask, words } = Search::parse(&asked.q, &named);
+    let is_search = ask != Ask::All(Vec::new());
+    let found = match is_search {
+        false => listed(&visit.office, t, account, folder, asked.before).await,
+        true => searched(&visit.office, t, account, ask, Some(MessageId(asked.before)).filter(|before| before.0 > 0)).await,
+    };
+    let (mut found, next) = match found {
         Ok(found) => found,
         Err(error) => return failed(&visit, &error),
     };
-    let next = if asked.q.is_empty() && found.len() > ROWS { found.get(ROWS - 1).map_or(0, |(one, _)| one.uid) } else { 0 };
-    found.truncate(ROWS);
+    let next = match (next, is_search) {
+        (0, _) => String::new(),
+        (next, false) => format!("before={next}"),
+        (next, true) => form_urlencoded::Serializer::new(String::new()).append_pair("q", &asked.q).append_pair("before", &next.to_string()).finish(),
+    };
     let names = |id: FolderId| folders.iter().find(|(known, ..)| *known == id).map_or_else(String::new, |(id, name, _)| folder_name(t, *id, name));
     let place = |id| if asked.q.is_empty() { String::new() } else { names(id) };
     if !visit.preferences.conversations {
@@ -156,19 +158,24 @@ pub async fn show(Person(visit, visitor): Person, Path(folder): Path<u32>, Query
 
 type Rows = Vec<(Found, Card)>;
 
-async fn listed(office: &Arc<Office>, t: Texts, account: AccountId, folder: FolderId, before: u32) -> Result<Rows, Error> {
+/// A page of a folder, and below which UID it goes on, or 0.
+async fn listed(office: &Arc<Office>, t: Texts, account: AccountId, folder: FolderId, before: u64) -> Result<(Rows, u64), Error> {
+    let before = u32::try_from(before).ok().filter(|before| *before > 0).unwrap_or(u32::MAX - 1);
     let found = office.store.read_off_thread(move |r| {
         let entries = r.entries_before(account, folder, before, ROWS + 1)?;
         entries.into_iter().map(|(uid, entry)| Ok((Found { folder, uid, entry }, r.card(entry.message)?))).collect::<Result<Vec<_>, Error>>()
     });
-    Ok(with_cards(office, t, account, found.await?).await)
+    let mut found = found.await?;
+    let next = if found.len() > ROWS { u64::from(found[ROWS - 1].0.uid) } else { 0 };
+    found.truncate(ROWS);
+    Ok((with_cards(office, t, account, found).await, next))
 }
 
 /// Cards of messages that are not in the index yet are made from the beginnings of the messages. A list is shown in any case: what could
 /// not be read now has an empty card.
 async fn with_cards(office: &Arc<Office>, t: Texts, account: AccountId, found: Vec<(Found, Option<Card>)>) -> Rows {
     let fresh = found.iter().filter(|(_, card)| card.is_none()).map(|(one, _)| one.entry.message).collect();
-    let mut known: HashMap<MessageId, Card> = glances(office, account, fresh).await.into_iter().map(|(id, summary)| (id, summary.card)).collect();
+    let mut known = glances(office, account, fresh).await;
     let marks = &office.readers.marks;
     let card = |(one, card): (Found, Option<Card>)| {
         let card = match card {
@@ -181,55 +188,117 @@ async fn with_cards(office: &Arc<Office>, t: Texts, account: AccountId, found: V
     found.into_iter().map(card).collect()
 }
 
-/// The beginnings of messages, as far as they can and may be read.
-async fn glances(office: &Arc<Office>, account: AccountId, mut ids: Vec<MessageId>) -> HashMap<MessageId, Summary> {
-    ids.retain(|id| !office.readers.marks.is_withheld(*id));
+/// The cards of messages by their beginnings, as far as they can and may be read.
+async fn glances(office: &Arc<Office>, account: AccountId, mut ids: Vec<MessageId>) -> HashMap<MessageId, Card> {
+    let cards = &office.readers.cards;
+    let mut known: HashMap<MessageId, Card> = ids.iter().filter_map(|id| Some((*id, cards.get(*id)?))).collect();
+    ids.retain(|id| !known.contains_key(id) && !office.readers.marks.is_withheld(*id));
     if ids.is_empty() {
-        return HashMap::new();
+        return known;
     }
     let (store, wanted) = (office.store.clone(), ids.clone());
     let read = office.readers.messages(account, ids, move |budget| {
-        let mut found = HashMap::new();
+        let mut found = Vec::new();
         for id in wanted {
             let Some(content) = store.read(|r| r.content(id))? else { continue };
             match reading::glance(&store, &content, budget) {
-                Ok(summary) => drop(found.insert(id, summary)),
+                Ok(summary) => found.push((id, summary.card)),
                 Err(Unread::GivenUp) => break,
                 Err(why) => tracing::warn!(%why, message = id.0, "a message can't be read for a list"),
             }
         }
         Ok(found)
     });
-    read.await.unwrap_or_else(|why| {
-        tracing::warn!(%why, "a list shows messages without what they say");
-        HashMap::new()
+    match read.await {
+        Ok(read) => {
+            read.iter().for_each(|(id, card)| cards.keep(*id, card));
+            known.extend(read);
+        }
+        Err(why) => tracing::warn!(%why, "a list shows messages without what they say"),
+    }
+    known
+}
+
+/// How much of a message is read.
+type Read = fn(&Store, &Content, &Budget) -> Result<Summary, Unread>;
+
+/// Those of some messages whose texts are what is asked for, with their cards: at most `limit`, and how many were looked at.
+async fn matching(
+    (office, account, ask): (&Arc<Office>, AccountId, &Arc<Ask>),
+    found: &[Found],
+    limit: usize,
+    read: Read,
+) -> (Vec<(Found, Option<Card>)>, usize) {
+    let marks = &office.readers.marks;
+    let wanted: Vec<(usize, Found)> = found.iter().copied().enumerate().filter(|(_, one)| !marks.is_withheld(one.entry.message)).collect();
+    if wanted.is_empty() {
+        return (Vec::new(), found.len());
+    }
+    let (store, ask, whole) = (office.store.clone(), ask.clone(), found.len());
+    let ids = wanted.iter().map(|(_, one)| one.entry.message).collect();
+    let reading = office.readers.messages(account, ids, move |budget| {
+        let mut matching = Vec::new();
+        for (at, one) in wanted {
+            if matching.len() >= limit {
+                return Ok((matching, at));
+            }
+            let Some(content) = store.read(|r| r.content(one.entry.message))? else { continue };
+            match read(&store, &content, budget) {
+                Ok(summary) if index::holds(&ask, &summary, one.folder, &one.entry) => matching.push((one, Some(summary.card))),
+                Ok(_) => {}
+                Err(Unread::GivenUp) => return Ok((matching, at)),
+                Err(why) => tracing::warn!(%why, message = one.entry.message.0, "a message can't be read for a search"),
+            }
+        }
+        Ok((matching, whole))
+    });
+    reading.await.unwrap_or_else(|why| {
+        tracing::warn!(%why, "a search leaves out messages that it would have to read");
+        (Vec::new(), whole)
     })
 }
 
-/// What the index finds, and what is too new for it.
-async fn searched(office: &Arc<Office>, t: Texts, account: AccountId, query: query::Query, folder: Option<FolderId>) -> Result<Rows, Error> {
-    let (asked, query) = (query.clone(), Arc::new(query));
+/// What the index finds, and what is too new for it: newest message first, and below which message it goes on, or 0.
+async fn searched(office: &Arc<Office>, t: Texts, account: AccountId, ask: Ask, before: Option<MessageId>) -> Result<(Rows, u64), Error> {
+    let ask = Arc::new(ask);
+    let asked = ask.clone();
+    let is_below = move |id: MessageId| before.is_none_or(|before| id < before);
     let fresh = office.store.read_off_thread(move |r| {
-        let all = r.unindexed(Some(account), FRESH)?;
-        let one = |folder: FolderId, (uid, entry): (u32, Entry)| Found { folder, uid, entry };
-        let all = all.into_iter().flat_map(|some| some.entries.into_iter().rev().take(FRESH).map(move |entry| one(some.folder, entry)));
-        Ok(all.filter(|found| asked.passes(found, folder)).take(FRESH).collect::<Vec<_>>())
+        let all = r.fresh(account, FRESH)?;
+        Ok(all.into_iter().filter(|one| is_below(one.entry.message) && asked.may_hold(one.folder, &one.entry)).collect::<Vec<_>>())
     });
     let fresh = fresh.await?;
-    let mut summaries = glances(office, account, fresh.iter().map(|one| one.entry.message).collect()).await;
-    let read = |one: Found| summaries.remove(&one.entry.message).filter(|summary| query.matches(&summary.terms)).map(|summary| (one, summary.card));
-    let mut rows: Rows = fresh.into_iter().filter_map(read).collect();
-    let asked = query.clone();
-    let found = office.store.read_off_thread(move |r| {
-        let found = r.search(account, &asked.clauses, ROWS, |found| asked.passes(found, folder))?;
-        found.into_iter().map(|one| Ok((one, r.card(one.entry.message)?))).collect::<Result<Vec<_>, Error>>()
-    });
-    let found = found.await?;
-    let known: Vec<(FolderId, u32)> = rows.iter().map(|(one, _)| (one.folder, one.uid)).collect();
-    let found = found.into_iter().filter(|(one, _)| !known.contains(&(one.folder, one.uid))).collect();
-    rows.extend(with_cards(office, t, account, found).await);
-    rows.sort_by_key(|(one, _)| std::cmp::Reverse((one.entry.saved_at, one.uid)));
-    Ok(rows)
+    let (mut found, looked) = matching((office, account, &ask), &fresh, ROWS, reading::glance).await;
+    // What was looked at is complete down to here.
+    let mut next = fresh.get(looked.max(1)).map_or(0, |one| one.entry.message.0 + 1);
+    let (mut below, mut known) = (before, 0);
+    for round in 1.. {
+        let (store, asked) = (office.store.clone(), ask.clone());
+        let page = off_thread(move || store.search(account, &asked, below, ROWS)).await?;
+        if let Some(damage) = page.damage {
+            let store = office.store.clone();
+            off_thread(move || index::renew(&store, account, damage)).await?;
+        }
+        let (certain, open): (Vec<_>, Vec<_>) = page.hits.into_iter().partition(|(_, is_certain)| *is_certain);
+        let open: Vec<Found> = open.into_iter().map(|(one, _)| one).collect();
+        let (read, looked) = matching((office, account, &ask), &open, usize::MAX, reading::summary).await;
+        known += certain.len() + read.len();
+        found.extend(certain.into_iter().map(|(one, _)| (one, None)).chain(read));
+        // What took too long is looked at on the next page, unless nothing at all was: then it would be so there, too.
+        let unread = open.get(looked).filter(|_| looked > 0).map(|one| MessageId(one.entry.message.0 + 1));
+        below = unread.or(page.next);
+        if known >= ROWS || round == ROUNDS || unread.is_some() || below.is_none() {
+            break;
+        }
+    }
+    next = next.max(below.map_or(0, |below| below.0));
+    found.retain(|(one, _)| one.entry.message.0 >= next);
+    found.sort_by_key(|(one, _)| std::cmp::Reverse((one.entry.message, one.folder, one.uid)));
+    found.dedup_by_key(|(one, _)| (one.folder, one.uid));
+    let ids: Vec<MessageId> = found.iter().filter(|(_, card)| card.is_none()).map(|(one, _)| one.entry.message).collect();
+    let cards = office.store.read_off_thread(move |r| ids.into_iter().map(|id| Ok((id, r.card(id)?))).collect::<Result<HashMap<_, _>, Error>>()).await?;
+    let found = found.into_iter().map(|(one, card)| (one, card.or_else(|| cards.get(&one.entry.message).cloned().flatten()))).collect();
+    Ok((with_cards(office, t, account, found).await, next))
 }
 
 fn rows(t: Texts, found: Rows, shows_recipient: bool, place: impl Fn(FolderId) -> String, words: &[String]) -> Vec<Row> {
