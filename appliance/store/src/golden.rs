@@ -203,7 +203,7 @@ fn tables_are_called_what_a_store_of_today_calls_them() {
     Tables::names("", &mut names);
     names.sort_unstable();
     let known = "accounts addresses agenda blobs cards collected contacts content credentials domains factors folders hours indexed judgements keys \
-        lanes ledger links live mail meta outgoing places policies postings queue recent reports routes segments sessions settings shares sign_ins terms timed \
+        lanes ledger links live mail meta outgoing places policies postings queue recent reports routes segments sessions settings shares sign_ins summaries terms timed \
         transcripts usage views";
     assert_eq!(names.join(" "), known);
 }

@@ -161,16 +161,21 @@ mod tests {
         index.indexed.put(&mut txn, &folder, &9u32.to_be_bytes()).unwrap();
         for n in 0..5000u64 {
             index.places.put(&mut txn, &PlaceKey { account, message: MessageId(n) }, &Places(vec![(FolderId::INBOX, 1)])).unwrap();
+            index.cards.put(&mut txn, &MessageId(n), &[1; 50]).unwrap();
             index.postings.put(&mut txn, format!("term{n}").as_bytes(), &[1; 50]).unwrap();
         }
         txn.commit().unwrap();
         let rows = || {
             let txn = store.shared().env.read_txn().unwrap();
             let index = &store.shared().tables.index;
-            (index.indexed.len(&txn).unwrap(), index.places.len(&txn).unwrap() + index.postings.len(&txn).unwrap(), index.segments.len(&txn).unwrap())
+            (
+                index.indexed.len(&txn).unwrap(),
+                index.places.len(&txn).unwrap() + index.postings.len(&txn).unwrap() + index.cards.len(&txn).unwrap(),
+                index.segments.len(&txn).unwrap(),
+            )
         };
         let mut before = rows();
-        assert_eq!(before, (1, 10_000, 0));
+        assert_eq!(before, (1, 15_000, 0));
         while store.tidy_index().unwrap() {
             let after = rows();
             assert!(after.0 == 0 && before.1 - after.1 <= 2000, "{before:?} {after:?}");
