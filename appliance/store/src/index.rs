@@ -26,14 +26,17 @@ use crate::index::manifest::Manifest;
 tables! {
     /// What lists show and searches find; made behind the deliveries.
     Tables {
-        /// What lists show of messages; made behind the deliveries, like the tables below.
-        cards: Keyed<'e, MessageId, Card>,
+        /// What lists show of an account's messages; made behind the deliveries, like the tables below. By account, so that a
+        /// batch fills a few pages, and not a bit of each page that all accounts share.
+        summaries: Keyed<'e, PlaceKey, Card>,
         /// Where an account has a message that is in its index.
         places: Keyed<'e, PlaceKey, Places>,
         /// Which files are an account's index.
         segments: Keyed<'e, AccountId, Manifest>,
         /// UIDs below this are in the index.
         indexed: Raw<'e, FolderKey>,
+        /// The same by message, as releases before kept it; emptied.
+        cards: Raw<'e, MessageId>,
         /// The index as releases before kept it; emptied.
         postings: Table<'e, Bytes, Bytes>,
     }

@@ -267,3 +267,23 @@ fn two_who_index_at_the_same_time_do_not_mix() {
     while store.tidy_index().unwrap() {}
     assert_eq!(files(dir.path()).len(), 0);
 }
+
+#[test]
+fn what_a_list_shows_moves_and_goes_with_its_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, ann) = with_ann(dir.path());
+    let message = deliver(&store, ann, "x");
+    let card = Card { subject: "s".into(), ..Card::default() };
+    store
+        .change(PutCards { account: ann, cards: vec![(FolderId::INBOX, 1, message, card.clone()), (FolderId::INBOX, 2, message, card.clone())] })
+        .wait()
+        .unwrap();
+    index(&store, ann, &BTreeMap::from([(message, vec!["one".to_string()])]));
+    let order = |folder, what| {
+        store.change(MailOrder { account: ann, folder, uids: vec![1], what, at: 5, service: Service::Web }).wait().unwrap();
+        store.read(|r| r.card(ann, message)).unwrap()
+    };
+    assert_eq!(order(FolderId::INBOX, MailWhat::Move { to: FolderId::JUNK }), Some(card));
+    assert!(store.read(|r| r.fresh(ann, 10)).unwrap().is_empty(), "it need not be read again");
+    assert_eq!(order(FolderId::JUNK, MailWhat::Delete { code: ShortCode(3) }), None);
+}

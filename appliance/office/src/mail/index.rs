@@ -312,7 +312,7 @@ mod tests {
             let mut gentle = Gentle::new(store, &|| false, Some(Pace::default()));
             let waiting = store.read(|r| r.unindexed(Some(account), BATCH)).unwrap();
             assert!(batch(&mut gentle, account, waiting, Some(&marks), &|id| marks.is_withheld(id)).unwrap());
-            let card = |id| store.read(|r| r.card(id)).unwrap().map(|card| card.subject);
+            let card = |id| store.read(|r| r.card(account, id)).unwrap().map(|card| card.subject);
             assert_eq!((card(good), card(bad), card(innocent)), (Some("a".into()), None, Some("c".into())));
             assert!(store.read(|r| r.unindexed(None, BATCH)).unwrap().is_empty(), "it does not hold the others up");
         });

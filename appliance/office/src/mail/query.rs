@@ -175,7 +175,7 @@ mod tests {
             (Field::Fact, ATTACHMENT.to_string()),
         ];
         let spoken = Spoken::of(&texts);
-        let entry = Entry { message: MessageId(1), unique_id: 1, octets: 3 << 20, saved_at: 1_789_948_800, flags: Flags::FLAGGED, modseq: 1 };
+        let entry = Entry { message: MessageId(1), unique_id: 1, octets: 3 << 20, saved_at: 1_789_948_800, flags: Flags::FLAGGED, modseq: 1, keywords: 0 };
         let finds = |text: &str| parse(text).ask.holds(&spoken, FolderId::INBOX, &entry) == Truth::Yes;
         for text in [
             "grüße", "grus from:an has:attachment", "mueller", "muller", "müller", "from:\"ann müller\"", "\"aus der rechnung\"", "rechnung 2026", "2026",

@@ -60,8 +60,8 @@ pub(crate) struct Heard {
 
 impl Reader<'_> {
     /// What lists show of a message, once it was read for the index.
-    pub fn card(&self, message: MessageId) -> Result<Option<Card>> {
-        self.shared.tables.index.cards.get(&self.txn, &message).map_err(Error::lmdb("reading a card"))
+    pub fn card(&self, account: AccountId, message: MessageId) -> Result<Option<Card>> {
+        self.shared.tables.index.summaries.get(&self.txn, &PlaceKey { account, message }).map_err(Error::lmdb("reading a card"))
     }
 
     /// Whether an account has a message in its index, at whatever place.
@@ -131,7 +131,8 @@ impl Reader<'_> {
                 return Ok(true);
             }
         }
-        index.postings.is_empty(&self.txn).map(|is_empty| !is_empty).map_err(Error::lmdb("reading the index"))
+        let is_empty = index.postings.is_empty(&self.txn).and_then(|is_empty| Ok(is_empty && index.cards.is_empty(&self.txn)?));
+        is_empty.map(|is_empty| !is_empty).map_err(Error::lmdb("reading the index"))
     }
 
     /// Whether the index of an account is being given up: it knows nothing any more.

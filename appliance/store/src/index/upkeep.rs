@@ -163,6 +163,7 @@ mod tests {
             put(index.indexed.put(work.txn, &folder, &9u32.to_be_bytes()))?;
             for n in 0..5000u64 {
                 put(index.places.put(work.txn, &PlaceKey { account, message: MessageId(n) }, &Places(vec![(FolderId::INBOX, 1)])))?;
+                put(index.cards.put(work.txn, &MessageId(n), &[1; 50]))?;
                 put(index.postings.put(work.txn, format!("term{n}").as_bytes(), &[1; 50]))?;
             }
             Ok(())
@@ -171,10 +172,14 @@ mod tests {
         let rows = || {
             let view = store.shared().view().unwrap();
             let index = &store.shared().tables.index;
-            (index.indexed.len(&view).unwrap(), index.places.len(&view).unwrap() + index.postings.len(&view).unwrap(), index.segments.len(&view).unwrap())
+            (
+                index.indexed.len(&view).unwrap(),
+                index.places.len(&view).unwrap() + index.postings.len(&view).unwrap() + index.cards.len(&view).unwrap(),
+                index.segments.len(&view).unwrap(),
+            )
         };
         let mut before = rows();
-        assert_eq!(before, (1, 10_000, 0));
+        assert_eq!(before, (1, 15_000, 0));
         while store.tidy_index().unwrap() {
             let after = rows();
             assert!(after.0 == 0 && before.1 - after.1 <= 2000, "{before:?} {after:?}");

@@ -29,7 +29,8 @@ impl Change for PutCards {
         for (folder, uid, message, card) in &self.cards {
             // A card goes with its message.
             if work.is_at(self.account, *folder, *uid, *message)? {
-                work.tables.index.cards.put(work.txn, message, card).map_err(Error::lmdb(DOING))?;
+                let key = PlaceKey { account: self.account, message: *message };
+                work.tables.index.summaries.put(work.txn, &key, card).map_err(Error::lmdb(DOING))?;
             }
         }
         Ok(())
@@ -192,9 +193,20 @@ impl Work<'_, '_> {
         Ok(here.is_some_and(|entry| entry.message == message))
     }
 
-    /// Whether an account has a message in its index.
-    pub(crate) fn is_indexed(&self, account: AccountId, message: MessageId) -> Result<bool> {
-        self.tables.index.is_indexed(self.txn, account, message)
+    /// What lists show of a message that an account has in its index; the inner one is missing where none could be made.
+    pub(crate) fn indexed_card(&self, account: AccountId, message: MessageId) -> Result<Option<Option<Card>>> {
+        if !self.tables.index.is_indexed(self.txn, account, message)? {
+            return Ok(None);
+        }
+        self.tables.index.summaries.get(self.txn, &PlaceKey { account, message }).map(Some).map_err(Error::lmdb(DOING))
+    }
+
+    /// A message of the index moved on, with what lists show of it.
+    pub(crate) fn settle_in(&mut self, account: AccountId, message: MessageId, at: (FolderId, u32), card: Option<&Card>) -> Result<()> {
+        if let Some(card) = card {
+            self.tables.index.summaries.put(self.txn, &PlaceKey { account, message }, card).map_err(Error::lmdb(DOING))?;
+        }
+        self.place(account, message, at)
     }
 
     /// An entry left its place. Messages that are not in the index have none.
@@ -203,14 +215,17 @@ impl Work<'_, '_> {
         let Some(mut places) = self.tables.index.places.get(self.txn, &key).map_err(Error::lmdb(DOING))? else { return Ok(()) };
         places.0.retain(|place| *place != from);
         match places {
-            Places(none) if none.is_empty() => self.tables.index.places.delete(self.txn, &key).map(drop),
+            Places(none) if none.is_empty() => {
+                self.tables.index.summaries.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
+                self.tables.index.places.delete(self.txn, &key).map(drop)
+            }
             places => self.tables.index.places.put(self.txn, &key, &places),
         }
         .map_err(Error::lmdb(DOING))
     }
 
     /// A message of the index is found at a place.
-    pub(crate) fn place(&mut self, account: AccountId, message: MessageId, at: (FolderId, u32)) -> Result<()> {
+    fn place(&mut self, account: AccountId, message: MessageId, at: (FolderId, u32)) -> Result<()> {
         let key = PlaceKey { account, message };
         let mut places = self.tables.index.places.get(self.txn, &key).map_err(Error::lmdb(DOING))?.unwrap_or_default();
         if places.0.contains(&at) {
@@ -261,6 +276,7 @@ impl Work<'_, '_> {
             rows -= keys.len();
             for key in &keys {
                 self.tables.index.places.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
+                self.tables.index.summaries.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
             }
             if rows > 0 {
                 self.tables.index.segments.delete(self.txn, &account).map_err(Error::lmdb(DOING))?;
@@ -271,8 +287,15 @@ impl Work<'_, '_> {
             let found = self.tables.index.postings.iter(self.txn).map_err(Error::lmdb(DOING))?;
             let keys: Vec<Vec<u8>> = found.take(rows).map(|row| row.map(|(key, _)| key.to_vec())).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
             tidied.is_more |= !keys.is_empty();
+            rows -= keys.len();
             for key in &keys {
                 self.tables.index.postings.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
+            }
+            let found = self.tables.index.cards.iter(self.txn).map_err(Error::lmdb(DOING))?;
+            let keys: Vec<MessageId> = found.take(rows).map(|row| row.map(|(key, _)| key)).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
+            tidied.is_more |= !keys.is_empty();
+            for key in &keys {
+                self.tables.index.cards.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
             }
         }
         Ok(tidied)

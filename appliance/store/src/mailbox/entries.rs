@@ -1,6 +1,6 @@
 //! What all mailbox writes are made of: add, remove and move an entry, keep counters and live sets true.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
 
@@ -150,20 +150,20 @@ impl Work<'_, '_> {
     pub(crate) fn move_entries(&mut self, from: FolderKey, to: FolderId, uids: &RoaringBitmap, at: u64) -> Result<usize> {
         let target = FolderKey { account: from.account, folder: to };
         self.state(target)?;
-        let mut indexed = BTreeSet::new();
+        let mut indexed = BTreeMap::new();
         for uid in uids {
             if let Some(entry) = self.tables.mailbox.entry(self.txn, MailKey::new(from.account, from.folder, uid))?
-                && self.is_indexed(from.account, entry.message)?
+                && let Some(card) = self.indexed_card(from.account, entry.message)?
             {
-                indexed.insert(entry.message);
+                indexed.insert(entry.message, card);
             }
         }
         let taken = self.take_entries(from, uids)?;
         for entry in &taken {
             let uid = self.add_entry(target, Entry { saved_at: at, ..*entry })?;
             // What the index knows is found at its new place at once; the rest is met there.
-            if indexed.contains(&entry.message) {
-                self.place(from.account, entry.message, (to, uid))?;
+            if let Some(card) = indexed.get(&entry.message) {
+                self.settle_in(from.account, entry.message, (to, uid), card.as_ref())?;
             }
         }
         Ok(taken.len())

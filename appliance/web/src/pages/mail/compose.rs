@@ -221,7 +221,7 @@ async fn contacts(office: &Arc<Office>, account: AccountId) -> Vec<String> {
         let mut addresses: std::collections::HashSet<String> = known.iter().map(|(address, _)| address.clone()).collect();
         let mut people: Vec<Correspondent> = known.into_iter().map(|(address, contact)| Correspondent { name: contact.name, address }).collect();
         for (_, entry) in r.entries_before(account, FolderId::INBOX, u32::MAX - 1, HEARD)? {
-            let Some(card) = r.card(entry.message)? else { continue };
+            let Some(card) = r.card(account, entry.message)? else { continue };
             if card.from.contains('@') && addresses.insert(card.from.to_lowercase()) {
                 people.push(Correspondent { name: card.from_name, address: card.from });
             }

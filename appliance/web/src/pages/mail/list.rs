@@ -163,7 +163,7 @@ async fn listed(office: &Arc<Office>, t: Texts, account: AccountId, folder: Fold
     let before = u32::try_from(before).ok().filter(|before| *before > 0).unwrap_or(u32::MAX - 1);
     let found = office.store.read_off_thread(move |r| {
         let entries = r.entries_before(account, folder, before, ROWS + 1)?;
-        entries.into_iter().map(|(uid, entry)| Ok((Found { folder, uid, entry }, r.card(entry.message)?))).collect::<Result<Vec<_>, Error>>()
+        entries.into_iter().map(|(uid, entry)| Ok((Found { folder, uid, entry }, r.card(account, entry.message)?))).collect::<Result<Vec<_>, Error>>()
     });
     let mut found = found.await?;
     let next = if found.len() > ROWS { u64::from(found[ROWS - 1].0.uid) } else { 0 };
@@ -296,7 +296,8 @@ async fn searched(office: &Arc<Office>, t: Texts, account: AccountId, ask: Ask, 
     found.sort_by_key(|(one, _)| std::cmp::Reverse((one.entry.message, one.folder, one.uid)));
     found.dedup_by_key(|(one, _)| (one.folder, one.uid));
     let ids: Vec<MessageId> = found.iter().filter(|(_, card)| card.is_none()).map(|(one, _)| one.entry.message).collect();
-    let cards = office.store.read_off_thread(move |r| ids.into_iter().map(|id| Ok((id, r.card(id)?))).collect::<Result<HashMap<_, _>, Error>>()).await?;
+    let cards =
+        office.store.read_off_thread(move |r| ids.into_iter().map(|id| Ok((id, r.card(account, id)?))).collect::<Result<HashMap<_, _>, Error>>()).await?;
     let found = found.into_iter().map(|(one, card)| (one, card.or_else(|| cards.get(&one.entry.message).cloned().flatten()))).collect();
     Ok((with_cards(office, t, account, found).await, next))
 }
