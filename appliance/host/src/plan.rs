@@ -221,7 +221,7 @@ mod tests {
                     match step {
                         Step::Write { path, content } => {
                             prop_assert!(path.starts_with("/data/system/") || path.starts_with("/run/systemd/"));
-                            prop_assert!(content.lines().count() <= 5);
+                            prop_assert!(content.lines().count() <= 8);
                         }
                         Step::Run { arguments, .. } | Step::Try { arguments, .. } => {
                             for argument in arguments {
