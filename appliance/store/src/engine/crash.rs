@@ -242,6 +242,37 @@ fn a_damaged_commit_in_the_middle_has_a_name_and_those_behind_it_are_there() {
 }
 
 #[test]
+fn a_damaged_last_commit_of_a_segment_is_no_end_when_the_next_segment_has_begun() {
+    let dir = folder();
+    let (shared, anchor) = open_server(dir.path());
+    let put = |number: u32, octets: usize| {
+        let work = |work: &mut super::work::Work| {
+            work.log.content(MessageId(1), &vec![1; octets])?;
+            work.tables.settings.settings.put(work.txn, "x", &Setting(number.to_string())).map_err(Error::lmdb("test"))
+        };
+        shared.transact(work).unwrap();
+        shared.log().end().0
+    };
+    let mut ends = vec![put(0, 10)];
+    while ends[ends.len() - 1].segment == 1 {
+        ends.push(put(ends.len() as u32, 400_000));
+    }
+    drop((shared, anchor));
+    let last = ends[ends.len() - 3];
+    let segment = dir.path().join("journal/0000000000000001");
+    let mut octets = fs::read(&segment).unwrap();
+    octets[last.offset as usize + 100] ^= 1;
+    fs::write(&segment, &octets).unwrap();
+    // Of the next segment nothing but its head.
+    let next = dir.path().join("journal/0000000000000002");
+    let head = fs::read(&next).unwrap()[..SEGMENT_HEAD as usize].to_vec();
+    fs::write(&next, head).unwrap();
+    let (shared, _anchor) = open_server(dir.path());
+    assert_eq!(shared.recovered.damaged.len(), 1, "{:?}", shared.recovered);
+    assert_eq!(shared.log().end().0.segment, 2);
+}
+
+#[test]
 fn commits_are_read_in_order_from_any_of_them_also_over_segments() {
     let dir = folder();
     let (shared, _anchor) = open_server(dir.path());

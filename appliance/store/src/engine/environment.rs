@@ -13,7 +13,7 @@ use super::bell::Bell;
 use super::checkpoint::{self, Anchor, Checkpoint};
 use super::files::{Meta, PAGE, check_file, check_kept, lock, lock_open, private_folder};
 use super::journal::SEGMENT_OCTETS;
-use super::journal::log::Log;
+use super::journal::log::{Log, Watch};
 use super::journal::read::Follower;
 use super::journal::record::Position;
 use super::journal::segments::Segments;
@@ -98,7 +98,7 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Sha
         bases,
         access,
         published: Mutex::new(published),
-        watch: log.watch()?,
+        watch: Watch::open(log.segments.folder())?,
         segments: log.segments.clone(),
         open_segments: Mutex::default(),
         log: Mutex::new(log),
@@ -150,7 +150,9 @@ fn read_journal(env: &Env<WithoutTls>, tables: &Tables<'static>, segments: Segme
         let txn = env.read_txn().map_err(Error::lmdb("beginning to read"))?;
         let (at, next) = folded(tables, &txn)?;
         let mut follower = Follower::new(segments.clone(), at, next);
-        let mut published = Published { base: txn.id(), ..Published::default() };
+        // Before the journal is read: what is counted later is read later.
+        let counted = Watch::open(segments.folder())?.count();
+        let mut published = Published { base: txn.id(), counted, ..Published::default() };
         loop {
             follower.read_all(|commit| {
                 recovered.commits += 1;
@@ -170,7 +172,6 @@ fn read_journal(env: &Env<WithoutTls>, tables: &Tables<'static>, segments: Segme
             segments.retire_behind(published.end.0.segment)?;
         }
         let log = Log::open(segments.clone(), published.end.0, published.end.1)?;
-        published.counted = log.watch()?.count();
         // A server that folds meanwhile may have let go of what was to be read.
         if env.info().last_txn_id == txn.id() {
             return Ok((published, log, recovered));

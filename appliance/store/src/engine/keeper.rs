@@ -260,3 +260,63 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::*;
+
+    fn content(number: u64) -> Vec<u8> {
+        number.to_be_bytes().repeat(1000)
+    }
+
+    fn is_whole(store: &Store, message: MessageId) -> bool {
+        let mut octets = Vec::new();
+        let found = store.read(|r| r.content(message)).unwrap();
+        found.is_some_and(|found| store.read(|r| r.read_inline(&found, &mut octets)).is_ok() && octets == content(message.0))
+    }
+
+    #[test]
+    fn segments_that_are_mostly_empty_are_emptied_and_used_again_while_mail_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { max_octets: Some(8 << 20), reserve_octets: 0, ..Options::default() };
+        let store = Store::open(dir.path(), Access::Server, &options).unwrap();
+        store.change(AddDomain { name: "x.test".into(), at: 1 }).wait().unwrap();
+        let person = AddAccount { address: "a@x.test".into(), name: String::new(), hash: String::new(), policy: MailboxPolicy::Keep, at: 1 };
+        let account = store.change(person).wait().unwrap();
+        let deliver = |number: u64| {
+            let mut spool = store.spool();
+            spool.append(&content(number)).unwrap();
+            let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
+            let record = LedgerRecord::new(number, Fate::Delivered, ShortCode(7));
+            store.deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)).wait().unwrap().message
+        };
+        let messages: Vec<MessageId> = (1..=450).map(deliver).collect();
+        assert!(messages.iter().enumerate().all(|(place, message)| message.0 == place as u64 + 1));
+        let stays = |message: &MessageId| message.0.is_multiple_of(5);
+        let gone: Vec<u32> = messages.iter().filter(|message| !stays(message)).map(|message| message.0 as u32).collect();
+        for uids in gone.chunks(300) {
+            let what = MailWhat::Delete { code: ShortCode(1) };
+            let order = MailOrder { account, folder: FolderId::INBOX, uids: uids.to_vec(), what, service: Service::Web, at: 2 };
+            store.change(order).wait().unwrap();
+        }
+        let segments = || store.shared().segments.list().unwrap();
+        let (before, _) = segments();
+        let begun = Instant::now();
+        // What stays is moved to the end; the last segments are in use.
+        while segments().0.first() == before.first() || segments().0.len() > 2 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", segments());
+            assert!(messages.iter().filter(|message| stays(message)).all(|&message| is_whole(&store, message)));
+            store.shared().bell.press();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(messages.iter().filter(|&&message| is_whole(&store, message)).count(), 90);
+        // The number of a record of the ledger is a message's id: what comes now has a later one.
+        let newer = deliver(messages.len() as u64 + 1 + 2);
+        assert!(newer.0 > 450);
+        drop(store);
+        let store = Store::open(dir.path(), Access::Server, &options).unwrap();
+        assert_eq!(messages.iter().filter(|&&message| is_whole(&store, message)).count(), 90);
+        assert_eq!(store.damaged(), []);
+    }
+}

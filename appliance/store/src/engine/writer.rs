@@ -259,7 +259,7 @@ impl Shared {
         }
         let number = log.commit(&writes)?;
         if self.access == Access::Tool {
-            log.count_own();
+            log.count_own()?;
         }
         self.publish(writes, log);
         Ok((Some(number), after))

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::record::{CONTENT_HEAD, Kind, Position, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead, encode, next_offset};
 use super::segments::Segments;
@@ -43,8 +43,7 @@ pub(crate) struct Log {
     is_doubtful: bool,
     lock: File,
     /// How many commits processes beside the server made, for the server to see.
-    counter: File,
-    counted: u64,
+    others: Watch,
 }
 
 /// A commit under way: its contents are written, but nothing refers to them.
@@ -59,26 +58,9 @@ struct Draft {
 impl Log {
     /// The log behind what was read.
     pub fn open(segments: Segments, at: Position, next: u64) -> Result<Log> {
-        let open = |name: &str| {
-            let path: PathBuf = segments.folder().join(name);
-            let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-            opened.or_else(|error| File::open(&path).map_err(|_| error)).map_err(Error::io("opening", &path))
-        };
-        let (lock, counter) = (open("lock")?, open("others")?);
-        let counted = count(&counter);
-        let mut log = Log {
-            segments,
-            file: None,
-            length: 0,
-            at,
-            next,
-            flushed: next.saturating_sub(1),
-            draft: Draft::default(),
-            is_doubtful: false,
-            lock,
-            counter,
-            counted,
-        };
+        let (lock, others) = (open_small(segments.folder(), "lock")?, Watch::open(segments.folder())?);
+        let mut log =
+            Log { segments, file: None, length: 0, at, next, flushed: next.saturating_sub(1), draft: Draft::default(), is_doubtful: false, lock, others };
         log.moved_to(at, next)?;
         Ok(log)
     }
@@ -108,17 +90,12 @@ impl Log {
         let _ = self.lock.unlock();
     }
 
-    /// A handle to look whether others wrote, without the log.
-    pub fn watch(&self) -> Result<Watch> {
-        let counter = self.counter.try_clone().map_err(Error::io("opening", &self.segments.folder().join("others")))?;
-        Ok(Watch { counter })
-    }
-
-    /// Says to the server that another process made a commit. To be called with the lock held.
-    pub fn count_own(&mut self) {
-        self.counted = count(&self.counter).wrapping_add(1);
-        // Without it the server sees the commit with its next one.
-        let _ = self.counter.write_all_at(&self.counted.to_be_bytes(), 0);
+    /// Says to the server that another process made a commit. To be called with the lock held, and before anybody hears of the
+    /// commit: without it the server writes its next one to the same place.
+    pub fn count_own(&mut self) -> Result<()> {
+        let next = self.others.count().wrapping_add(1);
+        let path = self.segments.folder().join("others");
+        self.others.counter.write_all_at(&next.to_be_bytes(), 0).map_err(Error::io("writing", &path))
     }
 
     /// Writes the content of a message as part of the commit under way.
@@ -223,14 +200,22 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// A number that others' commits change.
+    pub fn open(journal: &Path) -> Result<Watch> {
+        let counter = open_small(journal, "others")?;
+        Ok(Watch { counter })
+    }
+
+    /// A number that others' commits change. A look at eight octets.
     pub fn count(&self) -> u64 {
-        count(&self.counter)
+        let mut octets = [0; 8];
+        // Empty before the first.
+        self.counter.read_exact_at(&mut octets, 0).map_or(0, |()| u64::from_be_bytes(octets))
     }
 }
 
-fn count(counter: &File) -> u64 {
-    let mut octets = [0; 8];
-    // Empty before the first.
-    counter.read_exact_at(&mut octets, 0).map_or(0, |()| u64::from_be_bytes(octets))
+/// Opens a small file of the journal's folder; on a card that can only be read it can be read.
+fn open_small(journal: &Path, name: &str) -> Result<File> {
+    let path = journal.join(name);
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    opened.or_else(|error| File::open(&path).map_err(|_| error)).map_err(Error::io("opening", &path))
 }

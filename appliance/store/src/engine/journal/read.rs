@@ -118,6 +118,12 @@ impl Follower {
         for segment in used.into_iter().filter(|&segment| segment >= self.at.segment) {
             let Some(file) = self.segments.open(segment, false)? else { continue };
             let mut at = Position { segment, offset: if segment == self.at.segment { self.at.offset } else { SEGMENT_HEAD } };
+            // A segment begins for a commit when the one before that is on the card.
+            if let Some(head) = self.segments.head(segment)?.filter(|head| segment > self.at.segment && head.commit > self.next) {
+                let first = self.next;
+                (self.at, self.next, self.file, self.turn) = (at, head.commit, Some(file), None);
+                return Ok(Some(first));
+            }
             // Where the next segment says that this one ends, it ends, whatever stands there.
             let end = self.segments.head(segment + 1)?.map_or(self.segments.octets, |head| head.before);
             let mut block = vec![0; SCAN_OCTETS];
