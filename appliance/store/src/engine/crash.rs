@@ -78,6 +78,7 @@ fn fold(shared: &Shared) {
     };
     let commit = shared.fold(&layer, end).unwrap();
     let mut published = shared.published();
+    shared.idle.renew(commit);
     (published.base, published.frozen) = (commit, None);
 }
 

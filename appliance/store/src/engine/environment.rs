@@ -12,6 +12,7 @@ use crate::tables::Tables;
 use super::bell::Bell;
 use super::checkpoint::{self, Anchor, Checkpoint};
 use super::files::{Meta, PAGE, check_file, check_kept, lock, lock_open, private_folder};
+use super::idle::Idle;
 use super::journal::SEGMENT_OCTETS;
 use super::journal::log::{Log, Watch};
 use super::journal::read::Follower;
@@ -94,6 +95,7 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Sha
     // Ready for others.
     opening.lock_shared().map_err(Error::io("locking", dir))?;
     let shared = Shared {
+        idle: Idle::new(env.clone(), published.base),
         tables,
         bases,
         access,

@@ -218,6 +218,7 @@ impl Keeper {
         {
             let mut published = self.shared.published();
             published.base = commit;
+            self.shared.idle.renew(commit);
             published.frozen = None;
         }
         self.shared.bell.note_fold();

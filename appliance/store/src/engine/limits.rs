@@ -82,7 +82,7 @@ impl Shared {
 
     /// Octets of the pages that hold rows, and of those that newer rows will take.
     fn row_octets(&self) -> Result<u64> {
-        let txn = self.env.read_txn().map_err(Error::lmdb("measuring the tables"))?;
+        let txn = self.idle.take()?;
         let mut pages = 0;
         for (_, base) in &self.bases {
             let stat = base.stat(&txn).map_err(Error::lmdb("measuring the tables"))?;

@@ -8,6 +8,7 @@ pub(crate) mod codec;
 mod crash;
 pub(crate) mod environment;
 pub(crate) mod files;
+pub(crate) mod idle;
 pub(crate) mod journal;
 pub(crate) mod keeper;
 pub(crate) mod layers;

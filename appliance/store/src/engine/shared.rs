@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::tables::Tables;
 
 use super::bell::Bell;
+use super::idle::Idle;
 use super::journal::log::{Log, Watch};
 use super::journal::read::Follower;
 use super::journal::record::Position;
@@ -36,6 +37,7 @@ pub(crate) const FOLDED: &str = "folded";
 /// What the writer and all readers share.
 pub(crate) struct Shared {
     pub env: Env<WithoutTls>,
+    pub idle: Idle,
     pub tables: Tables<'static>,
     /// Where LMDB keeps each table, by the table's number.
     pub bases: Vec<(u16, Base)>,
@@ -210,7 +212,7 @@ impl Shared {
     /// Layers and a snapshot of LMDB that belong together. `None`: a fold ended in between.
     fn matching_view(&self) -> Result<Option<Snapshot<'_>>> {
         let published = self.published().clone();
-        let txn = self.env.read_txn().map_err(Error::lmdb("beginning to read"))?;
+        let txn = self.idle.take()?;
         Ok(published.fits(txn.id()).then(|| Snapshot::new(txn, published.layers())))
     }
 
@@ -251,6 +253,7 @@ impl Shared {
         })?;
         state.end = (follower.end(), follower.next_number());
         log.moved_to(state.end.0, state.end.1)?;
+        self.idle.renew(state.base);
         *self.published() = state;
         Ok(found)
     }

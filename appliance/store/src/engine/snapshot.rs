@@ -7,11 +7,12 @@ use std::ops::Bound;
 use heed::types::Bytes;
 use heed::{Database, RoTxn, WithoutTls};
 
+use super::idle::Lent;
 use super::layers::{Layer, LayerRows, NUMBER_OCTETS, Row, RowKey, Span, Writes, row_key};
 
 /// A view; readers never change it.
 pub(crate) struct Snapshot<'e> {
-    base: RoTxn<'e, WithoutTls>,
+    base: Lent<'e>,
     /// Newest first.
     layers: [Layer; 2],
     /// What the transaction under way wrote; readers have none.
@@ -23,7 +24,7 @@ pub(crate) type Base = Database<'static, Bytes, Bytes>;
 
 impl<'e> Snapshot<'e> {
     /// `layers`: newest first.
-    pub fn new(base: RoTxn<'e, WithoutTls>, layers: [Layer; 2]) -> Snapshot<'e> {
+    pub fn new(base: Lent<'e>, layers: [Layer; 2]) -> Snapshot<'e> {
         Snapshot { base, layers, writes: Writes::new() }
     }
 
@@ -77,7 +78,7 @@ impl<'e> Snapshot<'e> {
     }
 
     /// The snapshot of LMDB, for what only that has: the size of its trees.
-    pub fn base(&self) -> &RoTxn<'e, WithoutTls> {
+    pub fn base(&self) -> &RoTxn<'static, WithoutTls> {
         &self.base
     }
 
