@@ -50,7 +50,10 @@ impl Shared {
             Room::NoFiles => false,
             Room::NoOctets => {
                 let has_pages = self.row_octets().is_ok_and(|now| now + rows + self.reserve_octets / 8 <= self.used_octets());
-                let left = self.segment_octets().saturating_sub(self.published().end.0.offset);
+                let (end, _) = self.published().end;
+                // Only what is there already: a file that grows takes from the reserve.
+                let segment = self.segments.open(end.segment, false).ok().flatten().and_then(|file| file.metadata().ok());
+                let left = segment.map_or(0, |facts| facts.len()).saturating_sub(end.offset);
                 has_pages && (content + rows <= left / 2 || self.segments.list().is_ok_and(|(_, spare)| !spare.is_empty()))
             }
         }
