@@ -191,7 +191,7 @@ class Power(unittest.TestCase):
             world.cut()
             world.disk.let_through(Plug.CARD)
             world.box.serve()
-            world.wait(world.random.uniform(0, 0.3))
+            world.wait(world.random.uniform(0, 0.15))
             hits += not self.greets(world)
             world.cut()
             world.serve()
