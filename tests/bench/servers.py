@@ -57,7 +57,8 @@ class Server:
                     os.kill(pid, sig)
                 except ProcessLookupError:
                     pass
-            deadline = time.monotonic() + 5
+            # On a slow volume it takes a while to write what waits in memory.
+            deadline = time.monotonic() + 60
             while self.pids() and time.monotonic() < deadline:
                 time.sleep(0.02)
 
@@ -79,6 +80,17 @@ class Server:
                 shutil.rmtree(os.path.join(self.volume.path, item))
         self.prepare()
         return self.start()
+
+
+    def restart_on(self, name):
+        """Starts on a state of the volume that was kept."""
+        self.end()
+        self.volume.put(name)
+        return self.start()
+
+    def indexed(self):
+        """True when no index has anything to catch up with."""
+        return True
 
 
 class Pillarbox(Server):
@@ -114,6 +126,10 @@ class Pillarbox(Server):
 
     def push(self):
         """Nothing waits anywhere."""
+
+    def indexed(self):
+        done = subprocess.run([self.program(), "--config", self.config, "check"], capture_output=True, text=True)
+        return re.search(r"^index +complete", done.stdout, re.M) is not None
 
     def user(self, n):
         return f"user{n}@{DOMAIN}"

@@ -3,10 +3,13 @@ it can be slowed down to what a memory card does."""
 
 import os
 import subprocess
+import time
 
 BLKIO = "/sys/fs/cgroup/blkio"
 # What a memory card of the better kind does (writes a second, octets a second).
 CARD = (300, 10 * 1024 * 1024)
+# Octets that do not count as work: a program that only reads has its lock file written every half minute.
+TRICKLE = 64 * 1024
 
 
 def call(*words):
@@ -16,6 +19,7 @@ def call(*words):
 class Volume:
     def __init__(self, name, folder, size="3G"):
         self.image = f"/dev/shm/pillarbox-bench-{name}.img"
+        self.kept = {}
         self.path = os.path.join(folder, name)
         os.makedirs(self.path, exist_ok=True)
         call("truncate", "-s", size, self.image)
@@ -38,6 +42,39 @@ class Volume:
         fields = open(f"/sys/block/{os.path.basename(self.device)}/stat").read().split()
         return int(fields[4]), int(fields[6]) * 512, int(fields[15])
 
+    def quiet(self, seconds):
+        """Returns when hardly anything was written for so long."""
+        known, since = self.written(), time.monotonic()
+        while time.monotonic() - since < seconds:
+            time.sleep(0.25)
+            if self.written() > known + TRICKLE:
+                known, since = self.written(), time.monotonic()
+
+    def written(self):
+        """Octets since the device is there."""
+        return int(open(f"/sys/block/{os.path.basename(self.device)}/stat").read().split()[6]) * 512
+
+    def used(self):
+        """Octets that files take."""
+        facts = os.statvfs(self.path)
+        return (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+
+    def has(self, name):
+        return name in self.kept
+
+    def keep(self, name):
+        """Keeps the state of the volume under a name. Nobody may have files open on it."""
+        self.unmount()
+        self.kept[name] = f"{self.image}.{name}"
+        call("cp", "--sparse=always", self.image, self.kept[name])
+        self.mount(self.image, fresh=False)
+
+    def put(self, name):
+        """Puts a kept state back; another process may have no files open here either."""
+        self.unmount()
+        call("cp", "--sparse=always", self.kept[name], self.image)
+        self.mount(self.image, fresh=False)
+
     def throttle(self, limits):
         """`limits`: writes and octets a second; `(0, 0)` takes the brake off."""
         number = open(f"/sys/block/{os.path.basename(self.device)}/dev").read().strip()
@@ -48,4 +85,5 @@ class Volume:
     def remove(self):
         self.throttle((0, 0))
         self.unmount()
-        os.remove(self.image)
+        for image in (self.image, *self.kept.values()):
+            os.remove(image)

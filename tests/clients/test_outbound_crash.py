@@ -1,85 +1,20 @@
 """`kill -9` while mail goes out: what was accepted reaches the other server, and at most once, but for what the kill
 cut off between the other server's 250 and our commit."""
 
-import collections
+import os
 import random
-import smtplib
-import socketserver
 import threading
 import time
 import unittest
 
 from box import PATIENCE, Box
+from outside import UNSETTLED, WORKERS, Sink, Submitter
 from postfix import free_port
 from zone import Zone
 
-ROUNDS = 20
+ROUNDS = int(os.environ.get("PILLARBOX_KILLS", 20))
 SENDERS = 3
 HOST = "127.0.0.5"
-
-
-class Sink(socketserver.ThreadingTCPServer):
-    """Another server that acknowledges everything and remembers when."""
-
-    allow_reuse_address = daemon_threads = True
-
-    def __init__(self, port):
-        super().__init__((HOST, port), Conversation)
-        self.lock = threading.Lock()
-        self.acknowledged = collections.Counter()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class Conversation(socketserver.StreamRequestHandler):
-    def handle(self):
-        try:
-            self.say("220 sink")
-            while line := self.rfile.readline():
-                verb = line[:4].upper()
-                if verb == b"EHLO":
-                    self.say("250-sink\r\n250-PIPELINING\r\n250 8BITMIME")
-                elif verb == b"DATA":
-                    self.say("354 go")
-                    self.content()
-                elif verb == b"QUIT":
-                    self.say("221 bye")
-                    return
-                else:
-                    self.say("250 ok")
-        except OSError:
-            pass
-
-    def content(self):
-        token = None
-        while (line := self.rfile.readline()) != b".\r\n":
-            if not line:
-                raise OSError
-            if line.startswith(b"Subject: "):
-                token = line[9:].strip().decode()
-        with self.server.lock:
-            self.server.acknowledged[token] += 1
-        self.say("250 taken")
-
-    def say(self, text):
-        self.wfile.write(text.encode() + b"\r\n")
-
-
-class Sender(threading.Thread):
-    def __init__(self, box, prefix):
-        super().__init__()
-        self.box, self.prefix, self.accepted, self.tried = box, prefix, [], []
-
-    def run(self):
-        try:
-            smtp = smtplib.SMTP_SSL(self.box.name, self.box.ports["submissions"], context=self.box.tls(), timeout=PATIENCE)
-            smtp.login(*self.box.ann)
-            for n in range(100_000):
-                token = f"{self.prefix}-{n}"
-                self.tried.append(token)
-                smtp.sendmail(self.box.ann[0], [f"r{n}@sink.test"], f"From: {self.box.ann[0]}\r\nSubject: {token}\r\n\r\nx\r\n")
-                self.accepted.append(self.tried.pop())
-        except (OSError, smtplib.SMTPException):
-            pass
 
 
 class OutboundCrash(unittest.TestCase):
@@ -87,15 +22,13 @@ class OutboundCrash(unittest.TestCase):
         zone, port = Zone(), free_port(HOST)
         zone.add("sink.test", "MX", "10 mx.sink.test")
         zone.add("mx.sink.test", "A", HOST)
-        sink = Sink(port)
+        sink = Sink(HOST, port)
         box = Box(f'[dns]\nservers = ["{zone.address}"]\ndnssec = false\n'
                   f'[outbound]\nremote_port = {port}\nretry = [1]\ndaily_recipients = 1000000\n')
         chance = random.Random(20261124)
         accepted, tried = [], []
         for round_number in range(ROUNDS):
-            senders = [Sender(box, f"r{round_number}s{n}") for n in range(SENDERS)]
-            for sender in senders:
-                sender.start()
+            senders = [Submitter(box, f"r{round_number}s{n}") for n in range(SENDERS)]
             # Once everybody's mail flows, however slow the machine is.
             end = time.monotonic() + PATIENCE
             while not all(sender.accepted for sender in senders) and time.monotonic() < end:
@@ -125,12 +58,7 @@ class OutboundCrash(unittest.TestCase):
         print(f"\n{len(accepted)} messages accepted in {ROUNDS} rounds, all arrived; {len(doubled)} twice, "
               f"cut off between the other server's 250 and our commit")
         box.stop()
-        sink.shutdown()
-        sink.server_close()
-
-
-# Connections to one destination, and messages of each whose commit may be under way.
-WORKERS, UNSETTLED = 4, 9
+        sink.stop()
 
 
 if __name__ == "__main__":

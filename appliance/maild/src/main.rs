@@ -11,6 +11,9 @@ mod smtp;
 
 use std::process::ExitCode;
 
+#[cfg(feature = "careless")]
+compile_error!("the feature `careless` is for pillarbox-careless alone");
+
 fn main() -> ExitCode {
     cli::main()
 }

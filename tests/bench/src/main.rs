@@ -4,7 +4,9 @@
 mod connection;
 mod idle;
 mod pop3;
+mod random;
 mod smtp;
+mod text;
 
 use std::collections::HashMap;
 use std::process::ExitCode;

@@ -9,10 +9,10 @@ use crate::Options;
 use crate::connection::{Connection, tls};
 
 /// Pipelined RETR commands sent at once.
-const BURST: u32 = 200;
+const BURST: usize = 200;
 
 /// Logs in as `--user` with `--password`; measures STAT, UIDL and LIST `--repeat` times, and then, as asked,
-/// retrieves (`--retr yes`) or deletes (`--dele yes`) everything.
+/// retrieves (`--retr yes`) or deletes (`--dele yes`) everything, or one of `--every` messages.
 pub fn run(options: &Options) -> Result<Value, String> {
     measure(options).map_err(|e| e.to_string())
 }
@@ -54,21 +54,22 @@ fn measure(options: &Options) -> io::Result<Value> {
         "messages": messages, "login_ms": median(&mut logins), "stat_ms": median(&mut stats),
         "stat_uidl_list_ms": median(&mut lists),
     });
+    let every = options.number("every", 1).map_err(io::Error::other)?.max(1);
+    let chosen: Vec<u32> = (1..=messages).step_by(every).collect();
     if options.is_on("retr") {
         let mut connection = log_in(options)?;
         let begun = Instant::now();
-        let octets = retrieve(&mut connection, messages)?;
+        let octets = retrieve(&mut connection, &chosen)?;
         let seconds = begun.elapsed().as_secs_f64();
-        measured["retr_rate"] = json!(f64::from(messages) / seconds);
+        measured["retr_rate"] = json!(chosen.len() as f64 / seconds);
         measured["retr_mb_per_s"] = json!(octets as f64 / 1e6 / seconds);
     }
     if options.is_on("dele") {
         let mut connection = log_in(options)?;
         let begun = Instant::now();
-        for first in (1..=messages).step_by(BURST as usize) {
-            let last = messages.min(first + BURST - 1);
-            connection.send(burst("DELE", first, last).as_bytes())?;
-            for _ in first..=last {
+        for some in chosen.chunks(BURST) {
+            connection.send(burst("DELE", some).as_bytes())?;
+            for _ in some {
                 connection.pop3_status()?;
             }
         }
@@ -79,21 +80,20 @@ fn measure(options: &Options) -> io::Result<Value> {
     Ok(measured)
 }
 
-/// All messages, the next burst of commands always on its way.
-fn retrieve(connection: &mut Connection, messages: u32) -> io::Result<u64> {
+/// Some messages, the next burst of commands always on its way.
+fn retrieve(connection: &mut Connection, chosen: &[u32]) -> io::Result<u64> {
     let mut octets = 0;
     let mut waiting = 0;
-    for first in (1..=messages).step_by(BURST as usize) {
-        let last = messages.min(first + BURST - 1);
-        connection.send(burst("RETR", first, last).as_bytes())?;
+    for some in chosen.chunks(BURST) {
+        connection.send(burst("RETR", some).as_bytes())?;
         octets += connection.skip_responses(waiting)?;
-        waiting = (last - first + 1) as usize;
+        waiting = some.len();
     }
     Ok(octets + connection.skip_responses(waiting)?)
 }
 
-fn burst(verb: &str, first: u32, last: u32) -> String {
-    (first..=last).map(|n| format!("{verb} {n}\r\n")).collect()
+fn burst(verb: &str, chosen: &[u32]) -> String {
+    chosen.iter().map(|n| format!("{verb} {n}\r\n")).collect()
 }
 
 fn milliseconds(begun: Instant) -> f64 {

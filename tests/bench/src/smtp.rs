@@ -11,12 +11,19 @@ use serde_json::{Value, json};
 
 use crate::Options;
 use crate::connection::{Connection, tls};
+use crate::random::Random;
+use crate::text::letter;
 
 struct Load {
     address: String,
     messages: usize,
     until: Option<Duration>,
     size: usize,
+    /// English letters in place of random octets; their length is their own.
+    has_text: bool,
+    /// From one message to the next; zero: as fast as the server takes them.
+    interval: Duration,
+    seed: u64,
     recipients: usize,
     users: usize,
     domain: String,
@@ -24,11 +31,14 @@ struct Load {
     reconnect: bool,
     begun: Instant,
     next: AtomicUsize,
+    /// Of all contents that were sent.
+    octets: AtomicUsize,
     /// Acknowledged tokens, written as they come.
     acks: Option<Mutex<std::fs::File>>,
 }
 
-/// Sends `--messages` over `--sessions`, each of `--size` octets to `--recipients` of `--users`.
+/// Sends `--messages` over `--sessions`, each of `--size` octets (or `--text yes`: English, 8.3 KB in the mean) to `--recipients`
+/// of `--users`; with `--interval-ms` no sooner than that after the one before.
 pub fn run(options: &Options) -> Result<Value, String> {
     let acks = options.text("acks", "");
     let acks = match acks.as_str() {
@@ -41,6 +51,9 @@ pub fn run(options: &Options) -> Result<Value, String> {
         messages: options.number("messages", 1000)?,
         until: (seconds > 0).then(|| Duration::from_secs(seconds as u64)),
         size: options.number("size", 4096)?,
+        has_text: options.is_on("text"),
+        interval: Duration::from_millis(options.number("interval-ms", 0)? as u64),
+        seed: options.number("seed", 0)? as u64,
         recipients: options.number("recipients", 1)?,
         users: options.number("users", 50)?,
         domain: options.text("domain", "example.test"),
@@ -48,6 +61,7 @@ pub fn run(options: &Options) -> Result<Value, String> {
         reconnect: options.is_on("reconnect"),
         begun: Instant::now(),
         next: AtomicUsize::new(0),
+        octets: AtomicUsize::new(0),
         acks,
     });
     let sessions = options.number("sessions", 1)?;
@@ -57,36 +71,50 @@ pub fn run(options: &Options) -> Result<Value, String> {
             std::thread::spawn(move || session(&load, n))
         })
         .collect();
-    let (mut latencies, mut failures) = (Vec::new(), Vec::new());
+    let (mut latencies, mut waits, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for thread in threads {
-        let (mut taken, failure) = thread.join().map_err(|_| "a session panicked")?;
+        let (mut taken, mut answered, failure) = thread.join().map_err(|_| "a session panicked")?;
         latencies.append(&mut taken);
+        waits.append(&mut answered);
         failures.extend(failure);
     }
     let seconds = load.begun.elapsed().as_secs_f64();
     latencies.sort();
-    let at = |part: usize| latencies.get(latencies.len() * part / 100).map_or(0.0, |d| d.as_secs_f64() * 1000.0);
+    waits.sort();
+    let at = |part: usize| milliseconds(latencies.get(latencies.len() * part / 100));
+    let wait = |part: usize| milliseconds(waits.get((waits.len() * part / 100).min(waits.len().saturating_sub(1))));
     Ok(json!({
         "messages": latencies.len(), "seconds": seconds, "rate": latencies.len() as f64 / seconds,
         "p50_ms": at(50), "p99_ms": at(99), "failures": failures,
+        "octets": load.octets.load(Ordering::Relaxed), "wait_p50_ms": wait(50), "wait_p99_ms": wait(99), "wait_longest_ms": wait(100),
     }))
 }
 
-/// Sends until there is nothing left to send or the server fails; returns how long each message took.
-fn session(load: &Load, number: usize) -> (Vec<Duration>, Option<String>) {
-    let mut latencies = Vec::new();
-    let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ (number as u64 + 1).wrapping_mul(0xBF58_476D_1CE4_E5B9));
+fn milliseconds(time: Option<&Duration>) -> f64 {
+    time.map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+}
+
+/// Sends until there is nothing left to send or the server fails; returns how long each message took, and how long after its
+/// final dot the answer came.
+fn session(load: &Load, number: usize) -> (Vec<Duration>, Vec<Duration>, Option<String>) {
+    let (mut latencies, mut waits) = (Vec::new(), Vec::new());
+    let mut random = Random::new(load.seed.wrapping_mul(1000) + number as u64);
     let text = body(load.size, &mut random);
     let mut connection = None;
     loop {
         let n = load.next.fetch_add(1, Ordering::Relaxed);
         if n >= load.messages || load.until.is_some_and(|until| load.begun.elapsed() > until) {
-            return (latencies, None);
+            return (latencies, waits, None);
         }
+        let due = load.interval * n as u32;
+        std::thread::sleep(due.saturating_sub(load.begun.elapsed()));
         let begun = Instant::now();
         match message(load, &mut connection, n, &mut random, &text) {
-            Ok(()) => latencies.push(begun.elapsed()),
-            Err(e) => return (latencies, Some(e.to_string())),
+            Ok(wait) => {
+                latencies.push(begun.elapsed());
+                waits.push(wait);
+            }
+            Err(e) => return (latencies, waits, Some(e.to_string())),
         }
         if load.reconnect {
             connection = None;
@@ -111,14 +139,19 @@ fn connect(load: &Load) -> io::Result<Connection> {
     Ok(connection)
 }
 
-/// One message, commands pipelined as a real server does (RFC 2920).
-fn message(load: &Load, open: &mut Option<Connection>, n: usize, random: &mut Random, text: &[u8]) -> io::Result<()> {
+/// One message, commands pipelined as a real server does (RFC 2920); returns how long the answer to its content took.
+fn message(load: &Load, open: &mut Option<Connection>, n: usize, random: &mut Random, text: &[u8]) -> io::Result<Duration> {
     let connection = match open {
         Some(connection) => connection,
         None => open.insert(connect(load)?),
     };
-    let mut commands = format!("MAIL FROM:<sender{n}@example.net> SIZE={}\r\n", load.size);
     let first = random.below(load.users);
+    let content = match load.has_text {
+        true => [letter(n, &format!("user{first}@{}", load.domain), random), b".\r\n".to_vec()].concat(),
+        false => content(load, n, text),
+    };
+    load.octets.fetch_add(content.len() - 3, Ordering::Relaxed);
+    let mut commands = format!("MAIL FROM:<sender{n}@example.net> SIZE={}\r\n", content.len() - 3);
     for k in 0..load.recipients {
         commands.push_str(&format!("RCPT TO:<user{}@{}>\r\n", (first + k) % load.users, load.domain));
     }
@@ -127,13 +160,15 @@ fn message(load: &Load, open: &mut Option<Connection>, n: usize, random: &mut Ra
     for _ in 0..load.recipients + 2 {
         connection.smtp_reply()?;
     }
-    connection.send(&content(load, n, text))?;
+    connection.send(&content)?;
+    let sent = Instant::now();
     connection.smtp_reply()?;
+    let wait = sent.elapsed();
     if let Some(acks) = &load.acks {
         let mut acks = acks.lock().unwrap_or_else(|e| e.into_inner());
         writeln!(acks, "token-{n}-")?;
     }
-    Ok(())
+    Ok(wait)
 }
 
 /// A message of exactly `size` octets, with its final dot behind it.
@@ -165,16 +200,4 @@ fn body(size: usize, random: &mut Random) -> Vec<u8> {
         text.extend_from_slice(b"\r\n");
     }
     text
-}
-
-/// Xorshift: cheap and the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 20) as usize % limit.max(1)
-    }
 }
