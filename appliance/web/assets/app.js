@@ -161,7 +161,8 @@ if (letter) {
   area.parentElement.after(editor);
   const html = Object.assign(document.createElement("input"), { type: "hidden", name: "html" });
   // Texts go in front of the files: the letter is begun when the first file comes in.
-  letter.prepend(html);
+  // Behind the token, which has to be the first field.
+  letter.querySelector("[name=token]").after(html);
   const isRich = () => !editor.hidden;
   const setRich = (rich) => {
     editor.hidden = formats.hidden = !rich;

@@ -11,6 +11,7 @@ use super::checkpoint;
 use super::checkpoint::Anchor;
 use super::journal::read::next_content;
 use super::journal::record::{Position, SEGMENT_HEAD};
+use super::room::{self, Room};
 use super::shared::Shared;
 use super::work::Work;
 use crate::content::Location;
@@ -95,13 +96,17 @@ impl Keeper {
         if self.tidied == Some(folded) && !is_pressed && self.compaction.is_none() {
             return Ok(());
         }
-        let (used, spare) = self.shared.segments.list()?;
+        let (used, _) = self.shared.segments.list()?;
         let live = self.live()?;
         for segment in used.iter().copied().filter(|segment| *segment < folded.segment && !live.contains_key(segment)) {
             self.shared.segments.retire(segment)?;
             self.shared.forget_segment(segment);
         }
-        let most = if is_pressed { 0 } else { SPARE_SEGMENTS };
+        // On a small or full disk their room is worth more.
+        let kept_octets = SPARE_SEGMENTS as u64 * self.shared.segment_octets();
+        let is_roomy = room::look(&self.shared.blobs, kept_octets, 2 * self.shared.reserve_octets) == Room::Enough;
+        let most = if is_pressed || !is_roomy { 0 } else { SPARE_SEGMENTS };
+        let (_, spare) = self.shared.segments.list()?;
         spare.iter().skip(most).try_for_each(|&number| self.shared.segments.remove_spare(number))?;
         if self.compaction.is_none() {
             let share = if is_pressed { PRESSED_SHARE } else { COMPACTION_SHARE };

@@ -33,7 +33,12 @@ impl Shared {
         let is_inline = octets <= crate::content::INLINE_OCTETS as u64;
         let content = if is_inline { octets } else { 0 };
         let has_disk = is_inline || room::look(&self.blobs, octets, self.reserve_octets) == Room::Enough;
-        if has_disk && self.has_room_for_commit(content, 1) { Space::Enough } else { Space::Short }
+        if has_disk && self.has_room_for_commit(content, 1) {
+            return Space::Enough;
+        }
+        // What nothing refers to any more is let go when room is short.
+        self.bell.press();
+        Space::Short
     }
 
     /// Whether a commit that only adds may write so much content: what it takes must leave room to delete it again.
