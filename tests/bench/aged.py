@@ -62,6 +62,8 @@ class Aged:
     def settle(self, server):
         """Until the index is up to date and nothing is written any more."""
         while not server.indexed():
+            if not server.pids():
+                raise RuntimeError(f"{server.name} ended while its index was behind")
             time.sleep(1)
         server.volume.quiet(QUIET)
 
@@ -194,11 +196,12 @@ class Aged:
 
     def disk(self):
         """How much of the disk a letter takes, with all that belongs to it."""
+        # Not too few: what is there ahead of need, such as segments, counts fully.
         shares = []
         for server in self.servers:
             server.restart_empty()
             before = server.volume.used()
-            sent = self.fill(server, fewer(20_000, part=20), seed=3)
+            sent = self.fill(server, fewer(20_000, part=4), seed=3)
             self.settle(server)
             server.end()
             shares.append((server.volume.used() - before) / sent["octets"])

@@ -114,6 +114,11 @@ class World:
             self.wait(0.001)
         return False
 
+    def wait_for_index(self):
+        end = time.monotonic() + 4 * PATIENCE
+        while "index     complete" not in self.box.command("check")[1] and time.monotonic() < end:
+            self.wait(0.5)
+
     def journal(self):
         """The segment in use."""
         return max(os.path.join(self.path("journal"), name) for name in os.listdir(self.path("journal")) if name[:1].isdigit())
@@ -169,6 +174,8 @@ class Power(unittest.TestCase):
             world.wait(6)
             world.rest()
             world.delete_most()
+            # What the index writes must not look like contents that are moved.
+            world.wait_for_index()
             # The end of a server folds: what was deleted is then behind the checkpoint.
             world.box.process.terminate()
             world.box.process.wait(PATIENCE)
