@@ -1,6 +1,7 @@
 //! What messages contain.
 
 use crate::content::{ContentHead, ContentKey, INLINE_OCTETS, Location};
+use crate::engine::journal::SEGMENT_OCTETS;
 use crate::engine::reader::Reader;
 use crate::engine::shared::Shared;
 use crate::error::{Error, Result};
@@ -67,7 +68,7 @@ impl Reader<'_> {
             Location::Inline { parts, tail } => self.read_parts(content, *parts, tail, out)?,
             Location::File(_) => return Err(Error::Invalid { why: "this message is in a file".into() }),
             Location::Journal { segment, offset } => {
-                let octets = content.octets.min(self.shared.segment_octets()) as usize;
+                let octets = content.octets.min(SEGMENT_OCTETS) as usize;
                 out.resize(start + octets, 0);
                 if !self.shared.read_segment(*segment, u64::from(*offset), &mut out[start..])? {
                     out.truncate(start);

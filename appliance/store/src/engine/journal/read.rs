@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use super::SEGMENT_OCTETS;
 use super::record::{ALIGNMENT, CONTENT_HEAD, Kind, Position, RECORD_HEAD, RecordHead, SEGMENT_HEAD, decode, next_offset};
 use super::segments::Segments;
 use crate::engine::layers::Writes;
@@ -108,7 +109,7 @@ impl Follower {
 
     fn record(&self, at: Position) -> Result<Found> {
         let Some(file) = &self.file else { return Ok(Found::Nothing) };
-        record(file, at, self.segments.octets)
+        record(file, at)
     }
 
     /// At the end of what could be read: looks for commits behind it that prove that what is missing was finished once. Gives
@@ -125,7 +126,7 @@ impl Follower {
                 return Ok(Some(first));
             }
             // Where the next segment says that this one ends, it ends, whatever stands there.
-            let end = self.segments.head(segment + 1)?.map_or(self.segments.octets, |head| head.before);
+            let end = self.segments.head(segment + 1)?.map_or(SEGMENT_OCTETS, |head| head.before);
             let mut block = vec![0; SCAN_OCTETS];
             while at.offset + RECORD_HEAD as u64 <= end {
                 let count = read_some(&file, &mut block, at.offset);
@@ -134,7 +135,7 @@ impl Follower {
                     let here = Position { segment, offset: at.offset + place as u64 };
                     let is_it = |head: &RecordHead| head.commit > self.next && head.flushed >= self.next && here.offset < end;
                     let Some(_) = RecordHead::read(&block[place..], segment).filter(is_it) else { continue };
-                    if let Found::Record(head, _) = record(&file, here, self.segments.octets)? {
+                    if let Found::Record(head, _) = record(&file, here)? {
                         let first = self.next;
                         (self.at, self.next, self.file, self.turn) = (here, head.commit, Some(file), None);
                         return Ok(Some(first));
@@ -178,14 +179,14 @@ pub(crate) fn next_content(file: &File, segment: u64, mut offset: u64) -> Option
     }
 }
 
-/// What stands at a place.
-fn record(file: &File, at: Position, octets: u64) -> Result<Found> {
+/// What stands at a place. How large segments are made is a setting, which may have been another one when this was written.
+fn record(file: &File, at: Position) -> Result<Found> {
     let mut head = [0; RECORD_HEAD];
-    if at.offset + RECORD_HEAD as u64 > octets || !is_read(file, &mut head, at.offset) {
+    if at.offset + RECORD_HEAD as u64 > SEGMENT_OCTETS || !is_read(file, &mut head, at.offset) {
         return Ok(Found::Nothing);
     }
     let Some(found) = RecordHead::read(&head, at.segment) else { return Ok(Found::Nothing) };
-    if at.offset + RECORD_HEAD as u64 + u64::from(found.length) > octets {
+    if at.offset + RECORD_HEAD as u64 + u64::from(found.length) > SEGMENT_OCTETS {
         return Ok(Found::Nothing);
     }
     let mut held = vec![0; found.length as usize];
