@@ -137,6 +137,11 @@ pub(crate) fn cut(content: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (body.chunks(PART_OCTETS).collect(), tail)
 }
 
+/// A count of octets, as the table `journal` has them.
+pub(crate) fn count(row: &[u8]) -> Result<u64> {
+    row.try_into().map(u64::from_be_bytes).map_err(|_| Error::damaged("a count of octets"))
+}
+
 impl Tables<'static> {
     pub(crate) fn head(&self, txn: &Snapshot, message: MessageId) -> Result<Option<ContentHead>> {
         let key = ContentKey { message, part: 0 };

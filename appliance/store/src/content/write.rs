@@ -1,7 +1,7 @@
 //! Writing content, counting who shares it, letting it go.
 
 use crate::content::spool::{Place, Spooled};
-use crate::content::{ContentHead, ContentKey, Location};
+use crate::content::{ContentHead, ContentKey, Location, count};
 use crate::engine::codec::Record;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
@@ -50,8 +50,7 @@ impl Work<'_, '_> {
     fn count_segment(&mut self, segment: u64, octets: i64) -> Result<()> {
         let doing = "counting what is in the journal";
         let known = self.tables.content.journal.get(self.txn, &segment).map_err(Error::lmdb(doing))?;
-        let known = known.map_or(Ok(0), |row| row.try_into().map(u64::from_be_bytes)).map_err(|_| Error::damaged("a count of octets"))?;
-        match known.saturating_add_signed(octets) {
+        match known.map_or(Ok(0), count)?.saturating_add_signed(octets) {
             0 => self.tables.content.journal.delete(self.txn, &segment).map(drop),
             now => self.tables.content.journal.put(self.txn, &segment, &now.to_be_bytes()),
         }

@@ -68,20 +68,6 @@ fn rows(shared: &Shared) -> Model {
     rows.map(|row| row.map(|(key, value)| (key.to_string(), value.0)).unwrap()).collect()
 }
 
-/// What the keeper does, without the checkpoint.
-fn fold(shared: &Shared) {
-    let (layer, end) = {
-        let mut published = shared.published();
-        published.frozen = Some(std::mem::take(&mut published.fresh));
-        published.frozen_end = published.end;
-        (published.frozen.clone().unwrap(), published.frozen_end)
-    };
-    let commit = shared.fold(&layer, end).unwrap();
-    let mut published = shared.published();
-    shared.idle.renew(commit);
-    (published.base, published.frozen) = (commit, None);
-}
-
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for item in fs::read_dir(from).unwrap() {
@@ -117,7 +103,7 @@ fn after_a_power_cut_everything_that_was_committed_is_there_whichever_pages_of_t
         // A checkpoint with something in it.
         let (shared, anchor) = open_server(dir.path());
         (0..200).for_each(|_| change(&shared, &mut model, &mut random).unwrap());
-        fold(&shared);
+        shared.fold().unwrap();
         drop((shared, anchor));
     }
     let (shared, _anchor) = open_server(dir.path());
@@ -131,7 +117,7 @@ fn after_a_power_cut_everything_that_was_committed_is_there_whichever_pages_of_t
         }
         // Folded and not flushed; the last round has commits that are not folded, too.
         if round < 5 {
-            fold(&shared);
+            shared.fold().unwrap();
         }
         let at_cut = fs::read(&data).unwrap();
         for number in 0..36 {
@@ -329,4 +315,25 @@ fn a_commit_that_is_given_up_leaves_nothing_also_where_a_segment_began_for_it() 
     drop((shared, anchor));
     let (again, _anchor) = open_server(dir.path());
     assert_eq!((rows(&again), again.recovered.damaged.len()), (model, 0));
+}
+
+#[test]
+fn a_smaller_limit_reads_what_a_larger_one_wrote() {
+    let dir = folder();
+    let (shared, anchor) = open_server(dir.path());
+    let mut model = Model::new();
+    let mut random = random();
+    while shared.log().end().0.offset < 3 << 20 {
+        change(&shared, &mut model, &mut random).unwrap();
+    }
+    drop((shared, anchor));
+    // Not closed in order: all of it is in the journal alone.
+    let options = Options { max_octets: Some(4 << 20), reserve_octets: 0, ..Options::default() };
+    let (shared, anchor) = open(dir.path(), Access::Server, &options).unwrap();
+    assert!(shared.segment_octets() < 2 << 20);
+    assert_eq!(rows(&shared), model);
+    change(&shared, &mut model, &mut random).unwrap();
+    drop((shared, anchor));
+    let (shared, _anchor) = open_server(dir.path());
+    assert_eq!(rows(&shared), model);
 }

@@ -49,15 +49,7 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Sha
     };
     let (opening, is_alone) = lock_open(dir)?;
     let data = lmdb.join("data.mdb");
-    let (checkpoint, kept) = Checkpoint::open(&lmdb)?;
-    match &kept {
-        // Nobody else has it open: whatever LMDB wrote since the checkpoint goes, and comes again from the journal.
-        Some(page) if is_alone && !is_read_only => {
-            check_kept(&data, page)?;
-            checkpoint::restore(&data, page)?;
-        }
-        _ => {}
-    }
+    let (checkpoint, kept) = open_checkpoint(&lmdb, is_alone && !is_read_only)?;
     check_file(&data)?;
     let map_octets = map_octets(&lmdb, options);
     let mut flags = EnvFlags::NO_READ_AHEAD;
@@ -124,6 +116,18 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Sha
         shared.reserve.refill();
     }
     Ok((shared, anchor.filter(|_| access == Access::Server)))
+}
+
+/// Opens the checkpoint, and gives the meta page that it kept. Where nobody else has the store open it is put back: whatever
+/// LMDB wrote since goes, and comes again from the journal.
+fn open_checkpoint(lmdb: &Path, may_restore: bool) -> Result<(Checkpoint, Option<Vec<u8>>)> {
+    let (checkpoint, kept) = Checkpoint::open(lmdb)?;
+    if let Some(page) = kept.as_deref().filter(|_| may_restore) {
+        let data = lmdb.join("data.mdb");
+        check_kept(&data, page)?;
+        checkpoint::restore(&data, page)?;
+    }
+    Ok((checkpoint, kept))
 }
 
 /// Segments fit the configured size of small stores.
@@ -212,14 +216,7 @@ pub(crate) fn copy(dir: &Path, to: &Path) -> Result<bool> {
     check_file(&from.join("data.mdb"))?;
     private_folder(&to)?;
     let (opening, is_alone) = lock_open(dir)?;
-    // Nobody else has it open: what a crash left is put right first.
-    if is_alone
-        && !medium::is_read_only(dir)
-        && let (_, Some(page)) = Checkpoint::open(&from)?
-    {
-        check_kept(&from.join("data.mdb"), &page)?;
-        checkpoint::restore(&from.join("data.mdb"), &page)?;
-    }
+    open_checkpoint(&from, is_alone && !medium::is_read_only(dir))?;
     // SAFETY: as in `open`; nothing is written.
     let env = unsafe { EnvOpenOptions::new().read_txn_without_tls().max_dbs(MAX_TABLES).max_readers(READERS).flags(EnvFlags::READ_ONLY).open(&from) };
     let env = env.map_err(Error::lmdb(DOING_COPY))?;

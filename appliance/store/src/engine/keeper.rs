@@ -7,14 +7,13 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::checkpoint;
-use super::checkpoint::Anchor;
+use super::checkpoint::{self, Anchor};
 use super::journal::read::next_content;
 use super::journal::record::{Position, SEGMENT_HEAD};
 use super::room::{self, Room};
 use super::shared::Shared;
 use super::work::Work;
-use crate::content::Location;
+use crate::content::{Location, count};
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
 
@@ -126,15 +125,15 @@ impl Keeper {
         let doing = "measuring the journal";
         let mut live = BTreeMap::new();
         let table = self.shared.tables.content.journal;
-        let number = |octets: &[u8]| octets.try_into().map(u64::from_be_bytes).map_err(|_| Error::damaged("a count of octets"));
         for row in table.base().iter(&self.anchor.pin).map_err(Error::lmdb(doing))? {
             let (segment, _) = row.map_err(Error::lmdb(doing))?;
-            live.insert(number(segment)?, 0);
+            // Keys are written in the same way.
+            live.insert(count(segment)?, 0);
         }
         let view = self.shared.view()?;
         for row in table.iter(&view).map_err(Error::lmdb(doing))? {
             let (segment, octets) = row.map_err(Error::lmdb(doing))?;
-            live.insert(segment, number(octets)?);
+            live.insert(segment, count(octets)?);
         }
         Ok(live)
     }
@@ -205,27 +204,8 @@ impl Keeper {
 
     /// Folds what has gathered, and makes the result the checkpoint.
     fn fold(&mut self) -> Result<()> {
-        let (rows, end) = {
-            let mut published = self.shared.published();
-            if published.frozen.is_none() {
-                published.frozen = Some(std::mem::take(&mut published.fresh));
-                published.frozen_end = published.end;
-            }
-            (published.frozen.clone().unwrap_or_default(), published.frozen_end)
-        };
         self.since = None;
-        if rows.is_empty() {
-            self.shared.published().frozen = None;
-            return Ok(());
-        }
-        let commit = self.shared.fold(&rows, end)?;
-        drop(rows);
-        {
-            let mut published = self.shared.published();
-            published.base = commit;
-            self.shared.idle.renew(commit);
-            published.frozen = None;
-        }
+        let Some((commit, end)) = self.shared.fold()? else { return Ok(()) };
         self.shared.bell.note_fold();
         self.checkpoint(commit)?;
         self.anchor.folded = end;

@@ -1,5 +1,6 @@
 //! Room: whether more may be taken on.
 
+use crate::content::count;
 use crate::error::{Error, Result};
 
 use super::files::PAGE;
@@ -85,7 +86,7 @@ impl Shared {
         let doing = "measuring the journal";
         let view = self.view()?;
         let rows = self.tables.content.journal.iter(&view).map_err(Error::lmdb(doing))?;
-        rows.map(|row| row.map(|(_, octets)| octets.try_into().map_or(0, u64::from_be_bytes)).map_err(Error::lmdb(doing))).sum()
+        rows.map(|row| row.map_err(Error::lmdb(doing)).and_then(|(_, octets)| count(octets))).sum()
     }
 
     /// Octets of the pages that hold rows, and of those that newer rows will take.

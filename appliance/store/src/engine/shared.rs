@@ -266,8 +266,32 @@ impl Shared {
         published.counted = self.watch.count();
     }
 
-    /// Brings the rows that were frozen into LMDB, in one commit.
-    pub(crate) fn fold(&self, rows: &Layer, end: (Position, u64)) -> Result<usize> {
+    /// Brings what has gathered into LMDB, in one commit, while a new layer gathers what comes. Gives the commit of LMDB and up
+    /// to where the journal is in it; `None` when nothing had gathered. What failed before is tried again.
+    pub(crate) fn fold(&self) -> Result<Option<(usize, (Position, u64))>> {
+        let (rows, end) = {
+            let mut published = self.published();
+            if published.frozen.is_none() {
+                published.frozen = Some(std::mem::take(&mut published.fresh));
+                published.frozen_end = published.end;
+            }
+            (published.frozen.clone().unwrap_or_default(), published.frozen_end)
+        };
+        let commit = match rows.is_empty() {
+            true => None,
+            false => Some(self.write_rows(&rows, end)?),
+        };
+        let mut published = self.published();
+        if let Some(commit) = commit {
+            published.base = commit;
+            self.idle.renew(commit);
+        }
+        published.frozen = None;
+        Ok(commit.map(|commit| (commit, end)))
+    }
+
+    /// Writes rows into LMDB, and up to where the journal is in them.
+    fn write_rows(&self, rows: &Layer, end: (Position, u64)) -> Result<usize> {
         let doing = "folding the journal into the tables";
         let mut txn = self.env.write_txn().map_err(Error::lmdb(doing))?;
         let mut table: Option<(u16, Base, Option<Vec<u8>>)> = None;

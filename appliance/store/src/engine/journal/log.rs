@@ -33,10 +33,8 @@ pub(crate) struct Log {
     length: u64,
     /// Where the next commit begins.
     at: Position,
-    /// The number of the next commit.
+    /// The number of the next commit; all before it are on stable storage.
     next: u64,
-    /// The last commit that is known to be on stable storage.
-    flushed: u64,
     /// The commit under way.
     draft: Draft,
     /// The last flush failed: nobody knows what is on the card behind `at`, so the next commit goes into another segment.
@@ -59,8 +57,7 @@ impl Log {
     /// The log behind what was read.
     pub fn open(segments: Segments, at: Position, next: u64) -> Result<Log> {
         let (lock, others) = (open_small(segments.folder(), "lock")?, Watch::open(segments.folder())?);
-        let mut log =
-            Log { segments, file: None, length: 0, at, next, flushed: next.saturating_sub(1), draft: Draft::default(), is_doubtful: false, lock, others };
+        let mut log = Log { segments, file: None, length: 0, at, next, draft: Draft::default(), is_doubtful: false, lock, others };
         log.moved_to(at, next)?;
         Ok(log)
     }
@@ -71,7 +68,7 @@ impl Log {
             self.file = self.segments.open(at.segment, true).or_else(|_| self.segments.open(at.segment, false))?;
         }
         self.length = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |facts| facts.len());
-        (self.at, self.next, self.flushed) = (at, next, next.saturating_sub(1));
+        (self.at, self.next) = (at, next);
         Ok(())
     }
 
@@ -121,8 +118,8 @@ impl Log {
             return Err(Error::io("flushing", &self.segments.path(self.at.segment))(error));
         }
         self.at = draft.at.unwrap_or(self.at);
-        (self.flushed, self.next) = (self.next, self.next + 1);
-        Ok(self.flushed)
+        self.next += 1;
+        Ok(self.next - 1)
     }
 
     /// Gives the commit under way up.
@@ -133,7 +130,7 @@ impl Log {
     fn append(&mut self, kind: Kind, held: &[&[u8]]) -> Result<Position> {
         let length = held.iter().map(|piece| piece.len()).sum::<usize>() as u64;
         let at = self.room_for(length)?;
-        let head = RecordHead { kind, length: length as u32, segment: at.segment, commit: self.next, flushed: self.flushed };
+        let head = RecordHead { kind, length: length as u32, segment: at.segment, commit: self.next, flushed: self.next - 1 };
         let path = || self.segments.path(at.segment);
         let file = self.file.as_ref().ok_or_else(|| Error::Invalid { why: "the journal has no segment".into() })?;
         let mut octets = Vec::with_capacity(RECORD_HEAD + length.min(64 * 1024) as usize);
