@@ -157,7 +157,7 @@ class DamagedMessage(unittest.TestCase):
         box = Box()
         self.addCleanup(box.stop)
         box.empty(box.ann)
-        large = POST % 5 + b"".join(b"%08d large\r\n" % number for number in range(100_000))
+        large = POST % 5 + b"".join(b"%08d large\r\n" % number for number in range(200_000))
         for content in (large, POST % 6, large.replace(b"large", b"other"), POST % 7):
             box.send(box.ann[0], content)
         first, second = sorted(glob.glob(os.path.join(box.folder, "demo/data/blobs/*")), key=os.path.getmtime)

@@ -8,7 +8,7 @@ use pillarbox_message::eight_bit::{Downgrade, Needs};
 use pillarbox_platform::config::{self, seconds};
 use pillarbox_platform::stream::{Patience, Stream};
 use pillarbox_proto::smtp::client::{Action, Config, Failure, Login, Mailing, Report, Session, Stage, StartTls, Timeouts};
-use pillarbox_store::{BlobReader, Content, Store, off_thread};
+use pillarbox_store::{Content, ContentReader, Store, off_thread};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
@@ -235,7 +235,7 @@ pub struct Source {
 enum Place {
     Start(Store, Content),
     Inline(Vec<u8>, usize),
-    File(Box<BlobReader>),
+    File(Box<ContentReader>),
 }
 
 impl Source {
@@ -291,7 +291,7 @@ impl Source {
     async fn read(&mut self) -> pillarbox_store::Result<Option<Vec<u8>>> {
         if let Place::Start(store, content) = &self.place {
             let (store, content) = (store.clone(), content.clone());
-            self.place = off_thread(move || match store.open_blob(&content)? {
+            self.place = off_thread(move || match store.open_large(&content)? {
                 Some(file) => Ok(Place::File(Box::new(file))),
                 None => {
                     let mut octets = Vec::new();
@@ -345,7 +345,7 @@ impl Source {
             }
         };
         let mut skip = content.delivery_octets();
-        match store.open_blob(content)? {
+        match store.open_large(content)? {
             None => {
                 let mut octets = Vec::new();
                 store.read(|r| r.read_inline(content, &mut octets))?;

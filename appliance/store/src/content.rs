@@ -2,6 +2,7 @@
 
 pub(crate) mod read;
 pub(crate) mod spool;
+pub(crate) mod stream;
 pub(crate) mod write;
 
 use crate::engine::codec::{Cursor, FixedKey, Record, Value};
@@ -56,7 +57,7 @@ const PAGE_HEADER: usize = 16;
 #[cfg(test)]
 pub const TAIL_OCTETS: usize = 1024;
 
-/// Content up to this long is kept in the journal, as one record; longer content in a file.
+/// Content up to this long waits in memory for its commit, and is read as a whole; longer content passes through in pieces.
 pub const INLINE_OCTETS: usize = 256 * 1024;
 
 /// Where the content is. The first kind was written up to format 3 of the store.

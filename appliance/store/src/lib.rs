@@ -28,7 +28,8 @@ mod tables;
 pub use contacts::write::{NoteWritten, PutContacts};
 pub use contacts::{CONTACT_TEXT, CONTACTS, Contact};
 pub use content::read::Content;
-pub use content::spool::{BlobReader, Checksum, Spool, Spooled};
+pub use content::spool::{Checksum, Spool, Spooled};
+pub use content::stream::ContentReader;
 pub use content::{INLINE_OCTETS, Location};
 pub use directory::read::{Resolution, SubAddresses};
 pub use directory::write::{

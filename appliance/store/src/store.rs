@@ -11,9 +11,11 @@ use tokio::sync::oneshot;
 
 use crate::content::read::Content;
 use crate::content::spool;
-use crate::content::spool::{BlobReader, Spool};
+use crate::content::spool::Spool;
+use crate::content::stream::ContentReader;
 use crate::engine::change::{Change, Task, task};
 use crate::engine::environment;
+use crate::engine::journal::longest_content;
 use crate::engine::keeper::Keeper;
 use crate::engine::limits::Space;
 use crate::engine::notices::Listener;
@@ -128,25 +130,27 @@ impl Store {
 
     /// Begins to collect the content of a message.
     pub fn spool(&self) -> Spool {
-        Spool::new(&self.inner.shared.blobs, self.inner.shared.reserve_octets)
+        let shared = &self.inner.shared;
+        Spool::new(&shared.blobs, shared.reserve_octets, longest_content(shared.segment_octets()))
     }
 
-    /// Opens the file of a large content; `None` when it is small and inline.
-    pub fn open_blob(&self, content: &Content) -> Result<Option<BlobReader>> {
-        content.blob().map(|blob| BlobReader::open(&self.inner.shared, blob, content)).transpose()
+    /// Opens a large content to read it in pieces; `None` when it is to be read as a whole, by [`Reader::read_inline`].
+    pub fn open_large(&self, content: &Content) -> Result<Option<ContentReader>> {
+        ContentReader::open(&self.inner.shared, content)
     }
 
     /// The same, once it is known to be what was written. Reads all of it, unless that was done lately.
     ///
     /// # Errors
     /// [`Error::Damaged`] when it is not, or is gone.
-    pub fn open_whole_blob(&self, content: &Content) -> Result<Option<BlobReader>> {
-        let shared = &self.inner.shared;
-        if let Some(blob) = content.blob().filter(|blob| !shared.medium.is_known_whole(*blob, Instant::now())) {
-            self.read_through(content)?;
-            shared.medium.note_whole(blob, Instant::now());
+    pub fn open_whole(&self, content: &Content) -> Result<Option<ContentReader>> {
+        let medium = &self.inner.shared.medium;
+        let opened = self.open_large(content)?;
+        if let Some(reader) = opened.filter(|_| !medium.is_known_whole(content.message, Instant::now())) {
+            reader.read_through()?;
+            medium.note_whole(content.message, Instant::now());
         }
-        self.open_blob(content)
+        self.open_large(content)
     }
 
     /// What this start found in the journal.
@@ -220,18 +224,10 @@ impl Store {
 
     /// Reads a whole content, wherever it lies, and compares its checksum.
     pub fn verify(&self, reader: &Reader, content: &Content) -> Result<()> {
-        match content.blob() {
-            Some(_) => self.read_through(content),
+        match self.open_large(content)? {
+            Some(large) => large.read_through(),
             None => reader.read_inline(content, &mut Vec::new()),
         }
-    }
-
-    /// Reads the file of a large content to its end.
-    fn read_through(&self, content: &Content) -> Result<()> {
-        let Some(mut file) = self.open_blob(content)? else { return Ok(()) };
-        let mut piece = vec![0; 64 * 1024];
-        while file.read(&mut piece)? > 0 {}
-        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ const SIZES: [usize; 7] = [100, 1024, 1025, 4080, 5000, 40_000, 300_000];
 fn read(store: &Store, message: MessageId) -> Vec<u8> {
     let content = store.read(|r| r.content(message)).unwrap().unwrap();
     let mut octets = Vec::new();
-    match store.open_whole_blob(&content).unwrap() {
+    match store.open_whole(&content).unwrap() {
         None => store.read(|r| r.read_inline(&content, &mut octets)).unwrap(),
         Some(mut file) => {
             let mut piece = vec![0; 10_000];

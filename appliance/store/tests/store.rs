@@ -51,7 +51,7 @@ fn maildrop(store: &Store, account: AccountId, device: u16) -> Maildrop {
 fn read(store: &Store, message: MessageId) -> Option<Vec<u8>> {
     let content = store.read(|r| r.content(message)).unwrap()?;
     let mut out = Vec::new();
-    let Some(mut file) = store.open_blob(&content).unwrap() else {
+    let Some(mut file) = store.open_large(&content).unwrap() else {
         store.read(|r| r.read_inline(&content, &mut out)).unwrap();
         return Some(out);
     };
@@ -87,10 +87,17 @@ fn content_of_every_size_comes_back_octet_for_octet_also_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_people(dir.path(), MailboxPolicy::Keep);
     let ann = id(&store, "ann");
-    let sizes = [0, 1, 1024, 1025, 4072, 4073, 5096, 5097, 100_000, INLINE_OCTETS, INLINE_OCTETS + 1, 3_000_000];
+    let (piece, segment) = (64 * 1024, 2 * 1024 * 1024);
+    let small = [0, 1, 1024, 1025, 4072, 4073, 5096, 5097, piece - 40, piece - 39, piece, 100_000, INLINE_OCTETS];
+    let large = [INLINE_OCTETS + 1, 5 * piece - 9, 5 * piece - 8, 5 * piece - 7, 5 * piece, 1_000_000, segment - 1, segment, segment + 1, 3_000_000];
+    let sizes = [&small[..], &large[..]].concat();
     let contents: Vec<Vec<u8>> = sizes.iter().map(|&n| (0..n).map(|i| (i * 31 % 251) as u8).collect()).collect();
     let ids: Vec<MessageId> = contents.iter().map(|c| deliver(&store, c, &[ann]).message).collect();
     drop(store);
+    // A tool reads what is in the journal as a whole.
+    let tool = Store::open(dir.path(), Access::Tool, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
+    assert!(ids.iter().zip(&contents).all(|(id, content)| read(&tool, *id).as_ref() == Some(content)));
+    drop(tool);
     let store = open(dir.path());
     for (id, content) in ids.iter().zip(&contents) {
         assert!(read(&store, *id).as_ref() == Some(content), "{} octets", content.len());
@@ -107,7 +114,7 @@ fn one_copy_for_all_recipients_goes_with_the_last_of_them() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_people(dir.path(), MailboxPolicy::DeleteWhenAll);
     let (ann, bob) = (id(&store, "ann"), id(&store, "bob"));
-    for size in [500, 1_000_000] {
+    for size in [500, 1_000_000, 2_500_000] {
         let content = vec![b'x'; size];
         let message = deliver(&store, &content, &[ann, bob, ann]).message;
         assert_eq!(maildrop(&store, ann, 0).messages(), 1);
@@ -320,7 +327,7 @@ fn a_large_message_that_is_damaged_or_gone_is_known_before_it_is_read_out() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_people(dir.path(), MailboxPolicy::Keep);
     let ann = id(&store, "ann");
-    let [damaged, gone, whole] = [b'd', b'g', b'w'].map(|octet| deliver(&store, &vec![octet; 700_000], &[ann]).message);
+    let [damaged, gone, whole] = [b'd', b'g', b'w'].map(|octet| deliver(&store, &vec![octet; 2_500_000], &[ann]).message);
     let content = |message| store.read(|r| r.content(message)).unwrap().unwrap();
     let file = |message| {
         let blobs = std::fs::read_dir(dir.path().join("blobs")).unwrap().map(|file| file.unwrap().path());
@@ -334,11 +341,26 @@ fn a_large_message_that_is_damaged_or_gone_is_known_before_it_is_read_out() {
     assert!(store.damaged().is_empty());
     for message in [damaged, gone] {
         for _ in 0..2 {
-            assert!(matches!(store.open_whole_blob(&content(message)), Err(Error::Damaged { .. })));
+            assert!(matches!(store.open_whole(&content(message)), Err(Error::Damaged { .. })));
         }
     }
-    assert!(store.open_whole_blob(&content(whole)).unwrap().is_some());
+    assert!(store.open_whole(&content(whole)).unwrap().is_some());
     assert_eq!(store.damaged(), [damaged, gone]);
+    // The same in a segment of the journal.
+    let [damaged_too, whole_too] = [b'e', b'v'].map(|octet| deliver(&store, &vec![octet; 700_000], &[ann]).message);
+    let segment = dir.path().join("journal/0000000000000001");
+    let mut octets = std::fs::read(&segment).unwrap();
+    let place = octets.windows(100).position(|window| window == [b'e'; 100]).unwrap();
+    octets[place + 650_000] ^= 1;
+    std::fs::write(&segment, octets).unwrap();
+    assert!(matches!(store.open_whole(&content(damaged_too)), Err(Error::Damaged { .. })));
+    assert!(store.open_whole(&content(whole_too)).unwrap().is_some());
+    assert_eq!(store.damaged(), [damaged, gone, damaged_too]);
+    // What was deleted meanwhile is no damage of the card.
+    let late = content(gone);
+    collect(&store, ann, 0, 1..=2);
+    assert!(store.open_whole(&late).is_err());
+    assert_eq!(store.damaged(), [damaged, gone, damaged_too]);
 }
 
 #[test]
@@ -346,15 +368,15 @@ fn orphaned_content_files_are_swept_and_used_ones_stay() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_people(dir.path(), MailboxPolicy::Keep);
     let ann = id(&store, "ann");
-    let message = deliver(&store, &vec![b'k'; 400_000], &[ann]).message;
+    let message = deliver(&store, &vec![b'k'; 2_500_000], &[ann]).message;
     let mut unfinished = store.spool();
-    unfinished.append(&vec![b'u'; 400_000]).unwrap();
+    unfinished.append(&vec![b'u'; 2_500_000]).unwrap();
     std::mem::forget(unfinished);
     std::fs::write(dir.path().join("blobs/00000000deadbeef"), b"left by a crash").unwrap();
     drop(store);
     let store = open(dir.path());
     assert_eq!(std::fs::read_dir(dir.path().join("blobs")).unwrap().count(), 1);
-    assert_eq!(read(&store, message).unwrap().len(), 400_000);
+    assert_eq!(read(&store, message).unwrap().len(), 2_500_000);
 }
 
 #[test]
@@ -363,7 +385,7 @@ fn damaged_content_is_noticed_and_named_and_the_rest_is_unharmed() {
     let store = with_people(dir.path(), MailboxPolicy::Keep);
     let ann = id(&store, "ann");
     let small = deliver(&store, &b"the small one ".repeat(400), &[ann]).message;
-    let large = deliver(&store, &b"the large one ".repeat(40_000), &[ann]).message;
+    let large = deliver(&store, &b"the large one ".repeat(200_000), &[ann]).message;
     let whole = deliver(&store, &b"unharmed ".repeat(400), &[ann]).message;
     drop(store);
     let damage = |path: &Path, wanted: &[u8]| {

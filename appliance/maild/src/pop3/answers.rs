@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pillarbox_platform::clock;
 use pillarbox_proto::pop3::{Answer, Credentials, Entry, Question, Refusal};
 use pillarbox_store::{
-    BlobReader, Collection, Content, Detail, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result, Service, off_thread,
+    Collection, Content, ContentReader, Detail, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result, Service, off_thread,
 };
 use roaring::RoaringBitmap;
 use tokio::sync::SemaphorePermit;
@@ -71,7 +71,7 @@ struct Inside {
 /// The octets of a message on their way to a session.
 pub enum Body {
     Small { octets: Vec<u8>, given: usize },
-    Large { file: Option<BlobReader>, piece: Vec<u8> },
+    Large { file: Option<ContentReader>, piece: Vec<u8> },
 }
 
 impl Body {
@@ -228,7 +228,7 @@ impl<'a> Visit<'a> {
     async fn large(&mut self, content: &Content) -> (Answer, Option<Body>) {
         let (store, wanted) = (self.edge.store.clone(), content.clone());
         // Damage is to be known before "+OK": a message that breaks off is asked for again and again, and those behind it never.
-        match off_thread(move || store.open_whole_blob(&wanted)).await {
+        match off_thread(move || store.open_whole(&wanted)).await {
             Ok(file) => {
                 if let Some(inside) = &mut self.inside {
                     inside.fetched.push(content.message.0);
@@ -312,8 +312,8 @@ fn fetch(reader: &Reader, maildrop: &Maildrop, number: u32, count: u32) -> Resul
         let content = entry.message.map(|m| reader.content(m)).transpose()?.flatten();
         match content {
             None if small.is_empty() => return Ok(Fetched::Gone),
-            Some(content) if content.blob().is_some() && small.is_empty() => return Ok(Fetched::Large(content)),
-            Some(content) if content.blob().is_none() => {
+            Some(content) if content.is_large() && small.is_empty() => return Ok(Fetched::Large(content)),
+            Some(content) if !content.is_large() => {
                 let mut message = Vec::new();
                 match reader.read_inline(&content, &mut message) {
                     Err(error) if small.is_empty() => return Err(error),

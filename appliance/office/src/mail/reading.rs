@@ -56,7 +56,7 @@ fn pieces(store: &Store, content: &Content, budget: &Budget, take: &mut dyn FnMu
         take(&piece[skipped..])
     };
     budget.check()?;
-    let Some(mut file) = store.open_blob(content)? else {
+    let Some(mut file) = store.open_large(content)? else {
         let mut octets = Vec::new();
         store.read(|r| r.read_inline(content, &mut octets))?;
         for piece in octets.chunks(PIECE) {

@@ -1,11 +1,11 @@
 //! What messages contain.
 
-use crate::content::{ContentHead, ContentKey, INLINE_OCTETS, Location};
+use crate::content::{ContentHead, ContentKey, INLINE_OCTETS, Location, stream};
 use crate::engine::journal::SEGMENT_OCTETS;
 use crate::engine::reader::Reader;
 use crate::engine::shared::Shared;
 use crate::error::{Error, Result};
-use crate::ids::{BlobId, MessageId};
+use crate::ids::MessageId;
 
 /// A message's content, ready to be read in pieces.
 #[derive(Clone, Debug)]
@@ -23,11 +23,12 @@ impl Content {
         usize::from(self.head.delivery_octets)
     }
 
-    /// The file it lies in, if it is large.
-    pub fn blob(&self) -> Option<BlobId> {
+    /// Whether it is read in pieces and not as a whole.
+    pub fn is_large(&self) -> bool {
         match self.head.location {
-            Location::File(blob) => Some(blob),
-            Location::Inline { .. } | Location::Journal { .. } => None,
+            Location::File(_) => true,
+            Location::Journal { .. } => self.octets > INLINE_OCTETS as u64,
+            Location::Inline { .. } => false,
         }
     }
 }
@@ -57,8 +58,7 @@ impl Reader<'_> {
             return Ok(());
         }
         out.truncate(start);
-        self.shared.medium.note_damage(content.message);
-        Err(Error::damaged(format!("the content of message {}", content.message.0)))
+        Err(stream::damaged(self.shared, content.message, "it is not what was written"))
     }
 
     /// False when what is there is not the content.
@@ -100,7 +100,7 @@ impl Reader<'_> {
 
 impl Shared {
     /// What is known of a message now.
-    fn head(&self, message: MessageId) -> Result<Option<ContentHead>> {
+    pub(crate) fn head(&self, message: MessageId) -> Result<Option<ContentHead>> {
         self.tables.content.head(&self.view()?, message)
     }
 }

@@ -1,19 +1,19 @@
-//! Content on its way in: memory while it is small, a file once it is large.
+//! Content on its way in: memory while it is small, a file `NAME.part` once it is large.
 //!
-//! A large message is written as `NAME.part`, synced, renamed to `NAME`, and its folder synced, all before
-//! the commit that refers to it. A file nobody refers to is an orphan and swept at the next start.
+//! From there the commit copies it into the journal, as it does with small content. The file is not synced and goes right
+//! afterwards: as a rule the card never sees it. What is too long for the journal stays in its file, which is synced, renamed to
+//! `NAME`, and its folder synced, all before the commit that refers to it. A file that nothing refers to is an orphan and
+//! swept at the next start.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::content::INLINE_OCTETS;
-use crate::content::read::Content;
 use crate::engine::room;
-use crate::engine::shared::Shared;
 use crate::error::{Error, Result};
-use crate::ids::{BlobId, MessageId};
+use crate::ids::BlobId;
 
 /// Number and CRC-32 of octets in their order. Whoever passes content on keeps one, and whoever takes it another: where
 /// the two differ, octets were lost, changed or put into another order on the way.
@@ -52,6 +52,8 @@ impl PartialEq for Checksum {
 pub struct Spool {
     folder: PathBuf,
     reserve: u64,
+    /// Longest content that the journal takes, in octets.
+    longest: u64,
     memory: Vec<u8>,
     file: Option<Part>,
     octets: u64,
@@ -61,7 +63,7 @@ pub struct Spool {
 }
 
 /// A file being written; removed when dropped.
-struct Part {
+pub(crate) struct Part {
     blob: BlobId,
     file: File,
     path: PathBuf,
@@ -75,9 +77,9 @@ impl Drop for Part {
 }
 
 impl Spool {
-    /// `reserve`: octets of the disk that stay free.
-    pub(crate) fn new(folder: &Path, reserve: u64) -> Spool {
-        Spool { folder: folder.to_path_buf(), reserve, memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
+    /// `reserve`: octets of the disk that stay free; `longest`: octets of the longest content that the journal takes.
+    pub(crate) fn new(folder: &Path, reserve: u64, longest: u64) -> Spool {
+        Spool { folder: folder.to_path_buf(), reserve, longest, memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
     }
 
     /// Octets collected so far.
@@ -135,13 +137,14 @@ impl Spool {
         }
     }
 
-    /// Makes large content durable. Blocks when there is a file.
+    /// Makes content durable that is too long for the journal. Blocks when there is a file.
     pub fn finish(mut self) -> Result<Spooled> {
         let place = match self.file.take() {
             None => {
                 self.written.add(&self.memory);
                 Place::Memory(std::mem::take(&mut self.memory))
             }
+            Some(part) if self.octets <= self.longest => Place::Part(part),
             Some(part) => Place::File(part.settle(&self.folder)?),
         };
         Ok(Spooled { place, octets: self.octets, crc32: self.written.crc32(), checksum: self.written })
@@ -149,10 +152,15 @@ impl Spool {
 }
 
 impl Part {
+    /// Fills a piece with what was written at an offset.
+    pub(crate) fn read(&self, piece: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(piece, offset).map_err(Error::io("reading", &self.path))
+    }
+
     fn create(folder: &Path) -> Result<Part> {
         let blob = BlobId(getrandom::u64().map_err(|e| Error::Invalid { why: format!("no random numbers: {e}") })?);
         let path = folder.join(format!("{:016x}.part", blob.0));
-        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("creating", &path))?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(Error::io("creating", &path))?;
         Ok(Part { blob, file, path })
     }
 
@@ -195,6 +203,8 @@ pub struct Spooled {
 
 pub(crate) enum Place {
     Memory(Vec<u8>),
+    /// A file that the commit copies into the journal.
+    Part(Part),
     File(Settled),
 }
 
@@ -217,61 +227,11 @@ impl Spooled {
     }
 
     /// Octets that the commit itself has to write.
-    pub(crate) fn inline_octets(&self) -> usize {
+    pub(crate) fn committed_octets(&self) -> usize {
         match &self.place {
-            Place::Memory(content) => content.len(),
+            Place::Memory(_) | Place::Part(_) => self.octets as usize,
             Place::File(_) => 0,
         }
-    }
-}
-
-/// Reads a content file and checks on the way that it is what was written.
-pub struct BlobReader {
-    shared: Arc<Shared>,
-    message: MessageId,
-    file: File,
-    path: PathBuf,
-    left: u64,
-    hasher: crc32fast::Hasher,
-    crc32: u32,
-}
-
-impl BlobReader {
-    pub(crate) fn open(shared: &Arc<Shared>, blob: BlobId, content: &Content) -> Result<BlobReader> {
-        let path = path(&shared.blobs, blob);
-        let file = File::open(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                shared.medium.note_damage(content.message);
-                Error::damaged(format!("the content file {} of message {} is gone", path.display(), content.message.0))
-            }
-            _ => Error::io("reading", &path)(error),
-        })?;
-        let (message, left, crc32) = (content.message, content.octets, content.head.crc32);
-        Ok(BlobReader { shared: shared.clone(), message, file, path, left, hasher: crc32fast::Hasher::new(), crc32 })
-    }
-
-    /// The next octets, at most as many as `buffer` holds; 0 at the end. Blocks.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] with or instead of the last octets, when the whole is not what was written.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        // A card that can't give it back any more (EIO) has damaged it as well as one that gives something else.
-        let read = self.file.read(buffer).map_err(|error| match error.raw_os_error() {
-            Some(code) if code == nix::errno::Errno::EIO as i32 => {
-                self.shared.medium.note_damage(self.message);
-                Error::damaged(format!("the content file {} of message {}: {error}", self.path.display(), self.message.0))
-            }
-            _ => Error::io("reading", &self.path)(error),
-        })?;
-        self.hasher.update(&buffer[..read]);
-        let damaged = || {
-            self.shared.medium.note_damage(self.message);
-            Error::damaged(format!("the content file {} of message {}", self.path.display(), self.message.0))
-        };
-        self.left = self.left.checked_sub(read as u64).ok_or_else(damaged)?;
-        let is_whole = self.left == 0 && self.hasher.clone().finalize() == self.crc32;
-        let is_over = self.left == 0 || read == 0;
-        if is_over && !is_whole { Err(damaged()) } else { Ok(read) }
     }
 }
 

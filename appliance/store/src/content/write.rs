@@ -19,6 +19,14 @@ impl Work<'_, '_> {
                 self.count_segment(extent.segment, octets.len() as i64)?;
                 Location::Journal { segment: extent.segment, offset: extent.offset }
             }
+            Place::Part(part) => {
+                let (extent, crc32) = self.log.content_of(message, content.octets, |piece, offset| part.read(piece, offset))?;
+                if crc32 != content.crc32 {
+                    return Err(Error::damaged("a message on its way into the journal: what was written is not what came in"));
+                }
+                self.count_segment(extent.segment, content.octets as i64)?;
+                Location::Journal { segment: extent.segment, offset: extent.offset }
+            }
             Place::File(file) => {
                 let blob = file.blob();
                 self.tables.content.blobs.put(self.txn, &blob, &message.0.to_be_bytes()).map_err(Error::lmdb(doing))?;

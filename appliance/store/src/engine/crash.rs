@@ -56,7 +56,15 @@ fn change(shared: &Shared, model: &mut Model, random: &mut TestRng) -> Result<()
                 }
             }
         }
-        work.log.content(MessageId(7), &content).map(drop)
+        // As a small message and as a large one comes.
+        let piece = |into: &mut [u8], at: u64| {
+            into.copy_from_slice(&content[at as usize..][..into.len()]);
+            Ok(())
+        };
+        match content.len().is_multiple_of(3) {
+            true => work.log.content_of(MessageId(7), content.len() as u64, piece).map(drop),
+            false => work.log.content(MessageId(7), &content).map(drop),
+        }
     })?;
     *model = changed;
     Ok(())

@@ -95,6 +95,7 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Sha
         watch: Watch::open(log.segments.folder())?,
         segments: log.segments.clone(),
         open_segments: Mutex::default(),
+        held: Mutex::default(),
         log: Mutex::new(log),
         bell: Bell::default(),
         recovered,

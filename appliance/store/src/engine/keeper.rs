@@ -97,7 +97,9 @@ impl Keeper {
         }
         let (used, _) = self.shared.segments.list()?;
         let live = self.live()?;
-        for segment in used.iter().copied().filter(|segment| *segment < folded.segment && !live.contains_key(segment)) {
+        let gone = used.iter().copied().filter(|segment| *segment < folded.segment && !live.contains_key(segment));
+        let (held, free): (Vec<u64>, Vec<u64>) = gone.partition(|&segment| self.shared.is_held(segment));
+        for segment in free {
             self.shared.segments.retire(segment)?;
             self.shared.forget_segment(segment);
         }
@@ -115,7 +117,7 @@ impl Keeper {
         }
         match self.compaction.take() {
             Some(compaction) => self.compaction = self.compact(compaction)?,
-            None => self.tidied = Some(folded),
+            None => self.tidied = held.is_empty().then_some(folded),
         }
         Ok(())
     }
@@ -260,6 +262,63 @@ mod tests {
         let mut octets = Vec::new();
         let found = store.read(|r| r.content(message)).unwrap();
         found.is_some_and(|found| store.read(|r| r.read_inline(&found, &mut octets)).is_ok() && octets == content(message.0))
+    }
+
+    #[test]
+    fn what_is_read_in_pieces_stays_where_it_is_while_its_segment_is_emptied() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { max_octets: Some(64 << 20), reserve_octets: 0, ..Options::default() };
+        let store = Store::open(dir.path(), Access::Server, &options).unwrap();
+        store.change(AddDomain { name: "x.test".into(), at: 1 }).wait().unwrap();
+        let person = AddAccount { address: "a@x.test".into(), name: String::new(), hash: String::new(), policy: MailboxPolicy::Keep, at: 1 };
+        let account = store.change(person).wait().unwrap();
+        let large = |number: u8| (0..1_500_000).map(|at| (at % 251) as u8 ^ number).collect::<Vec<u8>>();
+        let deliver = |number: u8| {
+            let mut spool = store.spool();
+            spool.append(&large(number)).unwrap();
+            let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
+            let record = LedgerRecord::new(u64::from(number), Fate::Delivered, ShortCode(7));
+            store.deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)).wait().unwrap().message
+        };
+        // Five in each segment.
+        let messages: Vec<MessageId> = (1..=12).map(deliver).collect();
+        let open = |message| store.open_large(&store.read(|r| r.content(message)).unwrap().unwrap()).unwrap().unwrap();
+        let rest = |mut reader: ContentReader, mut octets: Vec<u8>| {
+            let mut piece = vec![0; 100_000];
+            while let count @ 1.. = reader.read(&mut piece).unwrap() {
+                octets.extend_from_slice(&piece[..count]);
+            }
+            octets
+        };
+        let mut reader = open(messages[0]);
+        let mut begun = vec![0; 1000];
+        assert_eq!(reader.read(&mut begun).unwrap(), 1000);
+        let what = MailWhat::Delete { code: ShortCode(1) };
+        let order = MailOrder { account, folder: FolderId::INBOX, uids: (2..=5).collect(), what, service: Service::Web, at: 2 };
+        store.change(order).wait().unwrap();
+        let is_moved = || store.shared().head(messages[0]).unwrap().is_some_and(|head| !matches!(head.location, Location::Journal { segment: 1, .. }));
+        let keep = |is_enough: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            while !is_enough() {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", store.shared().segments.list().unwrap());
+                store.shared().bell.press();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        keep(&is_moved);
+        // Checkpoints that no longer know the old place, and mail that would like to have the segment.
+        (13..=30).map(deliver).for_each(|message| assert!(message.0 > 12));
+        let folds = || store.shared().published().base;
+        let before = folds();
+        keep(&|| {
+            store.change(AddDomain { name: format!("x{}.test", folds()), at: 1 }).wait().unwrap();
+            folds() > before + 2
+        });
+        assert!(store.shared().segments.list().unwrap().0.contains(&1));
+        assert!(rest(reader, begun) == large(1));
+        assert!(rest(open(messages[0]), Vec::new()) == large(1));
+        keep(&|| !store.shared().segments.list().unwrap().0.contains(&1));
+        assert_eq!(store.damaged(), []);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::content::count;
 use crate::error::{Error, Result};
 
 use super::files::PAGE;
+use super::journal::longest_content;
 use super::layers::Layer;
 use super::room::{self, Room};
 use super::shared::Shared;
@@ -32,7 +33,7 @@ impl Shared {
     /// used up, free pages inside it count too.
     pub(crate) fn space(&self, octets: u64) -> Space {
         let is_inline = octets <= crate::content::INLINE_OCTETS as u64;
-        let content = if is_inline { octets } else { 0 };
+        let content = if octets <= longest_content(self.segment_octets()) { octets } else { 0 };
         let has_disk = is_inline || room::look(&self.blobs, octets, self.reserve_octets) == Room::Enough;
         if has_disk && self.has_room_for_commit(content, 1) {
             return Space::Enough;

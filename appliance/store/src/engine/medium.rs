@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
-use crate::ids::{BlobId, MessageId};
+use crate::ids::MessageId;
 
 /// Damaged messages remembered; with more of them the card is the news, not they.
 const MOST_DAMAGED: usize = 1000;
-/// Content files that are remembered as whole, and for how long: a program fetches a message soon after asking for it, and
+/// Contents that are remembered as whole, and for how long: a program fetches a message soon after asking for it, and
 /// several people fetch the same one.
 const MOST_WHOLE: usize = 64;
 const WHOLE_FOR: Duration = Duration::from_secs(600);
@@ -25,8 +25,8 @@ pub(crate) struct Medium {
     pub is_read_only: bool,
     /// Messages that were met and are not what was stored.
     damaged: Mutex<BTreeSet<MessageId>>,
-    /// Content files that were found whole lately.
-    whole: Mutex<VecDeque<(BlobId, Instant)>>,
+    /// Messages whose content was found whole lately.
+    whole: Mutex<VecDeque<(MessageId, Instant)>>,
     /// Why nothing can be written at the moment.
     unwritable: Mutex<Option<String>>,
     /// Rings once when the store must be opened anew.
@@ -83,17 +83,17 @@ impl Medium {
         self.damaged.lock().unwrap_or_else(|e| e.into_inner()).iter().copied().collect()
     }
 
-    pub(crate) fn is_known_whole(&self, blob: BlobId, now: Instant) -> bool {
+    pub(crate) fn is_known_whole(&self, message: MessageId, now: Instant) -> bool {
         let whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
-        whole.iter().any(|(known, at)| *known == blob && now.saturating_duration_since(*at) < WHOLE_FOR)
+        whole.iter().any(|(known, at)| *known == message && now.saturating_duration_since(*at) < WHOLE_FOR)
     }
 
-    pub(crate) fn note_whole(&self, blob: BlobId, now: Instant) {
+    pub(crate) fn note_whole(&self, message: MessageId, now: Instant) {
         let mut whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
         if whole.len() >= MOST_WHOLE {
             whole.pop_front();
         }
-        whole.push_back((blob, now));
+        whole.push_back((message, now));
     }
 
     fn lock_unwritable(&self) -> std::sync::MutexGuard<'_, Option<String>> {

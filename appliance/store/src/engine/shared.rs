@@ -1,6 +1,7 @@
 //! What the writer and all readers of a process share: the tables, the newer rows above them, the end of the journal.
 
 use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::ffi::c_void;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub segments: Segments,
     /// Segments that were read lately.
     pub open_segments: Mutex<VecDeque<(u64, Arc<File>)>>,
+    /// Segments that are being read in pieces, and by how many.
+    pub held: Mutex<BTreeMap<u64, usize>>,
     /// Wakes the keeper, and those who wait for it.
     pub bell: Bell,
     /// What the last start found in the journal.
@@ -131,6 +134,31 @@ fn map_range(path: &Path) -> Option<(usize, usize)> {
     Some((start, end - start))
 }
 
+/// Keeps a segment of the journal from being used again while it is read.
+pub(crate) struct Held {
+    shared: Arc<Shared>,
+    pub segment: u64,
+}
+
+impl Held {
+    pub fn new(shared: &Arc<Shared>, segment: u64) -> Held {
+        *shared.held().entry(segment).or_default() += 1;
+        Held { shared: shared.clone(), segment }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut held = self.shared.held();
+        if let Entry::Occupied(mut readers) = held.entry(self.segment) {
+            *readers.get_mut() -= 1;
+            if *readers.get() == 0 {
+                readers.remove();
+            }
+        }
+    }
+}
+
 impl Shared {
     /// The number of the last commit, of this or any other process.
     pub(crate) fn last_commit(&self) -> u64 {
@@ -139,21 +167,31 @@ impl Shared {
 
     /// Reads octets of a segment of the journal; false when they are not there.
     pub(crate) fn read_segment(&self, segment: u64, offset: u64, into: &mut [u8]) -> Result<bool> {
+        Ok(self.segment(segment)?.is_some_and(|file| file.read_exact_at(into, offset).is_ok()))
+    }
+
+    /// A segment of the journal to read from; `None` when there is none of this number.
+    pub(crate) fn segment(&self, segment: u64) -> Result<Option<Arc<File>>> {
         let known = self.open_segments().iter().find(|(known, _)| *known == segment).map(|(_, file)| file.clone());
-        let file = match known {
-            Some(file) => file,
-            None => {
-                let Some(file) = self.segments.open(segment, false)? else { return Ok(false) };
-                let file = Arc::new(file);
-                let mut open = self.open_segments();
-                if open.len() >= OPEN_SEGMENTS {
-                    open.pop_front();
-                }
-                open.push_back((segment, file.clone()));
-                file
-            }
-        };
-        Ok(file.read_exact_at(into, offset).is_ok())
+        if known.is_some() {
+            return Ok(known);
+        }
+        let Some(file) = self.segments.open(segment, false)?.map(Arc::new) else { return Ok(None) };
+        let mut open = self.open_segments();
+        if open.len() >= OPEN_SEGMENTS {
+            open.pop_front();
+        }
+        open.push_back((segment, file.clone()));
+        Ok(Some(file))
+    }
+
+    /// Whether somebody reads a segment in pieces: it must not be used again.
+    pub(crate) fn is_held(&self, segment: u64) -> bool {
+        self.held().contains_key(&segment)
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
+        self.held.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Closes a segment that is no more.

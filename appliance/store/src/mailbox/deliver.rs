@@ -86,7 +86,7 @@ impl Change for Deliver {
         Ok(delivered)
     }
     fn content_octets(&self) -> usize {
-        self.delivery.content.inline_octets()
+        self.delivery.content.committed_octets()
     }
     fn grows(&self) -> bool {
         true

@@ -116,7 +116,7 @@ impl Change for Settle {
         work.settle(&self.settlement)
     }
     fn content_octets(&self) -> usize {
-        self.settlement.notices.iter().map(|notice| notice.content.inline_octets()).sum()
+        self.settlement.notices.iter().map(|notice| notice.content.committed_octets()).sum()
     }
     fn checks_first(&self) -> bool {
         false

@@ -16,6 +16,9 @@ const AHEAD_OCTETS: u64 = 256 * 1024;
 /// A commit with more octets than this gains less from that flush than the zeros cost.
 const AHEAD_WORTHWHILE: u64 = 64 * 1024;
 
+/// Octets that are written at once; longer ones in pieces of it.
+const COPIED_OCTETS: usize = 64 * 1024;
+
 /// Where a message's octets are in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
@@ -98,8 +101,32 @@ impl Log {
     /// Writes the content of a message as part of the commit under way.
     pub fn content(&mut self, message: MessageId, content: &[u8]) -> Result<Extent> {
         let at = self.append(Kind::Content, &[&message.0.to_be_bytes(), content])?;
-        let offset = at.offset + (RECORD_HEAD + CONTENT_HEAD) as u64;
-        Ok(Extent { segment: at.segment, offset: u32::try_from(offset).map_err(|_| Error::Invalid { why: "a segment is too large".into() })? })
+        extent(at)
+    }
+
+    /// The same for content of a length that comes in pieces: `read` fills one with what is at an offset. Gives the CRC-32 of
+    /// what was written.
+    pub fn content_of(&mut self, message: MessageId, length: u64, read: impl Fn(&mut [u8], u64) -> Result<()>) -> Result<(Extent, u32)> {
+        let at = self.room_for(CONTENT_HEAD as u64 + length)?;
+        let (mut piece, mut held) = (Vec::with_capacity(COPIED_OCTETS), crc32fast::Hasher::new());
+        piece.extend_from_slice(&message.0.to_be_bytes());
+        held.update(&piece);
+        let (mut offset, mut copied, mut content) = (at.offset + RECORD_HEAD as u64, 0, crc32fast::Hasher::new());
+        while copied < length || !piece.is_empty() {
+            let begin = piece.len();
+            piece.resize(COPIED_OCTETS.min(begin + (length - copied) as usize), 0);
+            read(&mut piece[begin..], copied)?;
+            copied += (piece.len() - begin) as u64;
+            content.update(&piece[begin..]);
+            self.write_at(at.segment, &piece, offset)?;
+            offset += piece.len() as u64;
+            piece.clear();
+        }
+        held.combine(&content);
+        let length = CONTENT_HEAD as u64 + length;
+        self.write_at(at.segment, &self.head(Kind::Content, at, length).write_over(&held), at.offset)?;
+        self.appended(Kind::Content, at, length);
+        Ok((extent(at)?, content.finalize()))
     }
 
     /// Ends the commit under way: its writes, and the flush. On an error nothing counts as written.
@@ -130,37 +157,47 @@ impl Log {
     fn append(&mut self, kind: Kind, held: &[&[u8]]) -> Result<Position> {
         let length = held.iter().map(|piece| piece.len()).sum::<usize>() as u64;
         let at = self.room_for(length)?;
-        let head = RecordHead { kind, length: length as u32, segment: at.segment, commit: self.next, flushed: self.next - 1 };
-        let path = || self.segments.path(at.segment);
-        let file = self.file.as_ref().ok_or_else(|| Error::Invalid { why: "the journal has no segment".into() })?;
-        let mut octets = Vec::with_capacity(RECORD_HEAD + length.min(64 * 1024) as usize);
-        octets.extend_from_slice(&head.write(held));
+        let mut octets = Vec::with_capacity(RECORD_HEAD + length.min(COPIED_OCTETS as u64) as usize);
+        octets.extend_from_slice(&self.head(kind, at, length).write(held));
         let mut offset = at.offset;
         for piece in held {
-            match octets.len() + piece.len() <= 64 * 1024 {
+            match octets.len() + piece.len() <= COPIED_OCTETS {
                 true => octets.extend_from_slice(piece),
                 false => {
-                    file.write_all_at(&octets, offset)
-                        .and_then(|()| file.write_all_at(piece, offset + octets.len() as u64))
-                        .map_err(Error::io("writing", &path()))?;
+                    self.write_at(at.segment, &octets, offset)?;
+                    self.write_at(at.segment, piece, offset + octets.len() as u64)?;
                     offset += (octets.len() + piece.len()) as u64;
                     octets.clear();
                 }
             }
         }
-        file.write_all_at(&octets, offset).map_err(Error::io("writing", &path()))?;
+        self.write_at(at.segment, &octets, offset)?;
+        self.appended(kind, at, length);
+        Ok(at)
+    }
+
+    fn head(&self, kind: Kind, at: Position, length: u64) -> RecordHead {
+        RecordHead { kind, length: length as u32, segment: at.segment, commit: self.next, flushed: self.next - 1 }
+    }
+
+    fn write_at(&self, segment: u64, octets: &[u8], offset: u64) -> Result<()> {
+        let file = self.file.as_ref().ok_or_else(|| Error::Invalid { why: "the journal has no segment".into() })?;
+        file.write_all_at(octets, offset).map_err(|error| Error::io("writing", &self.segments.path(segment))(error))
+    }
+
+    /// A record of a length stands at a place: the next comes behind it.
+    fn appended(&mut self, kind: Kind, at: Position, length: u64) {
         let end = next_offset(at.offset, length);
         if end > self.length {
             let drafted = end.saturating_sub(if self.at.segment == at.segment { self.at.offset } else { 0 });
             let ahead = (self.segments.octets - end.min(self.segments.octets)).min(AHEAD_OCTETS);
             self.length = end;
             // Only an optimisation: a full disk shows itself at the next record.
-            if kind == Kind::Rows && drafted <= AHEAD_WORTHWHILE && file.write_all_at(&vec![0; ahead as usize], end).is_ok() {
+            if kind == Kind::Rows && drafted <= AHEAD_WORTHWHILE && self.write_at(at.segment, &vec![0; ahead as usize], end).is_ok() {
                 self.length = end + ahead;
             }
         }
         self.draft.at = Some(Position { segment: at.segment, offset: end });
-        Ok(at)
     }
 
     /// Where a record of a length goes; begins a segment when it does not fit into this one.
@@ -189,6 +226,12 @@ impl Log {
         self.draft.at = Some(begun);
         Ok(begun)
     }
+}
+
+/// Where the content is that a record holds.
+fn extent(at: Position) -> Result<Extent> {
+    let offset = at.offset + (RECORD_HEAD + CONTENT_HEAD) as u64;
+    Ok(Extent { segment: at.segment, offset: u32::try_from(offset).map_err(|_| Error::Invalid { why: "a segment is too large".into() })? })
 }
 
 /// Returns when what was written to a segment is on the card.

@@ -13,3 +13,9 @@ pub(crate) mod segments;
 /// Octets of a segment. Content that is gone frees its card only with its whole segment, and a torn end is looked through up
 /// to here: small enough for both; large enough that a new one is rare.
 pub(crate) const SEGMENT_OCTETS: u64 = 8 << 20;
+
+/// Longest content that is kept in a segment of a length; longer content has a file of its own. What does not fit into the rest
+/// of a segment leaves it empty, so this is a small part of it.
+pub(crate) fn longest_content(segment_octets: u64) -> u64 {
+    segment_octets / 4
+}

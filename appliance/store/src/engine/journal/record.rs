@@ -81,6 +81,13 @@ pub(crate) struct RecordHead {
 impl RecordHead {
     /// The head's octets for what the record holds, which comes in pieces.
     pub fn write(&self, held: &[&[u8]]) -> [u8; RECORD_HEAD] {
+        let mut sum = crc32fast::Hasher::new();
+        held.iter().for_each(|piece| sum.update(piece));
+        self.write_over(&sum)
+    }
+
+    /// The same for what went through a check sum.
+    pub fn write_over(&self, held: &crc32fast::Hasher) -> [u8; RECORD_HEAD] {
         let mut out = [0; RECORD_HEAD];
         out[4..8].copy_from_slice(&self.length.to_be_bytes());
         out[8] = self.kind as u8;
@@ -89,7 +96,7 @@ impl RecordHead {
         out[24..32].copy_from_slice(&self.flushed.to_be_bytes());
         let mut sum = crc32fast::Hasher::new();
         sum.update(&out[4..]);
-        held.iter().for_each(|piece| sum.update(piece));
+        sum.combine(held);
         out[..4].copy_from_slice(&sum.finalize().to_be_bytes());
         out
     }
