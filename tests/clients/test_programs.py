@@ -4,6 +4,7 @@ import os
 import poplib
 import smtplib
 import socket
+import ssl
 import tempfile
 import uuid
 
@@ -92,6 +93,27 @@ class Programs(BoxTest):
         code, said = self.run_program("curl", "-sS", "--user", ":".join(login),
                                       f"pop3s://{self.box.name}:{self.port(IMPLICIT)}/1")
         self.assertEqual(code, 60, said)
+
+    def test_a_program_that_comes_back_resumes_its_tls_session(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = self.box.tls()
+            context.minimum_version = context.maximum_version = version
+            for service in ("pop3s", "submissions", "https"):
+                sessions, resumed = [None], []
+                # More programs than any table of sessions holds would push the first out: so many come in between.
+                for number in range(300):
+                    kept = sessions[0] if number in (1, 299) else None
+                    with socket.create_connection((self.box.facts["host"], self.box.ports[service]), PATIENCE) as plain:
+                        with context.wrap_socket(plain, server_hostname=self.box.name, session=kept) as connection:
+                            if service == "https":
+                                connection.sendall(b"GET /health HTTP/1.1\r\nHost: box\r\nConnection: close\r\n\r\n")
+                            # With TLS 1.3 the session comes behind the handshake.
+                            connection.recv(100)
+                            if number == 0:
+                                sessions[0] = connection.session
+                            if kept:
+                                resumed.append(connection.session_reused)
+                self.assertEqual(resumed, [True, True], (service, version))
 
     def test_python_submits_with_login_and_fetches_by_stls(self):
         login, content = self.fresh(), b"Subject: submitted\r\n\r\n" + BODY

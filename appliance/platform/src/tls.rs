@@ -192,9 +192,11 @@ fn load(certificate: &Path, key: &Path) -> Result<State> {
     let facts = facts.map_err(Error::file("", certificate))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(Error::file("", key))?;
     let mut config = builder()?.with_single_cert(chain, private).map_err(Error::file("", certificate))?;
-    // Resumption for clients that poll, in bounded memory.
-    config.session_storage = rustls::server::ServerSessionMemoryCache::new(256);
-    config.send_tls13_tickets = 1;
+    // Resumption for clients that poll (RFC 8446 §2.2, RFC 5077): the client keeps the session, sealed with a key that changes
+    // every few hours; here it takes no memory, however many clients there are.
+    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(Error::failed("making keys for TLS tickets"))?;
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 2;
     Ok(State { config: Arc::new(config), facts })
 }
 
