@@ -260,7 +260,7 @@ fn tables_are_called_what_a_store_of_today_calls_them() {
     names.sort_unstable();
     let numbers: std::collections::BTreeSet<u16> = names.iter().map(|name| crate::engine::table::number(name)).collect();
     assert_eq!(numbers.len(), names.len(), "two tables have one number in the journal");
-    let known = "accounts addresses agenda blobs cards collected contacts content credentials domains expunged factors folders hours indexed journal judgements keys \
+    let known = "accounts addresses agenda blobs cards collected contacts content credentials domains expunged factors filters folders hours indexed journal judgements keys \
         lanes ledger links live mail meta outgoing places policies postings queue recent reports routes segments sessions settings shares sign_ins states summaries terms timed \
         transcripts usage views";
     assert_eq!(names.join(" "), known);

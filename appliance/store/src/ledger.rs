@@ -1,6 +1,7 @@
 //! The ledger: the one fate of every message and every refused attempt.
 
 pub(crate) mod detail;
+pub(crate) mod filter;
 pub(crate) mod read;
 pub(crate) mod write;
 
@@ -9,7 +10,7 @@ use std::net::IpAddr;
 use heed::types::Unit;
 
 use crate::engine::codec::{Cursor, FixedKey, Key, Record, put_bytes, put_strings, put_varint, stable_hash};
-use crate::engine::table::{Keyed, Table, tables};
+use crate::engine::table::{Keyed, Raw, Table, tables};
 use crate::ids::LedgerId;
 use crate::ledger::detail::Detail;
 
@@ -17,7 +18,9 @@ tables! {
     /// The fates of messages. `ledger` is one of the three tables that each delivery touches.
     Tables {
         ledger: Keyed<'e, LedgerId, LedgerRecord>,
-        /// Blocks of the ledger by hashed search term.
+        /// Which terms may occur in a block of the ledger: see `filter`.
+        filters: Raw<'e, u64>,
+        /// Blocks by hashed search term, as releases before kept it; emptied.
         terms: Table<'e, Key<TermKey>, Unit>,
     }
 }
@@ -246,7 +249,7 @@ impl LedgerRecord {
         }
     }
 
-    /// Hashes of everything the record can be found by.
+    /// Hashes of everything the record can be found by, each once.
     pub fn terms(&self) -> Vec<u64> {
         let mut terms = vec![term("code", &self.code.to_string())];
         for address in self.recipients.iter().chain([&self.sender]).filter(|a| !a.is_empty()) {

@@ -1,4 +1,4 @@
-//! Housekeeping in small steps, each a commit of bounded size: retention, purges, the ledger's index and its end.
+//! Housekeeping in small steps, each a commit of bounded size: retention, purges, the ledger's filters and its end.
 
 use crate::engine::change::Change;
 use crate::engine::work::Work;
@@ -41,8 +41,9 @@ impl Work<'_, '_> {
     /// One step: the first kind of work that has something to do.
     fn maintain(&mut self, retention: &Retention) -> Result<Maintained> {
         let worked = self.purge_removed_account()?
-            || self.index_ledger()?
+            || self.filter_ledger()?
             || self.trim_ledger(retention.at, retention.ledger_for, retention.ledger_octets)?
+            || self.remove_old_terms()?
             || self.trash_collected(retention.at)?
             || self.empty_trash(retention.at, retention.trash_for)?;
         Ok(if worked { Maintained::More } else { Maintained::Nothing })

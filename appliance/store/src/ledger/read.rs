@@ -3,7 +3,8 @@
 use crate::engine::reader::Reader;
 use crate::error::{Error, Result};
 use crate::ids::LedgerId;
-use crate::ledger::{LEDGER_BLOCK, LedgerRecord, TermKey};
+use crate::ledger::filter::may_have;
+use crate::ledger::{LEDGER_BLOCK, LedgerRecord};
 
 impl Reader<'_> {
     /// Ledger records after a place, oldest first, at most `limit`.
@@ -26,26 +27,22 @@ impl Reader<'_> {
     }
 
     /// The newest records that `matches` accepts, at most `limit`, newest first. `term` (a hash from
-    /// [`crate::term`]) narrows the search by the index; records not yet indexed are always looked at.
+    /// [`crate::term`]) narrows the search to the blocks that may have it; those without a filter yet are always looked at.
     pub fn ledger_find(&self, term: Option<u64>, limit: usize, matches: impl Fn(LedgerId, &LedgerRecord) -> bool) -> Result<Vec<(LedgerId, LedgerRecord)>> {
         let doing = "searching the ledger";
-        let tables = &self.shared.tables;
-        let last = tables.ledger.ledger.last(&self.txn).map_err(Error::lmdb(doing))?.map_or(0, |(id, _)| id.0);
-        let indexed = tables.meta.get(&self.txn, "ledger-indexed").map_err(Error::lmdb(doing))?;
-        let indexed = indexed.and_then(|v| v.try_into().ok()).map_or(0, u64::from_be_bytes);
-        let mut blocks: Vec<u64> = match term {
-            None => (0..indexed).collect(),
-            Some(term) => {
-                let range = TermKey { term, block: 0 }..=TermKey { term, block: u64::MAX };
-                let rows = tables.ledger.terms.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
-                rows.map(|row| row.map(|(k, ())| k.block)).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))?
-            }
-        };
-        blocks.extend(indexed..=last / LEDGER_BLOCK);
+        let tables = &self.shared.tables.ledger;
+        let ends = (tables.ledger.first(&self.txn).map_err(Error::lmdb(doing))?, tables.ledger.last(&self.txn).map_err(Error::lmdb(doing))?);
+        let (Some((first, _)), Some((last, _))) = ends else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        for block in blocks.into_iter().rev() {
+        for block in (first.0 / LEDGER_BLOCK..=last.0 / LEDGER_BLOCK).rev() {
+            let filter = term.map(|_| tables.filters.get(&self.txn, &block)).transpose().map_err(Error::lmdb(doing))?.flatten();
+            if let (Some(term), Some(filter)) = (term, filter)
+                && !may_have(filter, term)
+            {
+                continue;
+            }
             let range = LedgerId(block * LEDGER_BLOCK)..LedgerId((block + 1) * LEDGER_BLOCK);
-            for row in tables.ledger.ledger.rev_range(&self.txn, &range).map_err(Error::lmdb(doing))? {
+            for row in tables.ledger.rev_range(&self.txn, &range).map_err(Error::lmdb(doing))? {
                 let (id, record) = row.map_err(Error::lmdb(doing))?;
                 if matches(id, &record) {
                     found.push((id, record));

@@ -5,11 +5,16 @@ use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::LedgerId;
 use crate::ledger::detail::Detail;
+use crate::ledger::filter::filter;
 use crate::ledger::{Fate, LEDGER_BLOCK, LedgerRecord, TermKey};
 
 const DOING: &str = "housekeeping";
 
-const INDEXED: &str = "ledger-indexed";
+/// How many blocks have a filter: a number of 64 bits, most significant octet first.
+const FILTERED: &str = "ledger-filtered";
+
+/// Rows of the index that releases before kept, removed in one commit.
+const OLD_TERMS: usize = 2000;
 
 /// Most records that wait in memory; of a flood of refused attempts only the number of the rest is kept.
 const MOST_NOTES: usize = 1024;
@@ -88,23 +93,34 @@ impl Work<'_, '_> {
         rows.collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))
     }
 
-    /// Indexes one full block. Terms go in behind the deliveries, many at a time, so that a delivery's own
-    /// commit does not have to touch a page for each of them.
-    pub(crate) fn index_ledger(&mut self) -> Result<bool> {
-        let indexed = self.tables.meta.get(self.txn, INDEXED).map_err(Error::lmdb(DOING))?;
-        let next = indexed.map_or(Ok(0), |v| v.try_into().map(u64::from_be_bytes));
+    /// Makes the filter of one full block, behind the deliveries.
+    pub(crate) fn filter_ledger(&mut self) -> Result<bool> {
+        let filtered = self.tables.meta.get(self.txn, FILTERED).map_err(Error::lmdb(DOING))?;
+        let next = filtered.map_or(Ok(0), |v| v.try_into().map(u64::from_be_bytes));
         let next = next.map_err(|_| Error::damaged("the mark of the ledger's index"))?;
         let last = self.tables.ledger.ledger.last(self.txn).map_err(Error::lmdb(DOING))?.map_or(0, |(id, _)| id.0);
         if last < (next + 1) * LEDGER_BLOCK {
             return Ok(false);
         }
-        for (_, record) in self.block(next)? {
-            for term in record.terms() {
-                self.tables.ledger.terms.put(self.txn, &TermKey { term, block: next }, &()).map_err(Error::lmdb(DOING))?;
-            }
+        let mut terms: Vec<u64> = self.block(next)?.iter().flat_map(|(_, record)| record.terms()).collect();
+        terms.sort_unstable();
+        terms.dedup();
+        // Blocks at the beginning may be gone already.
+        if !terms.is_empty() {
+            self.tables.ledger.filters.put(self.txn, &next, &filter(&terms)).map_err(Error::lmdb(DOING))?;
         }
-        self.tables.meta.put(self.txn, INDEXED, &(next + 1).to_be_bytes()).map_err(Error::lmdb(DOING))?;
+        self.tables.meta.put(self.txn, FILTERED, &(next + 1).to_be_bytes()).map_err(Error::lmdb(DOING))?;
         Ok(true)
+    }
+
+    /// Removes some of the index that releases before kept.
+    pub(crate) fn remove_old_terms(&mut self) -> Result<bool> {
+        let rows = self.tables.ledger.terms.iter(self.txn).map_err(Error::lmdb(DOING))?;
+        let keys: Vec<TermKey> = rows.take(OLD_TERMS).map(|row| row.map(|(key, ())| key)).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
+        for key in &keys {
+            self.tables.ledger.terms.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
+        }
+        Ok(!keys.is_empty())
     }
 
     /// Removes the oldest block when it is too old or the ledger too large; the newest block always stays,
@@ -124,12 +140,62 @@ impl Work<'_, '_> {
         if !too_large && !too_old {
             return Ok(false);
         }
-        for (id, record) in records {
-            for term in record.terms() {
-                self.tables.ledger.terms.delete(self.txn, &TermKey { term, block }).map_err(Error::lmdb(DOING))?;
-            }
+        for (id, _) in records {
             self.tables.ledger.ledger.delete(self.txn, &id).map_err(Error::lmdb(DOING))?;
         }
+        self.tables.ledger.filters.delete(self.txn, &block).map_err(Error::lmdb(DOING))?;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::*;
+
+    #[test]
+    fn records_are_found_by_their_filters_and_the_index_of_older_releases_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
+        let record = |number: u32| {
+            let sender = format!("sender{number}@example.net");
+            LedgerRecord { sender, ..LedgerRecord::new(u64::from(number), Fate::Refused, ShortCode(number)) }
+        };
+        let records: Vec<LedgerRecord> = (1..=2000).map(record).collect();
+        for some in records.chunks(500) {
+            store.change(Append(some.to_vec())).wait().unwrap();
+        }
+        let old = |work: &mut Work| {
+            let put = |term| work.tables.ledger.terms.put(work.txn, &TermKey { term, block: 1 }, &());
+            (0..5000).try_for_each(put).map_err(Error::lmdb("test"))
+        };
+        store.shared().transact(old).unwrap();
+        let find = |number: u32| {
+            let address = format!("sender{number}@example.net");
+            let looked = std::cell::Cell::new(0);
+            let matches = |_, record: &LedgerRecord| {
+                looked.set(looked.get() + 1);
+                record.sender == address
+            };
+            let found = store.read(|r| r.ledger_find(Some(term("address", &address)), 10, matches)).unwrap();
+            (found.iter().map(|(_, record)| record.code.0).collect::<Vec<u32>>(), looked.get())
+        };
+        assert_eq!(find(700), (vec![700], 2000));
+        let house = |at| Retention { at, trash_for: u64::MAX, ledger_for: 1000, ledger_octets: 1 << 30 };
+        while store.change(house(1)).wait().unwrap() == Maintained::More {}
+        assert!(store.read(|r| r.shared.tables.ledger.terms.is_empty(&r.txn).map_err(Error::lmdb("test"))).unwrap());
+        for number in [1, 255, 256, 700, 1999, 2000] {
+            let (found, looked) = find(number);
+            assert_eq!(found, [number]);
+            // Its own block, the last one, and now and then one that only seemed to have it.
+            assert!(looked <= 4 * LEDGER_BLOCK, "{looked}");
+        }
+        assert_eq!(find(3000).0, [0; 0]);
+        // The oldest blocks go with their filters.
+        while store.change(house(1600)).wait().unwrap() == Maintained::More {}
+        assert_eq!(find(255).0, [0; 0]);
+        assert_eq!(find(700).0, [700]);
+        let filters = store.read(|r| r.shared.tables.ledger.filters.len(&r.txn).map_err(Error::lmdb("test"))).unwrap();
+        assert_eq!(filters, 5, "blocks 2 to 6");
     }
 }
