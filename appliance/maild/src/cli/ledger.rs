@@ -118,8 +118,7 @@ fn stories(reader: &Reader, found: &[(LedgerId, LedgerRecord)]) -> pillarbox_sto
             }
         };
         for message in messages.into_iter().filter(|m| told.insert(*m)) {
-            let wanted = term("message", &message.to_string());
-            let mut story = reader.ledger_find(Some(wanted), STORY, |_, record| record.messages.contains(&message))?;
+            let mut story = reader.ledger_about(MessageId(message), STORY)?;
             if let Some(acceptance) = reader.ledger_record(LedgerId(message))? {
                 story.push((LedgerId(message), acceptance));
             }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Detail, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Resolution, Waiting, term};
+use pillarbox_store::{AccountId, Detail, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Resolution, Waiting};
 
 use crate::text::Texts;
 
@@ -49,7 +49,7 @@ pub fn story(r: &Reader, t: Texts, account: AccountId, message: MessageId, progr
         story.states = waiting.map(|(_, waiting)| (waiting.address.clone(), state(t, &waiting, now))).collect();
     }
     let own = r.account_by_id(account)?.map(|account| account.address).unwrap_or_default();
-    let found = r.ledger_find(Some(term("message", &message.0.to_string())), RECORDS, |_, record| record.messages.contains(&message.0))?;
+    let found = r.ledger_about(message, RECORDS)?;
     for (_, record) in found {
         let at = t.moment(record.at, now);
         match record.fate {
