@@ -95,28 +95,32 @@ class Aged:
             self.row(f"wait for 250, {text}, {name}", "ms", [f[f"wait_{key}_ms"] for f in found], target)
         self.peaks([f["peak"] for f in found], name)
 
-    def steady(self):
-        """Two letters a second."""
-        self.fresh()
-        self.letters([self.steadily(server, CARD, STEADY, 0.5) for server in self.servers], "2 a second, fresh store")
-        self.ages()
-        found = [self.steadily(server, CARD, STEADY, 0.5) for server in self.servers]
-        self.letters(found, "2 a second, aged store", "<= 35", "<= 150", "<= 400")
-
-    def slow(self):
-        """One letter a minute, at all servers at once: they have time enough."""
-        self.ages()
+    def all_steadily(self, messages, seconds):
+        """The same for all servers at once: each has its own card, and the processors have little to do."""
         found = [None] * len(self.servers)
 
         def measure(at, server):
-            found[at] = self.steadily(server, CARD, MINUTES, 60)
+            found[at] = self.steadily(server, CARD, messages, seconds)
         threads = [threading.Thread(target=measure, args=pair) for pair in enumerate(self.servers)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         if None in found:
-            raise RuntimeError("a server did not take one message a minute")
+            raise RuntimeError(f"a server did not take a message each {seconds} seconds")
+        return found
+
+    def steady(self):
+        """Two letters a second."""
+        self.fresh()
+        self.letters(self.all_steadily(STEADY, 0.5), "2 a second, fresh store")
+        self.ages()
+        self.letters(self.all_steadily(STEADY, 0.5), "2 a second, aged store", "<= 35", "<= 150", "<= 400")
+
+    def slow(self):
+        """One letter a minute."""
+        self.ages()
+        found = self.all_steadily(MINUTES, 60)
         self.letters(found, f"1 a minute ({MINUTES} of them), aged store", "<= 45")
 
     def catching(self):
@@ -136,8 +140,7 @@ class Aged:
             self.row(f"rate while the index catches up, {sessions} sessions", "%", shares, ">= 80", 0)
         for server in self.servers:
             self.backlog(server, is_indexed=False)
-        found = [self.steadily(server, CARD, min(STEADY, 240), 0.5) for server in self.servers]
-        self.letters(found, f"2 a second, index catches up on {BACKLOG:,}")
+        self.letters(self.all_steadily(min(STEADY, 240), 0.5), f"2 a second, index catches up on {BACKLOG:,}")
 
     def backlog(self, server, is_indexed):
         """The server on a store with many letters, which came so fast that the index is far behind, or has come after."""
