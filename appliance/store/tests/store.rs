@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use pillarbox_store::*;
+use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
 const DAY: u64 = 86_400;
@@ -49,13 +50,18 @@ fn maildrop(store: &Store, account: AccountId, device: u16) -> Maildrop {
 }
 
 fn read(store: &Store, message: MessageId) -> Option<Vec<u8>> {
+    read_by(store, message, 5000)
+}
+
+/// A message as readers get it that take `buffer` octets of a file at a time.
+fn read_by(store: &Store, message: MessageId, buffer: usize) -> Option<Vec<u8>> {
     let content = store.read(|r| r.content(message)).unwrap()?;
     let mut out = Vec::new();
     let Some(mut file) = store.open_blob(&content).unwrap() else {
         store.read(|r| r.read_inline(&content, &mut out)).unwrap();
         return Some(out);
     };
-    let mut piece = [0; 5000];
+    let mut piece = vec![0; buffer];
     loop {
         match file.read(&mut piece).unwrap() {
             0 => return Some(out),
@@ -100,6 +106,84 @@ fn content_of_every_size_comes_back_octet_for_octet_also_after_reopening() {
     assert_eq!(drop.octets, sizes.iter().sum::<usize>() as u64);
     let list = store.read(|r| r.listing(&drop, 1, 100)).unwrap();
     assert_eq!(list.iter().map(|e| e.octets as usize).collect::<Vec<_>>(), sizes);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn a_prefix_and_its_content_are_one_message_for_every_reader(
+        octets in prop::sample::select(vec![0, 1, 4096, 65_536, INLINE_OCTETS - PREFIX_OCTETS, INLINE_OCTETS, 2 * INLINE_OCTETS]),
+        more in 0usize..3,
+        prefix in prop::sample::select(vec![0, 1, 2, 300, 4096, 65_535, PREFIX_OCTETS]),
+        pieces in prop::collection::vec(prop_oneof![1usize..100, 500usize..40_000, Just(INLINE_OCTETS)], 1..8),
+        buffer in prop_oneof![60usize..70, 250usize..350, 65_535usize..65_538],
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = with_people(dir.path(), MailboxPolicy::Keep);
+        let ann = id(&store, "ann");
+        let octets = (octets + more).saturating_sub(1);
+        let whole: Vec<u8> = (0u32..).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).take(prefix + octets).collect();
+        let (front, content) = whole.split_at(prefix);
+        let (mut spool, mut rest) = (store.spool(), content);
+        for piece in pieces.iter().cycle() {
+            let (now, later) = rest.split_at((*piece).min(rest.len()));
+            spool.append(now).unwrap();
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        prop_assert!(spool.put_in_front(vec![0; PREFIX_OCTETS + 1]).is_err());
+        spool.put_in_front(front.to_vec()).unwrap();
+        let mut seen = Vec::new();
+        spool.replay(0, &mut |piece| seen.extend_from_slice(piece)).unwrap();
+        prop_assert!(seen == content);
+        let spooled = spool.finish().unwrap();
+        prop_assert_eq!(spooled.octets(), whole.len() as u64);
+        prop_assert!(*spooled.checksum() == Checksum::of(front).followed_by(&Checksum::of(content)));
+        let placement = Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() };
+        let record = LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77));
+        let delivery = Delivery::local(spooled, prefix.min(20) as u16, vec![placement], record);
+        let message = store.deliver(delivery).wait().unwrap().message;
+        let check = |store: &Store| {
+            let content = store.read(|r| r.content(message)).unwrap().unwrap();
+            prop_assert_eq!((content.octets, content.delivery_octets()), (whole.len() as u64, prefix.min(20)));
+            prop_assert_eq!(content.blob().is_some(), octets > INLINE_OCTETS);
+            prop_assert!(store.read(|r| store.verify(r, &content)).is_ok());
+            prop_assert!(read_by(store, message, buffer) == Some(whole.clone()));
+            prop_assert!(store.open_whole_blob(&content).is_ok());
+            let drop = maildrop(store, ann, 0);
+            prop_assert_eq!((drop.octets, store.read(|r| r.listing(&drop, 1, 1)).unwrap()[0].octets as usize), (whole.len() as u64, whole.len()));
+            Ok(())
+        };
+        check(&store)?;
+        drop(store);
+        let store = open(dir.path());
+        check(&store)?;
+        collect(&store, ann, 0, [1]);
+    }
+}
+
+#[test]
+fn a_file_behind_a_prefix_that_changed_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let mut spool = store.spool();
+    spool.append(&vec![b'x'; INLINE_OCTETS + 1]).unwrap();
+    spool.put_in_front(b"Received: here\r\n".to_vec()).unwrap();
+    let placement = Placement { account: id(&store, "ann"), folder: FolderId::INBOX, flags: Flags::default() };
+    let delivery = Delivery::local(spool.finish().unwrap(), 0, vec![placement], LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77)));
+    let message = store.deliver(delivery).wait().unwrap().message;
+    let content = store.read(|r| r.content(message)).unwrap().unwrap();
+    let path = dir.path().join("blobs").join(format!("{:016x}", content.blob().unwrap().0));
+    for (at, octet) in [(0, b'y'), (INLINE_OCTETS, b'y')] {
+        let mut octets = vec![b'x'; INLINE_OCTETS + 1];
+        octets[at] = octet;
+        std::fs::write(&path, &octets).unwrap();
+        assert!(matches!(store.read(|r| store.verify(r, &content)), Err(Error::Damaged { .. })));
+    }
+    std::fs::write(&path, vec![b'x'; INLINE_OCTETS]).unwrap();
+    assert!(matches!(store.read(|r| store.verify(r, &content)), Err(Error::Damaged { .. })));
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! Content on its way in: memory while it is small, a file once it is large.
 //!
+//! What can only be known when all of it is there, such as trace fields, is put in front of it then. Small content becomes
+//! one piece with it; a file is not written anew: its prefix is kept with the message's head.
+//!
 //! A large message is written as `NAME.part`, synced, renamed to `NAME`, and its folder synced, all before
 //! the commit that refers to it. A file nobody refers to is an orphan and swept at the next start.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::content::INLINE_OCTETS;
 use crate::content::read::Content;
+use crate::content::{INLINE_OCTETS, Location, PREFIX_OCTETS};
 use crate::engine::room;
 use crate::engine::shared::Shared;
 use crate::error::{Error, Result};
@@ -28,6 +32,13 @@ impl Checksum {
     pub fn add(&mut self, octets: &[u8]) {
         self.crc.update(octets);
         self.octets += octets.len() as u64;
+    }
+
+    /// The check sum of octets.
+    pub fn of(octets: &[u8]) -> Checksum {
+        let mut checksum = Checksum::default();
+        checksum.add(octets);
+        checksum
     }
 
     /// The check sum of these octets followed by the `later` ones.
@@ -52,6 +63,7 @@ impl PartialEq for Checksum {
 pub struct Spool {
     folder: PathBuf,
     reserve: u64,
+    prefix: Vec<u8>,
     memory: Vec<u8>,
     file: Option<Part>,
     octets: u64,
@@ -77,17 +89,17 @@ impl Drop for Part {
 impl Spool {
     /// `reserve`: octets of the disk that stay free.
     pub(crate) fn new(folder: &Path, reserve: u64) -> Spool {
-        Spool { folder: folder.to_path_buf(), reserve, memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
+        Spool { folder: folder.to_path_buf(), reserve, prefix: Vec::new(), memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
     }
 
-    /// Octets collected so far.
+    /// Octets collected so far, without the prefix.
     pub fn octets(&self) -> u64 {
         self.octets
     }
 
     /// Octets of memory that it holds.
     pub fn memory(&self) -> usize {
-        self.memory.capacity()
+        self.prefix.capacity() + self.memory.capacity()
     }
 
     /// True when appending `more` octets will touch the disk and thus may block.
@@ -115,8 +127,20 @@ impl Spool {
         Ok(())
     }
 
-    /// Gives what was collected so far from an offset on, piece by piece: for what can only be known at the end,
-    /// such as a signature. Blocks when there is a file.
+    /// Puts octets in front of all that is collected; readers get them as part of the message. Called again, it replaces them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] above [`PREFIX_OCTETS`]; nothing has changed then.
+    pub fn put_in_front(&mut self, prefix: Vec<u8>) -> Result<()> {
+        if prefix.len() > PREFIX_OCTETS {
+            return Err(Error::Invalid { why: format!("at most {PREFIX_OCTETS} octets can be put in front of a message") });
+        }
+        self.prefix = prefix;
+        Ok(())
+    }
+
+    /// Gives what was collected so far from an offset on, piece by piece and without the prefix: for what can only be known
+    /// at the end, such as a signature. Blocks when there is a file.
     pub fn replay(&self, from: usize, take: &mut dyn FnMut(&[u8])) -> Result<()> {
         let Some(part) = &self.file else {
             take(&self.memory[from.min(self.memory.len())..]);
@@ -137,14 +161,20 @@ impl Spool {
 
     /// Makes large content durable. Blocks when there is a file.
     pub fn finish(mut self) -> Result<Spooled> {
-        let place = match self.file.take() {
+        let prefix = std::mem::take(&mut self.prefix);
+        let (prefix, place, checksum) = match self.file.take() {
             None => {
-                self.written.add(&self.memory);
-                Place::Memory(std::mem::take(&mut self.memory))
+                let mut whole = std::mem::take(&mut self.memory);
+                drop(whole.splice(0..0, prefix));
+                let checksum = Checksum::of(&whole);
+                (Vec::new(), Place::Memory(whole), checksum)
             }
-            Some(part) => Place::File(part.settle(&self.folder)?),
+            Some(part) => {
+                let checksum = Checksum::of(&prefix).followed_by(&self.written);
+                (prefix, Place::File(part.settle(&self.folder)?), checksum)
+            }
         };
-        Ok(Spooled { place, octets: self.octets, crc32: self.written.crc32(), checksum: self.written })
+        Ok(Spooled { prefix, place, octets: checksum.octets, crc32: checksum.crc32(), checksum })
     }
 }
 
@@ -187,6 +217,8 @@ impl Settled {
 
 /// Content ready to be committed.
 pub struct Spooled {
+    /// What stands in front of a file; in memory it is part of the content.
+    pub(crate) prefix: Vec<u8>,
     pub(crate) place: Place,
     pub(crate) octets: u64,
     pub(crate) crc32: u32,
@@ -199,12 +231,12 @@ pub(crate) enum Place {
 }
 
 impl Spooled {
-    /// Size of the whole content.
+    /// Size of the whole message: prefix and content.
     pub fn octets(&self) -> u64 {
         self.octets
     }
 
-    /// Of what lies in memory or file, to be compared with what was to be stored.
+    /// Of prefix and what is in memory or file, to be compared with what was to be stored.
     pub fn checksum(&self) -> &Checksum {
         &self.checksum
     }
@@ -225,10 +257,12 @@ impl Spooled {
     }
 }
 
-/// Reads a content file and checks on the way that it is what was written.
+/// Reads a prefix and the content file behind it, and checks on the way that they are what was written.
 pub struct BlobReader {
     shared: Arc<Shared>,
     message: MessageId,
+    /// What of the prefix was not given yet.
+    prefix: VecDeque<u8>,
     file: File,
     path: PathBuf,
     left: u64,
@@ -246,8 +280,12 @@ impl BlobReader {
             }
             _ => Error::io("reading", &path)(error),
         })?;
+        let prefix = match &content.head.location {
+            Location::File { prefix, .. } => prefix.clone().into(),
+            Location::Inline { .. } | Location::Journal { .. } => VecDeque::new(),
+        };
         let (message, left, crc32) = (content.message, content.octets, content.head.crc32);
-        Ok(BlobReader { shared: shared.clone(), message, file, path, left, hasher: crc32fast::Hasher::new(), crc32 })
+        Ok(BlobReader { shared: shared.clone(), message, prefix, file, path, left, hasher: crc32fast::Hasher::new(), crc32 })
     }
 
     /// The next octets, at most as many as `buffer` holds; 0 at the end. Blocks.
@@ -255,14 +293,17 @@ impl BlobReader {
     /// # Errors
     /// [`Error::Damaged`] with or instead of the last octets, when the whole is not what was written.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        // The prefix first; a read from what is in memory can't fail.
+        let ahead = self.prefix.read(buffer).unwrap_or(0);
         // A card that can't give it back any more (EIO) has damaged it as well as one that gives something else.
-        let read = self.file.read(buffer).map_err(|error| match error.raw_os_error() {
-            Some(code) if code == nix::errno::Errno::EIO as i32 => {
-                self.shared.medium.note_damage(self.message);
-                Error::damaged(format!("the content file {} of message {}: {error}", self.path.display(), self.message.0))
-            }
-            _ => Error::io("reading", &self.path)(error),
-        })?;
+        let read = ahead
+            + self.file.read(&mut buffer[ahead..]).map_err(|error| match error.raw_os_error() {
+                Some(code) if code == nix::errno::Errno::EIO as i32 => {
+                    self.shared.medium.note_damage(self.message);
+                    Error::damaged(format!("the content file {} of message {}: {error}", self.path.display(), self.message.0))
+                }
+                _ => Error::io("reading", &self.path)(error),
+            })?;
         self.hasher.update(&buffer[..read]);
         let damaged = || {
             self.shared.medium.note_damage(self.message);
