@@ -139,23 +139,21 @@ impl Spool {
         Ok(())
     }
 
-    /// Gives what was collected so far from an offset on, piece by piece and without the prefix: for what can only be known
-    /// at the end, such as a signature. Blocks when there is a file.
-    pub fn replay(&self, from: usize, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+    /// Gives what was collected so far, piece by piece and without the prefix: for what can only be known at the end,
+    /// such as a signature. Blocks when there is a file.
+    pub fn replay(&self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
         let Some(part) = &self.file else {
-            take(&self.memory[from.min(self.memory.len())..]);
+            take(&self.memory);
             return Ok(());
         };
         let mut file = File::open(&part.path).map_err(Error::io("opening", &part.path))?;
-        let mut skip = from;
         let mut piece = vec![0; 64 * 1024];
         loop {
             let count = file.read(&mut piece).map_err(Error::io("reading", &part.path))?;
             if count == 0 {
                 return Ok(());
             }
-            take(&piece[skip.min(count)..count]);
-            skip = skip.saturating_sub(count);
+            take(&piece[..count]);
         }
     }
 
