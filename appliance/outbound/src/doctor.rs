@@ -7,7 +7,7 @@ use std::time::Duration;
 use pillarbox_store::{Detail, domain_of};
 use tokio::sync::mpsc;
 
-use super::endpoint::{Heed, Known};
+use super::endpoint::{Known, TlsPolicyMode};
 use super::exchangers::NoWay;
 use super::sender::{Outbound, Way, way};
 use super::transport::{Connection, Endpoint, Trouble};
@@ -111,7 +111,7 @@ async fn walk(outbound: &Arc<Outbound>, sender: &str, address: &str, findings: &
         findings.add(Topic::Policy, true, summary, Vec::new()).await;
     }
     for host in hosts.names.iter().take(HOSTS) {
-        let known = Known { heed: Heed::Policy, policy: policy.as_ref(), hosts_proven: hosts.is_proven };
+        let known = Known { tls_mode: TlsPolicyMode::Follow, policy: policy.as_ref(), hosts_proven: hosts.is_proven };
         match outbound.endpoints(host, &way, known).await {
             Err(NoWay::Never(why)) => findings.add(Topic::Hosts, false, why, Vec::new()).await,
             Err(NoWay::NotNow(why)) => findings.add(Topic::Policy, false, why, Vec::new()).await,

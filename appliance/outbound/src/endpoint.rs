@@ -8,17 +8,17 @@ use super::sender::{Outbound, Way};
 use super::tls::Security;
 use super::transport::Endpoint;
 
-/// Whether what a destination says about TLS is heeded (RFC 8689 §5 lets a sender say no).
+/// Whether the policy of a destination about TLS is followed (RFC 8689 §5 lets a sender say no).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heed {
-    Policy,
-    Nothing,
+pub enum TlsPolicyMode {
+    Follow,
+    Ignore,
 }
 
 /// What is known of a destination before its hosts are looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    pub heed: Heed,
+    pub tls_mode: TlsPolicyMode,
     pub policy: Option<&'a Policy>,
     /// Whether DNSSEC proved the names of its hosts.
     pub hosts_proven: bool,
@@ -34,9 +34,9 @@ impl Outbound {
                 (route.port, Security::Verified, route.tls == RouteTls::Implicit, login)
             }
             Way::Direct => {
-                let security = match known.heed {
-                    Heed::Nothing => Security::Opportunistic,
-                    Heed::Policy => {
+                let security = match known.tls_mode {
+                    TlsPolicyMode::Ignore => Security::Opportunistic,
+                    TlsPolicyMode::Follow => {
                         let security = self.security(host, known.policy, known.hosts_proven, addresses_proven).await;
                         security.map_err(NoWay::NotNow)?
                     }

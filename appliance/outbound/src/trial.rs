@@ -8,7 +8,7 @@ use pillarbox_proto::smtp::client::{Mailing, Target};
 use pillarbox_store::{Detail, Route};
 
 use super::doctor::{Finding, Topic, finding};
-use super::endpoint::{Heed, Known};
+use super::endpoint::{Known, TlsPolicyMode};
 use super::exchangers::NoWay;
 use super::sender::{Outbound, Way};
 use super::transport::{Connection, Source};
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Hosts of a domain that are tried.
 const HOSTS: usize = 2;
 
-const NOTHING_KNOWN: Known<'_> = Known { heed: Heed::Nothing, policy: None, hosts_proven: false };
+const NOTHING_KNOWN: Known<'_> = Known { tls_mode: TlsPolicyMode::Ignore, policy: None, hosts_proven: false };
 
 /// Lets a domain's mail exchanger greet us: its name, its address, and the conversation; else why not.
 pub async fn greet(outbound: &Outbound, domain: &str) -> Result<(String, IpAddr, Vec<String>), Detail> {

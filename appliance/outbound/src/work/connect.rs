@@ -7,7 +7,7 @@ use pillarbox_proto::smtp::client::{Failure, Stage};
 use pillarbox_store::{Detail, RemoteReply, Route, Status};
 
 use super::{Errand, Worker};
-use crate::endpoint::{Heed, Known};
+use crate::endpoint::{Known, TlsPolicyMode};
 use crate::exchangers::{Hosts, NoWay};
 use crate::owner;
 use crate::policy::Policy;
@@ -38,9 +38,9 @@ pub(super) struct Endpoints {
 impl Worker<'_> {
     /// The next connection that comes about, or what to do when none does.
     pub(super) async fn connect(&mut self, errand: &Errand<'_>, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
-        let &Errand { domain, way, heed, .. } = errand;
+        let &Errand { domain, way, tls_mode, .. } = errand;
         if endpoints.is_none() {
-            *endpoints = Some(self.endpoints(domain, way, heed).await?);
+            *endpoints = Some(self.endpoints(domain, way, tls_mode).await?);
         }
         let Some(endpoints) = endpoints else { return Err(Outcome::Deferred { reason: Detail::found(4, 3, 0, "no endpoints") }) };
         let config = self.outbound.config();
@@ -54,7 +54,7 @@ impl Worker<'_> {
                         false => Outcome::Deferred { reason },
                     });
                 };
-                self.endpoints_of(&host, way, heed, endpoints).await;
+                self.endpoints_of(&host, way, tls_mode, endpoints).await;
                 continue;
             };
             endpoints.tried += 1;
@@ -91,15 +91,15 @@ impl Worker<'_> {
         }
     }
 
-    async fn endpoints(&self, domain: &str, way: &Way, heed: Heed) -> std::result::Result<Endpoints, Outcome> {
+    async fn endpoints(&self, domain: &str, way: &Way, tls_mode: TlsPolicyMode) -> std::result::Result<Endpoints, Outcome> {
         let (hosts, policy) = match way {
             Way::Route(_, route) => (Hosts { names: vec![route.host.clone()], is_proven: false }, None),
             Way::Direct => {
                 let own = self.outbound.hostname();
                 let hosts = self.outbound.hosts(domain, &own).await.map_err(no_way)?;
-                let policy = match heed {
-                    Heed::Policy => self.outbound.sts_policy(domain).await,
-                    Heed::Nothing => None,
+                let policy = match tls_mode {
+                    TlsPolicyMode::Follow => self.outbound.sts_policy(domain).await,
+                    TlsPolicyMode::Ignore => None,
                 };
                 (hosts, policy)
             }
@@ -117,13 +117,13 @@ impl Worker<'_> {
     }
 
     /// Looks a host up; a host of no use leaves its reason.
-    async fn endpoints_of(&self, host: &str, way: &Way, heed: Heed, endpoints: &mut Endpoints) {
+    async fn endpoints_of(&self, host: &str, way: &Way, tls_mode: TlsPolicyMode, endpoints: &mut Endpoints) {
         let useless = |endpoints: &mut Endpoints, why: Detail, is_never: bool| {
             endpoints.transcript.push(format!("* {why}"));
             endpoints.all_said_never &= is_never;
             endpoints.last = Some(why);
         };
-        let known = Known { heed, policy: endpoints.policy.as_ref(), hosts_proven: endpoints.hosts_proven };
+        let known = Known { tls_mode, policy: endpoints.policy.as_ref(), hosts_proven: endpoints.hosts_proven };
         match self.outbound.endpoints(host, way, known).await {
             Ok(found) => endpoints.current.extend(found),
             Err(NoWay::Never(why)) => useless(endpoints, why, true),

@@ -12,7 +12,7 @@ use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
 use pillarbox_proto::smtp::{Body, Notify, Ret};
 use pillarbox_store::{Content, Detail, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of};
 
-use super::endpoint::Heed;
+use super::endpoint::TlsPolicyMode;
 use super::error::{Error, Result};
 use super::schedule::Outcome;
 use super::sender::{Batch, Outbound, Way};
@@ -49,7 +49,7 @@ impl Group {
 struct Errand<'a> {
     domain: &'a str,
     way: &'a Way,
-    heed: Heed,
+    tls_mode: TlsPolicyMode,
     outgoing: &'a Outgoing,
     content: &'a Content,
     group: &'a Group,
@@ -91,8 +91,8 @@ pub async fn run(outbound: Arc<Outbound>, batch: Batch) {
 
 struct Worker<'a> {
     outbound: &'a Arc<Outbound>,
-    /// A connection, and whether the destination's TLS policy was heeded for it.
-    connection: Option<(Heed, Connection)>,
+    /// A connection, and whether the destination's TLS policy was followed for it.
+    connection: Option<(TlsPolicyMode, Connection)>,
     settling: VecDeque<(Vec<QueueKey>, pillarbox_store::Pending<()>)>,
 }
 
@@ -129,9 +129,9 @@ impl Worker<'_> {
             }
             for chunk in waiting.chunks(limit) {
                 let group = Group { message, recipients: chunk.to_vec(), read_at };
-                let heed = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { Heed::Nothing } else { Heed::Policy };
-                let endpoints = &mut endpoints[heed as usize];
-                let errand = Errand { domain: &batch.domain, way: &batch.way, heed, outgoing: &outgoing, content: &content, group: &group };
+                let tls_mode = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { TlsPolicyMode::Ignore } else { TlsPolicyMode::Follow };
+                let endpoints = &mut endpoints[tls_mode as usize];
+                let errand = Errand { domain: &batch.domain, way: &batch.way, tls_mode, outgoing: &outgoing, content: &content, group: &group };
                 let (outcomes, transcript) = self.attempt(&errand, endpoints).await;
                 self.settle(&outgoing, &content, group, outcomes, transcript).await;
             }
@@ -140,7 +140,7 @@ impl Worker<'_> {
 
     /// One attempt for a group of recipients: an outcome for each.
     async fn attempt(&mut self, errand: &Errand<'_>, endpoints: &mut Option<Endpoints>) -> (Vec<Outcome>, Vec<String>) {
-        let &Errand { way, heed, outgoing, group, .. } = errand;
+        let &Errand { way, tls_mode, outgoing, group, .. } = errand;
         let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
         let mut transcript = Vec::new();
         let mut broke_it = false;
@@ -153,13 +153,13 @@ impl Worker<'_> {
             return finish(outcomes, Outcome::LoginRefused { reason: route.fault.clone() }, transcript);
         }
         loop {
-            if self.connection.as_ref().is_some_and(|(of, _)| *of != heed) {
+            if self.connection.as_ref().is_some_and(|(of, _)| *of != tls_mode) {
                 self.hang_up().await;
             }
             if self.connection.is_none() {
                 is_fresh = false;
                 match self.connect(errand, endpoints).await {
-                    Ok(connection) => self.connection = Some((heed, connection)),
+                    Ok(connection) => self.connection = Some((tls_mode, connection)),
                     Err(outcome) => {
                         if let Some(endpoints) = endpoints {
                             transcript.extend_from_slice(&endpoints.transcript);
@@ -176,17 +176,17 @@ impl Worker<'_> {
             if outgoing.traits.contains(Traits::REQUIRE_TLS) && !connection.is_verified() {
                 let host = &connection.endpoint().host;
                 let reply = Detail::found(5, 7, 30, format!("The identity of {host} can't be proven, and the sender asked for that (REQUIRETLS)"));
-                self.connection = Some((heed, connection));
+                self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Refused { reply }, transcript);
             }
             if !is_fresh && let Err(error) = self.look_again(group, &mut outcomes).await {
                 tracing::error!(%error, message = group.message.0, "the queue can't be read");
-                self.connection = Some((heed, connection));
+                self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 3, 0, error.to_string()) }, transcript);
             }
             let open: Vec<usize> = (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
             if open.is_empty() {
-                self.connection = Some((heed, connection));
+                self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Withdrawn, transcript);
             }
             let prepared = self.prepare(errand, &open, connection.takes_eight_bit()).await;
@@ -194,7 +194,7 @@ impl Worker<'_> {
                 Ok(prepared) => prepared,
                 Err(why) => {
                     tracing::error!(%why, message = group.message.0, "a queued message can't be read");
-                    self.connection = Some((heed, connection));
+                    self.connection = Some((tls_mode, connection));
                     return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 3, 0, why) }, transcript);
                 }
             };
@@ -207,7 +207,7 @@ impl Worker<'_> {
                 outcomes[at] = reply.map(|reply| outcome(&host, &reply, notices_passed_on));
             }
             let Some(trouble) = trouble else {
-                self.connection = Some((heed, connection));
+                self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 4, 2, format!("{host} gave no answer")) }, transcript);
             };
             let (reason, _) = describe(&trouble, connection.endpoint());
