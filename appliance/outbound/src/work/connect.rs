@@ -6,7 +6,7 @@ use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::client::{Failure, Stage};
 use pillarbox_store::{Detail, RemoteReply, Route, Status};
 
-use super::{Errand, Worker};
+use super::{Attempt, Worker};
 use crate::endpoint::{Known, TlsPolicyMode};
 use crate::exchangers::{Hosts, NoWay};
 use crate::owner;
@@ -37,8 +37,8 @@ pub(super) struct Endpoints {
 
 impl Worker<'_> {
     /// The next connection that comes about, or what to do when none does.
-    pub(super) async fn connect(&mut self, errand: &Errand<'_>, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
-        let &Errand { domain, way, tls_mode, .. } = errand;
+    pub(super) async fn connect(&mut self, attempt: &Attempt<'_>, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
+        let &Attempt { domain, way, tls_mode, .. } = attempt;
         if endpoints.is_none() {
             *endpoints = Some(self.endpoints(domain, way, tls_mode).await?);
         }

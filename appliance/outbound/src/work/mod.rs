@@ -45,8 +45,8 @@ impl Group {
     }
 }
 
-/// What one attempt is for: these recipients of this message, and the way to them.
-struct Errand<'a> {
+/// One attempt: these recipients of this message, and where it goes.
+struct Attempt<'a> {
     domain: &'a str,
     way: &'a Way,
     tls_mode: TlsPolicyMode,
@@ -131,16 +131,16 @@ impl Worker<'_> {
                 let group = Group { message, recipients: chunk.to_vec(), read_at };
                 let tls_mode = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { TlsPolicyMode::Ignore } else { TlsPolicyMode::Follow };
                 let endpoints = &mut endpoints[tls_mode as usize];
-                let errand = Errand { domain: &batch.domain, way: &batch.way, tls_mode, outgoing: &outgoing, content: &content, group: &group };
-                let (outcomes, transcript) = self.attempt(&errand, endpoints).await;
+                let attempt = Attempt { domain: &batch.domain, way: &batch.way, tls_mode, outgoing: &outgoing, content: &content, group: &group };
+                let (outcomes, transcript) = self.attempt(&attempt, endpoints).await;
                 self.settle(&outgoing, &content, group, outcomes, transcript).await;
             }
         }
     }
 
     /// One attempt for a group of recipients: an outcome for each.
-    async fn attempt(&mut self, errand: &Errand<'_>, endpoints: &mut Option<Endpoints>) -> (Vec<Outcome>, Vec<String>) {
-        let &Errand { way, tls_mode, outgoing, group, .. } = errand;
+    async fn attempt(&mut self, attempt: &Attempt<'_>, endpoints: &mut Option<Endpoints>) -> (Vec<Outcome>, Vec<String>) {
+        let &Attempt { way, tls_mode, outgoing, group, .. } = attempt;
         let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
         let mut transcript = Vec::new();
         let mut broke_it = false;
@@ -158,7 +158,7 @@ impl Worker<'_> {
             }
             if self.connection.is_none() {
                 is_fresh = false;
-                match self.connect(errand, endpoints).await {
+                match self.connect(attempt, endpoints).await {
                     Ok(connection) => self.connection = Some((tls_mode, connection)),
                     Err(outcome) => {
                         if let Some(endpoints) = endpoints {
@@ -189,7 +189,7 @@ impl Worker<'_> {
                 self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Withdrawn, transcript);
             }
-            let prepared = self.prepare(errand, &open, connection.takes_eight_bit()).await;
+            let prepared = self.prepare(attempt, &open, connection.takes_eight_bit()).await;
             let (mailing, mut source) = match prepared {
                 Ok(prepared) => prepared,
                 Err(why) => {
@@ -254,8 +254,8 @@ impl Worker<'_> {
     }
 
     /// What the core needs for one message, for a server with these abilities.
-    async fn prepare(&self, errand: &Errand<'_>, open: &[usize], takes_eight_bit: bool) -> Result<(Mailing, Source)> {
-        let &Errand { outgoing, content, group, .. } = errand;
+    async fn prepare(&self, attempt: &Attempt<'_>, open: &[usize], takes_eight_bit: bool) -> Result<(Mailing, Source)> {
+        let &Attempt { outgoing, content, group, .. } = attempt;
         let is_wide = outgoing.traits.contains(Traits::EIGHT_BIT);
         let bits = if is_wide && !takes_eight_bit { Bits::Seven } else { Bits::Eight };
         let is_long = outgoing.traits.contains(Traits::LONG_LINES);
