@@ -15,7 +15,7 @@ use pillarbox_store::{Content, Detail, MessageId, Notices, Outgoing, QueueKey, Q
 use super::endpoint::TlsPolicyMode;
 use super::error::{Error, Result};
 use super::schedule::Outcome;
-use super::sender::{Batch, Outbound, Way};
+use super::sender::{Batch, NextHop, Outbound};
 use super::transport::{Connection, Source, Trouble};
 
 use connect::Endpoints;
@@ -48,7 +48,7 @@ impl Group {
 /// One attempt: these recipients of this message, and where it goes.
 struct Attempt<'a> {
     domain: &'a str,
-    way: &'a Way,
+    next_hop: &'a NextHop,
     tls_mode: TlsPolicyMode,
     outgoing: &'a Outgoing,
     content: &'a Content,
@@ -68,7 +68,7 @@ enum Next {
 /// Works through a batch, and through what else is due for the same destination while the connection is good.
 pub async fn run(outbound: Arc<Outbound>, batch: Batch) {
     let _alive = outbound.tasks.begin();
-    let destination = batch.way.destination(&batch.domain);
+    let destination = batch.next_hop.destination(&batch.domain);
     let mut worker = Worker { outbound: &outbound, connection: None, settling: VecDeque::new() };
     let mut next = Some(batch);
     while let Some(batch) = next.take() {
@@ -79,7 +79,7 @@ pub async fn run(outbound: Arc<Outbound>, batch: Batch) {
             next = outbound.claim(Some(destination.clone())).await.ok().flatten();
         }
         // A connection serves one domain, or all of a route.
-        if next.as_ref().is_some_and(|b| b.domain != domain && matches!(b.way, Way::Direct)) {
+        if next.as_ref().is_some_and(|b| b.domain != domain && matches!(b.next_hop, NextHop::Direct)) {
             worker.hang_up().await;
         }
     }
@@ -131,7 +131,7 @@ impl Worker<'_> {
                 let group = Group { message, recipients: chunk.to_vec(), read_at };
                 let tls_mode = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { TlsPolicyMode::Ignore } else { TlsPolicyMode::Follow };
                 let endpoints = &mut endpoints[tls_mode as usize];
-                let attempt = Attempt { domain: &batch.domain, way: &batch.way, tls_mode, outgoing: &outgoing, content: &content, group: &group };
+                let attempt = Attempt { domain: &batch.domain, next_hop: &batch.next_hop, tls_mode, outgoing: &outgoing, content: &content, group: &group };
                 let (outcomes, transcript) = self.attempt(&attempt, endpoints).await;
                 self.settle(&outgoing, &content, group, outcomes, transcript).await;
             }
@@ -140,14 +140,14 @@ impl Worker<'_> {
 
     /// One attempt for a group of recipients: an outcome for each.
     async fn attempt(&mut self, attempt: &Attempt<'_>, endpoints: &mut Option<Endpoints>) -> (Vec<Outcome>, Vec<String>) {
-        let &Attempt { way, tls_mode, outgoing, group, .. } = attempt;
+        let &Attempt { next_hop, tls_mode, outgoing, group, .. } = attempt;
         let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
         let mut transcript = Vec::new();
         let mut broke_it = false;
         let mut is_fresh = !group.is_stale();
         let finish =
             |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript);
-        if let Way::Route(_, route) = way
+        if let NextHop::Route(_, route) = next_hop
             && !route.fault.is_none()
         {
             return finish(outcomes, Outcome::LoginRefused { reason: route.fault.clone() }, transcript);
