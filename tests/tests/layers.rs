@@ -68,10 +68,18 @@ fn the_store_knows_no_protocol_socket_or_clock() {
 }
 
 #[test]
+fn shared_words_know_no_io_clock_or_protocol() {
+    assert_free_of(
+        "appliance/vocabulary/src",
+        &["pillarbox_", "tokio", "smol", "std::net::Tcp", "std::net::Udp", "std::fs", "std::thread", "Instant", "SystemTime", "getrandom", "unsafe "],
+    );
+}
+
+#[test]
 fn unsafe_code_lives_in_the_store_alone() {
     for folder in [
-        "appliance/proto", "appliance/message", "appliance/texts", "appliance/platform", "appliance/outbound", "appliance/office", "appliance/web",
-        "appliance/maild", "tests",
+        "appliance/vocabulary", "appliance/proto", "appliance/message", "appliance/texts", "appliance/platform", "appliance/outbound", "appliance/office",
+        "appliance/web", "appliance/maild", "tests",
     ] {
         for (path, text) in sources(folder) {
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains('"'));

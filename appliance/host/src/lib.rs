@@ -2,7 +2,6 @@
 //! are made, and a pure function says which steps fulfil it. `pillarbox-privop` is the one program that runs as root, one
 //! process a request; whoever asks is known by the socket (SO_PEERCRED).
 
-pub mod block;
 pub mod board;
 pub mod client;
 pub mod net;
@@ -13,7 +12,6 @@ pub mod text;
 pub mod values;
 pub mod wireless;
 
-pub use block::AddressBlock;
 pub use board::Board;
 pub use client::ask;
 pub use request::{Answer, Caller, Request};

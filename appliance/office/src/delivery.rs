@@ -1,18 +1,26 @@
-//! Final delivery (MDA, RFC 5598 §4.2.4): trace fields in front, mailboxes planned, one durable write.
+//! Final delivery (MDA, RFC 5598 §4.2.4): content passes a tap into the spool; at its end a verdict decides where it goes,
+//! trace fields are put in front, and one durable write takes it in.
+
+pub mod tap;
+#[cfg(test)]
+mod tests;
+pub mod verdict;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use pillarbox_message::head;
-use pillarbox_message::lines::Lengths;
 use pillarbox_outbound::dkim::Signer;
 use pillarbox_platform::budget::{Budget, Charge, Party};
 use pillarbox_platform::clock;
+use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
-    AccountId, Checksum, Delivered, Delivery, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Relay, Result, ShortCode, Spool, Spooled,
-    Store, Traits, off_thread,
+    AccountId, Checksum, Delivered, Delivery, Error, Fate, LedgerRecord, MessageId, Relay, Result, ShortCode, Spool, Spooled, Store, off_thread,
 };
+
+use tap::Tap;
+use verdict::{Decide, Evidence, Refused, decide};
 
 /// Content is handed to the disk in pieces of this size once it is large.
 const PIECE: usize = 128 * 1024;
@@ -20,6 +28,8 @@ const PIECE: usize = 128 * 1024;
 const HEAD: usize = 16 * 1024;
 /// The same for notices, which name the message they are about further down.
 const NOTICE_HEAD: usize = 64 * 1024;
+/// Memory that is set aside for the trace fields.
+const TRACE: usize = 1024;
 
 /// Puts mail into mailboxes and queue.
 pub struct DeliveryAgent {
@@ -27,12 +37,18 @@ pub struct DeliveryAgent {
     signer: Arc<Signer>,
     /// Memory for message content that comes in.
     budget: Budget,
+    decide: Decide,
 }
 
 impl DeliveryAgent {
     /// `octets`: of content that may be in memory at one time.
     pub fn new(store: Store, signer: Arc<Signer>, octets: usize) -> DeliveryAgent {
-        DeliveryAgent { store, signer, budget: Budget::new(octets) }
+        DeliveryAgent { store, signer, budget: Budget::new(octets), decide }
+    }
+
+    /// The same with another decision on where messages go.
+    pub fn deciding(self, decide: Decide) -> DeliveryAgent {
+        DeliveryAgent { decide, ..self }
     }
 
     /// Whether memory for content is scarce for this party.
@@ -45,14 +61,7 @@ impl DeliveryAgent {
 pub struct Incoming<'a> {
     agent: &'a DeliveryAgent,
     intake: Intake,
-    /// Of the trace fields and all that was appended, to be compared with what the store has of it.
-    expected: Checksum,
-    head: Vec<u8>,
-    /// How much of the front is kept.
-    head_octets: usize,
-    is_ascii: bool,
-    lengths: Lengths,
-    delivery_octets: u16,
+    tap: Tap,
     arrived: u64,
     charge: Charge<'a>,
 }
@@ -61,7 +70,10 @@ pub struct Incoming<'a> {
 pub struct Envelope<'a> {
     pub code: ShortCode,
     pub peer: IpAddr,
+    /// The reverse-path; empty for notices.
     pub sender: &'a str,
+    /// How it came; the date is put in here.
+    pub received: trace::Received,
     /// Local recipients as given, in order.
     pub recipients: Vec<String>,
     pub accounts: Vec<AccountId>,
@@ -76,92 +88,68 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Incoming<'a> {
-    /// Begins with Return-Path (RFC 5321 §4.4) and the trace field given; waits for memory where it is scarce.
+    /// Begins, and waits for memory where it is scarce.
     ///
     /// # Errors
     /// [`Error::Busy`] when there was no memory in time, here and for each piece that follows.
-    pub async fn begin(
-        agent: &'a DeliveryAgent,
-        reverse_path: &ReversePath,
-        (peer, party): (IpAddr, Party),
-        received: impl FnOnce(u64) -> trace::Received,
-    ) -> Result<Incoming<'a>> {
-        let charge = agent.budget.charge(peer, party);
-        let arrived = clock::now();
-        let return_path = match reverse_path {
-            ReversePath::Null => "Return-Path: <>\r\n".to_string(),
-            ReversePath::Address(address) => format!("Return-Path: <{address}>\r\n"),
-        };
-        let mut incoming = Incoming {
-            agent,
-            intake: Intake::new(agent.store.spool()),
-            expected: Checksum::default(),
-            head: Vec::new(),
-            head_octets: if *reverse_path == ReversePath::Null { NOTICE_HEAD } else { HEAD },
-            is_ascii: true,
-            lengths: Lengths::default(),
-            delivery_octets: return_path.len() as u16,
-            arrived,
-            charge,
-        };
-        let trace = trace::received(&received(arrived));
-        incoming.write(return_path.as_bytes()).await?;
-        incoming.write(trace.as_bytes()).await?;
-        Ok(incoming)
+    pub async fn begin(agent: &'a DeliveryAgent, reverse_path: &ReversePath, (peer, party): (IpAddr, Party)) -> Result<Incoming<'a>> {
+        let mut charge = agent.budget.charge(peer, party);
+        charge.hold(TRACE).await.map_err(|_| Error::Busy)?;
+        let tap = Tap::new(if *reverse_path == ReversePath::Null { NOTICE_HEAD } else { HEAD });
+        Ok(Incoming { agent, intake: Intake::new(agent.store.spool()), tap, arrived: clock::now(), charge })
     }
 
     /// Appends content.
     pub async fn append(&mut self, octets: &[u8]) -> Result<()> {
-        self.is_ascii = self.is_ascii && octets.is_ascii();
-        self.lengths.look(octets);
-        let wanted = self.head_octets.saturating_sub(self.head.len()).min(octets.len());
-        self.head.extend_from_slice(&octets[..wanted]);
-        self.write(octets).await
-    }
-
-    async fn write(&mut self, octets: &[u8]) -> Result<()> {
-        let memory = self.head.capacity() + self.intake.memory();
-        self.charge.hold(memory + octets.len()).await.map_err(|_| Error::Busy)?;
-        self.expected.add(octets);
+        self.tap.see(octets);
+        self.charge.hold(self.memory() + octets.len()).await.map_err(|_| Error::Busy)?;
         self.intake.write(octets).await?;
         // Once a piece went to the disk its memory is free again.
-        self.charge.shrink(self.head.capacity() + self.intake.memory());
+        self.charge.shrink(self.memory());
         Ok(())
+    }
+
+    fn memory(&self) -> usize {
+        TRACE + self.tap.memory() + self.intake.memory()
     }
 
     /// The front part of the message as it was sent.
     pub fn head(&self) -> &[u8] {
-        &self.head
+        self.tap.front()
     }
 
-    /// Puts the message into inboxes and queue: when this returns, it is on stable storage.
-    pub async fn deliver(mut self, envelope: Envelope<'_>) -> Result<Delivered> {
+    /// Puts the message into folders and queue: when this returns well, it is on stable storage.
+    ///
+    /// # Errors
+    /// [`Refusal::Said`] when the verdict is to refuse it; nothing was stored then.
+    pub async fn deliver(mut self, envelope: Envelope<'_>) -> std::result::Result<Delivered, Refusal> {
+        let evidence = Evidence { peer: envelope.peer, sender: envelope.sender, sent_by: envelope.sent_by, front: self.tap.front() };
+        let verdict = (self.agent.decide)(&evidence);
+        let placements = verdict.placements(&envelope.accounts, envelope.sent_by).map_err(|Refused(why)| {
+            // RFC 3463 §3.8: delivery not authorized, message refused.
+            Refusal::Said(Reply::new(550, Enhanced(5, 7, 1), format!("{why} ({})", envelope.code)))
+        })?;
         let mut spool = self.intake.complete().await?;
         let mut relay = envelope.relay;
         if let Some(relay) = &mut relay {
-            let (store, signer, domain, from) =
-                (self.agent.store.clone(), self.agent.signer.clone(), envelope.signing_domain, usize::from(self.delivery_octets));
+            let (store, signer, domain) = (self.agent.store.clone(), self.agent.signer.clone(), envelope.signing_domain);
             let signed = off_thread(move || {
-                let signature = sign(&store, &signer, &domain, &spool, from)?;
+                let signature = sign(&store, &signer, &domain, &spool)?;
                 Ok((spool, signature))
             });
             (spool, relay.outgoing.signature) = signed.await?;
-            if !self.is_ascii {
-                relay.outgoing.traits = relay.outgoing.traits.with(Traits::EIGHT_BIT);
-            }
-            if self.lengths.has_long() {
-                relay.outgoing.traits = relay.outgoing.traits.with(Traits::LONG_LINES);
-            }
+            relay.outgoing.traits = relay.outgoing.traits.with(self.tap.traits());
         }
+        let date = clock::rfc5322(self.arrived);
+        let (prefix, delivery_octets) = trace_fields(envelope.sender, &trace::Received { date, ..envelope.received });
+        let expected = Checksum::of(&prefix).followed_by(self.tap.sum());
+        spool.put_in_front(prefix)?;
         let content = match spool.blocks(0) {
             true => off_thread(move || spool.finish()).await?,
             false => spool.finish()?,
         };
-        compare(&self.expected, &content)?;
-        let place = |account, folder, flags| Placement { account, folder, flags };
-        let inboxes = envelope.accounts.iter().map(|&account| place(account, FolderId::INBOX, Flags::default()));
-        let sent = envelope.sent_by.map(|account| place(account, FolderId::SENT, Flags::SEEN));
-        let facts = head::facts(&self.head);
+        compare(&expected, &content)?;
+        let facts = head::facts(self.tap.front());
         let mut record = LedgerRecord {
             peer: Some(envelope.peer),
             sender: envelope.sender.to_string(),
@@ -178,9 +166,31 @@ impl<'a> Incoming<'a> {
             record.fate = Fate::Queued;
             record.recipients = relay.recipients.iter().map(|r| r.address.clone()).collect();
         }
-        let placements = inboxes.chain(sent).collect();
-        let delivery = Delivery { relay, further, report_on: envelope.report_on, ..Delivery::local(content, self.delivery_octets, placements, record) };
-        self.agent.store.deliver(delivery).done().await
+        let delivery = Delivery { relay, further, report_on: envelope.report_on, ..Delivery::local(content, delivery_octets, placements, record) };
+        Ok(self.agent.store.deliver(delivery).done().await?)
+    }
+}
+
+/// What goes in front of a message: Return-Path (RFC 5321 §4.4), then Received. Also the octets of the first, which belongs
+/// to final delivery and not to a relayed copy. `sender`: the reverse-path, empty when it is null.
+fn trace_fields(sender: &str, received: &trace::Received) -> (Vec<u8>, u16) {
+    let return_path = format!("Return-Path: <{sender}>\r\n");
+    let octets = return_path.len() as u16;
+    ((return_path + &trace::received(received)).into_bytes(), octets)
+}
+
+/// Why a message is not taken.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The sender can mend it.
+    Said(Reply),
+    /// The world failed.
+    Trouble(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Refusal::Trouble(error)
     }
 }
 
@@ -246,7 +256,7 @@ impl Intake {
 
 /// Signs for a domain of ours. A fault of the keys is logged and the message goes unsigned: late signing can't be,
 /// and a message held back for it would be the greater harm.
-fn sign(store: &Store, signer: &Signer, domain: &str, spool: &Spool, from: usize) -> Result<Vec<u8>> {
+fn sign(store: &Store, signer: &Signer, domain: &str, spool: &Spool) -> Result<Vec<u8>> {
     let keys = match signer.keys(store, domain) {
         Ok(keys) if !keys.is_empty() => keys,
         Ok(_) => return Ok(Vec::new()),
@@ -255,72 +265,8 @@ fn sign(store: &Store, signer: &Signer, domain: &str, spool: &Spool, from: usize
             return Ok(Vec::new());
         }
     };
-    Ok(keys.sign(|write| spool.replay(from, write)).unwrap_or_else(|error| {
+    Ok(keys.sign(|write| spool.replay(write)).unwrap_or_else(|error| {
         tracing::error!(%error, domain, "a message goes out unsigned");
         Vec::new()
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use pillarbox_store::{Access, INLINE_OCTETS, Options};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Octets of which no two neighbouring stretches look alike.
-    fn content(octets: usize) -> Vec<u8> {
-        (0u32..).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).take(octets).collect()
-    }
-
-    /// Sizes around every limit on the way.
-    fn octets() -> impl Strategy<Value = usize> {
-        let limit = prop::sample::select(vec![0, 1024, 4096, 32 * 1024, 64 * 1024, PIECE, 2 * PIECE, INLINE_OCTETS, INLINE_OCTETS + PIECE, 3 * INLINE_OCTETS]);
-        (limit, 0usize..5).prop_map(|(limit, more)| (limit + more).saturating_sub(2))
-    }
-
-    fn pieces() -> impl Strategy<Value = Vec<usize>> {
-        let piece = prop_oneof![1usize..100, 500usize..40_000, Just(32 * 1024), Just(PIECE), (0usize..5).prop_map(|n| INLINE_OCTETS - 2 + n)];
-        prop::collection::vec(piece, 1..12)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(150))]
-        #[test]
-        fn content_keeps_its_order_however_it_is_cut(octets in octets(), pieces in pieces()) {
-            let dir = tempfile::tempdir().unwrap();
-            let store = Store::open(dir.path(), Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let (content, mut intake, mut expected) = (content(octets), Intake::new(store.spool()), Checksum::default());
-            let spool = runtime.block_on(async {
-                let mut rest = &content[..];
-                for piece in pieces.iter().cycle() {
-                    let (now, later) = rest.split_at((*piece).min(rest.len()));
-                    intake.write(now).await.unwrap();
-                    expected.add(now);
-                    rest = later;
-                    if rest.is_empty() {
-                        break;
-                    }
-                }
-                intake.complete().await.unwrap()
-            });
-            let mut stored = Vec::new();
-            spool.replay(0, &mut |piece| stored.extend_from_slice(piece)).unwrap();
-            prop_assert!(stored == content, "{octets} octets in pieces of {pieces:?} came out in another order");
-            prop_assert!(compare(&expected, &spool.finish().unwrap()).is_ok());
-        }
-    }
-
-    #[test]
-    fn content_in_another_order_is_not_acknowledged() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
-        let (mut expected, mut spool) = (Checksum::default(), store.spool());
-        for (sent, written) in [(b"ab", b"cd"), (b"cd", b"ab")] {
-            expected.add(sent);
-            spool.append(written).unwrap();
-        }
-        assert!(matches!(compare(&expected, &spool.finish().unwrap()), Err(Error::Damaged { .. })));
-    }
 }

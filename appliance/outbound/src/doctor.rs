@@ -7,9 +7,9 @@ use std::time::Duration;
 use pillarbox_store::{Detail, domain_of};
 use tokio::sync::mpsc;
 
-use super::endpoint::{Heed, Known};
-use super::exchangers::NoWay;
-use super::sender::{Outbound, Way, way};
+use super::endpoint::{Known, TlsPolicyMode};
+use super::exchangers::NoHosts;
+use super::sender::{NextHop, Outbound, next_hop};
 use super::transport::{Connection, Endpoint, Trouble};
 use super::work::{describe, said};
 
@@ -92,29 +92,29 @@ pub fn examine(outbound: &Arc<Outbound>, sender: &str, address: &str, mut findin
 async fn walk(outbound: &Arc<Outbound>, sender: &str, address: &str, findings: &mut Findings) {
     let domain = domain_of(address).to_lowercase();
     let routes = outbound.read(|r| r.routes()).await.unwrap_or_default();
-    let way = way(&routes, &domain);
-    let hosts = match &way {
-        Way::Route(_, route) => Ok(super::exchangers::Hosts { names: vec![route.host.clone()], is_proven: false }),
-        Way::Direct => outbound.hosts(&domain, &outbound.hostname()).await,
+    let next_hop = next_hop(&routes, &domain);
+    let hosts = match &next_hop {
+        NextHop::Route(_, route) => Ok(super::exchangers::Hosts { names: vec![route.host.clone()], is_proven: false }),
+        NextHop::Direct => outbound.hosts(&domain, &outbound.hostname()).await,
     };
     let hosts = match hosts {
         Ok(hosts) => hosts,
-        Err(NoWay::Never(why) | NoWay::NotNow(why)) => return findings.add(Topic::Hosts, false, why, Vec::new()).await,
+        Err(NoHosts::Never(why) | NoHosts::NotNow(why)) => return findings.add(Topic::Hosts, false, why, Vec::new()).await,
     };
     findings.add(Topic::Hosts, true, Detail::text(hosts.names.join(", ")), Vec::new()).await;
-    let policy = match &way {
-        Way::Route(..) => None,
-        Way::Direct => outbound.sts_policy(&domain).await,
+    let policy = match &next_hop {
+        NextHop::Route(..) => None,
+        NextHop::Direct => outbound.sts_policy(&domain).await,
     };
     if let Some(policy) = &policy {
         let summary = Detail::text(format!("MTA-STS, {:?}: {}", policy.mode, policy.mx.join(", ")));
         findings.add(Topic::Policy, true, summary, Vec::new()).await;
     }
     for host in hosts.names.iter().take(HOSTS) {
-        let known = Known { heed: Heed::Policy, policy: policy.as_ref(), hosts_proven: hosts.is_proven };
-        match outbound.endpoints(host, &way, known).await {
-            Err(NoWay::Never(why)) => findings.add(Topic::Hosts, false, why, Vec::new()).await,
-            Err(NoWay::NotNow(why)) => findings.add(Topic::Policy, false, why, Vec::new()).await,
+        let known = Known { tls_mode: TlsPolicyMode::Follow, policy: policy.as_ref(), hosts_proven: hosts.is_proven };
+        match outbound.endpoints(host, &next_hop, known).await {
+            Err(NoHosts::Never(why)) => findings.add(Topic::Hosts, false, why, Vec::new()).await,
+            Err(NoHosts::NotNow(why)) => findings.add(Topic::Policy, false, why, Vec::new()).await,
             Ok(endpoints) => {
                 for endpoint in endpoints.into_iter().take(1) {
                     if ask(outbound, endpoint, sender, address, findings).await {

@@ -2,23 +2,23 @@
 
 use pillarbox_store::{Detail, RouteTls};
 
-use super::exchangers::NoWay;
+use super::exchangers::NoHosts;
 use super::policy::Policy;
-use super::sender::{Outbound, Way};
+use super::sender::{NextHop, Outbound};
 use super::tls::Security;
 use super::transport::Endpoint;
 
-/// Whether what a destination says about TLS is heeded (RFC 8689 §5 lets a sender say no).
+/// Whether the policy of a destination about TLS is followed (RFC 8689 §5 lets a sender say no).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heed {
-    Policy,
-    Nothing,
+pub enum TlsPolicyMode {
+    Follow,
+    Ignore,
 }
 
 /// What is known of a destination before its hosts are looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    pub heed: Heed,
+    pub tls_mode: TlsPolicyMode,
     pub policy: Option<&'a Policy>,
     /// Whether DNSSEC proved the names of its hosts.
     pub hosts_proven: bool,
@@ -26,19 +26,19 @@ pub struct Known<'a> {
 
 impl Outbound {
     /// The endpoints of a host, one for each of its addresses, in the order they are tried.
-    pub(super) async fn endpoints(&self, host: &str, way: &Way, known: Known<'_>) -> Result<Vec<Endpoint>, NoWay> {
+    pub(super) async fn endpoints(&self, host: &str, next_hop: &NextHop, known: Known<'_>) -> Result<Vec<Endpoint>, NoHosts> {
         let (addresses, addresses_proven) = self.addresses_of(host).await?;
-        let (port, security, is_implicit, login) = match way {
-            Way::Route(_, route) => {
-                let login = self.login(route).map_err(|why| NoWay::NotNow(Detail::found(4, 7, 0, why)))?;
+        let (port, security, is_implicit, login) = match next_hop {
+            NextHop::Route(_, route) => {
+                let login = self.login(route).map_err(|why| NoHosts::NotNow(Detail::found(4, 7, 0, why)))?;
                 (route.port, Security::Verified, route.tls == RouteTls::Implicit, login)
             }
-            Way::Direct => {
-                let security = match known.heed {
-                    Heed::Nothing => Security::Opportunistic,
-                    Heed::Policy => {
+            NextHop::Direct => {
+                let security = match known.tls_mode {
+                    TlsPolicyMode::Ignore => Security::Opportunistic,
+                    TlsPolicyMode::Follow => {
                         let security = self.security(host, known.policy, known.hosts_proven, addresses_proven).await;
-                        security.map_err(NoWay::NotNow)?
+                        security.map_err(NoHosts::NotNow)?
                     }
                 };
                 (self.config().outbound.remote_port, security, false, None)

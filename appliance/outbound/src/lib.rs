@@ -14,6 +14,7 @@ mod doctor;
 mod endpoint;
 mod error;
 mod exchangers;
+mod next_hop;
 mod notice;
 mod owner;
 mod policy;
@@ -25,7 +26,6 @@ pub mod tests;
 mod tls;
 mod transport;
 mod trial;
-mod way;
 mod work;
 
 pub use agenda::run;

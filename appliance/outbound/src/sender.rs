@@ -68,7 +68,7 @@ pub(crate) struct State {
 
 /// Where a lane's mail goes.
 #[derive(Clone)]
-pub(crate) enum Way {
+pub(crate) enum NextHop {
     /// To the domain's own hosts.
     Direct,
     /// Through a provider; the name of the route, and the route.
@@ -78,16 +78,16 @@ pub(crate) enum Way {
 /// A piece of work: recipients of one domain that are due.
 pub(crate) struct Batch {
     pub(crate) domain: String,
-    pub(crate) way: Way,
+    pub(crate) next_hop: NextHop,
     pub(crate) entries: Vec<(QueueKey, Waiting)>,
 }
 
-impl Way {
+impl NextHop {
     /// What shares a limit of connections.
     pub(crate) fn destination(&self, domain: &str) -> String {
         match self {
-            Way::Direct => domain.to_string(),
-            Way::Route(name, _) => format!("route:{name}"),
+            NextHop::Direct => domain.to_string(),
+            NextHop::Route(name, _) => format!("route:{name}"),
         }
     }
 }
@@ -179,13 +179,13 @@ impl Outbound {
                 // From here on nobody else claims: what is seen as free is free.
                 let mut state = outbound.state();
                 let workers = |state: &State, domain: &str| {
-                    let destination = way(&routes, domain).destination(domain);
+                    let destination = next_hop(&routes, domain).destination(domain);
                     state.active.get(&destination).copied().unwrap_or(0)
                 };
                 lanes.sort_by_key(|(_, domain, due)| (workers(&state, domain), *due));
                 for (lane, domain, _) in lanes {
-                    let way = way(&routes, &domain);
-                    let destination = way.destination(&domain);
+                    let next_hop = next_hop(&routes, &domain);
+                    let destination = next_hop.destination(&domain);
                     let is_full = state.active.get(&destination).is_some_and(|&n| n >= limits.connections_per_destination);
                     match &only {
                         Some(only) if *only != destination => continue,
@@ -200,7 +200,7 @@ impl Outbound {
                         if only.is_none() {
                             *state.active.entry(destination).or_default() += 1;
                         }
-                        return Ok(Some(Batch { domain, way, entries }));
+                        return Ok(Some(Batch { domain, next_hop, entries }));
                     }
                 }
                 Ok(None)
@@ -232,12 +232,12 @@ impl Outbound {
     }
 }
 
-/// The way for a domain: its own route, else the one for all, else direct.
-pub(crate) fn way(routes: &[(String, Route)], domain: &str) -> Way {
+/// The next hop of a domain: its own route, else the one for all, else direct.
+pub(crate) fn next_hop(routes: &[(String, Route)], domain: &str) -> NextHop {
     let named = |name: &str| routes.iter().find(|(route, _)| route == name);
     match named(domain).or_else(|| named("")) {
-        Some((name, route)) => Way::Route(name.clone(), route.clone()),
-        None => Way::Direct,
+        Some((name, route)) => NextHop::Route(name.clone(), route.clone()),
+        None => NextHop::Direct,
     }
 }
 

@@ -312,13 +312,20 @@ impl Source {
             }
             Place::File(_) => {
                 let Place::File(mut file) = std::mem::replace(&mut self.place, Place::Inline(Vec::new(), 0)) else { return Ok(None) };
-                let skip = std::mem::take(&mut self.skip);
+                let mut skip = std::mem::take(&mut self.skip);
                 let (file, piece) = off_thread(move || {
                     let mut piece = vec![0; PIECE];
-                    let count = file.read(&mut piece)?;
-                    piece.truncate(count);
-                    piece.drain(..skip.min(count));
-                    Ok((file, piece))
+                    // What is left off may be more than one read gives.
+                    loop {
+                        let count = file.read(&mut piece)?;
+                        let skipped = skip.min(count);
+                        skip -= skipped;
+                        if count == 0 || skipped < count {
+                            piece.truncate(count);
+                            piece.drain(..skipped);
+                            return Ok((file, piece));
+                        }
+                    }
                 })
                 .await?;
                 self.place = Place::File(file);
@@ -358,8 +365,9 @@ impl Source {
                     if count == 0 {
                         break;
                     }
-                    give(&piece[skip.min(count)..count]);
-                    skip = 0;
+                    let skipped = skip.min(count);
+                    skip -= skipped;
+                    give(&piece[skipped..count]);
                 }
             }
         }

@@ -8,9 +8,9 @@ use pillarbox_proto::smtp::client::{Mailing, Target};
 use pillarbox_store::{Detail, Route};
 
 use super::doctor::{Finding, Topic, finding};
-use super::endpoint::{Heed, Known};
-use super::exchangers::NoWay;
-use super::sender::{Outbound, Way};
+use super::endpoint::{Known, TlsPolicyMode};
+use super::exchangers::NoHosts;
+use super::sender::{NextHop, Outbound};
 use super::transport::{Connection, Source};
 use super::work::{describe, said};
 
@@ -19,18 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Hosts of a domain that are tried.
 const HOSTS: usize = 2;
 
-const NOTHING_KNOWN: Known<'_> = Known { heed: Heed::Nothing, policy: None, hosts_proven: false };
+const NOTHING_KNOWN: Known<'_> = Known { tls_mode: TlsPolicyMode::Ignore, policy: None, hosts_proven: false };
 
 /// Lets a domain's mail exchanger greet us: its name, its address, and the conversation; else why not.
 pub async fn greet(outbound: &Outbound, domain: &str) -> Result<(String, IpAddr, Vec<String>), Detail> {
     let config = outbound.config();
-    let reason = |no: NoWay| match no {
-        NoWay::Never(why) | NoWay::NotNow(why) => why,
+    let reason = |no: NoHosts| match no {
+        NoHosts::Never(why) | NoHosts::NotNow(why) => why,
     };
     let hosts = outbound.hosts(domain, &config.hostname()).await.map_err(reason)?;
     let mut last = Detail::text(format!("{domain} has no host for mail"));
     for host in hosts.names.iter().take(HOSTS) {
-        let endpoints = match outbound.endpoints(host, &Way::Direct, NOTHING_KNOWN).await {
+        let endpoints = match outbound.endpoints(host, &NextHop::Direct, NOTHING_KNOWN).await {
             Ok(endpoints) => endpoints,
             Err(no) => {
                 last = reason(no);
@@ -81,10 +81,10 @@ pub fn mailing(trial: &Trial<'_>) -> Mailing {
 /// Logs in at a provider and hands a message over: for real, nothing is queued.
 pub async fn try_route(outbound: &Outbound, route: &Route, trial: Trial<'_>) -> Vec<Finding> {
     let config = outbound.config();
-    let way = Way::Route(String::new(), route.clone());
-    let endpoints = match outbound.endpoints(&route.host, &way, NOTHING_KNOWN).await {
+    let next_hop = NextHop::Route(String::new(), route.clone());
+    let endpoints = match outbound.endpoints(&route.host, &next_hop, NOTHING_KNOWN).await {
         Ok(endpoints) => endpoints,
-        Err(NoWay::Never(why) | NoWay::NotNow(why)) => return vec![finding(Topic::Hosts, false, why, Vec::new())],
+        Err(NoHosts::Never(why) | NoHosts::NotNow(why)) => return vec![finding(Topic::Hosts, false, why, Vec::new())],
     };
     let mut findings = Vec::new();
     let Some(endpoint) = endpoints.into_iter().next() else { return findings };

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use pillarbox_host::{AddressBlock, net};
+use pillarbox_host::net;
+use pillarbox_vocabulary::AddressBlock;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};

@@ -60,13 +60,16 @@ pub const TAIL_OCTETS: usize = 1024;
 /// Content up to this long waits in memory for its commit, and is read as a whole; longer content passes through in pieces.
 pub const INLINE_OCTETS: usize = 256 * 1024;
 
+/// The most octets that can be put in front of content once all of it is there.
+pub const PREFIX_OCTETS: usize = 64 * 1024;
+
 /// Where the content is. The first kind was written up to format 3 of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// In parts 1 to `parts`, and then this tail.
     Inline { parts: u16, tail: Vec<u8> },
-    /// In a file of its own.
-    File(BlobId),
+    /// This prefix, and then a file of its own.
+    File { blob: BlobId, prefix: Vec<u8> },
     /// In a segment of the journal, from an octet on.
     Journal { segment: u64, offset: u32 },
 }
@@ -99,9 +102,10 @@ impl Record for ContentHead {
                 out.extend_from_slice(&parts.to_be_bytes());
                 out.extend_from_slice(tail);
             }
-            Location::File(blob) => {
+            Location::File { blob, prefix } => {
                 out.push(1);
                 blob.write(out);
+                out.extend_from_slice(prefix);
             }
             Location::Journal { segment, offset } => {
                 out.push(2);
@@ -118,7 +122,8 @@ impl Record for ContentHead {
             delivery_octets: octets.u16()?,
             location: match octets.u8()? {
                 0 => Location::Inline { parts: octets.u16()?, tail: octets.rest().to_vec() },
-                1 => Location::File(BlobId::read(octets)?),
+                // Before there were prefixes the row ended here.
+                1 => Location::File { blob: BlobId::read(octets)?, prefix: octets.rest().to_vec() },
                 2 => Location::Journal { segment: octets.u64()?, offset: octets.u32()? },
                 _ => return None,
             },

@@ -102,8 +102,9 @@ fn rows_of_content_and_ledger() {
     let inline = Location::Inline { parts: 2, tail: b"xy".to_vec() };
     let head = ContentHead { received_at: 1, octets: 2, crc32: 3, delivery_octets: 4, location: inline };
     golden(head.clone(), "02 0000000000000001 0000000000000002 00000003 0004 00 0002 7879");
-    let file = ContentHead { location: Location::File(BlobId(255)), ..head.clone() };
-    golden(file, "02 0000000000000001 0000000000000002 00000003 0004 01 00000000000000ff");
+    let file = |prefix: &[u8]| ContentHead { location: Location::File { blob: BlobId(255), prefix: prefix.to_vec() }, ..head.clone() };
+    golden(file(b""), "02 0000000000000001 0000000000000002 00000003 0004 01 00000000000000ff");
+    golden(file(b"xy"), "02 0000000000000001 0000000000000002 00000003 0004 01 00000000000000ff 7879");
     let journal = ContentHead { location: Location::Journal { segment: 7, offset: 258 }, ..head.clone() };
     golden(journal, "02 0000000000000001 0000000000000002 00000003 0004 02 0000000000000007 00000102");
     // Version 1 knew no place in the journal, and is still read.

@@ -30,7 +30,7 @@ pub use contacts::{CONTACT_TEXT, CONTACTS, Contact};
 pub use content::read::Content;
 pub use content::spool::{Checksum, Spool, Spooled};
 pub use content::stream::ContentReader;
-pub use content::{INLINE_OCTETS, Location};
+pub use content::{INLINE_OCTETS, Location, PREFIX_OCTETS};
 pub use directory::read::{Resolution, SubAddresses};
 pub use directory::write::{
     AddAccount, AddDevice, AddDomain, RemoveAccount, RemoveAlias, RemoveDevice, RemoveDomain, SetAlias, SetName, SetPassword, SetPolicy,

@@ -19,7 +19,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use libfuzzer_sys::fuzz_target;
 use pillarbox_platform::dns::{Answer, DnsError, datagram};
 
-use exchangers::{Hosts, NoWay, order};
+use exchangers::{Hosts, NoHosts, order};
 use policy::{Mode, Policy, record_id};
 use spf::{Mechanism, Sender, Term};
 
@@ -131,6 +131,6 @@ fn hosts(data: &[u8]) {
             assert!((1..names.len()).all(|at| !names[..at].contains(&names[at])), "{names:?}");
         }
         Ok(Hosts { names, .. }) => assert_eq!(names, ["x.test"]),
-        Err(NoWay::Never(why) | NoWay::NotNow(why)) => assert!(!why.to_string().is_empty()),
+        Err(NoHosts::Never(why) | NoHosts::NotNow(why)) => assert!(!why.to_string().is_empty()),
     }
 }

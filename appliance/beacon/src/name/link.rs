@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use pillarbox_vocabulary::AddressBlock;
+
 use super::records::Item;
 
 /// Addresses of one interface that are announced; IPv6 may give a machine more than are of use.
@@ -110,7 +112,7 @@ impl Link {
 
     /// Is it an address of this link (RFC 6762 §11)?
     pub fn reaches(&self, peer: IpAddr) -> bool {
-        matches!(peer, IpAddr::V6(v6) if v6.is_unicast_link_local()) || self.addresses.iter().any(|own| is_in(peer, *own))
+        matches!(peer, IpAddr::V6(v6) if v6.is_unicast_link_local()) || self.addresses.iter().any(|own| AddressBlock::around(own.ip, own.prefix).contains(peer))
     }
 
     /// Sends these to all, at `earliest`, or as soon as each may be sent again.
@@ -153,14 +155,6 @@ fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    }
-}
-
-fn is_in(peer: IpAddr, own: Address) -> bool {
-    match (peer, own.ip) {
-        (IpAddr::V4(peer), IpAddr::V4(ip)) => (u32::from(peer) ^ u32::from(ip)).checked_shr(32 - u32::from(own.prefix.min(32))).unwrap_or(0) == 0,
-        (IpAddr::V6(peer), IpAddr::V6(ip)) => (u128::from(peer) ^ u128::from(ip)).checked_shr(128 - u32::from(own.prefix.min(128))).unwrap_or(0) == 0,
-        _ => false,
     }
 }
 

@@ -6,16 +6,15 @@ use std::time::Instant;
 use pillarbox_host::net::is_near;
 use pillarbox_message::return_path::ReturnPaths;
 use pillarbox_platform::budget::{Pace, Party};
-use pillarbox_platform::clock;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
 use pillarbox_store::{AccountId, Delivered, Error, ShortCode};
 
 use pillarbox_office::auth::Identity;
 use pillarbox_office::code;
-use pillarbox_office::delivery::{Envelope, Incoming};
+use pillarbox_office::delivery::{Envelope, Incoming, Refusal};
 use pillarbox_office::routing::{self, Routing};
-use pillarbox_office::submission::{self, Facts, Refusal, Submission};
+use pillarbox_office::submission::{self, Facts, Submission};
 
 use super::Edge;
 
@@ -185,13 +184,13 @@ impl<'a> Transaction<'a> {
         self.refuse(&sender, Some(&address), reply)
     }
 
-    async fn begin(&mut self, session: &Session) -> Answer {
-        let Some(mail) = &session.envelope().mail else { return Answer::Refuse(self.trouble(&Error::Closed)) };
+    /// How the message comes; without the date.
+    fn received(&self, session: &Session) -> trace::Received {
         let tls = match session.security() {
             Security::Plain => None,
             Security::Tls(facts) => Some(facts.clone()),
         };
-        let received = trace::Received {
+        trace::Received {
             hello: session.hello().to_string(),
             // RFC 6409 §7: where a worker sits is nobody's business.
             peer: match self.identity {
@@ -207,8 +206,11 @@ impl<'a> Transaction<'a> {
                 _ => None,
             },
             date: String::new(),
-        };
-        let with_date = |at| trace::Received { date: clock::rfc5322(at), ..received };
+        }
+    }
+
+    async fn begin(&mut self, session: &Session) -> Answer {
+        let Some(mail) = &session.envelope().mail else { return Answer::Refuse(self.trouble(&Error::Closed)) };
         let begun = match &self.identity {
             Some(identity) => {
                 let facts = Facts {
@@ -216,16 +218,17 @@ impl<'a> Transaction<'a> {
                     peer: self.peer,
                     code: self.code,
                     mail: mail.clone(),
+                    received: self.received(session),
                     local: std::mem::take(&mut self.local),
                     accounts: std::mem::take(&mut self.accounts),
                     remote: std::mem::take(&mut self.remote),
                 };
-                Submission::begin(&self.edge.submission, facts, with_date).await.map(|s| Taking::Submission(Box::new(s)))
+                Submission::begin(&self.edge.submission, facts).await.map(|s| Taking::Submission(Box::new(s)))
             }
             None => {
                 let path = mail.reverse_path.clone();
                 self.return_paths = ReturnPaths::default();
-                Incoming::begin(&self.edge.submission.delivery, &path, (self.peer, self.party()), with_date).await.map(|i| Taking::Transfer(Box::new(i)))
+                Incoming::begin(&self.edge.submission.delivery, &path, (self.peer, self.party())).await.map(|i| Taking::Transfer(Box::new(i)))
             }
         };
         match begun {
@@ -243,7 +246,7 @@ impl<'a> Transaction<'a> {
         let sender = session.envelope().mail.as_ref().map_or_else(String::new, |m| path_text(&m.reverse_path));
         let outcome = match std::mem::replace(&mut self.taking, Taking::Nothing) {
             Taking::Submission(submission) => submission.end().await,
-            Taking::Transfer(incoming) => self.transfer(*incoming, &sender).await.map_err(Refusal::Trouble),
+            Taking::Transfer(incoming) => self.transfer(session, *incoming, &sender).await,
             Taking::Failed(error) => Err(Refusal::Trouble(error)),
             Taking::Nothing => Err(Refusal::Trouble(Error::Closed)),
         };
@@ -265,7 +268,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Takes over a message from another server.
-    async fn transfer(&mut self, incoming: Incoming<'_>, sender: &str) -> Result<Delivered, Error> {
+    async fn transfer(&mut self, session: &Session, incoming: Incoming<'_>, sender: &str) -> Result<Delivered, Refusal> {
         let recipients: Vec<String> = self.local.iter().map(|r| r.path.to_string()).collect();
         let report_on = match sender.is_empty() {
             true => {
@@ -278,6 +281,7 @@ impl<'a> Transaction<'a> {
             code: self.code,
             peer: self.peer,
             sender,
+            received: self.received(session),
             recipients,
             accounts: std::mem::take(&mut self.accounts),
             sent_by: None,

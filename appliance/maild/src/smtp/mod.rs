@@ -3,6 +3,8 @@
 
 mod answers;
 mod edge;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::header::{self, Additions, Gathered, Gathering, Prepared};
 use crate::auth::Identity;
-use crate::delivery::{DeliveryAgent, Envelope, Incoming};
+use crate::delivery::{DeliveryAgent, Envelope, Incoming, Refusal};
 
 /// Who submits, and how.
 #[derive(Clone, Debug)]
@@ -23,26 +23,13 @@ pub struct Facts {
     pub peer: IpAddr,
     pub code: ShortCode,
     pub mail: MailCommand,
+    /// How it comes; the date is put in at the end.
+    pub received: trace::Received,
     /// Recipients with a mailbox here, as given, and their accounts.
     pub local: Vec<Recipient>,
     pub accounts: Vec<AccountId>,
     /// Recipients elsewhere.
     pub remote: Vec<Recipient>,
-}
-
-/// Why a submission is not taken.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The person can mend it.
-    Said(Reply),
-    /// The world failed.
-    Trouble(Error),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Refusal::Trouble(error)
-    }
 }
 
 /// Takes what people send.
@@ -69,8 +56,8 @@ pub struct Submission<'a> {
 
 impl<'a> Submission<'a> {
     /// Begins; waits for room in memory.
-    pub async fn begin(agent: &'a SubmissionAgent, facts: Facts, received: impl FnOnce(u64) -> trace::Received) -> Result<Submission<'a>, Error> {
-        let incoming = Incoming::begin(&agent.delivery, &facts.mail.reverse_path, (facts.peer, Party::Office), received).await?;
+    pub async fn begin(agent: &'a SubmissionAgent, facts: Facts) -> Result<Submission<'a>, Error> {
+        let incoming = Incoming::begin(&agent.delivery, &facts.mail.reverse_path, (facts.peer, Party::Office)).await?;
         let gathering = Some(Gathering::default());
         Ok(Submission {
             agent,
@@ -175,6 +162,7 @@ impl<'a> Submission<'a> {
             code: facts.code,
             peer: facts.peer,
             sender: &sender,
+            received: facts.received,
             recipients: facts.local.iter().map(|r| r.path.to_string()).collect(),
             accounts: facts.accounts.clone(),
             sent_by: Some(facts.identity.account),

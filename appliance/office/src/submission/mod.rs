@@ -6,5 +6,6 @@ mod mailbox;
 mod message;
 pub mod send;
 
+pub use crate::delivery::Refusal;
 pub use header::{Sender, foreign_sender, sender};
-pub use message::{Facts, Refusal, Submission, SubmissionAgent};
+pub use message::{Facts, Submission, SubmissionAgent};

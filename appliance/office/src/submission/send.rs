@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_proto::smtp::{Body, ForwardPath, MailCommand, Recipient, ReversePath, trace};
 use pillarbox_store::{AccountId, Delivered, DeviceId, Error};
@@ -67,9 +66,8 @@ pub async fn begin(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Addr
         auth: None,
     };
     let identity = Identity { account: sender.account, address: sender.address, device: DeviceId::MAIN, label: "web".into() };
-    let facts = Facts { identity, peer: sender.peer, code, mail, local, accounts, remote };
     let hostname = agent.settings.get().hostname();
-    let received = |at| trace::Received {
+    let received = trace::Received {
         hello: hostname.clone(),
         peer: trace::Peer::Hidden,
         hostname,
@@ -77,7 +75,8 @@ pub async fn begin(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Addr
         tls: None,
         id: code.to_string(),
         recipient: None,
-        date: clock::rfc5322(at),
+        date: String::new(),
     };
-    Ok(Submission::begin(agent, facts, received).await?)
+    let facts = Facts { identity, peer: sender.peer, code, mail, received, local, accounts, remote };
+    Ok(Submission::begin(agent, facts).await?)
 }

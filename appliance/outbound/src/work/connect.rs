@@ -6,13 +6,13 @@ use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::client::{Failure, Stage};
 use pillarbox_store::{Detail, RemoteReply, Route, Status};
 
-use super::{Errand, Worker};
-use crate::endpoint::{Heed, Known};
-use crate::exchangers::{Hosts, NoWay};
+use super::{Attempt, Worker};
+use crate::endpoint::{Known, TlsPolicyMode};
+use crate::exchangers::{Hosts, NoHosts};
 use crate::owner;
 use crate::policy::Policy;
 use crate::schedule::{DETAIL_OCTETS, Outcome};
-use crate::sender::Way;
+use crate::sender::NextHop;
 use crate::tls::Security;
 use crate::transport::{Connection, Endpoint, Trouble};
 
@@ -37,10 +37,10 @@ pub(super) struct Endpoints {
 
 impl Worker<'_> {
     /// The next connection that comes about, or what to do when none does.
-    pub(super) async fn connect(&mut self, errand: &Errand<'_>, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
-        let &Errand { domain, way, heed, .. } = errand;
+    pub(super) async fn connect(&mut self, attempt: &Attempt<'_>, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
+        let &Attempt { domain, next_hop, tls_mode, .. } = attempt;
         if endpoints.is_none() {
-            *endpoints = Some(self.endpoints(domain, way, heed).await?);
+            *endpoints = Some(self.endpoints(domain, next_hop, tls_mode).await?);
         }
         let Some(endpoints) = endpoints else { return Err(Outcome::Deferred { reason: Detail::found(4, 3, 0, "no endpoints") }) };
         let config = self.outbound.config();
@@ -54,7 +54,7 @@ impl Worker<'_> {
                         false => Outcome::Deferred { reason },
                     });
                 };
-                self.endpoints_of(&host, way, heed, endpoints).await;
+                self.endpoints_of(&host, next_hop, tls_mode, endpoints).await;
                 continue;
             };
             endpoints.tried += 1;
@@ -76,7 +76,7 @@ impl Worker<'_> {
                     endpoints.transcript.extend(said);
                     let (reason, says_never) = describe(&trouble, &shown);
                     endpoints.transcript.push(format!("* {reason}"));
-                    if let (Way::Route(name, route), Some(fault)) = (way, login_fault(&trouble, &reason)) {
+                    if let (NextHop::Route(name, route), Some(fault)) = (next_hop, login_fault(&trouble, &reason)) {
                         self.hold_route(name, route, &fault).await;
                         return Err(Outcome::LoginRefused { reason: fault });
                     }
@@ -91,15 +91,15 @@ impl Worker<'_> {
         }
     }
 
-    async fn endpoints(&self, domain: &str, way: &Way, heed: Heed) -> std::result::Result<Endpoints, Outcome> {
-        let (hosts, policy) = match way {
-            Way::Route(_, route) => (Hosts { names: vec![route.host.clone()], is_proven: false }, None),
-            Way::Direct => {
+    async fn endpoints(&self, domain: &str, next_hop: &NextHop, tls_mode: TlsPolicyMode) -> std::result::Result<Endpoints, Outcome> {
+        let (hosts, policy) = match next_hop {
+            NextHop::Route(_, route) => (Hosts { names: vec![route.host.clone()], is_proven: false }, None),
+            NextHop::Direct => {
                 let own = self.outbound.hostname();
-                let hosts = self.outbound.hosts(domain, &own).await.map_err(no_way)?;
-                let policy = match heed {
-                    Heed::Policy => self.outbound.sts_policy(domain).await,
-                    Heed::Nothing => None,
+                let hosts = self.outbound.hosts(domain, &own).await.map_err(no_hosts)?;
+                let policy = match tls_mode {
+                    TlsPolicyMode::Follow => self.outbound.sts_policy(domain).await,
+                    TlsPolicyMode::Ignore => None,
                 };
                 (hosts, policy)
             }
@@ -117,17 +117,17 @@ impl Worker<'_> {
     }
 
     /// Looks a host up; a host of no use leaves its reason.
-    async fn endpoints_of(&self, host: &str, way: &Way, heed: Heed, endpoints: &mut Endpoints) {
+    async fn endpoints_of(&self, host: &str, next_hop: &NextHop, tls_mode: TlsPolicyMode, endpoints: &mut Endpoints) {
         let useless = |endpoints: &mut Endpoints, why: Detail, is_never: bool| {
             endpoints.transcript.push(format!("* {why}"));
             endpoints.all_said_never &= is_never;
             endpoints.last = Some(why);
         };
-        let known = Known { heed, policy: endpoints.policy.as_ref(), hosts_proven: endpoints.hosts_proven };
-        match self.outbound.endpoints(host, way, known).await {
+        let known = Known { tls_mode, policy: endpoints.policy.as_ref(), hosts_proven: endpoints.hosts_proven };
+        match self.outbound.endpoints(host, next_hop, known).await {
             Ok(found) => endpoints.current.extend(found),
-            Err(NoWay::Never(why)) => useless(endpoints, why, true),
-            Err(NoWay::NotNow(why)) => useless(endpoints, why, false),
+            Err(NoHosts::Never(why)) => useless(endpoints, why, true),
+            Err(NoHosts::NotNow(why)) => useless(endpoints, why, false),
         }
     }
 
@@ -152,10 +152,10 @@ impl Worker<'_> {
     }
 }
 
-fn no_way(why: NoWay) -> Outcome {
+fn no_hosts(why: NoHosts) -> Outcome {
     match why {
-        NoWay::Never(reply) => Outcome::Refused { reply },
-        NoWay::NotNow(reason) => Outcome::Deferred { reason },
+        NoHosts::Never(reply) => Outcome::Refused { reply },
+        NoHosts::NotNow(reason) => Outcome::Deferred { reason },
     }
 }
 

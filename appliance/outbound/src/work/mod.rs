@@ -12,10 +12,10 @@ use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
 use pillarbox_proto::smtp::{Body, Notify, Ret};
 use pillarbox_store::{Content, Detail, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of};
 
-use super::endpoint::Heed;
+use super::endpoint::TlsPolicyMode;
 use super::error::{Error, Result};
 use super::schedule::Outcome;
-use super::sender::{Batch, Outbound, Way};
+use super::sender::{Batch, NextHop, Outbound};
 use super::transport::{Connection, Source, Trouble};
 
 use connect::Endpoints;
@@ -45,11 +45,11 @@ impl Group {
     }
 }
 
-/// What one attempt is for: these recipients of this message, and the way to them.
-struct Errand<'a> {
+/// One attempt: these recipients of this message, and where it goes.
+struct Attempt<'a> {
     domain: &'a str,
-    way: &'a Way,
-    heed: Heed,
+    next_hop: &'a NextHop,
+    tls_mode: TlsPolicyMode,
     outgoing: &'a Outgoing,
     content: &'a Content,
     group: &'a Group,
@@ -68,7 +68,7 @@ enum Next {
 /// Works through a batch, and through what else is due for the same destination while the connection is good.
 pub async fn run(outbound: Arc<Outbound>, batch: Batch) {
     let _alive = outbound.tasks.begin();
-    let destination = batch.way.destination(&batch.domain);
+    let destination = batch.next_hop.destination(&batch.domain);
     let mut worker = Worker { outbound: &outbound, connection: None, settling: VecDeque::new() };
     let mut next = Some(batch);
     while let Some(batch) = next.take() {
@@ -79,7 +79,7 @@ pub async fn run(outbound: Arc<Outbound>, batch: Batch) {
             next = outbound.claim(Some(destination.clone())).await.ok().flatten();
         }
         // A connection serves one domain, or all of a route.
-        if next.as_ref().is_some_and(|b| b.domain != domain && matches!(b.way, Way::Direct)) {
+        if next.as_ref().is_some_and(|b| b.domain != domain && matches!(b.next_hop, NextHop::Direct)) {
             worker.hang_up().await;
         }
     }
@@ -91,8 +91,8 @@ pub async fn run(outbound: Arc<Outbound>, batch: Batch) {
 
 struct Worker<'a> {
     outbound: &'a Arc<Outbound>,
-    /// A connection, and whether the destination's TLS policy was heeded for it.
-    connection: Option<(Heed, Connection)>,
+    /// A connection, and whether the destination's TLS policy was followed for it.
+    connection: Option<(TlsPolicyMode, Connection)>,
     settling: VecDeque<(Vec<QueueKey>, pillarbox_store::Pending<()>)>,
 }
 
@@ -129,37 +129,37 @@ impl Worker<'_> {
             }
             for chunk in waiting.chunks(limit) {
                 let group = Group { message, recipients: chunk.to_vec(), read_at };
-                let heed = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { Heed::Nothing } else { Heed::Policy };
-                let endpoints = &mut endpoints[heed as usize];
-                let errand = Errand { domain: &batch.domain, way: &batch.way, heed, outgoing: &outgoing, content: &content, group: &group };
-                let (outcomes, transcript) = self.attempt(&errand, endpoints).await;
+                let tls_mode = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { TlsPolicyMode::Ignore } else { TlsPolicyMode::Follow };
+                let endpoints = &mut endpoints[tls_mode as usize];
+                let attempt = Attempt { domain: &batch.domain, next_hop: &batch.next_hop, tls_mode, outgoing: &outgoing, content: &content, group: &group };
+                let (outcomes, transcript) = self.attempt(&attempt, endpoints).await;
                 self.settle(&outgoing, &content, group, outcomes, transcript).await;
             }
         }
     }
 
     /// One attempt for a group of recipients: an outcome for each.
-    async fn attempt(&mut self, errand: &Errand<'_>, endpoints: &mut Option<Endpoints>) -> (Vec<Outcome>, Vec<String>) {
-        let &Errand { way, heed, outgoing, group, .. } = errand;
+    async fn attempt(&mut self, attempt: &Attempt<'_>, endpoints: &mut Option<Endpoints>) -> (Vec<Outcome>, Vec<String>) {
+        let &Attempt { next_hop, tls_mode, outgoing, group, .. } = attempt;
         let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
         let mut transcript = Vec::new();
         let mut broke_it = false;
         let mut is_fresh = !group.is_stale();
         let finish =
             |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript);
-        if let Way::Route(_, route) = way
+        if let NextHop::Route(_, route) = next_hop
             && !route.fault.is_none()
         {
             return finish(outcomes, Outcome::LoginRefused { reason: route.fault.clone() }, transcript);
         }
         loop {
-            if self.connection.as_ref().is_some_and(|(of, _)| *of != heed) {
+            if self.connection.as_ref().is_some_and(|(of, _)| *of != tls_mode) {
                 self.hang_up().await;
             }
             if self.connection.is_none() {
                 is_fresh = false;
-                match self.connect(errand, endpoints).await {
-                    Ok(connection) => self.connection = Some((heed, connection)),
+                match self.connect(attempt, endpoints).await {
+                    Ok(connection) => self.connection = Some((tls_mode, connection)),
                     Err(outcome) => {
                         if let Some(endpoints) = endpoints {
                             transcript.extend_from_slice(&endpoints.transcript);
@@ -176,25 +176,25 @@ impl Worker<'_> {
             if outgoing.traits.contains(Traits::REQUIRE_TLS) && !connection.is_verified() {
                 let host = &connection.endpoint().host;
                 let reply = Detail::found(5, 7, 30, format!("The identity of {host} can't be proven, and the sender asked for that (REQUIRETLS)"));
-                self.connection = Some((heed, connection));
+                self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Refused { reply }, transcript);
             }
             if !is_fresh && let Err(error) = self.look_again(group, &mut outcomes).await {
                 tracing::error!(%error, message = group.message.0, "the queue can't be read");
-                self.connection = Some((heed, connection));
+                self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 3, 0, error.to_string()) }, transcript);
             }
             let open: Vec<usize> = (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
             if open.is_empty() {
-                self.connection = Some((heed, connection));
+                self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Withdrawn, transcript);
             }
-            let prepared = self.prepare(errand, &open, connection.takes_eight_bit()).await;
+            let prepared = self.prepare(attempt, &open, connection.takes_eight_bit()).await;
             let (mailing, mut source) = match prepared {
                 Ok(prepared) => prepared,
                 Err(why) => {
                     tracing::error!(%why, message = group.message.0, "a queued message can't be read");
-                    self.connection = Some((heed, connection));
+                    self.connection = Some((tls_mode, connection));
                     return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 3, 0, why) }, transcript);
                 }
             };
@@ -207,7 +207,7 @@ impl Worker<'_> {
                 outcomes[at] = reply.map(|reply| outcome(&host, &reply, notices_passed_on));
             }
             let Some(trouble) = trouble else {
-                self.connection = Some((heed, connection));
+                self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 4, 2, format!("{host} gave no answer")) }, transcript);
             };
             let (reason, _) = describe(&trouble, connection.endpoint());
@@ -254,8 +254,8 @@ impl Worker<'_> {
     }
 
     /// What the core needs for one message, for a server with these abilities.
-    async fn prepare(&self, errand: &Errand<'_>, open: &[usize], takes_eight_bit: bool) -> Result<(Mailing, Source)> {
-        let &Errand { outgoing, content, group, .. } = errand;
+    async fn prepare(&self, attempt: &Attempt<'_>, open: &[usize], takes_eight_bit: bool) -> Result<(Mailing, Source)> {
+        let &Attempt { outgoing, content, group, .. } = attempt;
         let is_wide = outgoing.traits.contains(Traits::EIGHT_BIT);
         let bits = if is_wide && !takes_eight_bit { Bits::Seven } else { Bits::Eight };
         let is_long = outgoing.traits.contains(Traits::LONG_LINES);

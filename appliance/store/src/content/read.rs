@@ -1,6 +1,6 @@
 //! What messages contain.
 
-use crate::content::{ContentHead, ContentKey, INLINE_OCTETS, Location, stream};
+use crate::content::{ContentHead, ContentKey, INLINE_OCTETS, Location, PREFIX_OCTETS, stream};
 use crate::engine::journal::SEGMENT_OCTETS;
 use crate::engine::reader::Reader;
 use crate::engine::shared::Shared;
@@ -26,7 +26,7 @@ impl Content {
     /// Whether it is read in pieces and not as a whole.
     pub fn is_large(&self) -> bool {
         match self.head.location {
-            Location::File(_) => true,
+            Location::File { .. } => true,
             Location::Journal { .. } => self.octets > INLINE_OCTETS as u64,
             Location::Inline { .. } => false,
         }
@@ -46,7 +46,7 @@ impl Reader<'_> {
     /// [`Error::Damaged`] when it is not what was written; `out` is as it was.
     pub fn read_inline(&self, content: &Content, out: &mut Vec<u8>) -> Result<()> {
         let start = out.len();
-        out.reserve(content.octets.min(INLINE_OCTETS as u64) as usize);
+        out.reserve(content.octets.min((PREFIX_OCTETS + INLINE_OCTETS) as u64) as usize);
         if self.read_from(content, &content.head.location, out)? {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl Reader<'_> {
         let start = out.len();
         match location {
             Location::Inline { parts, tail } => self.read_parts(content, *parts, tail, out)?,
-            Location::File(_) => return Err(Error::Invalid { why: "this message is in a file".into() }),
+            Location::File { .. } => return Err(Error::Invalid { why: "this message is in a file".into() }),
             Location::Journal { segment, offset } => {
                 let octets = content.octets.min(SEGMENT_OCTETS) as usize;
                 out.resize(start + octets, 0);

@@ -4,13 +4,16 @@
 //! afterwards: as a rule the card never sees it. What is too long for the journal stays in its file, which is synced, renamed to
 //! `NAME`, and its folder synced, all before the commit that refers to it. A file that nothing refers to is an orphan and
 //! swept at the next start.
+//!
+//! What can only be known when all of it is there, such as trace fields, is put in front of it then. In the journal both become
+//! one piece; the prefix of a file is kept with the message's head.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::content::INLINE_OCTETS;
+use crate::content::{INLINE_OCTETS, PREFIX_OCTETS};
 use crate::engine::room;
 use crate::error::{Error, Result};
 use crate::ids::BlobId;
@@ -28,6 +31,13 @@ impl Checksum {
     pub fn add(&mut self, octets: &[u8]) {
         self.crc.update(octets);
         self.octets += octets.len() as u64;
+    }
+
+    /// The check sum of octets.
+    pub fn of(octets: &[u8]) -> Checksum {
+        let mut checksum = Checksum::default();
+        checksum.add(octets);
+        checksum
     }
 
     /// The check sum of these octets followed by the `later` ones.
@@ -54,6 +64,7 @@ pub struct Spool {
     reserve: u64,
     /// Longest content that the journal takes, in octets.
     longest: u64,
+    prefix: Vec<u8>,
     memory: Vec<u8>,
     file: Option<Part>,
     octets: u64,
@@ -79,17 +90,18 @@ impl Drop for Part {
 impl Spool {
     /// `reserve`: octets of the disk that stay free; `longest`: octets of the longest content that the journal takes.
     pub(crate) fn new(folder: &Path, reserve: u64, longest: u64) -> Spool {
-        Spool { folder: folder.to_path_buf(), reserve, longest, memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
+        let folder = folder.to_path_buf();
+        Spool { folder, reserve, longest, prefix: Vec::new(), memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
     }
 
-    /// Octets collected so far.
+    /// Octets collected so far, without the prefix.
     pub fn octets(&self) -> u64 {
         self.octets
     }
 
     /// Octets of memory that it holds.
     pub fn memory(&self) -> usize {
-        self.memory.capacity()
+        self.prefix.capacity() + self.memory.capacity()
     }
 
     /// True when appending `more` octets will touch the disk and thus may block.
@@ -117,37 +129,56 @@ impl Spool {
         Ok(())
     }
 
-    /// Gives what was collected so far from an offset on, piece by piece: for what can only be known at the end,
+    /// Puts octets in front of all that is collected; readers get them as part of the message. Called again, it replaces them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] above [`PREFIX_OCTETS`]; nothing has changed then.
+    pub fn put_in_front(&mut self, prefix: Vec<u8>) -> Result<()> {
+        if prefix.len() > PREFIX_OCTETS {
+            return Err(Error::Invalid { why: format!("at most {PREFIX_OCTETS} octets can be put in front of a message") });
+        }
+        self.prefix = prefix;
+        Ok(())
+    }
+
+    /// Gives what was collected so far, piece by piece and without the prefix: for what can only be known at the end,
     /// such as a signature. Blocks when there is a file.
-    pub fn replay(&self, from: usize, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+    pub fn replay(&self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
         let Some(part) = &self.file else {
-            take(&self.memory[from.min(self.memory.len())..]);
+            take(&self.memory);
             return Ok(());
         };
         let mut file = File::open(&part.path).map_err(Error::io("opening", &part.path))?;
-        let mut skip = from;
         let mut piece = vec![0; 64 * 1024];
         loop {
             let count = file.read(&mut piece).map_err(Error::io("reading", &part.path))?;
             if count == 0 {
                 return Ok(());
             }
-            take(&piece[skip.min(count)..count]);
-            skip = skip.saturating_sub(count);
+            take(&piece[..count]);
         }
     }
 
     /// Makes content durable that is too long for the journal. Blocks when there is a file.
     pub fn finish(mut self) -> Result<Spooled> {
-        let place = match self.file.take() {
+        let prefix = std::mem::take(&mut self.prefix);
+        let (prefix, place, checksum) = match self.file.take() {
             None => {
-                self.written.add(&self.memory);
-                Place::Memory(std::mem::take(&mut self.memory))
+                let mut whole = std::mem::take(&mut self.memory);
+                drop(whole.splice(0..0, prefix));
+                let checksum = Checksum::of(&whole);
+                (Vec::new(), Place::Memory(whole), checksum)
             }
-            Some(part) if self.octets <= self.longest => Place::Part(part),
-            Some(part) => Place::File(part.settle(&self.folder)?),
+            Some(part) => {
+                let checksum = Checksum::of(&prefix).followed_by(&self.written);
+                let place = match checksum.octets <= self.longest {
+                    true => Place::Part(part),
+                    false => Place::File(part.settle(&self.folder)?),
+                };
+                (prefix, place, checksum)
+            }
         };
-        Ok(Spooled { place, octets: self.octets, crc32: self.written.crc32(), checksum: self.written })
+        Ok(Spooled { prefix, place, octets: checksum.octets, crc32: checksum.crc32(), checksum })
     }
 }
 
@@ -195,6 +226,8 @@ impl Settled {
 
 /// Content ready to be committed.
 pub struct Spooled {
+    /// What stands in front of a file; in memory it is part of the content.
+    pub(crate) prefix: Vec<u8>,
     pub(crate) place: Place,
     pub(crate) octets: u64,
     pub(crate) crc32: u32,
@@ -209,12 +242,12 @@ pub(crate) enum Place {
 }
 
 impl Spooled {
-    /// Size of the whole content.
+    /// Size of the whole message: prefix and content.
     pub fn octets(&self) -> u64 {
         self.octets
     }
 
-    /// Of what lies in memory or file, to be compared with what was to be stored.
+    /// Of prefix and what is in memory or file, to be compared with what was to be stored.
     pub fn checksum(&self) -> &Checksum {
         &self.checksum
     }

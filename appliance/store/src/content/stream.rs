@@ -1,6 +1,8 @@
 //! Reading large content in pieces, and checking on the way that it is what was written.
 
+use std::collections::VecDeque;
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use crate::ids::MessageId;
 pub struct ContentReader {
     shared: Arc<Shared>,
     message: MessageId,
+    /// What stands in front of the file and was not given yet.
+    prefix: VecDeque<u8>,
     file: Arc<File>,
     path: PathBuf,
     /// Of the next octet in the file.
@@ -30,25 +34,26 @@ pub struct ContentReader {
 impl ContentReader {
     /// `None` for what is to be read as a whole: what is small, and in a tool all that the server may move.
     pub(crate) fn open(shared: &Arc<Shared>, content: &Content) -> Result<Option<ContentReader>> {
-        let (file, path, offset, held) = match &content.head.location {
-            Location::File(blob) => {
+        let (prefix, file, path, offset, held) = match &content.head.location {
+            Location::File { blob, prefix } => {
                 let path = spool::path(&shared.blobs, *blob);
                 let file = File::open(&path).map_err(|error| match error.kind() {
                     std::io::ErrorKind::NotFound => damaged(shared, content.message, &format!("{} is gone", path.display())),
                     _ => Error::io("reading", &path)(error),
                 })?;
-                (Arc::new(file), path, 0, None)
+                (prefix.clone().into(), Arc::new(file), path, 0, None)
             }
             Location::Journal { .. } if content.octets > INLINE_OCTETS as u64 && shared.access == Access::Server => {
                 let (held, offset) = hold(shared, content)?;
                 let path = shared.segments.path(held.segment);
                 let file = shared.segment(held.segment)?.ok_or_else(|| damaged(shared, content.message, &format!("{} is gone", path.display())))?;
-                (file, path, u64::from(offset), Some(held))
+                (VecDeque::new(), file, path, u64::from(offset), Some(held))
             }
             Location::Journal { .. } | Location::Inline { .. } => return Ok(None),
         };
         let (message, left, crc32) = (content.message, content.octets, content.head.crc32);
-        Ok(Some(ContentReader { shared: shared.clone(), message, file, path, offset, left, hasher: crc32fast::Hasher::new(), crc32, _held: held }))
+        let (shared, hasher) = (shared.clone(), crc32fast::Hasher::new());
+        Ok(Some(ContentReader { shared, message, prefix, file, path, offset, left, hasher, crc32, _held: held }))
     }
 
     /// Reads to the end, only to see whether the whole is what was written.
@@ -64,13 +69,16 @@ impl ContentReader {
     /// [`Error::Damaged`] with or instead of the last octets, when the whole is not what was written.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        // The prefix first; a read from what is in memory can't fail.
+        let ahead = self.prefix.read(&mut buffer[..most]).unwrap_or(0);
         // A card that can't give it back any more (EIO) has damaged it as well as one that gives something else.
-        let read = self.file.read_at(&mut buffer[..most], self.offset).map_err(|error| match error.raw_os_error() {
+        let read = self.file.read_at(&mut buffer[ahead..most], self.offset).map_err(|error| match error.raw_os_error() {
             Some(code) if code == nix::errno::Errno::EIO as i32 => damaged(&self.shared, self.message, &format!("{}: {error}", self.path.display())),
             _ => Error::io("reading", &self.path)(error),
         })?;
-        self.hasher.update(&buffer[..read]);
         self.offset += read as u64;
+        let read = ahead + read;
+        self.hasher.update(&buffer[..read]);
         self.left -= read as u64;
         let is_over = self.left == 0 || read == 0;
         let is_whole = self.left == 0 && self.hasher.clone().finalize() == self.crc32;

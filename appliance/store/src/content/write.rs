@@ -20,7 +20,12 @@ impl Work<'_, '_> {
                 Location::Journal { segment: extent.segment, offset: extent.offset }
             }
             Place::Part(part) => {
-                let (extent, crc32) = self.log.content_of(message, content.octets, |piece, offset| part.read(piece, offset))?;
+                let (extent, crc32) = self.log.content_of(message, content.octets, |piece, offset| {
+                    let in_front = content.prefix.get(offset as usize..).unwrap_or_default();
+                    let (first, rest) = piece.split_at_mut(in_front.len().min(piece.len()));
+                    first.copy_from_slice(&in_front[..first.len()]);
+                    part.read(rest, (offset + first.len() as u64).saturating_sub(content.prefix.len() as u64))
+                })?;
                 if crc32 != content.crc32 {
                     return Err(Error::damaged("a message on its way into the journal: what was written is not what came in"));
                 }
@@ -30,7 +35,7 @@ impl Work<'_, '_> {
             Place::File(file) => {
                 let blob = file.blob();
                 self.tables.content.blobs.put(self.txn, &blob, &message.0.to_be_bytes()).map_err(Error::lmdb(doing))?;
-                Location::File(blob)
+                Location::File { blob, prefix: content.prefix.clone() }
             }
         };
         let head = ContentHead { received_at, octets: content.octets, crc32: content.crc32, delivery_octets, location };
@@ -92,13 +97,13 @@ impl Work<'_, '_> {
         let Some(head) = self.tables.content.head(self.txn, message)? else { return Ok(()) };
         let links = ReportKey { sent: message, report: MessageId(0) }..=ReportKey { sent: message, report: MessageId(u64::MAX) };
         self.tables.queue.reports.delete_range(self.txn, &links).map_err(Error::lmdb(doing))?;
-        if let Location::File(blob) = head.location {
+        if let Location::File { blob, .. } = head.location {
             self.tables.content.blobs.delete(self.txn, &blob).map_err(Error::lmdb(doing))?;
             self.released.push(blob);
         }
         let parts = match head.location {
             Location::Inline { parts, .. } => parts,
-            Location::File(_) => 0,
+            Location::File { .. } => 0,
             Location::Journal { segment, .. } => {
                 self.count_segment(segment, -(head.octets as i64))?;
                 0

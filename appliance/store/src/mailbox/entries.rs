@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use roaring::RoaringBitmap;
 
 use crate::content::Location;
+use crate::engine::files::PAGE;
 use crate::engine::notices::Happened;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
@@ -174,11 +175,12 @@ impl Work<'_, '_> {
         let mut now = RoaringBitmap::new();
         let mut pages = 0;
         for uid in uids {
-            // Content that is still in LMDB, of stores up to format 3, frees pages there.
+            // Content that is still in LMDB, of stores up to format 3, frees pages there, and so does a long prefix.
             let entry = self.tables.mailbox.entry(self.txn, MailKey::new(folder.account, folder.folder, uid))?;
             let head = entry.map(|entry| self.tables.content.head(self.txn, entry.message)).transpose()?.flatten();
             pages += match head.map(|head| head.location) {
                 Some(Location::Inline { parts, .. }) => u64::from(parts) + 1,
+                Some(Location::File { prefix, .. }) => prefix.len() as u64 / PAGE + 1,
                 _ => 1,
             };
             if pages > DELETIONS && !now.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use pillarbox_host::AddressBlock;
+use pillarbox_vocabulary::AddressBlock;
 
 /// What a receiver concludes (§2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

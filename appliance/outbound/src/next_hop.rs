@@ -9,7 +9,7 @@ use pillarbox_platform::dns::DnsError;
 use pillarbox_store::{Detail, SetPolicyOf};
 
 use super::error::{Error, PolicyFault};
-use super::exchangers::{Hosts, NoWay, order};
+use super::exchangers::{Hosts, NoHosts, order};
 use super::policy::{self, Mode, Policy};
 use super::sender::Outbound;
 use super::sts;
@@ -38,7 +38,7 @@ pub fn is_foreign(address: IpAddr, own: &[IpAddr]) -> bool {
 
 impl Outbound {
     /// Looks the hosts of a domain up.
-    pub async fn hosts(&self, domain: &str, own_name: &str) -> Result<Hosts, NoWay> {
+    pub async fn hosts(&self, domain: &str, own_name: &str) -> Result<Hosts, NoHosts> {
         if let Some(literal) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
             let text = literal.strip_prefix("IPv6:").unwrap_or(literal);
             return Ok(Hosts { names: vec![text.to_string()], is_proven: false });
@@ -55,7 +55,7 @@ impl Outbound {
     }
 
     /// The addresses of a host, and whether DNSSEC proved them.
-    pub async fn addresses_of(&self, host: &str) -> Result<(Vec<IpAddr>, bool), NoWay> {
+    pub async fn addresses_of(&self, host: &str) -> Result<(Vec<IpAddr>, bool), NoHosts> {
         let config = self.config();
         let outbound = &config.outbound;
         let (found, is_proven) = match host.parse::<IpAddr>() {
@@ -65,8 +65,8 @@ impl Outbound {
                     let is_proven = v4.is_proven && v6.is_proven;
                     (addresses(v4.records, v6.records, outbound.ipv6), is_proven)
                 }
-                Err(DnsError::Temporary(why)) => return Err(NoWay::NotNow(Detail::found(4, 4, 3, why))),
-                Err(_) => return Err(NoWay::Never(Detail::found(5, 4, 4, format!("The host {host} has no address")))),
+                Err(DnsError::Temporary(why)) => return Err(NoHosts::NotNow(Detail::found(4, 4, 3, why))),
+                Err(_) => return Err(NoHosts::Never(Detail::found(5, 4, 4, format!("The host {host} has no address")))),
             },
         };
         // In a test network everything is on this machine.
@@ -75,7 +75,7 @@ impl Outbound {
         let own = net::own();
         let usable: Vec<IpAddr> = found.into_iter().filter(|a| is_test || is_foreign(*a, &own)).collect();
         match usable.is_empty() {
-            true => Err(NoWay::Never(Detail::found(5, 4, 6, format!("The address of {host} is this box itself, or none that mail can go to")))),
+            true => Err(NoHosts::Never(Detail::found(5, 4, 6, format!("The address of {host} is this box itself, or none that mail can go to")))),
             false => Ok((usable, is_proven)),
         }
     }

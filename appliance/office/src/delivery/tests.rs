@@ -1,0 +1,198 @@
+//! Content on its way in, whatever its size and however it is cut; where verdicts put it.
+
+#![allow(clippy::unwrap_used)] // tests may
+
+use std::time::Duration;
+
+use pillarbox_outbound::Source;
+use pillarbox_proto::address::Address;
+use pillarbox_store::{Access, Content, FolderId, INLINE_OCTETS, Options};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::verdict::Verdict;
+use super::*;
+use crate::mail::readers::Budget;
+use crate::mail::reading;
+use crate::world::World;
+
+/// Octets of which no two neighbouring stretches look alike.
+fn content(octets: usize) -> Vec<u8> {
+    (0u32..).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).take(octets).collect()
+}
+
+/// Sizes around every limit on the way.
+fn octets() -> impl Strategy<Value = usize> {
+    let limit = prop::sample::select(vec![0, 1024, 4096, 32 * 1024, 64 * 1024, PIECE, 2 * PIECE, INLINE_OCTETS, INLINE_OCTETS + PIECE, 3 * INLINE_OCTETS]);
+    (limit, 0usize..5).prop_map(|(limit, more)| (limit + more).saturating_sub(2))
+}
+
+fn pieces() -> impl Strategy<Value = Vec<usize>> {
+    let piece = prop_oneof![1usize..100, 500usize..40_000, Just(32 * 1024), Just(PIECE), (0usize..5).prop_map(|n| INLINE_OCTETS - 2 + n)];
+    prop::collection::vec(piece, 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+    #[test]
+    fn content_keeps_its_order_however_it_is_cut(octets in octets(), pieces in pieces()) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (content, mut intake, mut expected) = (content(octets), Intake::new(store.spool()), Checksum::default());
+        let spool = runtime.block_on(async {
+            let mut rest = &content[..];
+            for piece in pieces.iter().cycle() {
+                let (now, later) = rest.split_at((*piece).min(rest.len()));
+                intake.write(now).await.unwrap();
+                expected.add(now);
+                rest = later;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            intake.complete().await.unwrap()
+        });
+        let mut stored = Vec::new();
+        spool.replay(&mut |piece| stored.extend_from_slice(piece)).unwrap();
+        prop_assert!(stored == content, "{octets} octets in pieces of {pieces:?} came out in another order");
+        prop_assert!(compare(&expected, &spool.finish().unwrap()).is_ok());
+    }
+}
+
+#[test]
+fn content_in_another_order_is_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
+    let (mut expected, mut spool) = (Checksum::default(), store.spool());
+    for (sent, written) in [(b"ab", b"cd"), (b"cd", b"ab")] {
+        expected.add(sent);
+        spool.append(written).unwrap();
+    }
+    assert!(matches!(compare(&expected, &spool.finish().unwrap()), Err(Error::Damaged { .. })));
+}
+
+fn envelope<'a>(sender: &'a str, accounts: &[AccountId]) -> Envelope<'a> {
+    let received = trace::Received {
+        hello: "client.test".into(),
+        peer: trace::Peer::Shown(PEER),
+        hostname: "mail.box.test".into(),
+        protocol: "ESMTP",
+        tls: None,
+        id: "ABCDEFG".into(),
+        recipient: None,
+        date: String::new(),
+    };
+    Envelope {
+        code: ShortCode(7),
+        peer: PEER,
+        sender,
+        received,
+        recipients: vec!["ann@box.test".into()],
+        accounts: accounts.to_vec(),
+        sent_by: None,
+        relay: None,
+        signing_domain: String::new(),
+        report_on: None,
+    }
+}
+
+const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+fn agent(world: &World) -> DeliveryAgent {
+    DeliveryAgent::new(world.store.clone(), world.office.outbound.signer.clone(), 64 << 20)
+}
+
+/// What the store gives of a message, as POP3 gets it.
+fn stored(store: &Store, content: &Content) -> Vec<u8> {
+    let mut whole = Vec::new();
+    match store.open_whole(content).unwrap() {
+        None => store.read(|r| r.read_inline(content, &mut whole)).unwrap(),
+        Some(mut file) => {
+            let mut piece = vec![0; 10_000];
+            loop {
+                match file.read(&mut piece).unwrap() {
+                    0 => break,
+                    count => whole.extend_from_slice(&piece[..count]),
+                }
+            }
+        }
+    }
+    whole
+}
+
+#[test]
+fn trace_fields_and_content_are_one_message_for_every_reader() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let world = runtime.block_on(World::new());
+    let (agent, store) = (agent(&world), &world.store);
+    let take = async |sender: &ReversePath, content: &[u8], pieces: &[usize]| {
+        let mut incoming = Incoming::begin(&agent, sender, (PEER, Party::Stranger)).await.unwrap();
+        let mut rest = content;
+        for piece in pieces.iter().cycle() {
+            let (now, later) = rest.split_at((*piece).min(rest.len()));
+            incoming.append(now).await.unwrap();
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        let sender = sender.to_string();
+        let message = incoming.deliver(envelope(&sender, &[world.ann])).await.unwrap().message;
+        let mut relayed = Vec::new();
+        let found = store.read(|r| r.content(message)).unwrap().unwrap();
+        let mut source = Source::new(store, &found, b"DKIM-Signature: x\r\n".to_vec(), false);
+        while let Some(piece) = source.piece().await.unwrap() {
+            relayed.extend(piece);
+        }
+        (found, relayed)
+    };
+    let senders = prop::sample::select(vec![ReversePath::Null, ReversePath::Address(Address::parse("bob@elsewhere.test").unwrap())]);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(60));
+    let each = |(sender, octets, pieces): (ReversePath, usize, Vec<usize>)| {
+        let body = content(octets);
+        let content = [b"Subject: Offer\r\n\r\n", &body[..]].concat();
+        let (found, relayed) = runtime.block_on(take(&sender, &content, &pieces));
+        let whole = stored(store, &found);
+        let front = format!("Return-Path: <{sender}>\r\n");
+        prop_assert_eq!((found.octets, found.delivery_octets()), (whole.len() as u64, front.len()));
+        let received = trace::received(&trace::Received { date: clock::rfc5322(found.received_at), ..envelope("", &[]).received });
+        let is_whole = whole == [front.as_bytes(), received.as_bytes(), &content].concat();
+        prop_assert!(is_whole, "{octets} octets in pieces of {pieces:?}");
+        prop_assert!(relayed == [b"DKIM-Signature: x\r\n", &whole[front.len()..]].concat());
+        let mut again = Vec::new();
+        Source::blocking(store, &found, false, &mut |piece| again.extend_from_slice(piece)).unwrap();
+        prop_assert!(again == whole[front.len()..]);
+        let structure = reading::structure(store, &found, &Budget::of(Duration::from_secs(60))).unwrap();
+        prop_assert_eq!(structure.subject, "Offer");
+        Ok(())
+    };
+    runner.run(&(senders, octets(), pieces()), each).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_chooses_the_folder_or_refuses_before_anything_is_stored() {
+    let world = World::new().await;
+    let agent = agent(&world).deciding(|evidence| match evidence.front {
+        b"Subject: junk\r\n\r\n" => Verdict::Junk,
+        front if front.starts_with(b"Subject: worse") => Verdict::Refuse("This is not wanted here".into()),
+        _ => Verdict::Inbox,
+    });
+    let deliver = async |content: &[u8]| {
+        let mut incoming = Incoming::begin(&agent, &ReversePath::Null, (PEER, Party::Stranger)).await.unwrap();
+        incoming.append(content).await.unwrap();
+        incoming.deliver(envelope("", &[world.ann])).await
+    };
+    let folder = |folder| world.store.read(|r| r.entries(world.ann, folder, 0, 100)).unwrap().len();
+    deliver(b"Subject: junk\r\n\r\n").await.unwrap();
+    assert_eq!((folder(FolderId::INBOX), folder(FolderId::JUNK)), (0, 1));
+    deliver(b"Subject: hello\r\n\r\n").await.unwrap();
+    assert_eq!((folder(FolderId::INBOX), folder(FolderId::JUNK)), (1, 1));
+    for octets in [0, 2 * INLINE_OCTETS] {
+        let worse = [b"Subject: worse\r\n\r\n", &content(octets)[..]].concat();
+        let Err(Refusal::Said(reply)) = deliver(&worse).await else { panic!("it was taken") };
+        assert_eq!((reply.code, reply.lines.join(" ").starts_with("This is not wanted here (")), (550, true), "{reply:?}");
+        assert_eq!((folder(FolderId::INBOX), folder(FolderId::JUNK)), (1, 1));
+        assert_eq!(std::fs::read_dir(world.config.data.join("blobs")).unwrap().count(), 0, "of a refused message nothing stays");
+    }
+}
