@@ -37,6 +37,7 @@ pub use error::{Error, Result};
 use pillarbox_outbound::{Handles, Outbound};
 use pillarbox_platform::config::Live;
 use pillarbox_platform::connections::Connections;
+use pillarbox_platform::memory::{self, InFlight};
 use pillarbox_platform::tls::Certificates;
 use pillarbox_store::Store;
 
@@ -64,8 +65,7 @@ impl Office {
     pub fn new(settings: Live, certificates: Arc<Certificates>, outbound: Arc<Outbound>, handles: Handles) -> Office {
         let (config, store, tasks) = (settings.get(), handles.store.clone(), handles.tasks.clone());
         let connections = Arc::new(Connections::default());
-        // Of the memory for content, a quarter is for what is read ahead for mail programs.
-        let octets = config.limits.octets_in_flight / 4 * 3;
+        let octets = InFlight::of(config.limits.octets_in_flight, memory::of_machine()).content;
         let delivery = Arc::new(delivery::DeliveryAgent::new(store.clone(), outbound.signer.clone(), octets));
         let submission = submission::SubmissionAgent { settings: settings.clone(), store: store.clone(), delivery, outbound: outbound.clone() };
         Office {

@@ -178,7 +178,7 @@ section!(
         received_fields: u32 = 50,
         connections: usize = 2000,
         connections_per_address: usize = 50,
-        octets_in_flight: usize = 32 << 20,
+        octets_in_flight: usize = 0,
         failed_logins: u32 = 3,
         password_checks: usize = 1,
     }
@@ -269,7 +269,9 @@ impl Config {
         at_least("limits.message_octets", self.limits.message_octets, 64 * 1024)?;
         at_least("limits.recipients", self.limits.recipients as u64, 100)?;
         at_least("limits.command_line", self.limits.command_line as u64, 512)?;
-        at_least("limits.octets_in_flight", self.limits.octets_in_flight as u64, 1 << 20)?;
+        if self.limits.octets_in_flight > 0 {
+            at_least("limits.octets_in_flight", self.limits.octets_in_flight as u64, 1 << 20)?;
+        }
         at_least("limits.connections", self.limits.connections as u64, 1)?;
         at_least("limits.connections_per_address", self.limits.connections_per_address as u64, 1)?;
         at_least("limits.password_checks", self.limits.password_checks as u64, 1)?;

@@ -10,6 +10,7 @@ pub mod connections;
 pub mod dns;
 pub mod error;
 pub mod logging;
+pub mod memory;
 pub mod secrets;
 pub mod service;
 pub mod sockets;

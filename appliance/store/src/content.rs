@@ -1,5 +1,6 @@
 //! Content of messages: how it is cut into rows, and the head that describes it.
 
+pub(crate) mod pool;
 pub(crate) mod read;
 pub(crate) mod spool;
 pub(crate) mod stream;
@@ -57,7 +58,7 @@ const PAGE_HEADER: usize = 16;
 #[cfg(test)]
 pub const TAIL_OCTETS: usize = 1024;
 
-/// Content up to this long waits in memory for its commit, and is read as a whole; longer content passes through in pieces.
+/// Content up to this long always waits in memory for its commit, and is read as a whole; longer content is read in pieces.
 pub const INLINE_OCTETS: usize = 256 * 1024;
 
 /// The most octets that can be put in front of content once all of it is there.

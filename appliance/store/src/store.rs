@@ -131,7 +131,7 @@ impl Store {
     /// Begins to collect the content of a message.
     pub fn spool(&self) -> Spool {
         let shared = &self.inner.shared;
-        Spool::new(&shared.blobs, shared.reserve_octets, longest_content(shared.segment_octets()))
+        Spool::new(&shared.blobs, shared.reserve_octets, longest_content(shared.segment_octets()), shared.large.share())
     }
 
     /// Opens a large content to read it in pieces; `None` when it is to be read as a whole, by [`Reader::read_inline`].

@@ -15,11 +15,19 @@ const NOW: u64 = 1_790_000_000;
 const IN_JOURNAL: usize = 2 << 20;
 
 fn open(dir: &Path) -> Store {
-    Store::open(dir, Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap()
+    open_with(dir, Options::default().large_octets)
+}
+
+/// With so many octets of memory for large messages.
+fn open_with(dir: &Path, large_octets: usize) -> Store {
+    Store::open(dir, Access::Server, &Options { reserve_octets: 0, large_octets, ..Options::default() }).unwrap()
 }
 
 fn with_people(dir: &Path, policy: MailboxPolicy) -> Store {
-    let store = open(dir);
+    people_in(open(dir), policy)
+}
+
+fn people_in(store: Store, policy: MailboxPolicy) -> Store {
     store.change(AddDomain { name: "example.org".into(), at: NOW }).wait().unwrap();
     for who in ["ann", "bob"] {
         let address = format!("{who}@example.org");
@@ -93,8 +101,14 @@ fn keep_house(store: &Store, at: u64) {
 
 #[test]
 fn content_of_every_size_comes_back_octet_for_octet_also_after_reopening() {
+    for large_octets in [0, 4 << 20] {
+        content_of_every_size_comes_back(large_octets);
+    }
+}
+
+fn content_of_every_size_comes_back(large_octets: usize) {
     let dir = tempfile::tempdir().unwrap();
-    let store = with_people(dir.path(), MailboxPolicy::Keep);
+    let store = people_in(open_with(dir.path(), large_octets), MailboxPolicy::Keep);
     let ann = id(&store, "ann");
     let piece = 64 * 1024;
     let small = [0, 1, 1024, 1025, 4072, 4073, 5096, 5097, piece - 40, piece - 39, piece, 100_000, INLINE_OCTETS];
@@ -127,9 +141,10 @@ proptest! {
         prefix in prop::sample::select(vec![0, 1, 2, 300, 4096, 65_535, PREFIX_OCTETS]),
         pieces in prop::collection::vec(prop_oneof![1usize..100, 500usize..40_000, Just(INLINE_OCTETS)], 1..8),
         buffer in prop_oneof![60usize..70, 250usize..350, 65_535usize..65_538],
+        large_octets in prop::sample::select(vec![0, 300_000, 4 << 20]),
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let store = with_people(dir.path(), MailboxPolicy::Keep);
+        let store = people_in(open_with(dir.path(), large_octets), MailboxPolicy::Keep);
         let ann = id(&store, "ann");
         let octets = (octets + more).saturating_sub(1);
         let whole: Vec<u8> = (0u32..).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).take(prefix + octets).collect();

@@ -1,7 +1,7 @@
-//! Content on its way in: memory while it is small, a file `NAME.part` once it is large.
+//! Content on its way in: memory while it is small; a file `NAME.part` once it is large, unless there is memory left for it.
 //!
-//! From there the commit copies it into the journal, as it does with small content. The file is not synced and goes right
-//! afterwards: as a rule the card never sees it. What is too long for the journal stays in its file, which is synced, renamed to
+//! The commit copies it into the journal from either. The file is not synced and goes right afterwards: as a rule the card
+//! never sees it. What is too long for the journal stays in its file, which is synced, renamed to
 //! `NAME`, and its folder synced, all before the commit that refers to it. A file that nothing refers to is an orphan and
 //! swept at the next start.
 //!
@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::content::pool::Share;
 use crate::content::{INLINE_OCTETS, PREFIX_OCTETS};
 use crate::engine::room;
 use crate::error::{Error, Result};
@@ -66,6 +67,8 @@ pub struct Spool {
     longest: u64,
     prefix: Vec<u8>,
     memory: Vec<u8>,
+    /// Of the memory for large content.
+    share: Share,
     file: Option<Part>,
     octets: u64,
     /// Of what was written to the file; memory is counted when it is written or handed over, so that the sum is that of
@@ -88,10 +91,11 @@ impl Drop for Part {
 }
 
 impl Spool {
-    /// `reserve`: octets of the disk that stay free; `longest`: octets of the longest content that the journal takes.
-    pub(crate) fn new(folder: &Path, reserve: u64, longest: u64) -> Spool {
-        let folder = folder.to_path_buf();
-        Spool { folder, reserve, longest, prefix: Vec::new(), memory: Vec::new(), file: None, octets: 0, written: Checksum::default() }
+    /// `reserve`: octets of the disk that stay free; `longest`: octets of the longest content that the journal takes;
+    /// `share`: of the memory for large content, still without any.
+    pub(crate) fn new(folder: &Path, reserve: u64, longest: u64, share: Share) -> Spool {
+        let (folder, prefix, memory) = (folder.to_path_buf(), Vec::new(), Vec::new());
+        Spool { folder, reserve, longest, prefix, memory, share, file: None, octets: 0, written: Checksum::default() }
     }
 
     /// Octets collected so far, without the prefix.
@@ -99,14 +103,23 @@ impl Spool {
         self.octets
     }
 
-    /// Octets of memory that it holds.
+    /// Octets of memory that it holds, without those for large content, which are bounded by themselves.
     pub fn memory(&self) -> usize {
-        self.prefix.capacity() + self.memory.capacity()
+        self.prefix.capacity() + self.memory.capacity().saturating_sub(self.share.octets())
     }
 
-    /// True when appending `more` octets will touch the disk and thus may block.
-    pub fn blocks(&self, more: usize) -> bool {
-        self.file.is_some() || self.memory.len() + more > INLINE_OCTETS
+    /// True when appending `more` octets will touch the disk and thus may block. Takes memory for large content where there
+    /// is some left.
+    pub fn blocks(&mut self, more: usize) -> bool {
+        let wanted = self.memory.len() + more;
+        if self.file.is_some() || wanted <= INLINE_OCTETS {
+            return self.file.is_some();
+        }
+        let fits = (wanted + PREFIX_OCTETS) as u64 <= self.longest && self.share.grow(wanted - INLINE_OCTETS);
+        if fits && wanted > self.memory.capacity() {
+            self.memory.reserve_exact(INLINE_OCTETS + self.share.octets() - self.memory.len());
+        }
+        !fits
     }
 
     /// Appends content. Blocks when [`Spool::blocks`] says so.
@@ -115,6 +128,7 @@ impl Spool {
             let mut part = Part::create(&self.folder)?;
             part.file.write_all(&self.memory).map_err(Error::io("writing", &part.path))?;
             self.written.add(&std::mem::take(&mut self.memory));
+            self.share.clear();
             self.file = Some(part);
         }
         match &mut self.file {
@@ -165,6 +179,7 @@ impl Spool {
         let (prefix, place, checksum) = match self.file.take() {
             None => {
                 let mut whole = std::mem::take(&mut self.memory);
+                whole.reserve_exact(prefix.len());
                 drop(whole.splice(0..0, prefix));
                 let checksum = Checksum::of(&whole);
                 (Vec::new(), Place::Memory(whole), checksum)
@@ -178,7 +193,7 @@ impl Spool {
                 (prefix, place, checksum)
             }
         };
-        Ok(Spooled { prefix, place, octets: checksum.octets, crc32: checksum.crc32(), checksum })
+        Ok(Spooled { prefix, place, octets: checksum.octets, crc32: checksum.crc32(), checksum, _share: self.share })
     }
 }
 
@@ -232,6 +247,7 @@ pub struct Spooled {
     pub(crate) octets: u64,
     pub(crate) crc32: u32,
     checksum: Checksum,
+    _share: Share,
 }
 
 pub(crate) enum Place {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock};
 
 use heed::{CommitOrAbort, Env, EnvFlags, EnvOpenOptions, FlagSetMode, WithoutTls};
 
+use crate::content::pool::Pool;
 use crate::error::{Error, Result};
 use crate::tables::Tables;
 
@@ -106,6 +107,7 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Sha
         map_octets,
         limit: options.max_octets,
         reserve_octets: options.reserve_octets,
+        large: Pool::new(options.large_octets),
         reserve: Reserve::new(dir, options.reserve_octets),
         medium,
         listeners: Listeners::default(),

@@ -2,12 +2,12 @@
 //! journal segments that nothing refers to.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::checkpoint::{self, Anchor};
+use super::early;
 use super::journal::read::next_content;
 use super::journal::record::{Position, SEGMENT_HEAD};
 use super::room::{self, Room};
@@ -35,7 +35,7 @@ const PRESSED_SHARE: u64 = 90;
 /// Octets of content moved at a time, and at most once a second: mail that comes meanwhile hardly notices.
 const COMPACTION_OCTETS: usize = 256 * 1024;
 /// Octets of the data file that are brought to the card at a time.
-const SYNC_OCTETS: i64 = 256 * 1024;
+const SYNC_OCTETS: u64 = 256 * 1024;
 
 /// The server's thread for all that.
 pub(crate) struct Keeper {
@@ -231,13 +231,11 @@ impl Keeper {
     /// free. Only a help; what is left is flushed at once afterwards.
     fn sync_gently(&self) {
         let file = &self.shared.file;
-        let length = file.metadata().map_or(0, |facts| facts.len()) as i64;
-        let how = nix::libc::SYNC_FILE_RANGE_WAIT_BEFORE | nix::libc::SYNC_FILE_RANGE_WRITE | nix::libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        let length = file.metadata().map_or(0, |facts| facts.len());
         let mut at = 0;
         while at < length {
             let begun = Instant::now();
-            // SAFETY: the descriptor is open; the call changes no memory.
-            if unsafe { nix::libc::sync_file_range(file.as_raw_fd(), at, SYNC_OCTETS, how) } != 0 {
+            if !early::write(file, at, SYNC_OCTETS) {
                 return;
             }
             let taken = begun.elapsed();

@@ -6,6 +6,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod codec;
 #[cfg(test)]
 mod crash;
+pub(crate) mod early;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod idle;

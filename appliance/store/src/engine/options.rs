@@ -20,11 +20,13 @@ pub struct Options {
     pub batch_writes: usize,
     /// Most octets of content gathered into one commit.
     pub batch_octets: usize,
+    /// Most octets of memory for large messages that come in; what finds no room there goes through a file.
+    pub large_octets: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { max_octets: None, reserve_octets: 64 << 20, batch_writes: 256, batch_octets: 4 << 20 }
+        Options { max_octets: None, reserve_octets: 64 << 20, batch_writes: 256, batch_octets: 4 << 20, large_octets: 4 << 20 }
     }
 }
 

@@ -13,6 +13,7 @@ use heed::types::{Bytes, Str};
 use heed::{Env, RoTxn, WithoutTls};
 use nix::fcntl::Flock;
 
+use crate::content::pool::Pool;
 use crate::error::{Error, Result};
 use crate::tables::Tables;
 
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     /// Most octets of rows and contents together, where the owner set one.
     pub limit: Option<u64>,
     pub reserve_octets: u64,
+    /// Memory for large messages that come in.
+    pub large: Pool,
     pub reserve: Reserve,
     pub listeners: Listeners,
     /// How the card is.

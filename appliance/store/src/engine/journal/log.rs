@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::record::{CONTENT_HEAD, Kind, Position, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead, encode, next_offset};
 use super::segments::Segments;
+use crate::engine::early;
 use crate::engine::layers::Writes;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
@@ -18,6 +19,9 @@ const AHEAD_WORTHWHILE: u64 = 64 * 1024;
 
 /// Octets that are written at once; longer ones in pieces of it.
 const COPIED_OCTETS: usize = 64 * 1024;
+
+/// A record of so many octets is worth a word to the card before the flush.
+const LARGE_OCTETS: u64 = 128 * 1024;
 
 /// Where a message's octets are in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +105,7 @@ impl Log {
     /// Writes the content of a message as part of the commit under way.
     pub fn content(&mut self, message: MessageId, content: &[u8]) -> Result<Extent> {
         let at = self.append(Kind::Content, &[&message.0.to_be_bytes(), content])?;
+        self.begin_writing(at, content.len() as u64);
         extent(at)
     }
 
@@ -108,24 +113,23 @@ impl Log {
     /// what was written.
     pub fn content_of(&mut self, message: MessageId, length: u64, read: impl Fn(&mut [u8], u64) -> Result<()>) -> Result<(Extent, u32)> {
         let at = self.room_for(CONTENT_HEAD as u64 + length)?;
-        let (mut piece, mut held) = (Vec::with_capacity(COPIED_OCTETS), crc32fast::Hasher::new());
-        piece.extend_from_slice(&message.0.to_be_bytes());
-        held.update(&piece);
-        let (mut offset, mut copied, mut content) = (at.offset + RECORD_HEAD as u64, 0, crc32fast::Hasher::new());
-        while copied < length || !piece.is_empty() {
-            let begin = piece.len();
-            piece.resize(COPIED_OCTETS.min(begin + (length - copied) as usize), 0);
-            read(&mut piece[begin..], copied)?;
-            copied += (piece.len() - begin) as u64;
-            content.update(&piece[begin..]);
-            self.write_at(at.segment, &piece, offset)?;
-            offset += piece.len() as u64;
-            piece.clear();
+        let (head, mut held, mut content) = (message.0.to_be_bytes(), crc32fast::Hasher::new(), crc32fast::Hasher::new());
+        held.update(&head);
+        let begin = at.offset + RECORD_HEAD as u64;
+        self.write_at(at.segment, &head, begin)?;
+        let (mut piece, mut copied) = (vec![0; COPIED_OCTETS], 0);
+        while copied < length {
+            let piece = &mut piece[..COPIED_OCTETS.min((length - copied) as usize)];
+            read(piece, copied)?;
+            content.update(piece);
+            self.write_at(at.segment, piece, begin + CONTENT_HEAD as u64 + copied)?;
+            copied += piece.len() as u64;
         }
         held.combine(&content);
         let length = CONTENT_HEAD as u64 + length;
         self.write_at(at.segment, &self.head(Kind::Content, at, length).write_over(&held), at.offset)?;
         self.appended(Kind::Content, at, length);
+        self.begin_writing(at, length);
         Ok((extent(at)?, content.finalize()))
     }
 
@@ -174,6 +178,13 @@ impl Log {
         self.write_at(at.segment, &octets, offset)?;
         self.appended(kind, at, length);
         Ok(at)
+    }
+
+    /// Lets the card begin with a large record, while the rest of the commit is put together. Only a help: the flush counts.
+    fn begin_writing(&self, at: Position, length: u64) {
+        if let Some(file) = self.file.as_ref().filter(|_| length >= LARGE_OCTETS) {
+            early::begin(file, at.offset, length);
+        }
     }
 
     fn head(&self, kind: Kind, at: Position, length: u64) -> RecordHead {

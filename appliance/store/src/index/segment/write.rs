@@ -5,12 +5,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{BEFORE, BEHIND, BLOCK, FOOT, Head, Kind, MAGIC, SegmentId, path, postings, put_key};
 use crate::engine::codec::put_varint;
+use crate::engine::early;
 use crate::error::{Error, Result};
 
 /// Octets that are brought to the card at a time: 7 ms of a card that takes 10 MB/s.
@@ -199,7 +199,7 @@ impl<'a, 'b> Writer<'a, 'b> {
     /// Brings what waits to the card, so that the flush at the end finds little to do and nobody waits long behind it.
     fn bring(&mut self) -> Outcome<()> {
         self.file.write_all(&self.waiting).map_err(Error::io("writing", &self.written.path))?;
-        push_out(&self.file);
+        early::write(&self.file, 0, 0);
         let octets = self.waiting.len();
         self.waiting.clear();
         if (self.breathe)(octets) { Ok(()) } else { Err(Stop::GivenUp) }
@@ -234,14 +234,6 @@ impl<'a, 'b> Writer<'a, 'b> {
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(Error::io("syncing", &self.folder))?;
         if (self.breathe)(octets) { Ok(self.written) } else { Err(Stop::GivenUp) }
     }
-}
-
-/// Has the kernel write what it holds of a file, and waits for that. Durable it is only with the flush at the end, so it does
-/// not matter whether this works: some file systems can't.
-fn push_out(file: &File) {
-    use nix::libc::{SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE, sync_file_range};
-    // SAFETY: takes a descriptor that is open and numbers.
-    unsafe { sync_file_range(file.as_raw_fd(), 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) };
 }
 
 /// As a result of the store: `None` when it was given up.
