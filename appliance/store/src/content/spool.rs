@@ -48,6 +48,10 @@ impl Checksum {
         self
     }
 
+    pub(crate) fn hasher(&self) -> &crc32fast::Hasher {
+        &self.crc
+    }
+
     fn crc32(&self) -> u32 {
         self.crc.clone().finalize()
     }

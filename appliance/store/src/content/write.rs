@@ -3,6 +3,7 @@
 use crate::content::spool::{Place, Spooled};
 use crate::content::{ContentHead, ContentKey, Location, count};
 use crate::engine::codec::Record;
+use crate::engine::journal::log::hash;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, MessageId};
@@ -15,7 +16,7 @@ impl Work<'_, '_> {
         let doing = "writing a message";
         let location = match &content.place {
             Place::Memory(octets) => {
-                let extent = self.log.content(message, octets)?;
+                let extent = self.log.content(message, octets, content.checksum().hasher())?;
                 self.count_segment(extent.segment, octets.len() as i64)?;
                 Location::Journal { segment: extent.segment, offset: extent.offset }
             }
@@ -46,10 +47,11 @@ impl Work<'_, '_> {
     /// Writes a content anew at the end of the journal, when it is still where it was found. `octets` are the content's.
     pub(crate) fn move_content(&mut self, message: MessageId, from: &Location, octets: &[u8]) -> Result<()> {
         let Some(mut head) = self.tables.content.head(self.txn, message)?.filter(|head| head.location == *from) else { return Ok(()) };
-        if octets.len() as u64 != head.octets || crc32fast::hash(octets) != head.crc32 {
+        let sum = hash(octets);
+        if octets.len() as u64 != head.octets || sum.clone().finalize() != head.crc32 {
             return Err(Error::damaged(format!("the content of message {}", message.0)));
         }
-        let extent = self.log.content(message, octets)?;
+        let extent = self.log.content(message, octets, &sum)?;
         self.count_segment(extent.segment, octets.len() as i64)?;
         if let Location::Journal { segment, .. } = head.location {
             self.count_segment(segment, -(octets.len() as i64))?;

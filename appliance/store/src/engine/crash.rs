@@ -10,10 +10,12 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use super::checkpoint::Anchor;
 use super::environment::open;
 use super::files::PAGE;
+use super::journal::log::hash;
 use super::journal::read::Follower;
 use super::journal::record::{Position, RECORD_HEAD, SEGMENT_HEAD};
 use super::options::{Access, Options};
 use super::shared::Shared;
+use super::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
 use crate::settings::Setting;
@@ -63,11 +65,16 @@ fn change(shared: &Shared, model: &mut Model, random: &mut TestRng) -> Result<()
         };
         match content.len().is_multiple_of(3) {
             true => work.log.content_of(MessageId(7), content.len() as u64, piece).map(drop),
-            false => work.log.content(MessageId(7), &content).map(drop),
+            false => put(work, 7, &content),
         }
     })?;
     *model = changed;
     Ok(())
+}
+
+/// Writes content to which nothing refers.
+fn put(work: &mut Work, message: u64, content: &[u8]) -> Result<()> {
+    work.log.content(MessageId(message), content, &hash(content)).map(drop)
 }
 
 fn rows(shared: &Shared) -> Model {
@@ -242,7 +249,7 @@ fn a_damaged_last_commit_of_a_segment_is_no_end_when_the_next_segment_has_begun(
     let (shared, anchor) = open_server(dir.path());
     let put = |number: u32, octets: usize| {
         let work = |work: &mut super::work::Work| {
-            work.log.content(MessageId(1), &vec![1; octets])?;
+            put(work, 1, &vec![1; octets])?;
             work.tables.settings.settings.put(work.txn, "x", &Setting(number.to_string())).map_err(Error::lmdb("test"))
         };
         shared.transact(work).unwrap();
@@ -276,7 +283,7 @@ fn commits_are_read_in_order_from_any_of_them_also_over_segments() {
     for number in 0..100u32 {
         shared
             .transact(|work| {
-                work.log.content(MessageId(1), &big)?;
+                put(work, 1, &big)?;
                 work.tables.settings.settings.put(work.txn, "x", &Setting(number.to_string())).map_err(Error::lmdb("test"))
             })
             .unwrap();
@@ -307,16 +314,14 @@ fn a_commit_that_is_given_up_leaves_nothing_also_where_a_segment_began_for_it() 
     for round in 0..60 {
         change(&shared, &mut model, &mut random).unwrap();
         let given_up = shared.transact(|work| {
-            (0..3).try_for_each(|_| work.log.content(MessageId(9), &vec![2; 200_000]).map(drop))?;
+            (0..3).try_for_each(|_| put(work, 9, &vec![2; 200_000]))?;
             work.tables.settings.settings.put(work.txn, "given-up", &Setting("yes".into())).map_err(Error::lmdb("test"))?;
             Err(Error::Busy)
         });
         assert!(given_up.is_err());
         if round == 19 || round == 39 {
             // A second one goes over the segment's end.
-            shared
-                .transact(|work| (0..40).try_for_each(|_| work.log.content(MessageId(9), &vec![2; 200_000]).map(drop)).and(Err::<(), _>(Error::Busy)))
-                .unwrap_err();
+            shared.transact(|work| (0..40).try_for_each(|_| put(work, 9, &vec![2; 200_000])).and(Err::<(), _>(Error::Busy))).unwrap_err();
         }
         assert_eq!(rows(&shared), model);
     }

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use crc32fast::Hasher;
+
 use super::record::{CONTENT_HEAD, Kind, Position, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead, encode, next_offset};
 use super::segments::Segments;
 use crate::engine::early;
@@ -102,9 +104,12 @@ impl Log {
         self.others.counter.write_all_at(&next.to_be_bytes(), 0).map_err(Error::io("writing", &path))
     }
 
-    /// Writes the content of a message as part of the commit under way.
-    pub fn content(&mut self, message: MessageId, content: &[u8]) -> Result<Extent> {
-        let at = self.append(Kind::Content, &[&message.0.to_be_bytes(), content])?;
+    /// Writes the content of a message as part of the commit under way; `sum` went over it.
+    pub fn content(&mut self, message: MessageId, content: &[u8], sum: &Hasher) -> Result<Extent> {
+        let head = message.0.to_be_bytes();
+        let mut held = hash(&head);
+        held.combine(sum);
+        let at = self.append(Kind::Content, &[&head, content], &held)?;
         self.begin_writing(at, content.len() as u64);
         extent(at)
     }
@@ -113,8 +118,8 @@ impl Log {
     /// what was written.
     pub fn content_of(&mut self, message: MessageId, length: u64, read: impl Fn(&mut [u8], u64) -> Result<()>) -> Result<(Extent, u32)> {
         let at = self.room_for(CONTENT_HEAD as u64 + length)?;
-        let (head, mut held, mut content) = (message.0.to_be_bytes(), crc32fast::Hasher::new(), crc32fast::Hasher::new());
-        held.update(&head);
+        let (head, mut content) = (message.0.to_be_bytes(), Hasher::new());
+        let mut held = hash(&head);
         let begin = at.offset + RECORD_HEAD as u64;
         self.write_at(at.segment, &head, begin)?;
         let (mut piece, mut copied) = (vec![0; COPIED_OCTETS], 0);
@@ -127,7 +132,7 @@ impl Log {
         }
         held.combine(&content);
         let length = CONTENT_HEAD as u64 + length;
-        self.write_at(at.segment, &self.head(Kind::Content, at, length).write_over(&held), at.offset)?;
+        self.write_at(at.segment, &self.head(Kind::Content, at, length).write(&held), at.offset)?;
         self.appended(Kind::Content, at, length);
         self.begin_writing(at, length);
         Ok((extent(at)?, content.finalize()))
@@ -136,7 +141,7 @@ impl Log {
     /// Ends the commit under way: its writes, and the flush. On an error nothing counts as written.
     pub fn commit(&mut self, writes: &Writes) -> Result<u64> {
         let octets = encode(writes);
-        self.append(Kind::Rows, &[&octets])?;
+        self.append(Kind::Rows, &[&octets], &hash(&octets))?;
         let draft = std::mem::take(&mut self.draft);
         let files = draft.before.iter().chain(&self.file);
         let mut flushed = files.map(flush);
@@ -158,11 +163,12 @@ impl Log {
         self.draft = Draft::default();
     }
 
-    fn append(&mut self, kind: Kind, held: &[&[u8]]) -> Result<Position> {
+    /// `sum` went over what is held.
+    fn append(&mut self, kind: Kind, held: &[&[u8]], sum: &Hasher) -> Result<Position> {
         let length = held.iter().map(|piece| piece.len()).sum::<usize>() as u64;
         let at = self.room_for(length)?;
         let mut octets = Vec::with_capacity(RECORD_HEAD + length.min(COPIED_OCTETS as u64) as usize);
-        octets.extend_from_slice(&self.head(kind, at, length).write(held));
+        octets.extend_from_slice(&self.head(kind, at, length).write(sum));
         let mut offset = at.offset;
         for piece in held {
             match octets.len() + piece.len() <= COPIED_OCTETS {
@@ -237,6 +243,13 @@ impl Log {
         self.draft.at = Some(begun);
         Ok(begun)
     }
+}
+
+/// The check sum of octets, to go on with.
+pub(crate) fn hash(octets: &[u8]) -> Hasher {
+    let mut sum = Hasher::new();
+    sum.update(octets);
+    sum
 }
 
 /// Where the content is that a record holds.

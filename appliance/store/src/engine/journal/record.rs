@@ -79,15 +79,8 @@ pub(crate) struct RecordHead {
 }
 
 impl RecordHead {
-    /// The head's octets for what the record holds, which comes in pieces.
-    pub fn write(&self, held: &[&[u8]]) -> [u8; RECORD_HEAD] {
-        let mut sum = crc32fast::Hasher::new();
-        held.iter().for_each(|piece| sum.update(piece));
-        self.write_over(&sum)
-    }
-
-    /// The same for what went through a check sum.
-    pub fn write_over(&self, held: &crc32fast::Hasher) -> [u8; RECORD_HEAD] {
+    /// The head's octets; the sum went over what the record holds.
+    pub fn write(&self, held: &crc32fast::Hasher) -> [u8; RECORD_HEAD] {
         let mut out = [0; RECORD_HEAD];
         out[4..8].copy_from_slice(&self.length.to_be_bytes());
         out[8] = self.kind as u8;
@@ -188,7 +181,9 @@ mod tests {
         let segment = SegmentHead { segment: 7, commit: 8, before: 9 };
         assert_eq!(SegmentHead::read(&segment.write()), Some(segment));
         let head = RecordHead { kind: Kind::Content, length: 5, segment: 7, commit: 3, flushed: 2 };
-        let octets = head.write(&[b"he", b"llo"]);
+        let mut sum = crc32fast::Hasher::new();
+        [b"he".as_slice(), b"llo"].iter().for_each(|piece| sum.update(piece));
+        let octets = head.write(&sum);
         assert_eq!((RecordHead::read(&octets, 7), RecordHead::read(&octets, 8)), (Some(head), None));
         assert!(RecordHead::is_right(&octets, b"hello") && !RecordHead::is_right(&octets, b"hellO"));
         let mut changed = octets;
