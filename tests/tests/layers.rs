@@ -124,7 +124,7 @@ const OUTBOUND: &[(&str, &[&str])] = &[
     ("dkim/blanks.rs", &["crate::", "tokio", "pillarbox_store"]),
     ("dkim.rs", &["crate::", "tokio"]),
     ("schedule.rs", &["tokio", "Instant::now", "SystemTime", "platform::clock"]),
-    ("cause.rs", &["crate::", "tokio"]),
+    ("failure.rs", &["crate::", "tokio"]),
     ("notice.rs", &["tokio", "clock::now"]),
 ];
 

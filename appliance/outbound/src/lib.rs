@@ -7,13 +7,13 @@
 //! recipients it works on, in memory only: after a crash they are due again, and nothing was settled that was not done.
 
 mod agenda;
-mod cause;
 mod dane;
 pub mod dkim;
 mod doctor;
 mod endpoint;
 mod error;
 mod exchangers;
+mod failure;
 mod next_hop;
 mod notice;
 mod owner;
@@ -29,9 +29,9 @@ mod trial;
 mod work;
 
 pub use agenda::run;
-pub use cause::cause;
 pub use doctor::{Finding, Findings, Topic, examine, findings};
 pub use error::{Error, PolicyFault, Result};
+pub use failure::failure_class;
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
 pub use sender::{Handles, Outbound, ROUTE_PURPOSE, release_after_login};

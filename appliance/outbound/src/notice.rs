@@ -5,7 +5,7 @@ use pillarbox_platform::clock;
 use pillarbox_store::{Detail, Status};
 use pillarbox_texts::{Language, in_all};
 
-use super::cause;
+use super::failure;
 use super::schedule::Notice;
 
 /// Most of the original that comes back with a failure, in octets; beyond it only its header does.
@@ -146,7 +146,7 @@ fn in_language(notice: Notice, facts: &Facts, language: Language) -> String {
     for about in facts.about {
         text.push_str(&format!("\n    {}\n", clean(&about.address)));
         if matches!(notice, Notice::Failed | Notice::Delayed) {
-            let explanation = cause::cause(&about.detail).explain(language);
+            let explanation = failure::failure_class(&about.detail).explain(language);
             for sentence in [explanation.what, explanation.whose] {
                 text.push_str(&format!("\n    {sentence}"));
             }
@@ -184,7 +184,7 @@ fn status_fields(notice: Notice, facts: &Facts) -> String {
         text.push_str(&format!("Action: {}\r\n", notice.action()));
         let status = match notice {
             Notice::Delivered | Notice::Relayed => Status { class: 2, subject: 0, detail: 0 },
-            _ => cause::status(&about.detail, notice == Notice::Failed),
+            _ => failure::status(&about.detail, notice == Notice::Failed),
         };
         text.push_str(&format!("Status: {status}\r\n"));
         if let Some(host) = about.detail.host() {
