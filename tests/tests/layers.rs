@@ -125,7 +125,7 @@ const OUTBOUND: &[(&str, &[&str])] = &[
     ("dkim.rs", &["crate::", "tokio"]),
     ("schedule.rs", &["tokio", "Instant::now", "SystemTime", "platform::clock"]),
     ("failure.rs", &["crate::", "tokio"]),
-    ("notice.rs", &["tokio", "clock::now"]),
+    ("dsn.rs", &["tokio", "clock::now"]),
 ];
 
 fn assert_imports(folder: &str, rules: &[(&str, &[&str])]) {
