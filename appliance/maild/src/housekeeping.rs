@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 use crate::server::notify;
 use pillarbox_office::Office;
 use pillarbox_office::submission::later;
-use pillarbox_office::{acme, auth, board, hours, mail};
+use pillarbox_office::{acme, auth, board, mail, statistics};
 
 const DAY: u64 = 86_400;
 /// How often the watchdog hears of the server, and the disk is looked at.
@@ -103,7 +103,7 @@ async fn rounds(office: &Office) {
         keep_house(office).await;
         make_keys(office).await;
         end_sessions(office).await;
-        hours::count(&office.hours).await;
+        statistics::count(&office.statistics).await;
         acme::renew(&office.acme).await;
     }
 }
