@@ -4,7 +4,7 @@
 //! - who signs in: [`auth`], with [`history`]; people, aliases and passwords: [`directory`]
 //! - stored messages for people, indexed and searched: [`mail`]
 //! - what a domain publishes: [`records`]; the internet connection: [`line`]; certificates: [`acme`]
-//! - settings of the owner: [`settings`], as a file: [`preseed`]; how the box is: [`condition`], [`board`], [`statistics`]; updates: [`update`]; the loopback test: [`round`]
+//! - settings of the owner: [`settings`], as a file: [`preseed`]; how the box is: [`condition`], [`board`], [`statistics`]; updates: [`update`]; the loopback test: [`loopback`]
 
 pub mod acme;
 pub mod auth;
@@ -17,12 +17,12 @@ pub mod directory;
 mod error;
 pub mod history;
 pub mod line;
+pub mod loopback;
 pub mod mail;
 pub mod naming;
 pub mod oneclick;
 pub mod preseed;
 pub mod records;
-pub mod round;
 pub mod routing;
 pub mod settings;
 pub mod statistics;

@@ -25,8 +25,8 @@ use axum::{Extension, Router};
 
 use pages::mail::{act, compose, contacts, files, list, message, send, settings};
 use pages::{
-    about, certificate, discovery, doctor, domains, find, home, line, login, metrics, network, people, person, programs, queue, round, security, setup, system,
-    welcome,
+    about, certificate, discovery, doctor, domains, find, home, line, login, loopback, metrics, network, people, person, programs, queue, security, setup,
+    system, welcome,
 };
 use routes::{Group, Reach, Role, Route, Routes};
 
@@ -70,7 +70,7 @@ fn table(letter: usize) -> Vec<Route> {
         at("/line", Owner, Office).get(line::show).post(line::change).menu(Group::Box, "nav-line"),
         at("/certificate", Owner, Office).get(certificate::show).post(certificate::order).menu(Group::Box, "nav-certificate"),
         at("/name", Owner, Office).get(setup::name).post(setup::rename).menu(Group::Box, "nav-name"),
-        at("/round", Owner, Office).get(round::show).post(round::run).menu(Group::Box, "nav-round"),
+        at("/round", Owner, Office).get(loopback::show).post(loopback::run).menu(Group::Box, "nav-round"),
         at("/log", Owner, Office).get(about::log).menu(Group::Box, "nav-log"),
         at("/network", Owner, Office).get(network::show).post(network::order).menu(Group::Box, "nav-network"),
         at("/system", Owner, Office).get(system::show).post(system::order).menu(Group::Box, "nav-system"),
