@@ -3,7 +3,7 @@
 //! - whose mail is taken: [`routing`]; how it gets into mailboxes and queue: [`delivery`]; what a person sends: [`submission`]
 //! - who signs in: [`auth`], with [`history`]; people, aliases and passwords: [`directory`]
 //! - stored messages for people, indexed and searched: [`mail`]
-//! - what a domain publishes: [`records`]; the internet connection: [`line`]; certificates: [`acme`]
+//! - what a domain publishes: [`records`]; the internet connection: [`internet_connection`]; certificates: [`acme`]
 //! - settings of the owner: [`settings`], as a file: [`preseed`]; how the box is: [`condition`], [`board`], [`statistics`]; updates: [`update`]; the loopback test: [`loopback`]
 
 pub mod acme;
@@ -16,7 +16,7 @@ pub mod delivery;
 pub mod directory;
 mod error;
 pub mod history;
-pub mod line;
+pub mod internet_connection;
 pub mod loopback;
 pub mod mail;
 pub mod naming;

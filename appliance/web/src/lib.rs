@@ -25,8 +25,8 @@ use axum::{Extension, Router};
 
 use pages::mail::{act, compose, contacts, files, list, message, send, settings};
 use pages::{
-    about, certificate, discovery, doctor, domains, find, home, line, login, loopback, metrics, network, people, person, programs, queue, security, setup,
-    system, welcome,
+    about, certificate, discovery, doctor, domains, find, home, internet_connection, login, loopback, metrics, network, people, person, programs, queue,
+    security, setup, system, welcome,
 };
 use routes::{Group, Reach, Role, Route, Routes};
 
@@ -67,7 +67,7 @@ fn table(letter: usize) -> Vec<Route> {
         at("/people/alias", Owner, Office).post(people::alias),
         at("/people/{address}", Owner, Office).get(person::show).post(person::change),
         at("/domains", Owner, Office).get(domains::show).post(domains::change).menu(Group::Box, "nav-domains"),
-        at("/line", Owner, Office).get(line::show).post(line::change).menu(Group::Box, "nav-line"),
+        at("/line", Owner, Office).get(internet_connection::show).post(internet_connection::change).menu(Group::Box, "nav-line"),
         at("/certificate", Owner, Office).get(certificate::show).post(certificate::order).menu(Group::Box, "nav-certificate"),
         at("/name", Owner, Office).get(setup::name).post(setup::rename).menu(Group::Box, "nav-name"),
         at("/round", Owner, Office).get(loopback::show).post(loopback::run).menu(Group::Box, "nav-round"),

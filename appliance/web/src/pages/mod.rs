@@ -7,7 +7,7 @@ pub mod doctor;
 pub mod domains;
 pub mod find;
 pub mod home;
-pub mod line;
+pub mod internet_connection;
 pub mod login;
 pub mod loopback;
 pub mod mail;
