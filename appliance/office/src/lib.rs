@@ -4,11 +4,10 @@
 //! - who signs in: [`auth`], with [`history`]; people, aliases and passwords: [`directory`]
 //! - stored messages for people, indexed and searched: [`mail`]
 //! - what a domain publishes: [`records`]; the internet connection: [`internet_connection`]; certificates: [`acme`]
-//! - settings of the owner: [`settings`], as a file: [`preseed`]; how the box is: [`condition`], [`board`], [`statistics`]; updates: [`update`]; the loopback test: [`loopback`]
+//! - settings of the owner: [`settings`], as a file: [`preseed`]; how the box is: [`condition`], [`status_file`], [`statistics`]; updates: [`update`]; the loopback test: [`loopback`]
 
 pub mod acme;
 pub mod auth;
-pub mod board;
 pub mod claim;
 pub mod code;
 pub mod condition;
@@ -26,6 +25,7 @@ pub mod records;
 pub mod routing;
 pub mod settings;
 pub mod statistics;
+pub mod status_file;
 pub mod submission;
 pub mod update;
 #[cfg(any(test, feature = "world"))]
