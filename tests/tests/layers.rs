@@ -124,8 +124,8 @@ const OUTBOUND: &[(&str, &[&str])] = &[
     ("dkim/blanks.rs", &["crate::", "tokio", "pillarbox_store"]),
     ("dkim.rs", &["crate::", "tokio"]),
     ("schedule.rs", &["tokio", "Instant::now", "SystemTime", "platform::clock"]),
-    ("cause.rs", &["crate::", "tokio"]),
-    ("notice.rs", &["tokio", "clock::now"]),
+    ("failure.rs", &["crate::", "tokio"]),
+    ("dsn.rs", &["tokio", "clock::now"]),
 ];
 
 fn assert_imports(folder: &str, rules: &[(&str, &[&str])]) {

@@ -27,8 +27,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
-use pillarbox_host::board::{BOARD, NO_DATA, PULSE, STOPPED};
-use pillarbox_host::{Answer, Board, Request, SOCKET, net};
+use pillarbox_host::status_file::{NO_DATA, PULSE, STATUS_FILE, STOPPED};
+use pillarbox_host::{Answer, Request, SOCKET, StatusFile, net};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer};
 
@@ -54,7 +54,7 @@ const TOUCH: Duration = Duration::from_millis(100);
 
 /// Where things are; tests put them elsewhere.
 struct Places {
-    board: PathBuf,
+    status_file: PathBuf,
     leds: PathBuf,
     name: PathBuf,
     privop: PathBuf,
@@ -66,7 +66,7 @@ struct Beacon {
     places: Places,
     /// The machine's own name; when it changes, this program is started anew.
     machine: String,
-    board: Mutex<Board>,
+    status_file: Mutex<StatusFile>,
     state: Mutex<State>,
     /// The server does not run: the page is ours.
     is_down: AtomicBool,
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     let beacon = Arc::new(Beacon {
         places,
         machine: net::machine_name(),
-        board: Mutex::default(),
+        status_file: Mutex::default(),
         state: Mutex::new(State::Booting),
         is_down: AtomicBool::new(false),
         visitors: AtomicUsize::new(0),
@@ -110,12 +110,17 @@ fn main() -> ExitCode {
 }
 
 fn places(mut words: impl Iterator<Item = String>) -> Result<Places, String> {
-    let mut places =
-        Places { board: BOARD.into(), leds: LEDS.into(), name: net::LOCAL_NAME.into(), privop: SOCKET.into(), smtp: SocketAddr::from(([127, 0, 0, 1], 25)) };
+    let mut places = Places {
+        status_file: STATUS_FILE.into(),
+        leds: LEDS.into(),
+        name: net::LOCAL_NAME.into(),
+        privop: SOCKET.into(),
+        smtp: SocketAddr::from(([127, 0, 0, 1], 25)),
+    };
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         match word.as_str() {
-            "--board" => places.board = value.into(),
+            "--board" => places.status_file = value.into(),
             "--leds" => places.leds = value.into(),
             "--name" => places.name = value.into(),
             "--privop" => places.privop = value.into(),
@@ -154,7 +159,7 @@ async fn look(beacon: Arc<Beacon>) {
             return;
         }
         let name = net::local_name_in(&beacon.places.name);
-        let text = screen::text(state, &held(&beacon.board), name.as_deref(), &shown_addresses());
+        let text = screen::text(state, &held(&beacon.status_file), name.as_deref(), &shown_addresses());
         if text != shown {
             // Cleared, and the cursor at the top. A box without a screen is none the worse for it.
             let _ = std::io::stdout().write_all(format!("\x1b[2J\x1b[H{text}").replace('\n', "\r\n").as_bytes());
@@ -180,18 +185,18 @@ fn print_places() -> ExitCode {
 }
 
 async fn seen(beacon: &Beacon, asks_for_greeting: bool) -> Seen {
-    let Some((board, age)) = Board::read(&beacon.places.board) else { return silence(&beacon.places.board) };
-    let needs_attention = board.needs_attention;
-    *held(&beacon.board) = board;
+    let Some((status_file, age)) = StatusFile::read(&beacon.places.status_file) else { return silence(&beacon.places.status_file) };
+    let needs_attention = status_file.needs_attention;
+    *held(&beacon.status_file) = status_file;
     if age > 3 * PULSE || asks_for_greeting && !greets(beacon.places.smtp).await {
-        return silence(&beacon.places.board);
+        return silence(&beacon.places.status_file);
     }
     if needs_attention { Seen::Complaining } else { Seen::Well }
 }
 
-/// Why nothing is heard of the server: what is known of its end lies beside its board.
-fn silence(board: &Path) -> Seen {
-    match fs::read_to_string(board.with_file_name(STOPPED)) {
+/// Why nothing is heard of the server: what is known of its end is beside its status file.
+fn silence(status_file: &Path) -> Seen {
+    match fs::read_to_string(status_file.with_file_name(STOPPED)) {
         Ok(why) if why.trim() == NO_DATA => Seen::NoData,
         Ok(_) => Seen::Ended,
         Err(_) => Seen::Silent,
@@ -332,16 +337,16 @@ async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
 }
 
 async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
-    let (board, state, language) = (held(&beacon.board).clone(), *held(&beacon.state), asked.language);
+    let (status_file, state, language) = (held(&beacon.status_file).clone(), *held(&beacon.state), asked.language);
     let name = net::local_name_in(&beacon.places.name);
-    if !asked.is_for_us(&board.hostname, &beacon.machine, name.as_deref()) || !net::is_near(peer) {
+    if !asked.is_for_us(&status_file.hostname, &beacon.machine, name.as_deref()) || !net::is_near(peer) {
         return rescue::answer("403 Forbidden", "text/plain", "", language.plain("rescue-far"));
     }
-    let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(language, state, &board, said, log));
+    let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(language, state, &status_file, said, log));
     if !asked.is_post {
         return page("503 Service Unavailable", "", "");
     }
-    if !is_right(beacon, &board, asked.field("secret")).await {
+    if !is_right(beacon, &status_file, asked.field("secret")).await {
         return page("403 Forbidden", language.plain("rescue-wrong"), "");
     }
     let request = match asked.field("do") {
@@ -361,9 +366,9 @@ async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
 }
 
 /// The claim code of a box that is nobody's, else the owner's password. One try at a time, wrong ones cost time.
-async fn is_right(beacon: &Beacon, board: &Board, secret: &str) -> bool {
+async fn is_right(beacon: &Beacon, status_file: &StatusFile, secret: &str) -> bool {
     let _one = beacon.door.lock().await;
-    let (claim, owner, secret) = (board.claim_code.clone(), board.owner.clone(), secret.to_string());
+    let (claim, owner, secret) = (status_file.claim_code.clone(), status_file.owner.clone(), secret.to_string());
     let right = smol::unblock(move || match (claim, owner) {
         (Some(code), _) => same(code.as_bytes(), secret.trim().to_ascii_uppercase().as_bytes()),
         (None, Some(hash)) => PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok()),
@@ -395,16 +400,16 @@ mod tests {
     #[test]
     fn words_are_places() {
         let folder = tempfile::tempdir().unwrap();
-        let board = folder.path().join("board.json");
-        assert_eq!(silence(&board), Seen::Silent);
+        let status_file = folder.path().join("board.json");
+        assert_eq!(silence(&status_file), Seen::Silent);
         for (why, seen) in [("", Seen::Ended), ("no-data\n", Seen::NoData)] {
             fs::write(folder.path().join(STOPPED), why).unwrap();
-            assert_eq!(silence(&board), seen);
+            assert_eq!(silence(&status_file), seen);
         }
         let read = |words: &[&str]| places(words.iter().map(ToString::to_string));
         assert_eq!(read(&["--smtp", "127.0.0.1:2525"]).unwrap().smtp.port(), 2525);
         assert!(read(&["--smtp"]).is_err() && read(&["--smtp", "x"]).is_err() && read(&["--sing", "x"]).is_err());
-        assert_eq!(read(&[]).unwrap().board, PathBuf::from(BOARD));
+        assert_eq!(read(&[]).unwrap().status_file, PathBuf::from(STATUS_FILE));
         assert!(same(b"abc", b"abc") && !same(b"abc", b"abd") && !same(b"abc", b"ab"));
     }
 }

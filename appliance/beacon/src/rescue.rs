@@ -1,7 +1,7 @@
 //! The rescue page: a tiny part of HTTP/1.1 without I/O. A request comes in as octets; what is to be done, or an answer,
 //! goes out.
 
-use pillarbox_host::Board;
+use pillarbox_host::StatusFile;
 use pillarbox_texts::Language;
 
 use crate::watch::State;
@@ -120,9 +120,9 @@ fn escaped(text: &str) -> String {
 
 /// The page: what is wrong, and what can be done. Without a secret to ask for nothing can be asked for here: then the ways that
 /// need the box in one's hands are told.
-pub fn page(language: Language, state: State, board: &Board, said: &str, log: &str) -> String {
+pub fn page(language: Language, state: State, status_file: &StatusFile, said: &str, log: &str) -> String {
     let t = |key: &'static str| escaped(language.plain(key));
-    let secret = match (&board.claim_code, &board.owner) {
+    let secret = match (&status_file.claim_code, &status_file.owner) {
         (Some(_), _) => Some(t("rescue-code")),
         (None, Some(_)) => Some(t("rescue-password")),
         (None, None) => None,
@@ -226,14 +226,14 @@ mod tests {
     #[test]
     fn pages_escape_and_speak_both_languages() {
         let german = Language::accepted("de");
-        let board = Board { claim_code: Some("1K3Q9XM".into()), ..Board::default() };
-        let shown = page(Language::ENGLISH, State::Fault, &board, "<b>", "</pre><script>");
+        let status_file = StatusFile { claim_code: Some("1K3Q9XM".into()), ..StatusFile::default() };
+        let shown = page(Language::ENGLISH, State::Fault, &status_file, "<b>", "</pre><script>");
         assert!(shown.contains("Claim code") && !shown.contains("<script>") && !shown.contains("<b>") && !shown.contains("1K3Q9XM"));
-        let owned = Board { owner: Some("$argon2id$".into()), ..Board::default() };
+        let owned = StatusFile { owner: Some("$argon2id$".into()), ..StatusFile::default() };
         assert!(page(german, State::Fault, &owned, "", "").contains("Passwort des Besitzers"));
         // Nobody's password is known: nobody is asked for one.
         for state in [State::Fault, State::NoData] {
-            let shown = page(Language::ENGLISH, state, &Board::default(), "", "");
+            let shown = page(Language::ENGLISH, state, &StatusFile::default(), "", "");
             assert!(shown.contains("pillarbox-reset") && !shown.contains("<form"), "{shown}");
         }
         assert!(page(german, State::NoData, &owned, "", "").contains("nicht lesbar"));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use fast_qr::QRBuilder;
-use pillarbox_host::Board;
+use pillarbox_host::StatusFile;
 use pillarbox_texts::{Language, in_all};
 
 use crate::watch::State;
@@ -28,7 +28,7 @@ fn sentence(key: &'static str, values: &[(&str, &str)]) -> String {
 }
 
 /// The text of the screen. `name`: the one in the office, without its ".local".
-pub fn text(state: State, board: &Board, name: Option<&str>, addresses: &[IpAddr]) -> String {
+pub fn text(state: State, status_file: &StatusFile, name: Option<&str>, addresses: &[IpAddr]) -> String {
     let mut out = String::from("\n  Pillarbox\n\n");
     let key = match state {
         State::Booting => "screen-starting",
@@ -48,17 +48,17 @@ pub fn text(state: State, board: &Board, name: Option<&str>, addresses: &[IpAddr
     if addresses.is_empty() {
         out.push_str(&sentence("screen-no-network", &[]));
     }
-    if let Some(code) = &board.claim_code {
+    if let Some(code) = &status_file.claim_code {
         out.push_str(&format!("\n{}", sentence("screen-code", &[("code", code)])));
     }
-    if !board.fingerprint.is_empty() {
+    if !status_file.fingerprint.is_empty() {
         let word = in_all(" / ", |language| language.plain("screen-certificate").into());
-        out.push_str(&format!("\n  {word} (SHA-256): {}\n", board.fingerprint));
+        out.push_str(&format!("\n  {word} (SHA-256): {}\n", status_file.fingerprint));
     }
     // A telephone's camera reads addresses better than names of the local network.
     let by_address = addresses.iter().filter(|address| address.is_ipv4()).take(1).copied().collect::<Vec<_>>();
     let place = places(None, &by_address).pop().or_else(|| places(name, addresses).into_iter().next());
-    let code = board.claim_code.as_ref().and(place).and_then(|place| QRBuilder::new(place).build().ok());
+    let code = status_file.claim_code.as_ref().and(place).and_then(|place| QRBuilder::new(place).build().ok());
     if let Some(code) = code {
         out.push('\n');
         out.push_str(&code.to_str());
@@ -73,21 +73,21 @@ mod tests {
 
     #[test]
     fn the_screen_says_how_to_reach_the_box() {
-        let board = Board { claim_code: Some("1K3Q9XM".into()), fingerprint: "AA:BB".into(), ..Board::default() };
-        let shown = text(State::Ready, &board, Some("post"), &["192.168.1.7".parse().unwrap()]);
+        let status_file = StatusFile { claim_code: Some("1K3Q9XM".into()), fingerprint: "AA:BB".into(), ..StatusFile::default() };
+        let shown = text(State::Ready, &status_file, Some("post"), &["192.168.1.7".parse().unwrap()]);
         for wanted in ["Ready. / Bereit.", "Ready.", "http://post.local/", "http://192.168.1.7/", "Claim code: 1K3Q9XM", "Anspruchscode: 1K3Q9XM", "AA:BB", "█"]
         {
             assert!(shown.contains(wanted), "{wanted}: {shown}");
         }
-        let owned = text(State::Fault, &Board::default(), Some("pillarbox"), &[]);
-        let nameless = text(State::Ready, &board, None, &["192.168.1.7".parse().unwrap(), "fd00::7".parse().unwrap()]);
+        let owned = text(State::Fault, &StatusFile::default(), Some("pillarbox"), &[]);
+        let nameless = text(State::Ready, &status_file, None, &["192.168.1.7".parse().unwrap(), "fd00::7".parse().unwrap()]);
         assert!(nameless.contains("use the address") && nameless.contains("http://[fd00::7]/") && nameless.contains('█') && !nameless.contains(".local"));
         assert!(owned.contains("does not run") && owned.contains("No network yet") && !owned.contains("Claim code") && !owned.contains('█'));
     }
 
     #[test]
     fn long_sentences_have_a_line_for_each_language() {
-        let shown = text(State::Fault, &Board::default(), Some("post"), &[]);
+        let shown = text(State::Fault, &StatusFile::default(), Some("post"), &[]);
         assert!(shown.contains("does not run. The box's page says what to do.\n  Der Mailserver läuft nicht."), "{shown}");
         assert!(shown.contains("  No network yet: is the cable plugged in? / Noch kein Netz: Steckt das Kabel?\n"), "{shown}");
     }

@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 use crate::server::notify;
 use pillarbox_office::Office;
 use pillarbox_office::submission::later;
-use pillarbox_office::{acme, auth, board, hours, mail};
+use pillarbox_office::{acme, auth, mail, statistics, status_file};
 
 const DAY: u64 = 86_400;
 /// How often the watchdog hears of the server, and the disk is looked at.
@@ -71,13 +71,13 @@ async fn look_at_disk(office: &Office) {
     office.condition.look_at_disk().await;
 }
 
-async fn write_board(office: &Office) {
-    board::write(&office.settings.get(), &office.store, &office.certificates, &office.condition).await;
+async fn write_status_file(office: &Office) {
+    status_file::write(&office.settings.get(), &office.store, &office.certificates, &office.condition).await;
 }
 
 /// Tells the beacon.
 async fn pulse(office: &Office) {
-    every(Duration::from_secs(pillarbox_host::board::PULSE), office, write_board).await;
+    every(Duration::from_secs(pillarbox_host::status_file::PULSE), office, write_status_file).await;
 }
 
 async fn rounds(office: &Office) {
@@ -103,7 +103,7 @@ async fn rounds(office: &Office) {
         keep_house(office).await;
         make_keys(office).await;
         end_sessions(office).await;
-        hours::count(&office.hours).await;
+        statistics::count(&office.statistics).await;
         acme::renew(&office.acme).await;
     }
 }

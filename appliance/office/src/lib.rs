@@ -3,12 +3,11 @@
 //! - whose mail is taken: [`routing`]; how it gets into mailboxes and queue: [`delivery`]; what a person sends: [`submission`]
 //! - who signs in: [`auth`], with [`history`]; people, aliases and passwords: [`directory`]
 //! - stored messages for people, indexed and searched: [`mail`]
-//! - what a domain publishes: [`records`]; the internet connection: [`line`]; certificates: [`acme`]
-//! - settings of the owner: [`settings`], as a file: [`preseed`]; how the box is: [`condition`], [`board`], [`hours`]; updates: [`update`]; the loopback test: [`round`]
+//! - what a domain publishes: [`records`]; the internet connection: [`internet_connection`]; certificates: [`acme`]
+//! - settings of the owner: [`settings`], as a file: [`preseed`]; how the box is: [`condition`], [`status_file`], [`statistics`]; updates: [`update`]; the loopback test: [`loopback`]
 
 pub mod acme;
 pub mod auth;
-pub mod board;
 pub mod claim;
 pub mod code;
 pub mod condition;
@@ -16,16 +15,17 @@ pub mod delivery;
 pub mod directory;
 mod error;
 pub mod history;
-pub mod hours;
-pub mod line;
+pub mod internet_connection;
+pub mod loopback;
 pub mod mail;
 pub mod naming;
 pub mod oneclick;
 pub mod preseed;
 pub mod records;
-pub mod round;
 pub mod routing;
 pub mod settings;
+pub mod statistics;
+pub mod status_file;
 pub mod submission;
 pub mod update;
 #[cfg(any(test, feature = "world"))]
@@ -56,7 +56,7 @@ pub struct Office {
     pub acme: Arc<acme::Acme>,
     /// Where mail is taken apart for pages.
     pub readers: Arc<mail::readers::Readers>,
-    pub hours: Arc<hours::Hours>,
+    pub statistics: Arc<statistics::Statistics>,
     pub condition: Arc<condition::Condition>,
 }
 
@@ -73,7 +73,7 @@ impl Office {
             submission: Arc::new(submission),
             acme: Arc::new(acme::Acme::new(settings.clone(), certificates.clone(), handles.clone())),
             readers: Arc::new(mail::readers::Readers::new(&config.data)),
-            hours: Arc::new(hours::Hours::new(settings.clone(), store.clone(), tasks)),
+            statistics: Arc::new(statistics::Statistics::new(settings.clone(), store.clone(), tasks)),
             condition: Arc::new(condition::Condition::new(settings.clone(), store.clone())),
             settings,
             store,

@@ -41,7 +41,7 @@ pub async fn run(outbound: Arc<Outbound>) {
     while workers.join_next().await.is_some() {}
 }
 
-/// A clock that was set back leaves recipients due in a far future: they are due now. One lane at a time, and
+/// A clock that was set back leaves recipients due in a far future: they are due now. One destination queue at a time, and
 /// nothing to do in any usual second.
 pub(crate) async fn mend_far_future(outbound: &Outbound) -> Result<()> {
     let now = outbound.now().at;
@@ -49,7 +49,7 @@ pub(crate) async fn mend_far_future(outbound: &Outbound) -> Result<()> {
     let store = outbound.store.clone();
     let late = move |store: &Store| {
         store.read(|r| match r.agenda_span()? {
-            Some((_, last, lane)) if last > latest => r.lane(lane, u64::MAX - 1, BATCH, |_| false),
+            Some((_, last, queue)) if last > latest => r.destination(queue, u64::MAX - 1, BATCH, |_| false),
             _ => Ok(Vec::new()),
         })
     };

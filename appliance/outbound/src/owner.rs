@@ -6,8 +6,8 @@ use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store, off_thread};
 use pillarbox_texts::in_all;
 
-use super::notice::{self, About, Facts, Returned};
-use super::schedule::Notice;
+use super::dsn::{self, About, Facts, Returned};
+use super::schedule::Dsn;
 use super::sender::Outbound;
 
 /// Something the owner should know.
@@ -28,7 +28,7 @@ impl Message<'_> {
     }
 
     fn text(&self) -> String {
-        in_all(notice::SEPARATOR, |language| {
+        in_all(dsn::SEPARATOR, |language| {
             let text = match self {
                 Message::ProviderLogin { host, user, reply } => language.with("owner-login", &[("host", host), ("user", user), ("reply", reply)]),
                 Message::OverLimit { account, limit } => language.with("owner-limit", &[("account", account), ("limit", &limit.to_string())]),
@@ -98,8 +98,8 @@ pub async fn tell_delivered(outbound: &Outbound, message: MessageId, account: Ac
     });
     let about: Vec<About> = about.collect();
     let header = format!("Subject: {}\r\n", encoded_words(arrived.subject)).into_bytes();
-    let text = notice::build(
-        Notice::Delivered,
+    let text = dsn::build(
+        Dsn::Delivered,
         &Facts {
             hostname: &outbound.hostname(),
             sender: arrived.sender,

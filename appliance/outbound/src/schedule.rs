@@ -14,7 +14,7 @@ pub const DETAIL_OCTETS: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The other server took responsibility, with this reply; `true` when it also took over the wish for notices.
-    Relayed { reply: Detail, notices_passed_on: bool },
+    Relayed { reply: Detail, dsns_passed_on: bool },
     /// It will not, ever.
     Refused { reply: Detail },
     /// Not now.
@@ -43,7 +43,7 @@ impl Outcome {
 
 /// A notice to the sender (RFC 3461 §6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum Dsn {
     /// It is in a mailbox of this box.
     Delivered,
     /// Another server has it, which sends no notices.
@@ -59,7 +59,7 @@ pub struct Step {
     pub fate: Fate,
     /// For the ledger: the reply as it came, or why.
     pub detail: Detail,
-    pub notice: Option<Notice>,
+    pub dsn: Option<Dsn>,
 }
 
 /// What the clock says, and whether to believe it.
@@ -75,11 +75,11 @@ pub struct Now {
 pub fn decide(waiting: &Waiting, outcome: Outcome, now: Now, plan: &config::Outbound, spread: u64) -> Step {
     use pillarbox_store::Notices;
     match outcome.clipped() {
-        Outcome::Relayed { reply, notices_passed_on } => Step {
+        Outcome::Relayed { reply, dsns_passed_on } => Step {
             verdict: Verdict::Gone,
             fate: Fate::Relayed,
             detail: reply,
-            notice: (waiting.notices.contains(Notices::SUCCESS) && !notices_passed_on).then_some(Notice::Relayed),
+            dsn: (waiting.notices.contains(Notices::SUCCESS) && !dsns_passed_on).then_some(Dsn::Relayed),
         },
         Outcome::Refused { reply } => failed(waiting, Fate::Bounced, reply),
         Outcome::GivenUp => failed(waiting, Fate::Bounced, given_up(waiting)),
@@ -93,10 +93,10 @@ pub fn decide(waiting: &Waiting, outcome: Outcome, now: Now, plan: &config::Outb
             }),
             fate: Fate::Queued,
             detail: reason,
-            notice: None,
+            dsn: None,
         },
         Outcome::Deferred { reason } => deferred(waiting, reason, now, plan, spread),
-        Outcome::Withdrawn => Step { verdict: Verdict::Keep(waiting.clone()), fate: Fate::Queued, detail: Detail::None, notice: None },
+        Outcome::Withdrawn => Step { verdict: Verdict::Keep(waiting.clone()), fate: Fate::Queued, detail: Detail::None, dsn: None },
     }
 }
 
@@ -105,8 +105,8 @@ fn given_up(waiting: &Waiting) -> Detail {
 }
 
 fn failed(waiting: &Waiting, fate: Fate, detail: Detail) -> Step {
-    let notice = waiting.notices.wants_failure().then_some(Notice::Failed);
-    Step { verdict: Verdict::Gone, fate, detail, notice }
+    let dsn = waiting.notices.wants_failure().then_some(Dsn::Failed);
+    Step { verdict: Verdict::Gone, fate, detail, dsn }
 }
 
 fn deferred(waiting: &Waiting, reason: Detail, now: Now, plan: &config::Outbound, spread: u64) -> Step {
@@ -132,8 +132,8 @@ fn deferred(waiting: &Waiting, reason: Detail, now: Now, plan: &config::Outbound
         last: reason.clone(),
         ..waiting.clone()
     });
-    let notice = (tell && waiting.notices.wants_delay()).then_some(Notice::Delayed);
-    Step { verdict, fate: Fate::Queued, detail: reason, notice }
+    let dsn = (tell && waiting.notices.wants_delay()).then_some(Dsn::Delayed);
+    Step { verdict, fate: Fate::Queued, detail: reason, dsn }
 }
 
 /// Seconds until the next attempt: from the schedule, and up to a tenth more.
@@ -189,7 +189,7 @@ mod tests {
         let (mut now, mut current, mut pauses, mut notices) = (TRUSTED, waiting(), Vec::new(), Vec::new());
         let last = loop {
             let step = defer(&current, now);
-            notices.extend(step.notice);
+            notices.extend(step.dsn);
             if matches!(step.verdict, Verdict::Gone) {
                 break step;
             }
@@ -198,7 +198,7 @@ mod tests {
             now.at = current.due;
         };
         assert_eq!(pauses[..8], [60, 180, 600, 1800, 3600, 7200, 14_400, 14_400]);
-        assert_eq!((last.fate, notices), (Fate::Expired, vec![Notice::Delayed, Notice::Failed]));
+        assert_eq!((last.fate, notices), (Fate::Expired, vec![Dsn::Delayed, Dsn::Failed]));
         let age = now.at - TRUSTED.at;
         assert!((5 * 86_400..5 * 86_400 + 14_400).contains(&age), "{age}");
     }
@@ -207,7 +207,7 @@ mod tests {
     fn of_long_words_little_is_kept() {
         let long = || Detail::Reply(RemoteReply { host: "mx.x".into(), code: 550, status: None, text: "ü".repeat(100_000) });
         let outcomes = [
-            Outcome::Relayed { reply: long(), notices_passed_on: false },
+            Outcome::Relayed { reply: long(), dsns_passed_on: false },
             Outcome::Refused { reply: long() },
             Outcome::Deferred { reason: long() },
             Outcome::LoginRefused { reason: long() },
@@ -231,7 +231,7 @@ mod tests {
         }
         // The clock is set: the life time begins now.
         let step = defer(&current, TRUSTED);
-        assert!(step.notice.is_none());
+        assert!(step.dsn.is_none());
         current = kept(step);
         assert_eq!(current.since, TRUSTED.at);
         // A clock that is set back does not make it wait longer than once.
@@ -245,19 +245,19 @@ mod tests {
     #[test]
     fn notices_go_as_they_were_asked_for() {
         let ask = |notices: Notices| Waiting { notices: notices.with(Notices::ASKED), ..waiting() };
-        let notice = |waiting: &Waiting, outcome| decide(waiting, outcome, TRUSTED, &config::Outbound::default(), 0).notice;
+        let dsn = |waiting: &Waiting, outcome| decide(waiting, outcome, TRUSTED, &config::Outbound::default(), 0).dsn;
         let refused = || Outcome::Refused { reply: Detail::text("550 no") };
-        let relayed = |passed| Outcome::Relayed { reply: Detail::text("250 ok"), notices_passed_on: passed };
-        assert_eq!(notice(&waiting(), refused()), Some(Notice::Failed));
-        assert_eq!(notice(&waiting(), relayed(false)), None);
-        assert_eq!(notice(&ask(Notices::default()), refused()), None);
-        assert_eq!(notice(&ask(Notices::SUCCESS), refused()), None);
-        assert_eq!(notice(&ask(Notices::SUCCESS), relayed(false)), Some(Notice::Relayed));
-        assert_eq!(notice(&ask(Notices::SUCCESS), relayed(true)), None);
-        assert_eq!(notice(&ask(Notices::FAILURE), Outcome::GivenUp), Some(Notice::Failed));
+        let relayed = |passed| Outcome::Relayed { reply: Detail::text("250 ok"), dsns_passed_on: passed };
+        assert_eq!(dsn(&waiting(), refused()), Some(Dsn::Failed));
+        assert_eq!(dsn(&waiting(), relayed(false)), None);
+        assert_eq!(dsn(&ask(Notices::default()), refused()), None);
+        assert_eq!(dsn(&ask(Notices::SUCCESS), refused()), None);
+        assert_eq!(dsn(&ask(Notices::SUCCESS), relayed(false)), Some(Dsn::Relayed));
+        assert_eq!(dsn(&ask(Notices::SUCCESS), relayed(true)), None);
+        assert_eq!(dsn(&ask(Notices::FAILURE), Outcome::GivenUp), Some(Dsn::Failed));
         let old = Waiting { since: TRUSTED.at - 5 * 3600, attempts: 5, ..ask(Notices::FAILURE) };
-        assert_eq!(defer(&old, TRUSTED).notice, None);
-        assert_eq!(defer(&Waiting { notices: Notices::default(), ..old }, TRUSTED).notice, Some(Notice::Delayed));
+        assert_eq!(defer(&old, TRUSTED).dsn, None);
+        assert_eq!(defer(&Waiting { notices: Notices::default(), ..old }, TRUSTED).dsn, Some(Dsn::Delayed));
     }
 
     #[test]

@@ -17,8 +17,8 @@ use super::dkim::Signer;
 use super::schedule::Now;
 use super::tls::ClientTls;
 
-/// Lanes looked at for the next piece of work; more than connections, so that a busy destination hides no other.
-const LANES: usize = 256;
+/// Destination queues looked at for the next piece of work; more than connections, so that a busy destination hides no other.
+const QUEUES: usize = 256;
 /// Rows of the queue looked at in one step of letting go.
 const RELEASED: usize = 1000;
 /// Recipients that one worker takes at a time.
@@ -66,7 +66,7 @@ pub(crate) struct State {
     pub(crate) limits_told: HashMap<AccountId, u64>,
 }
 
-/// Where a lane's mail goes.
+/// Where a destination queue's mail goes.
 #[derive(Clone)]
 pub(crate) enum NextHop {
     /// To the domain's own hosts.
@@ -175,15 +175,15 @@ impl Outbound {
             }
             outbound.store.read(|reader| {
                 let routes = reader.routes()?;
-                let mut lanes: Vec<_> = reader.agenda(now, LANES)?;
+                let mut queues: Vec<_> = reader.agenda(now, QUEUES)?;
                 // From here on nobody else claims: what is seen as free is free.
                 let mut state = outbound.state();
                 let workers = |state: &State, domain: &str| {
                     let destination = next_hop(&routes, domain).destination(domain);
                     state.active.get(&destination).copied().unwrap_or(0)
                 };
-                lanes.sort_by_key(|(_, domain, due)| (workers(&state, domain), *due));
-                for (lane, domain, _) in lanes {
+                queues.sort_by_key(|(_, domain, due)| (workers(&state, domain), *due));
+                for (queue, domain, _) in queues {
                     let next_hop = next_hop(&routes, &domain);
                     let destination = next_hop.destination(&domain);
                     let is_full = state.active.get(&destination).is_some_and(|&n| n >= limits.connections_per_destination);
@@ -192,8 +192,8 @@ impl Outbound {
                         None if is_full => continue,
                         _ => {}
                     }
-                    let entries = reader.lane(lane, now, BATCH, |key| state.taken.contains(&key))?;
-                    // Two domains may share a lane by the chance of a hash: one at a time.
+                    let entries = reader.destination(queue, now, BATCH, |key| state.taken.contains(&key))?;
+                    // Two domains may share a queue by the chance of a hash: one at a time.
                     let entries: Vec<_> = entries.into_iter().filter(|(_, w)| w.domain == domain).collect();
                     if !entries.is_empty() {
                         state.taken.extend(entries.iter().map(|(key, _)| *key));

@@ -33,8 +33,8 @@ integer_key!(
 );
 
 integer_key!(
-    /// A lane of the queue: everything for one domain.
-    LaneId, u64, u64
+    /// A destination queue: everything for one domain.
+    DestinationId, u64, u64
 );
 
 impl FolderId {

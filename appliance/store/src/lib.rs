@@ -43,7 +43,7 @@ pub use engine::options::{Access, Options, Recovered};
 pub use engine::reader::Reader;
 pub use engine::room::Disk;
 pub use error::{Error, Result};
-pub use ids::{AccountId, BlobId, DeviceId, FolderId, LaneId, LedgerId, MessageId};
+pub use ids::{AccountId, BlobId, DestinationId, DeviceId, FolderId, LedgerId, MessageId};
 pub use index::read::{Found, Page, Unindexed};
 pub use index::search::{Ask, Fact, Fields, Term, Truth, Words};
 pub use index::segment::batch::Batch;

@@ -35,7 +35,7 @@ tables! {
         views: Keyed<'e, DeviceKey, View>,
         /// What devices deleted, by day, for the policy that moves it to Trash later.
         collected: Keyed<'e, DayKey, UidSet>,
-        /// Letters among the drafts that go out by themselves.
+        /// Drafts that go out by themselves.
         timed: Keyed<'e, PlaceKey, Timed>,
         /// Junk or not, as people judged.
         judgements: Keyed<'e, JudgementKey, Judgement>,
@@ -256,7 +256,7 @@ compound_key! {
     }
 }
 
-/// A letter among the drafts that goes out by itself.
+/// A draft that goes out by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timed {
     /// When, in seconds since 1970.

@@ -1,4 +1,4 @@
-//! Messages on their way out: a row for each recipient, lanes by domain, an agenda of lanes.
+//! Messages on their way out: a row for each recipient, destination queues by domain, an agenda of these.
 
 pub(crate) mod entries;
 pub(crate) mod read;
@@ -8,7 +8,7 @@ use heed::types::{Str, Unit};
 
 use crate::engine::codec::{Cursor, Key, Record, compound_key, put_bytes, put_varint, stable_hash};
 use crate::engine::table::{Keyed, Raw, Table, tables};
-use crate::ids::{AccountId, DayKey, LaneId, MessageId};
+use crate::ids::{AccountId, DayKey, DestinationId, MessageId};
 use crate::ledger::ShortCode;
 use crate::ledger::detail::Detail;
 
@@ -19,9 +19,10 @@ tables! {
         outgoing: Keyed<'e, MessageId, Outgoing>,
         /// Their recipients.
         queue: Keyed<'e, QueueKey, Waiting>,
-        /// The scheduled ones by domain and time: what one connection can take along lies together.
-        lanes: Table<'e, Key<LaneKey>, Unit>,
-        /// Lanes by the time of their first recipient, with the domain: what is not due costs nothing.
+        /// The destination queues: scheduled ones by domain and time, so that what one connection can take along is together. The name
+        /// is of the stored format.
+        lanes: Table<'e, Key<DestinationKey>, Unit>,
+        /// Destination queues by the time of their first recipient, with the domain: what is not due costs nothing.
         agenda: Table<'e, Key<AgendaKey>, Str>,
         /// Conversations of last attempts.
         transcripts: Keyed<'e, QueueKey, Transcript>,
@@ -53,13 +54,13 @@ impl std::str::FromStr for QueueKey {
 }
 
 compound_key!(
-    /// A scheduled recipient in its lane, by time.
-    LaneKey { lane: LaneId, due: u64, entry: QueueKey, }
+    /// A scheduled recipient in its destination queue, by time.
+    DestinationKey { destination: DestinationId, due: u64, entry: QueueKey, }
 );
 
 compound_key!(
-    /// A lane by the time of its first recipient.
-    AgendaKey { due: u64, lane: LaneId, }
+    /// A destination queue by the time of its first recipient.
+    AgendaKey { due: u64, destination: DestinationId, }
 );
 
 compound_key!(
@@ -200,7 +201,7 @@ impl Notices {
 pub struct Waiting {
     /// The address as given.
     pub address: String,
-    /// Its domain in lower case: recipients of one domain share a lane.
+    /// Its domain in lower case: recipients of one domain share a destination queue.
     pub domain: String,
     pub notices: Notices,
     /// `type;address` (RFC 3461 §4.2); may be empty.
@@ -221,8 +222,8 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub fn lane(&self) -> LaneId {
-        LaneId(stable_hash(&[self.domain.as_bytes()]))
+    pub fn destination(&self) -> DestinationId {
+        DestinationId(stable_hash(&[self.domain.as_bytes()]))
     }
 }
 

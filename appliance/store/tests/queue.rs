@@ -172,18 +172,18 @@ proptest! {
             }
         }
         let all = store.read(|r| r.queue(QueueKey { message: MessageId(0), recipient: 0 }, 10_000)).unwrap();
-        let mut heads: BTreeMap<LaneId, u64> = BTreeMap::new();
+        let mut heads: BTreeMap<DestinationId, u64> = BTreeMap::new();
         let mut scheduled = HashSet::new();
         for (key, waiting) in all.iter().filter(|(_, w)| !matches!(w.state, QueueState::Held(_))) {
-            let head = heads.entry(waiting.lane()).or_insert(u64::MAX);
+            let head = heads.entry(waiting.destination()).or_insert(u64::MAX);
             *head = waiting.due.min(*head);
             scheduled.insert(*key);
         }
         let agenda = store.read(|r| r.agenda(u64::MAX, 100)).unwrap();
         prop_assert_eq!(agenda.iter().map(|l| (l.0, l.2)).collect::<BTreeMap<_, _>>(), heads);
         let mut found = HashSet::new();
-        for (lane, domain, _) in &agenda {
-            for (key, waiting) in store.read(|r| r.lane(*lane, u64::MAX - 1, 100, |_| false)).unwrap() {
+        for (destination, domain, _) in &agenda {
+            for (key, waiting) in store.read(|r| r.destination(*destination, u64::MAX - 1, 100, |_| false)).unwrap() {
                 prop_assert_eq!(&waiting.domain, domain);
                 found.insert(key);
             }

@@ -25,8 +25,8 @@ use axum::{Extension, Router};
 
 use pages::mail::{act, compose, contacts, files, list, message, send, settings};
 use pages::{
-    about, certificate, discovery, doctor, domains, find, home, line, login, metrics, network, people, person, programs, queue, round, security, setup, system,
-    welcome,
+    about, certificate, discovery, doctor, domains, find, home, internet_connection, login, loopback, metrics, network, people, person, programs, queue,
+    security, setup, system, welcome,
 };
 use routes::{Group, Reach, Role, Route, Routes};
 
@@ -35,9 +35,9 @@ pub use serve::serve;
 
 /// The pages as a service.
 pub fn router(site: Site) -> Router {
-    // A letter with its files; base64 makes a third more of them, and the form has words of its own.
-    let letter = site.office.settings.get().limits.message_octets as usize + guard::BODY_OCTETS;
-    let (routes, router) = Routes::of(table(letter));
+    // A message with its files; base64 makes a third more of them, and the form has words of its own.
+    let message = site.office.settings.get().limits.message_octets as usize + guard::BODY_OCTETS;
+    let (routes, router) = Routes::of(table(message));
     router
         .fallback(discovery::stray)
         .layer(DefaultBodyLimit::max(guard::BODY_OCTETS))
@@ -46,9 +46,9 @@ pub fn router(site: Site) -> Router {
         .with_state(site)
 }
 
-/// All routes: path, who may see it, from where, its handlers, its place in the navigation. `letter`: most octets of a letter
+/// All routes: path, who may see it, from where, its handlers, its place in the navigation. `message`: most octets of a message
 /// with its files. A test walks each of them in each role.
-fn table(letter: usize) -> Vec<Route> {
+fn table(message: usize) -> Vec<Route> {
     use Reach::{Office, Remote, World};
     use Role::{Anyone, Owner, Person};
     let at = Route::new;
@@ -67,10 +67,10 @@ fn table(letter: usize) -> Vec<Route> {
         at("/people/alias", Owner, Office).post(people::alias),
         at("/people/{address}", Owner, Office).get(person::show).post(person::change),
         at("/domains", Owner, Office).get(domains::show).post(domains::change).menu(Group::Box, "nav-domains"),
-        at("/line", Owner, Office).get(line::show).post(line::change).menu(Group::Box, "nav-line"),
+        at("/line", Owner, Office).get(internet_connection::show).post(internet_connection::change).menu(Group::Box, "nav-line"),
         at("/certificate", Owner, Office).get(certificate::show).post(certificate::order).menu(Group::Box, "nav-certificate"),
         at("/name", Owner, Office).get(setup::name).post(setup::rename).menu(Group::Box, "nav-name"),
-        at("/round", Owner, Office).get(round::show).post(round::run).menu(Group::Box, "nav-round"),
+        at("/round", Owner, Office).get(loopback::show).post(loopback::run).menu(Group::Box, "nav-round"),
         at("/log", Owner, Office).get(about::log).menu(Group::Box, "nav-log"),
         at("/network", Owner, Office).get(network::show).post(network::order).menu(Group::Box, "nav-network"),
         at("/system", Owner, Office).get(system::show).post(system::order).menu(Group::Box, "nav-system"),
@@ -95,7 +95,7 @@ fn table(letter: usize) -> Vec<Route> {
         at("/mail/{folder}/{uid}/files", Person, Remote).get(files::all),
         at("/mail/{folder}/{uid}/part/{number}", Person, Remote).get(files::part),
         at("/mail/{folder}/{uid}/part/{number}/inside/{at}", Person, Remote).get(files::inside),
-        at("/compose", Person, Remote).get(compose::show).post(send::send).limit(letter),
+        at("/compose", Person, Remote).get(compose::show).post(send::send).limit(message),
         at("/programs", Person, Remote).get(programs::show).menu(Group::Own, "nav-programs"),
         at("/programs/card", Person, Remote).get(programs::card),
         at("/programs/pillarbox.mobileconfig", Person, Remote).get(discovery::mobileconfig),

@@ -19,7 +19,7 @@ use super::serve::runtime;
 use super::tools::{Place, say};
 use crate::server::Server;
 use pillarbox_office::auth::hash;
-use pillarbox_office::round;
+use pillarbox_office::loopback;
 
 /// Nobody's domain (RFC 2606), in the copy only.
 const DOMAIN: &str = "rehearsal.invalid";
@@ -87,7 +87,7 @@ async fn play(config: Config) -> Result<(), String> {
     })?;
     let serving = tokio::spawn(server.run());
     let (made, mut found) = findings();
-    round::start(&office.settings, &office.handles, &address, SUBJECT.into(), made);
+    loopback::start(&office.settings, &office.handles, &address, SUBJECT.into(), made);
     let mut last = None;
     while let Some(finding) = found.recv().await {
         say(&format!("{} {:?}: {}", if finding.is_well { "ok    " } else { "FAILED" }, finding.topic, finding.summary))?;

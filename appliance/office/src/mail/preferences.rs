@@ -10,7 +10,7 @@ pub const SIGNATURE: usize = 4000;
 /// Senders whose pictures are loaded, and addresses with a signature of their own.
 pub const PICTURES_FROM: usize = 300;
 pub const SIGNATURES: usize = 20;
-/// Seconds in which a letter can be called back, at most.
+/// Seconds in which a message can be called back, at most.
 pub const LONGEST_UNDO: u64 = 60;
 
 /// A person's choices. Missing ones have their defaults, unknown ones do no harm.
@@ -23,7 +23,7 @@ pub struct Preferences {
     pub signatures: BTreeMap<String, String>,
     /// Messages of a conversation share a row.
     pub conversations: bool,
-    /// Seconds in which a letter can be called back.
+    /// Seconds in which a message can be called back.
     pub undo: u64,
     /// One of the product's languages; empty: as the browser asks.
     pub language: String,
@@ -63,7 +63,7 @@ impl Preferences {
         Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
-    /// What stands under a letter from an address.
+    /// What stands under a message from an address.
     pub fn signature_for(&self, address: &str) -> &str {
         self.signatures.get(address).unwrap_or(&self.signature)
     }

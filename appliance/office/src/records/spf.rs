@@ -5,7 +5,7 @@ pub mod record;
 use std::net::IpAddr;
 use std::pin::Pin;
 
-use crate::line;
+use crate::internet_connection;
 
 use pillarbox_platform::dns::{Dns, DnsError};
 pub use record::Verdict;
@@ -116,7 +116,7 @@ impl Evaluation<'_> {
             }
             Mechanism::Ptr(host) => {
                 let wanted = self.sender.expand(&target(host), domain).ok_or(Trouble::Wrong)?.to_ascii_lowercase();
-                let names = self.dns.ptr(&line::reverse_name(self.sender.address)).await.map(|answer| answer.records);
+                let names = self.dns.ptr(&internet_connection::reverse_name(self.sender.address)).await.map(|answer| answer.records);
                 let names = self.or_void(names)?;
                 for name in names.into_iter().take(HOSTS).filter(|name| *name == wanted || name.ends_with(&format!(".{wanted}"))) {
                     if self.addresses(&name).await?.contains(&self.sender.address) {

@@ -1,6 +1,6 @@
-//! Letters that go out by themselves: a moment after "send", so that they can be called back, or at a time that was
+//! Messages that go out by themselves: a moment after "send", so that they can be called back, or at a time that was
 //! chosen. Until then they lie among the drafts, on stable storage; if the box stops between sending and tidying up, a
-//! letter may go out twice, with the same Message-ID, but never not at all.
+//! message may go out twice, with the same Message-ID, but never not at all.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::mail::readers::Budget;
 use crate::mail::reading;
 use crate::submission::{Refusal, SubmissionAgent};
 
-/// Letters sent in one look.
-const LETTERS: usize = 20;
-/// How long a letter may be read for its recipients.
+/// Messages sent in one look.
+const MESSAGES: usize = 20;
+/// How long a message may be read for its recipients.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends what is due at `now`, in seconds since 1970. Housekeeping calls this every second.
@@ -29,12 +29,12 @@ pub async fn run(agent: &SubmissionAgent, condition: &Condition, now: u64) {
         return;
     }
     let due = match agent.store.read_off_thread(|r| r.timed()).await {
-        Ok(all) => all.into_iter().filter(|(_, _, timed)| timed.due <= now).take(LETTERS),
-        Err(error) => return tracing::error!(%error, "letters for later can't be read"),
+        Ok(all) => all.into_iter().filter(|(_, _, timed)| timed.due <= now).take(MESSAGES),
+        Err(error) => return tracing::error!(%error, "messages for later can't be read"),
     };
     for (account, message, timed) in due {
         if let Err(error) = send(agent, account, message, timed, now).await {
-            tracing::error!(%error, message = message.0, "a letter could not be sent; it is tried again");
+            tracing::error!(%error, message = message.0, "a message could not be sent; it is tried again");
         }
     }
 }
@@ -52,11 +52,11 @@ async fn send(agent: &SubmissionAgent, account: AccountId, message: MessageId, t
     let own = content.clone();
     let budget = Budget::of(PATIENCE);
     let structure = off_thread(move || reading::structure(&store, &own, &budget).map_err(|why| Error::Invalid { why: why.to_string() })).await?;
-    let what = match submit_letter(agent, account, &found.address, &structure, &content).await {
+    let what = match submit_draft(agent, account, &found.address, &structure, &content).await {
         Ok(()) => MailWhat::Delete { code: code::fresh() },
         Err(Refusal::Said(reply)) => {
             // It stays among the drafts, with a flag: the person sees that it did not go.
-            tracing::warn!(account = found.address, reply = reply.lines.join(" "), "a letter was refused and stays a draft");
+            tracing::warn!(account = found.address, reply = reply.lines.join(" "), "a message was refused and stays a draft");
             MailWhat::Flag { add: Flags::FLAGGED, remove: Flags::default() }
         }
         Err(Refusal::Trouble(error)) => return Err(error),
@@ -66,8 +66,8 @@ async fn send(agent: &SubmissionAgent, account: AccountId, message: MessageId, t
     agent.store.change(forget).done().await.map(drop)
 }
 
-/// Sends a stored letter to those its header names.
-async fn submit_letter(agent: &SubmissionAgent, account: AccountId, address: &str, structure: &Structure, content: &Content) -> Result<(), Refusal> {
+/// Sends a stored draft to those its header names.
+async fn submit_draft(agent: &SubmissionAgent, account: AccountId, address: &str, structure: &Structure, content: &Content) -> Result<(), Refusal> {
     let mut recipients: Vec<Address> = Vec::new();
     for person in structure.to.iter().chain(&structure.cc).chain(&structure.bcc) {
         if let Ok(address) = Address::parse(&person.address)
@@ -79,7 +79,7 @@ async fn submit_letter(agent: &SubmissionAgent, account: AccountId, address: &st
     submit_to(agent, account, address, structure, content, recipients).await
 }
 
-/// Sends a stored letter to these.
+/// Sends a stored draft to these.
 pub async fn submit_to(
     agent: &SubmissionAgent,
     account: AccountId,

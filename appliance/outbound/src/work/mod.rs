@@ -199,12 +199,12 @@ impl Worker<'_> {
                 }
             };
             let host = connection.endpoint().host.clone();
-            let notices_passed_on = connection.sends_notices();
+            let dsns_passed_on = connection.sends_notices();
             let (report, trouble) = connection.send(mailing, &mut source).await;
             transcript.push(format!("* {}", connection.endpoint()));
             transcript.append(&mut connection.transcript());
             for (&at, reply) in open.iter().zip(report.outcomes) {
-                outcomes[at] = reply.map(|reply| outcome(&host, &reply, notices_passed_on));
+                outcomes[at] = reply.map(|reply| outcome(&host, &reply, dsns_passed_on));
             }
             let Some(trouble) = trouble else {
                 self.connection = Some((tls_mode, connection));
@@ -343,10 +343,10 @@ fn next(trouble: &Trouble, served: usize) -> Next {
     }
 }
 
-fn outcome(host: &str, reply: &Reply, notices_passed_on: bool) -> Outcome {
+fn outcome(host: &str, reply: &Reply, dsns_passed_on: bool) -> Outcome {
     let detail = said(host, reply);
     match reply.code / 100 {
-        2 => Outcome::Relayed { reply: detail, notices_passed_on },
+        2 => Outcome::Relayed { reply: detail, dsns_passed_on },
         5 => Outcome::Refused { reply: detail },
         _ => Outcome::Deferred { reason: detail },
     }

@@ -8,9 +8,9 @@ use pillarbox_store::{
 };
 
 use super::{FAULT_PAUSE, Group, Worker};
-use crate::notice::{self, About, Facts, Returned};
+use crate::dsn::{self, About, Facts, Returned};
 use crate::owner;
-use crate::schedule::{self, Notice, Outcome};
+use crate::schedule::{self, Dsn, Outcome};
 use crate::transport::Source;
 
 /// Settlements under way while the next message is being sent.
@@ -34,7 +34,7 @@ impl Worker<'_> {
             notices: Vec::new(),
             transcript: (!transcript.is_empty()).then(|| (first, Transcript { at: now.at, text: kept(&transcript) })),
         };
-        let mut notices: BTreeMap<u8, (Notice, Vec<About>)> = BTreeMap::new();
+        let mut notices: BTreeMap<u8, (Dsn, Vec<About>)> = BTreeMap::new();
         for ((recipient, waiting), outcome) in group.recipients.into_iter().zip(outcomes) {
             let Some(outcome) = of_removed(outcome, removed.contains(&recipient)) else { continue };
             let spread = group.message.0.wrapping_mul(31).wrapping_add(u64::from(recipient));
@@ -53,15 +53,15 @@ impl Worker<'_> {
                 until: waiting.since.max(1).saturating_add(limits.lifetime),
                 attempted_at: now.at,
             };
-            if let Some(notice) = step.notice {
-                notices.entry(notice as u8).or_insert_with(|| (notice, Vec::new())).1.push(about);
+            if let Some(dsn) = step.dsn {
+                notices.entry(dsn as u8).or_insert_with(|| (dsn, Vec::new())).1.push(about);
             }
             note(&mut settlement.records, outgoing, group.message, now.at, step.fate, step.detail, waiting.address);
             settlement.verdicts.push((recipient, step.verdict));
         }
         if !outgoing.sender.is_empty() && !outgoing.traits.contains(Traits::AUTOMATIC) {
-            for (notice, about) in notices.into_values() {
-                match self.notice(outgoing, content, group.message, notice, &about, now.at).await {
+            for (dsn, about) in notices.into_values() {
+                match self.dsn(outgoing, content, group.message, dsn, &about, now.at).await {
                     Ok(delivery) => settlement.notices.extend(delivery),
                     Err(error) => {
                         // Without its notice a failure must not be settled: the next attempt brings both.
@@ -109,7 +109,7 @@ impl Worker<'_> {
 
     /// A notice to the sender, into a mailbox of this box: senders are always ours. Where the sender's mailbox is
     /// gone, the owner reads it.
-    async fn notice(&self, outgoing: &Outgoing, content: &Content, message: MessageId, notice: Notice, about: &[About], at: u64) -> Result<Option<Delivery>> {
+    async fn dsn(&self, outgoing: &Outgoing, content: &Content, message: MessageId, dsn: Dsn, about: &[About], at: u64) -> Result<Option<Delivery>> {
         let (store, outgoing, content, about) = (self.outbound.store.clone(), outgoing.clone(), content.clone(), about.to_vec());
         let hostname = self.outbound.hostname();
         off_thread(move || {
@@ -121,15 +121,15 @@ impl Worker<'_> {
                 return Ok(None);
             }
             let code = ShortCode::fresh(at);
-            let whole = notice == Notice::Failed && !outgoing.traits.contains(Traits::RETURN_HEADERS) && content.octets <= notice::RETURN_OCTETS as u64;
+            let whole = dsn == Dsn::Failed && !outgoing.traits.contains(Traits::RETURN_HEADERS) && content.octets <= dsn::RETURN_OCTETS as u64;
             let mut original = Vec::new();
             Source::blocking(&store, &content, false, &mut |piece| {
-                let room = notice::RETURN_OCTETS.saturating_sub(original.len()).min(piece.len());
+                let room = dsn::RETURN_OCTETS.saturating_sub(original.len()).min(piece.len());
                 original.extend_from_slice(&piece[..room]);
             })?;
             if !whole {
                 let end = memchr::memmem::find(&original, b"\r\n\r\n").map_or(original.len(), |at| at + 2);
-                original.truncate(end.min(notice::HEADER_OCTETS));
+                original.truncate(end.min(dsn::HEADER_OCTETS));
             }
             let unique = getrandom::u64().unwrap_or(u64::from(code.0));
             let facts = Facts {
@@ -144,7 +144,7 @@ impl Worker<'_> {
                 now: at,
                 unique,
             };
-            let text = notice::build(notice, &facts);
+            let text = dsn::build(dsn, &facts);
             owner::delivery(&store, accounts, &outgoing.sender, &text, code, at).map(|mut delivery| {
                 delivery.report_on = Some(message);
                 Some(delivery)
@@ -165,7 +165,7 @@ fn of_removed(outcome: Outcome, is_removed: bool) -> Option<Outcome> {
                 Detail::Reply(reply) => Detail::ReplyTooLate(reply),
                 other => other,
             };
-            Some(Outcome::Relayed { reply, notices_passed_on: true })
+            Some(Outcome::Relayed { reply, dsns_passed_on: true })
         }
         (_, true) => None,
     }
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn of_what_was_removed_only_that_it_went_is_told() {
         let said = Detail::Reply(RemoteReply { host: "mx".into(), code: 250, status: None, text: "ok".into() });
-        let relayed = Outcome::Relayed { reply: said, notices_passed_on: false };
+        let relayed = Outcome::Relayed { reply: said, dsns_passed_on: false };
         assert_eq!(of_removed(relayed.clone(), false), Some(relayed.clone()));
         assert!(matches!(of_removed(relayed, true), Some(Outcome::Relayed { reply, .. }) if reply.to_string().contains("too late")));
         for outcome in [Outcome::Deferred { reason: Detail::text("450 later") }, Outcome::Refused { reply: Detail::text("550 no") }, Outcome::GivenUp] {

@@ -47,7 +47,7 @@ pub enum MailWhat {
 /// Most messages of one order.
 pub const MAIL_ORDER: usize = 400;
 
-/// When a letter among the drafts goes out by itself; `None`: not at all.
+/// When a draft goes out by itself; `None`: not at all.
 #[derive(Clone, Debug)]
 pub struct SetTimed {
     pub account: AccountId,

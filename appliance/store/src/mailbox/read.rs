@@ -51,9 +51,9 @@ impl Reader<'_> {
         self.shared.tables.mailbox.judgements.get(&self.txn, &key).map_err(Error::lmdb("reading a judgement"))
     }
 
-    /// Letters that go out by themselves, with their accounts.
+    /// Drafts that go out by themselves, with their accounts.
     pub fn timed(&self) -> Result<Vec<(AccountId, MessageId, Timed)>> {
-        let doing = "reading letters for later";
+        let doing = "reading drafts for later";
         let rows = self.shared.tables.mailbox.timed.iter(&self.txn).map_err(Error::lmdb(doing))?;
         rows.map(|row| row.map(|(key, timed)| (key.account, key.message, timed)).map_err(Error::lmdb(doing))).collect()
     }

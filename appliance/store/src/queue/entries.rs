@@ -1,9 +1,9 @@
-//! What all writes of the queue are made of: a recipient with its place in lane and agenda.
+//! What all writes of the queue are made of: a recipient with its place in destination queue and agenda.
 
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, DayKey, LaneId, MessageId};
-use crate::queue::{AgendaKey, Hold, LaneKey, Outgoing, QueueKey, QueueState, Waiting};
+use crate::ids::{AccountId, DayKey, DestinationId, MessageId};
+use crate::queue::{AgendaKey, DestinationKey, Hold, Outgoing, QueueKey, QueueState, Waiting};
 
 const DOING: &str = "writing the queue";
 
@@ -59,13 +59,15 @@ impl Work<'_, '_> {
         self.tables.queue.queue.get(self.txn, &key).map_err(Error::lmdb(DOING))
     }
 
-    /// Writes or removes a recipient's row, with its place in lane and agenda.
+    /// Writes or removes a recipient's row, with its place in destination queue and agenda.
     pub(crate) fn put_waiting(&mut self, key: QueueKey, new: Option<&Waiting>) -> Result<()> {
         let scheduled = |w: &Waiting| !matches!(w.state, QueueState::Held(_));
         let old = self.waiting(key)?;
         if let Some(old) = old.filter(scheduled) {
-            let place = LaneKey { lane: old.lane(), due: old.due, entry: key };
-            self.change_lane(&old.domain, place.lane, |work| work.tables.queue.lanes.delete(work.txn, &place).map(drop).map_err(Error::lmdb(DOING)))?;
+            let place = DestinationKey { destination: old.destination(), due: old.due, entry: key };
+            self.change_destination(&old.domain, place.destination, |work| {
+                work.tables.queue.lanes.delete(work.txn, &place).map(drop).map_err(Error::lmdb(DOING))
+            })?;
         }
         let Some(new) = new else {
             return self.tables.queue.queue.delete(self.txn, &key).map(drop).map_err(Error::lmdb(DOING));
@@ -74,31 +76,31 @@ impl Work<'_, '_> {
         if !scheduled(new) {
             return Ok(());
         }
-        let place = LaneKey { lane: new.lane(), due: new.due, entry: key };
-        self.change_lane(&new.domain, place.lane, |work| work.tables.queue.lanes.put(work.txn, &place, &()).map_err(Error::lmdb(DOING)))
+        let place = DestinationKey { destination: new.destination(), due: new.due, entry: key };
+        self.change_destination(&new.domain, place.destination, |work| work.tables.queue.lanes.put(work.txn, &place, &()).map_err(Error::lmdb(DOING)))
     }
 
-    /// Changes a lane and keeps its place in the agenda.
-    fn change_lane(&mut self, domain: &str, lane: LaneId, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        let before = self.lane_head(lane)?;
+    /// Changes a destination queue and keeps its place in the agenda.
+    fn change_destination(&mut self, domain: &str, destination: DestinationId, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let before = self.destination_head(destination)?;
         change(self)?;
-        let after = self.lane_head(lane)?;
+        let after = self.destination_head(destination)?;
         if before == after {
             return Ok(());
         }
         if let Some(due) = before {
-            self.tables.queue.agenda.delete(self.txn, &AgendaKey { due, lane }).map_err(Error::lmdb(DOING))?;
+            self.tables.queue.agenda.delete(self.txn, &AgendaKey { due, destination }).map_err(Error::lmdb(DOING))?;
         }
         if let Some(due) = after {
-            self.tables.queue.agenda.put(self.txn, &AgendaKey { due, lane }, domain).map_err(Error::lmdb(DOING))?;
+            self.tables.queue.agenda.put(self.txn, &AgendaKey { due, destination }, domain).map_err(Error::lmdb(DOING))?;
         }
         Ok(())
     }
 
-    fn lane_head(&self, lane: LaneId) -> Result<Option<u64>> {
-        let first = LaneKey { lane, due: 0, entry: QueueKey { message: MessageId(0), recipient: 0 } };
+    fn destination_head(&self, destination: DestinationId) -> Result<Option<u64>> {
+        let first = DestinationKey { destination, due: 0, entry: QueueKey { message: MessageId(0), recipient: 0 } };
         let row = self.tables.queue.lanes.range(self.txn, &(first..)).map_err(Error::lmdb(DOING))?.next().transpose().map_err(Error::lmdb(DOING))?;
-        Ok(row.map(|(key, ())| key).filter(|key| key.lane == lane).map(|key| key.due))
+        Ok(row.map(|(key, ())| key).filter(|key| key.destination == destination).map(|key| key.due))
     }
 
     /// Takes a recipient out; the last one takes the message along.

@@ -2,33 +2,33 @@
 
 use crate::engine::reader::Reader;
 use crate::error::{Error, Result};
-use crate::ids::{LaneId, MessageId};
-use crate::queue::{AgendaKey, LaneKey, Outgoing, QueueKey, ReportKey, Transcript, Waiting};
+use crate::ids::{DestinationId, MessageId};
+use crate::queue::{AgendaKey, DestinationKey, Outgoing, QueueKey, ReportKey, Transcript, Waiting};
 
 impl Reader<'_> {
-    /// Lanes of the queue that are due at `now`, earliest first, at most `limit`: id, domain, time.
+    /// Destination queues that are due at `now`, earliest first, at most `limit`: id, domain, time.
     /// What is not due costs nothing.
-    pub fn agenda(&self, now: u64, limit: usize) -> Result<Vec<(LaneId, String, u64)>> {
+    pub fn agenda(&self, now: u64, limit: usize) -> Result<Vec<(DestinationId, String, u64)>> {
         let doing = "reading the queue's agenda";
-        let range = AgendaKey { due: 0, lane: LaneId(0) }..=AgendaKey { due: now, lane: LaneId(u64::MAX) };
+        let range = AgendaKey { due: 0, destination: DestinationId(0) }..=AgendaKey { due: now, destination: DestinationId(u64::MAX) };
         let rows = self.shared.tables.queue.agenda.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
-        let row = |row: heed::Result<(AgendaKey, &str)>| row.map(|(k, domain)| (k.lane, domain.to_string(), k.due));
+        let row = |row: heed::Result<(AgendaKey, &str)>| row.map(|(k, domain)| (k.destination, domain.to_string(), k.due));
         rows.take(limit).map(row).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
     }
 
-    /// When the first and the last lane are due; `None` when nothing is scheduled.
-    pub fn agenda_span(&self) -> Result<Option<(u64, u64, LaneId)>> {
+    /// When the first and the last destination queue are due; `None` when nothing is scheduled.
+    pub fn agenda_span(&self) -> Result<Option<(u64, u64, DestinationId)>> {
         let doing = "reading the queue's agenda";
         let first = self.shared.tables.queue.agenda.first(&self.txn).map_err(Error::lmdb(doing))?;
         let last = self.shared.tables.queue.agenda.last(&self.txn).map_err(Error::lmdb(doing))?;
-        Ok(first.zip(last).map(|((first, _), (last, _))| (first.due, last.due, last.lane)))
+        Ok(first.zip(last).map(|((first, _), (last, _))| (first.due, last.due, last.destination)))
     }
 
-    /// Recipients of a lane that are due at `now`, earliest first, at most `limit`; those that `skip` names
+    /// Recipients of a destination queue that are due at `now`, earliest first, at most `limit`; those that `skip` names
     /// are passed over.
-    pub fn lane(&self, lane: LaneId, now: u64, limit: usize, skip: impl Fn(QueueKey) -> bool) -> Result<Vec<(QueueKey, Waiting)>> {
-        let doing = "reading a lane of the queue";
-        let key = |due, message| LaneKey { lane, due, entry: QueueKey { message: MessageId(message), recipient: 0 } };
+    pub fn destination(&self, destination: DestinationId, now: u64, limit: usize, skip: impl Fn(QueueKey) -> bool) -> Result<Vec<(QueueKey, Waiting)>> {
+        let doing = "reading a destination queue";
+        let key = |due, message| DestinationKey { destination, due, entry: QueueKey { message: MessageId(message), recipient: 0 } };
         let end = key(now.saturating_add(1), 0);
         let rows = self.shared.tables.queue.lanes.range(&self.txn, &(key(0, 0)..end)).map_err(Error::lmdb(doing))?;
         let mut found = Vec::new();

@@ -49,7 +49,7 @@ pub fn step(t: Texts, finding: Finding) -> Step {
         Topic::Stored => ("doctor-stored", "doctor-stored-why"),
         Topic::Fetching => ("doctor-fetching", "doctor-fetching-why"),
     };
-    let explanation = pillarbox_outbound::cause(&finding.summary).explain(t.language());
+    let explanation = pillarbox_outbound::failure_class(&finding.summary).explain(t.language());
     Step {
         t,
         title: t.get(title).into_owned(),

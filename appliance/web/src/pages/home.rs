@@ -13,7 +13,7 @@ use crate::svg;
 use crate::text::Texts;
 use pillarbox_office::Office;
 use pillarbox_office::condition::Trouble;
-use pillarbox_office::hours;
+use pillarbox_office::statistics;
 
 /// Ledger records looked at for the last mail in and out.
 const RECENT: usize = 500;
@@ -86,7 +86,7 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
     let hour = now / 3600;
     let own = office.clone();
     let read = office.store.read_off_thread(move |r| {
-        let rows = hours::known(&own.hours, r, hour.saturating_sub(DAYS * 24))?;
+        let rows = statistics::known(&own.statistics, r, hour.saturating_sub(DAYS * 24))?;
         let mut skipped = 0;
         for id in own.readers.marks.skipped() {
             skipped += u64::from(r.content(id)?.is_some());

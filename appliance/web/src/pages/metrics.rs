@@ -14,7 +14,7 @@ use super::about;
 use crate::memory::Memory;
 use pillarbox_office::Office;
 use pillarbox_office::condition;
-use pillarbox_office::hours;
+use pillarbox_office::statistics;
 
 /// 200 when mail can be taken, 503 when not.
 pub async fn health(State(office): State<Arc<Office>>) -> Response {
@@ -49,7 +49,7 @@ pub async fn policy_report(State(memory): State<Arc<Memory>>, body: axum::body::
 /// Numbers of the current hour and of now.
 pub async fn show(State(office): State<Arc<Office>>, State(memory): State<Arc<Memory>>) -> Response {
     let (hour, own) = (clock::now() / 3600, office.clone());
-    let read = office.store.read_off_thread(move |r| Ok((r.queue_counts()?, hours::known(&own.hours, r, hour)?.pop().unwrap_or_default().1))).await;
+    let read = office.store.read_off_thread(move |r| Ok((r.queue_counts()?, statistics::known(&own.statistics, r, hour)?.pop().unwrap_or_default().1))).await;
     let Ok(((all, scheduled), row)) = read else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let certificate = office.certificates.facts().ends;
     let mut text = String::new();

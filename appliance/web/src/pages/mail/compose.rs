@@ -1,4 +1,4 @@
-//! Writing: new letters, answers, forwards, drafts gone on with, letters sent once more.
+//! Writing: new messages, answers, forwards, drafts gone on with, messages sent once more.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_message::addresses::mailbox;
 use pillarbox_message::choice::Form;
+use pillarbox_message::draft::{self, Answerer, Draft, How, Phrases};
 use pillarbox_message::html;
-use pillarbox_message::letter::{self, Answerer, How, Letter, Phrases};
 use pillarbox_message::names::message_name;
 use pillarbox_message::structure::{Part, Person as Correspondent, Structure};
 use pillarbox_store::{AccountId, AddressTarget, FolderId, SetTimed, Store};
@@ -36,11 +36,11 @@ pub const WHOLE: &str = "message";
 #[template(path = "mail-compose.html")]
 struct ComposePage {
     frame: Frame,
-    letter: Letter,
+    draft: Draft,
     contacts: Vec<String>,
     /// Files of another message that can go along: `folder.uid.part`, name and size.
     carried: Vec<(String, String, String)>,
-    /// Addresses the person may write from, with what stands under letters from them.
+    /// Addresses the person may write from, with what stands under messages from them.
     senders: Vec<(String, String)>,
     limit: String,
     limit_octets: u64,
@@ -64,7 +64,7 @@ pub struct Asked {
 
 pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) -> Response {
     let (account, preferences) = (visitor.account, &visit.preferences);
-    let mut letter = Letter { to: asked.to.clone(), subject: asked.subject, ..Letter::default() };
+    let mut draft = Draft { to: asked.to.clone(), subject: asked.subject, ..Draft::default() };
     let mut carried = Vec::new();
     let how = How::of(&asked.how);
     let goes_on = matches!(how, How::Draft | How::Again);
@@ -91,8 +91,8 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             let names = structure.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let at = t.date(structure.date);
             let phrases = Phrases { intro: t.with_two("compose-wrote", ("who", &names), ("at", &at)), forwarded: t.get("compose-forwarded").into_owned(), at };
-            let letter = letter::answer(&phrases, &answerer, &id, how, &structure, &text);
-            Ok((structure, Letter { html: formatted, ..letter }))
+            let draft = draft::answer(&phrases, &answerer, &id, how, &structure, &text);
+            Ok((structure, Draft { html: formatted, ..draft }))
         });
         let (structure, begun) = match read.await {
             Ok(read) => read,
@@ -104,31 +104,31 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             How::Reply | How::All => {}
         }
         if how == How::Draft {
-            // A letter that is worked on must not go out meanwhile.
+            // A message that is worked on must not go out meanwhile.
             let change = SetTimed { account, message: entry.message, timed: None };
             if let Err(error) = visit.office.store.change(change).done().await {
                 return failed(&visit, &error);
             }
         }
-        letter = begun;
+        draft = begun;
         if how == How::Again {
-            letter.to = asked.to;
+            draft.to = asked.to;
         }
     }
     if !goes_on {
-        let from = if letter.from.is_empty() { &visitor.address } else { &letter.from };
+        let from = if draft.from.is_empty() { &visitor.address } else { &draft.from };
         let signature = preferences.signature_for(from).trim_end();
         if !signature.is_empty() {
-            letter.body = format!("\n\n-- \n{signature}\n{}", letter.body);
+            draft.body = format!("\n\n-- \n{signature}\n{}", draft.body);
         }
         if preferences.is_rich {
-            letter.html = letter::as_html(&letter.body);
+            draft.html = draft::as_html(&draft.body);
         }
     }
-    answer_page(&visit, &visitor, StatusCode::OK, frame(&visit, "compose-title"), letter, carried, false).await
+    answer_page(&visit, &visitor, StatusCode::OK, frame(&visit, "compose-title"), draft, carried, false).await
 }
 
-/// The formatted text of a letter that was begun here; empty where there is none, or more than is shown.
+/// The formatted text of a message that was begun here; empty where there is none, or more than is shown.
 fn formatted(store: &Store, content: &pillarbox_store::Content, structure: &Structure, budget: &Budget) -> Result<String, Unread> {
     let body = reading::body(store, content, structure, Form::Html, SHOWN, budget)?;
     if !body.iter().any(|piece| matches!(piece, Piece::Html(_))) {
@@ -136,7 +136,7 @@ fn formatted(store: &Store, content: &pillarbox_store::Content, structure: &Stru
     }
     let html = |piece: &Piece| match piece {
         Piece::Html(html) => html::written(html),
-        Piece::Text(text) => Ok(letter::as_html(text)),
+        Piece::Text(text) => Ok(draft::as_html(text)),
         Piece::Picture(_) => Ok(String::new()),
     };
     Ok(body.iter().map(html).collect::<Result<String, _>>().unwrap_or_default())
@@ -164,7 +164,7 @@ pub async fn answer_page(
     visitor: &Visitor,
     status: StatusCode,
     frame: Frame,
-    letter: Letter,
+    draft: Draft,
     carried: Vec<(String, String, String)>,
     asks_for_file: bool,
 ) -> Response {
@@ -173,7 +173,7 @@ pub async fn answer_page(
     let limit_octets = visit.office.settings.get().limits.message_octets * 73 / 100;
     let signed = |address: String| (address.clone(), visit.preferences.signature_for(&address).trim_end().to_string());
     let senders = senders(&visit.office, &visitor.address).await.into_iter().map(signed).collect();
-    page(status, &ComposePage { frame, letter, contacts, carried, senders, limit: size(limit_octets), limit_octets, asks_for_file })
+    page(status, &ComposePage { frame, draft, contacts, carried, senders, limit: size(limit_octets), limit_octets, asks_for_file })
 }
 
 /// A person's own address, and those that lead to it by name.

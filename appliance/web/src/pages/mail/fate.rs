@@ -96,7 +96,7 @@ fn state(t: Texts, waiting: &Waiting, now: u64) -> String {
 }
 
 fn failure(t: Texts, address: &str, detail: &Detail, at: &str) -> Failure {
-    let explanation = pillarbox_outbound::cause(detail).explain(t.language());
+    let explanation = pillarbox_outbound::failure_class(detail).explain(t.language());
     Failure {
         address: address.to_string(),
         at: at.to_string(),

@@ -52,7 +52,7 @@ struct ListPage {
     is_junk: bool,
     /// What can be taken back: folder, UIDs and the folder it came from.
     undo: String,
-    /// A letter that goes out in a moment: `folder.uid`.
+    /// A message that goes out in a moment: `folder.uid`.
     later: String,
     unseen: u32,
     /// New mail is shown outside the window too.

@@ -1,4 +1,4 @@
-//! A letter on its way out of the browser: sent while it comes in, so that no copy of it lies in memory; or kept as a draft.
+//! A message on its way out of the browser: sent while it comes in, so that no copy of it lies in memory; or kept as a draft.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use axum::extract::multipart::{Field, Multipart};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::addresses::{NotAnAddress, recipients};
+use pillarbox_message::draft::{self, Draft, Lines, Order};
 use pillarbox_message::extract::Extractor;
 use pillarbox_message::html::{self, Excess};
-use pillarbox_message::letter::{self, Letter, Lines, Order};
 use pillarbox_message::names::message_name;
 use pillarbox_message::structure::{Part, Person as Correspondent, Structure, reads_as_address};
 use pillarbox_outbound::Source;
@@ -34,19 +34,19 @@ use pillarbox_office::{Office, code};
 
 /// Octets of a text field.
 const FIELD: usize = 1 << 20;
-/// How far ahead a letter can be sent, in seconds.
+/// How far ahead a message can be sent, in seconds.
 const LATEST: u64 = 366 * 86_400;
 
 /// Files of other messages, and whole ones, that may go along.
 const CARRIED: usize = 200;
 
-/// Where a finished letter goes.
+/// Where a finished message goes.
 enum Sink<'a> {
     Submission(Box<Submission<'a>>),
     Draft(Spool),
 }
 
-/// A letter that is being written, with what it may still take.
+/// A message that is being written, with what it may still take.
 struct Writing<'a> {
     sink: Sink<'a>,
     /// Octets that are left of `limits.message_octets`.
@@ -68,7 +68,7 @@ impl Writing<'_> {
     }
 }
 
-/// Why a letter does not go out.
+/// Why a message does not go out.
 enum Stop {
     /// The page again, with what was typed and a sentence.
     Say(String),
@@ -96,52 +96,52 @@ impl From<pillarbox_store::Error> for Stop {
 }
 
 pub async fn send(SignedFiles(Person(visit, visitor), form): SignedFiles<Person>) -> Response {
-    let mut letter = Letter::default();
+    let mut draft = Draft::default();
     let outcome = match form {
-        Some(mut form) => take(&visit, &visitor, &mut form, &mut letter).await,
+        Some(mut form) => take(&visit, &visitor, &mut form, &mut draft).await,
         None => Err(Stop::Broken),
     };
     let t = visit.texts;
-    let again = async |message: String, asks: bool, mut letter: Letter| {
+    let again = async |message: String, asks: bool, mut draft: Draft| {
         // What goes into the page again is as harmless as what goes out.
-        if let Ok((cleaned, _)) = cleaned(&visit, &visitor, &letter).await {
-            letter = cleaned;
-        } else if !letter.html.is_empty() {
+        if let Ok((cleaned, _)) = cleaned(&visit, &visitor, &draft).await {
+            draft = cleaned;
+        } else if !draft.html.is_empty() {
             // Too much is being read: what was typed is kept without its formatting, which costs little.
-            letter.body = html::to_text(&std::mem::take(&mut letter.html));
+            draft.body = html::to_text(&std::mem::take(&mut draft.html));
         }
         let frame = frame(&visit, "compose-title");
         let frame = if message.is_empty() { frame } else { frame.trouble(message) };
-        answer_page(&visit, &visitor, StatusCode::BAD_REQUEST, frame, letter, Vec::new(), asks).await
+        answer_page(&visit, &visitor, StatusCode::BAD_REQUEST, frame, draft, Vec::new(), asks).await
     };
     match outcome {
         Ok(place) => {
-            after(&visit, &visitor, &letter).await;
-            match letter.order {
+            after(&visit, &visitor, &draft).await;
+            match draft.order {
                 // The script only wants to know where the draft is now.
                 Order::Autosave => place.into_response(),
                 _ => Redirect::to(&place).into_response(),
             }
         }
-        Err(Stop::Say(text)) => again(text, false, letter).await,
-        Err(Stop::AsksForFile) => again(String::new(), true, letter).await,
-        Err(Stop::TooFormatted) => again(t.get("compose-too-formatted").into_owned(), false, letter).await,
+        Err(Stop::Say(text)) => again(text, false, draft).await,
+        Err(Stop::AsksForFile) => again(String::new(), true, draft).await,
+        Err(Stop::TooFormatted) => again(t.get("compose-too-formatted").into_owned(), false, draft).await,
         Err(Stop::Unread(Unread::Store(error))) => failed(&visit, &error),
-        Err(Stop::Unread(Unread::Withheld)) => again(t.get("mail-withheld").into_owned(), false, letter).await,
-        Err(Stop::Unread(_)) => again(t.get("mail-busy").into_owned(), false, letter).await,
-        Err(Stop::Refused(Refusal::Said(reply))) => again(reply.lines.join(" "), false, letter).await,
+        Err(Stop::Unread(Unread::Withheld)) => again(t.get("mail-withheld").into_owned(), false, draft).await,
+        Err(Stop::Unread(_)) => again(t.get("mail-busy").into_owned(), false, draft).await,
+        Err(Stop::Refused(Refusal::Said(reply))) => again(reply.lines.join(" "), false, draft).await,
         Err(Stop::Refused(Refusal::Trouble(error)) | Stop::Store(error)) => match error {
-            pillarbox_store::Error::Full => again(t.get("compose-full").into_owned(), false, letter).await,
-            pillarbox_store::Error::Invalid { .. } => again(t.get("compose-too-large").into_owned(), false, letter).await,
+            pillarbox_store::Error::Full => again(t.get("compose-full").into_owned(), false, draft).await,
+            pillarbox_store::Error::Invalid { .. } => again(t.get("compose-too-large").into_owned(), false, draft).await,
             error => failed(&visit, &error),
         },
         Err(Stop::Stale) => stale(&visit),
-        Err(Stop::Broken) => again(t.get("compose-broken").into_owned(), false, letter).await,
+        Err(Stop::Broken) => again(t.get("compose-broken").into_owned(), false, draft).await,
     }
 }
 
 /// Takes the form in: texts first, then files straight into the message.
-async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &mut Letter) -> Result<String, Stop> {
+async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, draft: &mut Draft) -> Result<String, Stop> {
     let boundary = format!("pillarbox-{:016x}", getrandom::u64().unwrap_or_default());
     let mut sink: Option<(Writing, When)> = None;
     while let Some(mut field) = form.next_field().await.map_err(|_| Stop::Broken)? {
@@ -152,11 +152,11 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
                 continue;
             }
             if sink.is_none() {
-                sink = Some(begin(visit, visitor, letter, &boundary, true).await?);
+                sink = Some(begin(visit, visitor, draft, &boundary, true).await?);
             }
             if let Some((sink, _)) = &mut sink {
                 let kind = field.content_type().unwrap_or("application/octet-stream").to_string();
-                sink.write(letter::part_header(&boundary, &kind, &file_name).as_bytes()).await?;
+                sink.write(draft::part_header(&boundary, &kind, &file_name).as_bytes()).await?;
                 attach(sink, &mut field).await?;
             }
             continue;
@@ -168,24 +168,24 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
             }
             text.extend_from_slice(&piece);
         }
-        if name == "carry" && letter.carry.len() >= CARRIED {
+        if name == "carry" && draft.carry.len() >= CARRIED {
             return Err(Stop::Say(visit.texts.get("compose-too-large").into_owned()));
         }
-        letter.put(&name, String::from_utf8_lossy(&text).into_owned());
+        draft.put(&name, String::from_utf8_lossy(&text).into_owned());
     }
-    let carries = !letter.carry.is_empty();
+    let carries = !draft.carry.is_empty();
     let has_files = sink.is_some() || carries;
     let (mut sink, when) = match sink {
         Some(begun) => begun,
         None => {
-            if letter.order == Order::Send && !carries && letter.mentions_file() {
+            if draft.order == Order::Send && !carries && draft.mentions_file() {
                 return Err(Stop::AsksForFile);
             }
-            begin(visit, visitor, letter, &boundary, carries).await?
+            begin(visit, visitor, draft, &boundary, carries).await?
         }
     };
     let mut opened = None;
-    for id in &letter.carry {
+    for id in &draft.carry {
         carry(visit, visitor, id, &boundary, &mut sink, &mut opened).await?;
     }
     if has_files {
@@ -197,14 +197,14 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
             Ok("/mail/2".into())
         }
         Sink::Draft(spool) => {
-            let (message, uid) = save(visit, visitor, letter, spool).await?;
+            let (message, uid) = save(visit, visitor, draft, spool).await?;
             let due = match when {
                 When::Now => None,
                 When::After(seconds) => Some(clock::now() + seconds),
                 When::At(at) => Some(at),
             };
             match due {
-                None if letter.order == Order::Autosave => Ok(format!("3.{uid}")),
+                None if draft.order == Order::Autosave => Ok(format!("3.{uid}")),
                 None => Ok("/mail/3".into()),
                 Some(due) => {
                     let change = SetTimed { account: visitor.account, message, timed: Some(Timed { due, uid }) };
@@ -218,26 +218,26 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, letter: &m
 
 type Lists = [Result<Vec<Correspondent>, NotAnAddress>; 3];
 
-/// A letter made harmless, and those it is for; both may be megabytes that were typed or pasted.
-async fn cleaned(visit: &Visit, visitor: &Visitor, letter: &Letter) -> Result<(Letter, Result<Lists, Excess>), Unread> {
-    let mut letter = letter.clone();
+/// A message made harmless, and those it is for; both may be megabytes that were typed or pasted.
+async fn cleaned(visit: &Visit, visitor: &Visitor, draft: &Draft) -> Result<(Draft, Result<Lists, Excess>), Unread> {
+    let mut draft = draft.clone();
     let read = visit.office.readers.run(visitor.account, move |_| {
-        let cleaned = letter.clean();
-        let lists = [&letter.to, &letter.cc, &letter.bcc].map(|text| recipients(text));
-        Ok((letter, cleaned.map(|()| lists)))
+        let cleaned = draft.clean();
+        let lists = [&draft.to, &draft.cc, &draft.bcc].map(|text| recipients(text));
+        Ok((draft, cleaned.map(|()| lists)))
     });
     read.await
 }
 
 /// Checks what was typed and begins the message: header and text.
-async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, boundary: &str, has_files: bool) -> Result<(Writing<'a>, When), Stop> {
+async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, draft: &mut Draft, boundary: &str, has_files: bool) -> Result<(Writing<'a>, When), Stop> {
     let (t, limit) = (visit.texts, visit.office.settings.get().limits.message_octets);
     let say = |NotAnAddress(wrong)| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned());
-    let is_draft = letter.is_draft();
-    let when = when(visit, letter)?;
+    let is_draft = draft.is_draft();
+    let when = when(visit, draft)?;
     let goes_later = !matches!(when, When::Now);
-    let (harmless, lists) = cleaned(visit, visitor, letter).await?;
-    *letter = harmless;
+    let (harmless, lists) = cleaned(visit, visitor, draft).await?;
+    *draft = harmless;
     let lists = match lists.map_err(|_| Stop::TooFormatted)? {
         // A draft may be unfinished in every way.
         lists if is_draft => lists.map(Result::unwrap_or_default),
@@ -246,8 +246,8 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
     // A name that reads as an address says nothing that the address does not, and submission refuses it.
     let name = Some(own_name(&visit.office, visitor.account).await?).filter(|name| !reads_as_address(name)).unwrap_or_default();
     let allowed = senders(&visit.office, &visitor.address).await;
-    let from = allowed.iter().find(|address| **address == letter.from).unwrap_or(&visitor.address).clone();
-    let mut header = letter::header(letter, &Correspondent { name, address: from.clone() }, &lists, boundary, has_files);
+    let from = allowed.iter().find(|address| **address == draft.from).unwrap_or(&visitor.address).clone();
+    let mut header = draft::header(draft, &Correspondent { name, address: from.clone() }, &lists, boundary, has_files);
     if goes_later {
         // Its own from the beginning: should it go out twice, others see that it is one.
         let unique = getrandom::u64().unwrap_or_default();
@@ -278,7 +278,7 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, letter: &mut Letter, bou
     Ok((writing, when))
 }
 
-/// When a letter goes out.
+/// When a message goes out.
 #[derive(Clone, Copy)]
 enum When {
     Now,
@@ -288,16 +288,16 @@ enum When {
     At(u64),
 }
 
-/// Asked once, when the letter begins: a time that was good then is good when all files are here.
-fn when(visit: &Visit, letter: &Letter) -> Result<When, Stop> {
+/// Asked once, when the message begins: a time that was good then is good when all files are here.
+fn when(visit: &Visit, draft: &Draft) -> Result<When, Stop> {
     let (now, undo) = (clock::now(), visit.preferences.undo.min(LONGEST_UNDO));
-    if letter.is_draft() {
+    if draft.is_draft() {
         return Ok(When::Now);
     }
-    if letter.later.is_empty() {
+    if draft.later.is_empty() {
         return Ok(if undo > 0 { When::After(undo) } else { When::Now });
     }
-    let chosen = clock::parse_local(&letter.later, visit.texts.zone()).filter(|&at| at > now && at < now + LATEST);
+    let chosen = clock::parse_local(&draft.later, visit.texts.zone()).filter(|&at| at > now && at < now + LATEST);
     chosen.map(When::At).ok_or_else(|| Stop::Say(visit.texts.get("compose-wrong-time").into_owned()))
 }
 
@@ -335,7 +335,7 @@ async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink:
         }
     };
     if number == WHOLE {
-        let header = letter::message_header(boundary, &whole_name(structure));
+        let header = draft::message_header(boundary, &whole_name(structure));
         sink.write(header.as_bytes()).await?;
         copy(visit, content, Extractor::whole(), None, sink).await?;
         return Ok(sink.write(b"\r\n").await?);
@@ -345,7 +345,7 @@ async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink:
     if part.is_message() {
         return carry_message(visit, visitor, content, part, boundary, sink).await;
     }
-    sink.write(letter::part_header(boundary, &part.kind, if part.file_name.is_empty() { "file" } else { &part.file_name }).as_bytes()).await?;
+    sink.write(draft::part_header(boundary, &part.kind, if part.file_name.is_empty() { "file" } else { &part.file_name }).as_bytes()).await?;
     copy(visit, content, Extractor::new(part), Some(Lines::default()), sink).await
 }
 
@@ -359,10 +359,10 @@ async fn carry_message(visit: &Visit, visitor: &Visitor, content: &Content, part
     let (subject, travels) = read.await?;
     let name = message_name(&part.file_name, &subject);
     if !travels {
-        sink.write(letter::part_header(boundary, "application/octet-stream", &name).as_bytes()).await?;
+        sink.write(draft::part_header(boundary, "application/octet-stream", &name).as_bytes()).await?;
         return copy(visit, content, Extractor::new(part), Some(Lines::default()), sink).await;
     }
-    sink.write(letter::message_header(boundary, &name).as_bytes()).await?;
+    sink.write(draft::message_header(boundary, &name).as_bytes()).await?;
     copy(visit, content, Extractor::new(part), None, sink).await?;
     Ok(sink.write(b"\r\n").await?)
 }
@@ -390,12 +390,12 @@ async fn copy(visit: &Visit, content: &Content, mut extractor: Extractor, mut li
 }
 
 /// A draft lies in its folder like any message.
-async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -> Result<(MessageId, u32), Stop> {
+async fn save(visit: &Visit, visitor: &Visitor, draft: &Draft, spool: Spool) -> Result<(MessageId, u32), Stop> {
     let content = off_thread(move || spool.finish()).await?;
     let placement = Placement { account: visitor.account, folder: FolderId::DRAFTS, flags: Flags::SEEN.with(Flags::DRAFT) };
     let record = LedgerRecord {
         sender: visitor.address.clone(),
-        subject: letter.subject.clone(),
+        subject: draft.subject.clone(),
         detail: Detail::Draft,
         ..LedgerRecord::new(clock::now(), Fate::Delivered, code::fresh())
     };
@@ -404,21 +404,21 @@ async fn save(visit: &Visit, visitor: &Visitor, letter: &Letter, spool: Spool) -
 }
 
 /// The draft that was gone on with is of no more use; what was answered gets its mark.
-async fn after(visit: &Visit, visitor: &Visitor, letter: &Letter) {
+async fn after(visit: &Visit, visitor: &Visitor, draft: &Draft) {
     let account = visitor.account;
     let order = |folder, uid, what| AnyChange::of(MailOrder { account, folder, uids: vec![uid], what, at: clock::now(), service: Service::Web });
     let mut changes = Vec::new();
-    if let Some((FolderId::DRAFTS, uid)) = parse_id(&letter.draft) {
+    if let Some((FolderId::DRAFTS, uid)) = parse_id(&draft.continues) {
         changes.push(order(FolderId::DRAFTS, uid, MailWhat::Delete { code: code::fresh() }));
     }
-    if !letter.is_draft()
-        && let Some((id, "reply" | "all")) = letter.answers.rsplit_once(':')
+    if !draft.is_draft()
+        && let Some((id, "reply" | "all")) = draft.answers.rsplit_once(':')
         && let Some((folder, uid)) = parse_id(id)
     {
         changes.push(order(folder, uid, MailWhat::Flag { add: Flags::ANSWERED, remove: Flags::default() }));
     }
-    if !letter.is_draft() {
-        let lists = [letter.to.clone(), letter.cc.clone(), letter.bcc.clone()];
+    if !draft.is_draft() {
+        let lists = [draft.to.clone(), draft.cc.clone(), draft.bcc.clone()];
         let written =
             visit.office.readers.run(visitor.account, move |_| Ok(lists.iter().filter_map(|text| recipients(text).ok()).flatten().collect::<Vec<_>>()));
         let people = written.await.unwrap_or_default().into_iter().map(|person| (person.name, person.address.to_lowercase())).collect();

@@ -1,4 +1,4 @@
-//! A letter as a person writes it, and the message it becomes. Nothing is sent here.
+//! A message as a person writes it, and the message it becomes. Nothing is sent here.
 
 use pillarbox_proto::smtp::encode_base64;
 
@@ -17,7 +17,7 @@ const MENTIONS: [&str; 8] = ["attached", "attachment", "enclosed", "anhang", "an
 /// Identifiers of a conversation that go along (RFC 5322 §3.6.4).
 const REFERENCES: usize = 20;
 
-/// What is to happen with a letter.
+/// What is to happen with a draft.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     Send,
@@ -41,7 +41,7 @@ impl Order {
     }
 }
 
-/// What a letter has to do with a message that is there.
+/// What a draft has to do with a message that is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum How {
     /// It answers the sender.
@@ -78,7 +78,7 @@ impl How {
 
 /// What a person writes.
 #[derive(Clone, Debug, Default)]
-pub struct Letter {
+pub struct Draft {
     /// Empty: the account's own address.
     pub from: String,
     /// People as they are typed, for `addresses::recipients`.
@@ -103,12 +103,12 @@ pub struct Letter {
     /// Identifiers of the conversation, oldest first, with spaces between them.
     pub references: String,
     /// The draft it goes on with.
-    pub draft: String,
+    pub continues: String,
     /// Files of the answered message or the draft that go along, as the form names them.
     pub carry: Vec<String>,
 }
 
-impl Letter {
+impl Draft {
     /// Takes a field of the form.
     pub fn put(&mut self, name: &str, value: String) {
         match name {
@@ -124,7 +124,7 @@ impl Letter {
             "answers" => self.answers = value,
             "in_reply_to" => self.in_reply_to = value,
             "references" => self.references = value,
-            "draft" => self.draft = value,
+            "draft" => self.continues = value,
             "carry" => self.carry.push(value),
             _ => {}
         }
@@ -225,18 +225,18 @@ impl Answerer {
 }
 
 /// The beginning of an answer, a forward, or a draft gone on with.
-pub fn answer(phrases: &Phrases, answerer: &Answerer, id: &str, how: How, structure: &Structure, text: &str) -> Letter {
+pub fn answer(phrases: &Phrases, answerer: &Answerer, id: &str, how: How, structure: &Structure, text: &str) -> Draft {
     if matches!(how, How::Draft | How::Again) {
-        return Letter {
+        return Draft {
             from: structure.from.first().map(|from| from.address.clone()).unwrap_or_default(),
             to: field(&structure.to),
             cc: field(&structure.cc),
             bcc: field(&structure.bcc),
             subject: structure.subject.clone(),
             body: text.to_string(),
-            draft: if how == How::Draft { id.to_string() } else { String::new() },
+            continues: if how == How::Draft { id.to_string() } else { String::new() },
             references: structure.references.join(" "),
-            ..Letter::default()
+            ..Draft::default()
         };
     }
     let Phrases { intro, forwarded, at } = phrases;
@@ -247,27 +247,27 @@ pub fn answer(phrases: &Phrases, answerer: &Answerer, id: &str, how: How, struct
     };
     let mut references = structure.references.clone();
     references.push(structure.message_id.clone());
-    let mut letter = Letter {
+    let mut draft = Draft {
         body: format!("\n\n{intro}\n{quoted}"),
         answers: format!("{id}:{}", how.as_str()),
         in_reply_to: structure.message_id.clone(),
         references: references.join(" "),
-        ..Letter::default()
+        ..Draft::default()
     };
     if how == How::Forward {
-        letter.subject = prefixed("Fwd:");
-        letter.body =
+        draft.subject = prefixed("Fwd:");
+        draft.body =
             format!("\n\n{forwarded}\nFrom: {}\nTo: {}\nDate: {at}\nSubject: {}\n\n{text}", field(&structure.from), field(&structure.to), structure.subject);
-        return letter;
+        return draft;
     }
     if how == How::Attach {
-        (letter.subject, letter.body) = (prefixed("Fwd:"), String::new());
-        return letter;
+        (draft.subject, draft.body) = (prefixed("Fwd:"), String::new());
+        return draft;
     }
-    letter.subject = prefixed("Re:");
+    draft.subject = prefixed("Re:");
     let (to, cc) = answerer.recipients(structure, how);
-    (letter.from, letter.to, letter.cc) = (answerer.from(structure), field(&to), field(&cc));
-    letter
+    (draft.from, draft.to, draft.cc) = (answerer.from(structure), field(&to), field(&cc));
+    draft
 }
 
 /// Plain text as formatted text: paragraphs, and quotes as such.
@@ -289,7 +289,7 @@ pub fn as_html(text: &str) -> String {
 }
 
 /// Header and text, quoted-printable; formatted text goes with plain text beside it (RFC 2046 §5.1.4).
-pub fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>; 3], boundary: &str, has_files: bool) -> String {
+pub fn header(draft: &Draft, from: &Correspondent, lists: &[Vec<Correspondent>; 3], boundary: &str, has_files: bool) -> String {
     let person = |person: &Correspondent| match (person.name.is_empty(), person.name.is_ascii()) {
         (true, _) => person.address.clone(),
         (false, true) => format!("{} <{}>", quoted(&person.name), person.address),
@@ -302,9 +302,9 @@ pub fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>
             out.push_str(&format!("{name}: {}\r\n", people.iter().map(person).collect::<Vec<_>>().join(",\r\n ")));
         }
     }
-    out.push_str(&format!("Subject: {}\r\n", encoded_words(clean(&letter.subject).trim())));
+    out.push_str(&format!("Subject: {}\r\n", encoded_words(clean(&draft.subject).trim())));
     let ids = |text: &str| clean(text).split_whitespace().map(|id| format!("<{}>", id.trim_matches(['<', '>']))).collect::<Vec<_>>();
-    let (parent, references) = (ids(&letter.in_reply_to), ids(&letter.references));
+    let (parent, references) = (ids(&draft.in_reply_to), ids(&draft.references));
     if let Some(parent) = parent.first() {
         out.push_str(&format!("In-Reply-To: {parent}\r\n"));
     }
@@ -316,9 +316,9 @@ pub fn header(letter: &Letter, from: &Correspondent, lists: &[Vec<Correspondent>
     let part = |kind: &str, body: &str| {
         format!("Content-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}\r\n", quoted_printable(body))
     };
-    let mut text = part("text/plain", &letter.body);
-    if !letter.html.is_empty() {
-        let (inner, formatted) = (format!("{boundary}-text"), part("text/html", &format!("<!doctype html><html><body>{}</body></html>", letter.html)));
+    let mut text = part("text/plain", &draft.body);
+    if !draft.html.is_empty() {
+        let (inner, formatted) = (format!("{boundary}-text"), part("text/html", &format!("<!doctype html><html><body>{}</body></html>", draft.html)));
         text = format!("Content-Type: multipart/alternative; boundary=\"{inner}\"\r\n\r\n--{inner}\r\n{text}--{inner}\r\n{formatted}--{inner}--\r\n");
     }
     match has_files {
@@ -415,17 +415,17 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_built_as_the_standards_have_them() {
-        let letter = Letter {
+    fn drafts_are_built_as_the_standards_have_them() {
+        let draft = Draft {
             subject: "Grüße\r\nBcc: evil@x".into(),
             body: "Hé\n".into(),
             in_reply_to: "1@a".into(),
             references: "0@a <1@a>".into(),
-            ..Letter::default()
+            ..Draft::default()
         };
         let from = Correspondent { name: "Ann".into(), address: "ann@a.example".into() };
         let to = vec![Correspondent { name: "Jörg".into(), address: "j@b.example".into() }];
-        let text = header(&letter, &from, &[to, Vec::new(), Vec::new()], "b", false);
+        let text = header(&draft, &from, &[to, Vec::new(), Vec::new()], "b", false);
         assert!(
             text.starts_with("From: \"Ann\" <ann@a.example>\r\nTo: =?utf-8?") && text.contains("\r\nIn-Reply-To: <1@a>\r\nReferences: <0@a>\r\n <1@a>\r\n"),
             "{text}"
@@ -436,7 +436,7 @@ mod tests {
                 && part_header("b", "x\"y", "../Résumé.pdf").contains("application/octet-stream")
                 && part_header("b", "a/b", "Résumé.pdf").contains("filename*0*=utf-8''R%C3%A9sum%C3%A9.pdf")
         );
-        let mut formatted = Letter { html: "<p>Hé <b>you</b></p><script>x</script>".into(), ..Letter::default() };
+        let mut formatted = Draft { html: "<p>Hé <b>you</b></p><script>x</script>".into(), ..Draft::default() };
         formatted.clean().unwrap();
         let text = header(&formatted, &from, &Default::default(), "b", true);
         assert!(

@@ -1,4 +1,4 @@
-//! What the server tells the beacon: a small file in memory, written anew while the server lives. Its age is the server's
+//! The status file, by which the beacon knows the server: a small file in memory, written anew while the server lives. Its age is the server's
 //! pulse.
 
 use std::io::Write;
@@ -7,11 +7,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 /// Where it lies on the box.
-pub const BOARD: &str = "/run/pillarbox/board.json";
+pub const STATUS_FILE: &str = "/run/pillarbox/board.json";
 /// Its copy in the data folder. A start puts it where the beacon reads, so old that it is no pulse (`systemd/bin/firstboot`): the
 /// rescue page must know its owner also when the server has not run since.
 pub const KEPT: &str = "board.json";
-/// Beside the board while the server does not run, until it does. What stands in it is the reason, if it is not the server.
+/// Beside the status file while the server does not run, until it does. What stands in it is the reason, if it is not the server.
 pub const STOPPED: &str = "stopped";
 /// That reason when the data partition can't be used.
 pub const NO_DATA: &str = "no-data";
@@ -21,7 +21,7 @@ pub const PULSE: u64 = 15;
 /// What stands in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Board {
+pub struct StatusFile {
     pub hostname: String,
     /// Only while the box is nobody's.
     pub claim_code: Option<String>,
@@ -34,7 +34,7 @@ pub struct Board {
     pub version: String,
 }
 
-impl Board {
+impl StatusFile {
     /// Writes it beside the old one and puts it in its place: nobody reads half of it. Readable by its folder's group.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
@@ -47,7 +47,7 @@ impl Board {
     }
 
     /// Reads it with its age in seconds; `None` when there is none that can be understood.
-    pub fn read(path: &Path) -> Option<(Board, u64)> {
+    pub fn read(path: &Path) -> Option<(StatusFile, u64)> {
         let age = std::fs::metadata(path).ok()?.modified().ok()?.elapsed().map_or(0, |age| age.as_secs());
         let text = std::fs::read(path).ok()?;
         Some((serde_json::from_slice(&text).ok()?, age))

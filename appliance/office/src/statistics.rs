@@ -20,7 +20,7 @@ const WRITE: u64 = 600;
 const OLDEST: usize = 200;
 
 /// What was counted.
-pub struct Hours {
+pub struct Statistics {
     settings: Live,
     store: Store,
     tasks: Tasks,
@@ -28,9 +28,9 @@ pub struct Hours {
     latest: Mutex<Vec<(u64, Hour)>>,
 }
 
-impl Hours {
-    pub fn new(settings: Live, store: Store, tasks: Tasks) -> Hours {
-        Hours { settings, store, tasks, latest: Mutex::default() }
+impl Statistics {
+    pub fn new(settings: Live, store: Store, tasks: Tasks) -> Statistics {
+        Statistics { settings, store, tasks, latest: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(u64, Hour)>> {
@@ -39,22 +39,22 @@ impl Hours {
 }
 
 /// Counts on, and writes rows when it is time. Housekeeping calls this; pages read what it found.
-pub async fn count(hours: &Arc<Hours>) {
-    let hours = hours.clone();
+pub async fn count(statistics: &Arc<Statistics>) {
+    let statistics = statistics.clone();
     let counted = off_thread(move || {
         if !clock::is_trusted() {
             // What stands in the wrong hour can't be put right later.
             return Ok(());
         }
         let mut rest = Rest::Some;
-        while rest == Rest::Some && !hours.tasks.is_over() {
+        while rest == Rest::Some && !statistics.tasks.is_over() {
             let now = clock::now();
-            let disk = used(&hours.settings.get().data);
-            let known = hours.lock().last().copied();
+            let disk = used(&statistics.settings.get().data);
+            let known = statistics.lock().last().copied();
             let rows;
-            (rows, rest) = hours.store.read(|r| gather(r, known, now / 3600, disk))?;
-            keep(&hours.store, &rows, now)?;
-            *hours.lock() = rows;
+            (rows, rest) = statistics.store.read(|r| gather(r, known, now / 3600, disk))?;
+            keep(&statistics.store, &rows, now)?;
+            *statistics.lock() = rows;
         }
         Ok(())
     });
@@ -76,9 +76,9 @@ fn keep(store: &Store, rows: &[(u64, Hour)], now: u64) -> Result<()> {
 }
 
 /// The hours from one on, the newest as it was at the last look, at most half a minute ago.
-pub fn known(hours: &Hours, reader: &Reader, from: u64) -> Result<Vec<(u64, Hour)>> {
+pub fn known(statistics: &Statistics, reader: &Reader, from: u64) -> Result<Vec<(u64, Hour)>> {
     let mut rows = reader.hours(from)?;
-    let fresh = hours.lock().clone();
+    let fresh = statistics.lock().clone();
     rows.retain(|(known, _)| fresh.iter().all(|(new, _)| new != known));
     rows.extend(fresh.into_iter().filter(|(hour, _)| *hour >= from));
     rows.sort_by_key(|(hour, _)| *hour);

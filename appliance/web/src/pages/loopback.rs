@@ -1,4 +1,4 @@
-//! The test: a message of the box makes the full round, and the page shows each hop; then the way out into the world.
+//! The loopback test: a message of the box comes in and goes out like the world's, and the page shows each hop; then the way out into the world.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -14,7 +14,7 @@ use crate::frame::{Frame, page, trouble};
 use crate::session::{Owner, Visit, Visitor};
 use crate::signed::Signed;
 use crate::stream;
-use pillarbox_office::round;
+use pillarbox_office::loopback;
 use pillarbox_office::submission::Refusal;
 use pillarbox_office::submission::send;
 
@@ -22,8 +22,8 @@ use pillarbox_office::submission::send;
 const RECENT: usize = 200;
 
 #[derive(Template)]
-#[template(path = "round.html")]
-struct RoundPage {
+#[template(path = "loopback.html")]
+struct LoopbackPage {
     frame: Frame,
     address: String,
     is_running: bool,
@@ -48,12 +48,12 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
     let arrived = recent.iter().filter(|(_, r)| from_outside(r.fate, r.peer)).take(3).map(|(_, r)| line(t, r)).collect();
     let fates = [Fate::Queued, Fate::Relayed, Fate::Bounced, Fate::Expired];
     let left = recent.iter().filter(|(_, r)| fates.contains(&r.fate)).take(3).map(|(_, r)| line(t, r)).collect();
-    page(status, &RoundPage { frame, address: visitor.address.clone(), is_running: false, arrived, left })
+    page(status, &LoopbackPage { frame, address: visitor.address.clone(), is_running: false, arrived, left })
 }
 
 #[derive(Deserialize)]
 pub struct Asked {
-    /// An address elsewhere; empty for the round within the box.
+    /// An address elsewhere; empty for the test within the box.
     #[serde(default)]
     to: String,
 }
@@ -63,8 +63,8 @@ pub async fn run(Signed(Owner(visit, visitor), asked): Signed<Owner, Asked>) -> 
     let frame = Frame::new(&visit, "/round", "round-title");
     if asked.to.trim().is_empty() {
         let (findings, found) = pillarbox_outbound::findings();
-        round::start(&visit.office.settings, &visit.office.handles, &visitor.address, t.get("round-subject").into_owned(), findings);
-        let around = RoundPage { frame, address: visitor.address.clone(), is_running: true, arrived: Vec::new(), left: Vec::new() };
+        loopback::start(&visit.office.settings, &visit.office.handles, &visitor.address, t.get("round-subject").into_owned(), findings);
+        let around = LoopbackPage { frame, address: visitor.address.clone(), is_running: true, arrived: Vec::new(), left: Vec::new() };
         return stream::page(&around, found, move |finding| piece(t, finding));
     }
     let Ok(to) = Address::parse(asked.to.trim()) else {

@@ -1,4 +1,4 @@
-//! The line: what it can do for mail, seen from here, and what follows from that.
+//! The internet connection: what it can do for mail, seen from here, and what follows from that.
 //!
 //! `examine` gathers, `advise` decides. The public address is learnt from the servers that are asked anyway: many greet
 //! with the address they see. No service is asked for nothing else than that.
@@ -26,7 +26,7 @@ pub struct Facts {
     pub is_confirmed: bool,
     /// Lists that say the address sends spam.
     pub listed: Vec<String>,
-    /// Lists that say it belongs to a line that should not send mail itself.
+    /// Lists that say it belongs to a connection that should not send mail itself.
     pub dial_up: Vec<String>,
     /// Lists that gave no answer.
     pub silent: Vec<String>,
@@ -92,7 +92,7 @@ pub fn advise(facts: &Facts) -> (Advice, Vec<Reason>) {
     (advice, reasons)
 }
 
-/// Whether a reverse name looks like that of a household's line: words that providers use, or the address in it.
+/// Whether a reverse name looks like that of a household's connection: words that providers use, or the address in it.
 pub fn looks_residential(name: &str, address: IpAddr) -> bool {
     const WORDS: [&str; 16] =
         ["dyn", "dynamic", "dsl", "adsl", "vdsl", "cable", "pool", "dialup", "dial", "dip", "ppp", "pppoe", "dhcp", "client", "cust", "customer"];
@@ -155,7 +155,7 @@ enum Listing {
     Silent,
 }
 
-/// Looks at the line. Takes as long as the slowest of a few connections, at most about a minute.
+/// Looks at the connection. Takes as long as the slowest of a few connections, at most about a minute.
 pub async fn examine(settings: &Config, dns: &Dns, outbound: &Outbound) -> Facts {
     let mut facts = Facts::default();
     for domain in &settings.line.probes {

@@ -1,4 +1,4 @@
-//! The line: what it can do for mail, and whether mail goes out directly or through a provider.
+//! The internet connection: what it can do for mail, and whether mail goes out directly or through a provider.
 
 use askama::Template;
 use axum::extract::Query;
@@ -15,7 +15,7 @@ use super::doctor::{Step, step};
 use crate::frame::{Frame, page, trouble};
 use crate::session::{Owner, Visit};
 use crate::signed::Signed;
-use pillarbox_office::line::{Advice, Facts, advise, examine};
+use pillarbox_office::internet_connection::{Advice, Facts, advise, examine};
 use pillarbox_office::settings;
 
 /// A provider people often have.
@@ -45,8 +45,8 @@ pub const PRESETS: [Preset; 12] = [
 ];
 
 #[derive(Template)]
-#[template(path = "line.html")]
-struct LinePage {
+#[template(path = "internet-connection.html")]
+struct InternetConnectionPage {
     frame: Frame,
     found: Option<Found>,
     presets: &'static [Preset],
@@ -150,7 +150,7 @@ async fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Option<F
     let route = routes.into_iter().find(|(name, _)| name.is_empty()).map(|(_, route)| route);
     let fault = route.as_ref().map(|route| route.fault.to_string()).unwrap_or_default();
     let current = route.map(|route| (route.host, route.user));
-    page(status, &LinePage { frame, found, presets: &PRESETS, form: Provider { password: String::new(), ..form }, current, fault, tried })
+    page(status, &InternetConnectionPage { frame, found, presets: &PRESETS, form: Provider { password: String::new(), ..form }, current, fault, tried })
 }
 
 fn found(visit: &Visit, facts: &Facts) -> Found {

@@ -1,12 +1,12 @@
-//! Notices to senders (RFC 3461 §6, RFC 3464, RFC 6522): what a person reads comes first, what programs read behind it.
+//! Delivery status notifications to senders (RFC 3461 §6, RFC 3464, RFC 6522): what a person reads comes first, what programs read behind it.
 
 use pillarbox_message::encode::{encoded_words, fold, quoted_printable};
 use pillarbox_platform::clock;
 use pillarbox_store::{Detail, Status};
 use pillarbox_texts::{Language, in_all};
 
-use super::cause;
-use super::schedule::Notice;
+use super::failure;
+use super::schedule::Dsn;
 
 /// Most of the original that comes back with a failure, in octets; beyond it only its header does.
 pub const RETURN_OCTETS: usize = 64 * 1024;
@@ -51,23 +51,23 @@ pub struct Facts<'a> {
     pub unique: u64,
 }
 
-impl Notice {
+impl Dsn {
     fn action(self) -> &'static str {
         match self {
-            Notice::Delivered => "delivered",
-            Notice::Relayed => "relayed",
-            Notice::Delayed => "delayed",
-            Notice::Failed => "failed",
+            Dsn::Delivered => "delivered",
+            Dsn::Relayed => "relayed",
+            Dsn::Delayed => "delayed",
+            Dsn::Failed => "failed",
         }
     }
 
     /// Its name in the catalogues.
     fn key(self) -> &'static str {
         match self {
-            Notice::Delivered => "notice-delivered",
-            Notice::Relayed => "notice-relayed",
-            Notice::Delayed => "notice-delayed",
-            Notice::Failed => "notice-failed",
+            Dsn::Delivered => "notice-delivered",
+            Dsn::Relayed => "notice-relayed",
+            Dsn::Delayed => "notice-delayed",
+            Dsn::Failed => "notice-failed",
         }
     }
 
@@ -77,11 +77,11 @@ impl Notice {
 }
 
 /// The whole notice, header and all, CRLF lines.
-pub fn build(notice: Notice, facts: &Facts) -> Vec<u8> {
+pub fn build(dsn: Dsn, facts: &Facts) -> Vec<u8> {
     let boundary = format!("pillarbox-{:016x}", facts.unique);
     let subject = match facts.subject.is_empty() {
-        true => notice.title(),
-        false => format!("{}: {}", notice.title(), facts.subject),
+        true => dsn.title(),
+        false => format!("{}: {}", dsn.title(), facts.subject),
     };
     let is_wide = facts.about.iter().any(|a| !a.address.is_ascii()) || !facts.sender.is_ascii();
     let mut out = Vec::new();
@@ -103,7 +103,7 @@ pub fn build(notice: Notice, facts: &Facts) -> Vec<u8> {
     line("Content-Type: text/plain; charset=utf-8");
     line("Content-Transfer-Encoding: quoted-printable");
     line("");
-    line(&quoted_printable(&human(notice, facts)));
+    line(&quoted_printable(&human(dsn, facts)));
     line(&format!("--{boundary}"));
     match is_wide {
         true => {
@@ -113,7 +113,7 @@ pub fn build(notice: Notice, facts: &Facts) -> Vec<u8> {
         false => line("Content-Type: message/delivery-status"),
     }
     line("");
-    line(&status_fields(notice, facts));
+    line(&status_fields(dsn, facts));
     line(&format!("--{boundary}"));
     let (kind, content) = match &facts.returned {
         Returned::Header(header) => ("text/rfc822-headers", header),
@@ -132,33 +132,33 @@ pub fn build(notice: Notice, facts: &Facts) -> Vec<u8> {
     out
 }
 
-fn human(notice: Notice, facts: &Facts) -> String {
-    in_all(SEPARATOR, |language| in_language(notice, facts, language))
+fn human(dsn: Dsn, facts: &Facts) -> String {
+    in_all(SEPARATOR, |language| in_language(dsn, facts, language))
 }
 
-fn in_language(notice: Notice, facts: &Facts, language: Language) -> String {
+fn in_language(dsn: Dsn, facts: &Facts, language: Language) -> String {
     let subject = clean(facts.subject);
     let first = match subject.is_empty() {
-        true => language.get(notice.key()),
-        false => language.with(&format!("{}.named", notice.key()), &[("subject", &subject)]),
+        true => language.get(dsn.key()),
+        false => language.with(&format!("{}.named", dsn.key()), &[("subject", &subject)]),
     };
     let mut text = format!("{first}\n");
     for about in facts.about {
         text.push_str(&format!("\n    {}\n", clean(&about.address)));
-        if matches!(notice, Notice::Failed | Notice::Delayed) {
-            let explanation = cause::cause(&about.detail).explain(language);
+        if matches!(dsn, Dsn::Failed | Dsn::Delayed) {
+            let explanation = failure::failure_class(&about.detail).explain(language);
             for sentence in [explanation.what, explanation.whose] {
                 text.push_str(&format!("\n    {sentence}"));
             }
             // While it is still tried there is nothing to do.
-            if notice == Notice::Failed {
+            if dsn == Dsn::Failed {
                 text.push_str(&format!("\n    {}", language.with("notice-advice", &[("advice", &explanation.advice)])));
             }
             text.push('\n');
         }
         let who = about.detail.host().map_or_else(|| language.get("notice-details"), |host| language.with("notice-answer", &[("host", host)]));
         text.push_str(&format!("\n    {who}\n    {}\n", clean(&about.detail.words())));
-        if notice == Notice::Delayed {
+        if dsn == Dsn::Delayed {
             let until = clock::rfc5322(about.until);
             text.push_str(&format!("\n    {}\n", language.with("notice-until", &[("until", &until)])));
         }
@@ -168,7 +168,7 @@ fn in_language(notice: Notice, facts: &Facts, language: Language) -> String {
 }
 
 /// RFC 3464 §2.2 and §2.3.
-fn status_fields(notice: Notice, facts: &Facts) -> String {
+fn status_fields(dsn: Dsn, facts: &Facts) -> String {
     let kind = |address: &str| if address.is_ascii() { "rfc822" } else { "utf-8" };
     let mut text = format!("Reporting-MTA: dns; {}\r\n", facts.hostname);
     if !facts.envid.is_empty() {
@@ -181,10 +181,10 @@ fn status_fields(notice: Notice, facts: &Facts) -> String {
             text.push_str(&format!("Original-Recipient: {}; {}\r\n", clean(kind), clean(address)));
         }
         text.push_str(&format!("Final-Recipient: {}; {}\r\n", kind(&about.address), clean(&about.address)));
-        text.push_str(&format!("Action: {}\r\n", notice.action()));
-        let status = match notice {
-            Notice::Delivered | Notice::Relayed => Status { class: 2, subject: 0, detail: 0 },
-            _ => cause::status(&about.detail, notice == Notice::Failed),
+        text.push_str(&format!("Action: {}\r\n", dsn.action()));
+        let status = match dsn {
+            Dsn::Delivered | Dsn::Relayed => Status { class: 2, subject: 0, detail: 0 },
+            _ => failure::status(&about.detail, dsn == Dsn::Failed),
         };
         text.push_str(&format!("Status: {status}\r\n"));
         if let Some(host) = about.detail.host() {
@@ -192,7 +192,7 @@ fn status_fields(notice: Notice, facts: &Facts) -> String {
             text.push_str(&format!("Diagnostic-Code: smtp; {}\r\n", fold(&ascii(&clean(&about.detail.words())))));
         }
         text.push_str(&format!("Last-Attempt-Date: {}\r\n", clock::rfc5322(about.attempted_at)));
-        if notice == Notice::Delayed {
+        if dsn == Dsn::Delayed {
             text.push_str(&format!("Will-Retry-Until: {}\r\n", clock::rfc5322(about.until)));
         }
     }
@@ -244,7 +244,7 @@ mod tests {
             About { orcpt: "rfc822;Bob@example.net".into(), ..about("bob@example.net", said(550, (5, 1, 1), "No such user")) },
             about("cy@example.net", Detail::found(4, 4, 1, "connecting to mx.example.net: timed out")),
         ];
-        let whole = build(Notice::Failed, &facts(&list, "Grüße an alle, die diesen langen Betreff lesen möchten"));
+        let whole = build(Dsn::Failed, &facts(&list, "Grüße an alle, die diesen langen Betreff lesen möchten"));
         let message = mail_parser::MessageParser::new().parse(&whole).unwrap();
         assert_eq!(message.content_type().unwrap().attribute("report-type"), Some("delivery-status"));
         assert!(message.subject().unwrap().ends_with("Betreff lesen möchten"));
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_delay_says_until_when_and_a_hostile_reply_stays_in_its_place() {
         let list = [about("bob@example.net", said(451, (4, 0, 0), "x\r\nAction: delivered\r\n\r\n--pillarbox"))];
-        let whole = String::from_utf8(build(Notice::Delayed, &facts(&list, ""))).unwrap();
+        let whole = String::from_utf8(build(Dsn::Delayed, &facts(&list, ""))).unwrap();
         assert!(whole.contains("Will-Retry-Until:") && whole.contains("Status: 4.0.0"));
         assert!(!whole.contains("\r\nAction: delivered"));
     }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn addresses_beyond_ascii_have_their_own_type() {
         let list = [about("grüße@bücher.example", Detail::found(5, 6, 7, "not there"))];
-        let whole = String::from_utf8(build(Notice::Failed, &facts(&list, "x"))).unwrap();
+        let whole = String::from_utf8(build(Dsn::Failed, &facts(&list, "x"))).unwrap();
         assert!(whole.contains("message/global-delivery-status") && whole.contains("Final-Recipient: utf-8; grüße@bücher.example"));
     }
 
@@ -283,10 +283,10 @@ mod tests {
     fn every_kind_has_its_sentences_in_both_languages() {
         let list = [about("bob@example.net", said(451, (4, 0, 0), "later"))];
         for (kind, title, named) in [
-            (Notice::Delivered, "Delivered / Zugestellt", "Your message \"x\" was delivered to:"),
-            (Notice::Relayed, "Passed on / Weitergegeben", "Ihre Nachricht „x“ wurde dem Mailserver des Empfängers übergeben"),
-            (Notice::Delayed, "Not yet delivered / Noch nicht zugestellt", "Ihre Nachricht „x“ ist noch nicht zugestellt an:"),
-            (Notice::Failed, "Could not be delivered / Nicht zustellbar", "Your message \"x\" could not be delivered to:"),
+            (Dsn::Delivered, "Delivered / Zugestellt", "Your message \"x\" was delivered to:"),
+            (Dsn::Relayed, "Passed on / Weitergegeben", "Ihre Nachricht „x“ wurde dem Mailserver des Empfängers übergeben"),
+            (Dsn::Delayed, "Not yet delivered / Noch nicht zugestellt", "Ihre Nachricht „x“ ist noch nicht zugestellt an:"),
+            (Dsn::Failed, "Could not be delivered / Nicht zustellbar", "Your message \"x\" could not be delivered to:"),
         ] {
             assert_eq!(kind.title(), title);
             let text = human(kind, &facts(&list, "x"));

@@ -23,14 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ANSWER: usize = 64 * 1024;
 
 /// What the way needs.
-struct Loop {
+struct Loopback {
     settings: Arc<Config>,
     handles: Handles,
 }
 
 /// Sends the message for a person and follows it; runs beside everything else.
 pub fn start(settings: &Live, handles: &Handles, address: &str, subject: String, mut findings: Findings) {
-    let (this, address) = (Loop { settings: settings.get(), handles: handles.clone() }, address.to_string());
+    let (this, address) = (Loopback { settings: settings.get(), handles: handles.clone() }, address.to_string());
     tokio::spawn(async move {
         let _alive = this.handles.tasks.begin();
         if let Some(mark) = bring(&this, &address, &subject, &mut findings).await {
@@ -50,7 +50,7 @@ fn own(settings: &Config, service: Service) -> Option<SocketAddr> {
 }
 
 /// Brings the message as another server would. Returns the word by which it is known again.
-async fn bring(this: &Loop, address: &str, subject: &str, findings: &mut Findings) -> Option<String> {
+async fn bring(this: &Loopback, address: &str, subject: &str, findings: &mut Findings) -> Option<String> {
     let settings = &this.settings;
     let hostname = settings.hostname();
     let Some(place) = own(&this.settings, Service::Smtp) else {
@@ -99,7 +99,7 @@ async fn bring(this: &Loop, address: &str, subject: &str, findings: &mut Finding
 }
 
 /// What the ledger says of it: it was written in the same commit as the message.
-async fn stored(this: &Loop, address: &str, mark: &str, findings: &mut Findings) -> bool {
+async fn stored(this: &Loopback, address: &str, mark: &str, findings: &mut Findings) -> bool {
     let (wanted, address) = (mark.to_string(), address.to_lowercase());
     let found = this.handles.store.read_off_thread(move |r| r.ledger_find(Some(term("address", &address)), 1, |_, record| record.message_id == wanted)).await;
     let record = found.ok().and_then(|found| found.into_iter().next()).map(|(_, record)| record);
@@ -113,7 +113,7 @@ async fn stored(this: &Loop, address: &str, mark: &str, findings: &mut Findings)
 }
 
 /// Fetches it as a mail program does, with a password made for that and taken away again.
-async fn fetch(this: &Loop, address: &str, mark: &str, findings: &mut Findings) {
+async fn fetch(this: &Loopback, address: &str, mark: &str, findings: &mut Findings) {
     let (store, owner) = (this.handles.store.clone(), address.to_string());
     let made = off_thread(move || {
         let password = hash::generate().map_err(|error| pillarbox_store::Error::Invalid { why: error.to_string() })?;
@@ -132,7 +132,7 @@ async fn fetch(this: &Loop, address: &str, mark: &str, findings: &mut Findings) 
     }
 }
 
-async fn remove(this: &Loop, address: &str, device: DeviceId) {
+async fn remove(this: &Loopback, address: &str, device: DeviceId) {
     if let Err(error) = this.handles.store.change(RemoveDevice { address: address.to_string(), device }).done().await {
         tracing::error!(%error, "the password of the round can't be taken away");
     }
@@ -140,7 +140,7 @@ async fn remove(this: &Loop, address: &str, device: DeviceId) {
 
 type Talk = Result<(String, Vec<String>), (String, Vec<String>)>;
 
-async fn pop3(this: &Loop, address: &str, password: &str, mark: &str) -> Talk {
+async fn pop3(this: &Loopback, address: &str, password: &str, mark: &str) -> Talk {
     let none = |why: String| (why, Vec::new());
     let place = own(&this.settings, Service::Pop3s).ok_or_else(|| none("this box listens on no port for POP3".into()))?;
     let tcp = TcpStream::connect(place).await.map_err(|e| none(format!("{place}: {e}")))?;
