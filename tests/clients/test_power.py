@@ -124,6 +124,28 @@ class World:
             seen = seen + [said] if said == seen[-1] else [said]
             self.wait(0.5)
 
+    def merged(self):
+        """Files of the index that were, or are being, made of others. Behind format and frame a file names its tier."""
+        merged = set()
+        for name in os.listdir(self.path("index")):
+            try:
+                with open(self.path("index", name), "rb") as file:
+                    begin = file.read(14)
+            except FileNotFoundError:
+                continue
+            if begin[13:] > b"\0":
+                merged.add(name)
+        return merged
+
+    def wait_for_merge(self, known, seconds):
+        """True once files of the index are being made into one."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.merged() - known:
+                return True
+            self.wait(0.001)
+        return False
+
     def journal(self):
         """The segment in use."""
         return max(os.path.join(self.path("journal"), name) for name in os.listdir(self.path("journal")) if name[:1].isdigit())
@@ -193,6 +215,32 @@ class Power(unittest.TestCase):
             world.serve()
             world.look()
         self.end(world, "the middle of a compaction", f"; {hits} while contents were moved")
+        self.assertGreater(hits, 0)
+
+    def test_in_the_middle_of_a_merge(self):
+        world, hits = self.world(20261201), 0
+        for _ in range(CUTS):
+            # A batch of the index is 128 messages of one person, and eight of them are merged.
+            known, count = world.merged(), len(world.record.digests)
+            world.workers = [Sender(world.box, world.record, world.people[2:], f"m{len(known)}-{count}-{n}", world.random.random(), sizes=(100, 2000), to_all=0)
+                             for n in range(SENDERS)]
+            end = time.monotonic() + 4 * PATIENCE
+            while len(world.record.digests) < count + 8 * 128 + 64 and time.monotonic() < end:
+                world.wait(0.01)
+            world.rest()
+            self.assertTrue(world.wait_for_merge(known, 4 * PATIENCE), "no merge")
+            before = set(os.listdir(world.path("index")))
+            world.disk.let_through(Plug.CARD)
+            world.work()
+            world.wait(world.random.uniform(0, 0.1))
+            # What was merged goes with the commit that names the new file.
+            hits += before <= set(os.listdir(world.path("index")))
+            world.cut()
+            world.serve()
+            world.look()
+            # The index is whole: it is never part of what check forgives.
+            self.assertNotIn("damaged", world.box.command("check", "--full")[1])
+        self.end(world, "the middle of a merge", f"; {hits} before the merged file counted")
         self.assertGreater(hits, 0)
 
     def test_in_the_middle_of_recovery(self):

@@ -183,7 +183,9 @@ class Sender(Worker):
 
     def step(self, one):
         to = self.people if self.random.random() < self.to_all else [self.random.choice(self.people)]
-        size = 400_000 if self.random.random() < 0.01 else self.random.randrange(*self.sizes)
+        # Now and then a large one that the journal takes, and one with a file of its own.
+        kind = self.random.random()
+        size = 400_000 if kind < 0.01 else 2_500_000 if kind < 0.012 else self.random.randrange(*self.sizes)
         line = self.random.randbytes(35).hex() + "\r\n"
         content = f"Subject: {one}\r\n\r\n{line * (size // 72 + 1)}".encode()
         self.record.digests[one] = hashlib.sha256(content).digest()
