@@ -1,8 +1,8 @@
-//! A peer on the emulated cable of a box in QEMU (`-netdev stream` over a Unix socket): a network stack of its own, in this
-//! process, without the kernel's. It gives itself an address, as everybody on a cable without a router does (RFC 4862 §5.3),
-//! finds the box by its name as a computer in the office does (multicast DNS, RFC 6762), and hands it one message by SMTP
-//! (RFC 5321). What was said goes to standard
-//! output; the exit status is 0 only when the message was accepted.
+//! A peer on the emulated cable of a box in QEMU (`-netdev stream` over a Unix socket): a network stack of its own, in
+//! this process, without the kernel's.
+//! It gives itself an address, as everybody on a cable without a router does (RFC 4862 §5.3), finds the box by its name
+//! as a computer in the office does (multicast DNS, RFC 6762), and hands it one message by SMTP (RFC 5321).
+//! What was said goes to standard output; the exit status is 0 only when the message was accepted.
 //!
 //! Usage: `pillarbox-cable SOCKET RECIPIENT SUBJECT`
 
@@ -36,7 +36,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(socket), Some(recipient), Some(subject)) = (arguments.next(), arguments.next(), arguments.next()) else {
+    let (Some(socket), Some(recipient), Some(subject)) =
+        (arguments.next(), arguments.next(), arguments.next())
+    else {
         return Err("usage: pillarbox-cable SOCKET RECIPIENT SUBJECT".into());
     };
     let cable = Async::new(UnixStream::connect(socket)?)?;
@@ -44,9 +46,17 @@ fn main() -> Result<()> {
     let (runner, device) = channel::new(&mut state, HardwareAddress::Ethernet(HARDWARE));
     let mut resources = StackResources::<4>::new();
     let seed = u64::from(std::process::id());
-    let own = StaticConfigV6 { address: Ipv6Cidr::new(ADDRESS, 64), gateway: None, dns_servers: Default::default() };
-    let (stack, mut network) = embassy_net::new(device, Config::ipv6_static(own), &mut resources, seed);
-    smol::block_on(or(visit(stack, &recipient, &subject), or(carry(runner, cable), async { network.run().await })))
+    let own = StaticConfigV6 {
+        address: Ipv6Cidr::new(ADDRESS, 64),
+        gateway: None,
+        dns_servers: Default::default(),
+    };
+    let (stack, mut network) =
+        embassy_net::new(device, Config::ipv6_static(own), &mut resources, seed);
+    smol::block_on(or(
+        visit(stack, &recipient, &subject),
+        or(carry(runner, cable), async { network.run().await }),
+    ))
 }
 
 /// Frames between the stack and the cable, where each is preceded by its length: four octets, big-endian.
@@ -92,7 +102,8 @@ async fn visit(stack: Stack<'_>, recipient: &str, subject: &str) -> Result<()> {
 async fn find(stack: Stack<'_>) -> Result<Ipv6Addr> {
     let (mut in_meta, mut out_meta) = ([PacketMetadata::EMPTY; 8], [PacketMetadata::EMPTY; 4]);
     let (mut in_space, mut out_space, mut answer) = ([0; 8192], [0; 2048], [0; 2048]);
-    let mut socket = UdpSocket::new(stack, &mut in_meta, &mut in_space, &mut out_meta, &mut out_space);
+    let mut socket =
+        UdpSocket::new(stack, &mut in_meta, &mut in_space, &mut out_meta, &mut out_space);
     socket.bind(MDNS.1).map_err(|error| format!("{error:?}"))?;
     stack.join_multicast_group(MDNS.0).map_err(|error| format!("{error:?}"))?;
     let mut question = Message::new(0, MessageType::Query, OpCode::Query);
@@ -107,7 +118,9 @@ async fn find(stack: Stack<'_>) -> Result<Ipv6Addr> {
         let Some(Ok((length, _))) = heard.await else { continue };
         let Ok(message) = Message::from_vec(&answer[..length]) else { continue };
         for record in &message.answers {
-            if let (true, RData::AAAA(address)) = (record.name.to_ascii().eq_ignore_ascii_case(NAME), &record.data) {
+            if let (true, RData::AAAA(address)) =
+                (record.name.to_ascii().eq_ignore_ascii_case(NAME), &record.data)
+            {
                 // The link is all there is: no other address of the box can be reached on it.
                 if address.0.is_unicast_link_local() {
                     return Ok(address.0);
@@ -121,8 +134,13 @@ async fn find(stack: Stack<'_>) -> Result<Ipv6Addr> {
 async fn deliver(stack: Stack<'_>, host: Ipv6Addr, recipient: &str, subject: &str) -> Result<()> {
     let (mut in_space, mut out_space) = ([0; 4096], [0; 4096]);
     let mut socket = TcpSocket::new(stack, &mut in_space, &mut out_space);
-    in_time("no connection", async { socket.connect((host, 25)).await.map_err(|error| format!("{error:?}").into()) }).await?;
-    let message = format!("From: cable@peer.example\r\nTo: {recipient}\r\nSubject: {subject}\r\n\r\nfrom a stack of its own\r\n.\r\n");
+    in_time("no connection", async {
+        socket.connect((host, 25)).await.map_err(|error| format!("{error:?}").into())
+    })
+    .await?;
+    let message = format!(
+        "From: cable@peer.example\r\nTo: {recipient}\r\nSubject: {subject}\r\n\r\nfrom a stack of its own\r\n.\r\n"
+    );
     let steps = [
         (String::new(), "220"),
         ("EHLO peer.example\r\n".to_owned(), "250"),
@@ -157,7 +175,9 @@ async fn reply(socket: &mut TcpSocket<'_>) -> Result<String> {
             return Err("the box hung up".into());
         }
         text.extend_from_slice(&piece[..length]);
-        let last = text.strip_suffix(b"\r\n").map(|whole| whole.rsplit(|octet| *octet == b'\n').next().unwrap_or(whole));
+        let last = text
+            .strip_suffix(b"\r\n")
+            .map(|whole| whole.rsplit(|octet| *octet == b'\n').next().unwrap_or(whole));
         if last.is_some_and(|line| line.get(3) == Some(&b' ')) {
             return Ok(String::from_utf8_lossy(&text).into_owned());
         }

@@ -1,5 +1,5 @@
-//! Who imports whom: the files of all crates as a graph, read from their `use` lines and paths. Rooms stay rooms as long as
-//! few files hang on each other.
+//! Who imports whom: the files of all crates as a graph, read from their `use` lines and paths.
+//! Rooms stay rooms as long as few files hang on each other.
 
 #![allow(clippy::unwrap_used)] // tests may
 
@@ -18,7 +18,8 @@ const CIRCLE: usize = 5;
 /// Files that know a type, at most.
 const KNOWN_BY: usize = 30;
 /// What everything may know: the words of the field that crates share.
-const VOCABULARY: &[&str] = &["AccountId", "FolderId", "MessageId", "Reader", "Store", "Error", "Result"];
+const VOCABULARY: &[&str] =
+    &["AccountId", "FolderId", "MessageId", "Reader", "Store", "Error", "Result"];
 /// A file's module, and what it names of this workspace.
 struct Room {
     module: Module,
@@ -31,10 +32,13 @@ fn root() -> PathBuf {
 
 /// The names that crates have in code, with their folders.
 fn crates() -> Vec<(String, PathBuf)> {
-    let folders = fs::read_dir(root().join("appliance")).unwrap().map(|entry| entry.unwrap().path());
+    let folders =
+        fs::read_dir(root().join("appliance")).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<(String, PathBuf)> = folders
         .filter(|folder| folder.join("Cargo.toml").exists())
-        .map(|folder| (format!("pillarbox_{}", folder.file_name().unwrap().to_str().unwrap()), folder))
+        .map(|folder| {
+            (format!("pillarbox_{}", folder.file_name().unwrap().to_str().unwrap()), folder)
+        })
         .collect();
     found.sort();
     found
@@ -51,8 +55,11 @@ fn rooms(name: &str, folder: &Path) -> Vec<Room> {
                 continue;
             }
             let within = path.strip_prefix(&src).unwrap().with_extension("");
-            let mut module: Module = within.iter().map(|part| part.to_str().unwrap().to_string()).collect();
-            if path.extension().is_none_or(|extension| extension != "rs") || module.iter().any(|part| part == "tests") {
+            let mut module: Module =
+                within.iter().map(|part| part.to_str().unwrap().to_string()).collect();
+            if path.extension().is_none_or(|extension| extension != "rs")
+                || module.iter().any(|part| part == "tests")
+            {
                 continue;
             }
             if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
@@ -83,7 +90,11 @@ impl Names<'_> {
         let whole: Vec<String> = match first.as_str() {
             "crate" => own[..1].iter().chain(rest).cloned().collect(),
             "self" => own.iter().chain(rest).cloned().collect(),
-            "super" => own[..own.len().saturating_sub(ups).max(1)].iter().chain(&path[ups..]).cloned().collect(),
+            "super" => own[..own.len().saturating_sub(ups).max(1)]
+                .iter()
+                .chain(&path[ups..])
+                .cloned()
+                .collect(),
             name if name.starts_with("pillarbox_") => path.to_vec(),
             // A module below this one, or something from elsewhere: whoever resolves it knows which.
             _ => own.iter().chain(path).cloned().collect(),
@@ -101,18 +112,24 @@ impl Names<'_> {
             syn::UseTree::Name(name) => self.leaf(before, name.ident.to_string()),
             syn::UseTree::Rename(name) => self.leaf(before, name.ident.to_string()),
             syn::UseTree::Glob(_) => self.add(before),
-            syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(before, tree)),
+            syn::UseTree::Group(group) => {
+                group.items.iter().for_each(|tree| self.tree(before, tree))
+            }
         }
     }
 
     fn leaf(&mut self, before: &[String], name: String) {
-        let path: Vec<String> = before.iter().cloned().chain((name != "self").then_some(name)).collect();
+        let path: Vec<String> =
+            before.iter().cloned().chain((name != "self").then_some(name)).collect();
         self.add(&path);
     }
 }
 
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
-    attributes.iter().any(|attribute| attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test")))
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
+    })
 }
 
 impl<'ast> Visit<'ast> for Names<'_> {
@@ -135,7 +152,8 @@ impl<'ast> Visit<'ast> for Names<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let parts: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let parts: Vec<String> =
+            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         if parts.len() > 1 {
             self.add(&parts);
         }
@@ -162,13 +180,17 @@ struct Graph {
 
 impl Graph {
     fn read() -> Graph {
-        let rooms: Vec<Room> = crates().iter().flat_map(|(name, folder)| rooms(name, folder)).collect();
-        let places: BTreeMap<&[String], usize> = rooms.iter().enumerate().map(|(at, room)| (&room.module[..], at)).collect();
+        let rooms: Vec<Room> =
+            crates().iter().flat_map(|(name, folder)| rooms(name, folder)).collect();
+        let places: BTreeMap<&[String], usize> =
+            rooms.iter().enumerate().map(|(at, room)| (&room.module[..], at)).collect();
         let imports = rooms
             .iter()
             .enumerate()
             .map(|(at, room)| {
-                let resolve = |path: &Vec<String>| (1..=path.len()).rev().find_map(|end| places.get(&path[..end]).copied());
+                let resolve = |path: &Vec<String>| {
+                    (1..=path.len()).rev().find_map(|end| places.get(&path[..end]).copied())
+                };
                 room.paths.iter().filter_map(resolve).filter(|other| *other != at).collect()
             })
             .collect();
@@ -177,10 +199,12 @@ impl Graph {
 
     /// Files that each can reach each other, the largest group first.
     fn circles(&self) -> Vec<Vec<usize>> {
-        let reached: Vec<BTreeSet<usize>> = (0..self.rooms.len()).map(|start| self.reached_from(start)).collect();
+        let reached: Vec<BTreeSet<usize>> =
+            (0..self.rooms.len()).map(|start| self.reached_from(start)).collect();
         let (mut circles, mut seen) = (Vec::new(), BTreeSet::new());
         for at in 0..self.rooms.len() {
-            let circle: Vec<usize> = reached[at].iter().copied().filter(|other| reached[*other].contains(&at)).collect();
+            let circle: Vec<usize> =
+                reached[at].iter().copied().filter(|other| reached[*other].contains(&at)).collect();
             if circle.len() > 1 && circle.iter().all(|member| seen.insert(*member)) {
                 circles.push(circle);
             }
@@ -222,7 +246,10 @@ fn files_hang_on_each_other_in_small_groups_and_never_over_a_crates_border() {
     for circle in graph.circles() {
         let name = graph.crate_of(circle[0]);
         let members: Vec<String> = circle.iter().map(|at| graph.name(*at)).collect();
-        assert!(circle.iter().all(|at| graph.crate_of(*at) == name), "over a crate's border: {members:?}");
+        assert!(
+            circle.iter().all(|at| graph.crate_of(*at) == name),
+            "over a crate's border: {members:?}"
+        );
         // The largest one comes first.
         found.entry(name.to_string()).or_insert((circle.len(), format!("{members:#?}")));
     }
@@ -233,11 +260,17 @@ fn files_hang_on_each_other_in_small_groups_and_never_over_a_crates_border() {
 fn no_type_is_known_everywhere() {
     let graph = &*GRAPH;
     let mut knowers: BTreeMap<&[String], BTreeSet<usize>> = BTreeMap::new();
-    let is_type = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase()) && name.contains(|c: char| c.is_ascii_lowercase());
+    let is_type = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.contains(|c: char| c.is_ascii_lowercase())
+    };
     for (at, room) in graph.rooms.iter().enumerate() {
         for path in room.paths.iter().filter(|path| path[..path.len() - 1] != room.module[..]) {
             // Behind the type come its own functions and variants.
-            let end = path.iter().position(|part| is_type(part)).filter(|end| !VOCABULARY.contains(&path[*end].as_str()));
+            let end = path
+                .iter()
+                .position(|part| is_type(part))
+                .filter(|end| !VOCABULARY.contains(&path[*end].as_str()));
             if let Some(end) = end {
                 knowers.entry(&path[..=end]).or_default().insert(at);
             }

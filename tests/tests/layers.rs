@@ -33,12 +33,15 @@ fn shipped(text: &str) -> &str {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "tests") && path.components().any(|part| part.as_os_str() == "src")
+    path.components().any(|part| part.as_os_str() == "tests")
+        && path.components().any(|part| part.as_os_str() == "src")
         || path.file_name().is_some_and(|name| name == "tests.rs")
 }
 
 fn assert_free_of(folder: &str, words: &[&str]) {
-    for (path, text) in sources(folder).iter().filter(|(path, _)| !is_test(path.strip_prefix(root()).unwrap())) {
+    for (path, text) in
+        sources(folder).iter().filter(|(path, _)| !is_test(path.strip_prefix(root()).unwrap()))
+    {
         let text = shipped(text);
         for word in words {
             assert!(!text.contains(word), "{} must not use {word}", path.display());
@@ -50,7 +53,10 @@ fn assert_free_of(folder: &str, words: &[&str]) {
 fn protocol_cores_know_no_io_clock_randomness_or_store() {
     assert_free_of(
         "appliance/proto/src",
-        &["tokio", "std::net::Tcp", "std::fs", "std::thread", "Instant::now", "SystemTime", "getrandom", "pillarbox_store", "unsafe "],
+        &[
+            "tokio", "std::net::Tcp", "std::fs", "std::thread", "Instant::now", "SystemTime",
+            "getrandom", "pillarbox_store", "unsafe ",
+        ],
     );
 }
 
@@ -58,32 +64,48 @@ fn protocol_cores_know_no_io_clock_randomness_or_store() {
 fn code_on_messages_knows_no_io_clock_randomness_store_or_async() {
     assert_free_of(
         "appliance/message/src",
-        &["tokio", "async ", "std::net", "std::fs", "std::thread", "Instant", "SystemTime", "getrandom", "pillarbox_store", "unsafe "],
+        &[
+            "tokio", "async ", "std::net", "std::fs", "std::thread", "Instant", "SystemTime",
+            "getrandom", "pillarbox_store", "unsafe ",
+        ],
     );
 }
 
 #[test]
 fn the_store_knows_no_protocol_socket_or_clock() {
-    assert_free_of("appliance/store/src", &["pillarbox_proto", "std::net::Tcp", "SystemTime", "tokio::net", "tokio::time"]);
+    assert_free_of(
+        "appliance/store/src",
+        &["pillarbox_proto", "std::net::Tcp", "SystemTime", "tokio::net", "tokio::time"],
+    );
 }
 
 #[test]
 fn shared_words_know_no_io_clock_or_protocol() {
     assert_free_of(
         "appliance/vocabulary/src",
-        &["pillarbox_", "tokio", "smol", "std::net::Tcp", "std::net::Udp", "std::fs", "std::thread", "Instant", "SystemTime", "getrandom", "unsafe "],
+        &[
+            "pillarbox_", "tokio", "smol", "std::net::Tcp", "std::net::Udp", "std::fs",
+            "std::thread", "Instant", "SystemTime", "getrandom", "unsafe ",
+        ],
     );
 }
 
 #[test]
 fn unsafe_code_lives_in_the_store_alone() {
     for folder in [
-        "appliance/vocabulary", "appliance/proto", "appliance/message", "appliance/texts", "appliance/platform", "appliance/outbound", "appliance/office",
-        "appliance/web", "appliance/maild", "tests",
+        "appliance/vocabulary", "appliance/proto", "appliance/message", "appliance/texts",
+        "appliance/platform", "appliance/outbound", "appliance/office", "appliance/web",
+        "appliance/maild", "tests",
     ] {
         for (path, text) in sources(folder) {
-            let code = text.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains('"'));
-            assert!(!code.into_iter().any(|l| l.contains("unsafe ")), "{} has unsafe code", path.display());
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//") && !line.contains('"'));
+            assert!(
+                !code.into_iter().any(|l| l.contains("unsafe ")),
+                "{} has unsafe code",
+                path.display()
+            );
         }
     }
 }
@@ -96,8 +118,20 @@ const OFFICE: &[(&str, &[&str])] = &[
     ("auth/mod.rs", &["crate::routing", "crate::submission", "crate::delivery"]),
     ("auth/throttle.rs", &["tokio", "Instant::now", "pillarbox_store"]),
     ("records.rs", &["crate::routing", "crate::submission", "crate::delivery", "crate::auth"]),
-    ("records/check.rs", &["crate::routing", "crate::submission", "crate::delivery", "crate::auth", "crate::context"]),
-    ("records/spf.rs", &["crate::routing", "crate::submission", "crate::delivery", "crate::auth", "crate::context"]),
+    (
+        "records/check.rs",
+        &[
+            "crate::routing", "crate::submission", "crate::delivery", "crate::auth",
+            "crate::context",
+        ],
+    ),
+    (
+        "records/spf.rs",
+        &[
+            "crate::routing", "crate::submission", "crate::delivery", "crate::auth",
+            "crate::context",
+        ],
+    ),
     ("mail/query.rs", &["crate::context", "tokio"]),
     ("history.rs", &["crate::", "tokio"]),
 ];
@@ -106,8 +140,10 @@ const OFFICE: &[(&str, &[&str])] = &[
 const WEB: &[(&str, &[&str])] = &[("guard.rs", &["pillarbox_store"])];
 
 /// Files of the server and what they must not import.
-const MAILD: &[(&str, &[&str])] =
-    &[("smtp/mod.rs", &["crate::pop3", "crate::server", "pillarbox_store"]), ("pop3/mod.rs", &["crate::smtp", "crate::server", "pillarbox_store"])];
+const MAILD: &[(&str, &[&str])] = &[
+    ("smtp/mod.rs", &["crate::pop3", "crate::server", "pillarbox_store"]),
+    ("pop3/mod.rs", &["crate::smtp", "crate::server", "pillarbox_store"]),
+];
 
 /// Files of `platform` and what they must not import.
 const PLATFORM: &[(&str, &[&str])] = &[
@@ -131,7 +167,9 @@ const OUTBOUND: &[(&str, &[&str])] = &[
 fn assert_imports(folder: &str, rules: &[(&str, &[&str])]) {
     for (file, forbidden) in rules {
         // The crate's error type knows no other file of it, and every file may know it.
-        let text = fs::read_to_string(root().join(folder).join(file)).unwrap().replace("crate::error::", "");
+        let text = fs::read_to_string(root().join(folder).join(file))
+            .unwrap()
+            .replace("crate::error::", "");
         for word in *forbidden {
             assert!(!shipped(&text).contains(word), "{folder}/{file} must not use {word}");
         }
@@ -154,7 +192,10 @@ fn what_the_box_can_do_knows_no_way_in_and_the_server_no_page() {
 
 #[test]
 fn what_a_server_stands_on_knows_no_protocol_edge_mailbox_or_page() {
-    assert_free_of("appliance/platform/src", &["pillarbox_message", "pillarbox_store", "axum", "hyper", "askama", "unsafe "]);
+    assert_free_of(
+        "appliance/platform/src",
+        &["pillarbox_message", "pillarbox_store", "axum", "hyper", "askama", "unsafe "],
+    );
     assert_imports("appliance/platform/src", PLATFORM);
 }
 
@@ -166,21 +207,37 @@ fn mail_to_other_servers_knows_no_server_page_or_way_in() {
 
 #[test]
 fn texts_know_no_program_page_clock_or_file() {
-    assert_free_of("appliance/texts/src", &["pillarbox_", "tokio", "smol", "askama", "axum", "std::fs", "std::net", "SystemTime", "Instant", "unsafe "]);
+    assert_free_of(
+        "appliance/texts/src",
+        &[
+            "pillarbox_", "tokio", "smol", "askama", "axum", "std::fs", "std::net", "SystemTime",
+            "Instant", "unsafe ",
+        ],
+    );
 }
 
 #[test]
 fn manifests_keep_the_crates_apart() {
-    let manifest = |name: &str| fs::read_to_string(root().join("appliance").join(name).join("Cargo.toml")).unwrap();
+    let manifest = |name: &str| {
+        fs::read_to_string(root().join("appliance").join(name).join("Cargo.toml")).unwrap()
+    };
     assert!(!manifest("proto").contains("tokio") && !manifest("proto").contains("pillarbox-store"));
-    assert!(!manifest("message").contains("tokio") && !manifest("message").contains("pillarbox-store"));
-    assert!(!manifest("platform").contains("pillarbox-store") && !manifest("platform").contains("axum") && !manifest("platform").contains("hyper"));
+    assert!(
+        !manifest("message").contains("tokio") && !manifest("message").contains("pillarbox-store")
+    );
+    assert!(
+        !manifest("platform").contains("pillarbox-store")
+            && !manifest("platform").contains("axum")
+            && !manifest("platform").contains("hyper")
+    );
     assert!(!manifest("outbound").contains("office") && !manifest("outbound").contains("axum"));
     assert!(!manifest("office").contains("pillarbox-web") && !manifest("office").contains("axum"));
     assert!(!manifest("web").contains("maild"));
     // What waits in little memory, or runs as root, reads plain texts only.
     assert!(!manifest("beacon").contains("fluent") && !manifest("host").contains("fluent"));
-    assert!(!manifest("store").contains("pillarbox-proto") && !manifest("store").contains("rustls"));
+    assert!(
+        !manifest("store").contains("pillarbox-proto") && !manifest("store").contains("rustls")
+    );
 }
 
 #[test]
@@ -188,7 +245,11 @@ fn no_file_holds_a_path_of_a_developers_machine() {
     for folder in ["appliance", "tests"] {
         for (path, text) in sources(folder) {
             for word in ["/work/", "/root/", "/home/"].map(|w| format!("\"{w}")) {
-                assert!(!text.contains(&word) || path.ends_with("layers.rs"), "{} names {word}", path.display());
+                assert!(
+                    !text.contains(&word) || path.ends_with("layers.rs"),
+                    "{} names {word}",
+                    path.display()
+                );
             }
         }
     }
@@ -197,7 +258,8 @@ fn no_file_holds_a_path_of_a_developers_machine() {
 #[test]
 fn the_name_in_the_office_is_held_without_clock_or_socket() {
     for file in ["candidates", "link", "packet", "records", "responder"] {
-        let text = fs::read_to_string(root().join(format!("appliance/beacon/src/name/{file}.rs"))).unwrap();
+        let text = fs::read_to_string(root().join(format!("appliance/beacon/src/name/{file}.rs")))
+            .unwrap();
         for word in ["Instant::now", "UdpSocket", "smol", "std::fs", "pillarbox_host"] {
             assert!(!shipped(&text).contains(word), "{file}.rs must not use {word}");
         }
@@ -206,6 +268,12 @@ fn the_name_in_the_office_is_held_without_clock_or_socket() {
 
 #[test]
 fn what_runs_as_root_and_the_beacon_know_nothing_of_mail() {
-    assert_free_of("appliance/host/src", &["pillarbox_store", "pillarbox_proto", "tokio", "smol", "unsafe "]);
-    assert_free_of("appliance/beacon/src", &["pillarbox_store", "pillarbox_proto", "tokio", "unsafe "]);
+    assert_free_of(
+        "appliance/host/src",
+        &["pillarbox_store", "pillarbox_proto", "tokio", "smol", "unsafe "],
+    );
+    assert_free_of(
+        "appliance/beacon/src",
+        &["pillarbox_store", "pillarbox_proto", "tokio", "unsafe "],
+    );
 }

@@ -1,5 +1,5 @@
-//! The reset button: held while the box starts and then let go, it makes the box as it came. Whether it is held comes from
-//! outside; this decides what follows.
+//! The reset button: held while the box starts and then let go, it makes the box as it came.
+//! Whether it is held comes from outside; this decides what follows.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use evdev::KeyCode;
 pub const KEY: KeyCode = KeyCode::KEY_UNDO;
 /// Held for so long it counts: by then nobody does so by accident.
 pub const HOLD: Duration = Duration::from_secs(10);
-/// Held for longer it counts no more: a bridge between the pins that was forgotten must not empty the box at every start.
+/// Held for longer it counts no more: a bridge between the pins that was forgotten must not empty the box at every
+/// start.
 pub const STUCK: Duration = Duration::from_secs(60);
 
 /// What the button wants.
@@ -29,9 +30,11 @@ pub fn decide(held: Duration, is_held: bool) -> Option<Verdict> {
     }
 }
 
-/// Whether a button of this machine is held now. A machine without one says no.
+/// Whether a button of this machine is held now.
+/// A machine without one says no.
 pub fn is_held() -> bool {
-    evdev::enumerate().any(|(_, device)| device.get_key_state().is_ok_and(|keys| keys.contains(KEY)))
+    evdev::enumerate()
+        .any(|(_, device)| device.get_key_state().is_ok_and(|keys| keys.contains(KEY)))
 }
 
 #[cfg(test)]
@@ -44,7 +47,10 @@ mod tests {
         assert_eq!(after(0, false), Some(Verdict::Nothing));
         assert_eq!((after(0, true), after(9, true), after(30, true)), (None, None, None));
         assert_eq!(after(9, false), Some(Verdict::Nothing), "touched, not held");
-        assert_eq!((after(10, false), after(59, false)), (Some(Verdict::Reset), Some(Verdict::Reset)));
+        assert_eq!(
+            (after(10, false), after(59, false)),
+            (Some(Verdict::Reset), Some(Verdict::Reset))
+        );
         assert_eq!(after(60, true), Some(Verdict::Nothing), "forgotten");
     }
 }

@@ -1,5 +1,5 @@
-//! `pillarbox-beacon`: the box's light and screen, and its page while the mail server does not run. It is small and does
-//! little, because it must live when nothing else does.
+//! `pillarbox-beacon`: the box's light and screen, and its page while the mail server does not run.
+//! It is small and does little, because it must live when nothing else does.
 //!
 //! The screen is its standard output.
 //!
@@ -9,7 +9,8 @@
 //!
 //! `pillarbox-beacon places` prints where the box's pages are, for the card (`systemd/bin/tell-card`).
 //!
-//! `pillarbox-beacon reset-button` runs before everything else starts: it ends well if the box shall be made as it came.
+//! `pillarbox-beacon reset-button` runs before everything else starts: it ends well if the box shall be made as it
+//! came.
 
 mod button;
 mod name;
@@ -124,7 +125,10 @@ fn places(mut words: impl Iterator<Item = String>) -> Result<Places, String> {
             "--leds" => places.leds = value.into(),
             "--name" => places.name = value.into(),
             "--privop" => places.privop = value.into(),
-            "--smtp" => places.smtp = value.parse().map_err(|_| format!("{value} is no address with a port"))?,
+            "--smtp" => {
+                places.smtp =
+                    value.parse().map_err(|_| format!("{value} is no address with a port"))?
+            }
             other => return Err(format!("{other} is unknown")),
         }
     }
@@ -154,15 +158,19 @@ async fn look(beacon: Arc<Beacon>) {
         *held(&beacon.state) = state;
         let was_down = beacon.is_down.swap(state.is_down(), Ordering::Relaxed);
         if was_down && !state.is_down() {
-            // Systemd may have opened the socket anew for the server. Ours would take visitors that nobody answers: it starts
-            // this program again, with the same socket as the server's.
+            // Systemd may have opened the socket anew for the server.
+            // Ours would take visitors that nobody answers: it starts this program again, with the same socket as the
+            // server's.
             return;
         }
         let name = net::local_name_in(&beacon.places.name);
-        let text = screen::text(state, &held(&beacon.status_file), name.as_deref(), &shown_addresses());
+        let text =
+            screen::text(state, &held(&beacon.status_file), name.as_deref(), &shown_addresses());
         if text != shown {
-            // Cleared, and the cursor at the top. A box without a screen is none the worse for it.
-            let _ = std::io::stdout().write_all(format!("\x1b[2J\x1b[H{text}").replace('\n', "\r\n").as_bytes());
+            // Cleared, and the cursor at the top.
+            // A box without a screen is none the worse for it.
+            let _ = std::io::stdout()
+                .write_all(format!("\x1b[2J\x1b[H{text}").replace('\n', "\r\n").as_bytes());
             let _ = std::io::stdout().flush();
             shown = text;
         }
@@ -175,7 +183,8 @@ fn shown_addresses() -> Vec<IpAddr> {
     net::own().into_iter().filter(|address| net::is_for_others(*address)).take(ADDRESSES).collect()
 }
 
-/// One line each. Nothing while there is no network: then none of them is known to work.
+/// One line each.
+/// Nothing while there is no network: then none of them is known to work.
 fn print_places() -> ExitCode {
     let addresses = shown_addresses();
     if !addresses.is_empty() {
@@ -185,7 +194,9 @@ fn print_places() -> ExitCode {
 }
 
 async fn seen(beacon: &Beacon, asks_for_greeting: bool) -> Seen {
-    let Some((status_file, age)) = StatusFile::read(&beacon.places.status_file) else { return silence(&beacon.places.status_file) };
+    let Some((status_file, age)) = StatusFile::read(&beacon.places.status_file) else {
+        return silence(&beacon.places.status_file);
+    };
     let needs_attention = status_file.needs_attention;
     *held(&beacon.status_file) = status_file;
     if age > 3 * PULSE || asks_for_greeting && !greets(beacon.places.smtp).await {
@@ -217,16 +228,18 @@ async fn greets(place: SocketAddr) -> bool {
     within(PATIENCE, asking).await.flatten().unwrap_or(false)
 }
 
-/// The light that is ours, taken from whatever made it blink; without rights to it there is none, and everything else goes on.
+/// The light that is ours, taken from whatever made it blink; without rights to it there is none, and everything else
+/// goes on.
 fn led(folder: &Path) -> Option<PathBuf> {
     let names = ["ACT", "led0", "PWR"];
-    let led = names.iter().map(|name| folder.join(name)).find(|led| led.join("brightness").exists())?;
+    let led =
+        names.iter().map(|name| folder.join(name)).find(|led| led.join("brightness").exists())?;
     let _ = fs::write(led.join("trigger"), "none");
     Some(led)
 }
 
-/// Waits for as long as the reset button is held, and says whether it was meant. The light is on while it must be held, and
-/// blinks fast when it may be let go.
+/// Waits for as long as the reset button is held, and says whether it was meant.
+/// The light is on while it must be held, and blinks fast when it may be let go.
 fn reset_button(leds: &Path) -> ExitCode {
     if !button::is_held() {
         return ExitCode::FAILURE;
@@ -275,7 +288,9 @@ async fn light(beacon: Arc<Beacon>) {
 async fn pages(beacon: Arc<Beacon>, listener: TcpListener) {
     let Ok(listener) = Async::new(listener) else { return };
     loop {
-        if !beacon.is_down.load(Ordering::Relaxed) || beacon.visitors.load(Ordering::Relaxed) >= VISITORS {
+        if !beacon.is_down.load(Ordering::Relaxed)
+            || beacon.visitors.load(Ordering::Relaxed) >= VISITORS
+        {
             Timer::after(Duration::from_millis(500)).await;
             continue;
         }
@@ -296,12 +311,18 @@ async fn pages(beacon: Arc<Beacon>, listener: TcpListener) {
     }
 }
 
-/// One request of one browser. Each part has its time: a box that is too busy for an answer says so.
+/// One request of one browser.
+/// Each part has its time: a box that is too busy for an answer says so.
 async fn visit(beacon: &Beacon, mut tcp: Async<TcpStream>, peer: IpAddr) -> Option<()> {
     let answer = match within(PATIENCE, request(&mut tcp)).await?? {
         Ok(asked) => match within(6 * PATIENCE, respond(beacon, &asked, peer)).await {
             Some(answer) => answer,
-            None => rescue::answer("503 Service Unavailable", "text/plain", "", asked.language.plain("rescue-busy")),
+            None => rescue::answer(
+                "503 Service Unavailable",
+                "text/plain",
+                "",
+                asked.language.plain("rescue-busy"),
+            ),
         },
         Err(status) => rescue::answer(status, "text/plain", "", status),
     };
@@ -322,7 +343,11 @@ async fn request(tcp: &mut Async<TcpStream>) -> Option<Result<Asked, &'static st
             Ok(None) => {}
         }
         let mut piece = [0; 1024];
-        let count = tcp.read(&mut piece).await.ok().filter(|&count| count > 0 && octets.len() <= HEAD + BODY)?;
+        let count = tcp
+            .read(&mut piece)
+            .await
+            .ok()
+            .filter(|&count| count > 0 && octets.len() <= HEAD + BODY)?;
         octets.extend_from_slice(&piece[..count]);
     }
 }
@@ -337,12 +362,22 @@ async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
 }
 
 async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
-    let (status_file, state, language) = (held(&beacon.status_file).clone(), *held(&beacon.state), asked.language);
+    let (status_file, state, language) =
+        (held(&beacon.status_file).clone(), *held(&beacon.state), asked.language);
     let name = net::local_name_in(&beacon.places.name);
-    if !asked.is_for_us(&status_file.hostname, &beacon.machine, name.as_deref()) || !net::is_near(peer) {
+    if !asked.is_for_us(&status_file.hostname, &beacon.machine, name.as_deref())
+        || !net::is_near(peer)
+    {
         return rescue::answer("403 Forbidden", "text/plain", "", language.plain("rescue-far"));
     }
-    let page = |status: &str, said: &str, log: &str| rescue::answer(status, "text/html", "", &rescue::page(language, state, &status_file, said, log));
+    let page = |status: &str, said: &str, log: &str| {
+        rescue::answer(
+            status,
+            "text/html",
+            "",
+            &rescue::page(language, state, &status_file, said, log),
+        )
+    };
     if !asked.is_post {
         return page("503 Service Unavailable", "", "");
     }
@@ -355,23 +390,33 @@ async fn respond(beacon: &Beacon, asked: &Asked, peer: IpAddr) -> Vec<u8> {
         _ => Request::Logs,
     };
     let (privop, wanted) = (beacon.places.privop.clone(), request.clone());
-    match smol::unblock(move || pillarbox_host::ask(&privop, &wanted, Duration::from_secs(50))).await {
-        Ok(Answer::Done { text }) if asked.field("do") == "download" => {
-            rescue::answer("200 OK", "text/plain", "Content-Disposition: attachment; filename=\"pillarbox.log\"\r\n", &text)
-        }
+    match smol::unblock(move || pillarbox_host::ask(&privop, &wanted, Duration::from_secs(50)))
+        .await
+    {
+        Ok(Answer::Done { text }) if asked.field("do") == "download" => rescue::answer(
+            "200 OK",
+            "text/plain",
+            "Content-Disposition: attachment; filename=\"pillarbox.log\"\r\n",
+            &text,
+        ),
         Ok(Answer::Done { text }) if request == Request::Logs => page("200 OK", "", &text),
         Ok(Answer::Done { .. }) => page("200 OK", language.plain("rescue-starts"), ""),
-        Ok(Answer::Refused { why } | Answer::Failed { why }) | Err(why) => page("500 Internal Server Error", &why, ""),
+        Ok(Answer::Refused { why } | Answer::Failed { why }) | Err(why) => {
+            page("500 Internal Server Error", &why, "")
+        }
     }
 }
 
-/// The claim code of a box that is nobody's, else the owner's password. One try at a time, wrong ones cost time.
+/// The claim code of a box that is nobody's, else the owner's password.
+/// One try at a time, wrong ones cost time.
 async fn is_right(beacon: &Beacon, status_file: &StatusFile, secret: &str) -> bool {
     let _one = beacon.door.lock().await;
-    let (claim, owner, secret) = (status_file.claim_code.clone(), status_file.owner.clone(), secret.to_string());
+    let (claim, owner, secret) =
+        (status_file.claim_code.clone(), status_file.owner.clone(), secret.to_string());
     let right = smol::unblock(move || match (claim, owner) {
         (Some(code), _) => same(code.as_bytes(), secret.trim().to_ascii_uppercase().as_bytes()),
-        (None, Some(hash)) => PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok()),
+        (None, Some(hash)) => PasswordHash::new(&hash)
+            .is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok()),
         (None, None) => false,
     });
     let right = right.await;
@@ -408,7 +453,11 @@ mod tests {
         }
         let read = |words: &[&str]| places(words.iter().map(ToString::to_string));
         assert_eq!(read(&["--smtp", "127.0.0.1:2525"]).unwrap().smtp.port(), 2525);
-        assert!(read(&["--smtp"]).is_err() && read(&["--smtp", "x"]).is_err() && read(&["--sing", "x"]).is_err());
+        assert!(
+            read(&["--smtp"]).is_err()
+                && read(&["--smtp", "x"]).is_err()
+                && read(&["--sing", "x"]).is_err()
+        );
         assert_eq!(read(&[]).unwrap().status_file, PathBuf::from(STATUS_FILE));
         assert!(same(b"abc", b"abc") && !same(b"abc", b"abd") && !same(b"abc", b"ab"));
     }

@@ -1,5 +1,5 @@
-//! The rescue page: a tiny part of HTTP/1.1 without I/O. A request comes in as octets; what is to be done, or an answer,
-//! goes out.
+//! The rescue page: a tiny part of HTTP/1.1 without I/O. A request comes in as octets; what is to be done, or an
+//! answer, goes out.
 
 use pillarbox_host::StatusFile;
 use pillarbox_texts::Language;
@@ -27,12 +27,18 @@ pub type Refused = &'static str;
 /// Reads a request; `None` while it is not whole.
 pub fn parse(octets: &[u8]) -> Result<Option<Asked>, Refused> {
     let Some(end) = octets.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return if octets.len() > HEAD { Err("431 Request Header Fields Too Large") } else { Ok(None) };
+        return if octets.len() > HEAD {
+            Err("431 Request Header Fields Too Large")
+        } else {
+            Ok(None)
+        };
     };
     let head = std::str::from_utf8(&octets[..end]).map_err(|_| "400 Bad Request")?;
     let mut lines = head.split("\r\n");
     let mut first = lines.next().unwrap_or_default().split(' ');
-    let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0"), None) = (first.next(), first.next(), first.next(), first.next()) else {
+    let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0"), None) =
+        (first.next(), first.next(), first.next(), first.next())
+    else {
         return Err("400 Bad Request");
     };
     let is_post = match method {
@@ -41,7 +47,11 @@ pub fn parse(octets: &[u8]) -> Result<Option<Asked>, Refused> {
         _ => return Err("405 Method Not Allowed"),
     };
     let field = |wanted: &str| {
-        let mut found = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':')).filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let mut found = head
+            .split("\r\n")
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
         found.next().map(|(_, value)| value.trim().to_string()).unwrap_or_default()
     };
     let length = match field("content-length") {
@@ -72,7 +82,9 @@ fn form(text: &str) -> Vec<(String, String)> {
             out.push(match octet {
                 b'+' => b' ',
                 b'%' => {
-                    let mut digit = || octets.next().and_then(|b| char::from(b).to_digit(16)).unwrap_or(0) as u8;
+                    let mut digit = || {
+                        octets.next().and_then(|b| char::from(b).to_digit(16)).unwrap_or(0) as u8
+                    };
                     digit() << 4 | digit()
                 }
                 octet => octet,
@@ -80,7 +92,10 @@ fn form(text: &str) -> Vec<(String, String)> {
         }
         String::from_utf8_lossy(&out).into_owned()
     };
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decode(name), decode(value))).collect()
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
 }
 
 impl Asked {
@@ -88,8 +103,10 @@ impl Asked {
         self.form.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// Whether the browser was sent here by a name of ours: a foreign page may point its own at this box (DNS rebinding).
-    /// `hostname` is the one that mail knows, `machine` the machine's own, `held` the one in the office, both without ".local".
+    /// Whether the browser was sent here by a name of ours: a foreign page may point its own at this box (DNS
+    /// rebinding).
+    /// `hostname` is the one that mail knows, `machine` the machine's own, `held` the one in the office, both without
+    /// ".local".
     pub fn is_for_us(&self, hostname: &str, machine: &str, held: Option<&str>) -> bool {
         let name = match self.host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -98,7 +115,10 @@ impl Asked {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let label = name.strip_suffix(".local").unwrap_or(&name);
         name.parse::<std::net::IpAddr>().is_ok()
-            || ["localhost", "pillarbox", machine].into_iter().chain(held).any(|ours| !ours.is_empty() && label.eq_ignore_ascii_case(ours))
+            || ["localhost", "pillarbox", machine]
+                .into_iter()
+                .chain(held)
+                .any(|ours| !ours.is_empty() && label.eq_ignore_ascii_case(ours))
             || name.eq_ignore_ascii_case(hostname)
     }
 }
@@ -118,9 +138,15 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The page: what is wrong, and what can be done. Without a secret to ask for nothing can be asked for here: then the ways that
-/// need the box in one's hands are told.
-pub fn page(language: Language, state: State, status_file: &StatusFile, said: &str, log: &str) -> String {
+/// The page: what is wrong, and what can be done.
+/// Without a secret to ask for nothing can be asked for here: then the ways that need the box in one's hands are told.
+pub fn page(
+    language: Language,
+    state: State,
+    status_file: &StatusFile,
+    said: &str,
+    log: &str,
+) -> String {
     let t = |key: &'static str| escaped(language.plain(key));
     let secret = match (&status_file.claim_code, &status_file.owner) {
         (Some(_), _) => Some(t("rescue-code")),
@@ -137,8 +163,16 @@ pub fn page(language: Language, state: State, status_file: &StatusFile, said: &s
         Some(_) if state != State::NoData => String::new(),
         _ => format!("<p>{}</p>", t("rescue-reset")),
     };
-    let said = if said.is_empty() { String::new() } else { format!("<p class=said role=status>{}</p>", escaped(said)) };
-    let log = if log.is_empty() { String::new() } else { format!("<h2>{}</h2><pre>{}</pre>", t("rescue-log"), escaped(log)) };
+    let said = if said.is_empty() {
+        String::new()
+    } else {
+        format!("<p class=said role=status>{}</p>", escaped(said))
+    };
+    let log = if log.is_empty() {
+        String::new()
+    } else {
+        format!("<h2>{}</h2><pre>{}</pre>", t("rescue-log"), escaped(log))
+    };
     let form = match secret {
         Some(secret) => format!(
             "<form method=post action=/rescue><label>{secret}<input type=password name=secret autocomplete=current-password required></label>\
@@ -175,7 +209,10 @@ mod tests {
             assert_eq!(parse(&post[..cut]), Ok(None), "{cut}");
         }
         let asked = parse(post).unwrap().unwrap();
-        assert_eq!((asked.field("secret"), asked.field("do"), asked.language.tag(), asked.is_post), ("a&b c", "restart", "de", true));
+        assert_eq!(
+            (asked.field("secret"), asked.field("do"), asked.language.tag(), asked.is_post),
+            ("a&b c", "restart", "de", true)
+        );
         assert!(asked.is_for_us("x", "y", None));
         for (head, refused) in [
             ("DELETE / HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
@@ -188,11 +225,14 @@ mod tests {
         }
         assert!(parse(&[b'x'; HEAD + 1]).is_err());
         let host = |host: &str| {
-            Asked { is_post: false, path: "/".into(), host: host.into(), language: Language::ENGLISH, form: vec![] }.is_for_us(
-                "mail.office.example",
-                "post",
-                Some("post-2"),
-            )
+            Asked {
+                is_post: false,
+                path: "/".into(),
+                host: host.into(),
+                language: Language::ENGLISH,
+                form: vec![],
+            }
+            .is_for_us("mail.office.example", "post", Some("post-2"))
         };
         assert!(
             host("post.local")
@@ -226,9 +266,15 @@ mod tests {
     #[test]
     fn pages_escape_and_speak_both_languages() {
         let german = Language::accepted("de");
-        let status_file = StatusFile { claim_code: Some("1K3Q9XM".into()), ..StatusFile::default() };
+        let status_file =
+            StatusFile { claim_code: Some("1K3Q9XM".into()), ..StatusFile::default() };
         let shown = page(Language::ENGLISH, State::Fault, &status_file, "<b>", "</pre><script>");
-        assert!(shown.contains("Claim code") && !shown.contains("<script>") && !shown.contains("<b>") && !shown.contains("1K3Q9XM"));
+        assert!(
+            shown.contains("Claim code")
+                && !shown.contains("<script>")
+                && !shown.contains("<b>")
+                && !shown.contains("1K3Q9XM")
+        );
         let owned = StatusFile { owner: Some("$argon2id$".into()), ..StatusFile::default() };
         assert!(page(german, State::Fault, &owned, "", "").contains("Passwort des Besitzers"));
         // Nobody's password is known: nobody is asked for one.

@@ -62,7 +62,9 @@ impl Watch {
             (Seen::Complaining, _) => State::Attention,
             (Seen::NoData, _) => State::NoData,
             (Seen::Silent, None) if now.duration_since(self.began) < START => State::Booting,
-            (Seen::Silent | Seen::Ended, Some(last)) if now.duration_since(last) < SILENCE => self.state,
+            (Seen::Silent | Seen::Ended, Some(last)) if now.duration_since(last) < SILENCE => {
+                self.state
+            }
             (Seen::Silent | Seen::Ended, _) => State::Fault,
         };
         self.state
@@ -97,7 +99,11 @@ mod tests {
         assert_eq!(watch.see(Seen::Ended, at(690)), State::Ready, "a restart is no fault");
         assert_eq!(watch.see(Seen::Ended, at(702)), State::Fault);
         assert_eq!(Watch::new(begin).see(Seen::Silent, at(1201)), State::Fault);
-        assert_eq!(Watch::new(begin).see(Seen::Ended, at(1)), State::Fault, "one that could not start is not waited for");
+        assert_eq!(
+            Watch::new(begin).see(Seen::Ended, at(1)),
+            State::Fault,
+            "one that could not start is not waited for"
+        );
         assert_eq!(Watch::new(begin).see(Seen::NoData, at(1)), State::NoData);
     }
 }

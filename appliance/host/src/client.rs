@@ -1,4 +1,5 @@
-//! Asking, for programs without privileges. Blocks.
+//! Asking, for programs without privileges.
+//! Blocks.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -13,7 +14,10 @@ pub fn ask(socket: &Path, request: &Request, patience: Duration) -> Result<Answe
     let wrong = |error: std::io::Error| match error.kind() {
         // Linux calls a wait that was too long "would block".
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            format!("The box is busy: no answer within {} seconds. It may still be done; please look again in a minute.", patience.as_secs())
+            format!(
+                "The box is busy: no answer within {} seconds. It may still be done; please look again in a minute.",
+                patience.as_secs()
+            )
         }
         _ => format!("{}: {error}", socket.display()),
     };
@@ -47,9 +51,13 @@ mod tests {
         let answer = ask(&path, &request, Duration::from_secs(5)).unwrap();
         assert!(matches!(answer, Answer::Done { text } if text.contains("/usr/bin/hostname box")));
         served.join().unwrap();
-        assert_eq!(std::fs::read_to_string(folder.path().join("data/system/hostname")).unwrap(), "box\n");
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("data/system/hostname")).unwrap(),
+            "box\n"
+        );
         let silent = std::os::unix::net::UnixListener::bind(folder.path().join("silent")).unwrap();
-        let late = ask(&folder.path().join("silent"), &request, Duration::from_millis(20)).unwrap_err();
+        let late =
+            ask(&folder.path().join("silent"), &request, Duration::from_millis(20)).unwrap_err();
         assert!(late.starts_with("The box is busy"), "{late}");
         drop(silent);
         assert!(ask(Path::new("/nowhere"), &request, Duration::from_secs(1)).is_err());

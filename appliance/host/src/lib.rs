@@ -1,6 +1,8 @@
-//! What the box's programs ask of the system. A closed list: each request is a type whose values are checked when they
-//! are made, and a pure function says which steps fulfil it. `pillarbox-privop` is the one program that runs as root, one
-//! process a request; whoever asks is known by the socket (SO_PEERCRED).
+//! What the box's programs ask of the system.
+//! A closed list: each request is a type whose values are checked when they are made, and a pure function says which
+//! steps fulfil it.
+//! `pillarbox-privop` is the one program that runs as root, one process a request; whoever asks is known by the socket
+//! (SO_PEERCRED).
 
 pub mod client;
 pub mod net;

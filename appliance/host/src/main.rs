@@ -10,12 +10,16 @@ use pillarbox_host::serve::{System, caller, serve};
 use pillarbox_host::wireless::{self, Wireless};
 use pillarbox_host::{Answer, Request};
 
-/// Reads an installer's file and writes down the wireless network it names. Its service is not started here: a start is under
-/// way, and it waits for this.
+/// Reads an installer's file and writes down the wireless network it names.
+/// Its service is not started here: a start is under way, and it waits for this.
 fn take_wireless(system: &System, file: &Path) -> Result<(), String> {
     let wrong = |error: std::io::Error| format!("{}: {error}", file.display());
     let mut octets = Vec::new();
-    File::open(file).map_err(wrong)?.take(wireless::OCTETS as u64 + 1).read_to_end(&mut octets).map_err(wrong)?;
+    File::open(file)
+        .map_err(wrong)?
+        .take(wireless::OCTETS as u64 + 1)
+        .read_to_end(&mut octets)
+        .map_err(wrong)?;
     system.take(&join(&Wireless::read(&octets)?)).map(drop)
 }
 

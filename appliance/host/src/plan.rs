@@ -4,8 +4,8 @@ use crate::request::{Network, Request};
 use crate::values::usable;
 use crate::wireless::Wireless;
 
-/// The owner's settings for the cable; what they were before lies beside it until the new ones are confirmed. A start with
-/// both there goes back, too: `systemd/bin/firstboot`.
+/// The owner's settings for the cable; what they were before lies beside it until the new ones are confirmed.
+/// A start with both there goes back, too: `systemd/bin/firstboot`.
 pub const NETWORK: &str = "/data/system/network/10-owner.network";
 const NETWORK_BEFORE: &str = "/data/system/network/10-owner.before";
 /// Where systemd-networkd finds it while the system runs.
@@ -34,12 +34,14 @@ pub enum Step {
     Remove {
         path: &'static str,
     },
-    /// Puts back what [`Step::Remember`] kept, and forgets it. Nothing was kept: nothing is done.
+    /// Puts back what [`Step::Remember`] kept, and forgets it.
+    /// Nothing was kept: nothing is done.
     Restore {
         from: &'static str,
         to: &'static str,
     },
-    /// Keeps a copy, unless one is kept already: of two changes in a row, the state before the first one is what comes back.
+    /// Keeps a copy, unless one is kept already: of two changes in a row, the state before the first one is what comes
+    /// back.
     /// Where there is nothing to copy, an empty file says so.
     Remember {
         from: &'static str,
@@ -74,17 +76,21 @@ fn run(program: &'static str, arguments: &[&str]) -> Step {
 
 /// What takes the connection away is done in five seconds: whoever asked for it is answered first.
 fn soon(order: &[&str]) -> Step {
-    run("/usr/bin/systemd-run", &[&["--on-active=5", EXACT, "/usr/bin/systemctl", "--no-block"], order].concat())
+    run(
+        "/usr/bin/systemd-run",
+        &[&["--on-active=5", EXACT, "/usr/bin/systemctl", "--no-block"], order].concat(),
+    )
 }
 
 fn attempt(program: &'static str, arguments: &[&str]) -> Step {
     Step::Try { program, arguments: words(arguments) }
 }
 
-/// The steps of a request. Refusals are for what can't be known from one value alone.
+/// The steps of a request.
+/// Refusals are for what can't be known from one value alone.
 pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
-    // By way of the system's manager: `networkctl` refuses to work from another network than the daemon's, and a request has one
-    // of its own.
+    // By way of the system's manager: `networkctl` refuses to work from another network than the daemon's, and a
+    // request has one of its own.
     let reload = || soon(&["reload-or-restart", "systemd-networkd.service"]);
     Ok(match request {
         Request::SetNetwork { network } => {
@@ -95,14 +101,23 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
                 // The way back is ready before the change is made.
                 run(
                     "/usr/bin/systemd-run",
-                    &[&format!("--on-active={UNDO_SECONDS}"), EXACT, &format!("--unit={UNDO}"), "/usr/bin/pillarbox-privop", "--roll-back-network"],
+                    &[
+                        &format!("--on-active={UNDO_SECONDS}"),
+                        EXACT,
+                        &format!("--unit={UNDO}"),
+                        "/usr/bin/pillarbox-privop",
+                        "--roll-back-network",
+                    ],
                 ),
                 Step::Write { path: NETWORK, content: text.clone() },
                 Step::Write { path: NETWORK_IN_USE, content: text },
                 reload(),
             ]
         }
-        Request::ConfirmNetwork => vec![attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")]), Step::Remove { path: NETWORK_BEFORE }],
+        Request::ConfirmNetwork => vec![
+            attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")]),
+            Step::Remove { path: NETWORK_BEFORE },
+        ],
         Request::RollBackNetwork => vec![
             Step::Restore { from: NETWORK_BEFORE, to: NETWORK },
             Step::Remove { path: NETWORK_IN_USE },
@@ -110,26 +125,48 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
             reload(),
         ],
         Request::SetWireless { name, password, country } => {
-            let wireless = Wireless { name: name.clone(), password: password.clone(), country: country.clone() };
-            vec![join(&wireless), attempt("/usr/bin/systemctl", &["restart", "pillarbox-wireless.service"])]
+            let wireless = Wireless {
+                name: name.clone(),
+                password: password.clone(),
+                country: country.clone(),
+            };
+            vec![
+                join(&wireless),
+                attempt("/usr/bin/systemctl", &["restart", "pillarbox-wireless.service"]),
+            ]
         }
         Request::SetHostName { name } => vec![
             Step::Write { path: HOST_NAME, content: format!("{}\n", name.as_str()) },
             run("/usr/bin/hostname", &[name.as_str()]),
-            // All three see the name of their start only; the server's sockets stay meanwhile. Nobody waits for it: the page that
-            // asked would wait for as long as a busy box takes.
-            attempt("/usr/bin/systemctl", &["--no-block", "try-restart", "pillarbox-name.service", "pillarbox-beacon.service", "pillarbox.service"]),
+            // All three see the name of their start only; the server's sockets stay meanwhile.
+            // Nobody waits for it: the page that asked would wait for as long as a busy box takes.
+            attempt(
+                "/usr/bin/systemctl",
+                &[
+                    "--no-block", "try-restart", "pillarbox-name.service",
+                    "pillarbox-beacon.service", "pillarbox.service",
+                ],
+            ),
         ],
         Request::SetTimeZone { zone } => vec![
             Step::Write { path: ZONE, content: format!("{}\n", zone.as_str()) },
-            run("/usr/bin/ln", &["-sfn", &format!("/usr/share/zoneinfo/{}", zone.as_str()), "/run/localtime"]),
+            run(
+                "/usr/bin/ln",
+                &["-sfn", &format!("/usr/share/zoneinfo/{}", zone.as_str()), "/run/localtime"],
+            ),
         ],
-        Request::Update { bundle } => vec![run("/usr/bin/rauc", &["install", &format!("{UPDATES}/{}", bundle.as_str())])],
+        Request::Update { bundle } => {
+            vec![run("/usr/bin/rauc", &["install", &format!("{UPDATES}/{}", bundle.as_str())])]
+        }
         Request::Slots => vec![run("/usr/bin/rauc", &["status", "--output-format=json"])],
-        Request::OtherSlot => vec![run("/usr/bin/rauc", &["status", "mark-active", "other"]), soon(&["reboot"])],
+        Request::OtherSlot => {
+            vec![run("/usr/bin/rauc", &["status", "mark-active", "other"]), soon(&["reboot"])]
+        }
         Request::Reboot => vec![soon(&["reboot"])],
         Request::PowerOff => vec![soon(&["poweroff"])],
-        Request::FactoryReset => vec![Step::Write { path: RESET, content: "yes\n".into() }, soon(&["reboot"])],
+        Request::FactoryReset => {
+            vec![Step::Write { path: RESET, content: "yes\n".into() }, soon(&["reboot"])]
+        }
         Request::RestartServer => vec![
             attempt("/usr/bin/systemctl", &["reset-failed", "pillarbox.service"]),
             run("/usr/bin/systemctl", &["--no-block", "restart", "pillarbox.service"]),
@@ -137,14 +174,22 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
         // What was kept of earlier starts (`systemd/bin/keep-log`), then what the server says now.
         Request::Logs => vec![
             attempt("/usr/bin/tail", &["-n", "100", "/data/log/box.log"]),
-            run("/usr/bin/journalctl", &["--unit=pillarbox.service", "--lines=200", "--no-pager", "--output=short-iso"]),
+            run(
+                "/usr/bin/journalctl",
+                &["--unit=pillarbox.service", "--lines=200", "--no-pager", "--output=short-iso"],
+            ),
         ],
         Request::MountUsb { read_only } => vec![
             Step::Folder { path: USB },
             // By the system itself: this program sees other mounts than the server does.
             run(
                 "/usr/bin/systemd-mount",
-                &["-o", if *read_only { "ro,nosuid,nodev,noexec" } else { "rw,nosuid,nodev,noexec" }, "/dev/disk/by-label/PILLARBOX-USB", USB],
+                &[
+                    "-o",
+                    if *read_only { "ro,nosuid,nodev,noexec" } else { "rw,nosuid,nodev,noexec" },
+                    "/dev/disk/by-label/PILLARBOX-USB",
+                    USB,
+                ],
             ),
         ],
         Request::UnmountUsb => vec![run("/usr/bin/systemd-umount", &[USB])],
@@ -163,13 +208,19 @@ fn network_file(network: &Network) -> Result<String, String> {
         Network::Automatic => format!("{MATCH}DHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\n"),
         Network::Fixed { interface, gateway, servers } => {
             if !interface.reaches(*gateway) || *gateway == interface.address {
-                return Err(format!("the gateway {gateway} is not in the network of {}/{}", interface.address, interface.prefix));
+                return Err(format!(
+                    "the gateway {gateway} is not in the network of {}/{}",
+                    interface.address, interface.prefix
+                ));
             }
             if servers.len() > 4 || !servers.iter().all(|server| usable(*server)) {
                 return Err("name servers are at most four addresses of machines".into());
             }
             let servers: String = servers.iter().map(|server| format!("DNS={server}\n")).collect();
-            format!("{MATCH}Address={}/{}\nGateway={gateway}\n{servers}", interface.address, interface.prefix)
+            format!(
+                "{MATCH}Address={}/{}\nGateway={gateway}\n{servers}",
+                interface.address, interface.prefix
+            )
         }
     })
 }
@@ -179,7 +230,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::values::{BundleName, Country, HostName, Interface, NetworkName, Passphrase, ZoneName};
+    use crate::values::{
+        BundleName, Country, HostName, Interface, NetworkName, Passphrase, ZoneName,
+    };
 
     fn steps(json: &str) -> Vec<Step> {
         plan(&Request::parse(json).unwrap()).unwrap()
@@ -191,12 +244,16 @@ mod tests {
             "{\"do\":\"set-network\",\"network\":{\"by\":\"fixed\",\"interface\":[\"192.168.1.7\",24],\"gateway\":\"192.168.1.1\",\"servers\":[\"9.9.9.9\"]}}",
         );
         let at = |wanted: &dyn Fn(&Step) -> bool| steps.iter().position(wanted).unwrap();
-        let undo =
-            at(&|step| matches!(step, Step::Run { program: "/usr/bin/systemd-run", arguments } if arguments.contains(&"--roll-back-network".to_string())));
+        let undo = at(
+            &|step| matches!(step, Step::Run { program: "/usr/bin/systemd-run", arguments } if arguments.contains(&"--roll-back-network".to_string())),
+        );
         let write = at(
             &|step| matches!(step, Step::Write { path: NETWORK, content } if content.contains("Address=192.168.1.7/24\nGateway=192.168.1.1\nDNS=9.9.9.9\n")),
         );
-        assert!(at(&|step| *step == Step::Remember { from: NETWORK, to: NETWORK_BEFORE }) < undo && undo < write);
+        assert!(
+            at(&|step| *step == Step::Remember { from: NETWORK, to: NETWORK_BEFORE }) < undo
+                && undo < write
+        );
         let foreign = Network::Fixed {
             interface: Interface::try_from(("192.168.1.7".parse().unwrap(), 24)).unwrap(),
             gateway: "10.0.0.1".parse().unwrap(),
@@ -206,7 +263,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes in: no path is made of it but the bundle's name, no word of it becomes an option, no line a new one.
+        /// Whatever comes in: no path is made of it but the bundle's name, no word of it becomes an option, no line a
+        /// new one.
         #[test]
         fn input_stays_in_its_place(text in "\\PC{0,40}", password in "\\PC{0,70}") {
             let mut requests = Vec::new();

@@ -10,7 +10,8 @@ use crate::values::{BundleName, Country, HostName, Interface, NetworkName, Passp
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    /// Addresses of the cable. Rolled back after two minutes unless [`Request::ConfirmNetwork`] comes, from the new address.
+    /// Addresses of the cable.
+    /// Rolled back after two minutes unless [`Request::ConfirmNetwork`] comes, from the new address.
     SetNetwork {
         network: Network,
     },
@@ -77,12 +78,20 @@ pub enum Caller {
 }
 
 impl Request {
-    /// Whether a caller may ask for this. The beacon is reached by whoever is in the office while the server is down: it may
-    /// only do what brings the server back.
+    /// Whether a caller may ask for this.
+    /// The beacon is reached by whoever is in the office while the server is down: it may only do what brings the
+    /// server back.
     pub fn is_allowed(&self, caller: Caller) -> bool {
         match caller {
             Caller::Root | Caller::Server => true,
-            Caller::Beacon => matches!(self, Request::RestartServer | Request::Reboot | Request::OtherSlot | Request::Slots | Request::Logs),
+            Caller::Beacon => matches!(
+                self,
+                Request::RestartServer
+                    | Request::Reboot
+                    | Request::OtherSlot
+                    | Request::Slots
+                    | Request::Logs
+            ),
         }
     }
 
@@ -101,18 +110,33 @@ mod tests {
         assert_eq!(Request::parse("{\"do\":\"reboot\"}"), Ok(Request::Reboot));
         let fixed = "{\"do\":\"set-network\",\"network\":{\"by\":\"fixed\",\"interface\":[\"192.168.1.7\",24],\"gateway\":\"192.168.1.1\",\"servers\":[]}}";
         assert!(Request::parse(fixed).is_ok());
-        for bad in
-            ["", "{}", "{\"do\":\"run\",\"command\":\"sh\"}", "{\"do\":\"update\",\"bundle\":\"../../x.raucb\"}", "{\"do\":\"set-host-name\",\"name\":\"a;b\"}"]
-        {
+        for bad in [
+            "",
+            "{}",
+            "{\"do\":\"run\",\"command\":\"sh\"}",
+            "{\"do\":\"update\",\"bundle\":\"../../x.raucb\"}",
+            "{\"do\":\"set-host-name\",\"name\":\"a;b\"}",
+        ] {
             assert!(Request::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn the_beacon_may_only_bring_the_server_back() {
-        assert!(Request::RestartServer.is_allowed(Caller::Beacon) && Request::Logs.is_allowed(Caller::Beacon));
-        for request in [Request::FactoryReset, Request::PowerOff, Request::MountUsb { read_only: true }, Request::RollBackNetwork] {
-            assert!(!request.is_allowed(Caller::Beacon) && request.is_allowed(Caller::Server), "{request:?}");
+        assert!(
+            Request::RestartServer.is_allowed(Caller::Beacon)
+                && Request::Logs.is_allowed(Caller::Beacon)
+        );
+        for request in [
+            Request::FactoryReset,
+            Request::PowerOff,
+            Request::MountUsb { read_only: true },
+            Request::RollBackNetwork,
+        ] {
+            assert!(
+                !request.is_allowed(Caller::Beacon) && request.is_allowed(Caller::Server),
+                "{request:?}"
+            );
         }
     }
 }

@@ -62,7 +62,9 @@ impl System {
             Step::Remove { path } => {
                 let path = self.place(path);
                 match fs::remove_file(&path) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(named(&path, error)),
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        Err(named(&path, error))
+                    }
                     _ => Ok(String::new()),
                 }
             }
@@ -82,7 +84,9 @@ impl System {
                 let source = self.place(from);
                 match fs::read_to_string(&source) {
                     Ok(content) => self.write(to, &content),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.write(to, ""),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        self.write(to, "")
+                    }
                     Err(error) => Err(named(&source, error)),
                 }
             }
@@ -94,9 +98,13 @@ impl System {
                     Err(error) => Err(named(&source, error)),
                 }
             }
-            Step::Folder { path } => fs::create_dir_all(self.place(path)).map(|()| String::new()).map_err(|error| named(&self.place(path), error)),
+            Step::Folder { path } => fs::create_dir_all(self.place(path))
+                .map(|()| String::new())
+                .map_err(|error| named(&self.place(path), error)),
             Step::Run { program, arguments } => self.run(program, arguments),
-            Step::Try { program, arguments } => Ok(self.run(program, arguments).unwrap_or_default()),
+            Step::Try { program, arguments } => {
+                Ok(self.run(program, arguments).unwrap_or_default())
+            }
         }
     }
 
@@ -112,7 +120,8 @@ impl System {
                 fs::create_dir_all(folder)?;
             }
             let _ = fs::remove_file(&beside);
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
             file.write_all(content.as_bytes())?;
             file.sync_all()?;
             fs::rename(&beside, &target)?;
@@ -125,7 +134,12 @@ impl System {
         if !self.runs {
             return Ok(format!("{program} {}\n", arguments.join(" ")));
         }
-        let ran = Command::new(program).args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null()).output();
+        let ran = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(Stdio::null())
+            .output();
         let ran = ran.map_err(|error| format!("{program}: {error}"))?;
         let words = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         match ran.status.success() {
@@ -150,14 +164,21 @@ pub fn caller(socket: impl AsFd) -> Option<Caller> {
 }
 
 /// Reads one request, answers it.
-pub fn serve(input: impl Read, mut output: impl Write, caller: Option<Caller>, system: &System) -> std::io::Result<()> {
+pub fn serve(
+    input: impl Read,
+    mut output: impl Write,
+    caller: Option<Caller>,
+    system: &System,
+) -> std::io::Result<()> {
     let mut line = String::new();
     let answer = match BufReader::new(input.take(OCTETS as u64)).read_line(&mut line) {
         Err(error) => Answer::Refused { why: error.to_string() },
         Ok(_) => match (Request::parse(&line), caller) {
             (_, None) => Answer::Refused { why: "this program may not ask for anything".into() },
             (Err(why), _) => Answer::Refused { why },
-            (Ok(request), Some(caller)) if !request.is_allowed(caller) => Answer::Refused { why: "this program may not ask for that".into() },
+            (Ok(request), Some(caller)) if !request.is_allowed(caller) => {
+                Answer::Refused { why: "this program may not ask for that".into() }
+            }
             (Ok(request), Some(_)) => system.fulfil(&request),
         },
     };
@@ -183,7 +204,9 @@ mod tests {
         let ask = |line: &str| asked(&system, line, Some(Caller::Server));
         let read = |path: &str| fs::read_to_string(root.path().join(path)).ok();
         let fixed = |address: &str| {
-            format!("{{\"do\":\"set-network\",\"network\":{{\"by\":\"fixed\",\"interface\":[\"{address}\",24],\"gateway\":\"192.168.1.1\",\"servers\":[]}}}}")
+            format!(
+                "{{\"do\":\"set-network\",\"network\":{{\"by\":\"fixed\",\"interface\":[\"{address}\",24],\"gateway\":\"192.168.1.1\",\"servers\":[]}}}}"
+            )
         };
         let said = ask(&fixed("192.168.1.7"));
         assert!(said.contains("\"is\":\"done\"") && said.contains("--roll-back-network"), "{said}");
@@ -193,7 +216,8 @@ mod tests {
         ask(&fixed("192.168.1.8"));
         assert!(read("run/systemd/network/10-owner.network").unwrap().contains("192.168.1.8/24"));
         ask("{\"do\":\"roll-back-network\"}");
-        for path in ["data/system/network/10-owner.network", "run/systemd/network/10-owner.network"] {
+        for path in ["data/system/network/10-owner.network", "run/systemd/network/10-owner.network"]
+        {
             assert!(read(path).unwrap().contains("192.168.1.7/24"), "{path}");
         }
         assert!(read("data/system/network/10-owner.before").is_none());
@@ -209,12 +233,21 @@ mod tests {
         fs::remove_file(root.path().join("data/system/network/10-owner.network")).unwrap();
         ask(&fixed("192.168.1.9"));
         ask("{\"do\":\"roll-back-network\"}");
-        for path in ["data/system/network/10-owner.network", "run/systemd/network/10-owner.network", "data/system/network/10-owner.before"] {
+        for path in [
+            "data/system/network/10-owner.network", "run/systemd/network/10-owner.network",
+            "data/system/network/10-owner.before",
+        ] {
             assert!(read(path).is_none(), "{path}");
         }
-        assert!(asked(&system, "{\"do\":\"factory-reset\"}", Some(Caller::Beacon)).contains("may not ask for that"));
+        assert!(
+            asked(&system, "{\"do\":\"factory-reset\"}", Some(Caller::Beacon))
+                .contains("may not ask for that")
+        );
         assert!(asked(&system, "{\"do\":\"reboot\"}", None).contains("may not ask for anything"));
-        assert!(ask("{\"do\":\"sing\"}").contains("not understood") && ask(&"x".repeat(OCTETS * 2)).contains("refused"));
+        assert!(
+            ask("{\"do\":\"sing\"}").contains("not understood")
+                && ask(&"x".repeat(OCTETS * 2)).contains("refused")
+        );
         assert!(read("data/system/reset").is_none());
     }
 

@@ -1,5 +1,5 @@
-//! The status file, by which the beacon knows the server: a small file in memory, written anew while the server lives. Its age is the server's
-//! pulse.
+//! The status file, by which the beacon knows the server: a small file in memory, written anew while the server lives.
+//! Its age is the server's pulse.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 /// Where it lies on the box.
 pub const STATUS_FILE: &str = "/run/pillarbox/board.json";
-/// Its copy in the data folder. A start puts it where the beacon reads, so old that it is no pulse (`systemd/bin/firstboot`): the
-/// rescue page must know its owner also when the server has not run since.
+/// Its copy in the data folder.
+/// A start puts it where the beacon reads, so old that it is no pulse (`systemd/bin/firstboot`): the rescue page must
+/// know its owner also when the server has not run since.
 pub const KEPT: &str = "board.json";
-/// Beside the status file while the server does not run, until it does. What stands in it is the reason, if it is not the server.
+/// Beside the status file while the server does not run, until it does.
+/// What stands in it is the reason, if it is not the server.
 pub const STOPPED: &str = "stopped";
 /// That reason when the data partition can't be used.
 pub const NO_DATA: &str = "no-data";
@@ -35,12 +37,14 @@ pub struct StatusFile {
 }
 
 impl StatusFile {
-    /// Writes it beside the old one and puts it in its place: nobody reads half of it. Readable by its folder's group.
+    /// Writes it beside the old one and puts it in its place: nobody reads half of it.
+    /// Readable by its folder's group.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         let beside = path.with_extension("new");
         let _ = std::fs::remove_file(&beside);
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(&beside)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(&beside)?;
         file.write_all(&serde_json::to_vec(self).map_err(std::io::Error::other)?)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)
@@ -48,7 +52,8 @@ impl StatusFile {
 
     /// Reads it with its age in seconds; `None` when there is none that can be understood.
     pub fn read(path: &Path) -> Option<(StatusFile, u64)> {
-        let age = std::fs::metadata(path).ok()?.modified().ok()?.elapsed().map_or(0, |age| age.as_secs());
+        let age =
+            std::fs::metadata(path).ok()?.modified().ok()?.elapsed().map_or(0, |age| age.as_secs());
         let text = std::fs::read(path).ok()?;
         Some((serde_json::from_slice(&text).ok()?, age))
     }

@@ -1,14 +1,18 @@
 //! Files that people write, as editors leave them.
 
-/// The text of a file: in UTF-8 or, where its first octets say so, in UTF-16. `most`: octets it may have. The error is a
-/// sentence about the file, without its name.
+/// The text of a file: in UTF-8 or, where its first octets say so, in UTF-16.
+/// `most`: octets it may have.
+/// The error is a sentence about the file, without its name.
 pub fn of(octets: &[u8], most: usize) -> Result<String, String> {
     if octets.len() > most {
         return Err(format!("it is larger than {most} octets"));
     }
     let unreadable = || "it is not in UTF-8: please choose that when saving it".to_string();
     let wide = |read: fn([u8; 2]) -> u16| {
-        let pairs = octets[2..].chunks(2).map(|pair| Some(read(pair.try_into().ok()?))).collect::<Option<Vec<u16>>>();
+        let pairs = octets[2..]
+            .chunks(2)
+            .map(|pair| Some(read(pair.try_into().ok()?)))
+            .collect::<Option<Vec<u16>>>();
         pairs.and_then(|units| String::from_utf16(&units).ok()).ok_or_else(unreadable)
     };
     match octets {
@@ -27,8 +31,15 @@ mod tests {
 
     #[test]
     fn files_are_read_as_editors_leave_them() {
-        let wide = |read: fn(u16) -> [u8; 2]| "\u{feff}Büro".encode_utf16().flat_map(read).collect::<Vec<u8>>();
-        for octets in ["Büro".as_bytes(), "\u{feff}Büro".as_bytes(), &wide(u16::to_le_bytes), &wide(u16::to_be_bytes)] {
+        let wide = |read: fn(u16) -> [u8; 2]| {
+            "\u{feff}Büro".encode_utf16().flat_map(read).collect::<Vec<u8>>()
+        };
+        for octets in [
+            "Büro".as_bytes(),
+            "\u{feff}Büro".as_bytes(),
+            &wide(u16::to_le_bytes),
+            &wide(u16::to_be_bytes),
+        ] {
             assert_eq!(of(octets, 100).as_deref(), Ok("Büro"));
         }
         for bad in [&b"B\xfcro"[..], b"\xff\xfea", b"\xff\xfe\x00\xd8"] {

@@ -110,8 +110,15 @@ pub struct Interface {
 impl TryFrom<(IpAddr, u8)> for Interface {
     type Error = Wrong;
     fn try_from((address, prefix): (IpAddr, u8)) -> Result<Self, Wrong> {
-        let is_usable = usable(address) && if address.is_ipv4() { (1..=30).contains(&prefix) } else { (1..=127).contains(&prefix) };
-        is_usable.then_some(Interface { address, prefix }).ok_or(Wrong("that is no address a box can have in a network"))
+        let is_usable = usable(address)
+            && if address.is_ipv4() {
+                (1..=30).contains(&prefix)
+            } else {
+                (1..=127).contains(&prefix)
+            };
+        is_usable
+            .then_some(Interface { address, prefix })
+            .ok_or(Wrong("that is no address a box can have in a network"))
     }
 }
 
@@ -142,7 +149,10 @@ pub fn usable(address: IpAddr) -> bool {
 /// A label of a host's name: letters, digits and hyphens, at most 63 (RFC 1123 §2.1, RFC 1035 §2.3.4).
 pub(crate) fn is_label(text: &str) -> bool {
     let is_known = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(is_known) && !text.starts_with('-') && !text.ends_with('-')
+    (1..=63).contains(&text.len())
+        && text.bytes().all(is_known)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 #[cfg(test)]
@@ -155,16 +165,35 @@ mod tests {
 
     #[test]
     fn values_are_what_they_say_they_are() {
-        for (text, good) in [("mail.office.example", true), ("box", true), ("-box", false), ("a..b", false), ("a b", false), ("", false), ("a/b", false)] {
+        for (text, good) in [
+            ("mail.office.example", true),
+            ("box", true),
+            ("-box", false),
+            ("a..b", false),
+            ("a b", false),
+            ("", false),
+            ("a/b", false),
+        ] {
             assert_eq!(is::<HostName>(text), good, "{text}");
         }
-        for (text, good) in
-            [("Europe/Berlin", true), ("Etc/GMT+1", true), ("../passwd", false), ("/etc", false), ("America/Argentina/Ushuaia", true), ("a/b/c/d", false)]
-        {
+        for (text, good) in [
+            ("Europe/Berlin", true),
+            ("Etc/GMT+1", true),
+            ("../passwd", false),
+            ("/etc", false),
+            ("America/Argentina/Ushuaia", true),
+            ("a/b/c/d", false),
+        ] {
             assert_eq!(is::<ZoneName>(text), good, "{text}");
         }
-        for (text, good) in [("pillarbox-1.raucb", true), ("../x.raucb", false), (".raucb", false), ("-x.raucb", false), ("x.img", false), ("a b.raucb", false)]
-        {
+        for (text, good) in [
+            ("pillarbox-1.raucb", true),
+            ("../x.raucb", false),
+            (".raucb", false),
+            ("-x.raucb", false),
+            ("x.img", false),
+            ("a b.raucb", false),
+        ] {
             assert_eq!(is::<BundleName>(text), good, "{text}");
         }
         assert!(
@@ -174,12 +203,23 @@ mod tests {
                 && !is::<Passphrase>("short")
                 && !is::<Passphrase>("with\nnewline")
         );
-        assert!(is::<Country>("DE") && !is::<Country>("de") && !is::<Country>("D") && !is::<Country>("D\n"));
+        assert!(
+            is::<Country>("DE")
+                && !is::<Country>("de")
+                && !is::<Country>("D")
+                && !is::<Country>("D\n")
+        );
         let interface = |text: &str, prefix| Interface::try_from((text.parse().unwrap(), prefix));
         let office = interface("192.168.1.7", 24).unwrap();
         assert!(
-            office.reaches("192.168.1.1".parse().unwrap()) && !office.reaches("192.168.2.1".parse().unwrap()) && !office.reaches("fe80::1".parse().unwrap())
+            office.reaches("192.168.1.1".parse().unwrap())
+                && !office.reaches("192.168.2.1".parse().unwrap())
+                && !office.reaches("fe80::1".parse().unwrap())
         );
-        assert!(interface("0.0.0.0", 8).is_err() && interface("10.0.0.1", 32).is_err() && interface("127.0.0.1", 8).is_err());
+        assert!(
+            interface("0.0.0.0", 8).is_err()
+                && interface("10.0.0.1", 32).is_err()
+                && interface("127.0.0.1", 8).is_err()
+        );
     }
 }

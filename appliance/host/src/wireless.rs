@@ -1,6 +1,7 @@
-//! `pillarbox-wifi.txt`, which an installer puts on the card: lines `ssid = …`, `password = …`, `country = DE`, and `hidden = yes`
-//! where the network does not say its name (every network is looked for by name, so the line changes nothing). And the file
-//! for wpa_supplicant that comes of it, or of the owner's page.
+//! `pillarbox-wifi.txt`, which an installer puts on the card: lines `ssid = …`, `password = …`, `country = DE`, and
+//! `hidden = yes` where the network does not say its name (every network is looked for by name, so the line changes
+//! nothing).
+//! And the file for wpa_supplicant that comes of it, or of the owner's page.
 
 use pillarbox_texts::in_all;
 
@@ -20,17 +21,25 @@ pub struct Wireless {
 }
 
 impl Wireless {
-    /// Reads the installer's file. The error says what is wrong with it, in all languages: it is put beside the file.
+    /// Reads the installer's file.
+    /// The error says what is wrong with it, in all languages: it is put beside the file.
     pub fn read(octets: &[u8]) -> Result<Wireless, String> {
         if octets.len() > OCTETS {
             return Err(said("wifi-file-too-large"));
         }
         let text = text::of(octets, OCTETS).map_err(|_| said("wifi-file-not-utf8"))?;
         let (mut name, mut password, mut country, mut hidden) = (None, None, None, None);
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        for line in
+            text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
             // Blanks around a value are none of it, unless it stands in quotation marks.
-            let (key, value) = line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
-            let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value).to_string();
+            let (key, value) =
+                line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
+            let value = value
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'))
+                .unwrap_or(value)
+                .to_string();
             let place = match key.to_ascii_lowercase().as_str() {
                 "ssid" => &mut name,
                 "password" => &mut password,
@@ -41,14 +50,21 @@ impl Wireless {
             };
             *place = Some(value).filter(|value| !value.is_empty());
         }
-        if hidden.is_some_and(|hidden: String| !["yes", "no", "ja", "nein", "true", "false", "1", "0"].contains(&hidden.to_ascii_lowercase().as_str())) {
+        if hidden.is_some_and(|hidden: String| {
+            !["yes", "no", "ja", "nein", "true", "false", "1", "0"]
+                .contains(&hidden.to_ascii_lowercase().as_str())
+        }) {
             return Err(said("wifi-file-hidden"));
         }
         let name = name.ok_or_else(|| said("wifi-file-no-name"))?;
         Ok(Wireless {
             name: checked(name, "wifi-file-name")?,
-            password: password.map(|password| checked(password, "wifi-file-password")).transpose()?,
-            country: country.map(|country| checked(country.to_ascii_uppercase(), "wifi-file-country")).transpose()?,
+            password: password
+                .map(|password| checked(password, "wifi-file-password"))
+                .transpose()?,
+            country: country
+                .map(|country| checked(country.to_ascii_uppercase(), "wifi-file-country"))
+                .transpose()?,
         })
     }
 
@@ -59,22 +75,35 @@ impl Wireless {
         // It ends at the line's last quotation mark: those within it are its own.
         // WPA2 and WPA3 (SAE), with protected management frames where the network has them, as WPA3 wants.
         let key = match &self.password {
-            Some(password) => format!("psk=\"{}\"\n  key_mgmt=WPA-PSK WPA-PSK-SHA256 SAE\n  ieee80211w=1", password.as_str()),
+            Some(password) => format!(
+                "psk=\"{}\"\n  key_mgmt=WPA-PSK WPA-PSK-SHA256 SAE\n  ieee80211w=1",
+                password.as_str()
+            ),
             None => "key_mgmt=NONE".into(),
         };
-        let country = self.country.as_ref().map(|country| format!("country={}\n", country.as_str())).unwrap_or_default();
+        let country = self
+            .country
+            .as_ref()
+            .map(|country| format!("country={}\n", country.as_str()))
+            .unwrap_or_default();
         // Asked for by name always: a hidden network says it to nobody else.
         format!("{country}network={{\n  ssid={ssid}\n  scan_ssid=1\n  {key}\n}}\n")
     }
 }
 
-fn checked<T: TryFrom<String, Error = Wrong>>(text: String, key: &'static str) -> Result<T, String> {
+fn checked<T: TryFrom<String, Error = Wrong>>(
+    text: String,
+    key: &'static str,
+) -> Result<T, String> {
     T::try_from(text).map_err(|_| said(key))
 }
 
 fn said(key: &'static str) -> String {
     let octets = OCTETS.to_string();
-    format!("pillarbox-wifi.txt: {}", in_all(" / ", |language| language.plain_with(key, &[("octets", &octets)])))
+    format!(
+        "pillarbox-wifi.txt: {}",
+        in_all(" / ", |language| language.plain_with(key, &[("octets", &octets)]))
+    )
 }
 
 #[cfg(test)]
@@ -96,10 +125,19 @@ mod tests {
             );
         }
         for hidden in ["yes", "No", "ja", ""] {
-            let file = Wireless::read(format!("ssid = Office\npassword = a sentence\nhidden = {hidden}\n").as_bytes()).unwrap().file();
+            let file = Wireless::read(
+                format!("ssid = Office\npassword = a sentence\nhidden = {hidden}\n").as_bytes(),
+            )
+            .unwrap()
+            .file();
             assert!(file.contains("scan_ssid=1"), "{hidden}");
         }
-        assert!(Wireless::read(b"ssid = Guests\npassword =\n").unwrap().file().contains("key_mgmt=NONE"));
+        assert!(
+            Wireless::read(b"ssid = Guests\npassword =\n")
+                .unwrap()
+                .file()
+                .contains("key_mgmt=NONE")
+        );
         for (text, wanted) in [
             ("", "names no network"),
             ("password = 12345678", "names no network"),
@@ -110,10 +148,16 @@ mod tests {
             ("ssid = B\u{fc}ro\npassword = sch\u{f6}nes Wetter", "8 to 63"),
         ] {
             let why = Wireless::read(text.as_bytes()).unwrap_err();
-            assert!(why.contains(wanted) && why.contains(" / ") && !why.contains("secret123"), "{text:?}: {why}");
+            assert!(
+                why.contains(wanted) && why.contains(" / ") && !why.contains("secret123"),
+                "{text:?}: {why}"
+            );
         }
         let why = Wireless::read(&[b'x'; OCTETS + 1]).unwrap_err();
-        assert!(why.contains("larger than 4096 bytes") && why.contains("größer als 4096 Byte"), "{why}");
+        assert!(
+            why.contains("larger than 4096 bytes") && why.contains("größer als 4096 Byte"),
+            "{why}"
+        );
         assert!(Wireless::read(b"ssid = B\xfcro").unwrap_err().contains("UTF-8"));
     }
 

@@ -23,8 +23,10 @@ const DNSSEC_LOOK: Duration = Duration::from_secs(3600);
 /// Pause between two steps of a round, so that mail goes first.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// Runs until the server stops. Each of these goes its own pace: a round may take minutes, with much mail to index on a small
-/// board, and a message that is sent later may be large. The server's pulse waits for none of them.
+/// Runs until the server stops.
+/// Each of these goes its own pace: a round may take minutes, with much mail to index on a small board, and a message
+/// that is sent later may be large.
+/// The server's pulse waits for none of them.
 pub async fn run(office: Office) {
     tokio::join!(
         beat(&office),
@@ -59,7 +61,8 @@ async fn send_later(office: &Office) {
     later::run(&office.submission, &office.condition, clock::now()).await;
 }
 
-/// Takes new mail into the index. Beside busy mail that goes slowly, and keeps nothing else waiting.
+/// Takes new mail into the index.
+/// Beside busy mail that goes slowly, and keeps nothing else waiting.
 async fn index(office: &Office) {
     if office.store.unwritable().is_none() {
         mail::index::run(&office.store, &office.readers, &office.handles.tasks).await;
@@ -72,7 +75,13 @@ async fn look_at_disk(office: &Office) {
 }
 
 async fn write_status_file(office: &Office) {
-    status_file::write(&office.settings.get(), &office.store, &office.certificates, &office.condition).await;
+    status_file::write(
+        &office.settings.get(),
+        &office.store,
+        &office.certificates,
+        &office.condition,
+    )
+    .await;
 }
 
 /// Tells the beacon.
@@ -113,16 +122,24 @@ pub fn refresh_certificate(office: &Office) {
     match office.certificates.refresh() {
         Ok(Refreshed::Replaced) => tracing::info!("a new certificate is in use"),
         Ok(Refreshed::Unchanged) => {}
-        Err(error) => tracing::error!(%error, "the new certificate is not usable; the old one stays in use"),
+        Err(error) => {
+            tracing::error!(%error, "the new certificate is not usable; the old one stays in use")
+        }
     }
 }
 
 async fn keep_house(office: &Office) {
     let settings = office.settings.get();
     let kept = &settings.retention;
-    // A clock that is ahead would empty the trash and forget the ledger. At the beginning of time nothing is old.
+    // A clock that is ahead would empty the trash and forget the ledger.
+    // At the beginning of time nothing is old.
     let at = if clock::may_expire() { clock::now() } else { 0 };
-    let retention = Retention { at, trash_for: kept.trash_days * DAY, ledger_for: kept.ledger_days * DAY, ledger_octets: ledger_octets(office) };
+    let retention = Retention {
+        at,
+        trash_for: kept.trash_days * DAY,
+        ledger_for: kept.ledger_days * DAY,
+        ledger_octets: ledger_octets(office),
+    };
     let stop = office.handles.tasks.stop();
     while !*stop.borrow() {
         match office.store.change(retention).done().await {
@@ -136,7 +153,13 @@ async fn keep_house(office: &Office) {
 /// Forgets browsers that were not seen for too long.
 async fn end_sessions(office: &Office) {
     let latest = clock::now().saturating_sub(office.settings.get().web.session_hours * 3600);
-    let old = office.store.read_off_thread(move |r| Ok(r.sessions()?.into_iter().filter(|(_, s)| s.seen < latest).map(|(key, _)| key).collect::<Vec<_>>()));
+    let old = office.store.read_off_thread(move |r| {
+        Ok(r.sessions()?
+            .into_iter()
+            .filter(|(_, s)| s.seen < latest)
+            .map(|(key, _)| key)
+            .collect::<Vec<_>>())
+    });
     for key in old.await.unwrap_or_default() {
         if let Err(error) = office.store.change(RemoveSession { key }).done().await {
             return tracing::error!(%error, "an old session can't be removed");
@@ -153,7 +176,10 @@ async fn make_keys(office: &Office) {
             match dkim::ensure_keys(store, &office.handles.secrets, &domain, now) {
                 Ok(true) => {
                     office.outbound.signer.forget();
-                    tracing::info!(domain, "signing keys were made; `pillarbox domain records` prints what to publish");
+                    tracing::info!(
+                        domain,
+                        "signing keys were made; `pillarbox domain records` prints what to publish"
+                    );
                 }
                 Ok(false) => {}
                 Err(error) => tracing::error!(%error, domain, "signing keys can't be made"),

@@ -1,7 +1,7 @@
 //! `pillarbox`: the mail server of the box, and the owner's command line.
 //!
-//! `server` puts everything together and listens, `smtp` and `pop3` are the edges, `cli` is the other way in. What the box can
-//! do is in the crate `pillarbox_office`, its pages are in `pillarbox_web`.
+//! `server` puts everything together and listens, `smtp` and `pop3` are the edges, `cli` is the other way in.
+//! What the box can do is in the crate `pillarbox_office`, its pages are in `pillarbox_web`.
 
 mod cli;
 mod housekeeping;

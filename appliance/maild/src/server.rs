@@ -37,29 +37,47 @@ pub struct Server {
 /// Logs what the start found in the journal.
 fn tell_recovery(recovered: &Recovered) {
     if recovered.commits > 0 {
-        tracing::info!(commits = recovered.commits, "the store was not closed in order: what was acknowledged is back from its journal");
+        tracing::info!(
+            commits = recovered.commits,
+            "the store was not closed in order: what was acknowledged is back from its journal"
+        );
     }
     for what in &recovered.damaged {
-        tracing::error!(what, "the card damaged a part of the store's journal: what was written then may be missing; everything before and after it is there");
+        tracing::error!(
+            what,
+            "the card damaged a part of the store's journal: what was written then may be missing; everything before and after it is there"
+        );
     }
 }
 
 impl Server {
-    /// Opens store, certificate and sockets. Needs a tokio runtime.
-    pub fn open(config: Config, config_path: Option<PathBuf>) -> Result<Server, pillarbox_office::Error> {
+    /// Opens store, certificate and sockets.
+    /// Needs a tokio runtime.
+    pub fn open(
+        config: Config,
+        config_path: Option<PathBuf>,
+    ) -> Result<Server, pillarbox_office::Error> {
         raise_file_limit();
         let store = Store::open(&config.data, Access::Server, &store_options(&config))?;
         tell_recovery(store.recovered());
         let (certificate, key) = config.tls_files();
         let issued = config.issued_file();
-        let certificates = Arc::new(Certificates::open(certificate, key, issued, &naming::certificate_names(&config))?);
+        let certificates = Arc::new(Certificates::open(
+            certificate,
+            key,
+            issued,
+            &naming::certificate_names(&config),
+        )?);
         let listeners = sockets::listen(&config)?;
         let config = with_real_ports(config, &listeners);
-        let public =
-            |(service, listener): &(Service, TcpListener)| *service == Service::Smtp && listener.local_addr().is_ok_and(|address| address.port() == 25);
+        let public = |(service, listener): &(Service, TcpListener)| {
+            *service == Service::Smtp
+                && listener.local_addr().is_ok_and(|address| address.port() == 25)
+        };
         config.check_test_network(listeners.iter().any(public))?;
         let secrets = Arc::new(Secrets::open(&config.data)?);
-        let (dns, tls) = (Arc::new(Dns::new(&config)?), Arc::new(ClientTls::new(&config.outbound.roots)?));
+        let (dns, tls) =
+            (Arc::new(Dns::new(&config)?), Arc::new(ClientTls::new(&config.outbound.roots)?));
         let (ending, tasks) = tasks();
         let handles = Handles { store: store.clone(), secrets, dns, tls, tasks };
         update::sweep(&config.updates);
@@ -67,9 +85,16 @@ impl Server {
         clock::begin(newest.first().map(|(_, record)| record.at));
         let settings = Live::new(naming::with_chosen_name(config, &store));
         let outbound = Arc::new(Outbound::new(settings.clone(), handles.clone()));
-        tokio::task::block_in_place(|| preseed::apply_at_start(&settings, &store, &handles.secrets))?;
+        tokio::task::block_in_place(|| {
+            preseed::apply_at_start(&settings, &store, &handles.secrets)
+        })?;
         claim::prepare(&settings.get().data, &store, &certificates)?;
-        Ok(Server { office: Office::new(settings, certificates, outbound, handles), listeners, config_path, ending })
+        Ok(Server {
+            office: Office::new(settings, certificates, outbound, handles),
+            listeners,
+            config_path,
+            ending,
+        })
     }
 
     /// The store, for a caller in the same process.
@@ -93,12 +118,13 @@ impl Server {
         listener.1.local_addr().ok().map(|a| a.port())
     }
 
-    /// Serves until SIGTERM or SIGINT; then lets conversations finish what was acknowledged. Fails when the store must be opened
-    /// anew, which only a new start does.
+    /// Serves until SIGTERM or SIGINT; then lets conversations finish what was acknowledged.
+    /// Fails when the store must be opened anew, which only a new start does.
     pub async fn run(self) -> Result<(), String> {
         let Server { office, listeners, config_path, ending } = self;
         let signals = |kind| signal(kind).map_err(|e| format!("waiting for signals: {e}"));
-        let (mut terminate, mut interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt) =
+            (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
         let mut hangup = signals(SignalKind::hangup())?;
         let front = Arc::new(Front::new(office.clone()));
         for (service, listener) in listeners {
@@ -140,7 +166,13 @@ struct Front {
 impl Front {
     fn new(office: Office) -> Front {
         let site = Site::new(office.clone());
-        Front { smtp: Arc::new(smtp::Edge::new(&office)), pop3: Arc::new(pop3::Edge::new(&office)), router: web::router(site.clone()), site, office }
+        Front {
+            smtp: Arc::new(smtp::Edge::new(&office)),
+            pop3: Arc::new(pop3::Edge::new(&office)),
+            router: web::router(site.clone()),
+            site,
+            office,
+        }
     }
 }
 
@@ -168,7 +200,9 @@ fn with_real_ports(mut config: Config, listeners: &[(Service, TcpListener)]) -> 
             Service::Http => &mut listen.http,
             Service::Https => &mut listen.https,
         };
-        if let (Some(address), Ok(real)) = (addresses.iter_mut().find(|a| a.port() == 0), listener.local_addr()) {
+        if let (Some(address), Ok(real)) =
+            (addresses.iter_mut().find(|a| a.port() == 0), listener.local_addr())
+        {
             address.set_port(real.port());
         }
     }
@@ -196,7 +230,9 @@ fn reload(office: &Office, path: Option<&std::path::Path>) {
     match path.map(Config::read).transpose() {
         Ok(Some(config)) => {
             naming::reload(&office.settings, &office.store, config);
-            tracing::info!("settings read again; listen addresses and sizes of pools need a restart");
+            tracing::info!(
+                "settings read again; listen addresses and sizes of pools need a restart"
+            );
         }
         Ok(None) => {}
         Err(error) => tracing::error!(%error, "the old settings stay"),
@@ -212,7 +248,9 @@ async fn accept(front: Arc<Front>, service: Service, listener: TcpListener) {
             _ = stop.changed() => return,
         };
         match accepted {
-            Ok((tcp, peer)) => drop(tokio::spawn(serve(front.clone(), service, tcp, peer.ip().to_canonical()))),
+            Ok((tcp, peer)) => {
+                drop(tokio::spawn(serve(front.clone(), service, tcp, peer.ip().to_canonical())))
+            }
             Err(error) => {
                 // Out of file descriptors or memory: wait for some to come back.
                 tracing::warn!(%error, service = service.name(), "accepting a connection failed");
@@ -226,7 +264,8 @@ async fn serve(front: Arc<Front>, service: Service, tcp: TcpStream, peer: IpAddr
     let office = &front.office;
     let _under_way = office.handles.tasks.begin();
     let timeouts = office.settings.get().timeouts.clone();
-    let patience = Patience { send: seconds(timeouts.send), handshake: seconds(timeouts.tls_handshake) };
+    let patience =
+        Patience { send: seconds(timeouts.send), handshake: seconds(timeouts.tls_handshake) };
     // Replies are written whole: waiting to fill a packet only delays them.
     let _ = tcp.set_nodelay(true);
     let mut stream = Stream::plain(tcp, patience);
@@ -258,18 +297,35 @@ async fn serve(front: Arc<Front>, service: Service, tcp: TcpStream, peer: IpAddr
     }
 }
 
-async fn converse(front: &Front, service: Service, stream: Stream, peer: IpAddr) -> Result<(), Ended> {
+async fn converse(
+    front: &Front,
+    service: Service,
+    stream: Stream,
+    peer: IpAddr,
+) -> Result<(), Ended> {
     // Boxed so that an idle connection's task is only as large as the protocol it speaks.
     match service {
-        Service::Smtp => Box::pin(smtp::serve(front.smtp.clone(), stream, peer, smtp::Service::Smtp)).await,
-        Service::Submission => Box::pin(smtp::serve(front.smtp.clone(), stream, peer, smtp::Service::Submission)).await,
-        Service::Submissions => Box::pin(smtp::serve(front.smtp.clone(), stream, peer, smtp::Service::Submissions)).await,
-        Service::Pop3 | Service::Pop3s => Box::pin(pop3::serve(front.pop3.clone(), stream, peer)).await,
-        Service::Http | Service::Https => Box::pin(web::serve(front.site.clone(), front.router.clone(), stream, peer)).await,
+        Service::Smtp => {
+            Box::pin(smtp::serve(front.smtp.clone(), stream, peer, smtp::Service::Smtp)).await
+        }
+        Service::Submission => {
+            Box::pin(smtp::serve(front.smtp.clone(), stream, peer, smtp::Service::Submission)).await
+        }
+        Service::Submissions => {
+            Box::pin(smtp::serve(front.smtp.clone(), stream, peer, smtp::Service::Submissions))
+                .await
+        }
+        Service::Pop3 | Service::Pop3s => {
+            Box::pin(pop3::serve(front.pop3.clone(), stream, peer)).await
+        }
+        Service::Http | Service::Https => {
+            Box::pin(web::serve(front.site.clone(), front.router.clone(), stream, peer)).await
+        }
     }
 }
 
-/// One line to a peer for whom there is no room. Where TLS comes first there is nothing to say it in.
+/// One line to a peer for whom there is no room.
+/// Where TLS comes first there is nothing to say it in.
 async fn turn_away(service: Service, stream: &mut Stream, peer: IpAddr, why: TooMany) {
     let line: &[u8] = match (service, why) {
         (Service::Pop3, _) => b"-ERR [SYS/TEMP] Too many connections; try again later\r\n",

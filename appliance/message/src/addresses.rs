@@ -1,4 +1,5 @@
-//! People in a form's field: written so that they are read again as they were (RFC 5322 §3.4), and read as people type and paste them.
+//! People in a form's field: written so that they are read again as they were (RFC 5322 §3.4), and read as people type
+//! and paste them.
 //! What is no address is refused by its own words, never made into another one.
 
 use pillarbox_proto::address::Address;
@@ -15,7 +16,8 @@ pub fn field(people: &[Person]) -> String {
 
 /// One of them; a name that holds more than words is quoted (RFC 5322 §3.2.4).
 pub fn mailbox(person: &Person) -> String {
-    let is_word = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
+    let is_word =
+        |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
     match (person.name.is_empty(), person.name.chars().all(is_word)) {
         (true, _) => person.address.clone(),
         (false, true) => format!("{} <{}>", person.name, person.address),
@@ -47,7 +49,10 @@ pub fn recipients(text: &str) -> Result<Vec<Person>, NotAnAddress> {
 /// What stands between separators, those within quotes, brackets and comments left out of account.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut at = Within::default();
-    let between = text.split(move |c: char| matches!(c, ',' | ';' | '\n' | '\r') && at.step(c) == 0 || !matches!(c, ',' | ';' | '\n' | '\r') && at.pass(c));
+    let between = text.split(move |c: char| {
+        matches!(c, ',' | ';' | '\n' | '\r') && at.step(c) == 0
+            || !matches!(c, ',' | ';' | '\n' | '\r') && at.pass(c)
+    });
     between.map(str::trim).filter(|piece| !piece.is_empty())
 }
 
@@ -98,9 +103,13 @@ fn person(piece: &str) -> Result<Person, NotAnAddress> {
     let mut within = Within::default();
     let is_closed = piece.chars().chain([' ']).map(|c| within.step(c)).last() == Some(0);
     let address = address.trim();
-    let address = address.get(..7).filter(|front| front.eq_ignore_ascii_case("mailto:")).map_or(address, |_| &address[7..]);
+    let address = address
+        .get(..7)
+        .filter(|front| front.eq_ignore_ascii_case("mailto:"))
+        .map_or(address, |_| &address[7..]);
     // No host is reached by a name without a dot (RFC 5321 §2.3.5); who types one forgot the rest.
-    let is_whole = Address::parse(address).is_ok_and(|parsed| parsed.domain().is_literal() || parsed.domain().as_str().contains('.'));
+    let is_whole = Address::parse(address)
+        .is_ok_and(|parsed| parsed.domain().is_literal() || parsed.domain().as_str().contains('.'));
     match is_whole && is_closed {
         true => Ok(Person { name: plain(name), address: address.to_string() }),
         false => Err(if address.is_empty() { wrong() } else { NotAnAddress(address.to_string()) }),
@@ -133,14 +142,24 @@ mod tests {
     #[test]
     fn people_are_read_as_they_are_typed() {
         for (text, read) in [
-            ("Ann <ann@a.example>; b@b.example,", vec![person("Ann", "ann@a.example"), person("", "b@b.example")]),
-            ("\"Doe, Jane\" <j@x.example>\nb@b.example", vec![person("Doe, Jane", "j@x.example"), person("", "b@b.example")]),
+            (
+                "Ann <ann@a.example>; b@b.example,",
+                vec![person("Ann", "ann@a.example"), person("", "b@b.example")],
+            ),
+            (
+                "\"Doe, Jane\" <j@x.example>\nb@b.example",
+                vec![person("Doe, Jane", "j@x.example"), person("", "b@b.example")],
+            ),
             ("\"a \\\"b\\\" \\\\; c\" <a@a.example>", vec![person("a \"b\" \\; c", "a@a.example")]),
             ("mailto:ann@a.example", vec![person("", "ann@a.example")]),
             ("ann@a.example (Ann, at home)", vec![person("Ann, at home", "ann@a.example")]),
             (
                 "<ann@a.example>, \"x y\"@a.example, c@[192.0.2.1]",
-                vec![person("", "ann@a.example"), person("", "\"x y\"@a.example"), person("", "c@[192.0.2.1]")],
+                vec![
+                    person("", "ann@a.example"),
+                    person("", "\"x y\"@a.example"),
+                    person("", "c@[192.0.2.1]"),
+                ],
             ),
             (" , ;\r\n", vec![]),
         ] {
@@ -170,7 +189,10 @@ mod tests {
         ] {
             assert_eq!(recipients(text), Err(NotAnAddress(wrong.to_string())), "{text}");
         }
-        assert!(recipients(&"a@b.example,".repeat(PEOPLE + 1)).is_err() && recipients(&"a@b.example,".repeat(PEOPLE)).is_ok());
+        assert!(
+            recipients(&"a@b.example,".repeat(PEOPLE + 1)).is_err()
+                && recipients(&"a@b.example,".repeat(PEOPLE)).is_ok()
+        );
     }
 
     proptest::proptest! {

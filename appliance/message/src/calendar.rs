@@ -56,7 +56,12 @@ pub fn event(text: &str) -> Option<Event> {
 
 /// RFC 5545 §3.3.11.
 fn plain(value: &str) -> String {
-    let text = value.replace("\\n", " ").replace("\\N", " ").replace("\\,", ",").replace("\\;", ";").replace("\\\\", "\\");
+    let text = value
+        .replace("\\n", " ")
+        .replace("\\N", " ")
+        .replace("\\,", ",")
+        .replace("\\;", ";")
+        .replace("\\\\", "\\");
     text.chars().filter(|c| !c.is_control()).take(TEXT).collect()
 }
 
@@ -75,7 +80,8 @@ fn moment<'t>(parameters: impl Iterator<Item = &'t str>, value: &str) -> Option<
             zone = TimeZone::get(id.trim_matches('"')).unwrap_or(zone);
         }
     }
-    let (value, zone) = value.strip_suffix('Z').map_or((value, zone), |value| (value, TimeZone::UTC));
+    let (value, zone) =
+        value.strip_suffix('Z').map_or((value, zone), |value| (value, TimeZone::UTC));
     let civil: jiff::civil::DateTime = match value.len() {
         8 => value.parse::<jiff::civil::Date>().ok()?.at(0, 0, 0, 0),
         _ => value.parse().ok()?,
@@ -92,11 +98,22 @@ mod tests {
         let text = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VTIMEZONE\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\nBEGIN:VEVENT\r\n\
             SUMMARY:Lunch\\, and\r\n  more\r\nLOCATION:Room 1\r\nORGANIZER;CN=Cy:MAILTO:cy@x.example\r\nDTSTART:20260921T141320Z\r\nDTEND:20260921T151320Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
         let found = event(text).unwrap();
-        assert_eq!((found.summary.as_str(), found.place.as_str(), found.organizer.as_str()), ("Lunch, and more", "Room 1", "cy@x.example"));
-        assert_eq!((found.starts, found.ends, found.is_cancelled), (Some(1_790_000_000), Some(1_790_003_600), false));
+        assert_eq!(
+            (found.summary.as_str(), found.place.as_str(), found.organizer.as_str()),
+            ("Lunch, and more", "Room 1", "cy@x.example")
+        );
+        assert_eq!(
+            (found.starts, found.ends, found.is_cancelled),
+            (Some(1_790_000_000), Some(1_790_003_600), false)
+        );
         assert!(event(&text.replace("REQUEST", "CANCEL")).unwrap().is_cancelled);
         assert_eq!(event(&text.replace("20260921T141320Z", "soon")).unwrap().starts, None);
-        assert!(event(&text.replace("DTSTART:20260921T141320Z", "DTSTART;VALUE=DATE:20260921")).unwrap().starts.is_some());
+        assert!(
+            event(&text.replace("DTSTART:20260921T141320Z", "DTSTART;VALUE=DATE:20260921"))
+                .unwrap()
+                .starts
+                .is_some()
+        );
         assert_eq!((event(""), event("BEGIN:VEVENT\nSUMMARY:x")), (None, None));
     }
 

@@ -1,9 +1,14 @@
-//! Octets as letters, whatever they are called: by their label, by what they are in spite of it, and by what old programs meant.
+//! Octets as letters, whatever they are called: by their label, by what they are in spite of it, and by what old
+//! programs meant.
 //!
-//! What browsers know is `encoding_rs`'s; here stand the other names of it, the code pages of DOS, and the encodings that shift
-//! between sets, which browsers gave up because pages could hide in them what runs. Text is all that comes of them here.
+//! What browsers know is `encoding_rs`'s; here stand the other names of it, the code pages of DOS, and the encodings
+//! that shift between sets, which browsers gave up because pages could hide in them what runs.
+//! Text is all that comes of them here.
 
-use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, ISO_2022_JP, MACINTOSH, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{
+    BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, ISO_2022_JP, MACINTOSH, SHIFT_JIS, UTF_8,
+    UTF_16BE, UTF_16LE, WINDOWS_1252,
+};
 
 use crate::transfer::{Decoder, Encoding as Transfer};
 
@@ -22,46 +27,96 @@ enum Charset {
 
 /// Code pages of DOS by their number: the letters from 128 on.
 const DOS: [(&str, &str); 14] = [
-    ("437", "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}"),
-    ("737", "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩαβγδεζηθικλμνξοπρσςτυφχψ░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀ωάέήϊίόύϋώΆΈΉΊΌΎΏ±≥≤ΪΫ÷≈°∙·√ⁿ²■\u{a0}"),
-    ("775", "ĆüéāäģåćłēŖŗīŹÄÅÉæÆōöĢ¢ŚśÖÜø£Ø×¤ĀĪóŻżź”¦©®¬½¼Ł«»░▒▓│┤ĄČĘĖ╣║╗╝ĮŠ┐└┴┬├─┼ŲŪ╚╔╩╦╠═╬Žąčęėįšųūž┘┌█▄▌▐▀ÓßŌŃõÕµńĶķĻļņĒŅ’\u{ad}±“¾¶§÷„°∙·¹³²■\u{a0}"),
-    ("850", "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}"),
-    ("852", "ÇüéâäůćçłëŐőîŹÄĆÉĹĺôöĽľŚśÖÜŤťŁ×čáíóúĄąŽžĘę¬źČş«»░▒▓│┤ÁÂĚŞ╣║╗╝Żż┐└┴┬├─┼Ăă╚╔╩╦╠═╬¤đĐĎËďŇÍÎě┘┌█▄ŢŮ▀ÓßÔŃńňŠšŔÚŕŰýÝţ´\u{ad}˝˛ˇ˘§÷¸°¨˙űŘř■\u{a0}"),
-    ("855", "ђЂѓЃёЁєЄѕЅіІїЇјЈљЉњЊћЋќЌўЎџЏюЮъЪаАбБцЦдДеЕфФгГ«»░▒▓│┤хХиИ╣║╗╝йЙ┐└┴┬├─┼кК╚╔╩╦╠═╬¤лЛмМнНоОп┘┌█▄Пя▀ЯрРсСтТуУжЖвВьЬ№\u{ad}ыЫзЗшШэЭщЩчЧ§■\u{a0}"),
+    (
+        "437",
+        "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
+    ),
+    (
+        "737",
+        "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩαβγδεζηθικλμνξοπρσςτυφχψ░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀ωάέήϊίόύϋώΆΈΉΊΌΎΏ±≥≤ΪΫ÷≈°∙·√ⁿ²■\u{a0}",
+    ),
+    (
+        "775",
+        "ĆüéāäģåćłēŖŗīŹÄÅÉæÆōöĢ¢ŚśÖÜø£Ø×¤ĀĪóŻżź”¦©®¬½¼Ł«»░▒▓│┤ĄČĘĖ╣║╗╝ĮŠ┐└┴┬├─┼ŲŪ╚╔╩╦╠═╬Žąčęėįšųūž┘┌█▄▌▐▀ÓßŌŃõÕµńĶķĻļņĒŅ’\u{ad}±“¾¶§÷„°∙·¹³²■\u{a0}",
+    ),
+    (
+        "850",
+        "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}",
+    ),
+    (
+        "852",
+        "ÇüéâäůćçłëŐőîŹÄĆÉĹĺôöĽľŚśÖÜŤťŁ×čáíóúĄąŽžĘę¬źČş«»░▒▓│┤ÁÂĚŞ╣║╗╝Żż┐└┴┬├─┼Ăă╚╔╩╦╠═╬¤đĐĎËďŇÍÎě┘┌█▄ŢŮ▀ÓßÔŃńňŠšŔÚŕŰýÝţ´\u{ad}˝˛ˇ˘§÷¸°¨˙űŘř■\u{a0}",
+    ),
+    (
+        "855",
+        "ђЂѓЃёЁєЄѕЅіІїЇјЈљЉњЊћЋќЌўЎџЏюЮъЪаАбБцЦдДеЕфФгГ«»░▒▓│┤хХиИ╣║╗╝йЙ┐└┴┬├─┼кК╚╔╩╦╠═╬¤лЛмМнНоОп┘┌█▄Пя▀ЯрРсСтТуУжЖвВьЬ№\u{ad}ыЫзЗшШэЭщЩчЧ§■\u{a0}",
+    ),
     (
         "857",
         "ÇüéâäàåçêëèïîıÄÅÉæÆôöòûùİÖÜø£ØŞşáíóúñÑĞğ¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ºªÊËÈ\u{fffd}ÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµ\u{fffd}×ÚÛÙìÿ¯´\u{ad}±\u{fffd}¾¶§÷¸°¨·¹³²■\u{a0}",
     ),
-    ("858", "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈ€ÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}"),
-    ("860", "ÇüéâãàÁçêÊèÍÔìÃÂÉÀÈôõòÚùÌÕÜ¢£Ù₧ÓáíóúñÑªº¿Ò¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}"),
-    ("861", "ÇüéâäàåçêëèÐðÞÄÅÉæÆôöþûÝýÖÜø£Ø₧ƒáíóúÁÍÓÚ¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}"),
-    ("862", "אבגדהוזחטיךכלםמןנסעףפץצקרשת¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}"),
-    ("863", "ÇüéâÂà¶çêëèïî‗À§ÉÈÊôËÏûù¤ÔÜ¢£ÙÛƒ¦´óú¨¸³¯Î⌐¬½¼¾«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}"),
-    ("865", "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø₧ƒáíóúñÑªº¿⌐¬½¼¡«¤░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}"),
+    (
+        "858",
+        "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈ€ÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}",
+    ),
+    (
+        "860",
+        "ÇüéâãàÁçêÊèÍÔìÃÂÉÀÈôõòÚùÌÕÜ¢£Ù₧ÓáíóúñÑªº¿Ò¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
+    ),
+    (
+        "861",
+        "ÇüéâäàåçêëèÐðÞÄÅÉæÆôöþûÝýÖÜø£Ø₧ƒáíóúÁÍÓÚ¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
+    ),
+    (
+        "862",
+        "אבגדהוזחטיךכלםמןנסעףפץצקרשת¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
+    ),
+    (
+        "863",
+        "ÇüéâÂà¶çêëèïî‗À§ÉÈÊôËÏûù¤ÔÜ¢£ÙÛƒ¦´óú¨¸³¯Î⌐¬½¼¾«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
+    ),
+    (
+        "865",
+        "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø₧ƒáíóúñÑªº¿⌐¬½¼¡«¤░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
+    ),
     (
         "869",
         "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}Ά\u{fffd}·¬¦‘’Έ―ΉΊΪΌ\u{fffd}\u{fffd}ΎΫ©Ώ²³ά£έήίϊΐόύΑΒΓΔΕΖΗ½ΘΙ«»░▒▓│┤ΚΛΜΝ╣║╗╝ΞΟ┐└┴┬├─┼ΠΡ╚╔╩╦╠═╬ΣΤΥΦΧΨΩαβγ┘┌█▄δε▀ζηθικλμνξοπρσςτ΄\u{ad}±υφχ§ψ΅°¨ωϋΰώ■\u{a0}",
     ),
 ];
-/// Octets of HTML in which its charset must stand (HTML §13.2.3.2 has 1024; some programs write long comments before it).
+/// Octets of HTML in which its charset must stand (HTML §13.2.3.2 has 1024; some programs write long comments before
+/// it).
 const META: usize = 4096;
 
-/// The letters of some text. One without a label, or with a wrong one, is what it can be: UTF-8, Japanese by its escape sequences, and
-/// else what an old Windows machine wrote.
+/// The letters of some text.
+/// One without a label, or with a wrong one, is what it can be: UTF-8, Japanese by its escape sequences, and else what
+/// an old Windows machine wrote.
 pub fn decode(octets: &[u8], label: &str) -> String {
     let named = named(label);
-    if let Some(found) = by_escapes(octets).filter(|_| !matches!(named, Some(Charset::Known(is)) if is == UTF_16BE || is == UTF_16LE)) {
+    if let Some(found) = by_escapes(octets)
+        .filter(|_| !matches!(named, Some(Charset::Known(is)) if is == UTF_16BE || is == UTF_16LE))
+    {
         return read(octets, found);
     }
     match (named, utf8(octets)) {
         // No text of another charset is UTF-8 by chance, but for a letter or two.
-        (None | Some(Charset::Dos(_) | Charset::Utf7), Utf8::Valid) => String::from_utf8_lossy(octets).into_owned(),
-        (Some(Charset::Known(known)), Utf8::Valid) if known.is_single_byte() => String::from_utf8_lossy(octets).into_owned(),
+        (None | Some(Charset::Dos(_) | Charset::Utf7), Utf8::Valid) => {
+            String::from_utf8_lossy(octets).into_owned()
+        }
+        (Some(Charset::Known(known)), Utf8::Valid) if known.is_single_byte() => {
+            String::from_utf8_lossy(octets).into_owned()
+        }
         (Some(Charset::Known(known)), Utf8::Valid) => {
             let (text, _, has_errors) = known.decode(octets);
-            if has_errors { String::from_utf8_lossy(octets).into_owned() } else { text.into_owned() }
+            if has_errors {
+                String::from_utf8_lossy(octets).into_owned()
+            } else {
+                text.into_owned()
+            }
         }
-        (Some(Charset::Known(known)), Utf8::Never) if known == UTF_8 => read(octets, Charset::Known(WINDOWS_1252)),
+        (Some(Charset::Known(known)), Utf8::Never) if known == UTF_8 => {
+            read(octets, Charset::Known(WINDOWS_1252))
+        }
         (None, Utf8::Ascii) => String::from_utf8_lossy(octets).into_owned(),
         (named, _) => read(octets, named.unwrap_or(Charset::Known(WINDOWS_1252))),
     }
@@ -69,7 +124,8 @@ pub fn decode(octets: &[u8], label: &str) -> String {
 
 /// The letters of HTML, which may name its charset itself.
 pub fn decode_html(octets: &[u8], label: &str) -> String {
-    let says_nothing = named(label).is_none() || matches!(label.trim().to_ascii_lowercase().as_str(), "us-ascii" | "ascii");
+    let says_nothing = named(label).is_none()
+        || matches!(label.trim().to_ascii_lowercase().as_str(), "us-ascii" | "ascii");
     match meta(octets).filter(|_| says_nothing) {
         Some(named) => decode(octets, &named),
         None => decode(octets, label),
@@ -78,9 +134,18 @@ pub fn decode_html(octets: &[u8], label: &str) -> String {
 
 /// What a label means; `None`: nothing that is known.
 fn named(label: &str) -> Option<Charset> {
-    let label = label.split('*').next()?.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
-    let plain: String = label.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(40).collect();
-    let digits = plain.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start_matches('0');
+    let label = label
+        .split('*')
+        .next()?
+        .trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    let plain: String = label
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .take(40)
+        .collect();
+    let digits =
+        plain.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start_matches('0');
     let letters = plain.trim_end_matches(|c: char| c.is_ascii_digit());
     let shifted = match plain.as_str() {
         "utf7" | "unicode11utf7" | "csunicode11utf7" | "cp65000" => Some(Charset::Utf7),
@@ -92,13 +157,32 @@ fn named(label: &str) -> Option<Charset> {
         "cspcp852" => dos("852"),
         _ => None,
     };
-    let is_page = matches!(letters, "" | "cp" | "ms" | "win" | "windows" | "ibm" | "ibmcp" | "csibm" | "oem" | "dos" | "xcp" | "xmscp" | "codepage" | "ccsid");
+    let is_page = matches!(
+        letters,
+        "" | "cp"
+            | "ms"
+            | "win"
+            | "windows"
+            | "ibm"
+            | "ibmcp"
+            | "csibm"
+            | "oem"
+            | "dos"
+            | "xcp"
+            | "xmscp"
+            | "codepage"
+            | "ccsid"
+    );
     let page = || page(digits).map(Charset::Known).or_else(|| dos(digits));
     shifted
         .or_else(|| page().filter(|_| is_page))
         .or_else(|| other_name(&plain).map(Charset::Known))
         // What stands for "replace all of it", and for private letters, is no help to a reader.
-        .or_else(|| Encoding::for_label_no_replacement(label.as_bytes()).filter(|known| known.name() != "x-user-defined").map(Charset::Known))
+        .or_else(|| {
+            Encoding::for_label_no_replacement(label.as_bytes())
+                .filter(|known| known.name() != "x-user-defined")
+                .map(Charset::Known)
+        })
 }
 
 fn dos(number: &str) -> Option<Charset> {
@@ -123,8 +207,14 @@ fn page(number: &str) -> Option<&'static Encoding> {
         51936 => GBK,
         54936 => GB18030,
         65001 => UTF_8,
-        page @ (866 | 874 | 1250..=1258) => return Encoding::for_label(if page == 866 { "ibm866".into() } else { format!("windows-{page}") }.as_bytes()),
-        page @ 28591..=28606 => return Encoding::for_label(format!("iso-8859-{}", page - 28590).as_bytes()),
+        page @ (866 | 874 | 1250..=1258) => {
+            return Encoding::for_label(
+                if page == 866 { "ibm866".into() } else { format!("windows-{page}") }.as_bytes(),
+            );
+        }
+        page @ 28591..=28606 => {
+            return Encoding::for_label(format!("iso-8859-{}", page - 28590).as_bytes());
+        }
         _ => return None,
     })
 }
@@ -153,7 +243,13 @@ fn read(octets: &[u8], charset: Charset) -> String {
         Charset::Known(known) => known.decode(octets).0.into_owned(),
         Charset::Dos(letters) => {
             let letters: Vec<char> = letters.chars().collect();
-            let letter = |&octet: &u8| if octet < 128 { char::from(octet) } else { letters.get(usize::from(octet) - 128).copied().unwrap_or('\u{fffd}') };
+            let letter = |&octet: &u8| {
+                if octet < 128 {
+                    char::from(octet)
+                } else {
+                    letters.get(usize::from(octet) - 128).copied().unwrap_or('\u{fffd}')
+                }
+            };
             octets.iter().map(letter).collect()
         }
         Charset::Utf7 => utf7(octets),
@@ -162,7 +258,8 @@ fn read(octets: &[u8], charset: Charset) -> String {
     }
 }
 
-/// Whether octets are UTF-8. The last letter may be cut: texts are read up to a limit.
+/// Whether octets are UTF-8.
+/// The last letter may be cut: texts are read up to a limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Utf8 {
     Ascii,
@@ -178,7 +275,9 @@ fn utf8(octets: &[u8]) -> Utf8 {
     }
     match std::str::from_utf8(octets) {
         Ok(_) => Utf8::Valid,
-        Err(error) if error.error_len().is_none() && !octets[..error.valid_up_to()].is_ascii() => Utf8::Valid,
+        Err(error) if error.error_len().is_none() && !octets[..error.valid_up_to()].is_ascii() => {
+            Utf8::Valid
+        }
         Err(_) if octets.utf8_chunks().any(|chunk| !chunk.valid().is_ascii()) => Utf8::Broken,
         Err(_) => Utf8::Never,
     }
@@ -186,12 +285,15 @@ fn utf8(octets: &[u8]) -> Utf8 {
 
 /// The charset that escape sequences (RFC 1468, RFC 1557, RFC 1922) speak for, in text of seven bits.
 fn by_escapes(octets: &[u8]) -> Option<Charset> {
-    let mut escapes = memchr::memchr_iter(0x1b, octets).filter_map(|at| match octets.get(at + 1..)? {
-        [b'$', b'@' | b'B', ..] | [b'$', b'(', b'D', ..] | [b'(', b'J' | b'I', ..] => Some(Charset::Known(ISO_2022_JP)),
-        [b'$', b')', b'C', ..] => Some(Charset::Shifted(EUC_KR)),
-        [b'$', b')', b'A', ..] => Some(Charset::Shifted(GBK)),
-        _ => None,
-    });
+    let mut escapes =
+        memchr::memchr_iter(0x1b, octets).filter_map(|at| match octets.get(at + 1..)? {
+            [b'$', b'@' | b'B', ..] | [b'$', b'(', b'D', ..] | [b'(', b'J' | b'I', ..] => {
+                Some(Charset::Known(ISO_2022_JP))
+            }
+            [b'$', b')', b'C', ..] => Some(Charset::Shifted(EUC_KR)),
+            [b'$', b')', b'A', ..] => Some(Charset::Shifted(GBK)),
+            _ => None,
+        });
     escapes.next().filter(|_| octets.is_ascii())
 }
 
@@ -201,12 +303,22 @@ fn meta(octets: &[u8]) -> Option<String> {
     memchr::memmem::find_iter(&front, b"<meta").find_map(|at| {
         let tag = &front[at..];
         let tag = &tag[..memchr::memchr(b'>', tag)?];
-        let value = tag[memchr::memmem::find(tag, b"charset")? + 7..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+        let value = tag[memchr::memmem::find(tag, b"charset")? + 7..]
+            .trim_ascii_start()
+            .strip_prefix(b"=")?
+            .trim_ascii_start();
         let value = value.strip_prefix(b"\"").or_else(|| value.strip_prefix(b"'")).unwrap_or(value);
-        let end = value.iter().position(|octet| b"\"'; \t\r\n/>".contains(octet)).unwrap_or(value.len());
+        let end =
+            value.iter().position(|octet| b"\"'; \t\r\n/>".contains(octet)).unwrap_or(value.len());
         let label = String::from_utf8_lossy(&value[..end]).into_owned();
         // Who could read this far in ASCII has no UTF-16 before them (HTML §13.2.3.2).
-        named(&label).map(|found| if matches!(found, Charset::Known(is) if is == UTF_16BE || is == UTF_16LE) { "utf-8".into() } else { label })
+        named(&label).map(|found| {
+            if matches!(found, Charset::Known(is) if is == UTF_16BE || is == UTF_16LE) {
+                "utf-8".into()
+            } else {
+                label
+            }
+        })
     })
 }
 
@@ -216,7 +328,10 @@ fn utf7(octets: &[u8]) -> String {
     while let Some(at) = memchr::memchr(b'+', rest) {
         out.push_str(&String::from_utf8_lossy(&rest[..at]));
         rest = &rest[at + 1..];
-        let end = rest.iter().position(|&octet| !octet.is_ascii_alphanumeric() && octet != b'+' && octet != b'/').unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|&octet| !octet.is_ascii_alphanumeric() && octet != b'+' && octet != b'/')
+            .unwrap_or(rest.len());
         let (encoded, behind) = rest.split_at(end);
         let has_end = behind.first() == Some(&b'-');
         if encoded.is_empty() {
@@ -242,7 +357,9 @@ fn hz(octets: &[u8]) -> String {
             (b'~', Some(b'}')) => is_pairs = false,
             (b'~', Some(b'~')) if !is_pairs => plain.push(b'~'),
             (b'~', Some(b'\n')) if !is_pairs => {}
-            (0x21..=0x7e, Some(&second @ 0x21..=0x7e)) if is_pairs => plain.extend([octet | 0x80, second | 0x80]),
+            (0x21..=0x7e, Some(&second @ 0x21..=0x7e)) if is_pairs => {
+                plain.extend([octet | 0x80, second | 0x80])
+            }
             _ => {
                 is_pairs &= octet != b'\n';
                 plain.push(octet);
@@ -329,7 +446,11 @@ mod tests {
     fn html_names_its_charset_itself_where_nobody_else_does() {
         let cyrillic = |meta: &str| [meta.as_bytes(), b"<p>\xcf\xf0\xe8"].concat();
         for (meta, label, text) in [
-            ("<meta http-equiv=\"Content-Type\" content=\"text/html; charset=windows-1251\">", "", "При"),
+            (
+                "<meta http-equiv=\"Content-Type\" content=\"text/html; charset=windows-1251\">",
+                "",
+                "При",
+            ),
             ("<META CHARSET='cp1251'/>", "us-ascii", "При"),
             ("<meta name=x><meta charset = windows-1251 >", "unknown-8bit", "При"),
             ("<meta charset=windows-1251>", "iso-8859-1", "Ïðè"),
@@ -339,7 +460,10 @@ mod tests {
         ] {
             assert!(decode_html(&cyrillic(meta), label).ends_with(text), "{meta} {label}");
         }
-        assert!(decode_html("<meta charset=windows-1251>При".as_bytes(), "").ends_with("При"), "it was written anew and nobody told it");
+        assert!(
+            decode_html("<meta charset=windows-1251>При".as_bytes(), "").ends_with("При"),
+            "it was written anew and nobody told it"
+        );
     }
 
     proptest::proptest! {

@@ -1,8 +1,9 @@
-//! Which parts of a message are what it says, in their order, and which are files. One decision for its page, for quoting and
-//! forwarding, for previews, searching, notices and printing.
+//! Which parts of a message are what it says, in their order, and which are files.
+//! One decision for its page, for quoting and forwarding, for previews, searching, notices and printing.
 //!
-//! Only `alternative` is a choice (RFC 2046 §5.1.4). Everything else that can be read in its place is read there, one behind the
-//! other: text, picture, text as Apple's programs write it, footers of mailing lists and scanners.
+//! Only `alternative` is a choice (RFC 2046 §5.1.4).
+//! Everything else that can be read in its place is read there, one behind the other: text, picture, text as Apple's
+//! programs write it, footers of mailing lists and scanners.
 
 use crate::structure::{Disposition, Group, Part, Structure};
 
@@ -17,18 +18,22 @@ pub enum Form {
 
 /// Kinds of text that are made for programs, or for what people keep as a file.
 const FILES: [&str; 13] = [
-    "text/calendar", "text/vcard", "text/x-vcard", "text/directory", "text/csv", "text/css", "text/javascript", "text/xml", "text/rtf", "text/rfc822-headers",
-    "text/x-amp-html", "text/x-watch-html", "text/watch-html",
+    "text/calendar", "text/vcard", "text/x-vcard", "text/directory", "text/csv", "text/css",
+    "text/javascript", "text/xml", "text/rtf", "text/rfc822-headers", "text/x-amp-html",
+    "text/x-watch-html", "text/watch-html",
 ];
 /// Octets of a text that says nothing: line ends.
 const BLANK: u64 = 4;
 
 impl Part {
-    /// Whether it is text that is read in its place. A name makes no file of it (RFC 2183 §2), unless nobody reads such text.
+    /// Whether it is text that is read in its place.
+    /// A name makes no file of it (RFC 2183 §2), unless nobody reads such text.
     pub fn is_inline_text(&self) -> bool {
         let is_read = match self.kind.as_str() {
             "text/plain" | "text/html" => true,
-            kind => kind.starts_with("text/") && !FILES.contains(&kind) && self.file_name.is_empty(),
+            kind => {
+                kind.starts_with("text/") && !FILES.contains(&kind) && self.file_name.is_empty()
+            }
         };
         is_read && self.disposition != Disposition::Attachment
     }
@@ -59,18 +64,22 @@ enum Child {
 }
 
 impl Structure {
-    /// The numbers of the parts that are shown, in order. Pictures are among them in the rich form only.
+    /// The numbers of the parts that are shown, in order.
+    /// Pictures are among them in the rich form only.
     pub fn shown(&self, form: Form) -> Vec<usize> {
         let found = self.select(None, form);
         if !found.iter().any(|&at| self.parts[at].is_inline_text()) {
             // RFC 3464 §2: a report without a word for people still says what happened.
-            let report = self.parts.iter().position(|part| part.kind.starts_with("message/") && part.kind.ends_with("delivery-status"));
+            let report = self.parts.iter().position(|part| {
+                part.kind.starts_with("message/") && part.kind.ends_with("delivery-status")
+            });
             return report.into_iter().chain(found).collect();
         }
         found
     }
 
-    /// Everything else: numbers and parts. Pictures that are shown are among them too, and texts that have a name of their own.
+    /// Everything else: numbers and parts.
+    /// Pictures that are shown are among them too, and texts that have a name of their own.
     pub fn attachments(&self) -> Vec<(usize, &Part)> {
         let (html, plain) = (self.shown(Form::Html), self.shown(Form::Plain));
         let is_file = |(at, part): &(usize, &Part)| {
@@ -79,8 +88,11 @@ impl Structure {
                 return !plain.contains(at);
             }
             // The other forms of what is shown are no files; a calendar among them is worth one.
-            let is_body = part.group.is_none() || self.is_choice(part) || html.first() == Some(at) && part.is_html();
-            !is_body && !part.file_name.is_empty() || !html.contains(at) && !plain.contains(at) && !self.is_choice(part)
+            let is_body = part.group.is_none()
+                || self.is_choice(part)
+                || html.first() == Some(at) && part.is_html();
+            !is_body && !part.file_name.is_empty()
+                || !html.contains(at) && !plain.contains(at) && !self.is_choice(part)
         };
         self.parts.iter().enumerate().filter(is_file).collect()
     }
@@ -106,7 +118,8 @@ impl Structure {
         group.parent.and_then(|at| self.groups.get(at))
     }
 
-    /// What is shown of a multipart, or of the message. Goes as deep as multiparts may.
+    /// What is shown of a multipart, or of the message.
+    /// Goes as deep as multiparts may.
     fn select(&self, group: Option<usize>, form: Form) -> Vec<usize> {
         let lists = self.children(group).into_iter().map(|child| match child {
             Child::Part(at) if self.parts[at].is_inline_text() => vec![at],
@@ -121,31 +134,45 @@ impl Structure {
         }
     }
 
-    /// One of the alternatives. The last is the richest one (RFC 2046 §5.1.4); one that says nothing is none.
+    /// One of the alternatives.
+    /// The last is the richest one (RFC 2046 §5.1.4); one that says nothing is none.
     fn choose(&self, lists: Vec<Vec<usize>>, form: Form) -> Vec<usize> {
-        let says = |list: &[usize], is: &dyn Fn(&Part) -> bool| list.iter().any(|&at| is(&self.parts[at]) && !self.parts[at].is_blank());
-        let rich = lists.iter().rposition(|list| says(list, &Part::is_html)).filter(|_| form == Form::Html);
+        let says = |list: &[usize], is: &dyn Fn(&Part) -> bool| {
+            list.iter().any(|&at| is(&self.parts[at]) && !self.parts[at].is_blank())
+        };
+        let rich = lists
+            .iter()
+            .rposition(|list| says(list, &Part::is_html))
+            .filter(|_| form == Form::Html);
         let plain = || {
-            let is_plain = |list: &Vec<usize>| says(list, &|part| part.kind == "text/plain") && !says(list, &Part::is_html);
+            let is_plain = |list: &Vec<usize>| {
+                says(list, &|part| part.kind == "text/plain") && !says(list, &Part::is_html)
+            };
             lists.iter().position(is_plain)
         };
         let any = || lists.iter().position(|list| says(list, &Part::is_inline_text));
-        let chosen = rich.or_else(plain).or_else(any).or_else(|| lists.iter().position(|list| !list.is_empty()));
+        let chosen = rich
+            .or_else(plain)
+            .or_else(any)
+            .or_else(|| lists.iter().position(|list| !list.is_empty()));
         chosen.and_then(|at| lists.into_iter().nth(at)).unwrap_or_default()
     }
 
-    /// The first is what the others belong to (RFC 2387 §3.2). Texts that nothing can refer to are read behind it: some gateways put
-    /// their footers there.
+    /// The first is what the others belong to (RFC 2387 §3.2).
+    /// Texts that nothing can refer to are read behind it: some gateways put their footers there.
     fn root(&self, lists: Vec<Vec<usize>>) -> Vec<usize> {
         let mut lists = lists.into_iter().skip_while(Vec::is_empty);
         let root = lists.next().unwrap_or_default();
-        let is_own = |at: &usize| self.parts[*at].content_id.is_empty() && self.parts[*at].is_inline_text();
+        let is_own =
+            |at: &usize| self.parts[*at].content_id.is_empty() && self.parts[*at].is_inline_text();
         root.into_iter().chain(lists.flatten().filter(is_own)).collect()
     }
 
     /// What stands directly in a multipart, or is the message.
     fn children(&self, group: Option<usize>) -> Vec<Child> {
-        let (mut at, end) = group.map_or((0, self.parts.len()), |group| (self.groups[group].first, self.groups[group].end));
+        let (mut at, end) = group.map_or((0, self.parts.len()), |group| {
+            (self.groups[group].first, self.groups[group].end)
+        });
         let mut found = Vec::new();
         while at < end {
             let child = self.child(at, group);
@@ -175,8 +202,8 @@ mod tests {
     use super::*;
     use crate::structure::Walker;
 
-    /// A message of parts in short: `m(` begins a mixed, `a(` an alternative, `r(` a related one, `)` ends it; anything else is a
-    /// part's header without line ends, or an abbreviation.
+    /// A message of parts in short: `m(` begins a mixed, `a(` an alternative, `r(` a related one, `)` ends it; anything
+    /// else is a part's header without line ends, or an abbreviation.
     fn built(parts: &[&str]) -> Structure {
         let (mut text, mut open, mut count) = (String::from("Subject: x\r\n"), Vec::new(), 0);
         for part in parts {
@@ -191,18 +218,28 @@ mod tests {
             if let Some(kind) = part.strip_suffix('(') {
                 count += 1;
                 open.push(format!("b{count}"));
-                text.push_str(&format!("Content-Type: multipart/{kind}; boundary=b{count}\r\n\r\n"));
+                text.push_str(&format!(
+                    "Content-Type: multipart/{kind}; boundary=b{count}\r\n\r\n"
+                ));
                 continue;
             }
             let header = match *part {
                 "plain" | "html" => format!("Content-Type: text/{part}"),
                 "empty" => "Content-Type: text/plain".into(),
-                "png" => "Content-Type: image/png; name=p.png\r\nContent-Disposition: inline".into(),
+                "png" => {
+                    "Content-Type: image/png; name=p.png\r\nContent-Disposition: inline".into()
+                }
                 "cid" => "Content-Type: image/png\r\nContent-ID: <p@x>".into(),
-                "pdf" => "Content-Type: application/pdf; name=f.pdf\r\nContent-Disposition: attachment".into(),
+                "pdf" => {
+                    "Content-Type: application/pdf; name=f.pdf\r\nContent-Disposition: attachment"
+                        .into()
+                }
                 other => other.replace('|', "\r\n"),
             };
-            text.push_str(&format!("{header}\r\n\r\n{}\r\n", if *part == "empty" { "" } else { "some words" }));
+            text.push_str(&format!(
+                "{header}\r\n\r\n{}\r\n",
+                if *part == "empty" { "" } else { "some words" }
+            ));
         }
         let mut walker = Walker::new();
         text.as_bytes().chunks(50).for_each(|piece| walker.push(piece));
@@ -217,30 +254,104 @@ mod tests {
         let table: [Row; 20] = [
             // Parts; shown richly, shown plainly, files.
             (&["plain"], &[0], &[0], &[]),
-            (&["mixed(", "html", "png", "html", "pdf", "html", ")"], &[0, 1, 2, 4], &[0, 2, 4], &[1, 3]),
+            (
+                &["mixed(", "html", "png", "html", "pdf", "html", ")"],
+                &[0, 1, 2, 4],
+                &[0, 2, 4],
+                &[1, 3],
+            ),
             (&["mixed(", "plain", "html", ")"], &[0, 1], &[0, 1], &[]),
             (&["alternative(", "plain", "html", ")"], &[1], &[0], &[]),
             (&["alternative(", "html", "plain", ")"], &[0], &[1], &[]),
             (&["alternative(", "empty", "html", ")"], &[1], &[1], &[]),
-            (&["mixed(", "alternative(", "plain", "html", ")", "plain", ")"], &[1, 2], &[0, 2], &[]),
+            (
+                &["mixed(", "alternative(", "plain", "html", ")", "plain", ")"],
+                &[1, 2],
+                &[0, 2],
+                &[],
+            ),
             (&["alternative(", "plain", "related(", "html", "cid", ")", ")"], &[1], &[0], &[2]),
             (&["related(", "alternative(", "plain", "html", ")", "cid", ")"], &[1], &[0], &[2]),
             (&["alternative(", "related(", "plain", "cid", ")", "html", ")"], &[2], &[0], &[1]),
-            (&["alternative(", "plain", "mixed(", "html", "pdf", "html", ")", ")"], &[1, 3], &[0], &[2]),
-            (&["alternative(", "plain", "html", "Content-Type: text/calendar", ")"], &[1], &[0], &[2]),
-            (&["alternative(", "plain", "Content-Type: text/x-amp-html", "html", ")"], &[2], &[0], &[1]),
+            (
+                &["alternative(", "plain", "mixed(", "html", "pdf", "html", ")", ")"],
+                &[1, 3],
+                &[0],
+                &[2],
+            ),
+            (
+                &["alternative(", "plain", "html", "Content-Type: text/calendar", ")"],
+                &[1],
+                &[0],
+                &[2],
+            ),
+            (
+                &["alternative(", "plain", "Content-Type: text/x-amp-html", "html", ")"],
+                &[2],
+                &[0],
+                &[1],
+            ),
             (&["Content-Type: text/html; name=body.html"], &[0], &[0], &[]),
-            (&["mixed(", "plain", "Content-Type: text/plain; name=notes.txt", ")"], &[0, 1], &[0, 1], &[1]),
-            (&["mixed(", "plain", "Content-Type: text/plain|Content-Disposition: attachment", ")"], &[0], &[0], &[1]),
-            (&["mixed(", "plain", "Content-Type: text/csv; name=a.csv", "Content-Type: text/x-log", ")"], &[0, 2], &[0, 2], &[1]),
-            (&["related(", "html", "Content-Type: text/css|Content-ID: <c@x>", "plain", ")"], &[0, 2], &[0, 2], &[1]),
-            (&["report(", "Content-Type: message/delivery-status", "Content-Type: message/rfc822", ")"], &[0], &[0], &[1]),
-            (&["mixed(", "plain", "digest(", "Subject: y", "Subject: z", ")", ")"], &[0], &[0], &[1, 2]),
+            (
+                &["mixed(", "plain", "Content-Type: text/plain; name=notes.txt", ")"],
+                &[0, 1],
+                &[0, 1],
+                &[1],
+            ),
+            (
+                &[
+                    "mixed(",
+                    "plain",
+                    "Content-Type: text/plain|Content-Disposition: attachment",
+                    ")",
+                ],
+                &[0],
+                &[0],
+                &[1],
+            ),
+            (
+                &[
+                    "mixed(", "plain", "Content-Type: text/csv; name=a.csv",
+                    "Content-Type: text/x-log", ")",
+                ],
+                &[0, 2],
+                &[0, 2],
+                &[1],
+            ),
+            (
+                &["related(", "html", "Content-Type: text/css|Content-ID: <c@x>", "plain", ")"],
+                &[0, 2],
+                &[0, 2],
+                &[1],
+            ),
+            (
+                &[
+                    "report(", "Content-Type: message/delivery-status",
+                    "Content-Type: message/rfc822", ")",
+                ],
+                &[0],
+                &[0],
+                &[1],
+            ),
+            (
+                &["mixed(", "plain", "digest(", "Subject: y", "Subject: z", ")", ")"],
+                &[0],
+                &[0],
+                &[1, 2],
+            ),
         ];
         for (parts, html, plain, files) in table {
             let found = built(parts);
             let numbers: Vec<usize> = found.attachments().iter().map(|(at, _)| *at).collect();
-            assert_eq!((found.shown(Form::Html).as_slice(), found.shown(Form::Plain).as_slice(), numbers.as_slice()), (html, plain, files), "{parts:?}");
+            assert_eq!(
+                (
+                    found.shown(Form::Html).as_slice(),
+                    found.shown(Form::Plain).as_slice(),
+                    numbers.as_slice()
+                ),
+                (html, plain, files),
+                "{parts:?}"
+            );
         }
         assert!(built(&["digest(", "Subject: y", ")"]).parts[0].is_message(), "RFC 2046 §5.1.5");
     }
@@ -249,7 +360,11 @@ mod tests {
         let mut walker = Walker::new();
         message.as_bytes().chunks(7).for_each(|piece| walker.push(piece));
         let found = walker.finish();
-        let shown = found.shown(Form::Plain).iter().map(|&at| &message[found.parts[at].start as usize..found.parts[at].end as usize]).collect();
+        let shown = found
+            .shown(Form::Plain)
+            .iter()
+            .map(|&at| &message[found.parts[at].start as usize..found.parts[at].end as usize])
+            .collect();
         (found, shown)
     }
 
@@ -258,13 +373,29 @@ mod tests {
         for (header, body, said) in [
             ("multipart/mixed; boundary=b", "no parts at all\r\n", &["no parts at all\r\n"][..]),
             ("multipart/mixed; boundary=b", "only its end\r\n--b--\r\n", &["only its end"]),
-            ("multipart/alternative", "only words\r\n-- \r\nAnn\r\n", &["only words\r\n-- \r\nAnn\r\n"]),
+            (
+                "multipart/alternative",
+                "only words\r\n-- \r\nAnn\r\n",
+                &["only words\r\n-- \r\nAnn\r\n"],
+            ),
             ("multipart/mixed; boundary=\"\"", "--\r\nwords\r\n", &["--\r\nwords\r\n"]),
             // Another boundary than the header says, or none there: what stands before a part's fields is one.
-            ("multipart/mixed; boundary=b", "--c\r\nContent-Type: text/plain\r\n\r\none\r\n--c\r\n\r\ntwo\r\n--c--\r\n", &["one", "two"]),
-            ("multipart/alternative", "pre\r\n--=_1\r\ncontent-type: text/plain\r\n\r\none\r\n--=_1--\r\n", &["one"]),
+            (
+                "multipart/mixed; boundary=b",
+                "--c\r\nContent-Type: text/plain\r\n\r\none\r\n--c\r\n\r\ntwo\r\n--c--\r\n",
+                &["one", "two"],
+            ),
+            (
+                "multipart/alternative",
+                "pre\r\n--=_1\r\ncontent-type: text/plain\r\n\r\none\r\n--=_1--\r\n",
+                &["one"],
+            ),
             // The right one comes later.
-            ("multipart/mixed; boundary=b", "--\r\n--x\r\nno field\r\n--b\r\n\r\none\r\n--b--\r\n", &["one"]),
+            (
+                "multipart/mixed; boundary=b",
+                "--\r\n--x\r\nno field\r\n--b\r\n\r\none\r\n--b--\r\n",
+                &["one"],
+            ),
             (
                 "multipart/mixed; boundary=b",
                 "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\ninner\r\n--b\r\n\r\nlast\r\n--b--\r\n",

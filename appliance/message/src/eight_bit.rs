@@ -1,6 +1,6 @@
-//! Copies for other servers that the original is not fit for: where there is no 8BITMIME (RFC 6152 §3), or lines are longer
-//! than mail may have (RFC 5322 §2.1.1), text parts become quoted-printable, others base64 (RFC 2045 §6). Works line by
-//! line in bounded memory; what is already fit stays octet for octet.
+//! Copies for other servers that the original is not fit for: where there is no 8BITMIME (RFC 6152 §3), or lines are
+//! longer than mail may have (RFC 5322 §2.1.1), text parts become quoted-printable, others base64 (RFC 2045 §6).
+//! Works line by line in bounded memory; what is already fit stays octet for octet.
 //!
 //! Which parts have long lines is known only behind them, and their header stands in front: [`long_parts`] reads the
 //! content once before [`Downgrade`] does.
@@ -68,7 +68,8 @@ enum State {
     Body(Body),
 }
 
-/// The converter. Push content, then finish.
+/// The converter.
+/// Push content, then finish.
 pub struct Downgrade {
     needs: Needs,
     /// Headers that ended so far: the number of the part that the next one begins.
@@ -180,7 +181,8 @@ impl Downgrade {
             self.boundaries.truncate(if is_close { depth } else { depth + 1 });
             // What follows a closing boundary is nobody's text: passed on without wide octets.
             self.is_nobodys = is_close;
-            self.state = if is_close { State::Body(self.nobodys()) } else { State::Header(Vec::new()) };
+            self.state =
+                if is_close { State::Body(self.nobodys()) } else { State::Header(Vec::new()) };
             return;
         }
         match &mut self.state {
@@ -222,7 +224,10 @@ impl Downgrade {
             State::Body(Body::QuotedPrintableAgain) => {
                 // An escape may be cut here: its beginning waits for the rest.
                 let tail = piece.len().saturating_sub(2);
-                let whole = piece[tail..].iter().position(|&b| b == b'=').map_or(piece.len(), |at| tail + at);
+                let whole = piece[tail..]
+                    .iter()
+                    .position(|&b| b == b'=')
+                    .map_or(piece.len(), |at| tail + at);
                 self.line = piece[whole..].to_vec();
                 self.body(&piece[..whole], out);
                 out.extend_from_slice(b"=\r\n");
@@ -261,7 +266,9 @@ impl Downgrade {
                 }
                 self.pending.drain(..whole);
             }
-            State::Body(Body::QuotedPrintableAgain) if text.len() > lines::LINE_OCTETS => lines::rewrap_quoted_printable(text, out),
+            State::Body(Body::QuotedPrintableAgain) if text.len() > lines::LINE_OCTETS => {
+                lines::rewrap_quoted_printable(text, out)
+            }
             State::Body(Body::Base64Again) => lines::rewrap_base64(text, out),
             State::Body(Body::Wrapped) if text.len() > lines::LINE_OCTETS => {
                 let mut wrapped = Vec::with_capacity(text.len() + 64);
@@ -288,10 +295,12 @@ impl Downgrade {
     /// The place of the boundary that a line is, outermost 0, and whether it closes.
     fn boundary(&self, line: &[u8]) -> Option<(usize, bool)> {
         let text = line.trim_ascii_end().strip_prefix(b"--")?;
-        self.boundaries.iter().enumerate().rev().find_map(|(depth, boundary)| match text.strip_prefix(&boundary[..]) {
-            Some(b"") => Some((depth, false)),
-            Some(b"--") => Some((depth, true)),
-            _ => None,
+        self.boundaries.iter().enumerate().rev().find_map(|(depth, boundary)| {
+            match text.strip_prefix(&boundary[..]) {
+                Some(b"") => Some((depth, false)),
+                Some(b"--") => Some((depth, true)),
+                _ => None,
+            }
         })
     }
 
@@ -301,8 +310,12 @@ impl Downgrade {
         self.is_nobodys = false;
         let content_type = field(header, "content-type").unwrap_or_default();
         let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let encoding = field(header, "content-transfer-encoding").unwrap_or_default().trim().to_ascii_lowercase();
-        if let Some(boundary) = parameter(&content_type, "boundary").filter(|_| media.starts_with("multipart/"))
+        let encoding = field(header, "content-transfer-encoding")
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        if let Some(boundary) =
+            parameter(&content_type, "boundary").filter(|_| media.starts_with("multipart/"))
             && self.boundaries.len() < DEPTH
         {
             self.boundaries.push(boundary.into_bytes());
@@ -311,7 +324,10 @@ impl Downgrade {
             self.state = State::Body(self.nobodys());
             return;
         }
-        if media.starts_with("message/") && media != "message/global" && matches!(encoding.as_str(), "" | "7bit" | "8bit" | "binary") {
+        if media.starts_with("message/")
+            && media != "message/global"
+            && matches!(encoding.as_str(), "" | "7bit" | "8bit" | "binary")
+        {
             // An attached message must not be encoded as a whole (RFC 2046 §5.2.1): its parts are.
             self.container(header, out);
             self.state = match media.as_str() {
@@ -322,7 +338,8 @@ impl Downgrade {
         }
         let is_text = media.is_empty() || media.starts_with("text/");
         // Some programs name a character set and forget the encoding.
-        let has_charset = parameter(&content_type, "charset").is_some_and(|c| !c.eq_ignore_ascii_case("us-ascii"));
+        let has_charset = parameter(&content_type, "charset")
+            .is_some_and(|c| !c.eq_ignore_ascii_case("us-ascii"));
         let is_wide = match encoding.as_str() {
             "8bit" | "binary" => true,
             "" | "7bit" => is_text && has_charset,
@@ -331,10 +348,14 @@ impl Downgrade {
         let body = match encoding.as_str() {
             "base64" if is_long => Body::Base64Again,
             "quoted-printable" if is_long => Body::QuotedPrintableAgain,
-            "" | "7bit" | "8bit" | "binary" if is_long || is_wide && self.needs.bits == Bits::Seven => match is_text {
-                true => Body::QuotedPrintable,
-                false => Body::Base64,
-            },
+            "" | "7bit" | "8bit" | "binary"
+                if is_long || is_wide && self.needs.bits == Bits::Seven =>
+            {
+                match is_text {
+                    true => Body::QuotedPrintable,
+                    false => Body::Base64,
+                }
+            }
             // An encoding that nobody knows: it can't be made shorter without a fault, nor left.
             _ if is_long => Body::Wrapped,
             _ => Body::AsItIs,
@@ -360,7 +381,8 @@ impl Downgrade {
     }
 }
 
-/// Looks for parts with lines that are too long. Push content, then take what was found.
+/// Looks for parts with lines that are too long.
+/// Push content, then take what was found.
 pub struct LongParts(Downgrade);
 
 impl Default for LongParts {
@@ -383,8 +405,8 @@ impl LongParts {
     }
 }
 
-/// What has no place in seven bits and no encoding to be in becomes `?`: cutting the eighth bit would make
-/// line ends out of letters.
+/// What has no place in seven bits and no encoding to be in becomes `?`: cutting the eighth bit would make line ends
+/// out of letters.
 fn narrow(octet: &u8) -> u8 {
     if octet.is_ascii() { *octet } else { b'?' }
 }
@@ -394,7 +416,8 @@ pub(crate) fn quoted_printable(text: &[u8], out: &mut Vec<u8>) {
     let mut column = 0;
     for (at, &octet) in text.iter().enumerate() {
         let is_last = at + 1 == text.len();
-        let is_plain = matches!(octet, b'!'..=b'~' if octet != b'=') || matches!(octet, b' ' | b'\t' if !is_last);
+        let is_plain = matches!(octet, b'!'..=b'~' if octet != b'=')
+            || matches!(octet, b' ' | b'\t' if !is_last);
         let width = if is_plain { 1 } else { 3 };
         if column + width > ENCODED_LINE - 1 {
             out.extend_from_slice(b"=\r\n");

@@ -4,8 +4,9 @@ use pillarbox_proto::smtp::encode_base64;
 
 use crate::eight_bit;
 
-/// Breaks long ASCII text at spaces for a header field (RFC 5322 §2.2.3): lines of at most 74 characters where words allow it, the
-/// first one shorter by 24 for the field's name. What must not end the field, such as CR and LF, is the caller's to keep out.
+/// Breaks long ASCII text at spaces for a header field (RFC 5322 §2.2.3): lines of at most 74 characters where words
+/// allow it, the first one shorter by 24 for the field's name.
+/// What must not end the field, such as CR and LF, is the caller's to keep out.
 pub fn fold(text: &str) -> String {
     let (mut out, mut column) = (String::new(), 24);
     for word in text.split(' ') {
@@ -21,8 +22,9 @@ pub fn fold(text: &str) -> String {
     out
 }
 
-/// Text for a header field: folded if it is ASCII, else encoded words (RFC 2047 §4.1) of at most 75 characters, a line each. As for
-/// `fold`, ASCII text must be one line.
+/// Text for a header field: folded if it is ASCII, else encoded words (RFC 2047 §4.1) of at most 75 characters, a line
+/// each.
+/// As for `fold`, ASCII text must be one line.
 pub fn encoded_words(text: &str) -> String {
     if text.is_ascii() {
         return fold(text);
@@ -40,7 +42,8 @@ pub fn encoded_words(text: &str) -> String {
     words.iter().map(encode).collect::<Vec<_>>().join("\r\n ")
 }
 
-/// Text for a body (RFC 2045 §6.7): lines of at most 76 characters that end in CRLF. Lines of the text end in LF or CRLF.
+/// Text for a body (RFC 2045 §6.7): lines of at most 76 characters that end in CRLF.
+/// Lines of the text end in LF or CRLF.
 pub fn quoted_printable(text: &str) -> String {
     let mut out = Vec::new();
     for line in text.lines() {

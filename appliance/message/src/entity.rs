@@ -1,18 +1,24 @@
 //! Character references of HTML (§13.5), as far as mail has them: numbers, and the names of HTML 4.
 
-/// Latin-1 by names, from U+00A0 on (HTML 4 §24.2.1). Old programs left their semicolons out, and browsers read them so.
+/// Latin-1 by names, from U+00A0 on (HTML 4 §24.2.1).
+/// Old programs left their semicolons out, and browsers read them so.
 const LATIN: [&str; 96] = [
-    "nbsp", "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf", "laquo", "not", "shy", "reg", "macr", "deg", "plusmn", "sup2",
-    "sup3", "acute", "micro", "para", "middot", "cedil", "sup1", "ordm", "raquo", "frac14", "frac12", "frac34", "iquest", "Agrave", "Aacute", "Acirc",
-    "Atilde", "Auml", "Aring", "AElig", "Ccedil", "Egrave", "Eacute", "Ecirc", "Euml", "Igrave", "Iacute", "Icirc", "Iuml", "ETH", "Ntilde", "Ograve",
-    "Oacute", "Ocirc", "Otilde", "Ouml", "times", "Oslash", "Ugrave", "Uacute", "Ucirc", "Uuml", "Yacute", "THORN", "szlig", "agrave", "aacute", "acirc",
-    "atilde", "auml", "aring", "aelig", "ccedil", "egrave", "eacute", "ecirc", "euml", "igrave", "iacute", "icirc", "iuml", "eth", "ntilde", "ograve",
-    "oacute", "ocirc", "otilde", "ouml", "divide", "oslash", "ugrave", "uacute", "ucirc", "uuml", "yacute", "thorn", "yuml",
+    "nbsp", "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf",
+    "laquo", "not", "shy", "reg", "macr", "deg", "plusmn", "sup2", "sup3", "acute", "micro",
+    "para", "middot", "cedil", "sup1", "ordm", "raquo", "frac14", "frac12", "frac34", "iquest",
+    "Agrave", "Aacute", "Acirc", "Atilde", "Auml", "Aring", "AElig", "Ccedil", "Egrave", "Eacute",
+    "Ecirc", "Euml", "Igrave", "Iacute", "Icirc", "Iuml", "ETH", "Ntilde", "Ograve", "Oacute",
+    "Ocirc", "Otilde", "Ouml", "times", "Oslash", "Ugrave", "Uacute", "Ucirc", "Uuml", "Yacute",
+    "THORN", "szlig", "agrave", "aacute", "acirc", "atilde", "auml", "aring", "aelig", "ccedil",
+    "egrave", "eacute", "ecirc", "euml", "igrave", "iacute", "icirc", "iuml", "eth", "ntilde",
+    "ograve", "oacute", "ocirc", "otilde", "ouml", "divide", "oslash", "ugrave", "uacute", "ucirc",
+    "uuml", "yacute", "thorn", "yuml",
 ];
 /// Greek by names, from U+0391 and U+03B1 on; U+03A2 is nothing.
 const GREEK: [&str; 25] = [
-    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "sigmaf",
-    "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
+    "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "sigmaf", "sigma", "tau", "upsilon", "phi",
+    "chi", "psi", "omega",
 ];
 /// Everything else (HTML 4 §24.3, §24.4), and a few that newer programs write.
 const OTHERS: [(&str, char); 78] = [
@@ -98,7 +104,8 @@ const OTHERS: [(&str, char); 78] = [
 /// Octets of the longest reference.
 const LONGEST: usize = 12;
 
-/// Puts text behind `out`, its references as the characters they stand for. Unknown ones stay as they are.
+/// Puts text behind `out`, its references as the characters they stand for.
+/// Unknown ones stay as they are.
 pub fn decode(text: &str, out: &mut String) {
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
@@ -135,8 +142,13 @@ fn named(name: &str) -> Option<(char, bool)> {
     if let Some((_, c)) = OTHERS.iter().find(|(known, _)| *known == name) {
         return Some((*c, matches!(c, '&' | '<' | '>' | '"')));
     }
-    let (first, base) = (name.chars().next()?, if name.starts_with(|c: char| c.is_ascii_uppercase()) { 0x391 } else { 0x3b1 });
-    let is_rest = |known: &&str| known[..1].eq_ignore_ascii_case(&first.to_string()) && known[1..] == name[1..];
+    let (first, base) = (
+        name.chars().next()?,
+        if name.starts_with(|c: char| c.is_ascii_uppercase()) { 0x391 } else { 0x3b1 },
+    );
+    let is_rest = |known: &&str| {
+        known[..1].eq_ignore_ascii_case(&first.to_string()) && known[1..] == name[1..]
+    };
     let at = GREEK.iter().position(is_rest)?;
     char::from_u32(base + at as u32).filter(|c| c.is_alphabetic()).map(|c| (c, false))
 }

@@ -16,10 +16,17 @@ pub struct Extractor {
 impl Extractor {
     /// One part, decoded by its own encoding.
     pub fn new(part: &Part) -> Extractor {
-        Extractor { within: None, decoder: Decoder::new(part.encoding), start: part.start, end: part.end, at: 0 }
+        Extractor {
+            within: None,
+            decoder: Decoder::new(part.encoding),
+            start: part.start,
+            end: part.end,
+            at: 0,
+        }
     }
 
-    /// A part of a message in a part, and so on: the outermost first. Without any, everything.
+    /// A part of a message in a part, and so on: the outermost first.
+    /// Without any, everything.
     pub fn along(parts: &[Part]) -> Extractor {
         let mut found: Option<Extractor> = None;
         for part in parts.iter().rev() {
@@ -30,13 +37,20 @@ impl Extractor {
 
     /// Everything, as it is.
     pub fn whole() -> Extractor {
-        Extractor { within: None, decoder: Decoder::new(Encoding::Identity), start: 0, end: u64::MAX, at: 0 }
+        Extractor {
+            within: None,
+            decoder: Decoder::new(Encoding::Identity),
+            start: 0,
+            end: u64::MAX,
+            at: 0,
+        }
     }
 
     /// Puts what a piece has of the part behind `out`.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         let end = self.at + piece.len() as u64;
-        let (from, to) = (self.start.clamp(self.at, end) - self.at, self.end.clamp(self.at, end) - self.at);
+        let (from, to) =
+            (self.start.clamp(self.at, end) - self.at, self.end.clamp(self.at, end) - self.at);
         if from < to {
             let piece = &piece[from as usize..to as usize];
             match &mut self.within {
@@ -77,7 +91,8 @@ mod tests {
         let outer = Part { encoding: Encoding::Base64, start: 5, end: 29, ..Part::default() };
         let inner = Part { encoding: Encoding::Base64, start: 14, end: 18, ..Part::default() };
         for size in [1, 2, 5, 100] {
-            let (mut extractor, mut out) = (Extractor::along(&[outer.clone(), inner.clone()]), Vec::new());
+            let (mut extractor, mut out) =
+                (Extractor::along(&[outer.clone(), inner.clone()]), Vec::new());
             message.chunks(size).for_each(|piece| extractor.push(piece, &mut out));
             extractor.finish(&mut out);
             assert_eq!((out.as_slice(), extractor.is_over()), (&b"hi"[..], true), "{size}");

@@ -60,14 +60,23 @@ pub fn unflow(text: &str, flow: Flow) -> String {
     out
 }
 
-/// Whether a line is a long link alone that stops where no link stops, and the next one reads like the rest of it. Some programs
-/// break links so and leave a blank of their own: with it the link would lead elsewhere.
+/// Whether a line is a long link alone that stops where no link stops, and the next one reads like the rest of it.
+/// Some programs break links so and leave a blank of their own: with it the link would lead elsewhere.
 fn is_broken_link(line: &str, next: &str) -> bool {
     let link = line.trim_end_matches(' ');
-    let is_link = ["https://", "http://", "ftp://", "www."].iter().any(|front| link.starts_with(front)) && !link.contains(' ');
+    let is_link =
+        ["https://", "http://", "ftp://", "www."].iter().any(|front| link.starts_with(front))
+            && !link.contains(' ');
     let word = next.split(' ').next().unwrap_or_default();
-    let is_rest = word.trim_end_matches(['.', ',', ':', ')', '?', '!']).trim_start_matches('(').contains(['.', '/', '=', '&', '?', '%']);
-    is_link && link.len() >= LONG_LINK && link.ends_with(['/', '-', '?', '&', '=', '_', '%']) && is_rest && !word.contains("://")
+    let is_rest = word
+        .trim_end_matches(['.', ',', ':', ')', '?', '!'])
+        .trim_start_matches('(')
+        .contains(['.', '/', '=', '&', '?', '%']);
+    is_link
+        && link.len() >= LONG_LINK
+        && link.ends_with(['/', '-', '?', '&', '=', '_', '%'])
+        && is_rest
+        && !word.contains("://")
 }
 
 #[cfg(test)]
@@ -78,19 +87,41 @@ mod tests {
     fn flowed_lines_are_joined_and_quotes_stay_quotes() {
         let long = "https://remote.test/a/very/long/link/that/goes/on/";
         for (text, flowed, without) in [
-            ("a long \r\nline\r\n> quoted \r\n> text\r\nmine", "a long line\n> quoted text\nmine", "a longline\n> quotedtext\nmine"),
+            (
+                "a long \r\nline\r\n> quoted \r\n> text\r\nmine",
+                "a long line\n> quoted text\nmine",
+                "a longline\n> quotedtext\nmine",
+            ),
             ("words  \r\ngo on \r\n-- \r\nAnn", "words  go on \n-- \nAnn", "words go on\n-- \nAnn"),
-            (" From stuffed\r\n  two\r\n>> a \r\n> b", "From stuffed\n two\n>> a \n> b", "From stuffed\n two\n>> a\n> b"),
+            (
+                " From stuffed\r\n  two\r\n>> a \r\n> b", "From stuffed\n two\n>> a \n> b",
+                "From stuffed\n two\n>> a\n> b",
+            ),
             ("これ \r\nは", "これ は", "これは"),
             ("", "", ""),
             (" ", "", ""),
         ] {
-            assert_eq!((unflow(text, Flow::Flowed).as_str(), unflow(text, Flow::WithoutBlank).as_str()), (flowed, without), "{text}");
+            assert_eq!(
+                (unflow(text, Flow::Flowed).as_str(), unflow(text, Flow::WithoutBlank).as_str()),
+                (flowed, without),
+                "{text}"
+            );
         }
         let joined = |second: &str| unflow(&format!("{long}  \r\n{second}"), Flow::WithoutBlank);
-        assert_eq!(joined("lines.html and more"), format!("{long}lines.html and more"), "a link that was broken");
-        assert_eq!((joined("goes on."), joined("http://x.test/")), (format!("{long} goes on."), format!("{long} http://x.test/")), "one that was not");
-        assert_eq!(unflow(&format!("{long} \r\nx.html"), Flow::WithoutBlank), format!("{long}x.html"));
+        assert_eq!(
+            joined("lines.html and more"),
+            format!("{long}lines.html and more"),
+            "a link that was broken"
+        );
+        assert_eq!(
+            (joined("goes on."), joined("http://x.test/")),
+            (format!("{long} goes on."), format!("{long} http://x.test/")),
+            "one that was not"
+        );
+        assert_eq!(
+            unflow(&format!("{long} \r\nx.html"), Flow::WithoutBlank),
+            format!("{long}x.html")
+        );
     }
 
     proptest::proptest! {

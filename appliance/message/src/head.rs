@@ -13,7 +13,10 @@ pub struct Facts {
 
 /// Reads a header, or the front part of a message; rubbish has no facts.
 pub fn facts(head: &[u8]) -> Facts {
-    let parser = MessageParser::new().header_text(HeaderName::Subject).header_id(HeaderName::MessageId).default_header_ignore();
+    let parser = MessageParser::new()
+        .header_text(HeaderName::Subject)
+        .header_id(HeaderName::MessageId)
+        .default_header_ignore();
     let facts = |message: Message| Facts {
         subject: message.subject().unwrap_or_default().to_string(),
         message_id: message.message_id().unwrap_or_default().to_string(),
@@ -31,7 +34,12 @@ mod tests {
 
     #[test]
     fn subjects_are_decoded_and_rubbish_has_none() {
-        assert_eq!(subject(b"From: a@b\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n from\r\n Ann\r\n\r\nbody"), "Grüße from Ann");
+        assert_eq!(
+            subject(
+                b"From: a@b\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n from\r\n Ann\r\n\r\nbody"
+            ),
+            "Grüße from Ann"
+        );
         assert_eq!(subject(b"Subject: cut off"), "");
         assert_eq!(subject(b"\xff\xfe\0: \r\n\r\n"), "");
         assert_eq!(subject(b""), "");

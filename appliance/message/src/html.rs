@@ -1,5 +1,6 @@
 //! Foreign HTML made harmless: only known elements and attributes stay (ammonia), nothing runs, nothing is fetched that
-//! was not allowed. The page shows the result in a sandboxed frame on a policy of its own: two locks, not one.
+//! was not allowed.
+//! The page shows the result in a sandboxed frame on a policy of its own: two locks, not one.
 //!
 //! A tree is built only of what was written anew within bounds (`tidy`); the text of HTML needs no tree at all.
 
@@ -36,37 +37,60 @@ pub struct Clean {
 
 /// Elements that mail is made of: ammonia's, and those that old and new mail has besides.
 const ELEMENTS: [&str; 81] = [
-    "a", "abbr", "acronym", "area", "article", "aside", "b", "bdi", "bdo", "big", "blockquote", "br", "caption", "center", "cite", "code", "col", "colgroup",
-    "data", "dd", "del", "details", "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "font", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header",
-    "hgroup", "hr", "i", "img", "ins", "kbd", "li", "map", "mark", "nav", "ol", "p", "pre", "q", "rp", "rt", "rtc", "ruby", "s", "samp", "small", "span",
-    "strike", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "time", "tr", "tt", "u", "ul", "var", "wbr", "address", "section",
-    "main", "menu",
+    "a", "abbr", "acronym", "area", "article", "aside", "b", "bdi", "bdo", "big", "blockquote",
+    "br", "caption", "center", "cite", "code", "col", "colgroup", "data", "dd", "del", "details",
+    "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "font", "footer", "h1", "h2", "h3",
+    "h4", "h5", "h6", "header", "hgroup", "hr", "i", "img", "ins", "kbd", "li", "map", "mark",
+    "nav", "ol", "p", "pre", "q", "rp", "rt", "rtc", "ruby", "s", "samp", "small", "span",
+    "strike", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "time",
+    "tr", "tt", "u", "ul", "var", "wbr", "address", "section", "main", "menu",
 ];
 /// Attributes that lay mail out.
-const LAYOUT: [&str; 14] =
-    ["style", "align", "valign", "width", "height", "bgcolor", "color", "border", "cellpadding", "cellspacing", "face", "size", "dir", "title"];
+const LAYOUT: [&str; 14] = [
+    "style", "align", "valign", "width", "height", "bgcolor", "color", "border", "cellpadding",
+    "cellspacing", "face", "size", "dir", "title",
+];
 /// Those that only some elements have.
 const ATTRIBUTES: [&str; 30] = [
-    "style", "align", "valign", "width", "height", "bgcolor", "color", "border", "cellpadding", "cellspacing", "face", "size", "dir", "title", "lang", "href",
-    "hreflang", "src", "alt", "cite", "start", "span", "colspan", "rowspan", "headers", "scope", "summary", "char", "charoff", "datetime",
+    "style", "align", "valign", "width", "height", "bgcolor", "color", "border", "cellpadding",
+    "cellspacing", "face", "size", "dir", "title", "lang", "href", "hreflang", "src", "alt",
+    "cite", "start", "span", "colspan", "rowspan", "headers", "scope", "summary", "char",
+    "charoff", "datetime",
 ];
 /// What our own editor makes.
-const WRITTEN: [&str; 14] = ["a", "b", "strong", "i", "em", "u", "s", "p", "br", "div", "ul", "ol", "li", "blockquote"];
+const WRITTEN: [&str; 14] =
+    ["a", "b", "strong", "i", "em", "u", "s", "p", "br", "div", "ul", "ol", "li", "blockquote"];
 /// Octets of an address that are looked at for its kind.
 const KIND: usize = 100;
 /// Octets of pictures that came along and are put into the document, each as often as the document names it.
 const PICTURES: usize = 16 << 20;
 
-/// Cleans HTML. `pictures` has `data:` addresses for the pictures that came along, by their content-id.
-pub fn clean(html: &str, pictures: &HashMap<String, String>, remote: Remote) -> Result<Clean, Excess> {
+/// Cleans HTML.
+/// `pictures` has `data:` addresses for the pictures that came along, by their content-id.
+pub fn clean(
+    html: &str,
+    pictures: &HashMap<String, String>,
+    remote: Remote,
+) -> Result<Clean, Excess> {
     clean_all(&[html], pictures, remote)
 }
 
-/// Cleans pieces of HTML that are shown one behind the other. Each is cleaned by itself: nothing that is left open in one swallows
-/// the next. What pictures may add is counted for all of them together.
-pub fn clean_all(pieces: &[impl AsRef<str>], pictures: &HashMap<String, String>, remote: Remote) -> Result<Clean, Excess> {
-    let pictures = pictures.iter().map(|(id, data)| (pictures::comparable(id), data.clone())).collect();
-    let sources = Arc::new(Sources { pictures, remote, blocked: AtomicUsize::new(0), room: AtomicUsize::new(PICTURES) });
+/// Cleans pieces of HTML that are shown one behind the other.
+/// Each is cleaned by itself: nothing that is left open in one swallows the next.
+/// What pictures may add is counted for all of them together.
+pub fn clean_all(
+    pieces: &[impl AsRef<str>],
+    pictures: &HashMap<String, String>,
+    remote: Remote,
+) -> Result<Clean, Excess> {
+    let pictures =
+        pictures.iter().map(|(id, data)| (pictures::comparable(id), data.clone())).collect();
+    let sources = Arc::new(Sources {
+        pictures,
+        remote,
+        blocked: AtomicUsize::new(0),
+        room: AtomicUsize::new(PICTURES),
+    });
     let mut html = String::new();
     for piece in pieces {
         let cleaned = clean_one(piece.as_ref(), sources.clone())?;
@@ -85,8 +109,8 @@ struct Sources {
     remote: Remote,
     /// Those of other servers that were left out.
     blocked: AtomicUsize,
-    /// Octets that pictures may still add to the document. A small letter that names one large picture a thousand times must not
-    /// become a document of gigabytes.
+    /// Octets that pictures may still add to the document.
+    /// A small letter that names one large picture a thousand times must not become a document of gigabytes.
     room: AtomicUsize,
 }
 
@@ -105,7 +129,11 @@ fn clean_one(html: &str, sources: Arc<Sources>) -> Result<String, Excess> {
             ("img", "src") => picture(value, &sources),
             (_, "style") => Some(style(value)),
             // Nothing but pictures comes from data addresses.
-            (_, "href" | "cite" | "src") if value.trim_start().to_ascii_lowercase().starts_with("data:") => None,
+            (_, "href" | "cite" | "src")
+                if value.trim_start().to_ascii_lowercase().starts_with("data:") =>
+            {
+                None
+            }
             _ => Some(Cow::Borrowed(value)),
         });
     Ok(builder.clean(&tidied).to_string())
@@ -122,7 +150,9 @@ fn picture<'v>(value: &'v str, sources: &Sources) -> Option<Cow<'v, str>> {
     let lower = value.trim().get(..KIND).unwrap_or(value.trim()).to_ascii_lowercase();
     if lower.starts_with("data:") {
         // Vector pictures may hold more than a picture.
-        let is_plain = ["data:image/png", "data:image/jpeg", "data:image/gif", "data:image/webp"].iter().any(|kind| lower.starts_with(kind));
+        let is_plain = ["data:image/png", "data:image/jpeg", "data:image/gif", "data:image/webp"]
+            .iter()
+            .any(|kind| lower.starts_with(kind));
         return is_plain.then_some(Cow::Borrowed(value));
     }
     match sources.remote {
@@ -138,7 +168,12 @@ fn picture<'v>(value: &'v str, sources: &Sources) -> Option<Cow<'v, str>> {
 fn style(value: &str) -> Cow<'_, str> {
     let is_harmless = |declaration: &&str| {
         let lower = declaration.to_ascii_lowercase().replace(char::is_whitespace, "");
-        !["url(", "expression", "position:", "@", "\\", "-moz-binding", "behavior", "image-set", "/*"].iter().any(|bad| lower.contains(bad))
+        ![
+            "url(", "expression", "position:", "@", "\\", "-moz-binding", "behavior", "image-set",
+            "/*",
+        ]
+        .iter()
+        .any(|bad| lower.contains(bad))
     };
     Cow::Owned(value.split(';').filter(is_harmless).collect::<Vec<_>>().join(";"))
 }
@@ -156,8 +191,8 @@ pub fn written(html: &str) -> Result<String, Excess> {
     Ok(builder.clean(&tidied).to_string())
 }
 
-/// The text of HTML, for previews, searching and quoting: blocks become lines. Builds no tree: time and memory grow with what is read
-/// and with nothing else.
+/// The text of HTML, for previews, searching and quoting: blocks become lines.
+/// Builds no tree: time and memory grow with what is read and with nothing else.
 pub fn to_text(html: &str) -> String {
     let mut text = Text::default();
     let mut decoded = String::new();
@@ -220,10 +255,12 @@ impl Text {
         } else if is(&["p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote"]) {
             self.ends = 2;
             if is(&["pre"]) {
-                self.pre = if side == Side::Start { self.pre + 1 } else { self.pre.saturating_sub(1) };
+                self.pre =
+                    if side == Side::Start { self.pre + 1 } else { self.pre.saturating_sub(1) };
             }
         } else if is(&[
-            "div", "tr", "li", "ul", "ol", "dl", "dt", "dd", "table", "caption", "hr", "center", "section", "article", "header", "footer", "address",
+            "div", "tr", "li", "ul", "ol", "dl", "dt", "dd", "table", "caption", "hr", "center",
+            "section", "article", "header", "footer", "address",
         ]) {
             self.ends = self.ends.max(1);
         } else if is(&["td", "th"]) {
@@ -237,7 +274,13 @@ mod tests {
     use super::*;
 
     fn cleaned(html: &str) -> String {
-        clean(html, &HashMap::from([("p1@a".to_string(), "data:image/png;base64,AAAA".to_string())]), Remote::Blocked).unwrap().html
+        clean(
+            html,
+            &HashMap::from([("p1@a".to_string(), "data:image/png;base64,AAAA".to_string())]),
+            Remote::Blocked,
+        )
+        .unwrap()
+        .html
     }
 
     #[test]
@@ -260,7 +303,9 @@ mod tests {
             "<p style=\"position:fixed;b\\61ckground:x\">x</p>",
         ] {
             let out = cleaned(bad).to_ascii_lowercase();
-            for word in ["script", "onerror", "onload", "evil.example", "data:", "<form", "position", "\\"] {
+            for word in
+                ["script", "onerror", "onload", "evil.example", "data:", "<form", "position", "\\"]
+            {
                 assert!(!out.contains(word), "{bad} left {out}");
             }
         }
@@ -277,7 +322,9 @@ mod tests {
 
     /// Letters that made the tree builder open, compare or look through more and more: each is small, each did harm.
     fn hostile() -> Vec<String> {
-        let many = |piece: &dyn Fn(usize) -> String, count: usize| (0..count).map(piece).collect::<String>();
+        let many = |piece: &dyn Fn(usize) -> String, count: usize| {
+            (0..count).map(piece).collect::<String>()
+        };
         vec![
             many(&|n| format!("<p><font color={n}>"), 20_000),
             many(&|n| format!("<p><a href=https://x/{n}><b><i class={n}>x</p>"), 20_000),
@@ -308,8 +355,19 @@ mod tests {
             let begun = crate::tests::worked();
             let (name, text) = (&html[..40], to_text(&html));
             assert!(text.len() <= html.len() * 2, "{name}");
-            for out in [clean(&html, &HashMap::new(), Remote::Allowed).map(|clean| clean.html), written(&html)].into_iter().flatten() {
-                assert!(out.len() <= 6 * html.len() + 100, "{name}: {} octets of {}", out.len(), html.len());
+            for out in [
+                clean(&html, &HashMap::new(), Remote::Allowed).map(|clean| clean.html),
+                written(&html),
+            ]
+            .into_iter()
+            .flatten()
+            {
+                assert!(
+                    out.len() <= 6 * html.len() + 100,
+                    "{name}: {} octets of {}",
+                    out.len(),
+                    html.len()
+                );
             }
             // The whole list took hours before.
             assert!(crate::tests::worked() - begun < std::time::Duration::from_secs(20), "{name}");
@@ -325,7 +383,8 @@ mod tests {
         ]), 0..300)) {
             let html = pieces.concat();
             let out = clean(&html, &HashMap::new(), Remote::Allowed).unwrap().html;
-            // Each element that was written, a table's implied parts, and no formatting that is opened anew again and again.
+            // Each element that was written, a table's implied parts, and no formatting that is opened anew again and
+            // again.
             let (written, built) = (tidy(&html, &Rules { elements: &ELEMENTS, attributes: &ATTRIBUTES }).unwrap().matches('<').count(), out.matches('<').count());
             // And nothing that was said is lost.
             proptest::prop_assert_eq!(to_text(&out).matches('x').count(), pieces.iter().filter(|piece| **piece == "x").count(), "{}", html);
@@ -366,21 +425,30 @@ mod tests {
                 ("<b>", "</b>"),
                 ("<font color=\"red\" size=\"2\">", "</font>"),
                 ("<span dir=\"rtl\">", "</span>"),
-                ("<table width=\"100%\"><tbody><tr><td bgcolor=\"red\">", "</td><td>z</td></tr></tbody></table>"),
+                (
+                    "<table width=\"100%\"><tbody><tr><td bgcolor=\"red\">",
+                    "</td><td>z</td></tr></tbody></table>",
+                ),
                 ("<ul><li>", "</li><li>z</li></ul>"),
                 ("<blockquote>", "</blockquote>"),
                 ("<center>", "</center>"),
                 ("<h2>", "</h2>"),
                 ("<dl><dt>q</dt><dd>", "</dd></dl>"),
             ]);
-            (wrap, proptest::collection::vec(inner, 0..4)).prop_map(|((front, back), within)| format!("{front}{}{back}", within.concat()))
+            (wrap, proptest::collection::vec(inner, 0..4))
+                .prop_map(|((front, back), within)| format!("{front}{}{back}", within.concat()))
         })
     }
 
     #[test]
     fn one_picture_named_a_thousand_times_does_not_make_a_document_of_gigabytes() {
-        let pictures = HashMap::from([("Big@a".to_string(), format!("data:image/png;base64,{}", "A".repeat(3 << 20)))]);
-        let out = clean(&"<img src=\"cid:big@A\">".repeat(1000), &pictures, Remote::Blocked).unwrap().html;
+        let pictures = HashMap::from([(
+            "Big@a".to_string(),
+            format!("data:image/png;base64,{}", "A".repeat(3 << 20)),
+        )]);
+        let out = clean(&"<img src=\"cid:big@A\">".repeat(1000), &pictures, Remote::Blocked)
+            .unwrap()
+            .html;
         assert!(out.len() < PICTURES + 100_000 && out.contains("AAAA"));
     }
 
@@ -404,11 +472,34 @@ mod tests {
         let out = cleaned(
             "<table bgcolor=red><tr><td style=\"color:blue;background:url(x)\"><a href=\"https://a.example\">go</a><img src=\"CID:p1@a\" alt=p></td></tr></table>",
         );
-        assert!(out.contains("bgcolor=\"red\"") && out.contains("color:blue") && out.contains("data:image/png;base64,AAAA"), "{out}");
-        assert!(out.contains("rel=\"noopener noreferrer nofollow\"") && out.contains("target=\"_blank\""));
-        let remote = clean("<img src=\"https://a.example/x.png\"><img src=\"http://b.example/y\">", &HashMap::new(), Remote::Blocked).unwrap();
+        assert!(
+            out.contains("bgcolor=\"red\"")
+                && out.contains("color:blue")
+                && out.contains("data:image/png;base64,AAAA"),
+            "{out}"
+        );
+        assert!(
+            out.contains("rel=\"noopener noreferrer nofollow\"")
+                && out.contains("target=\"_blank\"")
+        );
+        let remote = clean(
+            "<img src=\"https://a.example/x.png\"><img src=\"http://b.example/y\">",
+            &HashMap::new(),
+            Remote::Blocked,
+        )
+        .unwrap();
         assert_eq!(remote.blocked, 2);
-        assert!(clean("<img src=\"https://a.example/x.png\">", &HashMap::new(), Remote::Allowed).unwrap().html.contains("a.example"));
-        assert_eq!(to_text("<head><title>t</title></head><p>Hello &amp; <b>you</b></p><style>x</style><div>a<br>b</div>"), "Hello & you\n\na\nb");
+        assert!(
+            clean("<img src=\"https://a.example/x.png\">", &HashMap::new(), Remote::Allowed)
+                .unwrap()
+                .html
+                .contains("a.example")
+        );
+        assert_eq!(
+            to_text(
+                "<head><title>t</title></head><p>Hello &amp; <b>you</b></p><style>x</style><div>a<br>b</div>"
+            ),
+            "Hello & you\n\na\nb"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Lines longer than mail may have (RFC 5322 §2.1.1): found as content comes in, and the ways to make them shorter.
 //!
-//! Servers cut such lines where they like, or refuse them; a cut line breaks a signature, and sometimes the text. So what
-//! goes out is encoded, folded or wrapped here.
+//! Servers cut such lines where they like, or refuse them; a cut line breaks a signature, and sometimes the text.
+//! So what goes out is encoded, folded or wrapped here.
 
 /// Octets of a line, CRLF not counted.
 pub(crate) const LINE_OCTETS: usize = 998;
@@ -21,8 +21,9 @@ impl Lengths {
     pub fn look(&mut self, octets: &[u8]) {
         let mut rest = octets;
         while !rest.is_empty() && !self.has_long {
-            // As much as the line may still have, one octet more for the CR and one for its LF: only the last line that ends in
-            // there matters, as all that end before it are short. Most lines are never looked at by themselves.
+            // As much as the line may still have, one octet more for the CR and one for its LF: only the last line that
+            // ends in there matters, as all that end before it are short.
+            // Most lines are never looked at by themselves.
             let window = &rest[..rest.len().min(LINE_OCTETS + 2 - self.current)];
             let passed = match memchr::memrchr(b'\n', window) {
                 Some(end) => {
@@ -52,8 +53,16 @@ pub(crate) fn fold(line: &[u8], out: &mut Vec<u8>) {
     while text.len() - from > LINE_OCTETS {
         let window = &text[from..from + LINE_OCTETS];
         // Not in front of the field's first word: a line of blanks only would be left.
-        let floor = if is_first { window.iter().position(|&b| b == b':').map_or(1, |at| at + 2) } else { 1 };
-        let Some(at) = window.iter().rposition(|b| matches!(b, b' ' | b'\t')).filter(|&at| at >= floor) else { break };
+        let floor = if is_first {
+            window.iter().position(|&b| b == b':').map_or(1, |at| at + 2)
+        } else {
+            1
+        };
+        let Some(at) =
+            window.iter().rposition(|b| matches!(b, b' ' | b'\t')).filter(|&at| at >= floor)
+        else {
+            break;
+        };
         if window[..at].iter().all(|b| matches!(b, b' ' | b'\t')) {
             break;
         }
@@ -75,7 +84,8 @@ pub(crate) fn wrap(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Breaks a line of base64; decoders pass line ends over (RFC 2045 §6.8). The last piece has no line end.
+/// Breaks a line of base64; decoders pass line ends over (RFC 2045 §6.8).
+/// The last piece has no line end.
 pub(crate) fn rewrap_base64(text: &[u8], out: &mut Vec<u8>) {
     for (at, piece) in text.chunks(ENCODED_LINE).enumerate() {
         if at > 0 {
@@ -121,7 +131,11 @@ mod tests {
         let made = |make: fn(&[u8], &mut Vec<u8>), text: &str| {
             let mut out = Vec::new();
             make(text.as_bytes(), &mut out);
-            assert!(out.split(|&b| b == b'\n').all(|line| line.len() <= LINE_OCTETS + 1), "{}", out.escape_ascii());
+            assert!(
+                out.split(|&b| b == b'\n').all(|line| line.len() <= LINE_OCTETS + 1),
+                "{}",
+                out.escape_ascii()
+            );
             String::from_utf8(out).unwrap()
         };
         let references = format!("References: {}\r\n", "<0123456789@example.org> ".repeat(100));
@@ -133,7 +147,11 @@ mod tests {
         for shift in 0..4 {
             let quoted = format!("{}{}", "x".repeat(shift), "=C3=BC".repeat(1000));
             let made = made(rewrap_quoted_printable, &quoted);
-            assert!(made.split("\r\n").all(|line| line.len() <= ENCODED_LINE && (line.len() < 76 || line.ends_with('='))));
+            assert!(
+                made.split("\r\n")
+                    .all(|line| line.len() <= ENCODED_LINE
+                        && (line.len() < 76 || line.ends_with('=')))
+            );
             assert_eq!(made.replace("=\r\n", ""), quoted);
         }
         assert_eq!(made(wrap, &"y".repeat(2000)).replace("\r\n ", ""), "y".repeat(2000));

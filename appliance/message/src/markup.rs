@@ -1,7 +1,8 @@
 //! HTML taken apart into tags and text, and nothing more: no tree, linear time, no memory of its own.
 //!
 //! Follows the tokenizer of the HTML standard (§13.2.5) where a sender could hide something from us: comments, quoted
-//! attribute values, elements whose content is text. It knows nothing of what elements mean.
+//! attribute values, elements whose content is text.
+//! It knows nothing of what elements mean.
 
 /// A piece of HTML.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +19,10 @@ pub enum Token<'h> {
     },
 }
 
-/// Elements whose content is text up to their end tag (§13.2.5.2 to §13.2.5.4): what looks like a tag in them is none. Nobody
-/// reads that text.
-const RAW: [&str; 9] = ["script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "plaintext"];
+/// Elements whose content is text up to their end tag (§13.2.5.2 to §13.2.5.4): what looks like a tag in them is none.
+/// Nobody reads that text.
+const RAW: [&str; 9] =
+    ["script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "plaintext"];
 
 /// The tokens of some HTML, in order.
 pub struct Tokens<'h> {
@@ -43,13 +45,16 @@ impl<'h> Tokens<'h> {
         let octets = self.rest.as_bytes();
         let is_end = |at: &usize| {
             let rest = &octets[at + 2..];
-            rest.len() > name.len() && rest[..name.len()].eq_ignore_ascii_case(name.as_bytes()) && ends_name(rest[name.len()])
+            rest.len() > name.len()
+                && rest[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+                && ends_name(rest[name.len()])
         };
         let end = memchr::memmem::find_iter(octets, b"</").find(is_end);
         self.skip(end.filter(|_| name != "plaintext").unwrap_or(octets.len()));
     }
 
-    /// A comment, a declaration, or what only looks like one (§13.2.5.41 to §13.2.5.52). `rest` begins with `<`.
+    /// A comment, a declaration, or what only looks like one (§13.2.5.41 to §13.2.5.52).
+    /// `rest` begins with `<`.
     fn comment(&mut self) {
         let octets = self.rest.as_bytes();
         let Some(within) = octets.strip_prefix(b"<!--") else {
@@ -69,11 +74,15 @@ impl<'h> Tokens<'h> {
         self.skip(end.unwrap_or(octets.len()));
     }
 
-    /// A tag; `at` is where its name begins. `None`: it never ends, and with it all that is left is gone.
+    /// A tag; `at` is where its name begins.
+    /// `None`: it never ends, and with it all that is left is gone.
     fn tag(&mut self, at: usize) -> Option<Token<'h>> {
         let whole = self.rest;
         let octets = whole.as_bytes();
-        let name_end = octets[at..].iter().position(|&octet| ends_name(octet)).map_or(octets.len(), |length| at + length);
+        let name_end = octets[at..]
+            .iter()
+            .position(|&octet| ends_name(octet))
+            .map_or(octets.len(), |length| at + length);
         let name = &whole[at..name_end];
         let Some(end) = tag_end(&octets[name_end..]).map(|length| name_end + length) else {
             self.rest = "";
@@ -128,7 +137,9 @@ fn tag_end(octets: &[u8]) -> Option<usize> {
 /// The attributes of a tag as they were written: name and value, character references as they are.
 pub fn attributes(inside: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut attributes = Attributes { rest: inside.as_bytes() };
-    std::iter::from_fn(move || attributes.raw()).filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?)))
+    std::iter::from_fn(move || attributes.raw()).filter_map(|(name, value)| {
+        Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?))
+    })
 }
 
 /// Walks through the inside of a tag (§13.2.5.32 to §13.2.5.40), up to its `>`.
@@ -187,7 +198,12 @@ mod tests {
     fn written(html: &str) -> String {
         let one = |token| match token {
             Token::Text(text) => format!("[{text}]"),
-            Token::Open { name, inside } => format!("<{name}{}>", attributes(inside).map(|(name, value)| format!(" {name}={{{value}}}")).collect::<String>()),
+            Token::Open { name, inside } => format!(
+                "<{name}{}>",
+                attributes(inside)
+                    .map(|(name, value)| format!(" {name}={{{value}}}"))
+                    .collect::<String>()
+            ),
             Token::Close { name } => format!("</{name}>"),
         };
         Tokens::of(html).map(one).collect()

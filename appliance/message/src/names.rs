@@ -6,7 +6,10 @@ const LENGTH: usize = 150;
 /// The last part of what may be a path, without anything that steers a terminal or a header.
 pub fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let is_plain = |c: &char| !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_plain = |c: &char| {
+        !c.is_control()
+            && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     last.chars().filter(is_plain).take(LENGTH).collect()
 }
 
@@ -14,20 +17,38 @@ pub fn file_name(name: &str) -> String {
 pub fn message_name(name: &str, subject: &str) -> String {
     let named = |text: &str| file_name(text).trim().trim_end_matches(['.', ' ']).to_string();
     let (name, subject) = (named(name), named(&subject.replace(['/', '\\', ':'], "-")));
-    let stem = [name, subject].into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| "message".into());
+    let stem = [name, subject]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or_else(|| "message".into());
     if stem.to_lowercase().ends_with(".eml") { stem } else { format!("{stem}.eml") }
 }
 
 /// A name in percent-encoded octets, as RFC 8187 and RFC 2231 have it.
 pub(crate) fn percent_encoded(name: &str) -> String {
-    let octet = |b: u8| if b.is_ascii_alphanumeric() || b".-_".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    let octet = |b: u8| {
+        if b.is_ascii_alphanumeric() || b".-_".contains(&b) {
+            char::from(b).to_string()
+        } else {
+            format!("%{b:02X}")
+        }
+    };
     name.bytes().map(octet).collect()
 }
 
 /// A `Content-Disposition` (RFC 6266 §4): plain for old programs, whole for new ones.
 pub fn disposition(name: &str, kind: &str) -> String {
     let name = file_name(name);
-    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' }).collect();
+    let plain: String =
+        name.chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
     format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{}", percent_encoded(&name))
 }
 
@@ -39,9 +60,13 @@ pub fn distinct(names: impl IntoIterator<Item = String>) -> Vec<String> {
             name if name.trim_matches(['.', ' ']).is_empty() => "file".to_string(),
             name => name,
         };
-        let (stem, ending) = name.rsplit_once('.').map_or((name.clone(), String::new()), |(stem, ending)| (stem.to_string(), format!(".{ending}")));
+        let (stem, ending) =
+            name.rsplit_once('.').map_or((name.clone(), String::new()), |(stem, ending)| {
+                (stem.to_string(), format!(".{ending}"))
+            });
         let numbered = (2..).map(|n| format!("{stem} ({n}){ending}"));
-        let mut found = [name].into_iter().chain(numbered).filter(|name| taken.insert(name.to_lowercase()));
+        let mut found =
+            [name].into_iter().chain(numbered).filter(|name| taken.insert(name.to_lowercase()));
         found.next().unwrap_or_default()
     };
     names.into_iter().map(&mut one).collect()
@@ -66,11 +91,20 @@ mod tests {
 
     #[test]
     fn file_names_stay_names() {
-        assert_eq!(disposition("../../etc/passwd", "attachment"), "attachment; filename=\"passwd\"; filename*=UTF-8''passwd");
-        assert_eq!(disposition("Rés\"umé\r\n.pdf", "inline"), "inline; filename=\"R_s_um_.pdf\"; filename*=UTF-8''R%C3%A9s%22um%C3%A9.pdf");
+        assert_eq!(
+            disposition("../../etc/passwd", "attachment"),
+            "attachment; filename=\"passwd\"; filename*=UTF-8''passwd"
+        );
+        assert_eq!(
+            disposition("Rés\"umé\r\n.pdf", "inline"),
+            "inline; filename=\"R_s_um_.pdf\"; filename*=UTF-8''R%C3%A9s%22um%C3%A9.pdf"
+        );
         // A name that reads "exe.pdf" from the right must not be "fdp.exe".
         assert_eq!(file_name("in\u{202e}fdp.exe"), "infdp.exe");
         let names = ["a.pdf", "A.pdf", "x/a.pdf", "", "..", "noending"].map(String::from);
-        assert_eq!(distinct(names), ["a.pdf", "A (2).pdf", "a (3).pdf", "file", "file (2)", "noending"]);
+        assert_eq!(
+            distinct(names),
+            ["a.pdf", "A (2).pdf", "a (3).pdf", "file", "file (2)", "noending"]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Pictures that HTML brings along: which ones it names, in all written forms, and what they are, whatever they are called.
+//! Pictures that HTML brings along: which ones it names, in all written forms, and what they are, whatever they are
+//! called.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,13 +10,15 @@ use crate::markup::{Token, Tokens, attributes};
 /// Octets of an address that are looked at for a content-id.
 const CONTENT_ID: usize = 1000;
 
-/// The content-ids an address may mean, in the form ids are compared in: percent-encoded as RFC 2392 §2 has it, or as it stands, as
-/// many programs write it.
+/// The content-ids an address may mean, in the form ids are compared in: percent-encoded as RFC 2392 §2 has it, or as
+/// it stands, as many programs write it.
 pub fn named(address: &str) -> Option<[String; 2]> {
     let address = address.trim();
     let front = address.get(..4)?;
     let id = || clipped(&address[4..]);
-    front.eq_ignore_ascii_case("cid:").then(|| [comparable(&percent_decoded(id())), comparable(id())])
+    front
+        .eq_ignore_ascii_case("cid:")
+        .then(|| [comparable(&percent_decoded(id())), comparable(id())])
 }
 
 /// A content-id as ids are compared: programs change its case and its brackets.
@@ -32,7 +35,9 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let (octets, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
-    let digit = |octet: Option<&u8>| octet.and_then(|octet| char::from(*octet).to_digit(16)).map(|digit| digit as u8);
+    let digit = |octet: Option<&u8>| {
+        octet.and_then(|octet| char::from(*octet).to_digit(16)).map(|digit| digit as u8)
+    };
     while let Some(&octet) = octets.get(at) {
         match (octet, digit(octets.get(at + 1)), digit(octets.get(at + 2))) {
             (b'%', Some(high), Some(low)) => {
@@ -66,7 +71,8 @@ pub fn wanted(html: &str) -> BTreeSet<String> {
     found
 }
 
-/// The kind of a picture by its first octets; `None`: none that is shown. Vector pictures are never: they may hold more than a picture.
+/// The kind of a picture by its first octets; `None`: none that is shown.
+/// Vector pictures are never: they may hold more than a picture.
 pub fn kind(octets: &[u8]) -> Option<&'static str> {
     match octets {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
@@ -75,7 +81,9 @@ pub fn kind(octets: &[u8]) -> Option<&'static str> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
         // The four octets behind the size are reserved, and naught.
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Some("image/bmp"),
-        [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => Some("image/avif"),
+        [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => {
+            Some("image/avif")
+        }
         _ => None,
     }
 }
@@ -100,7 +108,12 @@ mod tests {
         ] {
             assert!(wanted(html).contains(&comparable(id)), "{html}: {:?}", wanted(html));
         }
-        assert!(wanted("<img src=x><a href=cid:a>cid:b</a><!--<img src=cid:c>--><img src=\"ci\u{e4}\">").is_empty());
+        assert!(
+            wanted(
+                "<img src=x><a href=cid:a>cid:b</a><!--<img src=cid:c>--><img src=\"ci\u{e4}\">"
+            )
+            .is_empty()
+        );
     }
 
     #[test]

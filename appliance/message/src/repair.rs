@@ -1,5 +1,6 @@
-//! A header as its sender meant it, written so that the parser reads it: letters in UTF-8, encoded words joined before they are
-//! decoded, names of files in quotes. It knows fields and their parameters, and nothing of what they say.
+//! A header as its sender meant it, written so that the parser reads it: letters in UTF-8, encoded words joined before
+//! they are decoded, names of files in quotes.
+//! It knows fields and their parameters, and nothing of what they say.
 
 use std::borrow::Cow;
 
@@ -11,10 +12,16 @@ use crate::transfer::{Decoder, Encoding};
 /// Octets of an encoded word; RFC 2047 §2 has 75, and programs that write long ones.
 const WORD: usize = 2000;
 
-/// A header with its faults mended. `charset` is what raw letters are read by that are not UTF-8: the body's, as far as it is known.
+/// A header with its faults mended.
+/// `charset` is what raw letters are read by that are not UTF-8: the body's, as far as it is known.
 pub fn repaired<'h>(header: &'h [u8], charset: &str) -> Cow<'h, [u8]> {
-    let has_faults = !header.is_ascii() || header.contains(&0x1b) || memchr::memmem::find(header, b"=?").is_some();
-    if !has_faults && !fields(header).any(|field| is_named(field, "content-type") || is_named(field, "content-disposition")) {
+    let has_faults = !header.is_ascii()
+        || header.contains(&0x1b)
+        || memchr::memmem::find(header, b"=?").is_some();
+    if !has_faults
+        && !fields(header)
+            .any(|field| is_named(field, "content-type") || is_named(field, "content-disposition"))
+    {
         return Cow::Borrowed(header);
     }
     let mut out = Vec::with_capacity(header.len());
@@ -32,7 +39,8 @@ pub fn repaired<'h>(header: &'h [u8], charset: &str) -> Cow<'h, [u8]> {
 }
 
 fn is_named(field: &[u8], name: &str) -> bool {
-    field.get(..name.len()).is_some_and(|front| front.eq_ignore_ascii_case(name.as_bytes())) && field[name.len()..].trim_ascii_start().first() == Some(&b':')
+    field.get(..name.len()).is_some_and(|front| front.eq_ignore_ascii_case(name.as_bytes()))
+        && field[name.len()..].trim_ascii_start().first() == Some(&b':')
 }
 
 /// The fields with their further lines (RFC 5322 §2.2.3), line ends included.
@@ -54,8 +62,8 @@ fn encoded(text: &str) -> String {
     }
 }
 
-/// Text whose neighbouring encoded words are one. A letter, or what shifts between sets, may be split between two: RFC 2047 §5 forbids it, and
-/// large senders do it.
+/// Text whose neighbouring encoded words are one.
+/// A letter, or what shifts between sets, may be split between two: RFC 2047 §5 forbids it, and large senders do it.
 fn with_whole_words(text: &str, write: fn(&str) -> String) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find("=?") {
@@ -93,7 +101,8 @@ fn words(text: &str) -> Option<(String, usize)> {
 /// One encoded word at the beginning of a text: charset, octets, length.
 fn word(text: &str) -> Option<(&str, Vec<u8>, usize)> {
     let (charset, rest) = text.strip_prefix("=?")?.split_once('?')?;
-    let is_charset = (1..=80).contains(&charset.len()) && charset.bytes().all(|octet| octet.is_ascii_graphic());
+    let is_charset =
+        (1..=80).contains(&charset.len()) && charset.bytes().all(|octet| octet.is_ascii_graphic());
     let (encoding, rest) = rest.split_once('?').filter(|_| is_charset)?;
     let most = rest.len().min(WORD);
     let end = memchr::memmem::find(&rest.as_bytes()[..most], b"?=")?;
@@ -113,8 +122,8 @@ fn word(text: &str) -> Option<(&str, Vec<u8>, usize)> {
     Some((charset, octets, text.len() - rest.len() + end + 2))
 }
 
-/// A field whose parameters `name` and `filename` are quoted, so that all of a name is read: programs forget the quotes about
-/// names with blanks, and put encoded words where RFC 2047 §5 has none.
+/// A field whose parameters `name` and `filename` are quoted, so that all of a name is read: programs forget the quotes
+/// about names with blanks, and put encoded words where RFC 2047 §5 has none.
 fn with_quoted_names(field: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(field.len() + 2);
     let mut is_mended = false;
@@ -122,11 +131,20 @@ fn with_quoted_names(field: &str) -> Cow<'_, str> {
         if number > 0 {
             out.push(';');
         }
-        let named = parameter.split_once('=').filter(|(key, _)| number > 0 && ["name", "filename"].iter().any(|name| key.trim().eq_ignore_ascii_case(name)));
+        let named = parameter.split_once('=').filter(|(key, _)| {
+            number > 0
+                && ["name", "filename"].iter().any(|name| key.trim().eq_ignore_ascii_case(name))
+        });
         match named.and_then(|(key, value)| Some((key, mended(value)?))) {
             Some((key, value)) => {
                 is_mended = true;
-                out.extend([" ", key.trim(), "=\"", &value.replace('\\', "\\\\").replace('"', "\\\""), "\""]);
+                out.extend([
+                    " ",
+                    key.trim(),
+                    "=\"",
+                    &value.replace('\\', "\\\\").replace('"', "\\\""),
+                    "\"",
+                ]);
             }
             None => out.push_str(parameter),
         }
@@ -159,7 +177,9 @@ fn mended(value: &str) -> Option<String> {
         return None;
     }
     let unquoted = match value.strip_prefix('"') {
-        Some(rest) => rest.strip_suffix('"').unwrap_or(rest).replace("\\\"", "\"").replace("\\\\", "\\"),
+        Some(rest) => {
+            rest.strip_suffix('"').unwrap_or(rest).replace("\\\"", "\"").replace("\\\\", "\\")
+        }
         None => value.to_string(),
     };
     let whole = with_whole_words(&unquoted, str::to_string);
@@ -205,10 +225,17 @@ mod tests {
             (b"plain", "plain"),
         ];
         for (field, text) in table {
-            let found = walk(&[b"Subject: ", field, b"\r\nFrom: ", field, b" <a@b.example>\r\n\r\nx"].concat());
+            let found = walk(
+                &[b"Subject: ", field, b"\r\nFrom: ", field, b" <a@b.example>\r\n\r\nx"].concat(),
+            );
             assert_eq!(found.subject, text, "{}", String::from_utf8_lossy(field));
             if !text.contains(['?', '=']) {
-                assert_eq!((found.from[0].name.as_str(), found.from[0].address.as_str()), (text, "a@b.example"), "{}", String::from_utf8_lossy(field));
+                assert_eq!(
+                    (found.from[0].name.as_str(), found.from[0].address.as_str()),
+                    (text, "a@b.example"),
+                    "{}",
+                    String::from_utf8_lossy(field)
+                );
             }
         }
     }
@@ -217,15 +244,29 @@ mod tests {
     fn raw_letters_are_the_bodys() {
         for (header, text) in [
             ("Content-Type: text/plain; charset=windows-1251\r\n\r\n", "При"),
-            ("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=windows-1251\r\n\r\nx\r\n--b--\r\n", "При"),
+            (
+                "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=windows-1251\r\n\r\nx\r\n--b--\r\n",
+                "При",
+            ),
             ("Content-Type: text/plain; charset=utf-8\r\n\r\n", "Ïðè"),
             ("\r\n", "Ïðè"),
         ] {
-            let found = walk(&[b"Subject: \xcf\xf0\xe8\r\nTo: \xcf\xf0\xe8 <a@b.example>\r\n", header.as_bytes()].concat());
-            assert_eq!((found.subject.as_str(), found.to[0].name.as_str()), (text, text), "{header}");
+            let found = walk(
+                &[
+                    b"Subject: \xcf\xf0\xe8\r\nTo: \xcf\xf0\xe8 <a@b.example>\r\n",
+                    header.as_bytes(),
+                ]
+                .concat(),
+            );
+            assert_eq!(
+                (found.subject.as_str(), found.to[0].name.as_str()),
+                (text, text),
+                "{header}"
+            );
         }
         let part = b"--b\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n--b\r\nContent-Type: a/b; name=\"\xf0\xd2\xc9.pdf\"\r\n\r\nx\r\n--b--\r\n";
-        let found = walk(&[b"Content-Type: multipart/mixed; boundary=b\r\n\r\n".as_slice(), part].concat());
+        let found =
+            walk(&[b"Content-Type: multipart/mixed; boundary=b\r\n\r\n".as_slice(), part].concat());
         assert_eq!(found.parts[1].file_name, "При.pdf");
     }
 
@@ -245,11 +286,31 @@ mod tests {
             (b"name*=utf-8''Gr%C3%BC%20x.pdf", "Grü x.pdf"),
             (b"name=\"never ends.pdf", "never ends.pdf"),
         ] {
-            let found = walk(&[b"Content-Type: application/pdf; ".as_slice(), parameters, b"\r\nX: y\r\n\r\nx"].concat());
-            assert_eq!((found.parts[0].kind.as_str(), found.parts[0].file_name.as_str()), ("application/pdf", name), "{}", String::from_utf8_lossy(parameters));
+            let found = walk(
+                &[b"Content-Type: application/pdf; ".as_slice(), parameters, b"\r\nX: y\r\n\r\nx"]
+                    .concat(),
+            );
+            assert_eq!(
+                (found.parts[0].kind.as_str(), found.parts[0].file_name.as_str()),
+                ("application/pdf", name),
+                "{}",
+                String::from_utf8_lossy(parameters)
+            );
             let file = [b"filename".as_slice(), &parameters[4..]].concat();
-            let found = walk(&[b"Content-Disposition: attachment; ".as_slice(), &file, b"\r\nContent-Type: a/b\r\n\r\nx"].concat());
-            assert_eq!((found.parts[0].kind.as_str(), found.parts[0].file_name.as_str()), ("a/b", name), "{}", String::from_utf8_lossy(&file));
+            let found = walk(
+                &[
+                    b"Content-Disposition: attachment; ".as_slice(),
+                    &file,
+                    b"\r\nContent-Type: a/b\r\n\r\nx",
+                ]
+                .concat(),
+            );
+            assert_eq!(
+                (found.parts[0].kind.as_str(), found.parts[0].file_name.as_str()),
+                ("a/b", name),
+                "{}",
+                String::from_utf8_lossy(&file)
+            );
         }
     }
 

@@ -1,10 +1,10 @@
-//! Final delivery puts a Return-Path of its own in front and takes off what came along (RFC 5321 §4.4): two of them would
-//! leave readers with a choice, and the one that came is whatever somebody wrote.
+//! Final delivery puts a Return-Path of its own in front and takes off what came along (RFC 5321 §4.4): two of them
+//! would leave readers with a choice, and the one that came is whatever somebody wrote.
 
 /// The field's name.
 const FIELD: &[u8] = b"return-path";
-/// Octets of a line's beginning that are held until it is known what field it is; blanks before the colon (RFC 5322 §4.5)
-/// are counted.
+/// Octets of a line's beginning that are held until it is known what field it is; blanks before the colon (RFC 5322
+/// §4.5) are counted.
 const HELD: usize = 40;
 
 /// A filter for content on its way into a mailbox, however it is cut.
@@ -51,11 +51,18 @@ impl ReturnPaths {
                         self.out.extend_from_slice(line);
                     }
                     if end.is_some() {
-                        self.state = if self.state == State::Kept { State::Name } else { State::AfterDropped };
+                        self.state = if self.state == State::Kept {
+                            State::Name
+                        } else {
+                            State::AfterDropped
+                        };
                     }
                     rest = behind;
                 }
-                State::AfterDropped => self.state = if matches!(octet, b' ' | b'\t') { State::Dropped } else { State::Name },
+                State::AfterDropped => {
+                    self.state =
+                        if matches!(octet, b' ' | b'\t') { State::Dropped } else { State::Name }
+                }
                 State::Name => {
                     self.name(octet);
                     rest = &rest[1..];
@@ -102,18 +109,34 @@ mod tests {
     fn what_came_along_goes_and_everything_else_stays() {
         let table: [(&str, &str); 9] = [
             ("Return-Path: <evil@x>\r\nFrom: a\r\n\r\nbody\r\n", "From: a\r\n\r\nbody\r\n"),
-            ("From: a\r\nRETURN-PATH : <evil@x>\r\n folded\r\n\tonce more\r\nTo: b\r\n\r\n", "From: a\r\nTo: b\r\n\r\n"),
-            ("return-path:\r\nReturn-Path: <b>\r\n\r\nReturn-Path: <in the body>\r\n", "\r\nReturn-Path: <in the body>\r\n"),
-            ("Return-Path-X: a\r\nReturn-Pat: b\r\nX-Return-Path: c\r\n\r\n", "Return-Path-X: a\r\nReturn-Pat: b\r\nX-Return-Path: c\r\n\r\n"),
+            (
+                "From: a\r\nRETURN-PATH : <evil@x>\r\n folded\r\n\tonce more\r\nTo: b\r\n\r\n",
+                "From: a\r\nTo: b\r\n\r\n",
+            ),
+            (
+                "return-path:\r\nReturn-Path: <b>\r\n\r\nReturn-Path: <in the body>\r\n",
+                "\r\nReturn-Path: <in the body>\r\n",
+            ),
+            (
+                "Return-Path-X: a\r\nReturn-Pat: b\r\nX-Return-Path: c\r\n\r\n",
+                "Return-Path-X: a\r\nReturn-Pat: b\r\nX-Return-Path: c\r\n\r\n",
+            ),
             ("Return\r\nReturn-Path\r\n\r\nx\r\n", "Return\r\nReturn-Path\r\n\r\nx\r\n"),
-            ("Subject: a\r\n Return-Path: folded\r\n\r\n", "Subject: a\r\n Return-Path: folded\r\n\r\n"),
+            (
+                "Subject: a\r\n Return-Path: folded\r\n\r\n",
+                "Subject: a\r\n Return-Path: folded\r\n\r\n",
+            ),
             ("\r\nReturn-Path: <body>\r\n", "\r\nReturn-Path: <body>\r\n"),
             ("Return-Path: <x>\r\n", ""),
             ("", ""),
         ];
         for (content, expected) in table {
             for piece in 1..=content.len().max(1) {
-                assert_eq!(String::from_utf8(filtered(content.as_bytes(), piece)).unwrap(), expected, "{content:?} in pieces of {piece}");
+                assert_eq!(
+                    String::from_utf8(filtered(content.as_bytes(), piece)).unwrap(),
+                    expected,
+                    "{content:?} in pieces of {piece}"
+                );
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The parts of a message (RFC 2045, RFC 2046), found in one pass over its octets, in bounded memory and depth. Offsets
-//! say where each body lies; nothing is decoded here.
+//! The parts of a message (RFC 2045, RFC 2046), found in one pass over its octets, in bounded memory and depth.
+//! Offsets say where each body lies; nothing is decoded here.
 
 use mail_parser::{Addr, Address, HeaderValue, MessageParser, MimeHeaders};
 
@@ -22,7 +22,8 @@ const LINE: usize = 200;
 /// Recipients that are read.
 const RECIPIENTS: usize = 500;
 
-/// How a part wants to be shown (RFC 2183 §2). One of an unknown kind is an attachment (§2.8).
+/// How a part wants to be shown (RFC 2183 §2).
+/// One of an unknown kind is an attachment (§2.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Disposition {
     /// Nothing is said; what can be read in its place is read there.
@@ -44,7 +45,8 @@ impl Disposition {
     }
 }
 
-/// A multipart. Its parts, with those of the multiparts within it, lie one behind the other.
+/// A multipart.
+/// Its parts, with those of the multiparts within it, lie one behind the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Group {
     /// `alternative`, `related`, `mixed` …
@@ -158,7 +160,11 @@ pub struct Structure {
 impl Structure {
     /// The charset of the first text that names one; empty: none does.
     fn charset(&self) -> &str {
-        self.parts.iter().map(|part| part.charset.as_str()).find(|charset| !charset.is_empty()).unwrap_or_default()
+        self.parts
+            .iter()
+            .map(|part| part.charset.as_str())
+            .find(|charset| !charset.is_empty())
+            .unwrap_or_default()
     }
 }
 
@@ -196,7 +202,8 @@ enum Ends {
     Group,
 }
 
-/// Takes a message apart as it comes in. Push pieces, then finish.
+/// Takes a message apart as it comes in.
+/// Push pieces, then finish.
 #[derive(Default)]
 pub struct Walker {
     found: Structure,
@@ -205,8 +212,8 @@ pub struct Walker {
     header: Option<Vec<u8>>,
     /// The message's header, if it has raw letters that are not UTF-8.
     raw: Option<Vec<u8>>,
-    /// A line that could be the boundary of a multipart which has none, or another one than its header says. It is if the next line
-    /// is a part's field.
+    /// A line that could be the boundary of a multipart which has none, or another one than its header says.
+    /// It is if the next line is a part's field.
     candidate: Option<Vec<u8>>,
     part: Option<Part>,
     is_first: bool,
@@ -214,7 +221,8 @@ pub struct Walker {
     line: Vec<u8>,
     line_length: u64,
     line_start: u64,
-    /// Octets of its line end, and of that of the line before: a message that came encoded within another may have LF alone.
+    /// Octets of its line end, and of that of the line before: a message that came encoded within another may have LF
+    /// alone.
     line_end: u64,
     end_before: u64,
     last: u8,
@@ -283,7 +291,11 @@ impl Walker {
         let line = std::mem::take(&mut self.line);
         let text = line.trim_ascii_end();
         let rest = if self.line_length <= LINE as u64 { text.strip_prefix(b"--") } else { None };
-        let found = rest.and_then(|rest| (0..self.open.len()).rev().find_map(|level| self.open[level].ends(rest).map(|ends| (level, ends))));
+        let found = rest.and_then(|rest| {
+            (0..self.open.len())
+                .rev()
+                .find_map(|level| self.open[level].ends(rest).map(|ends| (level, ends)))
+        });
         let is_field = line.get(..8).is_some_and(|front| front.eq_ignore_ascii_case(b"content-"));
         let candidate = self.candidate.take();
         if candidate.is_some() && !is_field {
@@ -296,7 +308,9 @@ impl Walker {
                     (open.guess, open.has_parts) = (Some(candidate), true);
                 }
             }
-            (None, _, Some(rest)) if !rest.is_empty() && self.awaits_part() => (self.candidate, self.header) = (Some(rest.to_vec()), Some(Vec::new())),
+            (None, _, Some(rest)) if !rest.is_empty() && self.awaits_part() => {
+                (self.candidate, self.header) = (Some(rest.to_vec()), Some(Vec::new()))
+            }
             _ if self.header.is_some() && text.is_empty() => self.header_is_over(),
             _ => {}
         }
@@ -305,7 +319,9 @@ impl Walker {
 
     /// Whether the innermost multipart has begun and none of its parts has.
     fn awaits_part(&self) -> bool {
-        self.header.is_none() && self.part.is_none() && self.open.last().is_some_and(|open| !open.has_parts)
+        self.header.is_none()
+            && self.part.is_none()
+            && self.open.last().is_some_and(|open| !open.has_parts)
     }
 
     fn boundary(&mut self, level: usize, ends: Ends) {
@@ -324,9 +340,11 @@ impl Walker {
         let Some(header) = self.header.take() else { return };
         let is_first = std::mem::take(&mut self.is_first);
         // RFC 2046 §5.1.5: what stands in a digest and says nothing of itself is a message.
-        let is_digest = self.open.last().is_some_and(|open| self.found.groups[open.group].kind == "digest");
+        let is_digest =
+            self.open.last().is_some_and(|open| self.found.groups[open.group].kind == "digest");
         let unsaid = if is_digest { "message/rfc822" } else { "text/plain" };
-        let own = if std::str::from_utf8(&header).is_err() { charset_of(&header) } else { String::new() };
+        let own =
+            if std::str::from_utf8(&header).is_err() { charset_of(&header) } else { String::new() };
         let fallback = if own.is_empty() { self.found.charset().to_string() } else { own };
         let mended = repaired(&header, &fallback);
         let Some(message) = MessageParser::new().parse_headers(&mended) else {
@@ -337,10 +355,17 @@ impl Walker {
             self.found = facts(&message);
             self.raw = std::str::from_utf8(&header).is_err().then(|| header.clone());
         }
-        let kind = message
-            .content_type()
-            .map_or(unsaid.to_string(), |kind| format!("{}/{}", kind.c_type, kind.c_subtype.as_deref().unwrap_or("plain")).to_ascii_lowercase());
-        let attribute = |name: &str| message.content_type().and_then(|kind| kind.attribute(name)).unwrap_or_default().to_string();
+        let kind = message.content_type().map_or(unsaid.to_string(), |kind| {
+            format!("{}/{}", kind.c_type, kind.c_subtype.as_deref().unwrap_or("plain"))
+                .to_ascii_lowercase()
+        });
+        let attribute = |name: &str| {
+            message
+                .content_type()
+                .and_then(|kind| kind.attribute(name))
+                .unwrap_or_default()
+                .to_string()
+        };
         let encoding = Encoding::parse(message.content_transfer_encoding().unwrap_or_default());
         if let Some(subtype) = kind.strip_prefix("multipart/")
             && self.open.len() < DEPTH
@@ -351,9 +376,15 @@ impl Walker {
         self.begin(Part {
             charset: clip(&attribute("charset"), KIND),
             encoding,
-            content_id: clip(message.content_id().unwrap_or_default().trim_matches(['<', '>']), NAME),
+            content_id: clip(
+                message.content_id().unwrap_or_default().trim_matches(['<', '>']),
+                NAME,
+            ),
             flow: Flow::parse(&attribute("format"), &attribute("delsp")),
-            disposition: message.content_disposition().map(|d| Disposition::parse(&d.c_type)).unwrap_or_default(),
+            disposition: message
+                .content_disposition()
+                .map(|d| Disposition::parse(&d.c_type))
+                .unwrap_or_default(),
             file_name: clip(message.attachment_name().unwrap_or_default(), NAME),
             kind: clip(&kind, KIND),
             ..Part::default()
@@ -362,18 +393,32 @@ impl Walker {
 
     fn open_group(&mut self, kind: String, boundary: String, encoding: Encoding) {
         let (group, first) = (self.found.groups.len(), self.found.parts.len());
-        self.found.groups.push(Group { kind, parent: self.open.last().map(|open| open.group), first, end: first });
-        let boundary = Some(boundary.trim_end().as_bytes().to_vec()).filter(|boundary| !boundary.is_empty());
+        self.found.groups.push(Group {
+            kind,
+            parent: self.open.last().map(|open| open.group),
+            first,
+            end: first,
+        });
+        let boundary =
+            Some(boundary.trim_end().as_bytes().to_vec()).filter(|boundary| !boundary.is_empty());
         self.open.push(Open { boundary, group, start: self.at, encoding, ..Open::default() });
     }
 
-    /// Closes the innermost multiparts until `kept` are open. One without any part is what its body says, as text: somebody wrote it.
+    /// Closes the innermost multiparts until `kept` are open.
+    /// One without any part is what its body says, as text: somebody wrote it.
     fn close_groups(&mut self, kept: usize, end: u64) {
         while self.open.len() > kept {
             let Some(open) = self.open.pop() else { return };
             if !open.has_parts && self.found.parts.len() < PARTS {
                 let (start, end) = (open.start, end.max(open.start));
-                self.found.parts.push(Part { kind: "text/plain".into(), encoding: open.encoding, group: Some(open.group), start, end, ..Part::default() });
+                self.found.parts.push(Part {
+                    kind: "text/plain".into(),
+                    encoding: open.encoding,
+                    group: Some(open.group),
+                    start,
+                    end,
+                    ..Part::default()
+                });
             }
             self.found.groups[open.group].end = self.found.parts.len();
         }
@@ -400,7 +445,10 @@ fn facts(message: &mail_parser::Message) -> Structure {
     }
     let raw = |name: &str| message.header_raw(name).unwrap_or_default().trim().to_string();
     // The parser gives the last one of a name; the newest trace field stands on top.
-    let received = message.headers_raw().find(|(name, _)| name.eq_ignore_ascii_case("Received")).map(|(_, value)| value.trim().to_string());
+    let received = message
+        .headers_raw()
+        .find(|(name, _)| name.eq_ignore_ascii_case("Received"))
+        .map(|(_, value)| value.trim().to_string());
     Structure {
         from: people(message.from()),
         reply_to: people(message.reply_to()),
@@ -412,10 +460,17 @@ fn facts(message: &mail_parser::Message) -> Structure {
         message_id: message.message_id().unwrap_or_default().to_string(),
         references,
         list_unsubscribe: raw("List-Unsubscribe"),
-        unsubscribes_by_post: raw("List-Unsubscribe-Post").eq_ignore_ascii_case("List-Unsubscribe=One-Click"),
+        unsubscribes_by_post: raw("List-Unsubscribe-Post")
+            .eq_ignore_ascii_case("List-Unsubscribe=One-Click"),
         receipt_to: receipt(message),
         list_id: short(raw("List-Id")),
-        program: short(["User-Agent", "X-Mailer"].iter().map(|name| raw(name)).find(|text| !text.is_empty()).unwrap_or_default()),
+        program: short(
+            ["User-Agent", "X-Mailer"]
+                .iter()
+                .map(|name| raw(name))
+                .find(|text| !text.is_empty())
+                .unwrap_or_default(),
+        ),
         received: short(received.unwrap_or_default()),
         ..Structure::default()
     }
@@ -425,7 +480,9 @@ fn facts(message: &mail_parser::Message) -> Structure {
 fn charset_of(header: &[u8]) -> String {
     let mended = repaired(header, "");
     let message = MessageParser::new().parse_headers(&mended);
-    message.and_then(|message| message.content_type()?.attribute("charset").map(str::to_string)).unwrap_or_default()
+    message
+        .and_then(|message| message.content_type()?.attribute("charset").map(str::to_string))
+        .unwrap_or_default()
 }
 
 fn clip(text: &str, characters: usize) -> String {
@@ -440,11 +497,18 @@ fn short(text: String) -> String {
 fn receipt(message: &mail_parser::Message) -> Vec<Person> {
     let field = message.header_raw("Disposition-Notification-To").unwrap_or_default();
     let own = format!("To: {}\r\n\r\n", short(field.to_string()));
-    MessageParser::new().parse_headers(own.as_bytes()).map(|parsed| people(parsed.to())).filter(|_| !field.is_empty()).unwrap_or_default()
+    MessageParser::new()
+        .parse_headers(own.as_bytes())
+        .map(|parsed| people(parsed.to()))
+        .filter(|_| !field.is_empty())
+        .unwrap_or_default()
 }
 
 fn ids(value: &HeaderValue) -> Vec<String> {
-    value.as_text_list().map(|list| list.iter().map(|id| id.to_string()).collect()).unwrap_or_default()
+    value
+        .as_text_list()
+        .map(|list| list.iter().map(|id| id.to_string()).collect())
+        .unwrap_or_default()
 }
 
 fn people(addresses: Option<&Address>) -> Vec<Person> {
@@ -486,12 +550,19 @@ mod tests {
     fn parts_lie_where_they_are_however_the_message_is_cut() {
         for size in [1, 3, 64, 4096] {
             let found = walk(MIXED, size);
-            assert_eq!((found.subject.as_str(), found.to.len(), found.references.len()), ("Grüße", 2, 2));
-            let body = |at: usize| &MIXED[found.parts[at].start as usize..found.parts[at].end as usize];
+            assert_eq!(
+                (found.subject.as_str(), found.to.len(), found.references.len()),
+                ("Grüße", 2, 2)
+            );
+            let body =
+                |at: usize| &MIXED[found.parts[at].start as usize..found.parts[at].end as usize];
             assert_eq!((body(0), body(1), body(2)), ("plain text", "<p>h=FC", "SGk="), "{size}");
             assert_eq!((found.shown(Form::Plain), found.shown(Form::Html)), (vec![0], vec![1]));
             let [(2, pdf)] = found.attachments()[..] else { panic!("{:?}", found.attachments()) };
-            assert_eq!((pdf.file_name.as_str(), pdf.kind.as_str(), pdf.encoding), ("Résumé.pdf", "application/pdf", Encoding::Base64));
+            assert_eq!(
+                (pdf.file_name.as_str(), pdf.kind.as_str(), pdf.encoding),
+                ("Résumé.pdf", "application/pdf", Encoding::Base64)
+            );
         }
     }
 
@@ -520,14 +591,18 @@ mod tests {
         let message = MIXED.replace("\r\n", "\n");
         for size in [1, 3, 4096] {
             let found = walk(&message, size);
-            let body = |at: usize| &message[found.parts[at].start as usize..found.parts[at].end as usize];
+            let body =
+                |at: usize| &message[found.parts[at].start as usize..found.parts[at].end as usize];
             assert_eq!((body(0), body(1), body(2)), ("plain text", "<p>h=FC", "SGk="), "{size}");
         }
     }
 
     #[test]
     fn the_newest_trace_field_counts() {
-        let found = walk("Received: from a by b with ESMTPS id 1; x\r\nReceived: from c by d with SMTP id 2; y\r\n\r\n", 7);
+        let found = walk(
+            "Received: from a by b with ESMTPS id 1; x\r\nReceived: from c by d with SMTP id 2; y\r\n\r\n",
+            7,
+        );
         assert_eq!(found.received, "from a by b with ESMTPS id 1; x");
     }
 
@@ -537,7 +612,10 @@ mod tests {
         for header in [
             format!("Content-Type: a/b{}", many(&|n| format!("; n*{n}*=x"))),
             format!("Content-Type: a/b{}", many(&|_| "; n=x".into())),
-            format!("Content-Disposition: attachment{}", many(&|n| format!("; filename*{n}=\"x\""))),
+            format!(
+                "Content-Disposition: attachment{}",
+                many(&|n| format!("; filename*{n}=\"x\""))
+            ),
             format!("From: {}", "(".repeat(200_000)),
             format!("To: {}", many(&|n| format!("=?utf-8?q?=4{n}?= "))),
             format!("To: {}", many(&|n| format!("a{n}@b, "))),
@@ -548,14 +626,26 @@ mod tests {
             ":\r\n".repeat(60_000),
         ] {
             let begun = crate::tests::worked();
-            let part = format!("{header}\r\nContent-Type: text/plain; name={}\r\n\r\nx\r\n", "n".repeat(100_000));
-            let mixed = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{part}--b--\r\n");
+            let part = format!(
+                "{header}\r\nContent-Type: text/plain; name={}\r\n\r\nx\r\n",
+                "n".repeat(100_000)
+            );
+            let mixed =
+                format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{part}--b--\r\n");
             for message in [part, mixed] {
                 let found = walk(&message, 64 * 1024);
-                let name = found.parts.iter().map(|part| part.file_name.len() + part.content_id.len() + part.kind.len()).max();
+                let name = found
+                    .parts
+                    .iter()
+                    .map(|part| part.file_name.len() + part.content_id.len() + part.kind.len())
+                    .max();
                 assert!(name.unwrap_or(0) <= 4 * (2 * NAME + KIND), "{}", &header[..30]);
             }
-            assert!(crate::tests::worked() - begun < std::time::Duration::from_secs(20), "{}", &header[..30]);
+            assert!(
+                crate::tests::worked() - begun < std::time::Duration::from_secs(20),
+                "{}",
+                &header[..30]
+            );
         }
     }
 
@@ -564,10 +654,17 @@ mod tests {
         assert_eq!(walk("", 1).parts.len(), 1);
         let plain = walk("Subject: x\r\n\r\nbody\r\n", 5);
         assert_eq!((plain.parts.len(), plain.parts[0].start), (1, 14));
-        let many = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", "--b\r\n\r\nx\r\n".repeat(10_000));
+        let many = format!(
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n{}",
+            "--b\r\n\r\nx\r\n".repeat(10_000)
+        );
         assert_eq!(walk(&many, 1000).parts.len(), PARTS);
         let mut deep = String::new();
-        (0..100).for_each(|n| deep.push_str(&format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")));
+        (0..100).for_each(|n| {
+            deep.push_str(&format!(
+                "Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n"
+            ))
+        });
         assert!(walk(&deep, 77).parts.len() <= PARTS);
         let cut = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhalf";
         assert_eq!((walk(cut, 9).parts.len(), walk(cut, 9).parts[0].end), (1, cut.len() as u64));

@@ -1,10 +1,11 @@
-//! HTML written anew before a tree is built of it: only elements and attributes that may stay, each end tag in its place,
-//! and never more of them than a small box can bear.
+//! HTML written anew before a tree is built of it: only elements and attributes that may stay, each end tag in its
+//! place, and never more of them than a small box can bear.
 //!
-//! The tree builder of the HTML standard repairs what is nested wrongly, and some repairs cost the square of what was sent:
-//! formatting elements that are left open are opened anew in every paragraph (§13.2.4.3), each block looks through all
-//! that is open (§13.2.4.2), each attribute is compared with all others of its tag. So it never sees what a sender wrote, only what stands
-//! here: whatever is open closes together with the element it stands in.
+//! The tree builder of the HTML standard repairs what is nested wrongly, and some repairs cost the square of what was
+//! sent: formatting elements that are left open are opened anew in every paragraph (§13.2.4.3), each block looks
+//! through all that is open (§13.2.4.2), each attribute is compared with all others of its tag.
+//! So it never sees what a sender wrote, only what stands here: whatever is open closes together with the element it
+//! stands in.
 
 use crate::markup::{Token, Tokens, attributes};
 
@@ -16,7 +17,8 @@ const DEPTH: usize = 500;
 const ATTRIBUTES: usize = 60_000;
 /// Octets of what is written.
 const OCTETS: usize = 4 << 20;
-/// Elements, each counted with the formatting that is open around it: what the tree would have if each opened all of it anew.
+/// Elements, each counted with the formatting that is open around it: what the tree would have if each opened all of it
+/// anew.
 const WEIGHT: usize = 200_000;
 
 /// Octets of text in one piece, and of an attribute, with characters in it that need a reference when they are written.
@@ -45,11 +47,13 @@ pub struct Rules<'r> {
 
 const VOID: [&str; 6] = ["area", "br", "col", "hr", "img", "wbr"];
 /// What the standard calls formatting elements (§13.2.4.3).
-const FORMATTING: [&str; 13] = ["a", "b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"];
+const FORMATTING: [&str; 13] =
+    ["a", "b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"];
 /// Elements that end a paragraph which is open (§13.2.6.4.7).
 const BLOCKS: [&str; 34] = [
-    "address", "article", "aside", "blockquote", "center", "dd", "details", "div", "dl", "dt", "figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5",
-    "h6", "header", "hgroup", "hr", "li", "main", "menu", "nav", "ol", "p", "pre", "section", "summary", "table", "ul", "caption",
+    "address", "article", "aside", "blockquote", "center", "dd", "details", "div", "dl", "dt",
+    "figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr",
+    "li", "main", "menu", "nav", "ol", "p", "pre", "section", "summary", "table", "ul", "caption",
 ];
 /// End tags and implied ends don't reach out of these (§13.2.4.2, the scopes).
 const BARRIERS: [&str; 4] = ["table", "td", "th", "caption"];
@@ -67,8 +71,16 @@ const PARTS: [(&str, &[&str]); 8] = [
 
 /// Writes HTML anew.
 pub fn tidy(html: &str, rules: &Rules) -> Result<String, Excess> {
-    let mut writer =
-        Writer { rules, out: String::with_capacity(html.len().min(OCTETS)), open: Vec::new(), elements: 0, attributes: 0, weight: 0, formatting: 0, parted: 0 };
+    let mut writer = Writer {
+        rules,
+        out: String::with_capacity(html.len().min(OCTETS)),
+        open: Vec::new(),
+        elements: 0,
+        attributes: 0,
+        weight: 0,
+        formatting: 0,
+        parted: 0,
+    };
     for token in Tokens::of(html) {
         match token {
             Token::Text(text) => writer.text(text),
@@ -100,8 +112,9 @@ impl Writer<'_> {
         self.rules.elements.iter().find(|known| known.eq_ignore_ascii_case(name)).copied()
     }
 
-    /// References stay as they are: the tree builder reads them as we do. A comment, which does not stay, parts long text: ammonia's
-    /// way of writing text looks through all that is left of it for each character that needs a reference.
+    /// References stay as they are: the tree builder reads them as we do.
+    /// A comment, which does not stay, parts long text: ammonia's way of writing text looks through all that is left of
+    /// it for each character that needs a reference.
     fn text(&mut self, text: &str) {
         let mut rest = text;
         while let Some(at) = rest.find(SPECIAL) {
@@ -176,7 +189,11 @@ impl Writer<'_> {
         }
         let Some(name) = self.known(name) else { return Ok(()) };
         let found = match PARTS.iter().any(|(part, _)| *part == name) || name == "table" {
-            true => self.open.iter().rposition(|open| *open == name || *open == "table").filter(|&at| self.open[at] == name),
+            true => self
+                .open
+                .iter()
+                .rposition(|open| *open == name || *open == "table")
+                .filter(|&at| self.open[at] == name),
             false => self.find(&[name], &[]),
         };
         if let Some(at) = found {
@@ -187,7 +204,9 @@ impl Writer<'_> {
 
     /// The innermost open element of these, if no barrier stands in between.
     fn find(&self, names: &[&str], barriers: &[&str]) -> Option<usize> {
-        let is_end = |open: &&str| names.contains(open) || BARRIERS.contains(open) || barriers.contains(open);
+        let is_end = |open: &&str| {
+            names.contains(open) || BARRIERS.contains(open) || barriers.contains(open)
+        };
         self.open.iter().rposition(is_end).filter(|&at| names.contains(&self.open[at]))
     }
 
@@ -208,7 +227,11 @@ impl Writer<'_> {
     fn write_attributes(&mut self, inside: &str) -> Result<(), Excess> {
         let mut seen = 0u64;
         for (name, value) in attributes(inside) {
-            let Some(at) = self.rules.attributes.iter().position(|known| known.eq_ignore_ascii_case(name)) else { continue };
+            let Some(at) =
+                self.rules.attributes.iter().position(|known| known.eq_ignore_ascii_case(name))
+            else {
+                continue;
+            };
             let is_long = value.len() > VALUE && value.contains(SPECIAL);
             if seen & 1 << at != 0 || is_long {
                 continue;
@@ -232,19 +255,38 @@ impl Writer<'_> {
 mod tests {
     use super::*;
 
-    const RULES: Rules =
-        Rules { elements: &["p", "div", "font", "b", "i", "a", "table", "tr", "td", "ul", "li", "br", "blockquote"], attributes: &["color", "href"] };
+    const RULES: Rules = Rules {
+        elements: &[
+            "p", "div", "font", "b", "i", "a", "table", "tr", "td", "ul", "li", "br", "blockquote",
+        ],
+        attributes: &["color", "href"],
+    };
 
     #[test]
     fn what_is_open_closes_with_what_it_stands_in() {
         for (html, is) in [
-            ("<p><font color=1>a<p><FONT COLOR='2\"'>b", "<p><font color=\"1\">a</font></p><p><font color=\"2&quot;\">b"),
+            (
+                "<p><font color=1>a<p><FONT COLOR='2\"'>b",
+                "<p><font color=\"1\">a</font></p><p><font color=\"2&quot;\">b",
+            ),
             ("<b><i>x</b>y</i>z", "<b><i>x</i></b>yz"),
-            ("<ul><li>a<li><ul><li>b</ul><li>c</ul>", "<ul><li>a</li><li><ul><li>b</li></ul></li><li>c</li></ul>"),
+            (
+                "<ul><li>a<li><ul><li>b</ul><li>c</ul>",
+                "<ul><li>a</li><li><ul><li>b</li></ul></li><li>c</li></ul>",
+            ),
             ("<tr><td>no table", "no table"),
-            ("<table><b><tr><td>a<td>b</div><table><td>c</table>d</table>", "<table><b></b><tr><td>a</td><td>b<table><td>c</td></table>d</td></tr></table>"),
-            ("<div><table><tr></div><td>x</table></div>", "<div><table><tr><td>x</td></tr></table></div>"),
-            ("<a href=1>x<a href=2 href=3 onclick=y>z</a>", "<a href=\"1\">x</a><a href=\"2\">z</a>"),
+            (
+                "<table><b><tr><td>a<td>b</div><table><td>c</table>d</table>",
+                "<table><b></b><tr><td>a</td><td>b<table><td>c</td></table>d</td></tr></table>",
+            ),
+            (
+                "<div><table><tr></div><td>x</table></div>",
+                "<div><table><tr><td>x</td></tr></table></div>",
+            ),
+            (
+                "<a href=1>x<a href=2 href=3 onclick=y>z</a>",
+                "<a href=\"1\">x</a><a href=\"2\">z</a>",
+            ),
             ("a <script>b</script> 1 < 2 <unknown>c</unknown></br>", "a  1 &lt; 2 c<br>"),
         ] {
             assert_eq!(tidy(html, &RULES).as_deref(), Ok(is), "{html}");
@@ -268,7 +310,16 @@ mod tests {
     fn long_text_is_parted_where_no_reference_is_torn() {
         let text = "&amp;".repeat(RUN);
         let out = tidy(&text, &RULES).unwrap();
-        assert!((4..6).contains(&out.matches("<!---->").count()) && out.replace("<!---->", "") == text, "{}", out.matches("<!---->").count());
-        assert_eq!(tidy(&format!("<p color='{text}' href={}>", "x".repeat(2 * VALUE)), &RULES).unwrap().len(), 2 * VALUE + 11);
+        assert!(
+            (4..6).contains(&out.matches("<!---->").count()) && out.replace("<!---->", "") == text,
+            "{}",
+            out.matches("<!---->").count()
+        );
+        assert_eq!(
+            tidy(&format!("<p color='{text}' href={}>", "x".repeat(2 * VALUE)), &RULES)
+                .unwrap()
+                .len(),
+            2 * VALUE + 11
+        );
     }
 }

@@ -88,7 +88,9 @@ impl Decoder {
             // A soft line break; blanks before its end don't count.
             [_, b'\n'] | [_, b'\r', b'\n'] => self.held.clear(),
             [_, b'\r'] => {}
-            [_, .., b' ' | b'\t'] if self.held.len() < 20 && self.held[1..].iter().all(|b| matches!(b, b' ' | b'\t')) => {}
+            [_, .., b' ' | b'\t']
+                if self.held.len() < 20
+                    && self.held[1..].iter().all(|b| matches!(b, b' ' | b'\t')) => {}
             [_, high, low] => match (digit(high), digit(low)) {
                 (Some(high), Some(low)) => {
                     out.push(high << 4 | low);
@@ -127,7 +129,10 @@ mod tests {
         for size in [1, 2, 3, 7, 100] {
             assert_eq!(decode(Encoding::Base64, b"SGVs\r\nbG8g\r\nV29ybGQ=", size), b"Hello World");
             assert_eq!(decode(Encoding::Base64, b"SGk=SGk=!!", size), b"HiHi");
-            assert_eq!(decode(Encoding::QuotedPrintable, b"Gr=C3=BC=\r\n=C3=9Fe=3D=zz =", size), "Grüße==zz =".as_bytes());
+            assert_eq!(
+                decode(Encoding::QuotedPrintable, b"Gr=C3=BC=\r\n=C3=9Fe=3D=zz =", size),
+                "Grüße==zz =".as_bytes()
+            );
             assert_eq!(decode(Encoding::QuotedPrintable, b"a= \t\r\nb", size), b"a= \t\r\nb");
             assert_eq!(decode(Encoding::Identity, b"x=3D", size), b"x=3D");
         }

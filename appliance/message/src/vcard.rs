@@ -23,7 +23,8 @@ pub struct Contact {
     pub note: String,
 }
 
-/// Reads a file of cards: each address with its contact. Cards without an address are left out, and counted.
+/// Reads a file of cards: each address with its contact.
+/// Cards without an address are left out, and counted.
 pub fn parse(text: &str) -> (Vec<(String, Contact)>, usize) {
     // RFC 6350 §3.2: a line that begins with a blank goes on with the one before.
     let unfolded = text.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "");
@@ -32,7 +33,14 @@ pub fn parse(text: &str) -> (Vec<(String, Contact)>, usize) {
     for line in unfolded.lines() {
         let Some((head, value)) = line.split_once(':') else { continue };
         // `item1.EMAIL;TYPE=work:…`
-        let name = head.split(';').next().unwrap_or_default().rsplit('.').next().unwrap_or_default().to_ascii_uppercase();
+        let name = head
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_uppercase();
         let is_quoted = head.to_ascii_uppercase().contains("ENCODING=QUOTED-PRINTABLE");
         let value = &value[..value.floor_char_boundary(VALUE)];
         let value = if is_quoted { quoted(value) } else { value.to_string() };
@@ -67,10 +75,18 @@ impl Card {
             // Family, given: only where there is no name as a whole.
             "N" if self.name.is_empty() => {
                 let parts: Vec<String> = split(value).into_iter().take(2).collect();
-                self.name = parts.iter().rev().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ");
+                self.name = parts
+                    .iter()
+                    .rev()
+                    .filter(|part| !part.is_empty())
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(" ");
             }
             "EMAIL" if self.addresses.len() < ADDRESSES => {
-                if let Ok(address) = Address::parse(unescaped(value).trim().trim_start_matches("mailto:")) {
+                if let Ok(address) =
+                    Address::parse(unescaped(value).trim().trim_start_matches("mailto:"))
+                {
                     self.addresses.push(address.canonical());
                 }
             }
@@ -99,7 +115,13 @@ pub fn note(text: &str) -> String {
 
 /// A name on one line.
 pub fn clean(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().chars().take(200).collect()
+    name.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .chars()
+        .take(200)
+        .collect()
 }
 
 /// Components of a value, at unescaped semicolons.
@@ -136,11 +158,18 @@ fn quoted(value: &str) -> String {
 
 /// All contacts as a file.
 pub fn write(contacts: &[(String, Contact)]) -> String {
-    let escaped = |text: &str| text.replace('\\', "\\\\").replace('\n', "\\n").replace(',', "\\,").replace(';', "\\;").replace('\r', "");
+    let escaped = |text: &str| {
+        text.replace('\\', "\\\\")
+            .replace('\n', "\\n")
+            .replace(',', "\\,")
+            .replace(';', "\\;")
+            .replace('\r', "")
+    };
     let mut out = String::new();
     for (address, contact) in contacts {
         let name = if contact.name.is_empty() { address } else { &contact.name };
-        let (given, family) = name.rsplit_once(' ').map_or((name.as_str(), ""), |(given, family)| (given, family));
+        let (given, family) =
+            name.rsplit_once(' ').map_or((name.as_str(), ""), |(given, family)| (given, family));
         let mut lines = vec![
             "BEGIN:VCARD".to_string(),
             "VERSION:3.0".to_string(),
@@ -182,14 +211,17 @@ mod tests {
             BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;J=C3=B6rg;;;\r\nEMAIL:j@x.example\r\nEND:VCARD\r\nBEGIN:VCARD\r\nFN:Nobody\r\nEND:VCARD\r\n";
         let (found, skipped) = parse(text);
         assert_eq!(skipped, 1);
-        let row = |at: usize| (found[at].0.as_str(), found[at].1.name.as_str(), found[at].1.note.as_str());
+        let row = |at: usize| {
+            (found[at].0.as_str(), found[at].1.name.as_str(), found[at].1.note.as_str())
+        };
         assert_eq!(row(0), ("ann@example.org", "Ann Example, PhD", "+49 123\nBox Ltd"));
         assert_eq!((row(1).0, row(2)), ("ann@home.example", ("j@x.example", "Jörg Müller", "")));
     }
 
     #[test]
     fn what_is_written_is_read_again() {
-        let contact = Contact { name: "Zoë; \\ Long ".repeat(12).trim().into(), note: "a,b\nc".into() };
+        let contact =
+            Contact { name: "Zoë; \\ Long ".repeat(12).trim().into(), note: "a,b\nc".into() };
         let text = write(&[("z@x.example".into(), contact.clone())]);
         assert!(text.lines().all(|line| line.len() <= 75));
         assert_eq!(parse(&text).0, [("z@x.example".to_string(), contact)]);
@@ -200,15 +232,29 @@ mod tests {
         let note = format!("NOTE:{}\n", "x".repeat(100_000));
         let hostile = [
             format!("BEGIN:VCARD\n{}{note}END:VCARD\n", "EMAIL:a@b.example\n".repeat(3_000)),
-            format!("BEGIN:VCARD\n{}{}END:VCARD\n", note.repeat(20), "EMAIL:a@b.example\n".repeat(3_000)),
+            format!(
+                "BEGIN:VCARD\n{}{}END:VCARD\n",
+                note.repeat(20),
+                "EMAIL:a@b.example\n".repeat(3_000)
+            ),
             format!("BEGIN:VCARD\nFN:{}\nEMAIL:a@b.example\nEND:VCARD\n", "x".repeat(1_000_000)),
-            format!("BEGIN:VCARD\n{}EMAIL:a@b.example\nNOTE:x\nEND:VCARD\n", "TEL:1\n".repeat(20_000)),
+            format!(
+                "BEGIN:VCARD\n{}EMAIL:a@b.example\nNOTE:x\nEND:VCARD\n",
+                "TEL:1\n".repeat(20_000)
+            ),
             "BEGIN:VCARD\nEMAIL:a@b.example\nEND:VCARD\n".repeat(20_000),
         ];
         for text in hostile {
             let (found, _) = parse(&text);
-            let octets: usize = found.iter().map(|(address, contact)| address.len() + contact.name.len() + contact.note.len()).sum();
-            assert!(found.len() <= CARDS && octets <= 200_000, "{} contacts of {octets} octets", found.len());
+            let octets: usize = found
+                .iter()
+                .map(|(address, contact)| address.len() + contact.name.len() + contact.note.len())
+                .sum();
+            assert!(
+                found.len() <= CARDS && octets <= 200_000,
+                "{} contacts of {octets} octets",
+                found.len()
+            );
             assert!(!found.is_empty());
         }
     }

@@ -1,5 +1,5 @@
-//! `winmail.dat`: what old Outlooks wrap files and text in (MS-OXTNEF, "Transport Neutral Encapsulation Format"). Read in
-//! one pass, in bounded memory: files are told by where they lie, small attributes alone are kept.
+//! `winmail.dat`: what old Outlooks wrap files and text in (MS-OXTNEF, "Transport Neutral Encapsulation Format").
+//! Read in one pass, in bounded memory: files are told by where they lie, small attributes alone are kept.
 
 use crate::structure::Part;
 
@@ -74,7 +74,13 @@ enum State {
 
 impl Default for Walker {
     fn default() -> Self {
-        Walker { found: Winmail::default(), at: 0, state: State::Beginning, held: Vec::new(), charset: encoding_rs::WINDOWS_1252 }
+        Walker {
+            found: Winmail::default(),
+            at: 0,
+            state: State::Beginning,
+            held: Vec::new(),
+            charset: encoding_rs::WINDOWS_1252,
+        }
     }
 }
 
@@ -127,7 +133,9 @@ impl Walker {
     }
 
     fn begin(&mut self, header: &[u8]) -> State {
-        let (Some(tag), Some(length)) = (u32_at(header, 1), u32_at(header, 5)) else { return State::Over };
+        let (Some(tag), Some(length)) = (u32_at(header, 1), u32_at(header, 5)) else {
+            return State::Over;
+        };
         let (id, length) = (tag as u16, u64::from(length));
         if id == ATTACH_REND_DATA && self.found.files.len() < FILES {
             self.found.files.push(File::default());
@@ -137,7 +145,9 @@ impl Walker {
         {
             (file.start, file.end) = (self.at, self.at + length);
         }
-        let is_kept = matches!(id, ATTACH_TITLE | ATTACHMENT | BODY | MESSAGE_PROPERTIES | CODE_PAGE) && length <= KEPT as u64;
+        let is_kept =
+            matches!(id, ATTACH_TITLE | ATTACHMENT | BODY | MESSAGE_PROPERTIES | CODE_PAGE)
+                && length <= KEPT as u64;
         if length == 0 { State::Sum } else { State::Data { id, left: length, is_kept } }
     }
 
@@ -147,18 +157,26 @@ impl Walker {
         let short = |name: String| name.chars().take(NAME).collect();
         match id {
             CODE_PAGE => {
-                let label = u32_at(data, 0).map(|page| if page == 65001 { "utf-8".to_string() } else { format!("windows-{page}") });
-                self.charset = label.and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes())).unwrap_or(charset);
+                let label = u32_at(data, 0).map(|page| {
+                    if page == 65001 { "utf-8".to_string() } else { format!("windows-{page}") }
+                });
+                self.charset = label
+                    .and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes()))
+                    .unwrap_or(charset);
             }
             BODY if self.found.text.is_empty() => self.found.text = text(data),
             ATTACH_TITLE => {
-                if let Some(file) = self.found.files.last_mut().filter(|file| file.name.is_empty()) {
+                if let Some(file) = self.found.files.last_mut().filter(|file| file.name.is_empty())
+                {
                     file.name = short(text(data));
                 }
             }
             ATTACHMENT => {
-                let long = properties(data).into_iter().find(|(id, _, value)| *id == LONG_FILE_NAME && !value.is_empty());
-                if let (Some(file), Some((_, is_wide, value))) = (self.found.files.last_mut(), long) {
+                let long = properties(data)
+                    .into_iter()
+                    .find(|(id, _, value)| *id == LONG_FILE_NAME && !value.is_empty());
+                if let (Some(file), Some((_, is_wide, value))) = (self.found.files.last_mut(), long)
+                {
                     file.name = short(if is_wide { utf16(value) } else { text(value) });
                 }
             }
@@ -177,7 +195,8 @@ impl Walker {
     }
 }
 
-/// Texts and octets among properties (MS-OXTNEF §2.1.3.4): id, whether it is UTF-16, value. Ends where it stops making sense.
+/// Texts and octets among properties (MS-OXTNEF §2.1.3.4): id, whether it is UTF-16, value.
+/// Ends where it stops making sense.
 fn properties(data: &[u8]) -> Vec<(u16, bool, &[u8])> {
     let mut found = Vec::new();
     let mut rest = Reader(data);
@@ -303,7 +322,10 @@ mod tests {
         let mut walker = Walker::default();
         walker.push(&sample);
         let found = walker.finish();
-        assert_eq!((found.files.len(), found.files.iter().map(|file| file.name.len()).max()), (FILES, Some(NAME)));
+        assert_eq!(
+            (found.files.len(), found.files.iter().map(|file| file.name.len()).max()),
+            (FILES, Some(NAME))
+        );
     }
 
     #[test]
@@ -315,7 +337,10 @@ mod tests {
             let found = walker.finish();
             assert_eq!(found.text, "Hi über");
             let [file] = &found.files[..] else { panic!("{found:?}") };
-            assert_eq!((file.name.as_str(), &sample[file.start as usize..file.end as usize]), ("Übersicht.pdf", &b"%PDF-1.4 inside"[..]));
+            assert_eq!(
+                (file.name.as_str(), &sample[file.start as usize..file.end as usize]),
+                ("Übersicht.pdf", &b"%PDF-1.4 inside"[..])
+            );
         }
     }
 

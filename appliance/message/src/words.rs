@@ -1,8 +1,9 @@
 //! Words as they are searched for: folded, so that case and accents make no difference.
 //!
-//! A word of a text is found by each of its forms: without accents (`muller` for `Müller`), as one spells it where there are
-//! no such letters (`mueller`), and by what is between the dots of a name (`pdf` in `report.pdf`). What is typed is looked for in
-//! the first two. So `mueller`, `muller` and `müller` all find `Müller`, and `müller` finds `Mueller`.
+//! A word of a text is found by each of its forms: without accents (`muller` for `Müller`), as one spells it where
+//! there are no such letters (`mueller`), and by what is between the dots of a name (`pdf` in `report.pdf`).
+//! What is typed is looked for in the first two.
+//! So `mueller`, `muller` and `müller` all find `Müller`, and `müller` finds `Mueller`.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -99,7 +100,8 @@ fn forms_of(word: &str) -> Vec<String> {
     forms
 }
 
-/// A text in pieces: those that begin with a word that was searched for are marked. `wanted` is folded.
+/// A text in pieces: those that begin with a word that was searched for are marked.
+/// `wanted` is folded.
 pub fn marked(text: &str, wanted: &[String]) -> Vec<(String, bool)> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -131,19 +133,28 @@ mod tests {
             found.iter().map(|(piece, is)| (piece.as_str(), *is)).collect::<Vec<_>>(),
             [("Ein ", false), ("Grüßchen", true), (", ", false), ("grüße", true), ("!", false)]
         );
-        assert!(marked("my_report.pdf", &["report".to_string()]).contains(&("report.pdf".to_string(), true)));
-        assert!(marked("an Müller", &["mueller".to_string()]).contains(&("Müller".to_string(), true)));
+        assert!(
+            marked("my_report.pdf", &["report".to_string()])
+                .contains(&("report.pdf".to_string(), true))
+        );
+        assert!(
+            marked("an Müller", &["mueller".to_string()]).contains(&("Müller".to_string(), true))
+        );
     }
 
     #[test]
     fn a_word_has_the_forms_by_which_it_is_found() {
-        let found: Vec<Vec<String>> = forms("Müller Mu\u{308}ller report.pdf 3.14 Göteborg.Ångström").collect();
+        let found: Vec<Vec<String>> =
+            forms("Müller Mu\u{308}ller report.pdf 3.14 Göteborg.Ångström").collect();
         assert_eq!(found[0], ["muller", "mueller"]);
         assert_eq!(found[1], found[0], "however it is written");
         assert_eq!(found[2], ["report.pdf", "report", "pdf"]);
         assert_eq!(found[3], ["3.14"]);
         assert_eq!(found[4][..2], ["goteborg.angstrom", "goeteborg.aangstroem"]);
-        assert_eq!(typed("Über").collect::<Vec<_>>(), [("uber".to_string(), Some("ueber".to_string()))]);
+        assert_eq!(
+            typed("Über").collect::<Vec<_>>(),
+            [("uber".to_string(), Some("ueber".to_string()))]
+        );
     }
 
     proptest::proptest! {

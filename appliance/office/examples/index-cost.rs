@@ -1,5 +1,6 @@
-//! What the search index costs: octets written and on disk for each of 10,000 English text messages of 8 KB to ten accounts, by
-//! the size of batches. Needs a file system that counts what is written, so no tmpfs:
+//! What the search index costs: octets written and on disk for each of 10,000 English text messages of 8 KB to ten
+//! accounts, by the size of batches.
+//! Needs a file system that counts what is written, so no tmpfs:
 //!
 //!     TMPDIR=/var/tmp cargo run --release -p pillarbox-office --example index-cost
 
@@ -46,7 +47,11 @@ fn word(rank: usize) -> String {
     let mut dice = Dice((rank as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     dice.next();
     let length = 2 + (rank as f64).ln() as usize * 2 / 3;
-    (0..length).map(|_| char::from(b"etaoinshrdlcumwfgypbvk"[((dice.part() * dice.part()) * 22.0) as usize])).collect()
+    (0..length)
+        .map(|_| {
+            char::from(b"etaoinshrdlcumwfgypbvk"[((dice.part() * dice.part()) * 22.0) as usize])
+        })
+        .collect()
 }
 
 fn message(dice: &mut Dice, words: &[String]) -> String {
@@ -80,7 +85,10 @@ fn message(dice: &mut Dice, words: &[String]) -> String {
 /// What this process had the disk write: proc_pid_io(5).
 fn written() -> Outcome<u64> {
     let text = fs::read_to_string("/proc/self/io")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: ")).ok_or("no count of what was written")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes: "))
+        .ok_or("no count of what was written")?;
     Ok(line.parse()?)
 }
 
@@ -99,7 +107,15 @@ fn run(batch: usize) -> Outcome<()> {
     let mut accounts = Vec::new();
     for n in 0..ACCOUNTS {
         let address = format!("p{n}@example.org");
-        store.change(AddAccount { address: address.clone(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 }).wait()?;
+        store
+            .change(AddAccount {
+                address: address.clone(),
+                name: String::new(),
+                hash: "x".into(),
+                policy: MailboxPolicy::Keep,
+                at: 1,
+            })
+            .wait()?;
         accounts.push(store.read(|r| r.account(&address))?.ok_or("no account")?.0);
     }
     let words: Vec<String> = (1..=WORDS).map(word).collect();
@@ -123,11 +139,15 @@ fn run(batch: usize) -> Outcome<()> {
         }
         let before = written()?;
         let mut octets = 0;
-        for Unindexed { folder, from, entries, .. } in store.read(|r| r.unindexed(Some(account), batch))? {
+        for Unindexed { folder, from, entries, .. } in
+            store.read(|r| r.unindexed(Some(account), batch))?
+        {
             let (mut new, mut cards) = (Batch::default(), Vec::new());
             for (uid, entry) in &entries {
                 let found = store.read(|r| r.content(entry.message))?.ok_or("no content")?;
-                let summary = summary(&store, &found, &Budget::of(std::time::Duration::from_secs(60))).map_err(|why| why.to_string())?;
+                let summary =
+                    summary(&store, &found, &Budget::of(std::time::Duration::from_secs(60)))
+                        .map_err(|why| why.to_string())?;
                 new.add(entry.message, Spoken::of(&summary.texts).terms());
                 cards.push((folder, *uid, entry.message, summary.card));
             }
@@ -138,7 +158,13 @@ fn run(batch: usize) -> Outcome<()> {
             })?;
             let below = entries.last().map_or(from, |(uid, _)| uid + 1);
             let messages = entries.iter().map(|(uid, entry)| (*uid, entry.message)).collect();
-            store.change(IndexWork { account, folders: vec![Indexed { folder, from, below, messages }], segment }).wait()?;
+            store
+                .change(IndexWork {
+                    account,
+                    folders: vec![Indexed { folder, from, below, messages }],
+                    segment,
+                })
+                .wait()?;
         }
         of_files += octets;
         of_rows += written()? - before - octets as u64;
@@ -165,7 +191,11 @@ fn run(batch: usize) -> Outcome<()> {
 fn main() -> Outcome<()> {
     println!("octets for each message of {OCTETS}, {MESSAGES} messages, {ACCOUNTS} accounts");
     println!(" batch |   files |  merges |    rows | on disk | of text | files");
-    let given: Vec<usize> = std::env::args().skip(1).filter_map(|size| size.parse().ok()).filter(|size| *size > 0).collect();
+    let given: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter_map(|size| size.parse().ok())
+        .filter(|size| *size > 0)
+        .collect();
     let sizes = if given.is_empty() { vec![16, 64, 128, 256] } else { given };
     sizes.into_iter().try_for_each(run)
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
 use instant_acme::{
-    Account, AccountCredentials, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType, HttpClient, Identifier, NewAccount, NewOrder, Order,
-    OrderStatus, RetryPolicy,
+    Account, AccountCredentials, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType,
+    HttpClient, Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
 use pillarbox_outbound::{ClientTls, Handles};
 use pillarbox_platform::clock;
@@ -157,14 +157,19 @@ pub fn start(acme: &Arc<Acme>, methods: &'static [Method]) {
     });
 }
 
-/// Orders a new certificate when the one in use comes near its end. Housekeeping calls this.
+/// Orders a new certificate when the one in use comes near its end.
+/// Housekeeping calls this.
 pub async fn renew(acme: &Arc<Acme>) {
     let now = clock::now();
     let chosen = acme.store.read_off_thread(|r| r.setting(settings::CERTIFICATE)).await;
     let is_wanted = chosen.is_ok_and(|choice| choice.as_deref() == Some("acme"));
     let last = *acme.last_try.lock().unwrap_or_else(|e| e.into_inner());
     let hostname = acme.settings.get().hostname();
-    if is_wanted && clock::is_trusted() && last + AGAIN <= now && is_due(&acme.certificates.facts(), &hostname, now) {
+    if is_wanted
+        && clock::is_trusted()
+        && last + AGAIN <= now
+        && is_due(&acme.certificates.facts(), &hostname, now)
+    {
         start(acme, &[Method::Http, Method::Tls]);
     }
 }
@@ -184,7 +189,9 @@ async fn obtain(acme: &Arc<Acme>, methods: &[Method]) -> Result<()> {
         match order(acme, &account, &names, method).await {
             Ok(()) => {
                 let store = acme.store.clone();
-                let kept = pillarbox_store::off_thread(move || settings::set(&store, settings::CERTIFICATE, Some("acme".into())));
+                let kept = pillarbox_store::off_thread(move || {
+                    settings::set(&store, settings::CERTIFICATE, Some("acme".into()))
+                });
                 return Ok(kept.await?);
             }
             Err(error) => {
@@ -196,10 +203,17 @@ async fn obtain(acme: &Arc<Acme>, methods: &[Method]) -> Result<()> {
     Err(Error::NotProven(reasons))
 }
 
-async fn order(acme: &Arc<Acme>, account: &Account, names: &[String], method: Method) -> Result<()> {
+async fn order(
+    acme: &Arc<Acme>,
+    account: &Account,
+    names: &[String],
+    method: Method,
+) -> Result<()> {
     acme.set(Progress::Ordering);
-    let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.clone())).collect();
-    let mut order = account.new_order(&NewOrder::new(&identifiers)).await.map_err(Error::authority)?;
+    let identifiers: Vec<Identifier> =
+        names.iter().map(|name| Identifier::Dns(name.clone())).collect();
+    let mut order =
+        account.new_order(&NewOrder::new(&identifiers)).await.map_err(Error::authority)?;
     match method {
         Method::Http => {
             acme.set(Progress::Proving(method));
@@ -214,7 +228,9 @@ async fn order(acme: &Arc<Acme>, account: &Account, names: &[String], method: Me
     let retry = RetryPolicy::new().timeout(PATIENCE);
     let status = order.poll_ready(&retry).await.map_err(Error::authority)?;
     if status != OrderStatus::Ready {
-        return Err(Error::authority(why(&mut order).await.unwrap_or_else(|| format!("the order became {status:?}"))));
+        return Err(Error::authority(
+            why(&mut order).await.unwrap_or_else(|| format!("the order became {status:?}")),
+        ));
     }
     let key = order.finalize().await.map_err(Error::authority)?;
     let chain = order.poll_certificate(&retry).await.map_err(Error::authority)?;
@@ -237,9 +253,13 @@ async fn prove_by_http(acme: &Arc<Acme>, order: &mut Order) -> Result<()> {
             continue;
         }
         let name = authorization.identifier().to_string();
-        let mut challenge = authorization.challenge(ChallengeType::Http01).ok_or_else(|| missing(&name))?;
+        let mut challenge =
+            authorization.challenge(ChallengeType::Http01).ok_or_else(|| missing(&name))?;
         let proof = challenge.key_authorization().as_str().to_string();
-        acme.tokens.lock().unwrap_or_else(|e| e.into_inner()).insert(challenge.token.clone(), proof);
+        acme.tokens
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .insert(challenge.token.clone(), proof);
         challenge.set_ready().await.map_err(Error::authority)?;
     }
     Ok(())
@@ -255,8 +275,10 @@ async fn prove_by_dns(acme: &Arc<Acme>, order: &mut Order) -> Result<()> {
             continue;
         }
         let name = authorization.identifier().to_string();
-        let challenge = authorization.challenge(ChallengeType::Dns01).ok_or_else(|| missing(&name))?;
-        records.push((format!("_acme-challenge.{name}"), challenge.key_authorization().dns_value()));
+        let challenge =
+            authorization.challenge(ChallengeType::Dns01).ok_or_else(|| missing(&name))?;
+        records
+            .push((format!("_acme-challenge.{name}"), challenge.key_authorization().dns_value()));
     }
     if records.is_empty() {
         return Ok(());
@@ -285,7 +307,8 @@ async fn next_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<Option<Strin
             continue;
         }
         let name = authorization.identifier().to_string();
-        let mut challenge = authorization.challenge(ChallengeType::TlsAlpn01).ok_or_else(|| missing(&name))?;
+        let mut challenge =
+            authorization.challenge(ChallengeType::TlsAlpn01).ok_or_else(|| missing(&name))?;
         acme.certificates.prove(Some((&name, challenge.key_authorization().digest().as_ref())))?;
         challenge.set_ready().await.map_err(Error::authority)?;
         return Ok(Some(name));
@@ -333,7 +356,10 @@ async fn why(order: &mut Order) -> Option<String> {
         let Ok(state) = authorization.refresh().await else { continue };
         let name = state.identifier().to_string();
         let problems = state.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
-        found.extend(problems.map(|problem| format!("{name}: {}", problem.detail.clone().unwrap_or_default())));
+        found.extend(
+            problems
+                .map(|problem| format!("{name}: {}", problem.detail.clone().unwrap_or_default())),
+        );
     }
     (!found.is_empty()).then(|| found.join(" · "))
 }
@@ -342,13 +368,16 @@ async fn why(order: &mut Order) -> Option<String> {
 async fn names(acme: &Arc<Acme>) -> Result<Vec<String>> {
     let host = acme.settings.get().hostname();
     let dns = &acme.dns;
-    let addresses = async |name: &str| dns.addresses(name).await.map(|(v4, v6)| [v4.records, v6.records].concat());
+    let addresses = async |name: &str| {
+        dns.addresses(name).await.map(|(v4, v6)| [v4.records, v6.records].concat())
+    };
     let ours = addresses(&host).await.map_err(|_| Error::Unpublished { host: host.clone() })?;
     let mut names = vec![host];
     for domain in acme.store.read_off_thread(|r| r.domains()).await? {
         for prefix in ["mta-sts", "autoconfig", "autodiscover"] {
             let name = format!("{prefix}.{domain}");
-            let leads_here = addresses(&name).await.is_ok_and(|found| found.iter().any(|a| ours.contains(a)));
+            let leads_here =
+                addresses(&name).await.is_ok_and(|found| found.iter().any(|a| ours.contains(a)));
             if leads_here && !names.contains(&name) && names.len() < NAMES {
                 names.push(name);
             }
@@ -365,13 +394,17 @@ async fn account(acme: &Arc<Acme>) -> Result<Account> {
     let client = || Account::builder_with_http(Box::new(Client { acme: Arc::downgrade(acme) }));
     let known = std::fs::read_to_string(&path).ok().and_then(|text| {
         let (from, credentials) = text.split_once('\n')?;
-        (from == directory).then(|| serde_json::from_str::<AccountCredentials>(credentials).ok()).flatten()
+        (from == directory)
+            .then(|| serde_json::from_str::<AccountCredentials>(credentials).ok())
+            .flatten()
     });
     if let Some(credentials) = known {
         return client().from_credentials(credentials).await.map_err(Error::authority);
     }
-    let fresh = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
-    let (account, credentials) = client().create(&fresh, directory.clone(), None).await.map_err(Error::authority)?;
+    let fresh =
+        NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
+    let (account, credentials) =
+        client().create(&fresh, directory.clone(), None).await.map_err(Error::authority)?;
     let text = serde_json::to_string(&credentials).map_err(Error::failed("keeping the account"))?;
     write_private(&path, &format!("{directory}\n{text}"))?;
     Ok(account)
@@ -383,7 +416,10 @@ struct Client {
 }
 
 impl HttpClient for Client {
-    fn request(&self, request: http::Request<BodyWrapper<Bytes>>) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
+    fn request(
+        &self,
+        request: http::Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
         let acme = self.acme.upgrade();
         Box::pin(async move {
             let acme = acme.ok_or_else(|| other(asking("the box was stopped")))?;
@@ -401,9 +437,16 @@ fn asking(why: impl std::fmt::Display) -> Error {
     Error::failed("asking the authority")(why)
 }
 
-async fn ask(acme: &Arc<Acme>, mut request: http::Request<BodyWrapper<Bytes>>) -> Result<BytesResponse> {
+async fn ask(
+    acme: &Arc<Acme>,
+    mut request: http::Request<BodyWrapper<Bytes>>,
+) -> Result<BytesResponse> {
     let uri = request.uri().clone();
-    let host = uri.host().ok_or_else(|| asking("its address has no host"))?.trim_matches(['[', ']']).to_string();
+    let host = uri
+        .host()
+        .ok_or_else(|| asking("its address has no host"))?
+        .trim_matches(['[', ']'])
+        .to_string();
     if uri.scheme_str() != Some("https") {
         return Err(asking(format!("{uri} is not https")));
     }
@@ -412,12 +455,17 @@ async fn ask(acme: &Arc<Acme>, mut request: http::Request<BodyWrapper<Bytes>>) -
     let tls: Arc<ClientConfig> = acme.tls.verified();
     let name = ServerName::try_from(host.clone()).map_err(asking)?;
     let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(asking)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(asking)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(asking)?;
     tokio::spawn(connection);
     let authority = uri.authority().map(|a| a.to_string()).unwrap_or(host);
     let value = http::HeaderValue::from_str(&authority).map_err(asking)?;
     request.headers_mut().insert(http::header::HOST, value);
-    *request.uri_mut() = uri.path_and_query().map_or("/", |p| p.as_str()).parse().map_err(|_| asking("a strange address"))?;
+    *request.uri_mut() = uri
+        .path_and_query()
+        .map_or("/", |p| p.as_str())
+        .parse()
+        .map_err(|_| asking("a strange address"))?;
     let (parts, body) = sender.send_request(request).await.map_err(asking)?.into_parts();
     let body = Limited::new(body, ANSWER).collect().await.map_err(asking)?.to_bytes();
     Ok(BytesResponse::from(http::Response::from_parts(parts, http_body_util::Full::new(body))))
@@ -461,7 +509,14 @@ mod tests {
         assert!(is_due(&facts(0, 90), "mail.example", 60 * DAY));
         assert!(is_due(&facts(0, 90), "new.example", DAY));
         // Six days of life: two days ahead.
-        assert!(!is_due(&facts(0, 6), "mail.example", 3 * DAY) && is_due(&facts(0, 6), "mail.example", 4 * DAY));
-        assert!(is_due(&tls::Facts { is_self_signed: true, ..facts(0, 9000) }, "mail.example", DAY));
+        assert!(
+            !is_due(&facts(0, 6), "mail.example", 3 * DAY)
+                && is_due(&facts(0, 6), "mail.example", 4 * DAY)
+        );
+        assert!(is_due(
+            &tls::Facts { is_self_signed: true, ..facts(0, 9000) },
+            "mail.example",
+            DAY
+        ));
     }
 }

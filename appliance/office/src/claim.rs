@@ -1,4 +1,5 @@
-//! The code that makes somebody the owner of a box that is still unclaimed. It is kept in a file that only root and the server read.
+//! The code that makes somebody the owner of a box that is still unclaimed.
+//! It is kept in a file that only root and the server read.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,11 @@ pub fn prepare(data: &Path, store: &Store, certificates: &Certificates) -> Resul
         }
         let code = current(data).unwrap_or_default();
         let fingerprint = certificates.facts().fingerprint;
-        tracing::info!(code, fingerprint, "this box is nobody's yet: open its page and give this claim code");
+        tracing::info!(
+            code,
+            fingerprint,
+            "this box is nobody's yet: open its page and give this claim code"
+        );
     } else if file(data).exists() {
         // Somebody became the owner in another way: by a file, or on the command line.
         forget(data);

@@ -57,7 +57,8 @@ pub struct Signs {
 
 /// What is wrong, the worst first.
 pub fn judge(signs: &Signs) -> Vec<Trouble> {
-    let mut troubles: Vec<Trouble> = signs.unwritable.iter().map(|why| Trouble::Unwritable(why.clone())).collect();
+    let mut troubles: Vec<Trouble> =
+        signs.unwritable.iter().map(|why| Trouble::Unwritable(why.clone())).collect();
     if !signs.has_space && signs.unwritable.is_none() {
         troubles.push(if signs.is_short_of_files { Trouble::NoFiles } else { Trouble::NoSpace });
     }
@@ -85,7 +86,12 @@ pub struct Condition {
 
 impl Condition {
     pub fn new(settings: Live, store: Store) -> Condition {
-        Condition { settings, store, has_space: AtomicBool::new(true), is_writable: AtomicBool::new(true) }
+        Condition {
+            settings,
+            store,
+            has_space: AtomicBool::new(true),
+            is_writable: AtomicBool::new(true),
+        }
     }
 
     /// Whether mail can be taken on at all.
@@ -103,7 +109,8 @@ impl Condition {
         Disk::of(&self.settings.get().data).map_or((0, 0), |disk| (disk.free, disk.all))
     }
 
-    /// What is wrong, the worst first. Touches the disk lightly.
+    /// What is wrong, the worst first.
+    /// Touches the disk lightly.
     pub fn look(&self) -> Vec<Trouble> {
         let settings = self.settings.get();
         judge(&Signs {
@@ -116,11 +123,12 @@ impl Condition {
         })
     }
 
-    /// Looks at the disk anew, and logs once that it became full or unwritable and once that it is well again. Housekeeping calls
-    /// this every second.
+    /// Looks at the disk anew, and logs once that it became full or unwritable and once that it is well again.
+    /// Housekeeping calls this every second.
     pub async fn look_at_disk(&self) {
         let store = self.store.clone();
-        let looked = off_thread(move || Ok((store.space(0) == Space::Enough, store.unwritable()))).await;
+        let looked =
+            off_thread(move || Ok((store.space(0) == Space::Enough, store.unwritable()))).await;
         let (has_space, unwritable) = looked.unwrap_or((false, None));
         self.note_writable(unwritable.as_deref());
         if self.has_space.swap(has_space, Ordering::Relaxed) != has_space {
@@ -135,7 +143,10 @@ impl Condition {
         let is_writable = unwritable.is_none();
         if self.is_writable.swap(is_writable, Ordering::Relaxed) != is_writable {
             match unwritable {
-                Some(why) => tracing::error!(why, "nothing can be written any more: mail has to wait outside, what is here can be read"),
+                Some(why) => tracing::error!(
+                    why,
+                    "nothing can be written any more: mail has to wait outside, what is here can be read"
+                ),
                 None => tracing::info!("the disk can be written again: mail is accepted"),
             }
         }
@@ -151,9 +162,17 @@ mod tests {
         let well = Signs { has_space: true, clock_is_trusted: true, ..Signs::default() };
         assert!(judge(&well).is_empty());
         let table = [
-            (Signs { unwritable: Some("x".into()), has_space: false, ..well.clone() }, Trouble::Unwritable("x".into()), true),
+            (
+                Signs { unwritable: Some("x".into()), has_space: false, ..well.clone() },
+                Trouble::Unwritable("x".into()),
+                true,
+            ),
             (Signs { has_space: false, ..well.clone() }, Trouble::NoSpace, true),
-            (Signs { has_space: false, is_short_of_files: true, ..well.clone() }, Trouble::NoFiles, true),
+            (
+                Signs { has_space: false, is_short_of_files: true, ..well.clone() },
+                Trouble::NoFiles,
+                true,
+            ),
             (Signs { damaged: 2, ..well.clone() }, Trouble::Damaged(2), false),
             (Signs { clock_is_trusted: false, ..well.clone() }, Trouble::Clock, false),
             (Signs { update_was_not_kept: true, ..well.clone() }, Trouble::UpdateNotKept, false),

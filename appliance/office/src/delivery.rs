@@ -1,5 +1,5 @@
-//! Final delivery (MDA, RFC 5598 §4.2.4): content passes a tap into the spool; at its end a verdict decides where it goes,
-//! trace fields are put in front, and one durable write takes it in.
+//! Final delivery (MDA, RFC 5598 §4.2.4): content passes a tap into the spool; at its end a verdict decides where it
+//! goes, trace fields are put in front, and one durable write takes it in.
 
 pub mod tap;
 #[cfg(test)]
@@ -16,7 +16,8 @@ use pillarbox_platform::clock;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
-    AccountId, Checksum, Delivered, Delivery, Error, Fate, LedgerRecord, MessageId, Relay, Result, ShortCode, Spool, Spooled, Store, off_thread,
+    AccountId, Checksum, Delivered, Delivery, Error, Fate, LedgerRecord, MessageId, Relay, Result,
+    ShortCode, Spool, Spooled, Store, off_thread,
 };
 
 use tap::Tap;
@@ -92,11 +93,21 @@ impl<'a> Incoming<'a> {
     ///
     /// # Errors
     /// [`Error::Busy`] when there was no memory in time, here and for each piece that follows.
-    pub async fn begin(agent: &'a DeliveryAgent, reverse_path: &ReversePath, (peer, party): (IpAddr, Party)) -> Result<Incoming<'a>> {
+    pub async fn begin(
+        agent: &'a DeliveryAgent,
+        reverse_path: &ReversePath,
+        (peer, party): (IpAddr, Party),
+    ) -> Result<Incoming<'a>> {
         let mut charge = agent.budget.charge(peer, party);
         charge.hold(TRACE).await.map_err(|_| Error::Busy)?;
         let tap = Tap::new(if *reverse_path == ReversePath::Null { NOTICE_HEAD } else { HEAD });
-        Ok(Incoming { agent, intake: Intake::new(agent.store.spool()), tap, arrived: clock::now(), charge })
+        Ok(Incoming {
+            agent,
+            intake: Intake::new(agent.store.spool()),
+            tap,
+            arrived: clock::now(),
+            charge,
+        })
     }
 
     /// Appends content.
@@ -122,17 +133,31 @@ impl<'a> Incoming<'a> {
     ///
     /// # Errors
     /// [`Refusal::Said`] when the verdict is to refuse it; nothing was stored then.
-    pub async fn deliver(mut self, envelope: Envelope<'_>) -> std::result::Result<Delivered, Refusal> {
-        let evidence = Evidence { peer: envelope.peer, sender: envelope.sender, sent_by: envelope.sent_by, front: self.tap.front() };
+    pub async fn deliver(
+        mut self,
+        envelope: Envelope<'_>,
+    ) -> std::result::Result<Delivered, Refusal> {
+        let evidence = Evidence {
+            peer: envelope.peer,
+            sender: envelope.sender,
+            sent_by: envelope.sent_by,
+            front: self.tap.front(),
+        };
         let verdict = (self.agent.decide)(&evidence);
-        let placements = verdict.placements(&envelope.accounts, envelope.sent_by).map_err(|Refused(why)| {
-            // RFC 3463 §3.8: delivery not authorized, message refused.
-            Refusal::Said(Reply::new(550, Enhanced(5, 7, 1), format!("{why} ({})", envelope.code)))
-        })?;
+        let placements =
+            verdict.placements(&envelope.accounts, envelope.sent_by).map_err(|Refused(why)| {
+                // RFC 3463 §3.8: delivery not authorized, message refused.
+                Refusal::Said(Reply::new(
+                    550,
+                    Enhanced(5, 7, 1),
+                    format!("{why} ({})", envelope.code),
+                ))
+            })?;
         let mut spool = self.intake.complete().await?;
         let mut relay = envelope.relay;
         if let Some(relay) = &mut relay {
-            let (store, signer, domain) = (self.agent.store.clone(), self.agent.signer.clone(), envelope.signing_domain);
+            let (store, signer, domain) =
+                (self.agent.store.clone(), self.agent.signer.clone(), envelope.signing_domain);
             let signed = off_thread(move || {
                 let signature = sign(&store, &signer, &domain, &spool)?;
                 Ok((spool, signature))
@@ -141,7 +166,8 @@ impl<'a> Incoming<'a> {
             relay.outgoing.traits = relay.outgoing.traits.with(self.tap.traits());
         }
         let date = clock::rfc5322(self.arrived);
-        let (prefix, delivery_octets) = trace_fields(envelope.sender, &trace::Received { date, ..envelope.received });
+        let (prefix, delivery_octets) =
+            trace_fields(envelope.sender, &trace::Received { date, ..envelope.received });
         let expected = Checksum::of(&prefix).followed_by(self.tap.sum());
         spool.put_in_front(prefix)?;
         let content = match spool.blocks(0) {
@@ -166,13 +192,19 @@ impl<'a> Incoming<'a> {
             record.fate = Fate::Queued;
             record.recipients = relay.recipients.iter().map(|r| r.address.clone()).collect();
         }
-        let delivery = Delivery { relay, further, report_on: envelope.report_on, ..Delivery::local(content, delivery_octets, placements, record) };
+        let delivery = Delivery {
+            relay,
+            further,
+            report_on: envelope.report_on,
+            ..Delivery::local(content, delivery_octets, placements, record)
+        };
         Ok(self.agent.store.deliver(delivery).done().await?)
     }
 }
 
-/// What goes in front of a message: Return-Path (RFC 5321 §4.4), then Received. Also the octets of the first, which belongs
-/// to final delivery and not to a relayed copy. `sender`: the reverse-path, empty when it is null.
+/// What goes in front of a message: Return-Path (RFC 5321 §4.4), then Received.
+/// Also the octets of the first, which belongs to final delivery and not to a relayed copy.
+/// `sender`: the reverse-path, empty when it is null.
 fn trace_fields(sender: &str, received: &trace::Received) -> (Vec<u8>, u16) {
     let return_path = format!("Return-Path: <{sender}>\r\n");
     let octets = return_path.len() as u16;
@@ -194,16 +226,20 @@ impl From<Error> for Refusal {
     }
 }
 
-/// Nothing is acknowledged that is not what came in. A difference is a fault of ours: the peer hears "later" and keeps its
-/// message, the log says it loudly.
+/// Nothing is acknowledged that is not what came in.
+/// A difference is a fault of ours: the peer hears "later" and keeps its message, the log says it loudly.
 fn compare(expected: &Checksum, content: &Spooled) -> Result<()> {
     match expected == content.checksum() {
         true => Ok(()),
-        false => Err(Error::Damaged { what: "a message on its way into the store: what was written is not what came in".into() }),
+        false => Err(Error::Damaged {
+            what: "a message on its way into the store: what was written is not what came in"
+                .into(),
+        }),
     }
 }
 
-/// The way of content from an edge into a spool: at once while it is small, in pieces off the async threads once it is large.
+/// The way of content from an edge into a spool: at once while it is small, in pieces off the async threads once it is
+/// large.
 struct Intake {
     /// Gone only while a piece is being written, and for good when that failed.
     spool: Option<Spool>,
@@ -235,7 +271,8 @@ impl Intake {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        let (mut spool, gathered) = (self.spool.take().ok_or(Error::Closed)?, std::mem::take(&mut self.gathered));
+        let (mut spool, gathered) =
+            (self.spool.take().ok_or(Error::Closed)?, std::mem::take(&mut self.gathered));
         let (spool, mut gathered) = off_thread(move || {
             spool.append(&gathered)?;
             Ok((spool, gathered))
@@ -254,8 +291,9 @@ impl Intake {
     }
 }
 
-/// Signs for a domain of ours. A fault of the keys is logged and the message goes unsigned: late signing can't be,
-/// and a message held back for it would be the greater harm.
+/// Signs for a domain of ours.
+/// A fault of the keys is logged and the message goes unsigned: late signing can't be, and a message held back for it
+/// would be the greater harm.
 fn sign(store: &Store, signer: &Signer, domain: &str, spool: &Spool) -> Result<Vec<u8>> {
     let keys = match signer.keys(store, domain) {
         Ok(keys) if !keys.is_empty() => keys,

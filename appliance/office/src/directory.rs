@@ -1,5 +1,5 @@
-//! The people of the box: how one is added, and which passwords are good enough. Pages, set-up file and command line add
-//! people and set passwords by these functions only.
+//! The people of the box: how one is added, and which passwords are good enough.
+//! Pages, set-up file and command line add people and set passwords by these functions only.
 
 use pillarbox_proto::address::Address;
 use pillarbox_store::{AddAccount, MailboxPolicy};
@@ -37,7 +37,9 @@ pub enum Unusable {
 impl std::fmt::Display for Unusable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Unusable::TooShort => write!(f, "the password needs at least {} characters", hash::SHORTEST),
+            Unusable::TooShort => {
+                write!(f, "the password needs at least {} characters", hash::SHORTEST)
+            }
             Unusable::NoHash => f.write_str("this is no password_hash of an export"),
             Unusable::Failed(why) => f.write_str(why),
         }
@@ -51,24 +53,36 @@ impl From<Unusable> for pillarbox_store::Error {
 }
 
 impl Password {
-    /// A password that somebody chose, if it is good enough. Costs nothing.
+    /// A password that somebody chose, if it is good enough.
+    /// Costs nothing.
     pub fn chosen(text: impl Into<String>) -> Result<Password, Unusable> {
         let text = text.into();
-        if text.chars().count() < hash::SHORTEST { Err(Unusable::TooShort) } else { Ok(Password::Chosen(text)) }
+        if text.chars().count() < hash::SHORTEST {
+            Err(Unusable::TooShort)
+        } else {
+            Ok(Password::Chosen(text))
+        }
     }
 
     /// A hash as `settings export` writes it.
     pub fn hashed(text: impl Into<String>) -> Result<Password, Unusable> {
         let text = text.into();
-        if text.starts_with("$argon2id$") { Ok(Password::Hashed(text)) } else { Err(Unusable::NoHash) }
+        if text.starts_with("$argon2id$") {
+            Ok(Password::Hashed(text))
+        } else {
+            Err(Unusable::NoHash)
+        }
     }
 
-    /// What is stored of it. Blocks for a noticeable time.
+    /// What is stored of it.
+    /// Blocks for a noticeable time.
     pub fn prepare(self) -> Result<Prepared, Unusable> {
         let (text, made) = match self {
             Password::Hashed(hash) => return Ok(Prepared { hash, made: None }),
             Password::Chosen(text) => (text, false),
-            Password::Made => (hash::generate().map_err(|error| Unusable::Failed(error.to_string()))?, true),
+            Password::Made => {
+                (hash::generate().map_err(|error| Unusable::Failed(error.to_string()))?, true)
+            }
         };
         let hash = hash::password(&text).map_err(|error| Unusable::Failed(error.to_string()))?;
         Ok(Prepared { hash, made: made.then_some(text) })
@@ -83,10 +97,22 @@ pub struct Prepared {
     pub made: Option<String>,
 }
 
-/// The change that adds a person with a mailbox. The store refuses it where the address is taken, or its domain none of
-/// ours.
-pub fn person(address: &Address, name: &str, password: &Prepared, policy: MailboxPolicy, at: u64) -> AddAccount {
-    AddAccount { address: address.canonical(), name: clean_name(name), hash: password.hash.clone(), policy, at }
+/// The change that adds a person with a mailbox.
+/// The store refuses it where the address is taken, or its domain none of ours.
+pub fn person(
+    address: &Address,
+    name: &str,
+    password: &Prepared,
+    policy: MailboxPolicy,
+    at: u64,
+) -> AddAccount {
+    AddAccount {
+        address: address.canonical(),
+        name: clean_name(name),
+        hash: password.hash.clone(),
+        policy,
+        at,
+    }
 }
 
 /// A name as it is kept: one line of at most [`NAME`] characters.
@@ -101,7 +127,11 @@ mod tests {
     #[test]
     fn passwords_are_long_enough_or_refused() {
         assert_eq!(Password::chosen("123456789"), Err(Unusable::TooShort));
-        assert_eq!(Password::chosen("äöüäöüäöü"), Err(Unusable::TooShort), "characters count, not octets");
+        assert_eq!(
+            Password::chosen("äöüäöüäöü"),
+            Err(Unusable::TooShort),
+            "characters count, not octets"
+        );
         assert!(Password::chosen("äöüäöüäöüä").is_ok());
         assert_eq!(Password::hashed("5f4dcc3b5aa765d61d8327deb882cf99"), Err(Unusable::NoHash));
         let made = Password::Made.prepare().unwrap();

@@ -88,19 +88,29 @@ impl fmt::Display for Error {
             Error::Platform(error) => error.fmt(f),
             Error::Outbound(error) => error.fmt(f),
             Error::Authority { why } | Error::NotLeft { why, .. } => f.write_str(why),
-            Error::NoSuchProof { name } => write!(f, "the authority offers no such proof for {name}"),
-            Error::ProofUnseen { name } => write!(f, "the authority did not look at the proof for {name}"),
+            Error::NoSuchProof { name } => {
+                write!(f, "the authority offers no such proof for {name}")
+            }
+            Error::ProofUnseen { name } => {
+                write!(f, "the authority did not look at the proof for {name}")
+            }
             Error::RecordsMissing => f.write_str("the records were not published within a day"),
-            Error::NotProven(reasons) => reasons.iter().enumerate().try_for_each(|(place, reason)| {
-                f.write_str(if place == 0 { "" } else { " · " })?;
-                reason.fmt(f)
-            }),
-            Error::Unpublished { host } => write!(f, "{host} has no address in the DNS yet: publish it first"),
+            Error::NotProven(reasons) => {
+                reasons.iter().enumerate().try_for_each(|(place, reason)| {
+                    f.write_str(if place == 0 { "" } else { " · " })?;
+                    reason.fmt(f)
+                })
+            }
+            Error::Unpublished { host } => {
+                write!(f, "{host} has no address in the DNS yet: publish it first")
+            }
             Error::Stopped => f.write_str("the box was stopped"),
             Error::SetupFile { line: Some(line), why } => write!(f, "line {line}: {why}"),
             Error::SetupFile { line: None, why } => f.write_str(why),
             Error::SetupPerson { address, why } => write!(f, "{address}: {why}"),
-            Error::NoProvider => f.write_str("line = \"provider\" needs a [[route]] without domain"),
+            Error::NoProvider => {
+                f.write_str("line = \"provider\" needs a [[route]] without domain")
+            }
             Error::NotADomain { text } => write!(f, "{text:?} is no domain name"),
             Error::NotAnAddress { text, why } => write!(f, "{text:?} is no mail address: {why}"),
             Error::NoRandomNumbers { why } => write!(f, "the system gave no random numbers: {why}"),

@@ -8,7 +8,8 @@ use pillarbox_store::{AccountId, Service, SignIn};
 
 /// Events remembered of everybody together.
 const EVENTS: usize = 400;
-/// Seconds before the same device from the same place is written down again: a program that polls must not wear a card out.
+/// Seconds before the same device from the same place is written down again: a program that polls must not wear a card
+/// out.
 const AGAIN: u64 = 86_400;
 /// Places remembered for that.
 const PLACES: usize = 2000;
@@ -17,7 +18,8 @@ const PLACES: usize = 2000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     Connected,
-    /// It asked for TLS and broke the handshake off: the wrong port, the wrong kind of TLS, or it does not trust the certificate.
+    /// It asked for TLS and broke the handshake off: the wrong port, the wrong kind of TLS, or it does not trust the
+    /// certificate.
     TlsFailed,
     /// It knows only versions of TLS that are no longer safe.
     OldTls,
@@ -60,23 +62,43 @@ const USER: usize = 120;
 
 impl History {
     /// Notes something that happened.
-    pub fn note(&mut self, at: u64, peer: IpAddr, service: &'static str, what: What, user: &str, device: &str) {
+    pub fn note(
+        &mut self,
+        at: u64,
+        peer: IpAddr,
+        service: &'static str,
+        what: What,
+        user: &str,
+        device: &str,
+    ) {
         self.next += 1;
         let user = user.chars().filter(|c| !c.is_control()).take(USER).collect();
-        self.events.push_back(Event { number: self.next, at, peer, service, what, user, device: device.to_string() });
+        self.events.push_back(Event {
+            number: self.next,
+            at,
+            peer,
+            service,
+            what,
+            user,
+            device: device.to_string(),
+        });
         if self.events.len() > EVENTS {
             self.events.pop_front();
         }
     }
 
     /// Events after a number that concern a person: with their address or the short form of it as user name, or from
-    /// the machine they sit at. Oldest first.
+    /// the machine they sit at.
+    /// Oldest first.
     pub fn of(&self, address: &str, peer: IpAddr, after: u64) -> Vec<Event> {
         let local = address.split('@').next().unwrap_or_default();
         let concerns = |event: &&Event| {
-            let is_named = event.user.eq_ignore_ascii_case(address) || event.user.eq_ignore_ascii_case(local);
+            let is_named =
+                event.user.eq_ignore_ascii_case(address) || event.user.eq_ignore_ascii_case(local);
             // What somebody else at the same machine signed in as is theirs.
-            is_named || event.peer == peer && event.user.is_empty() || event.peer == peer && event.what == What::ShortName
+            is_named
+                || event.peer == peer && event.user.is_empty()
+                || event.peer == peer && event.what == What::ShortName
         };
         self.events.iter().filter(|e| e.number > after).filter(concerns).cloned().collect()
     }
@@ -115,7 +137,9 @@ mod tests {
         history.note(3, ip(9), "pop3s", What::WrongPassword, "Ann@example.org", "");
         history.note(4, ip(5), "pop3s", What::SignedIn, "bob@example.org", "PC");
         history.note(5, ip(9), "pop3s", What::Connected, "", "");
-        let seen = |after| history.of("ann@example.org", ip(5), after).iter().map(|e| e.at).collect::<Vec<_>>();
+        let seen = |after| {
+            history.of("ann@example.org", ip(5), after).iter().map(|e| e.at).collect::<Vec<_>>()
+        };
         assert_eq!(seen(0), [1, 2, 3]);
         assert_eq!(seen(2), [3]);
         let mut full = History::default();
@@ -126,9 +150,13 @@ mod tests {
     #[test]
     fn a_program_that_polls_is_written_down_once_a_day() {
         let mut history = History::default();
-        let sign_in = |peer| SignIn { peer, service: Service::Pop3, device: "PC".into(), is_accepted: true };
+        let sign_in =
+            |peer| SignIn { peer, service: Service::Pop3, device: "PC".into(), is_accepted: true };
         let mut keep = |peer, at| history.is_worth_keeping(AccountId(1), &sign_in(peer), at);
-        assert_eq!([keep(ip(1), 0), keep(ip(1), 60), keep(ip(2), 60), keep(ip(1), AGAIN)], [true, false, true, true]);
+        assert_eq!(
+            [keep(ip(1), 0), keep(ip(1), 60), keep(ip(2), 60), keep(ip(1), AGAIN)],
+            [true, false, true, true]
+        );
         let failed = SignIn { is_accepted: false, ..sign_in(ip(1)) };
         assert!(history.is_worth_keeping(AccountId(1), &failed, AGAIN + 1));
     }

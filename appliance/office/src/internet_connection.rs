@@ -1,7 +1,8 @@
 //! The internet connection: what it can do for mail, seen from here, and what follows from that.
 //!
-//! `examine` gathers, `advise` decides. The public address is learnt from the servers that are asked anyway: many greet
-//! with the address they see. No service is asked for nothing else than that.
+//! `examine` gathers, `advise` decides.
+//! The public address is learnt from the servers that are asked anyway: many greet with the address they see.
+//! No service is asked for nothing else than that.
 
 use std::net::IpAddr;
 
@@ -72,7 +73,11 @@ impl Reason {
 
 /// Decides by what was found.
 pub fn advise(facts: &Facts) -> (Advice, Vec<Reason>) {
-    let residential = facts.name.as_deref().zip(facts.address).is_some_and(|(name, address)| looks_residential(name, address));
+    let residential = facts
+        .name
+        .as_deref()
+        .zip(facts.address)
+        .is_some_and(|(name, address)| looks_residential(name, address));
     let known = facts.address.is_some();
     let candidates = [
         (facts.reached.is_none(), Reason::PortClosed),
@@ -83,10 +88,13 @@ pub fn advise(facts: &Facts) -> (Advice, Vec<Reason>) {
         (known && facts.name.is_none(), Reason::NoName),
         (facts.name.is_some() && !facts.is_confirmed, Reason::NameNotConfirmed),
     ];
-    let reasons: Vec<Reason> = candidates.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason).collect();
+    let reasons: Vec<Reason> =
+        candidates.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason).collect();
     let advice = match reasons.first() {
         None => Advice::Direct,
-        Some(Reason::PortClosed | Reason::ListedAsDialUp | Reason::LooksResidential | Reason::NoName) => Advice::Provider,
+        Some(
+            Reason::PortClosed | Reason::ListedAsDialUp | Reason::LooksResidential | Reason::NoName,
+        ) => Advice::Provider,
         Some(_) => Advice::DirectAfterMending,
     };
     (advice, reasons)
@@ -94,12 +102,16 @@ pub fn advise(facts: &Facts) -> (Advice, Vec<Reason>) {
 
 /// Whether a reverse name looks like that of a household's connection: words that providers use, or the address in it.
 pub fn looks_residential(name: &str, address: IpAddr) -> bool {
-    const WORDS: [&str; 16] =
-        ["dyn", "dynamic", "dsl", "adsl", "vdsl", "cable", "pool", "dialup", "dial", "dip", "ppp", "pppoe", "dhcp", "client", "cust", "customer"];
+    const WORDS: [&str; 16] = [
+        "dyn", "dynamic", "dsl", "adsl", "vdsl", "cable", "pool", "dialup", "dial", "dip", "ppp",
+        "pppoe", "dhcp", "client", "cust", "customer",
+    ];
     let name = name.to_ascii_lowercase();
-    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        name.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).collect();
     let has_word = words.iter().any(|word| WORDS.contains(word));
-    let numbers: Vec<&str> = name.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty()).collect();
+    let numbers: Vec<&str> =
+        name.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty()).collect();
     let has_address = match address.to_canonical() {
         IpAddr::V4(v4) => {
             let octets: Vec<String> = v4.octets().iter().map(ToString::to_string).collect();
@@ -116,7 +128,13 @@ pub fn looks_residential(name: &str, address: IpAddr) -> bool {
 pub fn backwards(address: IpAddr) -> String {
     let parts: Vec<String> = match address.to_canonical() {
         IpAddr::V4(v4) => v4.octets().iter().rev().map(ToString::to_string).collect(),
-        IpAddr::V6(v6) => v6.octets().iter().rev().flat_map(|o| [o & 15, o >> 4]).map(|nibble| format!("{nibble:x}")).collect(),
+        IpAddr::V6(v6) => v6
+            .octets()
+            .iter()
+            .rev()
+            .flat_map(|o| [o & 15, o >> 4])
+            .map(|nibble| format!("{nibble:x}"))
+            .collect(),
     };
     parts.join(".")
 }
@@ -130,8 +148,10 @@ pub fn reverse_name(address: IpAddr) -> String {
 /// A public address that a server names in what it says: `250-mx at your service, [203.0.113.9]`.
 pub fn address_in(lines: &[String], not: IpAddr) -> Option<IpAddr> {
     let said = lines.iter().filter_map(|line| line.strip_prefix('<'));
-    let words = said.flat_map(|line| line.split(|c: char| !(c.is_ascii_hexdigit() || c == '.' || c == ':')));
-    let mut addresses = words.filter(|word| word.len() > 6).filter_map(|word| word.parse::<IpAddr>().ok());
+    let words = said
+        .flat_map(|line| line.split(|c: char| !(c.is_ascii_hexdigit() || c == '.' || c == ':')));
+    let mut addresses =
+        words.filter(|word| word.len() > 6).filter_map(|word| word.parse::<IpAddr>().ok());
     addresses.find(|address| !is_private(*address) && *address != not)
 }
 
@@ -155,7 +175,8 @@ enum Listing {
     Silent,
 }
 
-/// Looks at the connection. Takes as long as the slowest of a few connections, at most about a minute.
+/// Looks at the connection.
+/// Takes as long as the slowest of a few connections, at most about a minute.
 pub async fn examine(settings: &Config, dns: &Dns, outbound: &Outbound) -> Facts {
     let mut facts = Facts::default();
     for domain in &settings.line.probes {
@@ -245,23 +266,47 @@ mod tests {
             ..Facts::default()
         };
         assert_eq!(advise(&good), (Advice::Direct, vec![]));
-        assert_eq!(advise(&Facts { is_confirmed: false, ..good.clone() }), (Advice::DirectAfterMending, vec![Reason::NameNotConfirmed]));
-        assert_eq!(advise(&Facts { listed: vec!["l".into()], ..good.clone() }).0, Advice::DirectAfterMending);
-        assert_eq!(advise(&Facts { dial_up: vec!["l".into()], ..good.clone() }).0, Advice::Provider);
-        assert_eq!(advise(&Facts { name: None, ..good.clone() }), (Advice::Provider, vec![Reason::NoName]));
+        assert_eq!(
+            advise(&Facts { is_confirmed: false, ..good.clone() }),
+            (Advice::DirectAfterMending, vec![Reason::NameNotConfirmed])
+        );
+        assert_eq!(
+            advise(&Facts { listed: vec!["l".into()], ..good.clone() }).0,
+            Advice::DirectAfterMending
+        );
+        assert_eq!(
+            advise(&Facts { dial_up: vec!["l".into()], ..good.clone() }).0,
+            Advice::Provider
+        );
+        assert_eq!(
+            advise(&Facts { name: None, ..good.clone() }),
+            (Advice::Provider, vec![Reason::NoName])
+        );
         assert_eq!(advise(&Facts { reached: None, ..good }).0, Advice::Provider);
-        assert_eq!(advise(&Facts::default()), (Advice::Provider, vec![Reason::PortClosed, Reason::AddressUnknown]));
+        assert_eq!(
+            advise(&Facts::default()),
+            (Advice::Provider, vec![Reason::PortClosed, Reason::AddressUnknown])
+        );
     }
 
     #[test]
     fn addresses_are_read_from_what_servers_say_and_written_backwards() {
         let lines = |text: &str| vec!["> EHLO box".to_string(), format!("< {text}")];
         let not = ip("198.51.100.1");
-        assert_eq!(address_in(&lines("250-mx.example at your service, [203.0.113.9]"), not), Some(ip("203.0.113.9")));
-        assert_eq!(address_in(&lines("250-mx.example Hello [2001:db8::5] pleased"), not), Some(ip("2001:db8::5")));
+        assert_eq!(
+            address_in(&lines("250-mx.example at your service, [203.0.113.9]"), not),
+            Some(ip("203.0.113.9"))
+        );
+        assert_eq!(
+            address_in(&lines("250-mx.example Hello [2001:db8::5] pleased"), not),
+            Some(ip("2001:db8::5"))
+        );
         assert_eq!(address_in(&lines("250-mx.example [192.168.1.4] and 198.51.100.1"), not), None);
         assert_eq!(reverse_name(ip("203.0.113.9")), "9.113.0.203.in-addr.arpa");
-        assert!(reverse_name(ip("2001:db8::5")).starts_with("5.0.0.0.") && reverse_name(ip("2001:db8::5")).ends_with("8.b.d.0.1.0.0.2.ip6.arpa"));
+        assert!(
+            reverse_name(ip("2001:db8::5")).starts_with("5.0.0.0.")
+                && reverse_name(ip("2001:db8::5")).ends_with("8.b.d.0.1.0.0.2.ip6.arpa")
+        );
         assert_eq!(meaning(ip("127.0.0.11")), Listing::DialUp);
         assert_eq!(meaning(ip("127.0.0.4")), Listing::Listed);
         assert_eq!(meaning(ip("127.255.255.254")), Listing::Silent);

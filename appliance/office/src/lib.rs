@@ -1,10 +1,12 @@
 //! What the box can do, each rule once: the edges, the pages and the command line all call these.
 //!
-//! - whose mail is taken: [`routing`]; how it gets into mailboxes and queue: [`delivery`]; what a person sends: [`submission`]
+//! - whose mail is taken: [`routing`]; how it gets into mailboxes and queue: [`delivery`]; what a person sends:
+//!   [`submission`]
 //! - who signs in: [`auth`], with [`history`]; people, aliases and passwords: [`directory`]
 //! - stored messages for people, indexed and searched: [`mail`]
 //! - what a domain publishes: [`records`]; the internet connection: [`internet_connection`]; certificates: [`acme`]
-//! - settings of the owner: [`settings`], as a file: [`preseed`]; how the box is: [`condition`], [`status_file`], [`statistics`]; updates: [`update`]; the loopback test: [`loopback`]
+//! - settings of the owner: [`settings`], as a file: [`preseed`]; how the box is: [`condition`], [`status_file`],
+//!   [`statistics`]; updates: [`update`]; the loopback test: [`loopback`]
 
 pub mod acme;
 pub mod auth;
@@ -41,7 +43,8 @@ use pillarbox_platform::memory::{self, InFlight};
 use pillarbox_platform::tls::Certificates;
 use pillarbox_store::Store;
 
-/// What a running box can do. Edges and pages are made from it and keep what they use; nothing in this crate knows it.
+/// What a running box can do.
+/// Edges and pages are made from it and keep what they use; nothing in this crate knows it.
 #[derive(Clone)]
 pub struct Office {
     pub settings: Live,
@@ -62,18 +65,37 @@ pub struct Office {
 
 impl Office {
     /// `settings` are those in use: with the name the owner chose.
-    pub fn new(settings: Live, certificates: Arc<Certificates>, outbound: Arc<Outbound>, handles: Handles) -> Office {
+    pub fn new(
+        settings: Live,
+        certificates: Arc<Certificates>,
+        outbound: Arc<Outbound>,
+        handles: Handles,
+    ) -> Office {
         let (config, store, tasks) = (settings.get(), handles.store.clone(), handles.tasks.clone());
         let connections = Arc::new(Connections::default());
         let octets = InFlight::of(config.limits.octets_in_flight, memory::of_machine()).content;
-        let delivery = Arc::new(delivery::DeliveryAgent::new(store.clone(), outbound.signer.clone(), octets));
-        let submission = submission::SubmissionAgent { settings: settings.clone(), store: store.clone(), delivery, outbound: outbound.clone() };
+        let delivery =
+            Arc::new(delivery::DeliveryAgent::new(store.clone(), outbound.signer.clone(), octets));
+        let submission = submission::SubmissionAgent {
+            settings: settings.clone(),
+            store: store.clone(),
+            delivery,
+            outbound: outbound.clone(),
+        };
         Office {
             sign_ins: Arc::new(auth::SignIns::new(store.clone(), &config, connections.clone())),
             submission: Arc::new(submission),
-            acme: Arc::new(acme::Acme::new(settings.clone(), certificates.clone(), handles.clone())),
+            acme: Arc::new(acme::Acme::new(
+                settings.clone(),
+                certificates.clone(),
+                handles.clone(),
+            )),
             readers: Arc::new(mail::readers::Readers::new(&config.data)),
-            statistics: Arc::new(statistics::Statistics::new(settings.clone(), store.clone(), tasks)),
+            statistics: Arc::new(statistics::Statistics::new(
+                settings.clone(),
+                store.clone(),
+                tasks,
+            )),
             condition: Arc::new(condition::Condition::new(settings.clone(), store.clone())),
             settings,
             store,

@@ -1,12 +1,15 @@
 //! A message of the box to itself, on the same way that the world's mail takes: in at port 25, into the mailbox, out by
-//! POP3. Each hop is a finding, made when it happens.
+//! POP3.
+//! Each hop is a finding, made when it happens.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pillarbox_message::encode::encoded_words;
-use pillarbox_outbound::{Connection, Endpoint, Findings, Handles, Security, Source, Topic, Trial, mailing};
+use pillarbox_outbound::{
+    Connection, Endpoint, Findings, Handles, Security, Source, Topic, Trial, mailing,
+};
 use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, Live};
 use pillarbox_platform::service::Service;
@@ -29,8 +32,15 @@ struct Loopback {
 }
 
 /// Sends the message for a person and follows it; runs beside everything else.
-pub fn start(settings: &Live, handles: &Handles, address: &str, subject: String, mut findings: Findings) {
-    let (this, address) = (Loopback { settings: settings.get(), handles: handles.clone() }, address.to_string());
+pub fn start(
+    settings: &Live,
+    handles: &Handles,
+    address: &str,
+    subject: String,
+    mut findings: Findings,
+) {
+    let (this, address) =
+        (Loopback { settings: settings.get(), handles: handles.clone() }, address.to_string());
     tokio::spawn(async move {
         let _alive = this.handles.tasks.begin();
         if let Some(mark) = bring(&this, &address, &subject, &mut findings).await {
@@ -49,30 +59,71 @@ fn own(settings: &Config, service: Service) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, listening.port()))
 }
 
-/// Brings the message as another server would. Returns the word by which it is known again.
-async fn bring(this: &Loopback, address: &str, subject: &str, findings: &mut Findings) -> Option<String> {
+/// Brings the message as another server would.
+/// Returns the word by which it is known again.
+async fn bring(
+    this: &Loopback,
+    address: &str,
+    subject: &str,
+    findings: &mut Findings,
+) -> Option<String> {
     let settings = &this.settings;
     let hostname = settings.hostname();
     let Some(place) = own(&this.settings, Service::Smtp) else {
-        findings.add(Topic::Connection, false, Detail::found(4, 4, 1, "this box listens on no port for SMTP"), Vec::new()).await;
+        findings
+            .add(
+                Topic::Connection,
+                false,
+                Detail::found(4, 4, 1, "this box listens on no port for SMTP"),
+                Vec::new(),
+            )
+            .await;
         return None;
     };
-    let endpoint =
-        Endpoint { host: hostname.clone(), address: place.ip(), port: place.port(), security: Security::Opportunistic, is_implicit: false, login: None };
-    let opening = Connection::open(endpoint, &hostname, this.handles.tls.clone(), &settings.outbound);
+    let endpoint = Endpoint {
+        host: hostname.clone(),
+        address: place.ip(),
+        port: place.port(),
+        security: Security::Opportunistic,
+        is_implicit: false,
+        login: None,
+    };
+    let opening =
+        Connection::open(endpoint, &hostname, this.handles.tls.clone(), &settings.outbound);
     let mut connection = match tokio::time::timeout(PATIENCE, opening).await {
         Ok(Ok(connection)) => connection,
         Ok(Err((trouble, lines))) => {
-            findings.add(Topic::Connection, false, Detail::found(4, 4, 1, format!("{place}: {trouble:?}")), lines).await;
+            findings
+                .add(
+                    Topic::Connection,
+                    false,
+                    Detail::found(4, 4, 1, format!("{place}: {trouble:?}")),
+                    lines,
+                )
+                .await;
             return None;
         }
         Err(_) => {
-            findings.add(Topic::Connection, false, Detail::found(4, 4, 2, format!("{place} was silent for too long")), Vec::new()).await;
+            findings
+                .add(
+                    Topic::Connection,
+                    false,
+                    Detail::found(4, 4, 2, format!("{place} was silent for too long")),
+                    Vec::new(),
+                )
+                .await;
             return None;
         }
     };
     let tls = connection.tls().unwrap_or_else(|| "-".into());
-    findings.add(Topic::Connection, true, Detail::text(format!("{place}, TLS: {tls}")), connection.transcript()).await;
+    findings
+        .add(
+            Topic::Connection,
+            true,
+            Detail::text(format!("{place}, TLS: {tls}")),
+            connection.transcript(),
+        )
+        .await;
     let mark = format!("round-{:016x}@{hostname}", getrandom::u64().unwrap_or_default());
     let sender = format!("postmaster@{hostname}");
     let content = format!(
@@ -101,11 +152,24 @@ async fn bring(this: &Loopback, address: &str, subject: &str, findings: &mut Fin
 /// What the ledger says of it: it was written in the same commit as the message.
 async fn stored(this: &Loopback, address: &str, mark: &str, findings: &mut Findings) -> bool {
     let (wanted, address) = (mark.to_string(), address.to_lowercase());
-    let found = this.handles.store.read_off_thread(move |r| r.ledger_find(Some(term("address", &address)), 1, |_, record| record.message_id == wanted)).await;
+    let found = this
+        .handles
+        .store
+        .read_off_thread(move |r| {
+            r.ledger_find(Some(term("address", &address)), 1, |_, record| {
+                record.message_id == wanted
+            })
+        })
+        .await;
     let record = found.ok().and_then(|found| found.into_iter().next()).map(|(_, record)| record);
     let is_there = record.as_ref().is_some_and(|record| record.fate == Fate::Delivered);
     let summary = match record {
-        Some(record) => Detail::text(format!("{} → {} ({})", record.fate.as_str(), record.recipients.join(", "), record.code)),
+        Some(record) => Detail::text(format!(
+            "{} → {} ({})",
+            record.fate.as_str(),
+            record.recipients.join(", "),
+            record.code
+        )),
         None => Detail::found(4, 3, 0, "the ledger knows nothing of it"),
     };
     findings.add(Topic::Stored, is_there, summary, Vec::new()).await;
@@ -116,24 +180,44 @@ async fn stored(this: &Loopback, address: &str, mark: &str, findings: &mut Findi
 async fn fetch(this: &Loopback, address: &str, mark: &str, findings: &mut Findings) {
     let (store, owner) = (this.handles.store.clone(), address.to_string());
     let made = off_thread(move || {
-        let password = hash::generate().map_err(|error| pillarbox_store::Error::Invalid { why: error.to_string() })?;
-        let add = AddDevice { address: owner, label: "Pillarbox".into(), hash: hash::device(&password), at: clock::now() };
+        let password = hash::generate()
+            .map_err(|error| pillarbox_store::Error::Invalid { why: error.to_string() })?;
+        let add = AddDevice {
+            address: owner,
+            label: "Pillarbox".into(),
+            hash: hash::device(&password),
+            at: clock::now(),
+        };
         Ok((store.change(add).wait()?, password))
     });
     let (device, password) = match made.await {
         Ok(made) => made,
-        Err(error) => return findings.add(Topic::Fetching, false, Detail::found(4, 3, 0, error.to_string()), Vec::new()).await,
+        Err(error) => {
+            return findings
+                .add(Topic::Fetching, false, Detail::found(4, 3, 0, error.to_string()), Vec::new())
+                .await;
+        }
     };
     let talk = tokio::time::timeout(PATIENCE, pop3(this, address, &password, mark)).await;
     remove(this, address, device).await;
     match talk.unwrap_or_else(|_| Err(("it took too long".into(), Vec::new()))) {
-        Ok((summary, lines)) => findings.add(Topic::Fetching, true, Detail::text(summary), lines).await,
-        Err((why, lines)) => findings.add(Topic::Fetching, false, Detail::found(4, 4, 2, why), lines).await,
+        Ok((summary, lines)) => {
+            findings.add(Topic::Fetching, true, Detail::text(summary), lines).await
+        }
+        Err((why, lines)) => {
+            findings.add(Topic::Fetching, false, Detail::found(4, 4, 2, why), lines).await
+        }
     }
 }
 
 async fn remove(this: &Loopback, address: &str, device: DeviceId) {
-    if let Err(error) = this.handles.store.change(RemoveDevice { address: address.to_string(), device }).done().await {
+    if let Err(error) = this
+        .handles
+        .store
+        .change(RemoveDevice { address: address.to_string(), device })
+        .done()
+        .await
+    {
         tracing::error!(%error, "the password of the round can't be taken away");
     }
 }
@@ -142,15 +226,31 @@ type Talk = Result<(String, Vec<String>), (String, Vec<String>)>;
 
 async fn pop3(this: &Loopback, address: &str, password: &str, mark: &str) -> Talk {
     let none = |why: String| (why, Vec::new());
-    let place = own(&this.settings, Service::Pop3s).ok_or_else(|| none("this box listens on no port for POP3".into()))?;
+    let place = own(&this.settings, Service::Pop3s)
+        .ok_or_else(|| none("this box listens on no port for POP3".into()))?;
     let tcp = TcpStream::connect(place).await.map_err(|e| none(format!("{place}: {e}")))?;
     let patience = Patience { send: PATIENCE, handshake: PATIENCE };
-    let config = this.handles.tls.clone().config(&Security::Opportunistic).map_err(|e| none(e.to_string()))?;
-    let mut stream = Stream::plain(tcp, patience).start_client_tls(config, ServerName::from(place.ip())).await.map_err(|e| none(e.to_string()))?;
+    let config = this
+        .handles
+        .tls
+        .clone()
+        .config(&Security::Opportunistic)
+        .map_err(|e| none(e.to_string()))?;
+    let mut stream = Stream::plain(tcp, patience)
+        .start_client_tls(config, ServerName::from(place.ip()))
+        .await
+        .map_err(|e| none(e.to_string()))?;
     let mut lines = Vec::new();
     let fail = |why: String, lines: &[String]| Err((why, lines.to_vec()));
     let mut last = String::new();
-    for (command, is_long) in [("", false), ("USER", false), ("PASS", false), ("STAT", false), ("RETR", true), ("QUIT", false)] {
+    for (command, is_long) in [
+        ("", false),
+        ("USER", false),
+        ("PASS", false),
+        ("STAT", false),
+        ("RETR", true),
+        ("QUIT", false),
+    ] {
         let (sent, shown) = match command {
             "" => (String::new(), String::new()),
             "USER" => (format!("USER {address}\r\n"), format!("USER {address}")),
@@ -164,7 +264,10 @@ async fn pop3(this: &Loopback, address: &str, password: &str, mark: &str) -> Tal
         };
         if !sent.is_empty() {
             lines.push(format!("> {shown}"));
-            stream.send(sent.as_bytes()).await.map_err(|_| ("the connection broke".to_string(), lines.clone()))?;
+            stream
+                .send(sent.as_bytes())
+                .await
+                .map_err(|_| ("the connection broke".to_string(), lines.clone()))?;
         }
         let answer = match answer(&mut stream, is_long).await {
             Ok(answer) => answer,
@@ -188,7 +291,9 @@ async fn answer(stream: &mut Stream, is_long: bool) -> Result<String, String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match stream.read(ANSWER, deadline).await {
-            Ok(Some(octets)) if !octets.is_empty() => text.push_str(&String::from_utf8_lossy(octets)),
+            Ok(Some(octets)) if !octets.is_empty() => {
+                text.push_str(&String::from_utf8_lossy(octets))
+            }
             _ => return Err("the connection broke".into()),
         }
         let is_refusal = text.starts_with("-ERR") && text.ends_with("\r\n");

@@ -22,8 +22,14 @@ pub fn reload(live: &Live, store: &Store, config: Config) {
     live.set(with_chosen_name(config, store));
 }
 
-/// Gives the box another name, at once and from now on. Blocks.
-pub fn rename(live: &Live, store: &Store, certificates: &Certificates, hostname: &str) -> Result<()> {
+/// Gives the box another name, at once and from now on.
+/// Blocks.
+pub fn rename(
+    live: &Live,
+    store: &Store,
+    certificates: &Certificates,
+    hostname: &str,
+) -> Result<()> {
     settings::set(store, settings::HOSTNAME, Some(hostname.to_string()))?;
     let config = Config { hostname: hostname.to_string(), ..Config::clone(&live.get()) };
     let names = certificate_names(&config);
@@ -36,7 +42,13 @@ pub fn rename(live: &Live, store: &Store, certificates: &Certificates, hostname:
 
 /// The names that a self-signed certificate is made for.
 pub fn certificate_names(config: &Config) -> Vec<String> {
-    let mut names = vec![config.hostname(), "pillarbox.local".into(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
+    let mut names = vec![
+        config.hostname(),
+        "pillarbox.local".into(),
+        "localhost".into(),
+        "127.0.0.1".into(),
+        "::1".into(),
+    ];
     names.sort();
     names.dedup();
     names

@@ -1,6 +1,7 @@
 //! The owner's settings as a file: exported from one box, laid beside a new one to answer its set-up beforehand.
 //!
-//! `pillarbox-setup.toml` in the data folder is applied when the server starts, and removed then: it may hold passwords.
+//! `pillarbox-setup.toml` in the data folder is applied when the server starts, and removed then: it may hold
+//! passwords.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,10 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, Live};
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddDomain, AddressTarget, AnyChange, Detail, DeviceId, Route, RouteTls, SetAlias, SetRoute, SetSetting, Store};
+use pillarbox_store::{
+    AddDomain, AddressTarget, AnyChange, Detail, DeviceId, Route, RouteTls, SetAlias, SetRoute,
+    SetSetting, Store,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::claim;
@@ -26,7 +30,8 @@ pub const FILE: &str = "pillarbox-setup.toml";
 /// Octets of such a file.
 const OCTETS: usize = 1 << 20;
 
-/// The whole file. Whatever is missing is asked in the browser.
+/// The whole file.
+/// Whatever is missing is asked in the browser.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Setup {
@@ -114,7 +119,8 @@ pub enum Passwords {
     Included,
 }
 
-/// Reads a file. The error names the line and never shows what stands there: it may be a password, and errors are kept.
+/// Reads a file.
+/// The error names the line and never shows what stands there: it may be a password, and errors are kept.
 pub fn parse(text: &str) -> Result<Setup> {
     toml::from_str(text).map_err(|error| {
         let message = match error.message().split_once(", expected ") {
@@ -122,7 +128,10 @@ pub fn parse(text: &str) -> Result<Setup> {
             _ => error.message().to_string(),
         };
         let before = error.span().and_then(|span| text.get(..span.start));
-        Error::SetupFile { line: before.map(|before| before.matches('\n').count() + 1), why: message }
+        Error::SetupFile {
+            line: before.map(|before| before.matches('\n').count() + 1),
+            why: message,
+        }
     })
 }
 
@@ -130,15 +139,26 @@ pub fn parse(text: &str) -> Result<Setup> {
 pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<Setup> {
     let read = store.read(|r| {
         let accounts = r.accounts()?;
-        let credentials = accounts.iter().map(|(id, _)| r.credentials(*id)).collect::<Result<Vec<_>, _>>()?;
-        let chosen = (r.setting(settings::HOSTNAME)?, r.setting(settings::CERTIFICATE)?, Progress::read(r)?);
+        let credentials =
+            accounts.iter().map(|(id, _)| r.credentials(*id)).collect::<Result<Vec<_>, _>>()?;
+        let chosen =
+            (r.setting(settings::HOSTNAME)?, r.setting(settings::CERTIFICATE)?, Progress::read(r)?);
         Ok((accounts, credentials, r.domains()?, r.addresses()?, r.routes()?, chosen))
     });
-    let (accounts, credentials, domains, addresses, routes, (hostname, certificate, progress)) = read?;
+    let (accounts, credentials, domains, addresses, routes, (hostname, certificate, progress)) =
+        read?;
     let people = accounts.into_iter().zip(credentials).map(|((_, account), credentials)| {
-        let main = credentials.into_iter().find(|(device, _)| *device == DeviceId::MAIN).map(|(_, c)| c.hash);
+        let main = credentials
+            .into_iter()
+            .find(|(device, _)| *device == DeviceId::MAIN)
+            .map(|(_, c)| c.hash);
         let password_hash = main.filter(|_| passwords == Passwords::Included).unwrap_or_default();
-        Person { address: account.address, name: account.name, password: String::new(), password_hash }
+        Person {
+            address: account.address,
+            name: account.name,
+            password: String::new(),
+            password_hash,
+        }
     });
     let aliases = addresses.into_iter().filter_map(|(address, target)| match target {
         AddressTarget::Alias(to) => Some(Alias { address, to }),
@@ -147,15 +167,30 @@ pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<
     let mut all = Vec::new();
     for (domain, route) in routes {
         let password = match passwords {
-            Passwords::Included if !route.user.is_empty() => String::from_utf8_lossy(&secrets.open_sealed(ROUTE_PURPOSE, &route.sealed)?).into_owned(),
+            Passwords::Included if !route.user.is_empty() => {
+                String::from_utf8_lossy(&secrets.open_sealed(ROUTE_PURPOSE, &route.sealed)?)
+                    .into_owned()
+            }
             _ => String::new(),
         };
         let starttls = route.tls == RouteTls::StartTls;
-        all.push(SetupRoute { domain, host: route.host, port: route.port, starttls, user: route.user, password });
+        all.push(SetupRoute {
+            domain,
+            host: route.host,
+            port: route.port,
+            starttls,
+            user: route.user,
+            password,
+        });
     }
     let is_done = |step| progress.as_ref().is_none_or(|p| p.is_done(step));
-    let line = if all.iter().any(|route| route.domain.is_empty()) { Line::Provider } else { Line::Direct };
-    let certificate = if certificate.as_deref() == Some("acme") { Certificate::Authority } else { Certificate::Own };
+    let line =
+        if all.iter().any(|route| route.domain.is_empty()) { Line::Provider } else { Line::Direct };
+    let certificate = if certificate.as_deref() == Some("acme") {
+        Certificate::Authority
+    } else {
+        Certificate::Own
+    };
     Ok(Setup {
         hostname,
         domains,
@@ -169,8 +204,9 @@ pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<
     })
 }
 
-/// Applies settings to a box; what is there already stays, so that the same file does no harm twice. Everything is
-/// looked at before anything is changed. Blocks.
+/// Applies settings to a box; what is there already stays, so that the same file does no harm twice.
+/// Everything is looked at before anything is changed.
+/// Blocks.
 pub fn apply(store: &Store, secrets: &Secrets, setup: &Setup) -> Result<()> {
     let changes = plan(secrets, setup)?;
     let is_new = store.read(|r| r.accounts())?.is_empty();
@@ -194,7 +230,10 @@ pub fn apply(store: &Store, secrets: &Secrets, setup: &Setup) -> Result<()> {
     ];
     let progress = match setup.finished {
         Some(true) => Step::ALL.into_iter().fold(progress, Progress::with),
-        _ => answered.into_iter().filter(|(is, _)| *is).fold(progress, |progress, (_, step)| progress.with(step)),
+        _ => answered
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .fold(progress, |progress, (_, step)| progress.with(step)),
     };
     Ok(store.change(progress.change()).wait().map(drop)?)
 }
@@ -203,7 +242,10 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>> {
     let at = clock::now();
     let mut changes = Vec::new();
     if let Some(hostname) = &setup.hostname {
-        changes.push(AnyChange::of(SetSetting { key: settings::HOSTNAME.into(), value: Some(domain(hostname)?) }));
+        changes.push(AnyChange::of(SetSetting {
+            key: settings::HOSTNAME.into(),
+            value: Some(domain(hostname)?),
+        }));
     }
     for name in &setup.domains {
         changes.push(AnyChange::of(AddDomain { name: domain(name)?, at }));
@@ -215,15 +257,26 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>> {
             ("", hash) => Password::hashed(hash),
             (password, _) => Password::chosen(password),
         };
-        let password = password.and_then(Password::prepare).map_err(|why| wrong(why.to_string()))?;
-        changes.push(AnyChange::of(directory::person(&address(&person.address)?, &person.name, &password, USUAL_POLICY, at)));
+        let password =
+            password.and_then(Password::prepare).map_err(|why| wrong(why.to_string()))?;
+        changes.push(AnyChange::of(directory::person(
+            &address(&person.address)?,
+            &person.name,
+            &password,
+            USUAL_POLICY,
+            at,
+        )));
     }
     for alias in &setup.aliases {
         let from = match alias.address.strip_prefix('@') {
             Some(name) => format!("@{}", domain(name)?),
             None => address(&alias.address)?.canonical(),
         };
-        let targets = alias.to.iter().map(|to| address(to).map(|to| to.canonical())).collect::<Result<Vec<_>, _>>()?;
+        let targets = alias
+            .to
+            .iter()
+            .map(|to| address(to).map(|to| to.canonical()))
+            .collect::<Result<Vec<_>, _>>()?;
         changes.push(AnyChange::of(SetAlias { address: from, targets }));
     }
     for route in &setup.routes {
@@ -239,7 +292,9 @@ fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>> {
         let name = if route.domain.is_empty() { String::new() } else { domain(&route.domain)? };
         changes.push(AnyChange::of(SetRoute { domain: name, route: stored }));
     }
-    if setup.line == Some(Line::Provider) && !setup.routes.iter().any(|route| route.domain.is_empty()) {
+    if setup.line == Some(Line::Provider)
+        && !setup.routes.iter().any(|route| route.domain.is_empty())
+    {
         return Err(Error::NoProvider);
     }
     if let Some(certificate) = setup.certificate {
@@ -257,7 +312,8 @@ fn domain(text: &str) -> Result<String> {
 }
 
 fn address(text: &str) -> Result<Address> {
-    Address::parse(text.trim()).map_err(|e| Error::NotAnAddress { text: text.to_string(), why: e.to_string() })
+    Address::parse(text.trim())
+        .map_err(|e| Error::NotAnAddress { text: text.to_string(), why: e.to_string() })
 }
 
 /// Where a mistake in the file is told, for who wrote it.
@@ -277,22 +333,31 @@ pub fn forget_mistake(data: &Path) {
     }
 }
 
-/// Applies the file in the data folder, if there is one. A file with a mistake is kept, under a name that says so, and
-/// the server starts without it: the owner must be able to reach the pages.
+/// Applies the file in the data folder, if there is one.
+/// A file with a mistake is kept, under a name that says so, and the server starts without it: the owner must be able
+/// to reach the pages.
 pub fn apply_at_start(settings: &Live, store: &Store, secrets: &Secrets) -> Result<()> {
     let data = settings.get().data.clone();
     let path = data.join(FILE);
     let Ok(file) = std::fs::File::open(&path) else { return Ok(()) };
     let mut octets = Vec::new();
-    file.take(OCTETS as u64 + 1).read_to_end(&mut octets).map_err(pillarbox_platform::Error::file("", &path))?;
-    let applied = text::of(&octets, OCTETS).map_err(|why| Error::SetupFile { line: None, why }).and_then(|text| parse(&text)).and_then(|setup| {
-        apply(store, secrets, &setup)?;
-        Ok(setup)
-    });
+    file.take(OCTETS as u64 + 1)
+        .read_to_end(&mut octets)
+        .map_err(pillarbox_platform::Error::file("", &path))?;
+    let applied = text::of(&octets, OCTETS)
+        .map_err(|why| Error::SetupFile { line: None, why })
+        .and_then(|text| parse(&text))
+        .and_then(|setup| {
+            apply(store, secrets, &setup)?;
+            Ok(setup)
+        });
     match applied {
         Ok(setup) => {
             if let Some(code) = setup.claim_code.filter(|code| code.len() == 7) {
-                pillarbox_platform::tls::write_private(&claim::file(&data), &code.to_ascii_uppercase())?;
+                pillarbox_platform::tls::write_private(
+                    &claim::file(&data),
+                    &code.to_ascii_uppercase(),
+                )?;
             }
             naming::reload(settings, store, Config::clone(&settings.get()));
             for name in &setup.domains {
@@ -307,8 +372,10 @@ pub fn apply_at_start(settings: &Live, store: &Store, secrets: &Secrets) -> Resu
         }
         Err(error) => {
             tracing::error!(%error, "{FILE} has a mistake; nothing of it is used");
-            std::fs::write(mistake(&data), error.to_string()).map_err(pillarbox_platform::Error::file("", &path))?;
-            Ok(std::fs::rename(&path, aside(&data)).map_err(pillarbox_platform::Error::file("", &path))?)
+            std::fs::write(mistake(&data), error.to_string())
+                .map_err(pillarbox_platform::Error::file("", &path))?;
+            Ok(std::fs::rename(&path, aside(&data))
+                .map_err(pillarbox_platform::Error::file("", &path))?)
         }
     }
 }
@@ -341,7 +408,10 @@ mod tests {
     "#;
 
     fn open(dir: &Path) -> (Store, Secrets) {
-        (Store::open(dir, Access::Server, &Options::default()).unwrap(), Secrets::open(dir).unwrap())
+        (
+            Store::open(dir, Access::Server, &Options::default()).unwrap(),
+            Secrets::open(dir).unwrap(),
+        )
     }
 
     #[test]
@@ -355,19 +425,32 @@ mod tests {
         assert_eq!(steps.next(), Some(Step::Dns));
         let plain = toml::to_string(&export(&store, &secrets, Passwords::Left).unwrap()).unwrap();
         assert!(!plain.contains("secret there") && !plain.contains("argon2"), "{plain}");
-        let whole = toml::to_string(&export(&store, &secrets, Passwords::Included).unwrap()).unwrap();
+        let whole =
+            toml::to_string(&export(&store, &secrets, Passwords::Included).unwrap()).unwrap();
         let (other, other_secrets) = open(second.path());
         apply(&other, &other_secrets, &parse(&whole).unwrap()).unwrap();
         let again = export(&other, &other_secrets, Passwords::Included).unwrap();
         assert_eq!(toml::to_string(&again).unwrap(), whole);
-        assert_eq!((again.hostname.as_deref(), again.aliases.len(), again.routes[0].port), (Some("mail.example.org"), 1, 465));
+        assert_eq!(
+            (again.hostname.as_deref(), again.aliases.len(), again.routes[0].port),
+            (Some("mail.example.org"), 1, 465)
+        );
     }
 
     #[test]
     fn files_are_read_as_editors_leave_them() {
-        let utf16: Vec<u8> = "\u{feff}hostname = \"é.example\"".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        for octets in [b"hostname = \"\xc3\xa9.example\"".to_vec(), b"\xef\xbb\xbfhostname = \"\xc3\xa9.example\"".to_vec(), utf16] {
-            assert_eq!(parse(&text::of(&octets, OCTETS).unwrap()).unwrap().hostname.as_deref(), Some("é.example"), "{octets:?}");
+        let utf16: Vec<u8> =
+            "\u{feff}hostname = \"é.example\"".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for octets in [
+            b"hostname = \"\xc3\xa9.example\"".to_vec(),
+            b"\xef\xbb\xbfhostname = \"\xc3\xa9.example\"".to_vec(),
+            utf16,
+        ] {
+            assert_eq!(
+                parse(&text::of(&octets, OCTETS).unwrap()).unwrap().hostname.as_deref(),
+                Some("é.example"),
+                "{octets:?}"
+            );
         }
         assert!(text::of(b"name = \"J\xfcrgen\"", OCTETS).unwrap_err().contains("UTF-8"));
         assert!(text::of(&vec![b' '; OCTETS + 1], OCTETS).unwrap_err().contains("larger"));
@@ -385,8 +468,16 @@ mod tests {
             ("password = \"geheim", "line 3"),
             ("password = geheim", "line 3"),
         ] {
-            let why = parse(&format!("hostname = \"é.example\"\n[[person]]\n{line}\n")).unwrap_err().to_string();
-            assert!(why.starts_with("line 3: ") && why.contains(word) && !why.contains("geheim") && !why.contains("4711"), "{why}");
+            let why = parse(&format!("hostname = \"é.example\"\n[[person]]\n{line}\n"))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                why.starts_with("line 3: ")
+                    && why.contains(word)
+                    && !why.contains("geheim")
+                    && !why.contains("4711"),
+                "{why}"
+            );
         }
         for (wrong, word) in [
             ("domains = [\"a.example\", \"[1.2.3.4]\"]", "no domain name"),

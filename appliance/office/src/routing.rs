@@ -1,4 +1,5 @@
-//! The MTA role on port 25: for whom is mail taken from the world? (RFC 5321 §3.3, §3.6)
+//! The MTA role on port 25: for whom is mail taken from the world?
+//! (RFC 5321 §3.3, §3.6)
 
 use std::net::IpAddr;
 
@@ -7,7 +8,10 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ForwardPath;
-use pillarbox_store::{AccountId, Detail, Fate, LedgerRecord, MessageId, Reader, Resolution, Result, ShortCode, Store, SubAddresses, domain_of, term};
+use pillarbox_store::{
+    AccountId, Detail, Fate, LedgerRecord, MessageId, Reader, Resolution, Result, ShortCode, Store,
+    SubAddresses, domain_of, term,
+};
 
 use crate::settings;
 
@@ -39,18 +43,25 @@ impl House {
     }
 }
 
-/// Looks a recipient up. `postmaster` of the box, by its name or without one, and of each of its domains always reaches a
-/// person (RFC 5321 §4.5.1): its own mailbox or alias, else the first account, which is the owner's.
+/// Looks a recipient up.
+/// `postmaster` of the box, by its name or without one, and of each of its domains always reaches a person (RFC 5321
+/// §4.5.1): its own mailbox or alias, else the first account, which is the owner's.
 pub fn route(reader: &Reader, house: &House, path: &ForwardPath) -> Result<Routing> {
     let (address, is_postmaster) = match path {
-        ForwardPath::Address(address) => (address.canonical(), address.local().eq_ignore_ascii_case("postmaster")),
+        ForwardPath::Address(address) => {
+            (address.canonical(), address.local().eq_ignore_ascii_case("postmaster"))
+        }
         ForwardPath::Postmaster => return postmaster(reader),
     };
     match reader.resolve_with(&address, house.sub_addresses)? {
         Resolution::Accounts(accounts) => Ok(Routing::Local(accounts)),
         Resolution::NoSuchAddress if is_postmaster => owner(reader),
         Resolution::NoSuchAddress => Ok(Routing::NoSuchAddress),
-        Resolution::OtherDomain if is_postmaster && is_this_box(reader, house, domain_of(&address))? => postmaster(reader),
+        Resolution::OtherDomain
+            if is_postmaster && is_this_box(reader, house, domain_of(&address))? =>
+        {
+            postmaster(reader)
+        }
         Resolution::OtherDomain => Ok(Routing::Elsewhere),
     }
 }
@@ -62,13 +73,28 @@ pub async fn find(store: &Store, settings: &Config, path: ForwardPath) -> Result
 }
 
 /// The same for several, in one read of the store.
-pub async fn find_all(store: &Store, settings: &Config, paths: Vec<ForwardPath>) -> Result<Vec<(Routing, ForwardPath)>> {
+pub async fn find_all(
+    store: &Store,
+    settings: &Config,
+    paths: Vec<ForwardPath>,
+) -> Result<Vec<(Routing, ForwardPath)>> {
     let house = House::of(settings);
-    store.read_off_thread(move |reader| paths.into_iter().map(|path| Ok((route(reader, &house, &path)?, path))).collect()).await
+    store
+        .read_off_thread(move |reader| {
+            paths.into_iter().map(|path| Ok((route(reader, &house, &path)?, path))).collect()
+        })
+        .await
 }
 
 /// Notes a refusal in the ledger, beside everything else.
-pub fn note_refusal(store: &Store, code: ShortCode, peer: IpAddr, sender: &str, recipient: Option<&str>, reply: &Reply) {
+pub fn note_refusal(
+    store: &Store,
+    code: ShortCode,
+    peer: IpAddr,
+    sender: &str,
+    recipient: Option<&str>,
+    reply: &Reply,
+) {
     store.note(LedgerRecord {
         peer: Some(peer),
         sender: sender.to_string(),
@@ -78,15 +104,19 @@ pub fn note_refusal(store: &Store, code: ShortCode, peer: IpAddr, sender: &str, 
     });
 }
 
-/// Whether a domain is the box itself: its name, or one of its addresses as a literal (RFC 5321 §4.1.3), the one that the
-/// world sees included.
+/// Whether a domain is the box itself: its name, or one of its addresses as a literal (RFC 5321 §4.1.3), the one that
+/// the world sees included.
 fn is_this_box(reader: &Reader, house: &House, domain: &str) -> Result<bool> {
     let Some(literal) = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
         return Ok(domain.eq_ignore_ascii_case(&house.hostname));
     };
-    let text = literal.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:")).map_or(literal, |tag| &literal[tag.len()..]);
+    let text = literal
+        .get(..5)
+        .filter(|tag| tag.eq_ignore_ascii_case("IPv6:"))
+        .map_or(literal, |tag| &literal[tag.len()..]);
     let Ok(address) = text.parse::<IpAddr>() else { return Ok(false) };
-    let public = reader.setting(settings::PUBLIC_ADDRESS)?.and_then(|public| public.parse::<IpAddr>().ok());
+    let public =
+        reader.setting(settings::PUBLIC_ADDRESS)?.and_then(|public| public.parse::<IpAddr>().ok());
     Ok(public == Some(address) || net::own().contains(&address))
 }
 
@@ -108,25 +138,43 @@ fn owner(reader: &Reader) -> Result<Routing> {
 pub fn refusal(routing: &Routing, address: &str, code: &str) -> Reply {
     match routing {
         Routing::Local(_) => Reply::new(250, Enhanced(2, 1, 5), "Ok"),
-        Routing::NoSuchAddress => Reply::new(550, Enhanced(5, 1, 1), format!("Nobody here has the address <{address}>; check the spelling ({code})")),
+        Routing::NoSuchAddress => Reply::new(
+            550,
+            Enhanced(5, 1, 1),
+            format!("Nobody here has the address <{address}>; check the spelling ({code})"),
+        ),
         Routing::Elsewhere => Reply::new(
             550,
             Enhanced(5, 7, 1),
-            format!("This server takes no mail for <{address}>: its domain is not served here, and relaying needs a login on port 587 or 465 ({code})"),
+            format!(
+                "This server takes no mail for <{address}>: its domain is not served here, and relaying needs a login on port 587 or 465 ({code})"
+            ),
         ),
-        Routing::NotSetUp => Reply::new(450, Enhanced(4, 2, 1), format!("This mail box is not set up yet; try again later ({code})")),
+        Routing::NotSetUp => Reply::new(
+            450,
+            Enhanced(4, 2, 1),
+            format!("This mail box is not set up yet; try again later ({code})"),
+        ),
     }
 }
 
 /// Most ids in a notice that are looked up.
 const NAMED_IDS: usize = 8;
 
-/// The message of ours that a notice with the null reverse-path is about: by the Message-ID in what came back, or
-/// by the envelope identifier that we gave along (RFC 3464 §2.2.1). `content` is its front part.
-pub fn report_on(reader: &Reader, content: &[u8], recipients: &[String]) -> Result<Option<MessageId>> {
+/// The message of ours that a notice with the null reverse-path is about: by the Message-ID in what came back, or by
+/// the envelope identifier that we gave along (RFC 3464 §2.2.1).
+/// `content` is its front part.
+pub fn report_on(
+    reader: &Reader,
+    content: &[u8],
+    recipients: &[String],
+) -> Result<Option<MessageId>> {
     let (ids, codes) = named(content);
     let is_ours = |sender: &str| recipients.iter().any(|r| r.eq_ignore_ascii_case(sender));
-    let terms = ids.iter().map(|id| term("message-id", id)).chain(codes.iter().map(|code| term("code", &code.to_string())));
+    let terms = ids
+        .iter()
+        .map(|id| term("message-id", id))
+        .chain(codes.iter().map(|code| term("code", &code.to_string())));
     for wanted in terms {
         let found = reader.ledger_find(Some(wanted), 1, |_, record| {
             // An acceptance names no other message.
@@ -161,7 +209,9 @@ fn named(content: &[u8]) -> (Vec<String>, Vec<ShortCode>) {
             if !id.is_empty() && ids.len() < NAMED_IDS {
                 ids.push(id.to_string());
             }
-        } else if name.trim().eq_ignore_ascii_case("original-envelope-id") && codes.len() < NAMED_IDS {
+        } else if name.trim().eq_ignore_ascii_case("original-envelope-id")
+            && codes.len() < NAMED_IDS
+        {
             codes.extend(value.trim().parse::<ShortCode>());
         }
     }
@@ -172,7 +222,9 @@ fn named(content: &[u8]) -> (Vec<String>, Vec<ShortCode>) {
 mod tests {
     use super::*;
     use pillarbox_proto::address::Address;
-    use pillarbox_store::{Access, AddAccount, AddDomain, MailboxPolicy, Options, SetAlias, SetSetting};
+    use pillarbox_store::{
+        Access, AddAccount, AddDomain, MailboxPolicy, Options, SetAlias, SetSetting,
+    };
 
     #[test]
     fn postmaster_of_the_box_reaches_a_person_and_details_reach_theirs() {
@@ -188,41 +240,92 @@ mod tests {
         store.change(AddDomain { name: "example.test".into(), at: 1 }).wait().unwrap();
         for name in ["ann", "bob", "c+d"] {
             let address = format!("{name}@example.test");
-            store.change(AddAccount { address, name: name.into(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 }).wait().unwrap();
+            store
+                .change(AddAccount {
+                    address,
+                    name: name.into(),
+                    hash: "x".into(),
+                    policy: MailboxPolicy::Keep,
+                    at: 1,
+                })
+                .wait()
+                .unwrap();
         }
         let accounts = store.read(|r| r.accounts()).unwrap();
         let is = |name: &str| {
-            let found = accounts.iter().find(|(_, account)| account.address == format!("{name}@example.test"));
+            let found = accounts
+                .iter()
+                .find(|(_, account)| account.address == format!("{name}@example.test"));
             Routing::Local(vec![found.unwrap().0])
         };
-        for address in ["postmaster@mail.example.test", "PostMaster@MAIL.example.test", "postmaster@example.test"] {
+        for address in [
+            "postmaster@mail.example.test", "PostMaster@MAIL.example.test",
+            "postmaster@example.test",
+        ] {
             assert_eq!(on(address), is("ann"), "{address}");
         }
-        assert_eq!(store.read(|r| route(r, &house(SubAddresses::On), &ForwardPath::Postmaster)).unwrap(), is("ann"));
-        let public = SetSetting { key: settings::PUBLIC_ADDRESS.into(), value: Some("203.0.113.9".into()) };
+        assert_eq!(
+            store.read(|r| route(r, &house(SubAddresses::On), &ForwardPath::Postmaster)).unwrap(),
+            is("ann")
+        );
+        let public =
+            SetSetting { key: settings::PUBLIC_ADDRESS.into(), value: Some("203.0.113.9".into()) };
         store.change(public).wait().unwrap();
-        for (address, is_ours) in
-            [("postmaster@[203.0.113.9]", true), ("postmaster@[127.0.0.1]", true), ("postmaster@[198.51.100.7]", false), ("ann@[203.0.113.9]", false)]
-        {
-            assert_eq!(on(address), if is_ours { is("ann") } else { Routing::Elsewhere }, "{address}");
+        for (address, is_ours) in [
+            ("postmaster@[203.0.113.9]", true),
+            ("postmaster@[127.0.0.1]", true),
+            ("postmaster@[198.51.100.7]", false),
+            ("ann@[203.0.113.9]", false),
+        ] {
+            assert_eq!(
+                on(address),
+                if is_ours { is("ann") } else { Routing::Elsewhere },
+                "{address}"
+            );
         }
-        for address in ["ann@mail.example.test", "postmaster@other.test", "postmaster+x@mail.example.test"] {
+        for address in
+            ["ann@mail.example.test", "postmaster@other.test", "postmaster+x@mail.example.test"]
+        {
             assert_eq!(on(address), Routing::Elsewhere, "{address}");
         }
-        assert_eq!((on("bob+shop@example.test"), on("Bob+a+b@Example.test"), on("c+d@example.test")), (is("bob"), is("bob"), is("c+d")));
-        assert_eq!((on("nobody+x@example.test"), on("+bob@example.test")), (Routing::NoSuchAddress, Routing::NoSuchAddress));
+        assert_eq!(
+            (on("bob+shop@example.test"), on("Bob+a+b@Example.test"), on("c+d@example.test")),
+            (is("bob"), is("bob"), is("c+d"))
+        );
+        assert_eq!(
+            (on("nobody+x@example.test"), on("+bob@example.test")),
+            (Routing::NoSuchAddress, Routing::NoSuchAddress)
+        );
         assert_eq!(to("bob+shop@example.test", SubAddresses::Off), Routing::NoSuchAddress);
         // An alias has details, too, and the catch-all gets what is nobody's even so.
-        store.change(SetAlias { address: "info@example.test".into(), targets: vec!["bob@example.test".into()] }).wait().unwrap();
-        store.change(SetAlias { address: "@example.test".into(), targets: vec!["ann@example.test".into()] }).wait().unwrap();
-        assert_eq!((on("info+x@example.test"), on("bob+y@example.test"), on("nobody+x@example.test")), (is("bob"), is("bob"), is("ann")));
+        store
+            .change(SetAlias {
+                address: "info@example.test".into(),
+                targets: vec!["bob@example.test".into()],
+            })
+            .wait()
+            .unwrap();
+        store
+            .change(SetAlias {
+                address: "@example.test".into(),
+                targets: vec!["ann@example.test".into()],
+            })
+            .wait()
+            .unwrap();
+        assert_eq!(
+            (on("info+x@example.test"), on("bob+y@example.test"), on("nobody+x@example.test")),
+            (is("bob"), is("bob"), is("ann"))
+        );
         assert_eq!(to("bob+y@example.test", SubAddresses::Off), is("ann"));
     }
 
     #[test]
     fn what_a_notice_is_about_is_found_in_what_came_back() {
         let notice = b"From: MAILER-DAEMON\r\nMessage-ID: <own@mx>\r\n\r\n--b\r\nOriginal-Envelope-Id: 0000007\r\n\r\n--b\r\n\r\nmessage-id: <a@box>\r\nMessage-ID:\r\n <b@box>\r\n";
-        assert_eq!(named(notice), (vec!["a@box".to_string(), "b@box".to_string()], vec![ShortCode(7)]));
+        assert_eq!(
+            named(notice),
+            (vec!["a@box".to_string(), "b@box".to_string()], vec![ShortCode(7)])
+        );
         assert_eq!(named(b"\xff\r\n\r\nMessage-ID: \r\n"), (vec![], vec![]));
         assert_eq!(named(&b"x\r\n\r\nMessage-ID: <c@d>\r\n".repeat(100)).0.len(), NAMED_IDS);
     }

@@ -1,10 +1,12 @@
-//! What the owner chose, by name in the store. Each name stands here once, with what its text means.
+//! What the owner chose, by name in the store.
+//! Each name stands here once, with what its text means.
 
 use pillarbox_store::{Reader, Result, SetSetting, Store};
 
 /// The box's name for other servers and mail programs, such as `mail.example.org`.
 pub const HOSTNAME: &str = "hostname";
-/// The steps of the set-up that are behind the owner, by name, with commas; missing on boxes set up from the command line.
+/// The steps of the set-up that are behind the owner, by name, with commas; missing on boxes set up from the command
+/// line.
 pub const SETUP: &str = "setup";
 /// `acme` while the box gets its certificate by itself.
 pub const CERTIFICATE: &str = "certificate";
@@ -23,7 +25,8 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 6] = [Step::Name, Step::Line, Step::Dns, Step::Certificate, Step::People, Step::Test];
+    pub const ALL: [Step; 6] =
+        [Step::Name, Step::Line, Step::Dns, Step::Certificate, Step::People, Step::Test];
 
     /// In the store, and as part of the texts' keys.
     pub fn name(self) -> &'static str {
@@ -63,7 +66,10 @@ pub struct Progress {
 impl Progress {
     /// Reads the progress; `None` when there is no set-up to be gone through.
     pub fn read(reader: &Reader) -> Result<Option<Progress>> {
-        Ok(reader.setting(SETUP)?.map(|text| Progress::parse(&text)).filter(|progress| progress.next().is_some()))
+        Ok(reader
+            .setting(SETUP)?
+            .map(|text| Progress::parse(&text))
+            .filter(|progress| progress.next().is_some()))
     }
 
     fn parse(text: &str) -> Progress {
@@ -112,7 +118,10 @@ mod tests {
         assert_eq!(progress.next(), Some(Step::Line));
         assert!(progress.is_done(Step::Dns) && !progress.is_done(Step::People));
         assert_eq!(progress.clone().with(Step::Dns), progress);
-        assert_eq!(Progress::parse(&progress.with(Step::Line).text()).next(), Some(Step::Certificate));
+        assert_eq!(
+            Progress::parse(&progress.with(Step::Line).text()).next(),
+            Some(Step::Certificate)
+        );
         let all = Step::ALL.into_iter().fold(Progress::default(), Progress::with);
         assert_eq!(Progress::parse(&all.text()).next(), None);
     }

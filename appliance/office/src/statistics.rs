@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Live;
 use pillarbox_platform::tasks::Tasks;
-use pillarbox_store::{Fate, Hour, LedgerId, MessageId, PutHour, QueueKey, Reader, Result, Store, off_thread};
+use pillarbox_store::{
+    Fate, Hour, LedgerId, MessageId, PutHour, QueueKey, Reader, Result, Store, off_thread,
+};
 
 /// Records read at a time.
 const PIECE: usize = 2000;
@@ -38,7 +40,8 @@ impl Statistics {
     }
 }
 
-/// Counts on, and writes rows when it is time. Housekeeping calls this; pages read what it found.
+/// Counts on, and writes rows when it is time.
+/// Housekeeping calls this; pages read what it found.
 pub async fn count(statistics: &Arc<Statistics>) {
     let statistics = statistics.clone();
     let counted = off_thread(move || {
@@ -66,8 +69,13 @@ pub async fn count(statistics: &Arc<Statistics>) {
 /// Writes the hours that are over, and the current one now and then.
 fn keep(store: &Store, rows: &[(u64, Hour)], now: u64) -> Result<()> {
     for &(hour, record) in rows {
-        let known = store.read(|r| r.hours(hour))?.into_iter().find(|(h, _)| *h == hour).map(|(_, known)| known);
-        let is_new = known.is_none_or(|known| known.ledger != record.ledger || known.queued != record.queued);
+        let known = store
+            .read(|r| r.hours(hour))?
+            .into_iter()
+            .find(|(h, _)| *h == hour)
+            .map(|(_, known)| known);
+        let is_new = known
+            .is_none_or(|known| known.ledger != record.ledger || known.queued != record.queued);
         if known.is_none() || is_new && (hour < now / 3600 || now % WRITE < 40) {
             store.change(PutHour { hour, record }).wait()?;
         }
@@ -93,7 +101,12 @@ pub enum Rest {
 }
 
 /// The rows as they should be now, from the last known one on; the newest is the current hour's.
-fn gather(reader: &Reader, known: Option<(u64, Hour)>, hour: u64, disk: u64) -> Result<(Vec<(u64, Hour)>, Rest)> {
+fn gather(
+    reader: &Reader,
+    known: Option<(u64, Hour)>,
+    hour: u64,
+    disk: u64,
+) -> Result<(Vec<(u64, Hour)>, Rest)> {
     let last = match known {
         Some(known) => Some(known),
         None => reader.hours(hour.saturating_sub(FIRST))?.into_iter().next_back(),
@@ -102,7 +115,9 @@ fn gather(reader: &Reader, known: Option<(u64, Hour)>, hour: u64, disk: u64) -> 
     let mut place = match rows.last() {
         Some((_, row)) => LedgerId(row.ledger),
         // Nothing counted yet: begin with the last bit of what there is.
-        None => LedgerId(reader.ledger_recent(1)?.first().map_or(0, |(id, _)| id.0).saturating_sub(PIECE as u64)),
+        None => LedgerId(
+            reader.ledger_recent(1)?.first().map_or(0, |(id, _)| id.0).saturating_sub(PIECE as u64),
+        ),
     };
     let records = reader.ledger_after(place, PIECE)?;
     for (id, record) in &records {
@@ -141,7 +156,11 @@ fn gather(reader: &Reader, known: Option<(u64, Hour)>, hour: u64, disk: u64) -> 
 /// How long the oldest recipient of the queue waits, in seconds.
 fn oldest(reader: &Reader) -> Result<u64> {
     let first = reader.queue(QueueKey { message: MessageId(0), recipient: 0 }, OLDEST)?;
-    let since = first.iter().filter(|(_, waiting)| waiting.since > 0).map(|(_, waiting)| waiting.since).min();
+    let since = first
+        .iter()
+        .filter(|(_, waiting)| waiting.since > 0)
+        .map(|(_, waiting)| waiting.since)
+        .min();
     Ok(since.map_or(0, |since| clock::now().saturating_sub(since)))
 }
 
@@ -159,7 +178,8 @@ mod tests {
     fn each_record_counts_once_in_its_hour() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
-        let note = |hour: u64, fate| store.note(LedgerRecord::new(hour * 3600 + 5, fate, ShortCode(1)));
+        let note =
+            |hour: u64, fate| store.note(LedgerRecord::new(hour * 3600 + 5, fate, ShortCode(1)));
         let rows = |hour| store.read(|r| gather(r, None, hour, 7)).unwrap().0;
         let keep = |rows: &[(u64, Hour)]| {
             rows.iter().for_each(|&(hour, record)| {
@@ -176,7 +196,8 @@ mod tests {
         note(102, Fate::Relayed);
         store.change(SetSetting { key: "x".into(), value: None }).wait().unwrap();
         let found = rows(103);
-        let counts: Vec<_> = found.iter().map(|(h, r)| (*h, r.delivered, r.refused, r.relayed)).collect();
+        let counts: Vec<_> =
+            found.iter().map(|(h, r)| (*h, r.delivered, r.refused, r.relayed)).collect();
         assert_eq!(counts, [(100, 1, 1, 0), (102, 0, 0, 1), (103, 0, 0, 0)]);
         assert_eq!(first, [(99, 1), (100, 0)], "what was there before the first look counts too");
         keep(&found);

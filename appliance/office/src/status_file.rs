@@ -9,15 +9,24 @@ use pillarbox_store::{DeviceId, Store, off_thread};
 use crate::claim;
 use crate::condition::Condition;
 
-/// Writes the status file, if there is a place for it. Housekeeping calls this every [`pillarbox_host::status_file::PULSE`] seconds.
-pub async fn write(settings: &Config, store: &Store, certificates: &Certificates, condition: &Condition) {
+/// Writes the status file, if there is a place for it.
+/// Housekeeping calls this every [`pillarbox_host::status_file::PULSE`] seconds.
+pub async fn write(
+    settings: &Config,
+    store: &Store,
+    certificates: &Certificates,
+    condition: &Condition,
+) {
     let path = settings.board.clone();
     if path.as_os_str().is_empty() {
         return;
     }
     let owner = store.read_off_thread(|r| {
         let Some((account, _)) = r.accounts()?.into_iter().next() else { return Ok(None) };
-        Ok(r.credentials(account)?.into_iter().find(|(device, _)| *device == DeviceId::MAIN).map(|(_, credential)| credential.hash))
+        Ok(r.credentials(account)?
+            .into_iter()
+            .find(|(device, _)| *device == DeviceId::MAIN)
+            .map(|(_, credential)| credential.hash))
     });
     let owner = match owner.await {
         Ok(owner) => owner,
@@ -37,7 +46,9 @@ pub async fn write(settings: &Config, store: &Store, certificates: &Certificates
         // It says nothing of now, and is written when something of it changed.
         let lasting = StatusFile { needs_attention: false, ..status_file.clone() };
         let is_kept = StatusFile::read(&kept).is_some_and(|(known, _)| known == lasting);
-        Ok(status_file.write(&path).and_then(|()| if is_kept { Ok(()) } else { lasting.write(&kept) }))
+        Ok(status_file
+            .write(&path)
+            .and_then(|()| if is_kept { Ok(()) } else { lasting.write(&kept) }))
     });
     if let Ok(Err(error)) = written.await {
         tracing::warn!(%error, "the beacon can't be told");

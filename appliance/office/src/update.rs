@@ -1,4 +1,5 @@
-//! An update that was tried and not kept: the system before it leaves word of it beside the updates (`systemd/bin/fall-back`).
+//! An update that was tried and not kept: the system before it leaves word of it beside the updates
+//! (`systemd/bin/fall-back`).
 
 use std::path::{Path, PathBuf};
 
@@ -33,10 +34,18 @@ pub fn sweep(updates: &Path) {
         return;
     }
     let Ok(files) = std::fs::read_dir(updates) else { return };
-    for path in files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|ending| ending == "raucb")) {
+    for path in files
+        .flatten()
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "raucb"))
+    {
         match std::fs::remove_file(&path) {
-            Ok(()) => tracing::info!(path = %path.display(), "an update that was left lying is removed"),
-            Err(error) => tracing::warn!(%error, path = %path.display(), "an update that was left lying stays"),
+            Ok(()) => {
+                tracing::info!(path = %path.display(), "an update that was left lying is removed")
+            }
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "an update that was left lying stays")
+            }
         }
     }
 }
@@ -56,16 +65,25 @@ mod tests {
     fn what_was_left_is_read_and_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(not_kept(folder.path()), None);
-        std::fs::write(folder.path().join(FILE), "pillarbox-2 x\nok    Taken\nFAILED Fetching: no answer\n").unwrap();
+        std::fs::write(
+            folder.path().join(FILE),
+            "pillarbox-2 x\nok    Taken\nFAILED Fetching: no answer\n",
+        )
+        .unwrap();
         let found = not_kept(folder.path()).unwrap();
-        assert_eq!((found.system.as_str(), found.said.len(), found.said[1].as_str()), ("pillarbox-2 x", 2, "FAILED Fetching: no answer"));
+        assert_eq!(
+            (found.system.as_str(), found.said.len(), found.said[1].as_str()),
+            ("pillarbox-2 x", 2, "FAILED Fetching: no answer")
+        );
         forget(folder.path());
         assert_eq!((not_kept(folder.path()), not_kept(Path::new(""))), (None, None));
         std::fs::write(folder.path().join("pillarbox-3.raucb"), "half").unwrap();
         std::fs::write(folder.path().join(FILE), "x\n".repeat(1000)).unwrap();
         sweep(folder.path());
         sweep(Path::new(""));
-        assert!(!folder.path().join("pillarbox-3.raucb").exists() && folder.path().join(FILE).exists());
+        assert!(
+            !folder.path().join("pillarbox-3.raucb").exists() && folder.path().join(FILE).exists()
+        );
         assert_eq!(not_kept(folder.path()).unwrap().said.len(), LINES);
     }
 }

@@ -46,9 +46,20 @@ impl World {
     fn around(out: world::World) -> World {
         let config = &out.config;
         let (certificate, key) = config.tls_files();
-        let certificates = Certificates::open(certificate, key, Some(config.data.join("tls").join("issued.pem")), &["box.test".into()]).unwrap();
+        let certificates = Certificates::open(
+            certificate,
+            key,
+            Some(config.data.join("tls").join("issued.pem")),
+            &["box.test".into()],
+        )
+        .unwrap();
         naming::reload(&out.settings, &out.store, config.clone());
-        let office = Office::new(out.settings.clone(), Arc::new(certificates), out.outbound.clone(), out.handles.clone());
+        let office = Office::new(
+            out.settings.clone(),
+            Arc::new(certificates),
+            out.outbound.clone(),
+            out.handles.clone(),
+        );
         World { office, out }
     }
 
@@ -61,9 +72,14 @@ impl World {
 
     /// A certificate for these names from an authority of the test's own.
     pub fn install_certificate(&self, names: &[&str]) {
-        let authority = rcgen::Issuer::new(rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
+        let authority = rcgen::Issuer::new(
+            rcgen::CertificateParams::default(),
+            rcgen::KeyPair::generate().unwrap(),
+        );
         let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(names.iter().map(|n| n.to_string()).collect::<Vec<_>>()).unwrap();
+        let mut params =
+            rcgen::CertificateParams::new(names.iter().map(|n| n.to_string()).collect::<Vec<_>>())
+                .unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, names[0]);
         let chain = params.signed_by(&key, &authority).unwrap().pem();
         self.office.certificates.install(&chain, &key.serialize_pem()).unwrap();

@@ -41,15 +41,17 @@ pub async fn run(outbound: Arc<Outbound>) {
     while workers.join_next().await.is_some() {}
 }
 
-/// A clock that was set back leaves recipients due in a far future: they are due now. One destination queue at a time, and
-/// nothing to do in any usual second.
+/// A clock that was set back leaves recipients due in a far future: they are due now.
+/// One destination queue at a time, and nothing to do in any usual second.
 pub(crate) async fn mend_far_future(outbound: &Outbound) -> Result<()> {
     let now = outbound.now().at;
     let latest = now + 2 * schedule::longest_pause(&outbound.config().outbound.retry);
     let store = outbound.store.clone();
     let late = move |store: &Store| {
         store.read(|r| match r.agenda_span()? {
-            Some((_, last, queue)) if last > latest => r.destination(queue, u64::MAX - 1, BATCH, |_| false),
+            Some((_, last, queue)) if last > latest => {
+                r.destination(queue, u64::MAX - 1, BATCH, |_| false)
+            }
             _ => Ok(Vec::new()),
         })
     };
@@ -57,7 +59,10 @@ pub(crate) async fn mend_far_future(outbound: &Outbound) -> Result<()> {
     if late.is_empty() {
         return Ok(());
     }
-    tracing::info!(recipients = late.len(), "the clock was set back: what is due later than it can be is tried now");
+    tracing::info!(
+        recipients = late.len(),
+        "the clock was set back: what is due later than it can be is tried now"
+    );
     let entries = late.into_iter().map(|(key, _)| key).collect();
     let order = QueueOrder { order: Order::Retry, entries, at: now, service: Service::Box };
     outbound.store.change(order).done().await.map(drop)

@@ -26,8 +26,8 @@ pub fn usable(records: Vec<Tlsa>) -> Vec<Tlsa> {
 pub enum Accepts {
     /// What the records name, and nothing else.
     Named(Vec<Tlsa>),
-    /// Every one: encryption against listeners, without knowing with whom (RFC 7435). For servers that say nothing
-    /// about their certificates, where the alternative is no encryption at all.
+    /// Every one: encryption against listeners, without knowing with whom (RFC 7435).
+    /// For servers that say nothing about their certificates, where the alternative is no encryption at all.
     Any,
 }
 
@@ -59,12 +59,28 @@ impl Verifier {
     }
 
     /// Usage 2: a certificate of the chain is the anchor, and the names must fit (RFC 7672 §3.1.2).
-    fn is_below_anchor(&self, record: &Tlsa, end_entity: &CertificateDer, intermediates: &[CertificateDer], name: &ServerName, now: UnixTime) -> bool {
+    fn is_below_anchor(
+        &self,
+        record: &Tlsa,
+        end_entity: &CertificateDer,
+        intermediates: &[CertificateDer],
+        name: &ServerName,
+        now: UnixTime,
+    ) -> bool {
         let Ok(parsed) = EndEntityCert::try_from(end_entity) else { return false };
         intermediates.iter().filter(|anchor| Self::matches(record, anchor)).any(|anchor| {
             let Ok(anchor) = anchor_from_trusted_cert(anchor) else { return false };
-            let (algorithms, anchors) = (self.provider.signature_verification_algorithms.all, [anchor]);
-            let chain = parsed.verify_for_usage(algorithms, &anchors, intermediates, now, KeyUsage::server_auth(), None, None);
+            let (algorithms, anchors) =
+                (self.provider.signature_verification_algorithms.all, [anchor]);
+            let chain = parsed.verify_for_usage(
+                algorithms,
+                &anchors,
+                intermediates,
+                now,
+                KeyUsage::server_auth(),
+                None,
+                None,
+            );
             chain.is_ok() && parsed.verify_is_valid_for_subject_name(name).is_ok()
         })
     }
@@ -79,7 +95,9 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Accepts::Named(records) = &self.accepts else { return Ok(ServerCertVerified::assertion()) };
+        let Accepts::Named(records) = &self.accepts else {
+            return Ok(ServerCertVerified::assertion());
+        };
         let is_named = records.iter().any(|record| match record.usage {
             // Usage 3: neither names nor dates matter (RFC 7672 §3.1.1).
             3 => Self::matches(record, end_entity),
@@ -87,15 +105,27 @@ impl ServerCertVerifier for Verifier {
         });
         match is_named {
             true => Ok(ServerCertVerified::assertion()),
-            false => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
+            false => {
+                Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+            }
         }
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 

@@ -11,17 +11,21 @@ use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::generate::DkimKeyPair;
 use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
 use pillarbox_platform::secrets::Secrets;
-use pillarbox_store::{AddFirstKey, AnyChange, KeyKind, PutKey, Reader, RemoveKey, SigningKey, Store};
+use pillarbox_store::{
+    AddFirstKey, AnyChange, KeyKind, PutKey, Reader, RemoveKey, SigningKey, Store,
+};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
 
 use crate::error::{Error, Result};
 
-/// Fields that are signed where they are there, and whose later addition breaks the signature where they are not. Those
-/// that stand here twice are named once more than they occur: a second one put in front of them, which many programs
-/// would show, breaks it, too (RFC 6376 §5.4.2, §8.15).
+/// Fields that are signed where they are there, and whose later addition breaks the signature where they are not.
+/// Those that stand here twice are named once more than they occur: a second one put in front of them, which many
+/// programs would show, breaks it, too (RFC 6376 §5.4.2, §8.15).
 const FIELDS: [&str; 24] = [
-    "From", "From", "Sender", "Sender", "Reply-To", "Reply-To", "To", "To", "Cc", "Cc", "Subject", "Subject", "Date", "Date", "Message-ID", "In-Reply-To",
-    "References", "MIME-Version", "MIME-Version", "Content-Type", "Content-Type", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post",
+    "From", "From", "Sender", "Sender", "Reply-To", "Reply-To", "To", "To", "Cc", "Cc", "Subject",
+    "Subject", "Date", "Date", "Message-ID", "In-Reply-To", "References", "MIME-Version",
+    "MIME-Version", "Content-Type", "Content-Type", "Content-Transfer-Encoding",
+    "List-Unsubscribe", "List-Unsubscribe-Post",
 ];
 /// Bits of an RSA key: what every verifier takes and what fits a DNS record (RFC 8301 §3.2).
 const RSA_BITS: usize = 2048;
@@ -47,7 +51,10 @@ impl Keys {
     }
 
     /// Signs a message whose pieces `feed` gives in order; returns the header fields to put in front.
-    pub fn sign<E: Into<Error>>(&self, feed: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>) -> Result<Vec<u8>> {
+    pub fn sign<E: Into<Error>>(
+        &self,
+        feed: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), E>,
+    ) -> Result<Vec<u8>> {
         let mut rsa: Vec<_> = self.rsa.iter().map(|key| key.sign_streaming()).collect();
         let mut ed25519: Vec<_> = self.ed25519.iter().map(|key| key.sign_streaming()).collect();
         let mut blanks = blanks::Blanks::default();
@@ -58,7 +65,9 @@ impl Keys {
         })
         .map_err(Into::into)?;
         let mut fields = String::new();
-        for signature in rsa.into_iter().map(|s| s.finish()).chain(ed25519.into_iter().map(|s| s.finish())) {
+        for signature in
+            rsa.into_iter().map(|s| s.finish()).chain(ed25519.into_iter().map(|s| s.finish()))
+        {
             let field = signature.map_err(Error::failed("signing"))?.to_header();
             // A fold between the signature's last letter and its semicolon is allowed (RFC 6376 §3.7), and some
             // verifiers stumble over it.
@@ -82,7 +91,8 @@ impl Signer {
         Signer { secrets, ready: Mutex::new(HashMap::new()) }
     }
 
-    /// The keys that sign for a domain now; none is no error. Reads the store.
+    /// The keys that sign for a domain now; none is no error.
+    /// Reads the store.
     pub fn keys(&self, store: &Store, domain: &str) -> Result<Arc<Keys>> {
         let mut ready = self.ready.lock().unwrap_or_else(|e| e.into_inner());
         if let Some((since, keys)) = ready.get(domain)
@@ -97,12 +107,18 @@ impl Signer {
             match key.kind {
                 KeyKind::Rsa => {
                     let private = PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(private));
-                    let key = RsaKey::<Sha256>::from_key_der(private).map_err(Error::failed(READING))?;
-                    keys.rsa.push(signer(DkimSigner::from_key(key).domain(domain).selector(selector).headers(FIELDS)));
+                    let key =
+                        RsaKey::<Sha256>::from_key_der(private).map_err(Error::failed(READING))?;
+                    keys.rsa.push(signer(
+                        DkimSigner::from_key(key).domain(domain).selector(selector).headers(FIELDS),
+                    ));
                 }
                 KeyKind::Ed25519 => {
-                    let key = Ed25519Key::from_pkcs8_der(&private).map_err(Error::failed(READING))?;
-                    keys.ed25519.push(signer(DkimSigner::from_key(key).domain(domain).selector(selector).headers(FIELDS)));
+                    let key =
+                        Ed25519Key::from_pkcs8_der(&private).map_err(Error::failed(READING))?;
+                    keys.ed25519.push(signer(
+                        DkimSigner::from_key(key).domain(domain).selector(selector).headers(FIELDS),
+                    ));
                 }
             }
         }
@@ -117,8 +133,12 @@ impl Signer {
     }
 }
 
-fn signer<T: mail_auth::common::crypto::SigningKey>(signer: DkimSigner<T, Done>) -> DkimSigner<T, Done> {
-    signer.header_canonicalization(Canonicalization::Relaxed).body_canonicalization(Canonicalization::Relaxed)
+fn signer<T: mail_auth::common::crypto::SigningKey>(
+    signer: DkimSigner<T, Done>,
+) -> DkimSigner<T, Done> {
+    signer
+        .header_canonicalization(Canonicalization::Relaxed)
+        .body_canonicalization(Canonicalization::Relaxed)
 }
 
 /// Whether a stored key can be opened.
@@ -126,7 +146,9 @@ pub fn opens(secrets: &Secrets, key: &SigningKey) -> bool {
     secrets.open_sealed(PURPOSE, &key.sealed).is_ok()
 }
 
-/// Makes what a domain lacks: a key of each kind. Takes seconds on a small board. Returns whether any was made.
+/// Makes what a domain lacks: a key of each kind.
+/// Takes seconds on a small board.
+/// Returns whether any was made.
 pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<bool> {
     let stored = store.read(|r| r.signing_keys(domain))?;
     let mut made = false;
@@ -153,8 +175,14 @@ pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Resul
     }
     for (selector, key) in stored {
         let change = match key.retired {
-            None => AnyChange::of(PutKey { domain: domain.into(), selector, key: SigningKey { retired: Some(now.max(1)), ..key } }),
-            Some(at) if at + PUBLISHED_FOR < now => AnyChange::of(RemoveKey { domain: domain.into(), selector }),
+            None => AnyChange::of(PutKey {
+                domain: domain.into(),
+                selector,
+                key: SigningKey { retired: Some(now.max(1)), ..key },
+            }),
+            Some(at) if at + PUBLISHED_FOR < now => {
+                AnyChange::of(RemoveKey { domain: domain.into(), selector })
+            }
             Some(_) => continue,
         };
         store.change(change).wait()?;
@@ -179,10 +207,11 @@ fn make_key(secrets: &Secrets, kind: KeyKind, now: u64) -> Result<(String, Signi
     Ok((format!("pb{letter}{}{tail:04x}", pillarbox_platform::clock::day(now)), key))
 }
 
-/// SubjectPublicKeyInfo around an RSA public key (RFC 5280 §4.1, RFC 3279 §2.3.1): the form that RFC 6376
-/// §3.6.1 verifiers all read.
+/// SubjectPublicKeyInfo around an RSA public key (RFC 5280 §4.1, RFC 3279 §2.3.1): the form that RFC 6376 §3.6.1
+/// verifiers all read.
 fn spki_of_rsa(pkcs1: &[u8]) -> Vec<u8> {
-    const ALGORITHM: [u8; 15] = [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    const ALGORITHM: [u8; 15] =
+        [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
     let mut bits = vec![0x03];
     der_length(pkcs1.len() + 1, &mut bits);
     bits.push(0);
@@ -203,14 +232,25 @@ fn der_length(length: usize, out: &mut Vec<u8>) {
 }
 
 /// Selector, kind and public key of the records that a domain should publish, and whether it signs no more.
-pub fn published(reader: &Reader, domain: &str, now: u64) -> pillarbox_store::Result<Vec<(String, String, bool)>> {
-    let keys = reader.signing_keys(domain)?.into_iter().filter(|(_, key)| key.retired.is_none_or(|at| at + PUBLISHED_FOR >= now));
+pub fn published(
+    reader: &Reader,
+    domain: &str,
+    now: u64,
+) -> pillarbox_store::Result<Vec<(String, String, bool)>> {
+    let keys = reader
+        .signing_keys(domain)?
+        .into_iter()
+        .filter(|(_, key)| key.retired.is_none_or(|at| at + PUBLISHED_FOR >= now));
     let value = |(selector, key): (String, SigningKey)| {
         let kind = match key.kind {
             KeyKind::Rsa => "rsa",
             KeyKind::Ed25519 => "ed25519",
         };
-        (format!("{selector}._domainkey.{domain}"), format!("v=DKIM1; k={kind}; p={}", key.public), key.retired.is_some())
+        (
+            format!("{selector}._domainkey.{domain}"),
+            format!("v=DKIM1; k={kind}; p={}", key.public),
+            key.retired.is_some(),
+        )
     };
     Ok(keys.map(value).collect())
 }
@@ -275,9 +315,14 @@ mod tests {
         ] {
             let fields = signed(&keys, &format!("{header}\r\nbody\r\n"), 1000);
             for names in fields.split(';').filter_map(|tag| tag.trim().strip_prefix("h=")) {
-                let names: Vec<String> = names.split(':').map(|name| name.trim().to_ascii_lowercase()).collect();
+                let names: Vec<String> =
+                    names.split(':').map(|name| name.trim().to_ascii_lowercase()).collect();
                 let count = |wanted: &str| names.iter().filter(|name| *name == wanted).count();
-                assert_eq!((count("from"), count("subject"), count("message-id")), (froms, subjects, 1), "{header:?}: {names:?}");
+                assert_eq!(
+                    (count("from"), count("subject"), count("message-id")),
+                    (froms, subjects, 1),
+                    "{header:?}: {names:?}"
+                );
             }
         }
     }
@@ -286,13 +331,20 @@ mod tests {
     fn body_hashes_are_those_of_the_standard() {
         use sha2::Digest;
         let (_dir, keys) = signing();
-        let bodies =
-            ["text\r\n \r\n", "text\r\n\t\r\n \t \r\n", "text \r\n\r\n", " \r\n", "\r\n", "", "\t\r\n\r\n \r\n", "a\r\n \r\nb\r\n", "  a  b  ", "a\r\n \r\n  "];
+        let bodies = [
+            "text\r\n \r\n", "text\r\n\t\r\n \t \r\n", "text \r\n\r\n", " \r\n", "\r\n", "",
+            "\t\r\n\r\n \r\n", "a\r\n \r\nb\r\n", "  a  b  ", "a\r\n \r\n  ",
+        ];
         for body in bodies {
-            let expected = pillarbox_proto::smtp::encode_base64(&sha2::Sha256::digest(relaxed(body)));
+            let expected =
+                pillarbox_proto::smtp::encode_base64(&sha2::Sha256::digest(relaxed(body)));
             for piece in [1, 2, 3, 7, 1000] {
                 let fields = signed(&keys, &format!("From: ann@box.example\r\n\r\n{body}"), piece);
-                assert_eq!(body_hashes(&fields), [expected.as_str(), expected.as_str()], "{body:?} in pieces of {piece}");
+                assert_eq!(
+                    body_hashes(&fields),
+                    [expected.as_str(), expected.as_str()],
+                    "{body:?} in pieces of {piece}"
+                );
             }
         }
     }
@@ -318,7 +370,11 @@ mod tests {
             .unwrap();
         let fields = String::from_utf8(fields).unwrap();
         assert_eq!(fields.matches("DKIM-Signature: ").count(), 2);
-        assert!(fields.contains("a=rsa-sha256") && fields.contains("a=ed25519-sha256") && fields.ends_with("\r\n"));
+        assert!(
+            fields.contains("a=rsa-sha256")
+                && fields.contains("a=ed25519-sha256")
+                && fields.ends_with("\r\n")
+        );
         let dkim = |now| store.read(|r| published(r, "box.example", now)).unwrap().len();
         assert_eq!(dkim(1_790_000_000), 2);
         rotate(&store, &secrets, "box.example", 1_790_100_000).unwrap();

@@ -1,5 +1,6 @@
 //! The delivery doctor: the way of a message to an address, step by step, up to the question whether the recipient
-//! would be taken. Nothing is sent.
+//! would be taken.
+//! Nothing is sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,14 +76,28 @@ impl Findings {
     }
 }
 
-/// Examines the way to an address and gives what it finds at once. False when another examination is under way.
-pub fn examine(outbound: &Arc<Outbound>, sender: &str, address: &str, mut findings: Findings) -> bool {
+/// Examines the way to an address and gives what it finds at once.
+/// False when another examination is under way.
+pub fn examine(
+    outbound: &Arc<Outbound>,
+    sender: &str,
+    address: &str,
+    mut findings: Findings,
+) -> bool {
     let Ok(one) = outbound.examining.clone().try_lock_owned() else { return false };
     let (outbound, sender, address) = (outbound.clone(), sender.to_string(), address.to_string());
     tokio::spawn(async move {
         let (_one, _alive) = (one, outbound.tasks.begin());
-        if tokio::time::timeout(PATIENCE, walk(&outbound, &sender, &address, &mut findings)).await.is_err() {
-            let summary = Detail::found(4, 4, 2, format!("it took longer than {} seconds", PATIENCE.as_secs()));
+        if tokio::time::timeout(PATIENCE, walk(&outbound, &sender, &address, &mut findings))
+            .await
+            .is_err()
+        {
+            let summary = Detail::found(
+                4,
+                4,
+                2,
+                format!("it took longer than {} seconds", PATIENCE.as_secs()),
+            );
             findings.add(Topic::Connection, false, summary, Vec::new()).await;
         }
     });
@@ -94,12 +109,16 @@ async fn walk(outbound: &Arc<Outbound>, sender: &str, address: &str, findings: &
     let routes = outbound.read(|r| r.routes()).await.unwrap_or_default();
     let next_hop = next_hop(&routes, &domain);
     let hosts = match &next_hop {
-        NextHop::Route(_, route) => Ok(super::exchangers::Hosts { names: vec![route.host.clone()], is_proven: false }),
+        NextHop::Route(_, route) => {
+            Ok(super::exchangers::Hosts { names: vec![route.host.clone()], is_proven: false })
+        }
         NextHop::Direct => outbound.hosts(&domain, &outbound.hostname()).await,
     };
     let hosts = match hosts {
         Ok(hosts) => hosts,
-        Err(NoHosts::Never(why) | NoHosts::NotNow(why)) => return findings.add(Topic::Hosts, false, why, Vec::new()).await,
+        Err(NoHosts::Never(why) | NoHosts::NotNow(why)) => {
+            return findings.add(Topic::Hosts, false, why, Vec::new()).await;
+        }
     };
     findings.add(Topic::Hosts, true, Detail::text(hosts.names.join(", ")), Vec::new()).await;
     let policy = match &next_hop {
@@ -111,7 +130,11 @@ async fn walk(outbound: &Arc<Outbound>, sender: &str, address: &str, findings: &
         findings.add(Topic::Policy, true, summary, Vec::new()).await;
     }
     for host in hosts.names.iter().take(HOSTS) {
-        let known = Known { tls_mode: TlsPolicyMode::Follow, policy: policy.as_ref(), hosts_proven: hosts.is_proven };
+        let known = Known {
+            tls_mode: TlsPolicyMode::Follow,
+            policy: policy.as_ref(),
+            hosts_proven: hosts.is_proven,
+        };
         match outbound.endpoints(host, &next_hop, known).await {
             Err(NoHosts::Never(why)) => findings.add(Topic::Hosts, false, why, Vec::new()).await,
             Err(NoHosts::NotNow(why)) => findings.add(Topic::Policy, false, why, Vec::new()).await,
@@ -126,11 +149,20 @@ async fn walk(outbound: &Arc<Outbound>, sender: &str, address: &str, findings: &
     }
 }
 
-/// Asks one host. True when it answered about the recipient: then no other has to be asked.
-async fn ask(outbound: &Arc<Outbound>, endpoint: Endpoint, sender: &str, address: &str, findings: &mut Findings) -> bool {
+/// Asks one host.
+/// True when it answered about the recipient: then no other has to be asked.
+async fn ask(
+    outbound: &Arc<Outbound>,
+    endpoint: Endpoint,
+    sender: &str,
+    address: &str,
+    findings: &mut Findings,
+) -> bool {
     let config = outbound.config();
     let shown = endpoint.clone();
-    let opened = Connection::open(endpoint, &config.hostname(), outbound.tls.clone(), &config.outbound).await;
+    let opened =
+        Connection::open(endpoint, &config.hostname(), outbound.tls.clone(), &config.outbound)
+            .await;
     let mut connection = match opened {
         Ok(connection) => connection,
         Err((trouble, lines)) => {
@@ -139,12 +171,21 @@ async fn ask(outbound: &Arc<Outbound>, endpoint: Endpoint, sender: &str, address
         }
     };
     let tls = connection.tls().unwrap_or_else(|| "-".into());
-    findings.add(Topic::Connection, true, Detail::text(format!("{shown}, TLS: {tls}")), connection.transcript()).await;
+    findings
+        .add(
+            Topic::Connection,
+            true,
+            Detail::text(format!("{shown}, TLS: {tls}")),
+            connection.transcript(),
+        )
+        .await;
     let (report, trouble): (_, Option<Trouble>) = connection.ask(sender, address).await;
     let lines = connection.transcript();
     let answer = report.outcomes.into_iter().flatten().next();
     match (answer, trouble) {
-        (Some(reply), _) => findings.add(Topic::Recipient, reply.code < 300, said(&shown.host, &reply), lines).await,
+        (Some(reply), _) => {
+            findings.add(Topic::Recipient, reply.code < 300, said(&shown.host, &reply), lines).await
+        }
         (None, Some(trouble)) => {
             findings.add(Topic::Recipient, false, describe(&trouble, &shown).0, lines).await;
             return false;

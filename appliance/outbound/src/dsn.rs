@@ -1,4 +1,5 @@
-//! Delivery status notifications to senders (RFC 3461 §6, RFC 3464, RFC 6522): what a person reads comes first, what programs read behind it.
+//! Delivery status notifications to senders (RFC 3461 §6, RFC 3464, RFC 6522): what a person reads comes first, what
+//! programs read behind it.
 
 use pillarbox_message::encode::{encoded_words, fold, quoted_printable};
 use pillarbox_platform::clock;
@@ -152,15 +153,24 @@ fn in_language(dsn: Dsn, facts: &Facts, language: Language) -> String {
             }
             // While it is still tried there is nothing to do.
             if dsn == Dsn::Failed {
-                text.push_str(&format!("\n    {}", language.with("notice-advice", &[("advice", &explanation.advice)])));
+                text.push_str(&format!(
+                    "\n    {}",
+                    language.with("notice-advice", &[("advice", &explanation.advice)])
+                ));
             }
             text.push('\n');
         }
-        let who = about.detail.host().map_or_else(|| language.get("notice-details"), |host| language.with("notice-answer", &[("host", host)]));
+        let who = about.detail.host().map_or_else(
+            || language.get("notice-details"),
+            |host| language.with("notice-answer", &[("host", host)]),
+        );
         text.push_str(&format!("\n    {who}\n    {}\n", clean(&about.detail.words())));
         if dsn == Dsn::Delayed {
             let until = clock::rfc5322(about.until);
-            text.push_str(&format!("\n    {}\n", language.with("notice-until", &[("until", &until)])));
+            text.push_str(&format!(
+                "\n    {}\n",
+                language.with("notice-until", &[("until", &until)])
+            ));
         }
     }
     text.push_str(&format!("\n{}\n", language.with("notice-code", &[("code", facts.code)])));
@@ -180,7 +190,11 @@ fn status_fields(dsn: Dsn, facts: &Facts) -> String {
         if let Some((kind, address)) = about.orcpt.split_once(';') {
             text.push_str(&format!("Original-Recipient: {}; {}\r\n", clean(kind), clean(address)));
         }
-        text.push_str(&format!("Final-Recipient: {}; {}\r\n", kind(&about.address), clean(&about.address)));
+        text.push_str(&format!(
+            "Final-Recipient: {}; {}\r\n",
+            kind(&about.address),
+            clean(&about.address)
+        ));
         text.push_str(&format!("Action: {}\r\n", dsn.action()));
         let status = match dsn {
             Dsn::Delivered | Dsn::Relayed => Status { class: 2, subject: 0, detail: 0 },
@@ -189,7 +203,10 @@ fn status_fields(dsn: Dsn, facts: &Facts) -> String {
         text.push_str(&format!("Status: {status}\r\n"));
         if let Some(host) = about.detail.host() {
             text.push_str(&format!("Remote-MTA: dns; {}\r\n", clean(host)));
-            text.push_str(&format!("Diagnostic-Code: smtp; {}\r\n", fold(&ascii(&clean(&about.detail.words())))));
+            text.push_str(&format!(
+                "Diagnostic-Code: smtp; {}\r\n",
+                fold(&ascii(&clean(&about.detail.words())))
+            ));
         }
         text.push_str(&format!("Last-Attempt-Date: {}\r\n", clock::rfc5322(about.attempted_at)));
         if dsn == Dsn::Delayed {
@@ -230,26 +247,52 @@ mod tests {
     }
 
     fn about(address: &str, detail: Detail) -> About {
-        About { address: address.into(), orcpt: String::new(), detail, until: 1_790_400_000, attempted_at: 1_790_000_800 }
+        About {
+            address: address.into(),
+            orcpt: String::new(),
+            detail,
+            until: 1_790_400_000,
+            attempted_at: 1_790_000_800,
+        }
     }
 
     fn said(code: u16, (class, subject, detail): (u8, u16, u16), text: &str) -> Detail {
         let status = Some(Status { class, subject, detail });
-        Detail::Reply(RemoteReply { host: "mx.example.net".into(), code, status, text: text.into() })
+        Detail::Reply(RemoteReply {
+            host: "mx.example.net".into(),
+            code,
+            status,
+            text: text.into(),
+        })
     }
 
     #[test]
     fn a_failure_says_what_happened_in_both_languages_and_to_programs() {
         let list = [
-            About { orcpt: "rfc822;Bob@example.net".into(), ..about("bob@example.net", said(550, (5, 1, 1), "No such user")) },
-            about("cy@example.net", Detail::found(4, 4, 1, "connecting to mx.example.net: timed out")),
+            About {
+                orcpt: "rfc822;Bob@example.net".into(),
+                ..about("bob@example.net", said(550, (5, 1, 1), "No such user"))
+            },
+            about(
+                "cy@example.net",
+                Detail::found(4, 4, 1, "connecting to mx.example.net: timed out"),
+            ),
         ];
-        let whole = build(Dsn::Failed, &facts(&list, "Grüße an alle, die diesen langen Betreff lesen möchten"));
+        let whole = build(
+            Dsn::Failed,
+            &facts(&list, "Grüße an alle, die diesen langen Betreff lesen möchten"),
+        );
         let message = mail_parser::MessageParser::new().parse(&whole).unwrap();
-        assert_eq!(message.content_type().unwrap().attribute("report-type"), Some("delivery-status"));
+        assert_eq!(
+            message.content_type().unwrap().attribute("report-type"),
+            Some("delivery-status")
+        );
         assert!(message.subject().unwrap().ends_with("Betreff lesen möchten"));
         let text = message.body_text(0).unwrap();
-        for words in ["bob@example.net", "does not exist", "nicht gibt", "can't be reached", "1K3Q9XM", "550 5.1.1 No such user"] {
+        for words in [
+            "bob@example.net", "does not exist", "nicht gibt", "can't be reached", "1K3Q9XM",
+            "550 5.1.1 No such user",
+        ] {
             assert!(text.contains(words), "{words}: {text}");
         }
         let fields = String::from_utf8_lossy(message.parts[2].contents()).to_string();
@@ -266,7 +309,10 @@ mod tests {
 
     #[test]
     fn a_delay_says_until_when_and_a_hostile_reply_stays_in_its_place() {
-        let list = [about("bob@example.net", said(451, (4, 0, 0), "x\r\nAction: delivered\r\n\r\n--pillarbox"))];
+        let list = [about(
+            "bob@example.net",
+            said(451, (4, 0, 0), "x\r\nAction: delivered\r\n\r\n--pillarbox"),
+        )];
         let whole = String::from_utf8(build(Dsn::Delayed, &facts(&list, ""))).unwrap();
         assert!(whole.contains("Will-Retry-Until:") && whole.contains("Status: 4.0.0"));
         assert!(!whole.contains("\r\nAction: delivered"));
@@ -276,7 +322,10 @@ mod tests {
     fn addresses_beyond_ascii_have_their_own_type() {
         let list = [about("grüße@bücher.example", Detail::found(5, 6, 7, "not there"))];
         let whole = String::from_utf8(build(Dsn::Failed, &facts(&list, "x"))).unwrap();
-        assert!(whole.contains("message/global-delivery-status") && whole.contains("Final-Recipient: utf-8; grüße@bücher.example"));
+        assert!(
+            whole.contains("message/global-delivery-status")
+                && whole.contains("Final-Recipient: utf-8; grüße@bücher.example")
+        );
     }
 
     #[test]
@@ -284,15 +333,30 @@ mod tests {
         let list = [about("bob@example.net", said(451, (4, 0, 0), "later"))];
         for (kind, title, named) in [
             (Dsn::Delivered, "Delivered / Zugestellt", "Your message \"x\" was delivered to:"),
-            (Dsn::Relayed, "Passed on / Weitergegeben", "Ihre Nachricht „x“ wurde dem Mailserver des Empfängers übergeben"),
-            (Dsn::Delayed, "Not yet delivered / Noch nicht zugestellt", "Ihre Nachricht „x“ ist noch nicht zugestellt an:"),
-            (Dsn::Failed, "Could not be delivered / Nicht zustellbar", "Your message \"x\" could not be delivered to:"),
+            (
+                Dsn::Relayed,
+                "Passed on / Weitergegeben",
+                "Ihre Nachricht „x“ wurde dem Mailserver des Empfängers übergeben",
+            ),
+            (
+                Dsn::Delayed,
+                "Not yet delivered / Noch nicht zugestellt",
+                "Ihre Nachricht „x“ ist noch nicht zugestellt an:",
+            ),
+            (
+                Dsn::Failed,
+                "Could not be delivered / Nicht zustellbar",
+                "Your message \"x\" could not be delivered to:",
+            ),
         ] {
             assert_eq!(kind.title(), title);
             let text = human(kind, &facts(&list, "x"));
             assert!(text.contains(named) && text.contains(SEPARATOR), "{text}");
             // No key is left where a text should stand.
-            assert!(!text.contains("notice-") && !text.contains("cause-") && !text.contains('{'), "{text}");
+            assert!(
+                !text.contains("notice-") && !text.contains("cause-") && !text.contains('{'),
+                "{text}"
+            );
         }
     }
 }

@@ -26,25 +26,41 @@ pub struct Known<'a> {
 
 impl Outbound {
     /// The endpoints of a host, one for each of its addresses, in the order they are tried.
-    pub(super) async fn endpoints(&self, host: &str, next_hop: &NextHop, known: Known<'_>) -> Result<Vec<Endpoint>, NoHosts> {
+    pub(super) async fn endpoints(
+        &self,
+        host: &str,
+        next_hop: &NextHop,
+        known: Known<'_>,
+    ) -> Result<Vec<Endpoint>, NoHosts> {
         let (addresses, addresses_proven) = self.addresses_of(host).await?;
         let (port, security, is_implicit, login) = match next_hop {
             NextHop::Route(_, route) => {
-                let login = self.login(route).map_err(|why| NoHosts::NotNow(Detail::found(4, 7, 0, why)))?;
+                let login = self
+                    .login(route)
+                    .map_err(|why| NoHosts::NotNow(Detail::found(4, 7, 0, why)))?;
                 (route.port, Security::Verified, route.tls == RouteTls::Implicit, login)
             }
             NextHop::Direct => {
                 let security = match known.tls_mode {
                     TlsPolicyMode::Ignore => Security::Opportunistic,
                     TlsPolicyMode::Follow => {
-                        let security = self.security(host, known.policy, known.hosts_proven, addresses_proven).await;
+                        let security = self
+                            .security(host, known.policy, known.hosts_proven, addresses_proven)
+                            .await;
                         security.map_err(NoHosts::NotNow)?
                     }
                 };
                 (self.config().outbound.remote_port, security, false, None)
             }
         };
-        let endpoint = |address| Endpoint { host: host.to_string(), address, port, security: security.clone(), is_implicit, login: login.clone() };
+        let endpoint = |address| Endpoint {
+            host: host.to_string(),
+            address,
+            port,
+            security: security.clone(),
+            is_implicit,
+            login: login.clone(),
+        };
         Ok(addresses.into_iter().map(endpoint).collect())
     }
 }

@@ -1,4 +1,5 @@
-//! What can go wrong on the way out on our own side. What another server says is a reply, and no error.
+//! What can go wrong on the way out on our own side.
+//! What another server says is a reply, and no error.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -82,7 +83,9 @@ impl fmt::Display for Error {
             Error::Store(error) => error.fmt(f),
             Error::Platform(error) => error.fmt(f),
             Error::Roots { path, why } => write!(f, "outbound.roots, {}: {why}", path.display()),
-            Error::TlsPolicy { host, fault } => write!(f, "fetching the TLS policy from {host}: {fault}"),
+            Error::TlsPolicy { host, fault } => {
+                write!(f, "fetching the TLS policy from {host}: {fault}")
+            }
             Error::Failed { doing, why } => write!(f, "{doing}: {why}"),
         }
     }

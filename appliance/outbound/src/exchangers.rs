@@ -22,27 +22,60 @@ pub struct Hosts {
 }
 
 /// Orders what MX said (RFC 5321 §5.1): by preference, at random within one, and nothing at or behind ourselves.
-pub fn order(domain: &str, own_name: &str, answer: Result<Answer<(u16, String)>, DnsError>, mut random: impl FnMut() -> u32) -> Result<Hosts, NoHosts> {
+pub fn order(
+    domain: &str,
+    own_name: &str,
+    answer: Result<Answer<(u16, String)>, DnsError>,
+    mut random: impl FnMut() -> u32,
+) -> Result<Hosts, NoHosts> {
     let Answer { mut records, is_proven } = match answer {
         Ok(answer) => answer,
-        // No MX: the domain itself is the host (implicit MX). No name was looked up that could be a wrong one, so its own
-        // records prove as much as they can (RFC 7672 §2.2.2).
-        Err(DnsError::NoData) => return Ok(Hosts { names: vec![domain.to_string()], is_proven: true }),
-        Err(DnsError::NoSuchName) => return Err(NoHosts::Never(Detail::found(5, 1, 2, format!("The domain {domain} does not exist")))),
+        // No MX: the domain itself is the host (implicit MX).
+        // No name was looked up that could be a wrong one, so its own records prove as much as they can (RFC 7672
+        // §2.2.2).
+        Err(DnsError::NoData) => {
+            return Ok(Hosts { names: vec![domain.to_string()], is_proven: true });
+        }
+        Err(DnsError::NoSuchName) => {
+            return Err(NoHosts::Never(Detail::found(
+                5,
+                1,
+                2,
+                format!("The domain {domain} does not exist"),
+            )));
+        }
         Err(DnsError::Temporary(why)) => return Err(NoHosts::NotNow(Detail::found(4, 4, 3, why))),
     };
     if !records.is_empty() && records.iter().all(|(_, name)| name == ".") {
         // RFC 7505 §3.
-        return Err(NoHosts::Never(Detail::found(5, 1, 10, format!("The domain {domain} says that it takes no mail (null MX)"))));
+        return Err(NoHosts::Never(Detail::found(
+            5,
+            1,
+            10,
+            format!("The domain {domain} says that it takes no mail (null MX)"),
+        )));
     }
     records.retain(|(_, name)| name != ".");
-    if let Some(own) = records.iter().filter(|(_, name)| name.eq_ignore_ascii_case(own_name)).map(|(p, _)| *p).min() {
+    if let Some(own) = records
+        .iter()
+        .filter(|(_, name)| name.eq_ignore_ascii_case(own_name))
+        .map(|(p, _)| *p)
+        .min()
+    {
         records.retain(|(preference, _)| *preference < own);
         if records.is_empty() {
-            return Err(NoHosts::Never(Detail::found(5, 4, 6, format!("The mail exchanger of {domain} is this box, which does not serve the domain"))));
+            return Err(NoHosts::Never(Detail::found(
+                5,
+                4,
+                6,
+                format!(
+                    "The mail exchanger of {domain} is this box, which does not serve the domain"
+                ),
+            )));
         }
     }
-    let mut keyed: Vec<(u16, u32, String)> = records.into_iter().map(|(preference, name)| (preference, random(), name)).collect();
+    let mut keyed: Vec<(u16, u32, String)> =
+        records.into_iter().map(|(preference, name)| (preference, random(), name)).collect();
     keyed.sort();
     let mut names: Vec<String> = Vec::new();
     for (_, _, name) in keyed {
@@ -61,7 +94,9 @@ mod tests {
     fn ordered(records: &[(u16, &str)], randoms: &[u32]) -> Result<Hosts, NoHosts> {
         let records = records.iter().map(|(p, n)| (*p, n.to_string())).collect();
         let mut randoms = randoms.iter().copied().cycle();
-        order("x.example", "box.example", Ok(Answer { records, is_proven: false }), || randoms.next().unwrap())
+        order("x.example", "box.example", Ok(Answer { records, is_proven: false }), || {
+            randoms.next().unwrap()
+        })
     }
 
     #[test]
@@ -73,12 +108,24 @@ mod tests {
 
     #[test]
     fn null_mx_and_ourselves_end_the_search() {
-        assert!(matches!(ordered(&[(0, ".")], &[0]), Err(NoHosts::Never(why)) if why.to_string().starts_with("5.1.10")));
-        assert!(matches!(ordered(&[(10, "box.example"), (20, "b")], &[0]), Err(NoHosts::Never(why)) if why.to_string().starts_with("5.4.6")));
-        assert!(matches!(ordered(&[(0, "."), (10, ".")], &[0]), Err(NoHosts::Never(why)) if why.to_string().starts_with("5.1.10")));
+        assert!(
+            matches!(ordered(&[(0, ".")], &[0]), Err(NoHosts::Never(why)) if why.to_string().starts_with("5.1.10"))
+        );
+        assert!(
+            matches!(ordered(&[(10, "box.example"), (20, "b")], &[0]), Err(NoHosts::Never(why)) if why.to_string().starts_with("5.4.6"))
+        );
+        assert!(
+            matches!(ordered(&[(0, "."), (10, ".")], &[0]), Err(NoHosts::Never(why)) if why.to_string().starts_with("5.1.10"))
+        );
         assert_eq!(ordered(&[(0, "."), (10, "b")], &[0]).unwrap().names, ["b"]);
-        assert_eq!(ordered(&[(20, "a"), (10, "b"), (10, "a"), (30, "b")], &[0]).unwrap().names, ["a", "b"]);
-        assert_eq!(ordered(&[(5, "a"), (10, "Box.Example"), (20, "b")], &[0]).unwrap().names, ["a"]);
+        assert_eq!(
+            ordered(&[(20, "a"), (10, "b"), (10, "a"), (30, "b")], &[0]).unwrap().names,
+            ["a", "b"]
+        );
+        assert_eq!(
+            ordered(&[(5, "a"), (10, "Box.Example"), (20, "b")], &[0]).unwrap().names,
+            ["a"]
+        );
         let answer = |error| order("x.example", "box.example", Err(error), || 0);
         assert_eq!(answer(DnsError::NoData).unwrap().names, ["x.example"]);
         assert!(matches!(answer(DnsError::NoSuchName), Err(NoHosts::Never(_))));

@@ -65,7 +65,11 @@ pub fn failure_class(detail: &Detail) -> FailureClass {
         (4, 1..=4) if !is_remote => return FailureClass::Unreachable,
         _ => {}
     }
-    by_words(&detail.words().to_lowercase()).unwrap_or(if is_temporary(detail) { FailureClass::Busy } else { FailureClass::Other })
+    by_words(&detail.words().to_lowercase()).unwrap_or(if is_temporary(detail) {
+        FailureClass::Busy
+    } else {
+        FailureClass::Other
+    })
 }
 
 fn is_temporary(detail: &Detail) -> bool {
@@ -81,11 +85,18 @@ fn by_words(words: &str) -> Option<FailureClass> {
     let has = |list: &[&str]| list.iter().any(|word| words.contains(word));
     if has(&["spf", "dkim", "dmarc", "unauthenticated", "reverse dns", "ptr record"]) {
         Some(FailureClass::NotAuthenticated)
-    } else if has(&["quota", "mailbox full", "mailbox is full", "over quota", "insufficient storage"]) {
+    } else if has(&[
+        "quota", "mailbox full", "mailbox is full", "over quota", "insufficient storage",
+    ]) {
         Some(FailureClass::MailboxFull)
-    } else if has(&["spam", "block", "blacklist", "reputation", "listed", "banned", "policy", "rejected by"]) {
+    } else if has(&[
+        "spam", "block", "blacklist", "reputation", "listed", "banned", "policy", "rejected by",
+    ]) {
         Some(FailureClass::Blocked)
-    } else if has(&["user unknown", "no such user", "unknown user", "unknown recipient", "does not exist", "mailbox unavailable"]) {
+    } else if has(&[
+        "user unknown", "no such user", "unknown user", "unknown recipient", "does not exist",
+        "mailbox unavailable",
+    ]) {
         Some(FailureClass::NoSuchAddress)
     } else if has(&["too large", "too big", "exceeds", "size limit"]) {
         Some(FailureClass::TooLarge)
@@ -100,7 +111,11 @@ impl FailureClass {
     /// What happened, whose fault it likely is, and what to do.
     pub fn explain(self, language: Language) -> Explanation {
         let key = self.key();
-        Explanation { what: language.get(key), whose: language.get(&format!("{key}.whose")), advice: language.get(&format!("{key}.advice")) }
+        Explanation {
+            what: language.get(key),
+            whose: language.get(&format!("{key}.whose")),
+            advice: language.get(&format!("{key}.advice")),
+        }
     }
 
     /// Its name in the catalogues.
@@ -140,20 +155,60 @@ mod tests {
     #[test]
     fn failure_classes_are_recognised() {
         for (detail, expected, code) in [
-            (said(550, "5.1.1", "<a@x>: Recipient address rejected"), FailureClass::NoSuchAddress, "5.1.1"),
+            (
+                said(550, "5.1.1", "<a@x>: Recipient address rejected"),
+                FailureClass::NoSuchAddress,
+                "5.1.1",
+            ),
             (said(550, "", "No such user here"), FailureClass::NoSuchAddress, "5.0.0"),
-            (Detail::found(5, 1, 2, "The domain exmaple.org does not exist"), FailureClass::NoSuchDomain, "5.1.2"),
-            (Detail::found(5, 1, 10, "The domain takes no mail"), FailureClass::TakesNoMail, "5.1.10"),
+            (
+                Detail::found(5, 1, 2, "The domain exmaple.org does not exist"),
+                FailureClass::NoSuchDomain,
+                "5.1.2",
+            ),
+            (
+                Detail::found(5, 1, 10, "The domain takes no mail"),
+                FailureClass::TakesNoMail,
+                "5.1.10",
+            ),
             (said(452, "4.2.2", "over quota"), FailureClass::MailboxFull, "5.2.2"),
             (said(552, "5.3.4", "too big"), FailureClass::TooLarge, "5.3.4"),
-            (said(554, "5.7.1", "Service unavailable; Client host blocked using zen"), FailureClass::Blocked, "5.7.1"),
-            (Detail::text("mx.x said: 550-5.7.26 unauthenticated"), FailureClass::NotAuthenticated, "5.0.0"),
-            (said(550, "5.7.26", "This mail is unauthenticated"), FailureClass::NotAuthenticated, "5.7.26"),
-            (said(451, "4.7.1", "Greylisting in action, please come back later"), FailureClass::Busy, "5.7.1"),
-            (Detail::found(4, 4, 1, "connecting to mx.x [192.0.2.1]: connection refused"), FailureClass::Unreachable, "5.4.1"),
-            (Detail::found(5, 7, 10, "its certificate is for another name"), FailureClass::Tls, "5.7.10"),
+            (
+                said(554, "5.7.1", "Service unavailable; Client host blocked using zen"),
+                FailureClass::Blocked,
+                "5.7.1",
+            ),
+            (
+                Detail::text("mx.x said: 550-5.7.26 unauthenticated"),
+                FailureClass::NotAuthenticated,
+                "5.0.0",
+            ),
+            (
+                said(550, "5.7.26", "This mail is unauthenticated"),
+                FailureClass::NotAuthenticated,
+                "5.7.26",
+            ),
+            (
+                said(451, "4.7.1", "Greylisting in action, please come back later"),
+                FailureClass::Busy,
+                "5.7.1",
+            ),
+            (
+                Detail::found(4, 4, 1, "connecting to mx.x [192.0.2.1]: connection refused"),
+                FailureClass::Unreachable,
+                "5.4.1",
+            ),
+            (
+                Detail::found(5, 7, 10, "its certificate is for another name"),
+                FailureClass::Tls,
+                "5.7.10",
+            ),
             (Detail::GivenUp(None), FailureClass::GivenUp, "5.0.0"),
-            (Detail::GivenUp(Some(Box::new(said(550, "5.1.1", "unknown")))), FailureClass::GivenUp, "5.0.0"),
+            (
+                Detail::GivenUp(Some(Box::new(said(550, "5.1.1", "unknown")))),
+                FailureClass::GivenUp,
+                "5.0.0",
+            ),
             (said(554, "5.0.0", "no"), FailureClass::Other, "5.0.0"),
         ] {
             assert_eq!(failure_class(&detail), expected, "{detail}");
@@ -168,13 +223,19 @@ mod tests {
     fn every_failure_class_is_explained_in_every_language() {
         use FailureClass::*;
         let all = [
-            NoSuchAddress, NoSuchDomain, TakesNoMail, MailboxFull, TooLarge, Blocked, NotAuthenticated, TooMany, Unreachable, Tls, NotAscii, Loop, Provider,
-            GivenUp, Busy, Other,
+            NoSuchAddress, NoSuchDomain, TakesNoMail, MailboxFull, TooLarge, Blocked,
+            NotAuthenticated, TooMany, Unreachable, Tls, NotAscii, Loop, Provider, GivenUp, Busy,
+            Other,
         ];
-        for (failure_class, language) in all.into_iter().flat_map(|failure_class| Language::all().map(move |language| (failure_class, language))) {
+        for (failure_class, language) in all.into_iter().flat_map(|failure_class| {
+            Language::all().map(move |language| (failure_class, language))
+        }) {
             let Explanation { what, whose, advice } = failure_class.explain(language);
             for text in [what, whose, advice] {
-                assert!(!text.starts_with("cause-") && text.ends_with('.'), "{failure_class:?}: {text}");
+                assert!(
+                    !text.starts_with("cause-") && text.ends_with('.'),
+                    "{failure_class:?}: {text}"
+                );
             }
         }
     }

@@ -3,8 +3,9 @@
 //! ```text
 //! agenda (destination queues by time) ── claim ── worker: hosts, TLS policy, connection, messages ── decide ── settle (one commit)
 //! ```
-//! What is due is found by looking at the front of an index; what is not due costs nothing. A worker holds the
-//! recipients it works on, in memory only: after a crash they are due again, and nothing was settled that was not done.
+//! What is due is found by looking at the front of an index; what is not due costs nothing.
+//! A worker holds the recipients it works on, in memory only: after a crash they are due again, and nothing was settled
+//! that was not done.
 
 mod agenda;
 mod dane;

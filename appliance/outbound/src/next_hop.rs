@@ -33,7 +33,10 @@ pub fn addresses(v4: Vec<IpAddr>, v6: Vec<IpAddr>, ipv6: Ipv6) -> Vec<IpAddr> {
 /// Addresses that are never another mail server: this machine, nowhere, everywhere.
 pub fn is_foreign(address: IpAddr, own: &[IpAddr]) -> bool {
     let address = address.to_canonical();
-    !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || own.contains(&address))
+    !(address.is_loopback()
+        || address.is_unspecified()
+        || address.is_multicast()
+        || own.contains(&address))
 }
 
 impl Outbound {
@@ -45,9 +48,12 @@ impl Outbound {
         }
         let random = || getrandom::u32().unwrap_or(0);
         let answer = match self.dns.mx(domain).await {
-            // Some old name servers know nothing but addresses, and say of every other question that there is no such name.
+            // Some old name servers know nothing but addresses, and say of every other question that there is no such
+            // name.
             Err(DnsError::NoSuchName) if self.dns.addresses(domain).await.is_ok() => {
-                Err(DnsError::Temporary(format!("the name servers say that {domain} does not exist, and that it has an address")))
+                Err(DnsError::Temporary(format!(
+                    "the name servers say that {domain} does not exist, and that it has an address"
+                )))
             }
             answer => answer,
         };
@@ -65,23 +71,44 @@ impl Outbound {
                     let is_proven = v4.is_proven && v6.is_proven;
                     (addresses(v4.records, v6.records, outbound.ipv6), is_proven)
                 }
-                Err(DnsError::Temporary(why)) => return Err(NoHosts::NotNow(Detail::found(4, 4, 3, why))),
-                Err(_) => return Err(NoHosts::Never(Detail::found(5, 4, 4, format!("The host {host} has no address")))),
+                Err(DnsError::Temporary(why)) => {
+                    return Err(NoHosts::NotNow(Detail::found(4, 4, 3, why)));
+                }
+                Err(_) => {
+                    return Err(NoHosts::Never(Detail::found(
+                        5,
+                        4,
+                        4,
+                        format!("The host {host} has no address"),
+                    )));
+                }
             },
         };
         // In a test network everything is on this machine.
         let is_test = outbound.remote_port != 25;
         // As they are now: a box has none yet when its server starts.
         let own = net::own();
-        let usable: Vec<IpAddr> = found.into_iter().filter(|a| is_test || is_foreign(*a, &own)).collect();
+        let usable: Vec<IpAddr> =
+            found.into_iter().filter(|a| is_test || is_foreign(*a, &own)).collect();
         match usable.is_empty() {
-            true => Err(NoHosts::Never(Detail::found(5, 4, 6, format!("The address of {host} is this box itself, or none that mail can go to")))),
+            true => Err(NoHosts::Never(Detail::found(
+                5,
+                4,
+                6,
+                format!("The address of {host} is this box itself, or none that mail can go to"),
+            ))),
             false => Ok((usable, is_proven)),
         }
     }
 
     /// What TLS must prove to a host of a domain; an error is a reason not to use the host now.
-    pub async fn security(&self, host: &str, policy: Option<&Policy>, hosts_proven: bool, addresses_proven: bool) -> Result<Security, Detail> {
+    pub async fn security(
+        &self,
+        host: &str,
+        policy: Option<&Policy>,
+        hosts_proven: bool,
+        addresses_proven: bool,
+    ) -> Result<Security, Detail> {
         let config = self.config();
         let outbound = &config.outbound;
         // RFC 7672 §2.2: only when the way to the host was proven can its records be.
@@ -104,7 +131,12 @@ impl Outbound {
         match policy {
             Some(policy) if policy.mode == Mode::Enforce => match policy.names(host) {
                 true => Ok(Security::Verified),
-                false => Err(Detail::found(4, 7, 10, format!("The TLS policy of the domain (MTA-STS) does not name the host {host}"))),
+                false => Err(Detail::found(
+                    4,
+                    7,
+                    10,
+                    format!("The TLS policy of the domain (MTA-STS) does not name the host {host}"),
+                )),
             },
             _ => Ok(without),
         }
@@ -118,7 +150,12 @@ impl Outbound {
         }
         let now = (self.time)().at;
         let name = domain.to_string();
-        let remembered = self.read(move |r| r.sts_policy(&name)).await.ok().flatten().filter(|p| p.expires > now);
+        let remembered = self
+            .read(move |r| r.sts_policy(&name))
+            .await
+            .ok()
+            .flatten()
+            .filter(|p| p.expires > now);
         let id = match self.dns.txt(&format!("_mta-sts.{domain}")).await {
             Ok(answer) => policy::record_id(&answer.records),
             Err(_) => None,
@@ -133,16 +170,20 @@ impl Outbound {
         let no_policy = |fault| Error::TlsPolicy { host: format!("mta-sts.{domain}"), fault };
         let fetched = match self.dns.addresses(&format!("mta-sts.{domain}")).await {
             Ok((v4, v6)) => {
-                // Whoever is written to names this address: the box must not knock at doors of its own network for them. In a
-                // test network everything is on this machine.
+                // Whoever is written to names this address: the box must not knock at doors of its own network for
+                // them.
+                // In a test network everything is on this machine.
                 let is_test = config.outbound.https_port != 443;
                 let mut addresses = addresses(v4.records, v6.records, config.outbound.ipv6);
                 addresses.retain(|address| is_test || net::is_public(*address));
-                sts::fetch(domain, &addresses, config.outbound.https_port, self.tls.verified()).await
+                sts::fetch(domain, &addresses, config.outbound.https_port, self.tls.verified())
+                    .await
             }
             Err(error) => Err(no_policy(PolicyFault::Unknown(error))),
         };
-        match fetched.and_then(|text| Policy::parse(&text).map(|p| (text, p)).ok_or_else(|| no_policy(PolicyFault::Malformed))) {
+        match fetched.and_then(|text| {
+            Policy::parse(&text).map(|p| (text, p)).ok_or_else(|| no_policy(PolicyFault::Malformed))
+        }) {
             Ok((text, policy)) => {
                 let row = sts::remembered(id, text, &policy, now);
                 let change = SetPolicyOf { domain: domain.to_string(), policy: Some(row) };
@@ -167,10 +208,17 @@ mod tests {
     #[test]
     fn mail_never_goes_to_this_machine() {
         let own = ["192.0.2.7".parse().unwrap()];
-        for (address, is) in [("127.0.0.1", false), ("::1", false), ("0.0.0.0", false), ("::ffff:192.0.2.7", false), ("192.0.2.8", true)] {
+        for (address, is) in [
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("0.0.0.0", false),
+            ("::ffff:192.0.2.7", false),
+            ("192.0.2.8", true),
+        ] {
             assert_eq!(is_foreign(address.parse().unwrap(), &own), is, "{address}");
         }
-        let (v4, v6): (IpAddr, IpAddr) = ("192.0.2.8".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        let (v4, v6): (IpAddr, IpAddr) =
+            ("192.0.2.8".parse().unwrap(), "2001:db8::1".parse().unwrap());
         assert_eq!(addresses(vec![v4], vec![v6], Ipv6::AfterIpv4), [v4, v6]);
         assert_eq!(addresses(vec![v4], vec![v6], Ipv6::First), [v6, v4]);
         assert_eq!(addresses(vec![v4], vec![v6], Ipv6::Off), [v4]);

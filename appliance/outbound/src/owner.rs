@@ -3,7 +3,10 @@
 use pillarbox_message::encode::{encoded_words, quoted_printable};
 use pillarbox_message::head;
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result, ShortCode, Store, off_thread};
+use pillarbox_store::{
+    AccountId, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result,
+    ShortCode, Store, off_thread,
+};
 use pillarbox_texts::in_all;
 
 use super::dsn::{self, About, Facts, Returned};
@@ -22,16 +25,23 @@ pub enum Message<'a> {
 impl Message<'_> {
     fn subject(&self) -> String {
         match self {
-            Message::ProviderLogin { .. } => in_all(" / ", |language| language.get("owner-login.title").into_owned()),
-            Message::OverLimit { account, .. } => format!("{account}: {}", in_all(" / ", |language| language.get("owner-limit.title").into_owned())),
+            Message::ProviderLogin { .. } => {
+                in_all(" / ", |language| language.get("owner-login.title").into_owned())
+            }
+            Message::OverLimit { account, .. } => format!(
+                "{account}: {}",
+                in_all(" / ", |language| language.get("owner-limit.title").into_owned())
+            ),
         }
     }
 
     fn text(&self) -> String {
         in_all(dsn::SEPARATOR, |language| {
             let text = match self {
-                Message::ProviderLogin { host, user, reply } => language.with("owner-login", &[("host", host), ("user", user), ("reply", reply)]),
-                Message::OverLimit { account, limit } => language.with("owner-limit", &[("account", account), ("limit", &limit.to_string())]),
+                Message::ProviderLogin { host, user, reply } => language
+                    .with("owner-login", &[("host", host), ("user", user), ("reply", reply)]),
+                Message::OverLimit { account, limit } => language
+                    .with("owner-limit", &[("account", account), ("limit", &limit.to_string())]),
             };
             format!("{text}\n")
         })
@@ -86,8 +96,14 @@ pub struct Arrived<'a> {
     pub recipients: Vec<(String, String)>,
 }
 
-/// Puts the notice of success into the sender's mailbox. The message itself is stored already: a failure here is logged.
-pub async fn tell_delivered(outbound: &Outbound, message: MessageId, account: AccountId, arrived: Arrived<'_>) {
+/// Puts the notice of success into the sender's mailbox.
+/// The message itself is stored already: a failure here is logged.
+pub async fn tell_delivered(
+    outbound: &Outbound,
+    message: MessageId,
+    account: AccountId,
+    arrived: Arrived<'_>,
+) {
     let at = outbound.now().at;
     let about = arrived.recipients.into_iter().map(|(address, orcpt)| About {
         address,
@@ -113,9 +129,15 @@ pub async fn tell_delivered(outbound: &Outbound, message: MessageId, account: Ac
             unique: getrandom::u64().unwrap_or_default(),
         },
     );
-    let delivery = delivery(&outbound.store, vec![account], arrived.sender, &text, ShortCode::fresh(at), at);
+    let delivery =
+        delivery(&outbound.store, vec![account], arrived.sender, &text, ShortCode::fresh(at), at);
     let told = match delivery {
-        Ok(delivery) => outbound.store.deliver(Delivery { report_on: Some(message), ..delivery }).done().await.map(drop),
+        Ok(delivery) => outbound
+            .store
+            .deliver(Delivery { report_on: Some(message), ..delivery })
+            .done()
+            .await
+            .map(drop),
         Err(error) => Err(error),
     };
     if let Err(error) = told {
@@ -124,12 +146,27 @@ pub async fn tell_delivered(outbound: &Outbound, message: MessageId, account: Ac
 }
 
 /// A message of the box for some accounts' inboxes.
-pub fn delivery(store: &Store, accounts: Vec<AccountId>, to: &str, content: &[u8], code: ShortCode, at: u64) -> Result<Delivery> {
+pub fn delivery(
+    store: &Store,
+    accounts: Vec<AccountId>,
+    to: &str,
+    content: &[u8],
+    code: ShortCode,
+    at: u64,
+) -> Result<Delivery> {
     const RETURN_PATH: &[u8] = b"Return-Path: <>\r\n";
     let mut spool = store.spool();
     spool.append(RETURN_PATH)?;
     spool.append(content)?;
-    let placements = accounts.into_iter().map(|account| Placement { account, folder: FolderId::INBOX, flags: Flags::default() });
-    let record = LedgerRecord { recipients: vec![to.to_string()], subject: head::facts(content).subject, ..LedgerRecord::new(at, Fate::Delivered, code) };
+    let placements = accounts.into_iter().map(|account| Placement {
+        account,
+        folder: FolderId::INBOX,
+        flags: Flags::default(),
+    });
+    let record = LedgerRecord {
+        recipients: vec![to.to_string()],
+        subject: head::facts(content).subject,
+        ..LedgerRecord::new(at, Fate::Delivered, code)
+    };
     Ok(Delivery::local(spool.finish()?, RETURN_PATH.len() as u16, placements.collect(), record))
 }

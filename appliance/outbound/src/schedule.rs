@@ -34,7 +34,9 @@ impl Outcome {
             Outcome::Relayed { reply: detail, .. }
             | Outcome::Refused { reply: detail }
             | Outcome::Deferred { reason: detail }
-            | Outcome::LoginRefused { reason: detail } => *detail = detail.clipped(DETAIL_OCTETS).into_owned(),
+            | Outcome::LoginRefused { reason: detail } => {
+                *detail = detail.clipped(DETAIL_OCTETS).into_owned()
+            }
             Outcome::GivenUp | Outcome::Withdrawn => {}
         }
         self
@@ -71,15 +73,23 @@ pub struct Now {
     pub is_trusted: bool,
 }
 
-/// Decides. `spread` is any number; it spreads retries so that not all come at once.
-pub fn decide(waiting: &Waiting, outcome: Outcome, now: Now, plan: &config::Outbound, spread: u64) -> Step {
+/// Decides.
+/// `spread` is any number; it spreads retries so that not all come at once.
+pub fn decide(
+    waiting: &Waiting,
+    outcome: Outcome,
+    now: Now,
+    plan: &config::Outbound,
+    spread: u64,
+) -> Step {
     use pillarbox_store::Notices;
     match outcome.clipped() {
         Outcome::Relayed { reply, dsns_passed_on } => Step {
             verdict: Verdict::Gone,
             fate: Fate::Relayed,
             detail: reply,
-            dsn: (waiting.notices.contains(Notices::SUCCESS) && !dsns_passed_on).then_some(Dsn::Relayed),
+            dsn: (waiting.notices.contains(Notices::SUCCESS) && !dsns_passed_on)
+                .then_some(Dsn::Relayed),
         },
         Outcome::Refused { reply } => failed(waiting, Fate::Bounced, reply),
         Outcome::GivenUp => failed(waiting, Fate::Bounced, given_up(waiting)),
@@ -96,7 +106,12 @@ pub fn decide(waiting: &Waiting, outcome: Outcome, now: Now, plan: &config::Outb
             dsn: None,
         },
         Outcome::Deferred { reason } => deferred(waiting, reason, now, plan, spread),
-        Outcome::Withdrawn => Step { verdict: Verdict::Keep(waiting.clone()), fate: Fate::Queued, detail: Detail::None, dsn: None },
+        Outcome::Withdrawn => Step {
+            verdict: Verdict::Keep(waiting.clone()),
+            fate: Fate::Queued,
+            detail: Detail::None,
+            dsn: None,
+        },
     }
 }
 
@@ -109,7 +124,13 @@ fn failed(waiting: &Waiting, fate: Fate, detail: Detail) -> Step {
     Step { verdict: Verdict::Gone, fate, detail, dsn }
 }
 
-fn deferred(waiting: &Waiting, reason: Detail, now: Now, plan: &config::Outbound, spread: u64) -> Step {
+fn deferred(
+    waiting: &Waiting,
+    reason: Detail,
+    now: Now,
+    plan: &config::Outbound,
+    spread: u64,
+) -> Step {
     let attempts = waiting.attempts.saturating_add(1);
     let since = match (waiting.since, now.is_trusted) {
         (0, true) => now.at,
@@ -174,7 +195,13 @@ mod tests {
     }
 
     fn defer(waiting: &Waiting, now: Now) -> Step {
-        decide(waiting, Outcome::Deferred { reason: Detail::text("451 later") }, now, &config::Outbound::default(), 0)
+        decide(
+            waiting,
+            Outcome::Deferred { reason: Detail::text("451 later") },
+            now,
+            &config::Outbound::default(),
+            0,
+        )
     }
 
     fn kept(step: Step) -> Waiting {
@@ -186,7 +213,8 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_the_whole_takes_the_life_time() {
-        let (mut now, mut current, mut pauses, mut notices) = (TRUSTED, waiting(), Vec::new(), Vec::new());
+        let (mut now, mut current, mut pauses, mut notices) =
+            (TRUSTED, waiting(), Vec::new(), Vec::new());
         let last = loop {
             let step = defer(&current, now);
             notices.extend(step.dsn);
@@ -205,7 +233,14 @@ mod tests {
 
     #[test]
     fn of_long_words_little_is_kept() {
-        let long = || Detail::Reply(RemoteReply { host: "mx.x".into(), code: 550, status: None, text: "ü".repeat(100_000) });
+        let long = || {
+            Detail::Reply(RemoteReply {
+                host: "mx.x".into(),
+                code: 550,
+                status: None,
+                text: "ü".repeat(100_000),
+            })
+        };
         let outcomes = [
             Outcome::Relayed { reply: long(), dsns_passed_on: false },
             Outcome::Refused { reply: long() },
@@ -215,7 +250,11 @@ mod tests {
         for outcome in outcomes {
             let step = decide(&waiting(), outcome, TRUSTED, &config::Outbound::default(), 0);
             let text = step.detail.to_string();
-            assert!(text.len() <= DETAIL_OCTETS && text.starts_with("mx.x said: 550 ü"), "{}", text.len());
+            assert!(
+                text.len() <= DETAIL_OCTETS && text.starts_with("mx.x said: 550 ü"),
+                "{}",
+                text.len()
+            );
             if let Verdict::Keep(kept) = step.verdict {
                 assert_eq!(kept.last, step.detail);
             }
@@ -245,9 +284,12 @@ mod tests {
     #[test]
     fn notices_go_as_they_were_asked_for() {
         let ask = |notices: Notices| Waiting { notices: notices.with(Notices::ASKED), ..waiting() };
-        let dsn = |waiting: &Waiting, outcome| decide(waiting, outcome, TRUSTED, &config::Outbound::default(), 0).dsn;
+        let dsn = |waiting: &Waiting, outcome| {
+            decide(waiting, outcome, TRUSTED, &config::Outbound::default(), 0).dsn
+        };
         let refused = || Outcome::Refused { reply: Detail::text("550 no") };
-        let relayed = |passed| Outcome::Relayed { reply: Detail::text("250 ok"), dsns_passed_on: passed };
+        let relayed =
+            |passed| Outcome::Relayed { reply: Detail::text("250 ok"), dsns_passed_on: passed };
         assert_eq!(dsn(&waiting(), refused()), Some(Dsn::Failed));
         assert_eq!(dsn(&waiting(), relayed(false)), None);
         assert_eq!(dsn(&ask(Notices::default()), refused()), None);
@@ -257,7 +299,10 @@ mod tests {
         assert_eq!(dsn(&ask(Notices::FAILURE), Outcome::GivenUp), Some(Dsn::Failed));
         let old = Waiting { since: TRUSTED.at - 5 * 3600, attempts: 5, ..ask(Notices::FAILURE) };
         assert_eq!(defer(&old, TRUSTED).dsn, None);
-        assert_eq!(defer(&Waiting { notices: Notices::default(), ..old }, TRUSTED).dsn, Some(Dsn::Delayed));
+        assert_eq!(
+            defer(&Waiting { notices: Notices::default(), ..old }, TRUSTED).dsn,
+            Some(Dsn::Delayed)
+        );
     }
 
     #[test]

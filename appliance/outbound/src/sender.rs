@@ -10,14 +10,18 @@ use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::tasks::Tasks;
 use pillarbox_proto::smtp::Secret;
 use pillarbox_proto::smtp::client::Login;
-use pillarbox_store::{AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Reader, Result, Route, Service, Store, Waiting, off_thread};
+use pillarbox_store::{
+    AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Reader, Result, Route,
+    Service, Store, Waiting, off_thread,
+};
 use tokio::sync::Notify;
 
 use super::dkim::Signer;
 use super::schedule::Now;
 use super::tls::ClientTls;
 
-/// Destination queues looked at for the next piece of work; more than connections, so that a busy destination hides no other.
+/// Destination queues looked at for the next piece of work; more than connections, so that a busy destination hides no
+/// other.
 const QUEUES: usize = 256;
 /// Rows of the queue looked at in one step of letting go.
 const RELEASED: usize = 1000;
@@ -124,7 +128,10 @@ impl Outbound {
     }
 
     /// Reads the store off the async threads.
-    pub(crate) async fn read<T: Send + 'static>(&self, read: impl FnOnce(&Reader) -> Result<T> + Send + 'static) -> Result<T> {
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.store.read_off_thread(read).await
     }
 
@@ -155,7 +162,10 @@ impl Outbound {
     }
 
     /// The login of a route; `None` when it has none.
-    pub(crate) fn login(&self, route: &Route) -> std::result::Result<Option<Login>, pillarbox_platform::Error> {
+    pub(crate) fn login(
+        &self,
+        route: &Route,
+    ) -> std::result::Result<Option<Login>, pillarbox_platform::Error> {
         if route.user.is_empty() {
             return Ok(None);
         }
@@ -164,7 +174,8 @@ impl Outbound {
         Ok(Some(Login { user: route.user.clone(), password }))
     }
 
-    /// Takes the next piece of work, of this destination if one is named. Destinations with fewer workers come first.
+    /// Takes the next piece of work, of this destination if one is named.
+    /// Destinations with fewer workers come first.
     pub(crate) async fn claim(self: &Arc<Self>, only: Option<String>) -> Result<Option<Batch>> {
         let limits = self.limits();
         let (outbound, now) = (self.clone(), self.now().at);
@@ -186,15 +197,20 @@ impl Outbound {
                 for (queue, domain, _) in queues {
                     let next_hop = next_hop(&routes, &domain);
                     let destination = next_hop.destination(&domain);
-                    let is_full = state.active.get(&destination).is_some_and(|&n| n >= limits.connections_per_destination);
+                    let is_full = state
+                        .active
+                        .get(&destination)
+                        .is_some_and(|&n| n >= limits.connections_per_destination);
                     match &only {
                         Some(only) if *only != destination => continue,
                         None if is_full => continue,
                         _ => {}
                     }
-                    let entries = reader.destination(queue, now, BATCH, |key| state.taken.contains(&key))?;
+                    let entries =
+                        reader.destination(queue, now, BATCH, |key| state.taken.contains(&key))?;
                     // Two domains may share a queue by the chance of a hash: one at a time.
-                    let entries: Vec<_> = entries.into_iter().filter(|(_, w)| w.domain == domain).collect();
+                    let entries: Vec<_> =
+                        entries.into_iter().filter(|(_, w)| w.domain == domain).collect();
                     if !entries.is_empty() {
                         state.taken.extend(entries.iter().map(|(key, _)| *key));
                         if only.is_none() {
@@ -241,17 +257,22 @@ pub(crate) fn next_hop(routes: &[(String, Route)], domain: &str) -> NextHop {
     }
 }
 
-/// Lets go what waits for a provider's password; returns how many recipients. Blocks.
+/// Lets go what waits for a provider's password; returns how many recipients.
+/// Blocks.
 pub fn release_after_login(store: &Store, at: u64) -> Result<usize> {
     let (mut from, mut released) = (QueueKey { message: MessageId(0), recipient: 0 }, 0);
     loop {
         let rows = store.read(|r| r.queue(from, RELEASED))?;
         let Some((last, _)) = rows.last() else { return Ok(released) };
         from = QueueKey { recipient: last.recipient + 1, ..*last };
-        let waits = |(key, waiting): &(QueueKey, Waiting)| (waiting.state == QueueState::Held(Hold::Login)).then_some(*key);
+        let waits = |(key, waiting): &(QueueKey, Waiting)| {
+            (waiting.state == QueueState::Held(Hold::Login)).then_some(*key)
+        };
         let entries: Vec<QueueKey> = rows.iter().filter_map(waits).collect();
         if !entries.is_empty() {
-            released += store.change(QueueOrder { order: Order::Release, entries, at, service: Service::Box }).wait()?;
+            released += store
+                .change(QueueOrder { order: Order::Release, entries, at, service: Service::Box })
+                .wait()?;
         }
     }
 }

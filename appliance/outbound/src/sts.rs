@@ -27,7 +27,12 @@ const HEADERS: usize = 100;
 const FETCH: Duration = Duration::from_secs(60);
 
 /// Fetches a domain's policy over HTTPS (RFC 8461 §3.3) from one of these addresses.
-pub async fn fetch(domain: &str, addresses: &[std::net::IpAddr], port: u16, tls: Arc<ClientConfig>) -> Result<String> {
+pub async fn fetch(
+    domain: &str,
+    addresses: &[std::net::IpAddr],
+    port: u16,
+    tls: Arc<ClientConfig>,
+) -> Result<String> {
     let host = format!("mta-sts.{domain}");
     let fetching = async {
         let mut last = PolicyFault::NoAddress;
@@ -48,14 +53,26 @@ async fn ask(tcp: TcpStream, host: &str, tls: Arc<ClientConfig>) -> Result<Strin
     let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(PolicyFault::broken)?;
     let mut connecting = hyper::client::conn::http1::Builder::new();
     let connecting = connecting.max_buf_size(POLICY_OCTETS).max_headers(HEADERS);
-    let (mut sender, connection) = connecting.handshake::<_, Empty<Bytes>>(TokioIo::new(tls)).await.map_err(PolicyFault::broken)?;
+    let (mut sender, connection) = connecting
+        .handshake::<_, Empty<Bytes>>(TokioIo::new(tls))
+        .await
+        .map_err(PolicyFault::broken)?;
     let driving = tokio::spawn(connection);
-    let request = http::Request::get("/.well-known/mta-sts.txt").header(header::HOST, host).header(header::USER_AGENT, "Pillarbox");
-    let request = request.header(header::CONNECTION, "close").body(Empty::new()).map_err(PolicyFault::broken)?;
+    let request = http::Request::get("/.well-known/mta-sts.txt")
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, "Pillarbox");
+    let request = request
+        .header(header::CONNECTION, "close")
+        .body(Empty::new())
+        .map_err(PolicyFault::broken)?;
     let answer = async {
-        let (parts, body) = sender.send_request(request).await.map_err(PolicyFault::broken)?.into_parts();
+        let (parts, body) =
+            sender.send_request(request).await.map_err(PolicyFault::broken)?.into_parts();
         is_policy(&parts)?;
-        let body = Limited::new(body, POLICY_OCTETS).collect().await.map_err(|e| PolicyFault::Body(e.to_string()))?;
+        let body = Limited::new(body, POLICY_OCTETS)
+            .collect()
+            .await
+            .map_err(|e| PolicyFault::Body(e.to_string()))?;
         Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
     };
     let answer = answer.await;
@@ -63,13 +80,17 @@ async fn ask(tcp: TcpStream, host: &str, tls: Arc<ClientConfig>) -> Result<Strin
     answer
 }
 
-/// Whether an answer brings a policy (RFC 8461 §3.2, §3.3): status 200, no redirect, and of the one type that policies have,
-/// lest a page for every address is taken for one.
+/// Whether an answer brings a policy (RFC 8461 §3.2, §3.3): status 200, no redirect, and of the one type that policies
+/// have, lest a page for every address is taken for one.
 fn is_policy(parts: &http::response::Parts) -> Result<(), PolicyFault> {
     if parts.status != http::StatusCode::OK {
         return Err(PolicyFault::Status(parts.status.as_u16()));
     }
-    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let media = kind.split(';').next().unwrap_or_default().trim();
     match media.eq_ignore_ascii_case("text/plain") {
         true => Ok(()),
@@ -97,9 +118,14 @@ mod tests {
         };
         assert_eq!(answer(200, Some("text/plain")), Ok(()));
         assert_eq!(answer(200, Some("Text/Plain; charset=utf-8")), Ok(()));
-        for (status, kind) in
-            [(200, Some("text/html")), (200, None), (200, Some("text/plainish")), (301, Some("text/plain")), (404, Some("text/plain")), (204, None)]
-        {
+        for (status, kind) in [
+            (200, Some("text/html")),
+            (200, None),
+            (200, Some("text/plainish")),
+            (301, Some("text/plain")),
+            (404, Some("text/plain")),
+            (204, None),
+        ] {
             assert!(answer(status, kind).is_err(), "{status} {kind:?}");
         }
     }

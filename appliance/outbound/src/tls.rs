@@ -19,7 +19,8 @@ pub enum Security {
     Opportunistic,
     /// No TLS: it was offered and did not work, and nothing asks for it.
     Plain,
-    /// TLS or nothing, with any certificate: the host says that it has TLS, in a way that proves nothing (RFC 7672 §2.2).
+    /// TLS or nothing, with any certificate: the host says that it has TLS, in a way that proves nothing (RFC 7672
+    /// §2.2).
     Encrypted,
     /// A certificate for the host's name from a known authority (MTA-STS, providers).
     Verified,
@@ -47,7 +48,10 @@ impl ClientTls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if !further_roots.as_os_str().is_empty() {
-            let fail = |e: &dyn std::fmt::Display| Error::Roots { path: further_roots.to_path_buf(), why: e.to_string() };
+            let fail = |e: &dyn std::fmt::Display| Error::Roots {
+                path: further_roots.to_path_buf(),
+                why: e.to_string(),
+            };
             for certificate in CertificateDer::pem_file_iter(further_roots).map_err(|e| fail(&e))? {
                 roots.add(certificate.map_err(|e| fail(&e))?).map_err(|e| fail(&e))?;
             }
@@ -80,5 +84,10 @@ fn builder(provider: &Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig,
 /// A configuration with a verifier of our own.
 fn accepting(provider: &Arc<CryptoProvider>, accepts: Accepts) -> Result<Arc<ClientConfig>> {
     let verifier = Arc::new(Verifier { accepts, provider: provider.clone() });
-    Ok(Arc::new(builder(provider)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
+    Ok(Arc::new(
+        builder(provider)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth(),
+    ))
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use pillarbox_message::eight_bit::{Downgrade, Needs};
 use pillarbox_platform::config::{self, seconds};
 use pillarbox_platform::stream::{Patience, Stream};
-use pillarbox_proto::smtp::client::{Action, Config, Failure, Login, Mailing, Report, Session, Stage, StartTls, Timeouts};
+use pillarbox_proto::smtp::client::{
+    Action, Config, Failure, Login, Mailing, Report, Session, Stage, StartTls, Timeouts,
+};
 use pillarbox_store::{Content, ContentReader, Store, off_thread};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -61,15 +63,23 @@ pub struct Connection {
 
 impl Connection {
     /// Connects and goes on until the server waits for a message.
-    pub async fn open(endpoint: Endpoint, hello: &str, tls: Arc<ClientTls>, limits: &config::Outbound) -> Result<Connection, (Trouble, Vec<String>)> {
+    pub async fn open(
+        endpoint: Endpoint,
+        hello: &str,
+        tls: Arc<ClientTls>,
+        limits: &config::Outbound,
+    ) -> Result<Connection, (Trouble, Vec<String>)> {
         let none = |trouble| (trouble, Vec::new());
         let connecting = TcpStream::connect((endpoint.address, endpoint.port));
         let tcp = tokio::time::timeout(seconds(limits.connect), connecting).await;
-        let tcp = tcp.map_err(|_| none(Trouble::Connect(format!("no answer within {} seconds", limits.connect))))?;
+        let tcp = tcp.map_err(|_| {
+            none(Trouble::Connect(format!("no answer within {} seconds", limits.connect)))
+        })?;
         let tcp = tcp.map_err(|e| none(Trouble::Connect(plain(&e))))?;
         // Commands are written whole: waiting to fill a packet only delays them.
         let _ = tcp.set_nodelay(true);
-        let patience = Patience { send: seconds(limits.command), handshake: seconds(limits.command.min(60)) };
+        let patience =
+            Patience { send: seconds(limits.command), handshake: seconds(limits.command.min(60)) };
         let mut stream = Stream::plain(tcp, patience);
         if endpoint.is_implicit {
             stream = secure(stream, &endpoint, &tls).await.map_err(none)?;
@@ -122,9 +132,13 @@ impl Connection {
         self.session.take_transcript().iter().map(ToString::to_string).collect()
     }
 
-    /// Hands a message over. The report tells what was settled, also when there was trouble; after trouble the
-    /// connection is of no more use.
-    pub async fn send(&mut self, mailing: Mailing, source: &mut Source) -> (Report, Option<Trouble>) {
+    /// Hands a message over.
+    /// The report tells what was settled, also when there was trouble; after trouble the connection is of no more use.
+    pub async fn send(
+        &mut self,
+        mailing: Mailing,
+        source: &mut Source,
+    ) -> (Report, Option<Trouble>) {
         self.session.begin(mailing, Instant::now());
         self.served += 1;
         let trouble = self.drive(Some(source)).await.err();
@@ -157,7 +171,9 @@ impl Connection {
     /// Goes on until the server waits, the message is through or everything was said.
     async fn drive(&mut self, mut source: Option<&mut Source>) -> Result<(), Trouble> {
         loop {
-            let Some(stream) = &mut self.stream else { return Err(Trouble::Connect("the connection is gone".into())) };
+            let Some(stream) = &mut self.stream else {
+                return Err(Trouble::Connect("the connection is gone".into()));
+            };
             match self.session.poll(Instant::now()) {
                 Action::Input => {
                     let deadline = self.session.deadline();
@@ -169,24 +185,34 @@ impl Connection {
                 Action::Send(octets) => {
                     if stream.send(octets).await.is_err() {
                         // It may have said why before it hung up.
-                        if let Ok(Some(said)) = stream.read(PIECE, Instant::now() + Duration::from_millis(200)).await {
+                        if let Ok(Some(said)) =
+                            stream.read(PIECE, Instant::now() + Duration::from_millis(200)).await
+                        {
                             self.session.receive(said);
                         }
                         self.session.peer_closed();
-                        if matches!(self.session.poll(Instant::now()), Action::Content | Action::Send(_)) {
+                        if matches!(
+                            self.session.poll(Instant::now()),
+                            Action::Content | Action::Send(_)
+                        ) {
                             self.session.broken();
                         }
                     }
                 }
                 Action::StartTls => {
-                    let plain = self.stream.take().ok_or_else(|| Trouble::Connect("the connection is gone".into()))?;
+                    let plain = self
+                        .stream
+                        .take()
+                        .ok_or_else(|| Trouble::Connect("the connection is gone".into()))?;
                     self.stream = Some(secure(plain, &self.endpoint, &self.tls).await?);
                     self.session.tls_done(Instant::now());
                 }
                 Action::Content => {
                     let piece = match &mut source {
                         Some(source) => source.piece().await,
-                        None => Err(pillarbox_store::Error::Invalid { why: "nothing to send".into() }),
+                        None => {
+                            Err(pillarbox_store::Error::Invalid { why: "nothing to send".into() })
+                        }
                     };
                     match piece {
                         Ok(Some(piece)) => self.session.content(&piece),
@@ -201,7 +227,9 @@ impl Connection {
                 Action::Ready | Action::Done | Action::Close => return Ok(()),
                 Action::Failed => {
                     let failure = self.session.failure().cloned();
-                    return Err(Trouble::Session(failure.unwrap_or(Failure::Broken { stage: Stage::Idle })));
+                    return Err(Trouble::Session(
+                        failure.unwrap_or(Failure::Broken { stage: Stage::Idle }),
+                    ));
                 }
             }
         }
@@ -209,7 +237,8 @@ impl Connection {
 }
 
 async fn secure(stream: Stream, endpoint: &Endpoint, tls: &ClientTls) -> Result<Stream, Trouble> {
-    let name = ServerName::try_from(endpoint.host.clone()).or_else(|_| Ok::<_, ()>(ServerName::from(endpoint.address)));
+    let name = ServerName::try_from(endpoint.host.clone())
+        .or_else(|_| Ok::<_, ()>(ServerName::from(endpoint.address)));
     let name = name.map_err(|()| Trouble::Tls("its name can't stand in a certificate".into()))?;
     let config = tls.config(&endpoint.security).map_err(|e| Trouble::Tls(e.to_string()))?;
     stream.start_client_tls(config, name).await.map_err(|e| Trouble::Tls(e.to_string()))
@@ -218,7 +247,9 @@ async fn secure(stream: Stream, endpoint: &Endpoint, tls: &ClientTls) -> Result<
 fn plain(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        std::io::ErrorKind::NetworkUnreachable | std::io::ErrorKind::HostUnreachable => "there is no way there from this line".into(),
+        std::io::ErrorKind::NetworkUnreachable | std::io::ErrorKind::HostUnreachable => {
+            "there is no way there from this line".into()
+        }
         _ => error.to_string(),
     }
 }
@@ -245,7 +276,12 @@ impl Source {
     }
 
     /// The same, made into what another server needs.
-    pub fn converted(store: &Store, content: &Content, front: Vec<u8>, needs: Option<Needs>) -> Source {
+    pub fn converted(
+        store: &Store,
+        content: &Content,
+        front: Vec<u8>,
+        needs: Option<Needs>,
+    ) -> Source {
         Source {
             skip: content.delivery_octets(),
             front,
@@ -257,7 +293,13 @@ impl Source {
 
     /// Content that lies in no store.
     pub fn of_octets(octets: Vec<u8>) -> Source {
-        Source { skip: 0, front: Vec::new(), place: Place::Inline(octets, 0), downgrade: None, is_finished: false }
+        Source {
+            skip: 0,
+            front: Vec::new(),
+            place: Place::Inline(octets, 0),
+            downgrade: None,
+            is_finished: false,
+        }
     }
 
     /// The next piece; `None` at the end.
@@ -279,7 +321,8 @@ impl Source {
                 Some(piece) => downgrade.push(&piece, &mut out),
                 None => {
                     self.is_finished = true;
-                    std::mem::replace(downgrade, Downgrade::new(Needs::SEVEN_BITS)).finish(&mut out);
+                    std::mem::replace(downgrade, Downgrade::new(Needs::SEVEN_BITS))
+                        .finish(&mut out);
                 }
             }
             if !out.is_empty() {
@@ -311,7 +354,11 @@ impl Source {
                 octets[start..end].to_vec()
             }
             Place::File(_) => {
-                let Place::File(mut file) = std::mem::replace(&mut self.place, Place::Inline(Vec::new(), 0)) else { return Ok(None) };
+                let Place::File(mut file) =
+                    std::mem::replace(&mut self.place, Place::Inline(Vec::new(), 0))
+                else {
+                    return Ok(None);
+                };
                 let mut skip = std::mem::take(&mut self.skip);
                 let (file, piece) = off_thread(move || {
                     let mut piece = vec![0; PIECE];
@@ -336,12 +383,22 @@ impl Source {
     }
 
     /// All of it, through a callback, on a thread that may block: for signing and counting.
-    pub fn blocking(store: &Store, content: &Content, to_seven_bits: bool, take: &mut dyn FnMut(&[u8])) -> pillarbox_store::Result<()> {
+    pub fn blocking(
+        store: &Store,
+        content: &Content,
+        to_seven_bits: bool,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> pillarbox_store::Result<()> {
         Source::blocking_converted(store, content, to_seven_bits.then_some(Needs::SEVEN_BITS), take)
     }
 
     /// The same, made into what another server needs.
-    pub fn blocking_converted(store: &Store, content: &Content, needs: Option<Needs>, take: &mut dyn FnMut(&[u8])) -> pillarbox_store::Result<()> {
+    pub fn blocking_converted(
+        store: &Store,
+        content: &Content,
+        needs: Option<Needs>,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> pillarbox_store::Result<()> {
         let mut downgrade = needs.map(Downgrade::new);
         let mut give = |piece: &[u8]| match &mut downgrade {
             None => take(piece),

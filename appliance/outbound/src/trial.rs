@@ -19,10 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Hosts of a domain that are tried.
 const HOSTS: usize = 2;
 
-const NOTHING_KNOWN: Known<'_> = Known { tls_mode: TlsPolicyMode::Ignore, policy: None, hosts_proven: false };
+const NOTHING_KNOWN: Known<'_> =
+    Known { tls_mode: TlsPolicyMode::Ignore, policy: None, hosts_proven: false };
 
 /// Lets a domain's mail exchanger greet us: its name, its address, and the conversation; else why not.
-pub async fn greet(outbound: &Outbound, domain: &str) -> Result<(String, IpAddr, Vec<String>), Detail> {
+pub async fn greet(
+    outbound: &Outbound,
+    domain: &str,
+) -> Result<(String, IpAddr, Vec<String>), Detail> {
     let config = outbound.config();
     let reason = |no: NoHosts| match no {
         NoHosts::Never(why) | NoHosts::NotNow(why) => why,
@@ -74,7 +78,11 @@ pub fn mailing(trial: &Trial<'_>) -> Mailing {
         requiretls: false,
         ret: None,
         envid: None,
-        recipients: vec![Target { address: trial.recipient.to_string(), notify: None, orcpt: None }],
+        recipients: vec![Target {
+            address: trial.recipient.to_string(),
+            notify: None,
+            orcpt: None,
+        }],
     }
 }
 
@@ -84,7 +92,9 @@ pub async fn try_route(outbound: &Outbound, route: &Route, trial: Trial<'_>) -> 
     let next_hop = NextHop::Route(String::new(), route.clone());
     let endpoints = match outbound.endpoints(&route.host, &next_hop, NOTHING_KNOWN).await {
         Ok(endpoints) => endpoints,
-        Err(NoHosts::Never(why) | NoHosts::NotNow(why)) => return vec![finding(Topic::Hosts, false, why, Vec::new())],
+        Err(NoHosts::Never(why) | NoHosts::NotNow(why)) => {
+            return vec![finding(Topic::Hosts, false, why, Vec::new())];
+        }
     };
     let mut findings = Vec::new();
     let Some(endpoint) = endpoints.into_iter().next() else { return findings };
@@ -93,17 +103,41 @@ pub async fn try_route(outbound: &Outbound, route: &Route, trial: Trial<'_>) -> 
     let opening = Connection::open(endpoint, &hello, outbound.tls.clone(), &config.outbound);
     let mut connection = match tokio::time::timeout(2 * PATIENCE, opening).await {
         Ok(Ok(connection)) => connection,
-        Ok(Err((trouble, lines))) => return vec![finding(Topic::Login, false, describe(&trouble, &shown).0, lines)],
-        Err(_) => return vec![finding(Topic::Connection, false, Detail::found(4, 4, 2, format!("{shown} was silent for too long")), Vec::new())],
+        Ok(Err((trouble, lines))) => {
+            return vec![finding(Topic::Login, false, describe(&trouble, &shown).0, lines)];
+        }
+        Err(_) => {
+            return vec![finding(
+                Topic::Connection,
+                false,
+                Detail::found(4, 4, 2, format!("{shown} was silent for too long")),
+                Vec::new(),
+            )];
+        }
     };
     let tls = connection.tls().unwrap_or_else(|| "-".into());
-    findings.push(finding(Topic::Login, true, Detail::text(format!("{shown}, TLS: {tls}")), connection.transcript()));
-    let (report, trouble) = connection.send(mailing(&trial), &mut Source::of_octets(trial.content)).await;
+    findings.push(finding(
+        Topic::Login,
+        true,
+        Detail::text(format!("{shown}, TLS: {tls}")),
+        connection.transcript(),
+    ));
+    let (report, trouble) =
+        connection.send(mailing(&trial), &mut Source::of_octets(trial.content)).await;
     let lines = connection.transcript();
     findings.push(match (report.outcomes.into_iter().flatten().next(), trouble) {
-        (Some(reply), _) => finding(Topic::Sending, reply.code < 300, said(&shown.host, &reply), lines),
-        (None, Some(trouble)) => finding(Topic::Sending, false, describe(&trouble, &shown).0, lines),
-        (None, None) => finding(Topic::Sending, false, Detail::found(4, 4, 2, format!("{shown} gave no answer")), lines),
+        (Some(reply), _) => {
+            finding(Topic::Sending, reply.code < 300, said(&shown.host, &reply), lines)
+        }
+        (None, Some(trouble)) => {
+            finding(Topic::Sending, false, describe(&trouble, &shown).0, lines)
+        }
+        (None, None) => finding(
+            Topic::Sending,
+            false,
+            Detail::found(4, 4, 2, format!("{shown} gave no answer")),
+            lines,
+        ),
     });
     connection.quit().await;
     findings

@@ -1,7 +1,8 @@
 //! Memory for messages that come in: charged as their octets arrive, bounded in all, per network and for strangers.
 //!
-//! A session that sends nothing holds nothing. No network has more than its share, and mail from outside leaves a
-//! part to the people of the office. Where the budget is nearly used up, who sends too slowly is let go.
+//! A session that sends nothing holds nothing.
+//! No network has more than its share, and mail from outside leaves a part to the people of the office.
+//! Where the budget is nearly used up, who sends too slowly is let go.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -62,7 +63,11 @@ struct Held {
 impl Budget {
     /// `octets` in all; of them a network gets a quarter and strangers three quarters, but always enough for a message.
     pub fn new(octets: usize) -> Budget {
-        let limits = Limits { all: octets, network: (octets / 4).max(octets.min(1 << 20)), strangers: octets / 4 * 3 };
+        let limits = Limits {
+            all: octets,
+            network: (octets / 4).max(octets.min(1 << 20)),
+            strangers: octets / 4 * 3,
+        };
         Budget { limits, held: Mutex::default(), freed: Notify::new() }
     }
 
@@ -87,9 +92,13 @@ impl Held {
     fn take(&mut self, limits: Limits, network: IpAddr, party: Party, more: usize) -> bool {
         let of_network = self.networks.get(&network).copied().unwrap_or(0);
         let of_strangers = if party == Party::Stranger { self.strangers + more } else { 0 };
-        // Who holds much leaves a part to those who hold next to nothing: a server with one small message does not wait for them.
+        // Who holds much leaves a part to those who hold next to nothing: a server with one small message does not wait
+        // for them.
         let part = |limit: usize| if of_network + more > SMALL { limit / 4 * 3 } else { limit };
-        if self.all + more > part(limits.all) || of_network + more > limits.network || of_strangers > part(limits.strangers) {
+        if self.all + more > part(limits.all)
+            || of_network + more > limits.network
+            || of_strangers > part(limits.strangers)
+        {
             return false;
         }
         self.all += more;
@@ -123,11 +132,13 @@ pub struct Charge<'a> {
 }
 
 impl Charge<'_> {
-    /// Sees to it that so many octets are charged; [`Busy`] when they are not to be had within twenty seconds. What was charged before
-    /// stays so.
+    /// Sees to it that so many octets are charged; [`Busy`] when they are not to be had within twenty seconds.
+    /// What was charged before stays so.
     pub async fn hold(&mut self, octets: usize) -> Result<(), Busy> {
         let wanted = octets.div_ceil(STEP) * STEP;
-        let Some(more) = wanted.checked_sub(self.octets).filter(|more| *more > 0) else { return Ok(()) };
+        let Some(more) = wanted.checked_sub(self.octets).filter(|more| *more > 0) else {
+            return Ok(());
+        };
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             // Asked for before looking, so that what is freed in between is not missed.
@@ -176,7 +187,8 @@ impl Pace {
     /// Too slow to be waited for while memory is scarce.
     pub fn is_too_slow(&self, now: Instant) -> bool {
         let age = now.saturating_duration_since(self.begun);
-        now.saturating_duration_since(self.heard) >= SILENCE || age >= GRACE && self.octets < age.as_secs() * LEAST_RATE
+        now.saturating_duration_since(self.heard) >= SILENCE
+            || age >= GRACE && self.octets < age.as_secs() * LEAST_RATE
     }
 }
 

@@ -39,7 +39,9 @@ const MOST_ZONES: usize = 1000;
 impl Zone {
     /// A zone by its name (`Europe/Berlin`); `None` where the system does not know it.
     pub fn named(name: &str) -> Option<Zone> {
-        let place = |zones: &[(String, TimeZone)]| zones.iter().position(|(known, _)| known == name).map(|at| Zone(at + 1));
+        let place = |zones: &[(String, TimeZone)]| {
+            zones.iter().position(|(known, _)| known == name).map(|at| Zone(at + 1))
+        };
         if let Some(zone) = place(&ZONES.read().unwrap_or_else(|e| e.into_inner())) {
             return Some(zone);
         }
@@ -54,22 +56,37 @@ impl Zone {
 
     /// Names that the system knows, in order.
     pub fn names() -> Vec<String> {
-        let mut names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-        names.retain(|name| name.contains('/') && !name.starts_with("Etc/") && !name.contains("posix") && !name.contains("right"));
+        let mut names: Vec<String> =
+            jiff::tz::db().available().map(|name| name.to_string()).collect();
+        names.retain(|name| {
+            name.contains('/')
+                && !name.starts_with("Etc/")
+                && !name.contains("posix")
+                && !name.contains("right")
+        });
         names.sort_unstable();
         names
     }
 
     fn zone(self) -> TimeZone {
         let zones = ZONES.read().unwrap_or_else(|e| e.into_inner());
-        self.0.checked_sub(1).and_then(|at| zones.get(at)).map_or_else(TimeZone::system, |(_, zone)| zone.clone())
+        self.0
+            .checked_sub(1)
+            .and_then(|at| zones.get(at))
+            .map_or_else(TimeZone::system, |(_, zone)| zone.clone())
     }
 }
 
 /// Day, month, year, hour and minute in a zone.
 pub fn local(at: u64, zone: Zone) -> [i16; 5] {
     let there = timestamp(at).to_zoned(zone.zone());
-    [i16::from(there.day()), i16::from(there.month()), there.year(), i16::from(there.hour()), i16::from(there.minute())]
+    [
+        i16::from(there.day()),
+        i16::from(there.month()),
+        there.year(),
+        i16::from(there.hour()),
+        i16::from(there.minute()),
+    ]
 }
 
 /// How far a zone's clocks are from UTC, as people write it.
@@ -77,13 +94,20 @@ pub fn offset(at: u64, zone: Zone) -> String {
     let minutes = timestamp(at).to_zoned(zone.zone()).offset().seconds() / 60;
     match minutes {
         0 => "UTC".into(),
-        _ => format!("UTC{}{:02}:{:02}", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60),
+        _ => format!(
+            "UTC{}{:02}:{:02}",
+            if minutes < 0 { '-' } else { '+' },
+            minutes.abs() / 60,
+            minutes.abs() % 60
+        ),
     }
 }
 
 /// First and last second, since 1970, of a day (`2026-11-23`) or of a time (`2026-11-23T21:58:00Z`), in UTC.
 pub fn parse(text: &str) -> Result<(u64, u64)> {
-    let seconds = |text: &str| text.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_second()).ok());
+    let seconds = |text: &str| {
+        text.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_second()).ok())
+    };
     match text.len() {
         10 => seconds(&format!("{text}T00:00:00Z")).map(|start| (start, start + 86_399)),
         _ => seconds(text).map(|at| (at, at)),
@@ -96,8 +120,8 @@ const RELEASED: u64 = 1_795_000_000;
 /// systemd-timesyncd makes the folder when it runs, and the file once the time is set.
 const TIMESYNC: &str = "/run/systemd/timesync";
 
-/// Whether the clock can be believed. A board without a battery starts anywhere; until its time is set nothing
-/// may grow old by it.
+/// Whether the clock can be believed.
+/// A board without a battery starts anywhere; until its time is set nothing may grow old by it.
 pub fn is_trusted() -> bool {
     let folder = std::path::Path::new(TIMESYNC);
     now() >= RELEASED && (!folder.exists() || folder.join("synchronized").exists())
@@ -107,10 +131,12 @@ pub fn is_trusted() -> bool {
 const JUMP: u64 = 3600;
 /// At a start, the newest thing in the ledger may be older than this without raising a doubt.
 const AWAY: u64 = 2 * 86_400;
-/// So long the clock must go on steadily after a jump before anything may grow old by it: whoever set it wrongly notices.
+/// So long the clock must go on steadily after a jump before anything may grow old by it: whoever set it wrongly
+/// notices.
 const SETTLING: Duration = Duration::from_secs(86_400);
 
-/// Whether the clock went on as time does. A pure memory: both clocks are handed in.
+/// Whether the clock went on as time does.
+/// A pure memory: both clocks are handed in.
 #[derive(Debug, Default)]
 pub struct Steadiness {
     seen: Option<(u64, Instant)>,
@@ -126,7 +152,8 @@ impl Steadiness {
         self.seen = Some((wall, running));
     }
 
-    /// Now and then: what both clocks say. True when the clock has just jumped.
+    /// Now and then: what both clocks say.
+    /// True when the clock has just jumped.
     pub fn look(&mut self, wall: u64, running: Instant) -> bool {
         let jumped = self.seen.is_some_and(|(before, then)| {
             let expected = before.saturating_add(running.saturating_duration_since(then).as_secs());
@@ -152,7 +179,8 @@ pub fn begin(newest: Option<u64>) {
     steadiness().begin(newest, now(), Instant::now());
 }
 
-/// Looks whether the clock jumped. To be called every few seconds.
+/// Looks whether the clock jumped.
+/// To be called every few seconds.
 pub fn look() {
     if steadiness().look(now(), Instant::now()) {
         tracing::warn!(now = iso(now()), "the clock jumped; nothing grows old by it for a day");
@@ -168,8 +196,8 @@ fn steadiness() -> std::sync::MutexGuard<'static, Steadiness> {
     STEADINESS.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// A local time as browsers' forms write it (`2026-11-23T21:58`), in a zone: seconds since 1970; `None` for what is no time, or one
-/// before 1970.
+/// A local time as browsers' forms write it (`2026-11-23T21:58`), in a zone: seconds since 1970; `None` for what is no
+/// time, or one before 1970.
 pub fn parse_local(text: &str, zone: Zone) -> Option<u64> {
     let civil: jiff::civil::DateTime = text.parse().ok()?;
     let there = civil.to_zoned(zone.zone()).ok()?;
@@ -177,7 +205,10 @@ pub fn parse_local(text: &str, zone: Zone) -> Option<u64> {
 }
 
 fn timestamp(at: u64) -> jiff::Timestamp {
-    i64::try_from(at).ok().and_then(|s| jiff::Timestamp::from_second(s).ok()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    i64::try_from(at)
+        .ok()
+        .and_then(|s| jiff::Timestamp::from_second(s).ok())
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -197,7 +228,10 @@ mod tests {
             let mut clock = Steadiness::default();
             clock.begin(Some(NOW - 60), NOW, start);
             assert!(clock.is_settled(start) && !clock.look(NOW + 1, at(1)));
-            assert!(clock.look((NOW + 2).saturating_add_signed(wrong), at(2)) && !clock.is_settled(at(3)));
+            assert!(
+                clock.look((NOW + 2).saturating_add_signed(wrong), at(2))
+                    && !clock.is_settled(at(3))
+            );
             assert!(clock.look(NOW + 40, at(40)), "set right again");
             assert!(!clock.is_settled(at(86_000)) && clock.is_settled(at(40 + 86_400)));
         }

@@ -1,4 +1,5 @@
-//! `pillarbox.toml`: what belongs to the machine. Settings the owner makes live in the store.
+//! `pillarbox.toml`: what belongs to the machine.
+//! Settings the owner makes live in the store.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The example file: every key, its default and why. A test keeps it equal to [`Config::default`].
+/// The example file: every key, its default and why.
+/// A test keeps it equal to [`Config::default`].
 pub const EXAMPLE: &str = include_str!("../pillarbox.example.toml");
 /// Where the file is looked for when none is named.
 pub const DEFAULT_PATH: &str = "/etc/pillarbox/pillarbox.toml";
@@ -33,7 +35,8 @@ macro_rules! section {
 }
 
 section!(
-    /// The whole file. The example file documents every key.
+    /// The whole file.
+    /// The example file documents every key.
     Config {
         hostname: String = String::new(),
         sub_addresses: bool = true,
@@ -235,7 +238,8 @@ pub struct DnsServer(pub SocketAddr);
 impl TryFrom<String> for DnsServer {
     type Error = Error;
     fn try_from(text: String) -> Result<Self> {
-        let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
+        let address =
+            text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
         address.map(DnsServer).map_err(|_| Error::NotANameServer { text: text.clone() })
     }
 }
@@ -250,13 +254,16 @@ impl Config {
     /// Reads a file; the error names the file, the line and the key.
     pub fn read(path: &Path) -> Result<Config> {
         let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
-        // All defaults would be another data folder and the real ports: nobody means that by an empty file, but a crash while it
-        // was written leaves one, or one of zeros.
+        // All defaults would be another data folder and the real ports: nobody means that by an empty file, but a crash
+        // while it was written leaves one, or one of zeros.
         if text.chars().all(|c| c.is_whitespace() || c == '\0') {
             return Err(Error::EmptySettings { path: path.to_path_buf() });
         }
         let config: Config = toml::from_str(&text).map_err(Error::file("", path))?;
-        config.check().map_err(|wrong| Error::InSettings { path: path.to_path_buf(), wrong: Box::new(wrong) })?;
+        config.check().map_err(|wrong| Error::InSettings {
+            path: path.to_path_buf(),
+            wrong: Box::new(wrong),
+        })?;
         Ok(config)
     }
 
@@ -280,15 +287,33 @@ impl Config {
         at_least("store.batch_messages", self.store.batch_messages as u64, 1)?;
         at_least("dns.deadline", self.dns.deadline, 1)?;
         at_least("outbound.connections", self.outbound.connections as u64, 1)?;
-        at_least("outbound.connections_per_destination", self.outbound.connections_per_destination as u64, 1)?;
-        at_least("outbound.messages_per_connection", self.outbound.messages_per_connection as u64, 1)?;
-        at_least("outbound.recipients_per_message", self.outbound.recipients_per_message as u64, 1)?;
+        at_least(
+            "outbound.connections_per_destination",
+            self.outbound.connections_per_destination as u64,
+            1,
+        )?;
+        at_least(
+            "outbound.messages_per_connection",
+            self.outbound.messages_per_connection as u64,
+            1,
+        )?;
+        at_least(
+            "outbound.recipients_per_message",
+            self.outbound.recipients_per_message as u64,
+            1,
+        )?;
         if self.outbound.retry.is_empty() || self.outbound.retry.contains(&0) {
-            return Err(Error::Setting { setting: "outbound.retry".into(), why: "needs at least one interval, and none may be 0" });
+            return Err(Error::Setting {
+                setting: "outbound.retry".into(),
+                why: "needs at least one interval, and none may be 0",
+            });
         }
         self.check_test_network(self.listen.smtp.iter().any(|address| address.port() == 25))?;
         if self.limits.message_octets > u64::from(u32::MAX) / 2 {
-            return Err(Error::Setting { setting: "limits.message_octets".into(), why: "must be below 2 GiB" });
+            return Err(Error::Setting {
+                setting: "limits.message_octets".into(),
+                why: "must be below 2 GiB",
+            });
         }
         Ok(())
     }
@@ -328,12 +353,17 @@ impl Config {
 
     /// Where a certificate from an authority lies; `None` where the settings name the files.
     pub fn issued_file(&self) -> Option<PathBuf> {
-        self.tls.certificate.as_os_str().is_empty().then(|| self.data.join("tls").join("issued.pem"))
+        self.tls
+            .certificate
+            .as_os_str()
+            .is_empty()
+            .then(|| self.data.join("tls").join("issued.pem"))
     }
 }
 
-/// The settings in use, shared by all who look at them. Other ones may take their place while the server runs; listen addresses
-/// and sizes of pools stay as they were at the start.
+/// The settings in use, shared by all who look at them.
+/// Other ones may take their place while the server runs; listen addresses and sizes of pools stay as they were at the
+/// start.
 #[derive(Clone)]
 pub struct Live(Arc<RwLock<Arc<Config>>>);
 
@@ -396,11 +426,16 @@ mod tests {
 
     #[test]
     fn unknown_and_unusable_keys_are_refused_by_name_and_place() {
-        let error = toml::from_str::<Config>("[limits]\nmesage_octets = 5\n").unwrap_err().to_string();
+        let error =
+            toml::from_str::<Config>("[limits]\nmesage_octets = 5\n").unwrap_err().to_string();
         assert!(error.contains("mesage_octets") && error.contains("line 2"), "{error}");
-        let error = toml::from_str::<Config>("[trust]\nnetworks = [\"home\"]\n").unwrap_err().to_string();
+        let error =
+            toml::from_str::<Config>("[trust]\nnetworks = [\"home\"]\n").unwrap_err().to_string();
         assert!(error.contains("not a network"), "{error}");
-        let config = Config { limits: Limits { message_octets: 5, ..Limits::default() }, ..Config::default() };
+        let config = Config {
+            limits: Limits { message_octets: 5, ..Limits::default() },
+            ..Config::default()
+        };
         assert!(config.check().unwrap_err().to_string().contains("limits.message_octets"));
         let mut config = Config::default();
         config.outbound.remote_port = 2525;

@@ -48,7 +48,8 @@ const PURPOSES: [Purpose; 4] = [Purpose::Relay, Purpose::Submission, Purpose::Po
 
 fn cells() -> impl Iterator<Item = Cell> {
     let of = |purpose| {
-        let ranks = |origin| [Cell(purpose, origin, Rank::First), Cell(purpose, origin, Rank::Further)];
+        let ranks =
+            |origin| [Cell(purpose, origin, Rank::First), Cell(purpose, origin, Rank::Further)];
         ranks(Origin::Known).into_iter().chain(ranks(Origin::Outside))
     };
     PURPOSES.into_iter().flat_map(of)
@@ -78,12 +79,16 @@ pub struct Limits {
 impl Limits {
     /// Those of the settings.
     pub fn of(config: &Config) -> Limits {
-        Limits { all: config.limits.connections, per_address: config.limits.connections_per_address }
+        Limits {
+            all: config.limits.connections,
+            per_address: config.limits.connections_per_address,
+        }
     }
 
-    /// Connections kept free: for the office a sixteenth of all for each purpose, half of it for one address, as an office may be
-    /// that to us; for the world half as much, for addresses that have none yet: sixty with fifty each must not keep the next
-    /// server out. Five eighths of all are anybody's.
+    /// Connections kept free: for the office a sixteenth of all for each purpose, half of it for one address, as an
+    /// office may be that to us; for the world half as much, for addresses that have none yet: sixty with fifty each
+    /// must not keep the next server out.
+    /// Five eighths of all are anybody's.
     fn reserve(self, Cell(_, origin, rank): Cell) -> usize {
         match (origin, rank) {
             (Origin::Known, Rank::First | Rank::Further) => self.all / 32,
@@ -107,19 +112,33 @@ impl Open {
 
     /// How many more may come: what neither is held nor kept free for others.
     fn room(&self, limits: Limits, cell: Cell) -> usize {
-        let others: usize = cells().filter(|other| *other != cell).map(|other| self.count(other).max(limits.reserve(other))).sum();
+        let others: usize = cells()
+            .filter(|other| *other != cell)
+            .map(|other| self.count(other).max(limits.reserve(other)))
+            .sum();
         let held: usize = cells().map(|cell| self.count(cell)).sum();
         // The reserve is there even when others took more than they may by now, after a change of the limits.
-        let reserve = limits.reserve(cell).saturating_sub(self.count(cell)).min(limits.all.saturating_sub(held));
+        let reserve = limits
+            .reserve(cell)
+            .saturating_sub(self.count(cell))
+            .min(limits.all.saturating_sub(held));
         let room = limits.all.saturating_sub(others + self.count(cell)).max(reserve);
         match cell {
             // What one address outside has beside its first never fills more than a quarter of all: each costs memory.
-            Cell(_, Origin::Outside, Rank::Further) => room.min((limits.all / 4).saturating_sub(self.count(cell))),
+            Cell(_, Origin::Outside, Rank::Further) => {
+                room.min((limits.all / 4).saturating_sub(self.count(cell)))
+            }
             _ => room,
         }
     }
 
-    fn admit(&mut self, limits: Limits, address: IpAddr, purpose: Purpose, origin: Origin) -> Result<Cell, TooMany> {
+    fn admit(
+        &mut self,
+        limits: Limits,
+        address: IpAddr,
+        purpose: Purpose,
+        origin: Origin,
+    ) -> Result<Cell, TooMany> {
         let held = self.addresses.get(&(address, purpose)).copied().unwrap_or(0);
         let most = match (purpose, origin) {
             (Purpose::Pages, Origin::Outside) => limits.per_address.min(BROWSERS),
@@ -166,15 +185,25 @@ pub struct Counted {
 
 impl Connections {
     /// Counts a connection in, or says which limit it would break.
-    pub fn admit(&self, limits: Limits, peer: IpAddr, purpose: Purpose) -> Result<Counted, TooMany> {
+    pub fn admit(
+        &self,
+        limits: Limits,
+        peer: IpAddr,
+        purpose: Purpose,
+    ) -> Result<Counted, TooMany> {
         let (address, origin) = (network_of(peer), self.origin(peer));
-        let cell = self.open.lock().unwrap_or_else(|e| e.into_inner()).admit(limits, address, purpose, origin)?;
+        let cell = self
+            .open
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .admit(limits, address, purpose, origin)?;
         Ok(Counted { open: self.open.clone(), address, cell })
     }
 
     /// Where a peer comes from.
     pub fn origin(&self, peer: IpAddr) -> Origin {
-        let is_known = is_near(peer) || self.known.lock().unwrap_or_else(|e| e.into_inner()).contains(peer);
+        let is_known =
+            is_near(peer) || self.known.lock().unwrap_or_else(|e| e.into_inner()).contains(peer);
         if is_known { Origin::Known } else { Origin::Outside }
     }
 
@@ -233,7 +262,9 @@ mod tests {
 
     /// Opens as many as it gets.
     fn fill(connections: &Connections, limits: Limits, purpose: Purpose) -> Vec<Counted> {
-        (0..limits.all * 2).filter_map(|number| connections.admit(limits, outside(number), purpose).ok()).collect()
+        (0..limits.all * 2)
+            .filter_map(|number| connections.admit(limits, outside(number), purpose).ok())
+            .collect()
     }
 
     #[test]
@@ -244,10 +275,14 @@ mod tests {
                 let connections = Connections::default();
                 let mut held = fill(&connections, limits, first);
                 assert!(held.len() >= all / 5, "{first:?} has much of it: {}", held.len());
-                for purpose in [Purpose::Relay, Purpose::Submission, Purpose::Pop3, Purpose::Pages] {
+                for purpose in [Purpose::Relay, Purpose::Submission, Purpose::Pop3, Purpose::Pages]
+                {
                     held.extend(fill(&connections, limits, purpose));
                     let office = connections.admit(limits, "192.168.1.9".parse().unwrap(), purpose);
-                    assert!(office.is_ok(), "the office needs {purpose:?} of {all} after {first:?}");
+                    assert!(
+                        office.is_ok(),
+                        "the office needs {purpose:?} of {all} after {first:?}"
+                    );
                 }
                 assert!(held.len() <= all);
             }
@@ -257,8 +292,12 @@ mod tests {
     #[test]
     fn a_few_addresses_with_many_leave_room_for_one_more_with_none() {
         let (connections, limits) = (Connections::default(), Limits { all: 2000, per_address: 50 });
-        let many =
-            |purpose| (0..60).flat_map(|address| vec![address; 50]).filter_map(|a| connections.admit(limits, outside(a), purpose).ok()).collect::<Vec<_>>();
+        let many = |purpose| {
+            (0..60)
+                .flat_map(|address| vec![address; 50])
+                .filter_map(|a| connections.admit(limits, outside(a), purpose).ok())
+                .collect::<Vec<_>>()
+        };
         let _held = [Purpose::Pages, Purpose::Relay, Purpose::Submission, Purpose::Pop3].map(many);
         for purpose in [Purpose::Relay, Purpose::Submission, Purpose::Pop3, Purpose::Pages] {
             assert!(connections.admit(limits, outside(4000), purpose).is_ok(), "{purpose:?}");
@@ -267,15 +306,25 @@ mod tests {
 
     #[test]
     fn an_office_that_is_one_address_may_have_half_of_all() {
-        let (connections, limits) = (Connections::default(), Limits { all: 2000, per_address: 2000 });
-        let held =
-            (0..1000).map(|number| connections.admit(limits, "127.0.0.1".parse().unwrap(), if number % 2 == 0 { Purpose::Relay } else { Purpose::Pop3 }));
+        let (connections, limits) =
+            (Connections::default(), Limits { all: 2000, per_address: 2000 });
+        let held = (0..1000).map(|number| {
+            connections.admit(
+                limits,
+                "127.0.0.1".parse().unwrap(),
+                if number % 2 == 0 { Purpose::Relay } else { Purpose::Pop3 },
+            )
+        });
         assert!(held.collect::<Result<Vec<_>, _>>().is_ok());
     }
 
     #[test]
     fn a_known_place_counts_as_the_office() {
-        let (connections, limits, home) = (Connections::default(), Limits { all: 160, per_address: 50 }, "198.51.100.7".parse().unwrap());
+        let (connections, limits, home) = (
+            Connections::default(),
+            Limits { all: 160, per_address: 50 },
+            "198.51.100.7".parse().unwrap(),
+        );
         let _held = fill(&connections, limits, Purpose::Pop3);
         assert_eq!(connections.admit(limits, home, Purpose::Pop3).err(), Some(TooMany::InAll));
         connections.signed_in_from(home);
@@ -284,8 +333,10 @@ mod tests {
 
     #[test]
     fn an_address_has_its_own_limit_for_each_service_and_all_is_counted_off() {
-        let (connections, limits, peer) = (Connections::default(), Limits { all: 100, per_address: 2 }, outside(1));
-        let held: Vec<_> = (0..3).map(|_| connections.admit(limits, peer, Purpose::Pages)).collect();
+        let (connections, limits, peer) =
+            (Connections::default(), Limits { all: 100, per_address: 2 }, outside(1));
+        let held: Vec<_> =
+            (0..3).map(|_| connections.admit(limits, peer, Purpose::Pages)).collect();
         assert_eq!(held.iter().filter(|one| one.is_ok()).count(), 2);
         assert!(connections.admit(limits, peer, Purpose::Relay).is_ok());
         drop(held);

@@ -46,7 +46,8 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// A resolver as the settings have it. Needs a tokio runtime.
+    /// A resolver as the settings have it.
+    /// Needs a tokio runtime.
     pub fn new(config: &Config) -> Result<Dns, Error> {
         let has_anchor = !config.dns.trust_anchor.as_os_str().is_empty();
         let (servers, deadline) = (NameServers::of(config), seconds(config.dns.deadline));
@@ -54,7 +55,11 @@ impl Dns {
         let bare = bare::Bare::new(servers.addresses(), deadline / 3);
         Ok(Dns {
             plain: Plain::new(unproven(Edns::Used)?, unproven(Edns::Unused)?, bare, deadline),
-            proving: if config.dns.dnssec { Some(servers.resolver(config, Edns::Used, Proof::Checked)?) } else { None },
+            proving: if config.dns.dnssec {
+                Some(servers.resolver(config, Edns::Used, Proof::Checked)?)
+            } else {
+                None
+            },
             anchors: servers::anchors(config)?,
             dnssec: AtomicU8::new(UNKNOWN),
             has_anchor,
@@ -72,7 +77,10 @@ impl Dns {
     }
 
     /// IPv4 and IPv6 addresses of a host, each kind in the order given.
-    pub async fn addresses(&self, host: &str) -> Result<(Answer<IpAddr>, Answer<IpAddr>), DnsError> {
+    pub async fn addresses(
+        &self,
+        host: &str,
+    ) -> Result<(Answer<IpAddr>, Answer<IpAddr>), DnsError> {
         let v4 = self.ask(host, RecordType::A, |data| match data {
             RData::A(a) => Some(IpAddr::V4(a.0)),
             _ => None,
@@ -87,7 +95,9 @@ impl Dns {
             // One kind that can't be had now is no reason to do without the other.
             (Ok(v4), Err(_)) => Ok((v4, empty())),
             (Err(_), Ok(v6)) => Ok((empty(), v6)),
-            (Err(DnsError::Temporary(why)), Err(_)) | (Err(_), Err(DnsError::Temporary(why))) => Err(DnsError::Temporary(why)),
+            (Err(DnsError::Temporary(why)), Err(_)) | (Err(_), Err(DnsError::Temporary(why))) => {
+                Err(DnsError::Temporary(why))
+            }
             (Err(why), Err(_)) => Err(why),
         }
     }
@@ -95,7 +105,9 @@ impl Dns {
     /// Text records, the pieces of each joined.
     pub async fn txt(&self, name: &str) -> Result<Answer<String>, DnsError> {
         let pick = |data: &RData| match data {
-            RData::TXT(txt) => Some(txt.txt_data.iter().map(|piece| String::from_utf8_lossy(piece)).collect::<String>()),
+            RData::TXT(txt) => Some(
+                txt.txt_data.iter().map(|piece| String::from_utf8_lossy(piece)).collect::<String>(),
+            ),
             _ => None,
         };
         self.ask(name, RecordType::TXT, pick).await
@@ -113,7 +125,13 @@ impl Dns {
     /// Where a service is (RFC 2782): `priority weight port target` of each.
     pub async fn srv(&self, name: &str) -> Result<Answer<String>, DnsError> {
         let pick = |data: &RData| match data {
-            RData::SRV(srv) => Some(format!("{} {} {} {}", srv.priority, srv.weight, srv.port, host_text(&srv.target))),
+            RData::SRV(srv) => Some(format!(
+                "{} {} {} {}",
+                srv.priority,
+                srv.weight,
+                srv.port,
+                host_text(&srv.target)
+            )),
             _ => None,
         };
         self.ask(name, RecordType::SRV, pick).await
@@ -122,9 +140,12 @@ impl Dns {
     /// TLSA records of a service (RFC 6698 §3); proven or not.
     pub async fn tlsa(&self, host: &str, port: u16) -> Result<Answer<Tlsa>, DnsError> {
         let pick = |data: &RData| match data {
-            RData::TLSA(tlsa) => {
-                Some(Tlsa { usage: tlsa.cert_usage.into(), selector: tlsa.selector.into(), matching: tlsa.matching.into(), data: tlsa.cert_data.clone() })
-            }
+            RData::TLSA(tlsa) => Some(Tlsa {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data.clone(),
+            }),
             _ => None,
         };
         self.ask(&format!("_{port}._tcp.{host}"), RecordType::TLSA, pick).await
@@ -136,12 +157,18 @@ impl Dns {
         if self.dnssec.load(Ordering::Relaxed) == UNKNOWN {
             // A private anchor is there because somebody wants it used; else the root tells.
             let works = self.has_anchor || {
-                let asked = tokio::time::timeout(self.deadline, proving.lookup(Name::root(), RecordType::NS)).await;
+                let asked = tokio::time::timeout(
+                    self.deadline,
+                    proving.lookup(Name::root(), RecordType::NS),
+                )
+                .await;
                 asked.is_ok_and(|answer| answer.is_ok_and(|lookup| is_proven(&lookup)))
             };
             self.dnssec.store(if works { WORKS } else { BROKEN }, Ordering::Relaxed);
             if !works {
-                tracing::warn!("the name servers pass no signatures on: DANE is not used until the next look");
+                tracing::warn!(
+                    "the name servers pass no signatures on: DANE is not used until the next look"
+                );
             }
         }
         self.dnssec.load(Ordering::Relaxed) == WORKS
@@ -160,10 +187,17 @@ impl Dns {
         }
     }
 
-    async fn ask<T>(&self, name: &str, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Result<Answer<T>, DnsError> {
+    async fn ask<T>(
+        &self,
+        name: &str,
+        kind: RecordType,
+        pick: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Answer<T>, DnsError> {
         let asked = name_of(name).ok_or(DnsError::NoSuchName)?;
         let (found, is_proven) = match self.lookup(&asked, kind).await {
-            Err(DnsError::Temporary(why)) => return Err(DnsError::Temporary(format!("looking up {kind} of {name}: {why}"))),
+            Err(DnsError::Temporary(why)) => {
+                return Err(DnsError::Temporary(format!("looking up {kind} of {name}: {why}")));
+            }
             other => other?,
         };
         let records: Vec<T> = found.iter().filter_map(|record| pick(&record.data)).collect();
@@ -173,21 +207,29 @@ impl Dns {
         }
     }
 
-    /// Records, and whether they are proven. A domain that has no keys is asked without proof; one that has and fails is not.
+    /// Records, and whether they are proven.
+    /// A domain that has no keys is asked without proof; one that has and fails is not.
     async fn lookup(&self, name: &Name, kind: RecordType) -> Result<(Vec<Record>, bool), DnsError> {
         let proving = match &self.proving {
             Some(proving) if self.proves().await => proving,
             _ => return Ok((self.plain.lookup(name, kind).await?, false)),
         };
-        let late = || Err(DnsError::Temporary(format!("no answer within {} seconds", self.deadline.as_secs())));
-        let answer = match tokio::time::timeout(self.deadline, proving.lookup(name.clone(), kind)).await {
-            Err(_) => late(),
-            Ok(Ok(lookup)) => return Ok((lookup.answers().to_vec(), is_proven(&lookup))),
-            Ok(failed) => records(failed),
+        let late = || {
+            Err(DnsError::Temporary(format!(
+                "no answer within {} seconds",
+                self.deadline.as_secs()
+            )))
         };
+        let answer =
+            match tokio::time::timeout(self.deadline, proving.lookup(name.clone(), kind)).await {
+                Err(_) => late(),
+                Ok(Ok(lookup)) => return Ok((lookup.answers().to_vec(), is_proven(&lookup))),
+                Ok(failed) => records(failed),
+            };
         let Err(DnsError::Temporary(why)) = answer else { return Ok((answer?, false)) };
         // Both at once: where the line is down neither is worth waiting for twice.
-        let looking = tokio::time::timeout(self.deadline, signing(proving, &self.plain, &self.anchors, name));
+        let looking =
+            tokio::time::timeout(self.deadline, signing(proving, &self.plain, &self.anchors, name));
         let (found, unproven) = tokio::join!(looking, self.plain.lookup(name, kind));
         match found.unwrap_or(Signing::Signed) {
             Signing::Signed => Err(DnsError::Temporary(why)),
@@ -196,8 +238,9 @@ impl Dns {
     }
 }
 
-/// A name as the DNS has it. International labels become what is registered (RFC 5891); ASCII is asked for as it stands:
-/// an underscore is no part of a host name (RFC 952), yet there are hosts that have one, and mail for them.
+/// A name as the DNS has it.
+/// International labels become what is registered (RFC 5891); ASCII is asked for as it stands: an underscore is no part
+/// of a host name (RFC 952), yet there are hosts that have one, and mail for them.
 fn name_of(text: &str) -> Option<Name> {
     let text = text.strip_suffix('.').unwrap_or(text);
     if text.is_empty() {
@@ -228,7 +271,9 @@ fn records(answer: Result<Lookup, NetError>) -> Result<Vec<Record>, DnsError> {
     }
     // SERVFAIL and the like also come as "no records": only a plain "nothing there" is one.
     Err(match &error {
-        NetError::Dns(hickory_resolver::net::DnsError::NoRecordsFound(none)) if none.response_code == hickory_resolver::proto::op::ResponseCode::NoError => {
+        NetError::Dns(hickory_resolver::net::DnsError::NoRecordsFound(none))
+            if none.response_code == hickory_resolver::proto::op::ResponseCode::NoError =>
+        {
             DnsError::NoData
         }
         _ => DnsError::Temporary(error.to_string()),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// The crate's one error type. A reason is kept as its text: what failed is another library's, and nothing is decided on it.
+/// The crate's one error type.
+/// A reason is kept as its text: what failed is another library's, and nothing is decided on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// A file or folder: what was done with it, nothing where the file's name says enough.

@@ -1,5 +1,5 @@
-//! What a server stands on: the clock, the settings file, names and addresses, certificates, sockets and connections, what
-//! these may take of the machine, sealed secrets, and the log.
+//! What a server stands on: the clock, the settings file, names and addresses, certificates, sockets and connections,
+//! what these may take of the machine, sealed secrets, and the log.
 //!
 //! Nothing here knows a protocol, a mailbox or a page.
 

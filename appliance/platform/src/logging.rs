@@ -1,5 +1,6 @@
-//! Logs: to the journal where there is one, else to standard error. Fixed fields, never content or secrets. The last
-//! lines are also kept in memory, for the owner's page.
+//! Logs: to the journal where there is one, else to standard error.
+//! Fixed fields, never content or secrets.
+//! The last lines are also kept in memory, for the owner's page.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -38,18 +39,31 @@ pub fn recent() -> Vec<Line> {
     RECENT.lock().unwrap_or_else(|e| e.into_inner()).iter().cloned().collect()
 }
 
-/// Starts logging at a level such as `info`. Fails for an unknown level, and when it was started before.
+/// Starts logging at a level such as `info`.
+/// Fails for an unknown level, and when it was started before.
 pub fn start(level: &str) -> Result<()> {
-    let level: LevelFilter =
-        level.parse().map_err(|_| Error::Setting { setting: format!("log.level = {level:?}"), why: "use error, warn, info, debug or trace" })?;
-    let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some() || std::env::var_os("INVOCATION_ID").is_some();
+    let level: LevelFilter = level.parse().map_err(|_| Error::Setting {
+        setting: format!("log.level = {level:?}"),
+        why: "use error, warn, info, debug or trace",
+    })?;
+    let under_systemd =
+        std::env::var_os("JOURNAL_STREAM").is_some() || std::env::var_os("INVOCATION_ID").is_some();
     let journal = match under_systemd && std::path::Path::new(JOURNAL).exists() {
         true => tracing_journald::layer().ok(),
         false => None,
     };
-    let stderr = journal.is_none().then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false));
+    let stderr = journal.is_none().then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .with_target(false)
+    });
     let kept = Kept.with_filter(LevelFilter::INFO);
-    let started = tracing_subscriber::registry().with(kept).with(journal.with_filter(level)).with(stderr.with_filter(level)).try_init();
+    let started = tracing_subscriber::registry()
+        .with(kept)
+        .with(journal.with_filter(level))
+        .with(stderr.with_filter(level))
+        .try_init();
     started.map_err(Error::failed("starting the log"))
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 
 /// What a machine is taken for that does not say how much memory it has, in octets.
 const UNKNOWN: u64 = 512 << 20;
-/// Least and most for mail on its way, where the owner set nothing. More would not make anything faster.
+/// Least and most for mail on its way, where the owner set nothing.
+/// More would not make anything faster.
 const LEAST: u64 = 8 << 20;
 const MOST: u64 = 32 << 20;
 
@@ -48,17 +49,25 @@ mod tests {
     #[test]
     fn small_boards_give_less_and_the_owner_decides() {
         let sum = |shares: InFlight| shares.content + shares.large + shares.ahead;
-        for (machine, octets) in [(0, 8 << 20), (512 << 20, 16 << 20), (1 << 30, 32 << 20), (64 << 30, 32 << 20)] {
+        for (machine, octets) in
+            [(0, 8 << 20), (512 << 20, 16 << 20), (1 << 30, 32 << 20), (64 << 30, 32 << 20)]
+        {
             assert_eq!(sum(InFlight::of(0, machine)), octets);
         }
         assert_eq!(sum(InFlight::of(64 << 20, 512 << 20)), 64 << 20);
-        assert_eq!(InFlight::of(0, 1 << 30), InFlight { content: 18 << 20, large: 6 << 20, ahead: 8 << 20 });
+        assert_eq!(
+            InFlight::of(0, 1 << 30),
+            InFlight { content: 18 << 20, large: 6 << 20, ahead: 8 << 20 }
+        );
     }
 
     #[test]
     fn the_machine_says_how_much_it_has() {
         assert_eq!(total("MemTotal:         437508 kB\nMemFree: 1 kB\n"), Some(437_508 * 1024));
-        assert_eq!((total(""), total("MemTotal: 99999999999999999 kB"), total("MemTotal: x")), (None, None, None));
+        assert_eq!(
+            (total(""), total("MemTotal: 99999999999999999 kB"), total("MemTotal: x")),
+            (None, None, None)
+        );
         assert!(of_machine() > 64 << 20);
     }
 }

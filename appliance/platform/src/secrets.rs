@@ -1,5 +1,5 @@
-//! Secrets at rest: sealed with a key that lies beside the store, not in it. A copy of the store's file alone
-//! (a backup gone astray, a support ticket) gives no password away.
+//! Secrets at rest: sealed with a key that lies beside the store, not in it.
+//! A copy of the store's file alone (a backup gone astray, a support ticket) gives no password away.
 
 use std::fs;
 use std::io::Write;
@@ -31,7 +31,13 @@ impl Secrets {
                 getrandom::fill(&mut octets).map_err(no_random)?;
                 // Made whole under another name, then linked: of two makers at once the first one wins.
                 let part = data.join(format!("secret.{}.part", std::process::id()));
-                let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(&fail)?;
+                let mut file = fs::OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(&part)
+                    .map_err(&fail)?;
                 file.write_all(&octets).and_then(|()| file.sync_all()).map_err(&fail)?;
                 let linked = fs::hard_link(&part, &path);
                 fs::remove_file(&part).map_err(&fail)?;
@@ -42,8 +48,11 @@ impl Secrets {
             }
             Err(e) => return Err(fail(e)),
         };
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &octets)
-            .map_err(|_| Error::file("", &path)(format!("not a key of {KEY_OCTETS} octets; restore it from a backup")))?;
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &octets).map_err(|_| {
+            Error::file("", &path)(format!(
+                "not a key of {KEY_OCTETS} octets; restore it from a backup"
+            ))
+        })?;
         Ok(Secrets { key: LessSafeKey::new(key) })
     }
 
@@ -52,7 +61,13 @@ impl Secrets {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(no_random)?;
         let mut sealed = secret.to_vec();
-        self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut sealed).map_err(|_| Error::Sealing)?;
+        self.key
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(purpose),
+                &mut sealed,
+            )
+            .map_err(|_| Error::Sealing)?;
         Ok([&nonce[..], &sealed].concat())
     }
 
@@ -61,7 +76,10 @@ impl Secrets {
         let (nonce, rest) = sealed.split_at_checked(NONCE_LEN).ok_or(Error::WrongKey)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::WrongKey)?;
         let mut rest = rest.to_vec();
-        let secret = self.key.open_in_place(nonce, Aad::from(purpose), &mut rest).map_err(|_| Error::WrongKey)?;
+        let secret = self
+            .key
+            .open_in_place(nonce, Aad::from(purpose), &mut rest)
+            .map_err(|_| Error::WrongKey)?;
         Ok(secret.to_vec())
     }
 }

@@ -26,7 +26,15 @@ pub enum Service {
 
 impl Service {
     /// All services, in the order of their keys in `[listen]`.
-    pub const ALL: [Service; 7] = [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s, Service::Http, Service::Https];
+    pub const ALL: [Service; 7] = [
+        Service::Smtp,
+        Service::Submission,
+        Service::Submissions,
+        Service::Pop3,
+        Service::Pop3s,
+        Service::Http,
+        Service::Https,
+    ];
 
     /// The name in `[listen]`, in systemd's FileDescriptorName= and in logs.
     pub fn name(self) -> &'static str {

@@ -20,7 +20,8 @@ const LARGE: usize = 32 * 1024;
 /// How long a pause in a bulk may be before its buffer is let go.
 const BULK_PAUSE: Duration = Duration::from_millis(250);
 
-/// Why a conversation ended early. The session's own reasons are told to the peer; these can't be.
+/// Why a conversation ended early.
+/// The session's own reasons are told to the peer; these can't be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The connection broke, or the peer spoke no proper TLS.
@@ -45,9 +46,14 @@ impl TlsFault {
         use rustls::{Error, PeerIncompatible};
         let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
         let is_old = |cause: &PeerIncompatible| {
-            use PeerIncompatible::{SignatureAlgorithmsExtensionRequired, Tls12NotOffered, Tls12NotOfferedOrEnabled};
+            use PeerIncompatible::{
+                SignatureAlgorithmsExtensionRequired, Tls12NotOffered, Tls12NotOfferedOrEnabled,
+            };
             // Versions before 1.2 had no such extension (RFC 5246 §7.4.1.4.1), and its absence is noticed first.
-            matches!(cause, Tls12NotOffered | Tls12NotOfferedOrEnabled | SignatureAlgorithmsExtensionRequired)
+            matches!(
+                cause,
+                Tls12NotOffered | Tls12NotOfferedOrEnabled | SignatureAlgorithmsExtensionRequired
+            )
         };
         match cause {
             Some(Error::PeerIncompatible(cause)) if is_old(cause) => TlsFault::TooOld,
@@ -97,37 +103,58 @@ impl Stream {
     pub async fn start_tls(self, config: Arc<ServerConfig>) -> Result<Stream, Ended> {
         let handshake = TlsAcceptor::from(config).accept(self.io);
         let tls = tokio::time::timeout(self.patience.handshake, handshake).await;
-        let tls = tls.map_err(|_| Ended::NoTls(TlsFault::Other))?.map_err(|error| Ended::NoTls(TlsFault::of(&error)))?;
+        let tls = tls
+            .map_err(|_| Ended::NoTls(TlsFault::Other))?
+            .map_err(|error| Ended::NoTls(TlsFault::of(&error)))?;
         let (_, connection) = tls.get_ref();
         let facts = facts(connection, connection.server_name().map(str::to_string));
-        Ok(Stream { io: Box::new(tls), facts: Some(facts), buffer: Vec::new(), patience: self.patience })
+        Ok(Stream {
+            io: Box::new(tls),
+            facts: Some(facts),
+            buffer: Vec::new(),
+            patience: self.patience,
+        })
     }
 
     /// Begins TLS as the client; the error says in words what was wrong.
-    pub async fn start_client_tls(self, config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Stream, Error> {
+    pub async fn start_client_tls(
+        self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Stream, Error> {
         let handshake = TlsConnector::from(config).connect(name, self.io);
         let tls = tokio::time::timeout(self.patience.handshake, handshake).await;
-        let tls = tls.map_err(|_| Error::SlowHandshake)?.map_err(|e| Error::Handshake { why: e.to_string() })?;
+        let tls = tls
+            .map_err(|_| Error::SlowHandshake)?
+            .map_err(|e| Error::Handshake { why: e.to_string() })?;
         let facts = facts(tls.get_ref().1, None);
-        Ok(Stream { io: Box::new(tls), facts: Some(facts), buffer: Vec::new(), patience: self.patience })
+        Ok(Stream {
+            io: Box::new(tls),
+            facts: Some(facts),
+            buffer: Vec::new(),
+            patience: self.patience,
+        })
     }
 
-    /// The next octets, at most `room`; `None` at the end of the connection, and an empty slice when the
-    /// deadline has passed: the session then says what follows.
+    /// The next octets, at most `room`; `None` at the end of the connection, and an empty slice when the deadline has
+    /// passed: the session then says what follows.
     pub async fn read(&mut self, room: usize, deadline: Instant) -> Result<Option<&[u8]>, Ended> {
-        // A full buffer tells of bulk; a nearly empty one of talk. Idle connections keep a small one.
-        let wanted = if self.buffer.len() == self.buffer.capacity() && self.buffer.capacity() >= SMALL {
-            LARGE
-        } else if self.buffer.len() < SMALL / 2 {
-            SMALL
-        } else {
-            self.buffer.capacity().max(SMALL)
-        };
+        // A full buffer tells of bulk; a nearly empty one of talk.
+        // Idle connections keep a small one.
+        let wanted =
+            if self.buffer.len() == self.buffer.capacity() && self.buffer.capacity() >= SMALL {
+                LARGE
+            } else if self.buffer.len() < SMALL / 2 {
+                SMALL
+            } else {
+                self.buffer.capacity().max(SMALL)
+            };
         if self.buffer.capacity() != wanted {
             self.buffer = Vec::with_capacity(wanted);
         }
         self.buffer.clear();
-        // Who lets us wait in the middle of a bulk does not keep a large buffer meanwhile: there may be hundreds of them.
+        // Who lets us wait in the middle of a bulk does not keep a large buffer meanwhile: there may be hundreds of
+        // them.
         if wanted > SMALL {
             let soon = deadline.min(Instant::now() + BULK_PAUSE);
             let mut limited = (&mut self.io).take(room.clamp(1, wanted) as u64);
@@ -168,7 +195,9 @@ fn facts(connection: &CommonState, server_name: Option<String>) -> TlsFacts {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLS1.2".into(),
             other => format!("{other:?}"),
         },
-        cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |s| format!("{:?}", s.suite())),
+        cipher: connection
+            .negotiated_cipher_suite()
+            .map_or_else(String::new, |s| format!("{:?}", s.suite())),
         server_name,
     }
 }

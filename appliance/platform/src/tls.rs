@@ -24,8 +24,8 @@ const ACME_TLS: &[u8] = b"acme-tls/1";
 pub struct Certificates {
     /// Certificate and key as set, or self-signed.
     files: (PathBuf, PathBuf),
-    /// What an authority gave: chain and key in one file, so that no crash can tear them apart. `None` where the
-    /// owner's own files are in use.
+    /// What an authority gave: chain and key in one file, so that no crash can tear them apart.
+    /// `None` where the owner's own files are in use.
     issued: Option<PathBuf>,
     state: RwLock<State>,
     seen: Mutex<Stamp>,
@@ -59,7 +59,9 @@ impl Facts {
     /// Whether a name is one of the certificate's (RFC 6125 §6.4).
     pub fn names(&self, host: &str) -> bool {
         self.names.iter().any(|name| match name.strip_prefix("*.") {
-            Some(suffix) => host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix)),
+            Some(suffix) => {
+                host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix))
+            }
             None => name.eq_ignore_ascii_case(host),
         })
     }
@@ -72,8 +74,8 @@ impl Facts {
     }
 }
 
-/// What stands in the certificate that a server uses, of these files; `None` where there is none yet. One from an authority
-/// comes first.
+/// What stands in the certificate that a server uses, of these files; `None` where there is none yet.
+/// One from an authority comes first.
 pub fn in_use(set: &Path, issued: Option<&Path>) -> Option<Facts> {
     let path = issued.filter(|path| path.exists()).unwrap_or(set);
     facts(&CertificateDer::pem_file_iter(path).ok()?.next()?.ok()?).ok()
@@ -83,23 +85,35 @@ pub fn in_use(set: &Path, issued: Option<&Path>) -> Option<Facts> {
 type Stamp = Vec<Option<SystemTime>>;
 
 impl Certificates {
-    /// Loads the certificate, making a self-signed one for `names` where there is none. With `issued`, a certificate
-    /// from an authority at that place comes first.
-    pub fn open(certificate: PathBuf, key: PathBuf, issued: Option<PathBuf>, names: &[String]) -> Result<Certificates> {
+    /// Loads the certificate, making a self-signed one for `names` where there is none.
+    /// With `issued`, a certificate from an authority at that place comes first.
+    pub fn open(
+        certificate: PathBuf,
+        key: PathBuf,
+        issued: Option<PathBuf>,
+        names: &[String],
+    ) -> Result<Certificates> {
         if !certificate.exists() && !key.exists() {
             make_self_signed(&certificate, &key, names)?;
         }
         let files = (certificate, key);
-        let state = match issued.as_deref().filter(|path| path.exists()).map(|path| load(path, path)) {
-            Some(Ok(state)) => state,
-            Some(Err(error)) => {
-                // Mail must go on with the other one.
-                tracing::error!(%error, "the certificate from the authority is not usable");
-                load(&files.0, &files.1)?
-            }
-            None => load(&files.0, &files.1)?,
+        let state =
+            match issued.as_deref().filter(|path| path.exists()).map(|path| load(path, path)) {
+                Some(Ok(state)) => state,
+                Some(Err(error)) => {
+                    // Mail must go on with the other one.
+                    tracing::error!(%error, "the certificate from the authority is not usable");
+                    load(&files.0, &files.1)?
+                }
+                None => load(&files.0, &files.1)?,
+            };
+        let certificates = Certificates {
+            files,
+            issued,
+            state: RwLock::new(state),
+            seen: Mutex::default(),
+            proof: RwLock::default(),
         };
-        let certificates = Certificates { files, issued, state: RwLock::new(state), seen: Mutex::default(), proof: RwLock::default() };
         *certificates.seen.lock().unwrap_or_else(|e| e.into_inner()) = certificates.stamp();
         Ok(certificates)
     }
@@ -125,7 +139,8 @@ impl Certificates {
         self.issued.is_none()
     }
 
-    /// Looks whether the files changed and loads them. On an error the old certificate stays in use.
+    /// Looks whether the files changed and loads them.
+    /// On an error the old certificate stays in use.
     pub fn refresh(&self) -> Result<Refreshed> {
         let stamp = self.stamp();
         let mut seen = self.seen.lock().unwrap_or_else(|e| e.into_inner());
@@ -161,10 +176,11 @@ impl Certificates {
         self.refresh().map(drop)
     }
 
-    /// Answers an authority that asks over TLS (RFC 8737) for `name` with the digest of the key authorization;
-    /// `None` ends that.
+    /// Answers an authority that asks over TLS (RFC 8737) for `name` with the digest of the key authorization; `None`
+    /// ends that.
     pub fn prove(&self, proof: Option<(&str, &[u8])>) -> Result<()> {
-        let config = proof.map(|(name, digest)| proof_config(name, digest, self.current())).transpose()?;
+        let config =
+            proof.map(|(name, digest)| proof_config(name, digest, self.current())).transpose()?;
         *self.proof.write().unwrap_or_else(|e| e.into_inner()) = config;
         Ok(())
     }
@@ -186,15 +202,21 @@ pub enum Refreshed {
 }
 
 fn load(certificate: &Path, key: &Path) -> Result<State> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
     let chain = chain.map_err(Error::file("", certificate))?;
-    let facts = chain.first().ok_or(Error::NotACertificate { why: "no certificate in it".into() }).and_then(|first| facts(first));
+    let facts = chain
+        .first()
+        .ok_or(Error::NotACertificate { why: "no certificate in it".into() })
+        .and_then(|first| facts(first));
     let facts = facts.map_err(Error::file("", certificate))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(Error::file("", key))?;
-    let mut config = builder()?.with_single_cert(chain, private).map_err(Error::file("", certificate))?;
-    // Resumption for clients that poll (RFC 8446 §2.2, RFC 5077): the client keeps the session, sealed with a key that changes
-    // every few hours; here it takes no memory, however many clients there are.
-    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(Error::failed("making keys for TLS tickets"))?;
+    let mut config =
+        builder()?.with_single_cert(chain, private).map_err(Error::file("", certificate))?;
+    // Resumption for clients that poll (RFC 8446 §2.2, RFC 5077): the client keeps the session, sealed with a key that
+    // changes every few hours; here it takes no memory, however many clients there are.
+    config.ticketer = rustls::crypto::ring::Ticketer::new()
+        .map_err(Error::failed("making keys for TLS tickets"))?;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 2;
     Ok(State { config: Arc::new(config), facts })
@@ -202,21 +224,32 @@ fn load(certificate: &Path, key: &Path) -> Result<State> {
 
 fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(builder.map_err(Error::failed("setting TLS up"))?.with_no_client_auth())
 }
 
 fn facts(der: &CertificateDer) -> Result<Facts> {
-    let (_, certificate) = X509Certificate::from_der(der).map_err(|e| Error::NotACertificate { why: e.to_string() })?;
-    let names = certificate.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
+    let (_, certificate) = X509Certificate::from_der(der)
+        .map_err(|e| Error::NotACertificate { why: e.to_string() })?;
+    let names = certificate
+        .subject_alternative_name()
+        .ok()
+        .flatten()
+        .map(|extension| &extension.value.general_names);
     let name = |name: &GeneralName| match name {
         GeneralName::DNSName(name) => Some(name.to_string()),
         _ => None,
     };
     let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
     let issuer = certificate.issuer();
-    let organisation = issuer.iter_organization().chain(issuer.iter_common_name()).find_map(|o| o.as_str().ok());
-    let fingerprint = Sha256::digest(der).iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":");
+    let organisation =
+        issuer.iter_organization().chain(issuer.iter_common_name()).find_map(|o| o.as_str().ok());
+    let fingerprint = Sha256::digest(der)
+        .iter()
+        .map(|octet| format!("{octet:02X}"))
+        .collect::<Vec<_>>()
+        .join(":");
     Ok(Facts {
         names: names.map(|names| names.iter().filter_map(name).collect()).unwrap_or_default(),
         issuer: organisation.unwrap_or_default().to_string(),
@@ -243,12 +276,14 @@ impl ResolvesServerCert for Proof {
 
 fn proof_config(name: &str, digest: &[u8], usual: Arc<ServerConfig>) -> Result<Arc<ServerConfig>> {
     const MAKING: &str = "making the proof";
-    let mut params = rcgen::CertificateParams::new(vec![name.to_string()]).map_err(Error::failed(MAKING))?;
+    let mut params =
+        rcgen::CertificateParams::new(vec![name.to_string()]).map_err(Error::failed(MAKING))?;
     params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(digest)];
     let key = rcgen::KeyPair::generate().map_err(Error::failed(MAKING))?;
     let certificate = params.self_signed(&key).map_err(Error::failed(MAKING))?;
     let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(Error::failed(MAKING))?;
-    let signing = rustls::crypto::ring::sign::any_supported_type(&private).map_err(Error::failed(MAKING))?;
+    let signing =
+        rustls::crypto::ring::sign::any_supported_type(&private).map_err(Error::failed(MAKING))?;
     let proof = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signing));
     let mut config = builder()?.with_cert_resolver(Arc::new(Proof { proof, usual }));
     config.alpn_protocols = vec![ACME_TLS.to_vec(), b"http/1.1".to_vec()];
@@ -256,19 +291,28 @@ fn proof_config(name: &str, digest: &[u8], usual: Arc<ServerConfig>) -> Result<A
 }
 
 fn make_self_signed(certificate: &Path, key: &Path, names: &[String]) -> Result<()> {
-    let made = rcgen::generate_simple_self_signed(names).map_err(Error::failed("making a certificate"))?;
+    let made =
+        rcgen::generate_simple_self_signed(names).map_err(Error::failed("making a certificate"))?;
     write_private(key, &made.signing_key.serialize_pem())?;
     write_private(certificate, &made.cert.pem())
 }
 
-/// Writes a file only we can read, whole or not at all; makes its folder where that is missing. The error names the file. Blocks.
+/// Writes a file only we can read, whole or not at all; makes its folder where that is missing.
+/// The error names the file.
+/// Blocks.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     let fail = Error::file("writing", path);
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(&fail)?;
     }
     let part = path.with_extension("part");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(&fail)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&part)
+        .map_err(&fail)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(&fail)?;
     fs::rename(&part, path).map_err(fail)
 }
@@ -282,7 +326,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
         let names = ["box.example".to_string()];
-        let certificates = Certificates::open(cert.clone(), key.clone(), Some(dir.path().join("issued.pem")), &names).unwrap();
+        let certificates = Certificates::open(
+            cert.clone(),
+            key.clone(),
+            Some(dir.path().join("issued.pem")),
+            &names,
+        )
+        .unwrap();
         let first = certificates.current();
         assert_eq!(certificates.refresh(), Ok(Refreshed::Unchanged));
         fs::write(&cert, "nonsense").unwrap();
@@ -299,11 +349,23 @@ mod tests {
         let path = |name: &str| dir.path().join(name);
         let (set, issued) = (path("cert.pem"), path("issued.pem"));
         assert_eq!(in_use(&set, Some(&issued)), None);
-        let server = |issued: Option<PathBuf>| Certificates::open(path("cert.pem"), path("key.pem"), issued, &["mail.box.example".into()]).unwrap().facts();
+        let server = |issued: Option<PathBuf>| {
+            Certificates::open(
+                path("cert.pem"),
+                path("key.pem"),
+                issued,
+                &["mail.box.example".into()],
+            )
+            .unwrap()
+            .facts()
+        };
         let own = server(Some(issued.clone()));
         assert_eq!(in_use(&set, Some(&issued)).as_ref(), Some(&own));
         assert!(!own.is_believed("mail.box.example", 1));
-        let issuer = rcgen::Issuer::new(rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
+        let issuer = rcgen::Issuer::new(
+            rcgen::CertificateParams::default(),
+            rcgen::KeyPair::generate().unwrap(),
+        );
         let issue = |name: &str| {
             let mut params = rcgen::CertificateParams::new(vec![name.to_string()]).unwrap();
             params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -314,7 +376,11 @@ mod tests {
         write_private(&issued, &format!("{chain}{key}")).unwrap();
         let found = in_use(&set, Some(&issued)).unwrap();
         assert_eq!(found, server(Some(issued.clone())));
-        assert!(found.is_believed("mail.box.example", 1) && !found.is_believed("other.example", 1) && !found.is_believed("mail.box.example", u64::MAX));
+        assert!(
+            found.is_believed("mail.box.example", 1)
+                && !found.is_believed("other.example", 1)
+                && !found.is_believed("mail.box.example", u64::MAX)
+        );
         // Where the settings name the files, nothing that was issued counts.
         let (chain, key) = issue("set.example");
         write_private(&set, &chain).unwrap();
@@ -329,7 +395,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let names = ["box.example".to_string()];
-        let open = || Certificates::open(path("cert.pem"), path("key.pem"), Some(path("issued.pem")), &names).unwrap();
+        let open = || {
+            Certificates::open(path("cert.pem"), path("key.pem"), Some(path("issued.pem")), &names)
+                .unwrap()
+        };
         let certificates = open();
         assert!(certificates.facts().is_self_signed && certificates.facts().names("Box.example"));
         certificates.rename(&["mail.example".into()]).unwrap();
@@ -338,13 +407,17 @@ mod tests {
         let authority_key = rcgen::KeyPair::generate().unwrap();
         let issuer = rcgen::Issuer::new(authority, authority_key);
         let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(vec!["mail.example".into(), "*.example".into()]).unwrap();
+        let mut params =
+            rcgen::CertificateParams::new(vec!["mail.example".into(), "*.example".into()]).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, "mail.example");
         let issued = params.signed_by(&key, &issuer).unwrap();
         assert!(certificates.install("nonsense", &key.serialize_pem()).is_err());
         certificates.install(&issued.pem(), &key.serialize_pem()).unwrap();
         let facts = open().facts();
-        assert!(!facts.is_self_signed && facts.names("x.example") && !facts.names("a.b.example"), "{facts:?}");
+        assert!(
+            !facts.is_self_signed && facts.names("x.example") && !facts.names("a.b.example"),
+            "{facts:?}"
+        );
         assert_eq!(facts.fingerprint.len(), 95);
         certificates.rename(&names).unwrap();
         assert_eq!(certificates.facts(), facts, "an issued one keeps its names");

@@ -10,7 +10,8 @@ pub const DOMAIN_OCTETS: usize = 255;
 /// Longest label of a domain in octets (RFC 1035 §2.3.4).
 pub const LABEL_OCTETS: usize = 63;
 
-/// Why a text is no address. Its text is fit for a reply to the peer.
+/// Why a text is no address.
+/// Its text is fit for a reply to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressError {
     /// There is no `@` and no domain after it.
@@ -35,7 +36,8 @@ impl std::error::Error for AddressError {}
 
 /// A mailbox: local part and domain (RFC 5321 §4.1.2, `Mailbox`).
 ///
-/// Equality is that of the text: the local part keeps its case. Use [`Address::canonical`] to look one up.
+/// Equality is that of the text: the local part keeps its case.
+/// Use [`Address::canonical`] to look one up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     local: String,
@@ -47,7 +49,10 @@ impl Address {
     pub fn parse(text: &str) -> Result<Address, AddressError> {
         let (local, rest) = match text.strip_prefix('"') {
             Some(quoted) => unquote(quoted)?,
-            None => text.split_once('@').map(|(l, r)| (l.to_string(), r)).ok_or(AddressError::NoDomain)?,
+            None => text
+                .split_once('@')
+                .map(|(l, r)| (l.to_string(), r))
+                .ok_or(AddressError::NoDomain)?,
         };
         let sent = text.len() - rest.len() - 1;
         let is_quoted = text.starts_with('"');
@@ -72,7 +77,8 @@ impl Address {
         self.local.is_ascii() && self.domain.0.is_ascii()
     }
 
-    /// The look-up key: local part and domain in lower case, unquoted. The domain begins after the last `@`.
+    /// The look-up key: local part and domain in lower case, unquoted.
+    /// The domain begins after the last `@`.
     ///
     /// RFC 5321 §2.4 lets the receiving host decide that case does not matter in its local parts; it doesn't here.
     pub fn canonical(&self) -> String {
@@ -130,8 +136,8 @@ fn is_atext(c: char) -> bool {
     }
 }
 
-/// Whether a character outside ASCII may stand in an address: no control, space or unseen direction mark, which
-/// could make one address look like another.
+/// Whether a character outside ASCII may stand in an address: no control, space or unseen direction mark, which could
+/// make one address look like another.
 fn is_visible(c: char) -> bool {
     let unseen = matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{2060}'..='\u{206f}')
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{feff}' | '\u{fff0}'..='\u{fffd}' | '\u{e0000}'..='\u{e0fff}');
@@ -190,7 +196,10 @@ fn is_label(label: &str) -> bool {
         // The full stops of other scripts would be read as label separators (RFC 3490 §3.1).
         false => is_visible(c) && !matches!(c, '\u{3002}' | '\u{ff0e}' | '\u{ff61}'),
     };
-    (1..=LABEL_OCTETS).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(is_letter)
+    (1..=LABEL_OCTETS).contains(&label.len())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.chars().all(is_letter)
 }
 
 #[cfg(test)]
@@ -268,7 +277,8 @@ mod tests {
         assert!(local(64) && !local(65));
         let label = |n| Domain::parse(&"a".repeat(n)).is_ok();
         assert!(label(63) && !label(64));
-        let domain = |last| Domain::parse(&format!("{}{}", "abcdefg.".repeat(31), "a".repeat(last))).is_ok();
+        let domain =
+            |last| Domain::parse(&format!("{}{}", "abcdefg.".repeat(31), "a".repeat(last))).is_ok();
         assert!(domain(7) && !domain(8));
     }
 }

@@ -1,6 +1,7 @@
 //! SMTP replies (RFC 5321 §4.2) with enhanced status codes (RFC 3463).
 //!
-//! A reply is text for people. It is written so that no text, wherever it came from, can end a line early.
+//! A reply is text for people.
+//! It is written so that no text, wherever it came from, can end a line early.
 
 use std::fmt;
 
@@ -55,7 +56,8 @@ impl Reply {
     }
 
     /// The reply with no more text than a reader needs: lines while they fit into so many octets, the last one cut
-    /// between two characters. Codes stay.
+    /// between two characters.
+    /// Codes stay.
     pub fn clipped(mut self, octets: usize) -> Reply {
         let mut room = octets;
         let mut lines = 0;
@@ -83,8 +85,8 @@ impl Reply {
         self.enhanced.map_or(String::new(), |enhanced| format!("{enhanced} "))
     }
 
-    /// Appends the reply as it goes over the wire. Control characters become spaces; a line that would be
-    /// longer than [`LINE_OCTETS`] is cut.
+    /// Appends the reply as it goes over the wire.
+    /// Control characters become spaces; a line that would be longer than [`LINE_OCTETS`] is cut.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let code = self.code.clamp(200, 599);
         let prefix = self.status();
@@ -138,19 +140,31 @@ mod tests {
 
     #[test]
     fn text_never_ends_a_line_early() {
-        assert_eq!(encoded(&Reply::new(550, Enhanced(5, 1, 1), "a\r\n250 b\0\x7f\u{85}c")), "550 5.1.1 a  250 b   c\r\n");
+        assert_eq!(
+            encoded(&Reply::new(550, Enhanced(5, 1, 1), "a\r\n250 b\0\x7f\u{85}c")),
+            "550 5.1.1 a  250 b   c\r\n"
+        );
     }
 
     #[test]
     fn long_lines_are_cut_between_characters() {
         let line = encoded(&Reply::plain(250, "é".repeat(600)));
-        assert!(line.len() <= LINE_OCTETS && line.len() >= LINE_OCTETS - 1 && line.ends_with("é\r\n"));
+        assert!(
+            line.len() <= LINE_OCTETS && line.len() >= LINE_OCTETS - 1 && line.ends_with("é\r\n")
+        );
     }
 
     #[test]
     fn what_is_kept_is_cut_between_characters() {
-        assert_eq!((clip("äöü", 3), clip("äöü", 4), clip("äöü", 99), clip("äöü", 0)), ("ä", "äö", "äöü", ""));
-        let reply = Reply { code: 550, enhanced: Some(Enhanced(5, 7, 1)), lines: vec!["é".repeat(300), "ü".repeat(400), "third".into()] };
+        assert_eq!(
+            (clip("äöü", 3), clip("äöü", 4), clip("äöü", 99), clip("äöü", 0)),
+            ("ä", "äö", "äöü", "")
+        );
+        let reply = Reply {
+            code: 550,
+            enhanced: Some(Enhanced(5, 7, 1)),
+            lines: vec!["é".repeat(300), "ü".repeat(400), "third".into()],
+        };
         let kept = reply.clone().clipped(1024);
         assert_eq!((kept.code, kept.enhanced, kept.lines.len()), (550, Some(Enhanced(5, 7, 1)), 2));
         assert_eq!((kept.lines[0].len(), kept.lines[1].len()), (600, 422));
@@ -159,7 +173,12 @@ mod tests {
 
     #[test]
     fn classes() {
-        for (code, classes) in [(250, (true, false, false)), (354, (true, false, false)), (421, (false, true, false)), (554, (false, false, true))] {
+        for (code, classes) in [
+            (250, (true, false, false)),
+            (354, (true, false, false)),
+            (421, (false, true, false)),
+            (554, (false, false, true)),
+        ] {
             let reply = Reply::plain(code, "");
             assert_eq!((reply.is_positive(), reply.is_transient(), reply.is_permanent()), classes);
         }

@@ -48,7 +48,13 @@ impl Record for Contact {
         out.push(u8::from(self.is_kept));
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(Contact { name: octets.string()?, note: octets.string()?, written: octets.varint()?, last: octets.varint()?, is_kept: octets.u8()? != 0 })
+        Some(Contact {
+            name: octets.string()?,
+            note: octets.string()?,
+            written: octets.varint()?,
+            last: octets.varint()?,
+            is_kept: octets.u8()? != 0,
+        })
     }
 }
 

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::ids::{BlobId, MessageId};
 
 tables! {
-    /// Content of messages. `content` is one of the three tables that each delivery touches.
+    /// Content of messages.
+    /// `content` is one of the three tables that each delivery touches.
     Tables {
         /// Heads (part 0) and parts of message content.
         content: Raw<'e, ContentKey>,
@@ -44,9 +45,9 @@ impl FixedKey for ContentKey {
     }
 }
 
-/// Octets of content in one full part. A value of this size fills exactly one LMDB overflow page
-/// (4,096 less the page header), so no content ever needs neighbouring free pages: a long free list
-/// is never searched for a run, and nothing is wasted on half-used pages.
+/// Octets of content in one full part.
+/// A value of this size fills exactly one LMDB overflow page (4,096 less the page header), so no content ever needs
+/// neighbouring free pages: a long free list is never searched for a run, and nothing is wasted on half-used pages.
 #[cfg(test)]
 pub const PART_OCTETS: usize = 4096 - PAGE_HEADER;
 
@@ -58,13 +59,15 @@ const PAGE_HEADER: usize = 16;
 #[cfg(test)]
 pub const TAIL_OCTETS: usize = 1024;
 
-/// Content up to this long always waits in memory for its commit, and is read as a whole; longer content is read in pieces.
+/// Content up to this long always waits in memory for its commit, and is read as a whole; longer content is read in
+/// pieces.
 pub const INLINE_OCTETS: usize = 256 * 1024;
 
 /// The most octets that can be put in front of content once all of it is there.
 pub const PREFIX_OCTETS: usize = 64 * 1024;
 
-/// Where the content is. The first kind was written up to format 3 of the store.
+/// Where the content is.
+/// The first kind was written up to format 3 of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// In parts 1 to `parts`, and then this tail.
@@ -132,8 +135,8 @@ impl Record for ContentHead {
     }
 }
 
-/// Cuts inline content into full parts and a tail, as stores up to format 3 keep it; the tail is short enough for the head's
-/// row, or empty when the remainder became a part of its own.
+/// Cuts inline content into full parts and a tail, as stores up to format 3 keep it; the tail is short enough for the
+/// head's row, or empty when the remainder became a part of its own.
 #[cfg(test)]
 pub(crate) fn cut(content: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let remainder = content.len() % PART_OCTETS;
@@ -152,7 +155,10 @@ pub(crate) fn count(row: &[u8]) -> Result<u64> {
 impl Tables<'static> {
     pub(crate) fn head(&self, txn: &Snapshot, message: MessageId) -> Result<Option<ContentHead>> {
         let key = ContentKey { message, part: 0 };
-        self.content.remap_data_type::<Value<ContentHead>>().get(txn, &key).map_err(Error::lmdb("reading a message head"))
+        self.content
+            .remap_data_type::<Value<ContentHead>>()
+            .get(txn, &key)
+            .map_err(Error::lmdb("reading a message head"))
     }
 }
 
@@ -162,7 +168,17 @@ mod tests {
 
     #[test]
     fn cut_pieces_make_the_whole_and_fit_their_places() {
-        for length in [0, 1, 1024, 1025, PART_OCTETS, PART_OCTETS + 1, PART_OCTETS + 1024, PART_OCTETS + 1025, 262_144] {
+        for length in [
+            0,
+            1,
+            1024,
+            1025,
+            PART_OCTETS,
+            PART_OCTETS + 1,
+            PART_OCTETS + 1024,
+            PART_OCTETS + 1025,
+            262_144,
+        ] {
             let content: Vec<u8> = (0..length).map(|i| i as u8).collect();
             let (parts, tail) = cut(&content);
             assert!(tail.len() <= TAIL_OCTETS);

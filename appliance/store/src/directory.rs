@@ -33,8 +33,10 @@ pub fn clean_name(name: &str) -> String {
     let is_mark = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     // U+2028 and U+2029 end lines, too.
     let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let text: String = name.chars().filter(|c| !is_mark(*c)).map(|c| if is_break(c) { ' ' } else { c }).collect();
-    let text: String = text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let text: String =
+        name.chars().filter(|c| !is_mark(*c)).map(|c| if is_break(c) { ' ' } else { c }).collect();
+    let text: String =
+        text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     text.trim().chars().take(NAME_CHARS).collect()
 }
 
@@ -99,7 +101,8 @@ impl Record for Account {
     }
 }
 
-/// A way to log in to an account. The password itself is never stored.
+/// A way to log in to an account.
+/// The password itself is never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     /// The person's name for the device; empty for the account's own password.
@@ -145,7 +148,8 @@ impl Record for DomainRecord {
     }
 }
 
-/// What an address stands for. The catch-all of a domain is the address `@domain`.
+/// What an address stands for.
+/// The catch-all of a domain is the address `@domain`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AddressTarget {
     /// The mailbox of one account.

@@ -11,7 +11,8 @@ pub enum Error {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     /// LMDB refused an operation.
     Lmdb { doing: &'static str, source: heed::Error },
-    /// The configured size or the disk is used up. Nothing was changed.
+    /// The configured size or the disk is used up.
+    /// Nothing was changed.
     Full,
     /// The card takes nothing any more; what is on it can still be read.
     Unwritable { why: String },
@@ -46,7 +47,9 @@ impl Error {
         let path = path.to_path_buf();
         move |source| match source.raw_os_error() {
             Some(code) if is_full(code) => Error::Full,
-            Some(code) if is_unwritable(code) && doing != "reading" => Error::Unwritable { why: format!("{doing} {}: {source}", path.display()) },
+            Some(code) if is_unwritable(code) && doing != "reading" => {
+                Error::Unwritable { why: format!("{doing} {}: {source}", path.display()) }
+            }
             _ => Error::Io { doing, path, source },
         }
     }
@@ -56,7 +59,9 @@ impl Error {
         move |source| match source {
             heed::Error::Mdb(heed::MdbError::MapFull) => Error::Full,
             heed::Error::Io(ref e) if e.raw_os_error().is_some_and(is_full) => Error::Full,
-            heed::Error::Io(ref e) if e.raw_os_error().is_some_and(is_unwritable) => Error::Unwritable { why: format!("{doing}: {e}") },
+            heed::Error::Io(ref e) if e.raw_os_error().is_some_and(is_unwritable) => {
+                Error::Unwritable { why: format!("{doing}: {e}") }
+            }
             heed::Error::Mdb(heed::MdbError::Panic) => Error::Spent,
             heed::Error::Encoding(why) => Error::Invalid { why: why.to_string() },
             heed::Error::Decoding(what) => Error::Damaged { what: format!("{doing}: {what}") },
@@ -91,10 +96,20 @@ impl fmt::Display for Error {
         match self {
             Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
             Error::Lmdb { doing, source } => write!(f, "{doing}: {source}"),
-            Error::Full => write!(f, "the store is full: free disk space or raise store.max_octets, then try again; nothing was lost"),
-            Error::Unwritable { why } => write!(f, "nothing can be written ({why}); mail can still be read. Save it, and put a new card in"),
+            Error::Full => write!(
+                f,
+                "the store is full: free disk space or raise store.max_octets, then try again; nothing was lost"
+            ),
+            Error::Unwritable { why } => write!(
+                f,
+                "nothing can be written ({why}); mail can still be read. Save it, and put a new card in"
+            ),
             Error::InUse { path } => {
-                write!(f, "another Pillarbox server is running on {}: stop it first, or give this one its own data directory", path.display())
+                write!(
+                    f,
+                    "another Pillarbox server is running on {}: stop it first, or give this one its own data directory",
+                    path.display()
+                )
             }
             Error::NotAStore { path, why } => {
                 write!(
@@ -108,7 +123,10 @@ impl fmt::Display for Error {
                 "the store has format {found}, this Pillarbox knows formats up to {known}: install the newer Pillarbox that wrote it; nothing was changed"
             ),
             Error::Damaged { what } => {
-                write!(f, "the store is damaged ({what}); run `pillarbox check`, and restore the data directory from a backup if it confirms this")
+                write!(
+                    f,
+                    "the store is damaged ({what}); run `pillarbox check`, and restore the data directory from a backup if it confirms this"
+                )
             }
             Error::NotFound { what, name } => write!(f, "there is no {what} {name}"),
             Error::Exists { what, name } => write!(f, "the {what} {name} exists already"),

@@ -3,12 +3,14 @@
 use crate::engine::codec::{Cursor, FixedKey, integer_key};
 
 integer_key!(
-    /// One person's or one shared mailbox. Never reused.
+    /// One person's or one shared mailbox.
+    /// Never reused.
     AccountId, u32, u32
 );
 
 integer_key!(
-    /// A folder within an account. The well-known ones are constants.
+    /// A folder within an account.
+    /// The well-known ones are constants.
     FolderId, u32, u32
 );
 
@@ -23,12 +25,14 @@ integer_key!(
 );
 
 integer_key!(
-    /// A message: the [`LedgerId`] of the record that tells of its acceptance. Never reused.
+    /// A message: the [`LedgerId`] of the record that tells of its acceptance.
+    /// Never reused.
     MessageId, u64, u64
 );
 
 integer_key!(
-    /// A POP3 view within an account: 0 is the account's own password, each device password has its own. Never reused.
+    /// A POP3 view within an account: 0 is the account's own password, each device password has its own.
+    /// Never reused.
     DeviceId, u16, u16
 );
 

@@ -1,10 +1,11 @@
-//! What is kept of messages besides their content, for lists and searching. All of it is made behind the deliveries and
-//! can be made anew.
+//! What is kept of messages besides their content, for lists and searching.
+//! All of it is made behind the deliveries and can be made anew.
 //!
-//! Words are in files (`segment`), one or more for each account, which are written once and merged now and then; what a batch
-//! adds is one file. The tables have small rows only: which files are an account's index, where its messages are, and what
-//! lists show. A message is in an account's index exactly while it has a place there: so a removed one is masked at once,
-//! and goes from the files at their next merge.
+//! Words are in files (`segment`), one or more for each account, which are written once and merged now and then; what a
+//! batch adds is one file.
+//! The tables have small rows only: which files are an account's index, where its messages are, and what lists show.
+//! A message is in an account's index exactly while it has a place there: so a removed one is masked at once, and goes
+//! from the files at their next merge.
 
 pub(crate) mod files;
 pub(crate) mod manifest;
@@ -26,8 +27,8 @@ use crate::index::manifest::Manifest;
 tables! {
     /// What lists show and searches find; made behind the deliveries.
     Tables {
-        /// What lists show of an account's messages; made behind the deliveries, like the tables below. By account, so that a
-        /// batch fills a few pages, and not a bit of each page that all accounts share.
+        /// What lists show of an account's messages; made behind the deliveries, like the tables below.
+        /// By account, so that a batch fills a few pages, and not a bit of each page that all accounts share.
         summaries: Keyed<'e, PlaceKey, Card>,
         /// Where an account has a message that is in its index.
         places: Keyed<'e, PlaceKey, Places>,
@@ -50,16 +51,26 @@ impl Tables<'static> {
     }
 
     /// Whether an account has a message in its index: it has a place.
-    pub(crate) fn is_indexed(&self, txn: &Snapshot, account: AccountId, message: MessageId) -> Result<bool> {
-        let places = self.places.remap_data_type::<DecodeIgnore>().get(txn, &PlaceKey { account, message });
+    pub(crate) fn is_indexed(
+        &self,
+        txn: &Snapshot,
+        account: AccountId,
+        message: MessageId,
+    ) -> Result<bool> {
+        let places =
+            self.places.remap_data_type::<DecodeIgnore>().get(txn, &PlaceKey { account, message });
         Ok(places.map_err(Error::lmdb("reading the index"))?.is_some())
     }
 
     /// Accounts of which messages are in an index.
     pub(crate) fn marked(&self, txn: &Snapshot) -> Result<Vec<AccountId>> {
         let doing = "reading the index";
-        let rows = self.indexed.remap_data_type::<DecodeIgnore>().iter(txn).map_err(Error::lmdb(doing))?;
-        let mut accounts = rows.map(|row| row.map(|(key, ())| key.account)).collect::<heed::Result<Vec<_>>>().map_err(Error::lmdb(doing))?;
+        let rows =
+            self.indexed.remap_data_type::<DecodeIgnore>().iter(txn).map_err(Error::lmdb(doing))?;
+        let mut accounts = rows
+            .map(|row| row.map(|(key, ())| key.account))
+            .collect::<heed::Result<Vec<_>>>()
+            .map_err(Error::lmdb(doing))?;
         accounts.dedup();
         Ok(accounts)
     }
@@ -68,7 +79,9 @@ impl Tables<'static> {
     pub(crate) fn manifests(&self, txn: &Snapshot) -> Result<Vec<(AccountId, bool)>> {
         let doing = "reading the index";
         let rows = self.segments.iter(txn).map_err(Error::lmdb(doing))?;
-        rows.map(|row| row.map(|(account, manifest)| (account, manifest.is_void))).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
+        rows.map(|row| row.map(|(account, manifest)| (account, manifest.is_void)))
+            .collect::<heed::Result<_>>()
+            .map_err(Error::lmdb(doing))
     }
 }
 
@@ -145,7 +158,8 @@ impl Record for Places {
 /// Longest word of the index in octets; longer ones are cut at a character.
 pub const TERM_OCTETS: usize = 64;
 
-/// Where in a message a word is. The numbers are those of the index files.
+/// Where in a message a word is.
+/// The numbers are those of the index files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Field {

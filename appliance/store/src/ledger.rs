@@ -9,13 +9,16 @@ use std::net::IpAddr;
 
 use heed::types::Unit;
 
-use crate::engine::codec::{Cursor, FixedKey, Key, Record, put_bytes, put_strings, put_varint, stable_hash};
+use crate::engine::codec::{
+    Cursor, FixedKey, Key, Record, put_bytes, put_strings, put_varint, stable_hash,
+};
 use crate::engine::table::{Keyed, Raw, Table, tables};
 use crate::ids::LedgerId;
 use crate::ledger::detail::Detail;
 
 tables! {
-    /// The fates of messages. `ledger` is one of the three tables that each delivery touches.
+    /// The fates of messages.
+    /// `ledger` is one of the three tables that each delivery touches.
     Tables {
         ledger: Keyed<'e, LedgerId, LedgerRecord>,
         /// Which terms may occur in a block of the ledger: see `filter`.
@@ -62,8 +65,17 @@ pub enum Fate {
 }
 
 impl Fate {
-    pub(crate) const ALL: [Fate; 9] =
-        [Fate::Delivered, Fate::Quarantined, Fate::Queued, Fate::Relayed, Fate::Bounced, Fate::Refused, Fate::Expired, Fate::Collected, Fate::Deleted];
+    pub(crate) const ALL: [Fate; 9] = [
+        Fate::Delivered,
+        Fate::Quarantined,
+        Fate::Queued,
+        Fate::Relayed,
+        Fate::Bounced,
+        Fate::Refused,
+        Fate::Expired,
+        Fate::Collected,
+        Fate::Deleted,
+    ];
 
     /// The word people read.
     pub fn as_str(self) -> &'static str {
@@ -81,13 +93,14 @@ impl Fate {
     }
 }
 
-/// A code of 32 bits that stands in replies and in `Received` fields, printed as seven letters
-/// and digits that can be read over the telephone (Crockford base 32: no I, L, O, U).
+/// A code of 32 bits that stands in replies and in `Received` fields, printed as seven letters and digits that can be
+/// read over the telephone (Crockford base 32: no I, L, O, U).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ShortCode(pub u32);
 
 impl ShortCode {
-    /// A new code by chance; of `at`, in seconds since 1970, where the system gives no random numbers. Codes need not be secret.
+    /// A new code by chance; of `at`, in seconds since 1970, where the system gives no random numbers.
+    /// Codes need not be secret.
     pub fn fresh(at: u64) -> ShortCode {
         ShortCode(getrandom::u32().unwrap_or(at as u32))
     }
@@ -146,7 +159,14 @@ pub enum Service {
 }
 
 impl Service {
-    const ALL: [Service; 6] = [Service::Smtp, Service::Submission, Service::Pop3, Service::Web, Service::CommandLine, Service::Box];
+    const ALL: [Service; 6] = [
+        Service::Smtp,
+        Service::Submission,
+        Service::Pop3,
+        Service::Web,
+        Service::CommandLine,
+        Service::Box,
+    ];
 
     /// The word that is stored, and that texts are looked up by.
     pub const fn as_str(self) -> &'static str {
@@ -165,7 +185,8 @@ impl Service {
         Service::ALL.into_iter().find(|service| service.as_str() == word)
     }
 
-    /// The word for what a person did with stored messages. What came over the pages is called `webmail` here.
+    /// The word for what a person did with stored messages.
+    /// What came over the pages is called `webmail` here.
     pub(crate) const fn ledger_word(self) -> &'static str {
         match self {
             Service::Web => "webmail",
@@ -191,7 +212,14 @@ impl Service {
     }
 
     fn of_number(number: u8) -> Option<Option<Service>> {
-        if number == 0 { Some(None) } else { Service::ALL.into_iter().find(|service| Service::number(Some(*service)) == number).map(Some) }
+        if number == 0 {
+            Some(None)
+        } else {
+            Service::ALL
+                .into_iter()
+                .find(|service| Service::number(Some(*service)) == number)
+                .map(Some)
+        }
     }
 }
 
@@ -277,7 +305,9 @@ pub fn term(kind: &str, text: &str) -> u64 {
 
 /// Words of a text, lowercased, of two characters and more.
 pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|w| w.chars().nth(1).is_some()).map(str::to_lowercase)
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|w| w.chars().nth(1).is_some())
+        .map(str::to_lowercase)
 }
 
 fn clipped(text: &str) -> &[u8] {
@@ -343,6 +373,18 @@ impl Record for LedgerRecord {
             messages.push(previous);
         }
         let message_id = if version >= 2 { octets.string()? } else { String::new() };
-        Some(LedgerRecord { at, fate, code, peer, sender, recipients, subject, detail, service, messages, message_id })
+        Some(LedgerRecord {
+            at,
+            fate,
+            code,
+            peer,
+            sender,
+            recipients,
+            subject,
+            detail,
+            service,
+            messages,
+            message_id,
+        })
     }
 }

@@ -1,8 +1,9 @@
 //! The mail store: one LMDB environment, content files beside it, one writing thread.
 //!
-//! A message is in the store when [`Store`] says so and not before: every write is answered after the
-//! commit that made it durable. Reads happen in closures on the caller's thread and never block the
-//! writer. The crate knows mailboxes and messages as octets; it knows no protocol, no socket and no clock.
+//! A message is in the store when [`Store`] says so and not before: every write is answered after the commit that made
+//! it durable.
+//! Reads happen in closures on the caller's thread and never block the writer.
+//! The crate knows mailboxes and messages as octets; it knows no protocol, no socket and no clock.
 
 mod contacts;
 mod content;
@@ -33,7 +34,8 @@ pub use content::stream::ContentReader;
 pub use content::{INLINE_OCTETS, Location, PREFIX_OCTETS};
 pub use directory::read::{Resolution, SubAddresses};
 pub use directory::write::{
-    AddAccount, AddDevice, AddDomain, RemoveAccount, RemoveAlias, RemoveDevice, RemoveDomain, SetAlias, SetName, SetPassword, SetPolicy,
+    AddAccount, AddDevice, AddDomain, RemoveAccount, RemoveAlias, RemoveDevice, RemoveDomain,
+    SetAlias, SetName, SetPassword, SetPolicy,
 };
 pub use directory::{Account, AddressTarget, Credential, MailboxPolicy, clean_name, domain_of};
 pub use engine::change::{AnyChange, Change};
@@ -67,7 +69,9 @@ pub use queue::settle::{Order, QueueOrder, Settlement, Verdict};
 pub use queue::{Hold, Notices, Outgoing, QueueKey, QueueState, Traits, Transcript, Waiting};
 pub use sending::write::{AddFirstKey, PutKey, RemoveKey, RemoveRoute, SetPolicyOf, SetRoute};
 pub use sending::{KeyKind, Route, RouteTls, SigningKey, StsPolicy};
-pub use sessions::write::{BeginSession, NoteSignIn, PutLink, RemoveSession, ReplaceFactor, SeeSession, SetFactor, UseLink};
+pub use sessions::write::{
+    BeginSession, NoteSignIn, PutLink, RemoveSession, ReplaceFactor, SeeSession, SetFactor, UseLink,
+};
 pub use sessions::{OneTimeLink, SecondFactor, SignIn, WebSession};
 pub use settings::access::SetSetting;
 pub use statistics::Hour;

@@ -42,7 +42,8 @@ tables! {
     }
 }
 
-/// A message in a folder. UIDs ascend and are never reused within a UIDVALIDITY (RFC 9051 §2.3.1.1).
+/// A message in a folder.
+/// UIDs ascend and are never reused within a UIDVALIDITY (RFC 9051 §2.3.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MailKey {
     pub account: AccountId,
@@ -51,7 +52,8 @@ pub struct MailKey {
 }
 
 impl MailKey {
-    /// No message has it. Up to format 3 of the store the folder's counters were in this row of `recent`.
+    /// No message has it.
+    /// Up to format 3 of the store the folder's counters were in this row of `recent`.
     pub const STATE: u32 = u32::MAX;
 
     pub(crate) fn new(account: AccountId, folder: FolderId, uid: u32) -> Self {
@@ -67,7 +69,11 @@ impl FixedKey for MailKey {
         out.extend_from_slice(&self.uid.to_be_bytes());
     }
     fn read(octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(MailKey { account: AccountId::read(octets)?, folder: FolderId::read(octets)?, uid: octets.u32()? })
+        Some(MailKey {
+            account: AccountId::read(octets)?,
+            folder: FolderId::read(octets)?,
+            uid: octets.u32()?,
+        })
     }
 }
 
@@ -100,8 +106,8 @@ impl Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub message: MessageId,
-    /// Random and unique: the POP3 unique-id (RFC 1939 §7). It is drawn, not counted,
-    /// so that a store restored from an old backup never gives an old id to a new message.
+    /// Random and unique: the POP3 unique-id (RFC 1939 §7).
+    /// It is drawn, not counted, so that a store restored from an old backup never gives an old id to a new message.
     pub unique_id: u64,
     /// Size with CRLF line ends, as POP3 and IMAP report it.
     pub octets: u32,
@@ -157,20 +163,30 @@ pub struct FolderState {
 impl Record for FolderState {
     const VERSION: u8 = 1;
     fn write(&self, out: &mut Vec<u8>) {
-        for value in [self.uid_validity, self.next_uid, self.messages, self.unseen, self.live_below] {
+        for value in [self.uid_validity, self.next_uid, self.messages, self.unseen, self.live_below]
+        {
             out.extend_from_slice(&value.to_be_bytes());
         }
         out.extend_from_slice(&self.octets.to_be_bytes());
         out.extend_from_slice(&self.modseq.to_be_bytes());
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        let [uid_validity, next_uid, messages, unseen, live_below] = [octets.u32()?, octets.u32()?, octets.u32()?, octets.u32()?, octets.u32()?];
-        Some(FolderState { uid_validity, next_uid, messages, unseen, live_below, octets: octets.u64()?, modseq: octets.u64()? })
+        let [uid_validity, next_uid, messages, unseen, live_below] =
+            [octets.u32()?, octets.u32()?, octets.u32()?, octets.u32()?, octets.u32()?];
+        Some(FolderState {
+            uid_validity,
+            next_uid,
+            messages,
+            unseen,
+            live_below,
+            octets: octets.u64()?,
+            modseq: octets.u64()?,
+        })
     }
 }
 
-/// The UIDs of a folder as a compressed bitmap: a snapshot of a maildrop costs a copy of it,
-/// not a walk over the messages.
+/// The UIDs of a folder as a compressed bitmap: a snapshot of a maildrop costs a copy of it, not a walk over the
+/// messages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UidSet(pub RoaringBitmap);
 
@@ -276,7 +292,8 @@ impl Record for Timed {
     }
 }
 
-/// What an account says about a message. It goes with the message's content.
+/// What an account says about a message.
+/// It goes with the message's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JudgementKey {
     pub message: MessageId,
@@ -319,11 +336,18 @@ impl Tables<'static> {
     }
 
     /// A folder's entries from a UID on, in order.
-    pub(crate) fn entries<'t>(&self, txn: &'t Snapshot, folder: FolderKey, from: u32) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
+    pub(crate) fn entries<'t>(
+        &self,
+        txn: &'t Snapshot,
+        folder: FolderKey,
+        from: u32,
+    ) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
         let doing = "reading a mailbox";
         let key = |uid| MailKey::new(folder.account, folder.folder, uid);
-        let rows = self.mail.range(txn, &(key(from)..key(MailKey::STATE))).map_err(Error::lmdb(doing))?;
-        Ok(rows.map(move |row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))))
+        let rows =
+            self.mail.range(txn, &(key(from)..key(MailKey::STATE))).map_err(Error::lmdb(doing))?;
+        Ok(rows
+            .map(move |row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))))
     }
 
     pub(crate) fn folder(&self, txn: &Snapshot, folder: FolderKey) -> Result<Option<FolderState>> {

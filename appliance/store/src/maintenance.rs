@@ -4,7 +4,8 @@ use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::Result;
 
-/// What is kept for how long. Times in seconds.
+/// What is kept for how long.
+/// Times in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     /// Now, seconds since 1970.

@@ -19,8 +19,9 @@ tables! {
         outgoing: Keyed<'e, MessageId, Outgoing>,
         /// Their recipients.
         queue: Keyed<'e, QueueKey, Waiting>,
-        /// The destination queues: scheduled ones by domain and time, so that what one connection can take along is together. The name
-        /// is of the stored format.
+        /// The destination queues: scheduled ones by domain and time, so that what one connection can take along is
+        /// together.
+        /// The name is of the stored format.
         lanes: Table<'e, Key<DestinationKey>, Unit>,
         /// Destination queues by the time of their first recipient, with the domain: what is not due costs nothing.
         agenda: Table<'e, Key<AgendaKey>, Str>,
@@ -49,7 +50,10 @@ impl std::str::FromStr for QueueKey {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         let (message, recipient) = text.split_once('.').ok_or(())?;
-        Ok(QueueKey { message: MessageId(message.parse().map_err(drop)?), recipient: recipient.parse().map_err(drop)? })
+        Ok(QueueKey {
+            message: MessageId(message.parse().map_err(drop)?),
+            recipient: recipient.parse().map_err(drop)?,
+        })
     }
 }
 
@@ -267,7 +271,11 @@ impl Record for Waiting {
             attempts: u32::try_from(octets.varint()?).ok()?,
             is_delay_told: octets.u8()? != 0,
             last_at: octets.u64()?,
-            last: if version < 2 { Detail::of_attempt(octets.string()?) } else { Detail::read(octets)? },
+            last: if version < 2 {
+                Detail::of_attempt(octets.string()?)
+            } else {
+                Detail::read(octets)?
+            },
             transcript: match octets.varint()? {
                 0 => None,
                 place => Some(u32::try_from(place - 1).ok()?),

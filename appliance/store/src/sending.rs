@@ -46,7 +46,10 @@ pub struct Route {
 
 impl std::fmt::Debug for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Route").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Route")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,7 +79,11 @@ impl Record for Route {
             },
             user: octets.string()?,
             sealed: octets.bytes()?.to_vec(),
-            fault: if version < 2 { Detail::of_attempt(octets.string()?) } else { Detail::read(octets)? },
+            fault: if version < 2 {
+                Detail::of_attempt(octets.string()?)
+            } else {
+                Detail::read(octets)?
+            },
             told_at: octets.u64()?,
         })
     }
@@ -105,7 +112,10 @@ pub struct SigningKey {
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey").field("kind", &self.kind).field("public", &self.public).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("kind", &self.kind)
+            .field("public", &self.public)
+            .finish_non_exhaustive()
     }
 }
 

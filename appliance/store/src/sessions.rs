@@ -38,7 +38,10 @@ pub struct WebSession {
 
 impl std::fmt::Debug for WebSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebSession").field("account", &self.account).field("seen", &self.seen).finish_non_exhaustive()
+        f.debug_struct("WebSession")
+            .field("account", &self.account)
+            .field("seen", &self.seen)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +97,9 @@ pub struct SecondFactor {
 
 impl std::fmt::Debug for SecondFactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SecondFactor").field("recovery", &self.recovery.len()).finish_non_exhaustive()
+        f.debug_struct("SecondFactor")
+            .field("recovery", &self.recovery.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,7 +111,11 @@ impl Record for SecondFactor {
         out.extend_from_slice(&self.last_step.to_be_bytes());
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(SecondFactor { sealed: octets.bytes()?.to_vec(), recovery: octets.strings()?, last_step: octets.u64()? })
+        Some(SecondFactor {
+            sealed: octets.bytes()?.to_vec(),
+            recovery: octets.strings()?,
+            last_step: octets.u64()?,
+        })
     }
 }
 

@@ -32,7 +32,10 @@ pub struct Hour {
 impl Record for Hour {
     const VERSION: u8 = 1;
     fn write(&self, out: &mut Vec<u8>) {
-        for number in [self.delivered, self.relayed, self.refused, self.bounced, self.queued, self.oldest, self.disk, self.ledger] {
+        for number in [
+            self.delivered, self.relayed, self.refused, self.bounced, self.queued, self.oldest,
+            self.disk, self.ledger,
+        ] {
             put_varint(out, number);
         }
     }

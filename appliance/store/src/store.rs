@@ -32,7 +32,8 @@ use crate::mailbox::deliver::{Deliver, Delivered, Delivery};
 use crate::off_thread::off_thread;
 use crate::queue::settle::{Settle, Settlement};
 
-/// A handle on the store; clones share it. The last one dropped stops the writer after what was submitted.
+/// A handle on the store; clones share it.
+/// The last one dropped stops the writer after what was submitted.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -73,27 +74,36 @@ impl<T> Pending<T> {
         self.reply.await.map_err(|_| Error::Closed)?
     }
 
-    /// Waits on a thread that may block. Errors as with [`Pending::done`].
+    /// Waits on a thread that may block.
+    /// Errors as with [`Pending::done`].
     pub fn wait(self) -> Result<T> {
         self.reply.blocking_recv().map_err(|_| Error::Closed)?
     }
 }
 
 impl Store {
-    /// Copies the tables of the store in `dir` below `to`, as they are at one moment, without migrating anything; also while
-    /// a server runs there. Large messages in files are not copied. False: there is no store in `dir`.
+    /// Copies the tables of the store in `dir` below `to`, as they are at one moment, without migrating anything; also
+    /// while a server runs there.
+    /// Large messages in files are not copied.
+    /// False: there is no store in `dir`.
     pub fn copy(dir: &Path, to: &Path) -> Result<bool> {
         environment::copy(dir, to)
     }
 
-    /// Opens or creates the store below `dir`. A server also removes content files that a crash left behind.
+    /// Opens or creates the store below `dir`.
+    /// A server also removes content files that a crash left behind.
     pub fn open(dir: &Path, access: Access, options: &Options) -> Result<Store> {
         let (shared, anchor) = environment::open(dir, access, options)?;
         let shared = Arc::new(shared);
         if access == Access::Server && !shared.medium.is_read_only {
             let view = shared.view()?;
             spool::sweep(&shared.blobs, |blob| {
-                let row = shared.tables.content.blobs.get(&view, &blob).map_err(Error::lmdb("looking for orphans"))?;
+                let row = shared
+                    .tables
+                    .content
+                    .blobs
+                    .get(&view, &blob)
+                    .map_err(Error::lmdb("looking for orphans"))?;
                 Ok(row.is_some())
             })?;
             index::files::sweep(&shared, &view)?;
@@ -103,27 +113,49 @@ impl Store {
         let notes = Arc::new(Mutex::new(Notes::default()));
         let lazy = {
             let notes = notes.clone();
-            Box::new(move || notes.lock().unwrap_or_else(|e| e.into_inner()).take().map(|append| task(append, oneshot::channel().0)))
+            Box::new(move || {
+                notes
+                    .lock()
+                    .unwrap_or_else(|e| e.into_inner())
+                    .take()
+                    .map(|append| task(append, oneshot::channel().0))
+            })
         };
         let writer = Writer::new(shared.clone(), queue, waiting.clone(), lazy, options.clone());
         let thread = std::thread::Builder::new().name("store-writer".into()).stack_size(512 * 1024);
-        let thread = thread.spawn(move || writer.run()).map_err(Error::io("starting the writer for", dir))?;
+        let thread = thread
+            .spawn(move || writer.run())
+            .map_err(Error::io("starting the writer for", dir))?;
         let keeper = anchor.map(|anchor| Keeper::new(shared.clone(), anchor)).map(|keeper| {
-            let thread = std::thread::Builder::new().name("store-keeper".into()).stack_size(512 * 1024);
+            let thread =
+                std::thread::Builder::new().name("store-keeper".into()).stack_size(512 * 1024);
             thread.spawn(move || keeper.run()).map_err(Error::io("starting the keeper for", dir))
         });
         let keeper = Mutex::new(keeper.transpose()?);
-        let inner = Inner { shared, keeper, tasks: Mutex::new(Some(tasks)), waiting, asked: AtomicU64::new(0), notes, writer: Mutex::new(Some(thread)) };
+        let inner = Inner {
+            shared,
+            keeper,
+            tasks: Mutex::new(Some(tasks)),
+            waiting,
+            asked: AtomicU64::new(0),
+            notes,
+            writer: Mutex::new(Some(thread)),
+        };
         Ok(Store { inner: Arc::new(inner) })
     }
 
-    /// Reads one consistent view on this thread. May touch the disk: not for async threads.
+    /// Reads one consistent view on this thread.
+    /// May touch the disk: not for async threads.
     pub fn read<T>(&self, read: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {
         read(&Reader::new(&self.inner.shared)?)
     }
 
-    /// The same for async threads, which go on meanwhile. Needs a tokio runtime.
-    pub async fn read_off_thread<T: Send + 'static>(&self, read: impl FnOnce(&Reader) -> Result<T> + Send + 'static) -> Result<T> {
+    /// The same for async threads, which go on meanwhile.
+    /// Needs a tokio runtime.
+    pub async fn read_off_thread<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let store = self.clone();
         off_thread(move || store.read(read)).await
     }
@@ -131,7 +163,12 @@ impl Store {
     /// Begins to collect the content of a message.
     pub fn spool(&self) -> Spool {
         let shared = &self.inner.shared;
-        Spool::new(&shared.blobs, shared.reserve_octets, longest_content(shared.segment_octets()), shared.large.share())
+        Spool::new(
+            &shared.blobs,
+            shared.reserve_octets,
+            longest_content(shared.segment_octets()),
+            shared.large.share(),
+        )
     }
 
     /// Opens a large content to read it in pieces; `None` when it is to be read as a whole, by [`Reader::read_inline`].
@@ -139,14 +176,17 @@ impl Store {
         ContentReader::open(&self.inner.shared, content)
     }
 
-    /// The same, once it is known to be what was written. Reads all of it, unless that was done lately.
+    /// The same, once it is known to be what was written.
+    /// Reads all of it, unless that was done lately.
     ///
     /// # Errors
     /// [`Error::Damaged`] when it is not, or is gone.
     pub fn open_whole(&self, content: &Content) -> Result<Option<ContentReader>> {
         let medium = &self.inner.shared.medium;
         let opened = self.open_large(content)?;
-        if let Some(reader) = opened.filter(|_| !medium.is_known_whole(content.message, Instant::now())) {
+        if let Some(reader) =
+            opened.filter(|_| !medium.is_known_whole(content.message, Instant::now()))
+        {
             reader.read_through()?;
             medium.note_whole(content.message, Instant::now());
         }
@@ -163,23 +203,26 @@ impl Store {
         self.inner.shared.medium.damaged()
     }
 
-    /// Whether a message of `octets` can be taken on. Touches the disk lightly.
+    /// Whether a message of `octets` can be taken on.
+    /// Touches the disk lightly.
     pub fn space(&self, octets: u64) -> Space {
         self.inner.shared.space(octets)
     }
 
-    /// Why nothing can be written at the moment, if so: reading goes on. Touches the disk lightly.
+    /// Why nothing can be written at the moment, if so: reading goes on.
+    /// Touches the disk lightly.
     pub fn unwritable(&self) -> Option<String> {
         self.inner.shared.medium.unwritable()
     }
 
-    /// Begins to listen: what changes is reported after the commit that made it durable; commits of other processes within
-    /// about a second, as [`Notice::Anywhere`].
+    /// Begins to listen: what changes is reported after the commit that made it durable; commits of other processes
+    /// within about a second, as [`Notice::Anywhere`].
     pub fn notices(&self) -> Listener {
         self.inner.shared.listeners.add()
     }
 
-    /// Waits until nothing can be done any more, not even read, before the store is opened anew. For one caller.
+    /// Waits until nothing can be done any more, not even read, before the store is opened anew.
+    /// For one caller.
     pub async fn spent(&self) {
         self.inner.shared.medium.spent.notified().await;
     }
@@ -194,7 +237,8 @@ impl Store {
         self.change(Settle::new(settlement))
     }
 
-    /// Changes something; each change says what it gives. It shares a commit with whatever else is written at that moment.
+    /// Changes something; each change says what it gives.
+    /// It shares a commit with whatever else is written at that moment.
     pub fn change<C: Change>(&self, change: C) -> Pending<C::Outcome> {
         let (reply, receiver) = oneshot::channel();
         let tasks = self.inner.tasks.lock().unwrap_or_else(|e| e.into_inner());
@@ -209,15 +253,19 @@ impl Store {
 
     /// How busy the writer is, for work that can wait.
     pub fn load(&self) -> Load {
-        Load { waiting: self.inner.waiting.load(Ordering::Relaxed), asked: self.inner.asked.load(Ordering::Relaxed) }
+        Load {
+            waiting: self.inner.waiting.load(Ordering::Relaxed),
+            asked: self.inner.asked.load(Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.inner.shared
     }
 
-    /// Notes something in the ledger that nobody waits for: it is committed within about a second, with
-    /// whatever else is written. Of a flood the first thousand of a second are kept, and the number of the rest.
+    /// Notes something in the ledger that nobody waits for: it is committed within about a second, with whatever else
+    /// is written.
+    /// Of a flood the first thousand of a second are kept, and the number of the rest.
     pub fn note(&self, record: LedgerRecord) {
         self.inner.notes.lock().unwrap_or_else(|e| e.into_inner()).add(record);
     }

@@ -4,7 +4,10 @@ use heed::types::{Bytes, Str};
 
 use crate::engine::codec::Record;
 use crate::engine::table::{Table, tables};
-use crate::{contacts, content, directory, index, ledger, mailbox, queue, sending, sessions, settings, statistics};
+use crate::{
+    contacts, content, directory, index, ledger, mailbox, queue, sending, sessions, settings,
+    statistics,
+};
 
 tables! {
     /// Every table of the store.
@@ -25,8 +28,8 @@ tables! {
     }
 }
 
-/// Decodes arbitrary octets as every kind of value and checks that what decodes can be written and read
-/// back. Writing may shorten what is longer than its limit (texts of the ledger), but only once.
+/// Decodes arbitrary octets as every kind of value and checks that what decodes can be written and read back.
+/// Writing may shorten what is longer than its limit (texts of the ledger), but only once.
 /// For fuzzing and property tests.
 ///
 /// # Panics

@@ -15,7 +15,13 @@ fn open(dir: &Path) -> Store {
 fn with_ann(dir: &Path) -> (Store, AccountId) {
     let store = open(dir);
     store.change(AddDomain { name: "example.org".into(), at: 1 }).wait().unwrap();
-    let account = AddAccount { address: "ann@example.org".into(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 };
+    let account = AddAccount {
+        address: "ann@example.org".into(),
+        name: String::new(),
+        hash: "x".into(),
+        policy: MailboxPolicy::Keep,
+        at: 1,
+    };
     store.change(account).wait().unwrap();
     let ann = store.read(|r| r.account("ann@example.org")).unwrap().unwrap().0;
     (store, ann)
@@ -26,16 +32,23 @@ fn deliver(store: &Store, account: AccountId, text: &str) -> MessageId {
     spool.append(text.as_bytes()).unwrap();
     let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
     let record = LedgerRecord::new(1, Fate::Delivered, ShortCode(9));
-    store.deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)).wait().unwrap().message
+    store
+        .deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record))
+        .wait()
+        .unwrap()
+        .message
 }
 
 /// Takes what waits into the index: each message with the words that are given for it.
 fn index(store: &Store, account: AccountId, words: &BTreeMap<MessageId, Vec<String>>) {
     let mut batch = Batch::default();
     let mut folders = Vec::new();
-    for Unindexed { folder, from, entries, .. } in store.read(|r| r.unindexed(Some(account), 1000)).unwrap() {
+    for Unindexed { folder, from, entries, .. } in
+        store.read(|r| r.unindexed(Some(account), 1000)).unwrap()
+    {
         let below = entries.last().unwrap().0 + 1;
-        let messages: Vec<(u32, MessageId)> = entries.iter().map(|(uid, entry)| (*uid, entry.message)).collect();
+        let messages: Vec<(u32, MessageId)> =
+            entries.iter().map(|(uid, entry)| (*uid, entry.message)).collect();
         for (_, message) in &messages {
             if !store.read(|r| r.is_indexed(account, *message)).unwrap() {
                 batch.add(*message, words[message].iter().map(|word| (Field::Body, word.as_str())));
@@ -43,12 +56,17 @@ fn index(store: &Store, account: AccountId, words: &BTreeMap<MessageId, Vec<Stri
         }
         folders.push(Indexed { folder, from, below, messages });
     }
-    let segment = if batch.is_empty() { None } else { store.write_segment(account, &batch, &mut |_| true).unwrap() };
+    let segment = if batch.is_empty() {
+        None
+    } else {
+        store.write_segment(account, &batch, &mut |_| true).unwrap()
+    };
     assert!(store.change(IndexWork { account, folders, segment }).wait().unwrap());
 }
 
 fn files(dir: &Path) -> BTreeSet<String> {
-    let found = std::fs::read_dir(dir.join("index")).map(|items| items.map(|item| item.unwrap().file_name().into_string().unwrap()).collect());
+    let found = std::fs::read_dir(dir.join("index"))
+        .map(|items| items.map(|item| item.unwrap().file_name().into_string().unwrap()).collect());
     found.unwrap_or_default()
 }
 
@@ -90,7 +108,13 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let term = || ("[ab]{1,2}", any::<bool>()).prop_map(|(word, is_prefix)| Term { word, fields: Fields::ALL, is_prefix });
+    let term = || {
+        ("[ab]{1,2}", any::<bool>()).prop_map(|(word, is_prefix)| Term {
+            word,
+            fields: Fields::ALL,
+            is_prefix,
+        })
+    };
     let leaf = prop_oneof![
         3 => term().prop_map(Ask::Word),
         1 => proptest::collection::vec(term(), 1..3).prop_map(Ask::Phrase),
@@ -113,7 +137,9 @@ impl Words for Plain<'_> {
         self.phrase(std::slice::from_ref(term))
     }
     fn phrase(&self, terms: &[Term]) -> Truth {
-        let is = |(word, term): (&String, &Term)| if term.is_prefix { word.starts_with(&term.word) } else { *word == term.word };
+        let is = |(word, term): (&String, &Term)| {
+            if term.is_prefix { word.starts_with(&term.word) } else { *word == term.word }
+        };
         self.0.windows(terms.len()).any(|some| some.iter().zip(terms).all(is)).into()
     }
 }
@@ -187,17 +213,25 @@ fn a_crash_leaves_files_that_are_swept_and_an_index_that_is_whole() {
     assert_eq!(files(dir.path()).len(), 9);
     drop(store);
     let store = open(dir.path());
-    assert_eq!((files(dir.path()), found(&store, ann, &word("all", false), 3).len()), (before.clone(), 8));
+    assert_eq!(
+        (files(dir.path()), found(&store, ann, &word("all", false), 3).len()),
+        (before.clone(), 8)
+    );
     // A merge was given up.
     assert_eq!(store.merge_segments(ann, &mut |_| false).unwrap(), Merged::GivenUp);
     assert_eq!(files(dir.path()), before);
     // A merge was named, and what it was made of not removed yet.
-    let kept: Vec<(String, Vec<u8>)> = before.iter().map(|name| (name.clone(), std::fs::read(dir.path().join("index").join(name)).unwrap())).collect();
+    let kept: Vec<(String, Vec<u8>)> = before
+        .iter()
+        .map(|name| (name.clone(), std::fs::read(dir.path().join("index").join(name)).unwrap()))
+        .collect();
     assert_eq!(store.merge_segments(ann, &mut |_| true).unwrap(), Merged::Done);
     let after = files(dir.path());
     assert!(after.len() == 1 && after.is_disjoint(&before));
     drop(store);
-    kept.iter().for_each(|(name, octets)| std::fs::write(dir.path().join("index").join(name), octets).unwrap());
+    kept.iter().for_each(|(name, octets)| {
+        std::fs::write(dir.path().join("index").join(name), octets).unwrap()
+    });
     let store = open(dir.path());
     assert_eq!((files(dir.path()), found(&store, ann, &word("n", true), 3).len()), (after, 8));
 }
@@ -221,15 +255,25 @@ fn a_damaged_or_missing_file_is_reported_and_the_index_made_anew() {
         assert!(matches!(page.damage, Some(Error::Damaged { .. })) && page.hits.is_empty());
         assert!(matches!(store.check_index(ann, &mut || true), Err(Error::Damaged { .. })));
         store.forget_index(Some(ann)).unwrap();
-        assert_eq!((store.read(|r| r.fresh(ann, 10)).unwrap().len(), found(&store, ann, &Ask::All(vec![]), 3).len()), (1, 0));
+        assert_eq!(
+            (
+                store.read(|r| r.fresh(ann, 10)).unwrap().len(),
+                found(&store, ann, &Ask::All(vec![]), 3).len()
+            ),
+            (1, 0)
+        );
         // Its messages are fresh at once, and nothing is taken in before the old rows are gone.
         let segment = None;
-        let folders = vec![Indexed { folder: FolderId::INBOX, from: 0, below: 2, messages: vec![] }];
+        let folders =
+            vec![Indexed { folder: FolderId::INBOX, from: 0, below: 2, messages: vec![] }];
         assert!(!store.change(IndexWork { account: ann, folders, segment }).wait().unwrap());
         while store.tidy_index().unwrap() {}
         assert_eq!(store.read(|r| r.fresh(ann, 10)).unwrap().len(), 1);
         index(&store, ann, &words);
-        assert_eq!((found(&store, ann, &word("all", false), 3).len(), files(dir.path()).len()), (1, 1));
+        assert_eq!(
+            (found(&store, ann, &word("all", false), 3).len(), files(dir.path()).len()),
+            (1, 1)
+        );
         store.check_index(ann, &mut || true).unwrap();
     }
 }
@@ -242,8 +286,17 @@ fn two_who_index_at_the_same_time_do_not_mix() {
     let work = |word: &str| {
         let mut batch = Batch::default();
         batch.add(message, [(Field::Body, word)]);
-        let folders = vec![Indexed { folder: FolderId::INBOX, from: 0, below: 2, messages: vec![(1, message)] }];
-        IndexWork { account: ann, folders, segment: store.write_segment(ann, &batch, &mut |_| true).unwrap() }
+        let folders = vec![Indexed {
+            folder: FolderId::INBOX,
+            from: 0,
+            below: 2,
+            messages: vec![(1, message)],
+        }];
+        IndexWork {
+            account: ann,
+            folders,
+            segment: store.write_segment(ann, &batch, &mut |_| true).unwrap(),
+        }
     };
     let (first, second, third) = (work("one"), work("two"), work("three"));
     assert!(store.change(first).wait().unwrap());
@@ -254,16 +307,31 @@ fn two_who_index_at_the_same_time_do_not_mix() {
     drop(third);
     assert_eq!(files(dir.path()).len(), 1);
     // With its last message the file goes, too.
-    let all = MailOrder { account: ann, folder: FolderId::INBOX, uids: vec![1], what: MailWhat::Delete { code: ShortCode(3) }, at: 5, service: Service::Web };
+    let all = MailOrder {
+        account: ann,
+        folder: FolderId::INBOX,
+        uids: vec![1],
+        what: MailWhat::Delete { code: ShortCode(3) },
+        at: 5,
+        service: Service::Web,
+    };
     store.change(all).wait().unwrap();
-    assert_eq!((store.merge_segments(ann, &mut |_| true).unwrap(), files(dir.path()).len()), (Merged::Done, 0));
+    assert_eq!(
+        (store.merge_segments(ann, &mut |_| true).unwrap(), files(dir.path()).len()),
+        (Merged::Done, 0)
+    );
     assert_eq!(store.merge_segments(ann, &mut |_| true).unwrap(), Merged::Nothing);
     // A removed account takes its files along.
     let message = deliver(&store, ann, "x");
     index(&store, ann, &BTreeMap::from([(message, vec!["one".to_string()])]));
     assert_eq!(files(dir.path()).len(), 1);
     store.change(RemoveAccount { address: "ann@example.org".into() }).wait().unwrap();
-    while store.change(Retention { at: 5, trash_for: 1, ledger_for: 1 << 30, ledger_octets: 1 << 40 }).wait().unwrap() == Maintained::More {}
+    while store
+        .change(Retention { at: 5, trash_for: 1, ledger_for: 1 << 30, ledger_octets: 1 << 40 })
+        .wait()
+        .unwrap()
+        == Maintained::More
+    {}
     while store.tidy_index().unwrap() {}
     assert_eq!(files(dir.path()).len(), 0);
 }
@@ -275,12 +343,28 @@ fn what_a_list_shows_moves_and_goes_with_its_message() {
     let message = deliver(&store, ann, "x");
     let card = Card { subject: "s".into(), ..Card::default() };
     store
-        .change(PutCards { account: ann, cards: vec![(FolderId::INBOX, 1, message, card.clone()), (FolderId::INBOX, 2, message, card.clone())] })
+        .change(PutCards {
+            account: ann,
+            cards: vec![
+                (FolderId::INBOX, 1, message, card.clone()),
+                (FolderId::INBOX, 2, message, card.clone()),
+            ],
+        })
         .wait()
         .unwrap();
     index(&store, ann, &BTreeMap::from([(message, vec!["one".to_string()])]));
     let order = |folder, what| {
-        store.change(MailOrder { account: ann, folder, uids: vec![1], what, at: 5, service: Service::Web }).wait().unwrap();
+        store
+            .change(MailOrder {
+                account: ann,
+                folder,
+                uids: vec![1],
+                what,
+                at: 5,
+                service: Service::Web,
+            })
+            .wait()
+            .unwrap();
         store.read(|r| r.card(ann, message)).unwrap()
     };
     assert_eq!(order(FolderId::INBOX, MailWhat::Move { to: FolderId::JUNK }), Some(card));

@@ -13,7 +13,13 @@ fn open(dir: &std::path::Path) -> Store {
 
 fn account(store: &Store) -> AccountId {
     store.change(AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
-    let add = AddAccount { address: "ann@box.example".into(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: 1 };
+    let add = AddAccount {
+        address: "ann@box.example".into(),
+        name: String::new(),
+        hash: "x".into(),
+        policy: MailboxPolicy::Keep,
+        at: 1,
+    };
     store.change(add).wait().unwrap()
 }
 
@@ -53,12 +59,22 @@ fn submit(store: &Store, placements: Vec<Placement>, relay: Relay) -> Delivered 
     let mut spool = store.spool();
     spool.append(b"Subject: S\r\n\r\nx\r\n").unwrap();
     let record = LedgerRecord::new(100, Fate::Queued, ShortCode(7));
-    let delivery = Delivery { relay: Some(relay), ..Delivery::local(spool.finish().unwrap(), 0, placements, record) };
+    let delivery = Delivery {
+        relay: Some(relay),
+        ..Delivery::local(spool.finish().unwrap(), 0, placements, record)
+    };
     store.deliver(delivery).wait().unwrap()
 }
 
 fn settlement(message: MessageId, verdicts: Vec<(u32, Verdict)>) -> Settlement {
-    Settlement { message, at: 200, verdicts, records: Vec::new(), notices: Vec::new(), transcript: None }
+    Settlement {
+        message,
+        at: 200,
+        verdicts,
+        records: Vec::new(),
+        notices: Vec::new(),
+        transcript: None,
+    }
 }
 
 #[test]
@@ -66,8 +82,13 @@ fn a_message_lives_until_its_last_recipient_and_its_sent_copy_are_gone() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let ann = account(&store);
-    let message = submit(&store, Vec::new(), relay(Some(ann), vec![waiting("b@x", 5), waiting("c@y", 6)])).message;
-    assert_eq!(store.read(|r| r.agenda(9, 9)).unwrap().iter().map(|l| l.1.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+    let message =
+        submit(&store, Vec::new(), relay(Some(ann), vec![waiting("b@x", 5), waiting("c@y", 6)]))
+            .message;
+    assert_eq!(
+        store.read(|r| r.agenda(9, 9)).unwrap().iter().map(|l| l.1.as_str()).collect::<Vec<_>>(),
+        ["x", "y"]
+    );
     assert_eq!(store.read(|r| r.agenda(5, 9)).unwrap().len(), 1);
     store.settle(settlement(message, vec![(0, Verdict::Gone)])).wait().unwrap();
     assert!(store.read(|r| r.content(message)).unwrap().is_some());
@@ -91,7 +112,10 @@ fn the_owners_order_outlives_an_attempt_that_was_under_way() {
     let key = QueueKey { message, recipient: 0 };
     let order = |order| QueueOrder { order, entries: vec![key], at: 50, service: Service::Web };
     assert_eq!(store.change(order(Order::Hold(Hold::Owner))).wait().unwrap(), 1);
-    store.settle(settlement(message, vec![(0, Verdict::Keep(waiting("b@x", 900)))])).wait().unwrap();
+    store
+        .settle(settlement(message, vec![(0, Verdict::Keep(waiting("b@x", 900)))]))
+        .wait()
+        .unwrap();
     let now = store.read(|r| r.waiting(key)).unwrap().unwrap();
     assert_eq!((now.state, now.due), (QueueState::Held(Hold::Owner), 900));
     assert!(store.read(|r| r.agenda(u64::MAX, 9)).unwrap().is_empty());
@@ -103,7 +127,10 @@ fn the_owners_order_outlives_an_attempt_that_was_under_way() {
     let records = store.read(|r| r.ledger_find(None, 9, |_, _| true)).unwrap();
     let fates: Vec<Fate> = records.iter().map(|r| r.1.fate).collect();
     assert_eq!(fates, [Fate::Deleted, Fate::Queued]);
-    assert_eq!((&records[0].1.detail, records[0].1.service), (&Detail::Removed, Some(Service::Web)));
+    assert_eq!(
+        (&records[0].1.detail, records[0].1.service),
+        (&Detail::Removed, Some(Service::Web))
+    );
     assert_eq!(records[0].1.wording(), "removed from the queue by the owner");
 }
 
@@ -135,7 +162,11 @@ fn notices_are_linked_to_what_they_are_about_and_settled_with_it() {
     let mut notice = Delivery::local(spool.finish().unwrap(), 0, vec![inbox], record);
     notice.report_on = Some(message);
     let bounced = LedgerRecord::new(200, Fate::Bounced, ShortCode(7));
-    let settled = Settlement { records: vec![bounced], notices: vec![notice], ..settlement(message, vec![(0, Verdict::Gone)]) };
+    let settled = Settlement {
+        records: vec![bounced],
+        notices: vec![notice],
+        ..settlement(message, vec![(0, Verdict::Gone)])
+    };
     store.settle(settled).wait().unwrap();
     let reports = store.read(|r| r.reports(message)).unwrap();
     assert_eq!(reports.len(), 1);

@@ -20,7 +20,12 @@ fn open(dir: &Path) -> Store {
 
 /// With so many octets of memory for large messages.
 fn open_with(dir: &Path, large_octets: usize) -> Store {
-    Store::open(dir, Access::Server, &Options { reserve_octets: 0, large_octets, ..Options::default() }).unwrap()
+    Store::open(
+        dir,
+        Access::Server,
+        &Options { reserve_octets: 0, large_octets, ..Options::default() },
+    )
+    .unwrap()
 }
 
 fn with_people(dir: &Path, policy: MailboxPolicy) -> Store {
@@ -31,7 +36,10 @@ fn people_in(store: Store, policy: MailboxPolicy) -> Store {
     store.change(AddDomain { name: "example.org".into(), at: NOW }).wait().unwrap();
     for who in ["ann", "bob"] {
         let address = format!("{who}@example.org");
-        store.change(AddAccount { address, name: String::new(), hash: "x".into(), policy, at: NOW }).wait().unwrap();
+        store
+            .change(AddAccount { address, name: String::new(), hash: "x".into(), policy, at: NOW })
+            .wait()
+            .unwrap();
     }
     store
 }
@@ -40,13 +48,24 @@ fn id(store: &Store, who: &str) -> AccountId {
     store.read(|r| r.account(&format!("{who}@example.org"))).unwrap().unwrap().0
 }
 
-fn deliver_to(store: &Store, content: &[u8], folders: &[(AccountId, FolderId)]) -> Result<Delivered> {
+fn deliver_to(
+    store: &Store,
+    content: &[u8],
+    folders: &[(AccountId, FolderId)],
+) -> Result<Delivered> {
     let mut spool = store.spool();
     for piece in content.chunks(70_000) {
         spool.append(piece)?;
     }
-    let placements = folders.iter().map(|&(account, folder)| Placement { account, folder, flags: Flags::default() });
-    let record = LedgerRecord { subject: "Quarterly figures".into(), ..LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77)) };
+    let placements = folders.iter().map(|&(account, folder)| Placement {
+        account,
+        folder,
+        flags: Flags::default(),
+    });
+    let record = LedgerRecord {
+        subject: "Quarterly figures".into(),
+        ..LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77))
+    };
     let delivery = Delivery::local(spool.finish()?, 0, placements.collect(), record);
     store.deliver(delivery).wait()
 }
@@ -85,8 +104,15 @@ fn collect(store: &Store, account: AccountId, device: u16, numbers: impl IntoIte
     let drop = maildrop(store, account, device);
     let mut deleted: RoaringBitmap = numbers.into_iter().map(|n| drop.uid(n).unwrap()).collect();
     loop {
-        let collection =
-            Collection { account, device: DeviceId(device), deleted, fetched: Vec::new(), device_label: "test".into(), code: ShortCode(5), at: NOW };
+        let collection = Collection {
+            account,
+            device: DeviceId(device),
+            deleted,
+            fetched: Vec::new(),
+            device_label: "test".into(),
+            code: ShortCode(5),
+            at: NOW,
+        };
         deleted = store.change(collection).wait().unwrap().remaining;
         if deleted.is_empty() {
             return;
@@ -95,7 +121,8 @@ fn collect(store: &Store, account: AccountId, device: u16, numbers: impl IntoIte
 }
 
 fn keep_house(store: &Store, at: u64) {
-    let retention = Retention { at, trash_for: 30 * DAY, ledger_for: 365 * DAY, ledger_octets: 1 << 30 };
+    let retention =
+        Retention { at, trash_for: 30 * DAY, ledger_for: 365 * DAY, ledger_octets: 1 << 30 };
     while store.change(retention).wait().unwrap() == Maintained::More {}
 }
 
@@ -111,15 +138,45 @@ fn content_of_every_size_comes_back(large_octets: usize) {
     let store = people_in(open_with(dir.path(), large_octets), MailboxPolicy::Keep);
     let ann = id(&store, "ann");
     let piece = 64 * 1024;
-    let small = [0, 1, 1024, 1025, 4072, 4073, 5096, 5097, piece - 40, piece - 39, piece, 100_000, INLINE_OCTETS];
-    let large = [INLINE_OCTETS + 1, 5 * piece - 9, 5 * piece - 8, 5 * piece - 7, 5 * piece, 1_000_000, IN_JOURNAL - 1, IN_JOURNAL, IN_JOURNAL + 1, 3_000_000];
+    let small = [
+        0,
+        1,
+        1024,
+        1025,
+        4072,
+        4073,
+        5096,
+        5097,
+        piece - 40,
+        piece - 39,
+        piece,
+        100_000,
+        INLINE_OCTETS,
+    ];
+    let large = [
+        INLINE_OCTETS + 1,
+        5 * piece - 9,
+        5 * piece - 8,
+        5 * piece - 7,
+        5 * piece,
+        1_000_000,
+        IN_JOURNAL - 1,
+        IN_JOURNAL,
+        IN_JOURNAL + 1,
+        3_000_000,
+    ];
     let sizes = [&small[..], &large[..]].concat();
-    let contents: Vec<Vec<u8>> = sizes.iter().map(|&n| (0..n).map(|i| (i * 31 % 251) as u8).collect()).collect();
+    let contents: Vec<Vec<u8>> =
+        sizes.iter().map(|&n| (0..n).map(|i| (i * 31 % 251) as u8).collect()).collect();
     let ids: Vec<MessageId> = contents.iter().map(|c| deliver(&store, c, &[ann]).message).collect();
     drop(store);
     // A tool reads what is in the journal as a whole.
-    let tool = Store::open(dir.path(), Access::Tool, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
-    assert!(ids.iter().zip(&contents).all(|(id, content)| read(&tool, *id).as_ref() == Some(content)));
+    let tool =
+        Store::open(dir.path(), Access::Tool, &Options { reserve_octets: 0, ..Options::default() })
+            .unwrap();
+    assert!(
+        ids.iter().zip(&contents).all(|(id, content)| read(&tool, *id).as_ref() == Some(content))
+    );
     drop(tool);
     let store = open(dir.path());
     for (id, content) in ids.iter().zip(&contents) {
@@ -196,8 +253,14 @@ fn a_file_behind_a_prefix_that_changed_is_damaged() {
     let mut spool = store.spool();
     spool.append(&vec![b'x'; IN_JOURNAL + 1]).unwrap();
     spool.put_in_front(b"Received: here\r\n".to_vec()).unwrap();
-    let placement = Placement { account: id(&store, "ann"), folder: FolderId::INBOX, flags: Flags::default() };
-    let delivery = Delivery::local(spool.finish().unwrap(), 0, vec![placement], LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77)));
+    let placement =
+        Placement { account: id(&store, "ann"), folder: FolderId::INBOX, flags: Flags::default() };
+    let delivery = Delivery::local(
+        spool.finish().unwrap(),
+        0,
+        vec![placement],
+        LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77)),
+    );
     let message = store.deliver(delivery).wait().unwrap().message;
     let content = store.read(|r| r.content(message)).unwrap().unwrap();
     let path = std::fs::read_dir(dir.path().join("blobs")).unwrap().next().unwrap().unwrap().path();
@@ -233,7 +296,12 @@ fn a_device_hides_only_from_itself_until_every_device_has_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_people(dir.path(), MailboxPolicy::DeleteWhenAll);
     let ann = id(&store, "ann");
-    let device = AddDevice { address: "ann@example.org".into(), label: "Phone".into(), hash: "y".into(), at: NOW };
+    let device = AddDevice {
+        address: "ann@example.org".into(),
+        label: "Phone".into(),
+        hash: "y".into(),
+        at: NOW,
+    };
     assert_eq!(store.change(device).wait().unwrap(), DeviceId(1));
     collect(&store, ann, 0, []);
     for n in 0..5u8 {
@@ -248,7 +316,10 @@ fn a_device_hides_only_from_itself_until_every_device_has_deleted() {
     let state = store.read(|r| r.folder(ann, FolderId::INBOX)).unwrap().unwrap();
     assert_eq!((state.messages, state.octets), (4, 400));
     // A device that is gone wants nothing any more.
-    store.change(RemoveDevice { address: "ann@example.org".into(), device: DeviceId(1) }).wait().unwrap();
+    store
+        .change(RemoveDevice { address: "ann@example.org".into(), device: DeviceId(1) })
+        .wait()
+        .unwrap();
     collect(&store, ann, 0, [1, 2]);
     assert_eq!(store.read(|r| r.folder(ann, FolderId::INBOX)).unwrap().unwrap().messages, 2);
 }
@@ -271,7 +342,9 @@ fn collected_mail_moves_to_trash_after_its_days_and_goes_after_thirty_more() {
     assert!(read(&store, first).is_some());
     keep_house(&store, NOW + 39 * DAY);
     assert_eq!((count(FolderId::TRASH), read(&store, first)), (0, None));
-    let told = store.read(|r| r.ledger_find(None, 9, |_, l| l.fate == Fate::Deleted && l.messages == [first.0]));
+    let told = store.read(|r| {
+        r.ledger_find(None, 9, |_, l| l.fate == Fate::Deleted && l.messages == [first.0])
+    });
     assert_eq!(told.unwrap().len(), 1);
 }
 
@@ -284,7 +357,8 @@ fn thousands_of_messages_keep_numbers_sizes_and_unique_ids_straight() {
         .map(|n| {
             let mut spool = store.spool();
             spool.append(&vec![b'm'; n as usize % 700]).unwrap();
-            let placements = vec![Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() }];
+            let placements =
+                vec![Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() }];
             let record = LedgerRecord::new(NOW, Fate::Delivered, ShortCode(n));
             store.deliver(Delivery::local(spool.finish().unwrap(), 0, placements, record))
         })
@@ -296,7 +370,12 @@ fn thousands_of_messages_keep_numbers_sizes_and_unique_ids_straight() {
     assert!(list.iter().enumerate().all(|(n, e)| e.octets == n as u64 % 700));
     collect(&store, ann, 0, (1..=3000).filter(|n| n % 3 == 0));
     let after = maildrop(&store, ann, 0);
-    let kept: Vec<u64> = list.iter().enumerate().filter(|(n, _)| (n + 1) % 3 != 0).map(|(_, e)| e.unique_id).collect();
+    let kept: Vec<u64> = list
+        .iter()
+        .enumerate()
+        .filter(|(n, _)| (n + 1) % 3 != 0)
+        .map(|(_, e)| e.unique_id)
+        .collect();
     let mut seen = Vec::new();
     while (seen.len() as u32) < after.messages() {
         let part = store.read(|r| r.listing(&after, seen.len() as u32 + 1, 333)).unwrap();
@@ -307,7 +386,10 @@ fn thousands_of_messages_keep_numbers_sizes_and_unique_ids_straight() {
     assert_eq!((u64::from(state.messages), state.octets), (2000, after.octets));
     // The old snapshot still has its numbers; what is gone is told.
     let old = store.read(|r| r.listing(&before, 1, 6)).unwrap();
-    assert_eq!(old.iter().map(|e| e.message.is_some()).collect::<Vec<_>>(), [true, true, false, true, true, false]);
+    assert_eq!(
+        old.iter().map(|e| e.message.is_some()).collect::<Vec<_>>(),
+        [true, true, false, true, true, false]
+    );
 }
 
 #[test]
@@ -339,10 +421,19 @@ fn a_removed_account_takes_its_mail_along_and_its_number_is_not_reused() {
     let bob = id(&store, "bob");
     let message = deliver(&store, &[b'z'; 9000], &[bob]).message;
     store.change(RemoveAccount { address: "bob@example.org".into() }).wait().unwrap();
-    assert!(matches!(deliver_to(&store, b"late", &[(AccountId(99), FolderId::INBOX)]), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        deliver_to(&store, b"late", &[(AccountId(99), FolderId::INBOX)]),
+        Err(Error::NotFound { .. })
+    ));
     keep_house(&store, NOW);
     assert_eq!(read(&store, message), None);
-    let again = AddAccount { address: "bob@example.org".into(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: NOW };
+    let again = AddAccount {
+        address: "bob@example.org".into(),
+        name: String::new(),
+        hash: "x".into(),
+        policy: MailboxPolicy::Keep,
+        at: NOW,
+    };
     assert_eq!(store.change(again).wait().unwrap(), AccountId(bob.0 + 1));
 }
 
@@ -361,12 +452,17 @@ fn the_ledger_is_found_by_every_term_indexed_or_not_and_trimmed_by_age() {
     }
     keep_house(&store, NOW);
     let find = |kind: &str, text: &str| {
-        let found = store.read(|r| r.ledger_find(Some(term(kind, text)), 10, |_, l| l.terms().contains(&term(kind, text))));
+        let found = store.read(|r| {
+            r.ledger_find(Some(term(kind, text)), 10, |_, l| l.terms().contains(&term(kind, text)))
+        });
         found.unwrap().into_iter().map(|(_, l)| l.code.0).collect::<Vec<_>>()
     };
     for n in [3u32, 700, 1999] {
         assert_eq!(find("address", &format!("sender{n}@example.net")), [1000 + n]);
-        assert_eq!(find("word", &n.to_string().repeat(if n < 10 { 0 } else { 1 })).contains(&(1000 + n)), n >= 10);
+        assert_eq!(
+            find("word", &n.to_string().repeat(if n < 10 { 0 } else { 1 })).contains(&(1000 + n)),
+            n >= 10
+        );
         assert_eq!(find("code", &ShortCode(1000 + n).to_string()), [1000 + n]);
     }
     assert_eq!(find("domain", "example.net").len(), 10);
@@ -411,7 +507,8 @@ fn a_burst_leaves_room_to_delete_what_it_brought() {
     let prepare = |number: usize| {
         let mut spool = store.spool();
         spool.append(&vec![b'b'; 4000]).unwrap();
-        let placement = Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() };
+        let placement =
+            Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() };
         let record = LedgerRecord::new(NOW, Fate::Delivered, ShortCode(number as u32));
         Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)
     };
@@ -429,10 +526,12 @@ fn a_large_message_that_is_damaged_or_gone_is_known_before_it_is_read_out() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_people(dir.path(), MailboxPolicy::Keep);
     let ann = id(&store, "ann");
-    let [damaged, gone, whole] = [b'd', b'g', b'w'].map(|octet| deliver(&store, &vec![octet; 2_500_000], &[ann]).message);
+    let [damaged, gone, whole] =
+        [b'd', b'g', b'w'].map(|octet| deliver(&store, &vec![octet; 2_500_000], &[ann]).message);
     let content = |message| store.read(|r| r.content(message)).unwrap().unwrap();
     let file = |message| {
-        let blobs = std::fs::read_dir(dir.path().join("blobs")).unwrap().map(|file| file.unwrap().path());
+        let blobs =
+            std::fs::read_dir(dir.path().join("blobs")).unwrap().map(|file| file.unwrap().path());
         let first = if message == damaged { b'd' } else { b'g' };
         blobs.into_iter().find(|path| std::fs::read(path).unwrap()[0] == first).unwrap()
     };
@@ -449,7 +548,8 @@ fn a_large_message_that_is_damaged_or_gone_is_known_before_it_is_read_out() {
     assert!(store.open_whole(&content(whole)).unwrap().is_some());
     assert_eq!(store.damaged(), [damaged, gone]);
     // The same in a segment of the journal.
-    let [damaged_too, whole_too] = [b'e', b'v'].map(|octet| deliver(&store, &vec![octet; 700_000], &[ann]).message);
+    let [damaged_too, whole_too] =
+        [b'e', b'v'].map(|octet| deliver(&store, &vec![octet; 700_000], &[ann]).message);
     let segment = dir.path().join("journal/0000000000000001");
     let mut octets = std::fs::read(&segment).unwrap();
     let place = octets.windows(100).position(|window| window == [b'e'; 100]).unwrap();
@@ -493,7 +593,9 @@ fn damaged_content_is_noticed_and_named_and_the_rest_is_unharmed() {
     let damage = |path: &Path, wanted: &[u8]| {
         let mut octets = std::fs::read(path).unwrap();
         // All of them: pages that LMDB has replaced still lie in the file.
-        let places: Vec<usize> = (0..octets.len() - wanted.len()).filter(|&at| octets[at..].starts_with(wanted)).collect();
+        let places: Vec<usize> = (0..octets.len() - wanted.len())
+            .filter(|&at| octets[at..].starts_with(wanted))
+            .collect();
         assert!(!places.is_empty());
         places.into_iter().for_each(|at| octets[at] ^= 1);
         std::fs::write(path, octets).unwrap();
@@ -514,7 +616,10 @@ fn damaged_content_is_noticed_and_named_and_the_rest_is_unharmed() {
 fn a_tool_reads_and_writes_beside_the_server() {
     let dir = tempfile::tempdir().unwrap();
     let _server = with_people(dir.path(), MailboxPolicy::Keep);
-    assert!(matches!(Store::open(dir.path(), Access::Server, &Options::default()), Err(Error::InUse { .. })));
+    assert!(matches!(
+        Store::open(dir.path(), Access::Server, &Options::default()),
+        Err(Error::InUse { .. })
+    ));
 }
 
 #[test]
@@ -536,9 +641,17 @@ fn folders_flags_moves_and_deletions_keep_their_counts_and_the_index_follows() {
     let ann = id(&store, "ann");
     for n in 0..40 {
         // Large enough that one commit may not free them all.
-        deliver(&store, format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(100_000)).as_bytes(), &[ann]);
+        deliver(
+            &store,
+            format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(100_000)).as_bytes(),
+            &[ann],
+        );
     }
-    let order = |folder, uids: Vec<u32>, what| store.change(MailOrder { account: ann, folder, uids, what, at: 5, service: Service::Web }).wait();
+    let order = |folder, uids: Vec<u32>, what| {
+        store
+            .change(MailOrder { account: ann, folder, uids, what, at: 5, service: Service::Web })
+            .wait()
+    };
     let state = |folder| store.read(|r| r.folder(ann, folder)).unwrap().unwrap();
     let seen = MailWhat::Flag { add: Flags::SEEN, remove: Flags::default() };
     order(FolderId::INBOX, vec![1, 2, 99], seen.clone()).unwrap();
@@ -548,7 +661,12 @@ fn folders_flags_moves_and_deletions_keep_their_counts_and_the_index_follows() {
     let entries = store.read(|r| r.unindexed(Some(ann), 100)).unwrap().remove(0).entries;
     let mut batch = Batch::default();
     for (uid, entry) in &entries {
-        assert!(batch.add(entry.message, [(Field::Body, uid.to_string().as_str()), (Field::Body, "all")]));
+        assert!(
+            batch.add(
+                entry.message,
+                [(Field::Body, uid.to_string().as_str()), (Field::Body, "all")]
+            )
+        );
     }
     let segment = store.write_segment(ann, &batch, &mut |_| true).unwrap();
     let messages = entries.iter().map(|(uid, entry)| (*uid, entry.message)).collect();
@@ -561,16 +679,32 @@ fn folders_flags_moves_and_deletions_keep_their_counts_and_the_index_follows() {
         let found = store.search(ann, &ask, None, 100).unwrap();
         found.hits.into_iter().map(|(one, _)| (one.folder, one.uid)).collect::<Vec<_>>()
     };
-    assert_eq!((search("7"), search("al*").len(), search("al").len()), (vec![(FolderId::INBOX, 7)], 40, 0));
+    assert_eq!(
+        (search("7"), search("al*").len(), search("al").len()),
+        (vec![(FolderId::INBOX, 7)], 40, 0)
+    );
     let own = store.change(MakeFolder { account: ann, name: "Own".into() }).wait().unwrap();
-    assert!(matches!(store.change(MakeFolder { account: ann, name: "own".into() }).wait(), Err(Error::Exists { .. })));
+    assert!(matches!(
+        store.change(MakeFolder { account: ann, name: "own".into() }).wait(),
+        Err(Error::Exists { .. })
+    ));
     order(FolderId::INBOX, (1..=30).collect(), MailWhat::Move { to: own }).unwrap();
     assert_eq!((state(own).messages, state(own).unseen, search("7")), (30, 28, vec![(own, 7)]));
-    assert!(matches!(store.change(RemoveFolder { account: ann, folder: own }).wait(), Err(Error::Invalid { .. })));
-    assert!(matches!(store.change(RemoveFolder { account: ann, folder: FolderId::INBOX }).wait(), Err(Error::NotFound { .. })));
-    let delete = || order(own, (1..=30).collect(), MailWhat::Delete { code: ShortCode(3) }).unwrap();
+    assert!(matches!(
+        store.change(RemoveFolder { account: ann, folder: own }).wait(),
+        Err(Error::Invalid { .. })
+    ));
+    assert!(matches!(
+        store.change(RemoveFolder { account: ann, folder: FolderId::INBOX }).wait(),
+        Err(Error::NotFound { .. })
+    ));
+    let delete =
+        || order(own, (1..=30).collect(), MailWhat::Delete { code: ShortCode(3) }).unwrap();
     assert_eq!(delete(), 0, "contents in the journal free no pages: one commit takes them all");
-    assert_eq!((state(own).messages, search("7"), search("35")), (0, vec![], vec![(FolderId::INBOX, 35)]));
+    assert_eq!(
+        (state(own).messages, search("7"), search("35")),
+        (0, vec![], vec![(FolderId::INBOX, 35)])
+    );
     store.change(RemoveFolder { account: ann, folder: own }).wait().unwrap();
     store.forget_index(None).unwrap();
     assert_eq!(store.read(|r| r.unindexed(Some(ann), 100)).unwrap()[0].entries.len(), 10);
@@ -589,25 +723,47 @@ fn what_cannot_be_a_key_is_not_there_and_is_refused_by_name() {
         assert!(store.read(|r| r.setting(text)).unwrap().is_none());
         assert!(store.read(|r| r.session(text)).unwrap().is_none());
         assert!(store.read(|r| r.sts_policy(text)).unwrap().is_none());
-        let add = AddAccount { address: text.into(), name: String::new(), hash: "x".into(), policy: MailboxPolicy::Keep, at: NOW };
+        let add = AddAccount {
+            address: text.into(),
+            name: String::new(),
+            hash: "x".into(),
+            policy: MailboxPolicy::Keep,
+            at: NOW,
+        };
         for refused in [
             AnyChange::of(add),
             AnyChange::of(AddDomain { name: text.into(), at: NOW }),
-            AnyChange::of(SetAlias { address: text.into(), targets: vec!["ann@example.org".into()] }),
+            AnyChange::of(SetAlias {
+                address: text.into(),
+                targets: vec!["ann@example.org".into()],
+            }),
             AnyChange::of(SetSetting { key: text.into(), value: Some("x".into()) }),
             AnyChange::of(PutContacts {
                 account: ann,
-                contacts: vec![("cy@a.test".into(), Some(Contact::default())), (text.into(), Some(Contact::default()))],
+                contacts: vec![
+                    ("cy@a.test".into(), Some(Contact::default())),
+                    (text.into(), Some(Contact::default())),
+                ],
             }),
         ] {
             let kind = format!("{refused:?}");
             let error = store.change(refused).wait().expect_err(&kind);
-            assert!(matches!(error, Error::Invalid { .. } | Error::NotFound { .. }), "{kind}: {error}");
+            assert!(
+                matches!(error, Error::Invalid { .. } | Error::NotFound { .. }),
+                "{kind}: {error}"
+            );
         }
     }
     // What was refused changed nothing, and nobody else of the commit was harmed.
     assert!(store.read(|r| r.contacts(ann)).unwrap().is_empty());
-    store.change(NoteWritten { account: ann, people: vec![("x".into(), long), (String::new(), "cy@a.test".into())], at: NOW }).wait().unwrap();
+    store
+        .change(NoteWritten {
+            account: ann,
+            people: vec![("x".into(), long), (String::new(), "cy@a.test".into())],
+            at: NOW,
+        })
+        .wait()
+        .unwrap();
     assert_eq!(store.read(|r| r.contacts(ann)).unwrap().len(), 1);
 }
 
@@ -618,19 +774,38 @@ fn names_are_kept_on_one_line() {
     store.change(AddDomain { name: "example.org".into(), at: NOW }).wait().unwrap();
     let (address, hash) = ("ann@example.org".to_string(), "x".to_string());
     store
-        .change(AddAccount { address: address.clone(), name: "Ann\r\nBcc: x@y".into(), hash: hash.clone(), policy: MailboxPolicy::Keep, at: NOW })
+        .change(AddAccount {
+            address: address.clone(),
+            name: "Ann\r\nBcc: x@y".into(),
+            hash: hash.clone(),
+            policy: MailboxPolicy::Keep,
+            at: NOW,
+        })
         .wait()
         .unwrap();
     let (id, account) = store.read(|r| r.account(&address)).unwrap().unwrap();
     assert_eq!(account.name, "Ann Bcc: x@y");
     store.change(SetName { address: address.clone(), name: "Ann\n\tLee\0".into() }).wait().unwrap();
     assert_eq!(store.read(|r| r.account(&address)).unwrap().unwrap().1.name, "Ann Lee");
-    store.change(AddDevice { address: address.clone(), label: "Re\rception".into(), hash, at: NOW }).wait().unwrap();
-    assert!(store.read(|r| r.credentials(id)).unwrap().iter().any(|(_, credential)| credential.label == "Re ception"));
+    store
+        .change(AddDevice { address: address.clone(), label: "Re\rception".into(), hash, at: NOW })
+        .wait()
+        .unwrap();
+    assert!(
+        store
+            .read(|r| r.credentials(id))
+            .unwrap()
+            .iter()
+            .any(|(_, credential)| credential.label == "Re ception")
+    );
     assert!(store.change(MakeFolder { account: id, name: "\r\n".into() }).wait().is_err());
     store.change(MakeFolder { account: id, name: "Bills\r\n2026".into() }).wait().unwrap();
     let folders = store.read(|r| r.folders(id)).unwrap();
-    assert!(folders.iter().any(|(_, name, _)| name == "Bills 2026"), "{:?}", folders.iter().map(|(_, name, _)| name).collect::<Vec<_>>());
+    assert!(
+        folders.iter().any(|(_, name, _)| name == "Bills 2026"),
+        "{:?}",
+        folders.iter().map(|(_, name, _)| name).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -643,7 +818,17 @@ fn commits_are_reported_to_who_listens_also_those_of_another_process() {
     let next = |listener: &mut Listener| runtime.block_on(listener.next());
     deliver(&store, b"x", &[ann, bob]);
     let flags = MailWhat::Flag { add: Flags::SEEN, remove: Flags::default() };
-    store.change(MailOrder { account: bob, folder: FolderId::INBOX, uids: vec![1], what: flags, at: NOW, service: Service::Web }).wait().unwrap();
+    store
+        .change(MailOrder {
+            account: bob,
+            folder: FolderId::INBOX,
+            uids: vec![1],
+            what: flags,
+            at: NOW,
+            service: Service::Web,
+        })
+        .wait()
+        .unwrap();
     assert!(store.change(RemoveFolder { account: ann, folder: FolderId(99) }).wait().is_err());
     let folder = |account, what| Notice::Folder { account, folder: FolderId::INBOX, what };
     for listener in [&mut first, &mut second] {
@@ -651,7 +836,14 @@ fn commits_are_reported_to_who_listens_also_those_of_another_process() {
         for _ in 0..3 {
             heard.push(next(listener).unwrap());
         }
-        assert_eq!(heard, [folder(ann, Happened::Added), folder(bob, Happened::Added), folder(bob, Happened::Flagged)]);
+        assert_eq!(
+            heard,
+            [
+                folder(ann, Happened::Added),
+                folder(bob, Happened::Added),
+                folder(bob, Happened::Flagged)
+            ]
+        );
     }
     drop(second);
     // A process of its own: LMDB may be opened once in each.
@@ -671,6 +863,11 @@ fn commits_are_reported_to_who_listens_also_those_of_another_process() {
 #[test]
 fn another_process_changes_a_store() {
     let Some(dir) = std::env::var_os("PILLARBOX_TEST_STORE") else { return };
-    let store = Store::open(Path::new(&dir), Access::Tool, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
+    let store = Store::open(
+        Path::new(&dir),
+        Access::Tool,
+        &Options { reserve_octets: 0, ..Options::default() },
+    )
+    .unwrap();
     store.change(SetSetting { key: "x".into(), value: Some("y".into()) }).wait().unwrap();
 }

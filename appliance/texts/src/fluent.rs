@@ -11,7 +11,8 @@ use crate::{CATALOGUES, Language};
 type Bundle = FluentBundle<FluentResource>;
 
 /// A language is parsed when its first text is asked for.
-static BUNDLES: [OnceLock<Bundle>; CATALOGUES.len()] = [const { OnceLock::new() }; CATALOGUES.len()];
+static BUNDLES: [OnceLock<Bundle>; CATALOGUES.len()] =
+    [const { OnceLock::new() }; CATALOGUES.len()];
 
 fn parsed(language: Language) -> Bundle {
     let identifier = language.tag().parse::<unic_langid::LanguageIdentifier>();
@@ -19,7 +20,8 @@ fn parsed(language: Language) -> Bundle {
     // Values are not wrapped in marks of direction (U+2068, U+2069): mail programs of other people show those as boxes.
     bundle.set_use_isolating(false);
     // A fault in a catalogue is found by the tests; what can be read of it is used.
-    let (Ok(resource) | Err((resource, _))) = FluentResource::try_new(language.catalogue().to_string());
+    let (Ok(resource) | Err((resource, _))) =
+        FluentResource::try_new(language.catalogue().to_string());
     let _ = bundle.add_resource(resource);
     bundle
 }
@@ -43,16 +45,19 @@ impl Language {
         self.format(key, Some(&args))
     }
 
-    /// A text with a number in it, in the right plural. The text calls it `$n`.
+    /// A text with a number in it, in the right plural.
+    /// The text calls it `$n`.
     pub fn count(self, key: &str, number: u64) -> Cow<'static, str> {
         let mut args = FluentArgs::with_capacity(1);
         args.set("n", number);
         self.format(key, Some(&args))
     }
 
-    /// In English where this language lacks the text. An unknown key is returned itself.
+    /// In English where this language lacks the text.
+    /// An unknown key is returned itself.
     fn format(self, key: &str, args: Option<&FluentArgs>) -> Cow<'static, str> {
-        let (name, attribute) = key.split_once('.').map_or((key, None), |(name, attribute)| (name, Some(attribute)));
+        let (name, attribute) =
+            key.split_once('.').map_or((key, None), |(name, attribute)| (name, Some(attribute)));
         for language in [self, Language::ENGLISH] {
             let bundle = language.bundle();
             let pattern = bundle.get_message(name).and_then(|message| match attribute {

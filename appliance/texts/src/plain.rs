@@ -1,9 +1,10 @@
-//! Texts of one line without choices, read where they stand in the catalogue: nothing is parsed ahead and nothing is kept.
+//! Texts of one line without choices, read where they stand in the catalogue: nothing is parsed ahead and nothing is
+//! kept.
 
 use crate::Language;
 
-/// What the keys of these texts begin with. They come first in each catalogue, so that a look-up reads a few pages of the
-/// program and not all of them.
+/// What the keys of these texts begin with.
+/// They come first in each catalogue, so that a look-up reads a few pages of the program and not all of them.
 pub const FAMILIES: [&str; 3] = ["rescue-", "screen-", "wifi-file-"];
 
 impl Language {
@@ -12,13 +13,21 @@ impl Language {
         line(self.catalogue(), "language").unwrap_or(self.tag())
     }
 
-    /// A text of one of the plain families, in English where this language lacks it. An unknown key is returned itself.
+    /// A text of one of the plain families, in English where this language lacks it.
+    /// An unknown key is returned itself.
     pub fn plain(self, key: &'static str) -> &'static str {
-        debug_assert!(FAMILIES.iter().any(|family| key.starts_with(family)), "{key} is in no plain family");
-        [self, Language::ENGLISH].into_iter().find_map(|language| line(language.catalogue(), key)).unwrap_or(key)
+        debug_assert!(
+            FAMILIES.iter().any(|family| key.starts_with(family)),
+            "{key} is in no plain family"
+        );
+        [self, Language::ENGLISH]
+            .into_iter()
+            .find_map(|language| line(language.catalogue(), key))
+            .unwrap_or(key)
     }
 
-    /// The same with values in it: each `{ $name }` is replaced once. What stands in a value is not looked at again.
+    /// The same with values in it: each `{ $name }` is replaced once.
+    /// What stands in a value is not looked at again.
     pub fn plain_with(self, key: &'static str, values: &[(&str, &str)]) -> String {
         filled(self.plain(key), values)
     }
@@ -57,14 +66,21 @@ mod tests {
     #[test]
     fn a_line_is_found_by_its_whole_key() {
         let catalogue = "# a = comment\na-b = one\na = two = { $n }\nc =\n    many\n";
-        assert_eq!(["a-b", "a", "c", "many", ""].map(|key| line(catalogue, key)), [Some("one"), Some("two = { $n }"), None, None, None]);
+        assert_eq!(
+            ["a-b", "a", "c", "many", ""].map(|key| line(catalogue, key)),
+            [Some("one"), Some("two = { $n }"), None, None, None]
+        );
     }
 
     #[test]
     fn values_take_the_places_of_their_names() {
         let text = "{ $a } and { $b }, { $a }";
         assert_eq!(filled(text, &[("a", "{ $b }"), ("b", "2")]), "{ $b } and 2, { $b }");
-        assert_eq!(filled(text, &[("b", "2")]), "{ $a } and 2, { $a }", "a value that is missing is seen");
+        assert_eq!(
+            filled(text, &[("b", "2")]),
+            "{ $a } and 2, { $a }",
+            "a value that is missing is seen"
+        );
         assert_eq!(filled("no { $end", &[]), "no { $end");
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fluent_syntax::ast::{CallArguments, Entry, Expression, InlineExpression, Pattern, PatternElement};
+use fluent_syntax::ast::{
+    CallArguments, Entry, Expression, InlineExpression, Pattern, PatternElement,
+};
 use fluent_syntax::parser;
 
 use super::{Language, in_all, plain};
@@ -57,27 +59,40 @@ impl Text {
 
     fn inline(&mut self, inline: &InlineExpression<&str>) {
         match inline {
-            InlineExpression::VariableReference { id } => drop(self.variables.insert(id.name.to_string())),
+            InlineExpression::VariableReference { id } => {
+                drop(self.variables.insert(id.name.to_string()))
+            }
             InlineExpression::Placeable { expression } => self.expression(expression),
-            InlineExpression::FunctionReference { arguments: CallArguments { positional, named }, .. } => {
+            InlineExpression::FunctionReference {
+                arguments: CallArguments { positional, named },
+                ..
+            } => {
                 positional.iter().for_each(|argument| self.inline(argument));
                 named.iter().for_each(|argument| self.inline(&argument.value));
             }
             InlineExpression::StringLiteral { .. } | InlineExpression::NumberLiteral { .. } => {}
-            InlineExpression::MessageReference { id, .. } | InlineExpression::TermReference { id, .. } => panic!("{} refers to {}", self.key, id.name),
+            InlineExpression::MessageReference { id, .. }
+            | InlineExpression::TermReference { id, .. } => {
+                panic!("{} refers to {}", self.key, id.name)
+            }
         }
     }
 }
 
 /// The texts of a language in their order, attributes behind their message.
 fn texts(language: Language) -> Vec<Text> {
-    let resource = parser::parse(language.catalogue()).unwrap_or_else(|(_, faults)| panic!("{}: {faults:?}", language.tag()));
+    let resource = parser::parse(language.catalogue())
+        .unwrap_or_else(|(_, faults)| panic!("{}: {faults:?}", language.tag()));
     let mut found = Vec::new();
     for entry in &resource.body {
         let Entry::Message(message) = entry else { continue };
         let name = message.id.name;
         found.extend(message.value.as_ref().map(|pattern| Text::of(name.to_string(), pattern)));
-        found.extend(message.attributes.iter().map(|attribute| Text::of(format!("{name}.{}", attribute.id.name), &attribute.value)));
+        found.extend(
+            message.attributes.iter().map(|attribute| {
+                Text::of(format!("{name}.{}", attribute.id.name), &attribute.value)
+            }),
+        );
     }
     found
 }
@@ -90,7 +105,10 @@ fn is_plain(key: &str) -> bool {
 fn the_browser_chooses_the_language() {
     let tag = |accepted: &str| Language::accepted(accepted).tag();
     assert_eq!((tag(""), tag("de"), tag("de-AT,en;q=0.5")), ("en", "de", "de"));
-    assert_eq!((tag("fr,de;q=0.8,en;q=0.9"), tag("fr"), tag("de;q=0"), tag("DE-de")), ("en", "en", "en", "de"));
+    assert_eq!(
+        (tag("fr,de;q=0.8,en;q=0.9"), tag("fr"), tag("de;q=0"), tag("DE-de")),
+        ("en", "en", "en", "de")
+    );
     assert_eq!(Language::tagged("xx"), None);
 }
 
@@ -102,7 +120,8 @@ fn all_languages_speak_in_turn() {
 #[test]
 fn every_catalogue_is_in_the_list() {
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("i18n")).unwrap();
-    let files: BTreeSet<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let files: BTreeSet<String> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(files, Language::all().map(|language| format!("{}.ftl", language.tag())).collect());
     assert_eq!(Language::ENGLISH.tag(), "en");
 }
@@ -114,7 +133,12 @@ fn every_language_has_the_texts_of_english_with_the_same_variables() {
     assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "a key stands twice");
     for language in Language::all().skip(1) {
         let other = texts(language);
-        assert_eq!(other.iter().map(|text| &*text.key).collect::<Vec<_>>(), keys, "{}: the same keys in the same order", language.tag());
+        assert_eq!(
+            other.iter().map(|text| &*text.key).collect::<Vec<_>>(),
+            keys,
+            "{}: the same keys in the same order",
+            language.tag()
+        );
         for (text, model) in other.iter().zip(&english) {
             assert_eq!(text.variables, model.variables, "{}: {}", language.tag(), text.key);
         }
@@ -140,17 +164,32 @@ fn plain_texts_come_first_and_are_the_same_with_and_without_fluent() {
     for language in Language::all() {
         let texts = texts(language);
         let end = texts.iter().take_while(|text| is_plain(&text.key)).count();
-        assert!(end > 0 && texts[end..].iter().all(|text| !is_plain(&text.key)), "{}: plain texts come first", language.tag());
+        assert!(
+            end > 0 && texts[end..].iter().all(|text| !is_plain(&text.key)),
+            "{}: plain texts come first",
+            language.tag()
+        );
         for text in &texts[..end] {
-            let values: Vec<(&str, &str)> = text.variables.iter().map(|name| (&**name, "{ $x }")).collect();
+            let values: Vec<(&str, &str)> =
+                text.variables.iter().map(|name| (&**name, "{ $x }")).collect();
             let key: &'static str = text.key.clone().leak();
-            assert!(!text.has_choice && !key.contains('.'), "{}: {key} is not plain", language.tag());
-            assert_eq!(language.plain_with(key, &values), language.with(key, &values), "{}: {key}", language.tag());
+            assert!(
+                !text.has_choice && !key.contains('.'),
+                "{}: {key} is not plain",
+                language.tag()
+            );
+            assert_eq!(
+                language.plain_with(key, &values),
+                language.with(key, &values),
+                "{}: {key}",
+                language.tag()
+            );
         }
     }
 }
 
-/// The files of all programs that may name a text, with what they contain. This crate's own are left out.
+/// The files of all programs that may name a text, with what they contain.
+/// This crate's own are left out.
 fn sources() -> Vec<(PathBuf, String)> {
     let appliance = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (mut found, mut folders) = (Vec::new(), vec![appliance]);
@@ -159,7 +198,10 @@ fn sources() -> Vec<(PathBuf, String)> {
             let path = item.unwrap().path();
             if path.is_dir() && !path.ends_with("texts") {
                 folders.push(path);
-            } else if path.extension().is_some_and(|end| ["rs", "html", "xml"].contains(&&*end.to_string_lossy())) {
+            } else if path
+                .extension()
+                .is_some_and(|end| ["rs", "html", "xml"].contains(&&*end.to_string_lossy()))
+            {
                 found.push((path.clone(), fs::read_to_string(&path).unwrap()));
             }
         }
@@ -192,7 +234,10 @@ fn every_text_that_code_and_pages_name_is_there() {
             }
         }
     }
-    assert!(["t", "language"].iter().all(|receiver| counts[receiver] > 5), "names are not seen any more: {counts:?}");
+    assert!(
+        ["t", "language"].iter().all(|receiver| counts[receiver] > 5),
+        "names are not seen any more: {counts:?}"
+    );
 }
 
 /// Keys that programs keep apart from the call, as in a match.
@@ -201,8 +246,12 @@ fn what_looks_like_a_key_is_one() {
     let texts = texts(Language::ENGLISH);
     let known: BTreeSet<&str> = texts.iter().map(|text| &*text.key).collect();
     let is_key = |word: &&str| {
-        ["cause-", "notice-", "owner-", "rescue-", "screen-", "wifi-file-"].iter().any(|family| word.starts_with(family))
-            && word.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-.".contains(&octet))
+        ["cause-", "notice-", "owner-", "rescue-", "screen-", "wifi-file-"]
+            .iter()
+            .any(|family| word.starts_with(family))
+            && word.bytes().all(|octet| {
+                octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-.".contains(&octet)
+            })
             && !word.ends_with('-')
     };
     for (path, source) in sources() {

@@ -13,7 +13,8 @@ pub struct AddressBlock {
 }
 
 impl AddressBlock {
-    /// The block of this prefix length that the address lies in; a length beyond the address's bits is that of one address.
+    /// The block of this prefix length that the address lies in; a length beyond the address's bits is that of one
+    /// address.
     pub fn around(address: IpAddr, prefix: u8) -> AddressBlock {
         AddressBlock { address, prefix: prefix.min(if address.is_ipv4() { 32 } else { 128 }) }
     }
@@ -37,7 +38,8 @@ impl TryFrom<String> for AddressBlock {
         let (address, prefix) = text.split_once('/').unwrap_or((&text, ""));
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let widest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = if prefix.is_empty() { widest } else { prefix.parse().map_err(|_| wrong())? };
+        let prefix =
+            if prefix.is_empty() { widest } else { prefix.parse().map_err(|_| wrong())? };
         if prefix > widest { Err(wrong()) } else { Ok(AddressBlock { address, prefix }) }
     }
 }
@@ -68,7 +70,11 @@ mod tests {
             ("2001:db8::7", 0, "192.0.2.1", false),
         ] {
             let block = AddressBlock::around(address.parse().unwrap(), prefix);
-            assert_eq!(block.contains(other.parse().unwrap()), is_inside, "{address}/{prefix} {other}");
+            assert_eq!(
+                block.contains(other.parse().unwrap()),
+                is_inside,
+                "{address}/{prefix} {other}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Words that crates share which know nothing else of each other. Values only: no I/O, no clock, nothing of mail's protocols.
+//! Words that crates share which know nothing else of each other.
+//! Values only: no I/O, no clock, nothing of mail's protocols.
 
 pub mod block;
 

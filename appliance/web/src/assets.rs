@@ -1,4 +1,5 @@
-//! Style and script, in the binary; their names carry a hash of what they hold, so that browsers may keep them for ever.
+//! Style and script, in the binary; their names carry a hash of what they hold, so that browsers may keep them for
+//! ever.
 
 use std::sync::OnceLock;
 
@@ -39,7 +40,10 @@ pub fn script() -> &'static str {
 pub async fn show(Path(name): Path<String>) -> Response {
     match assets().iter().find(|asset| asset.name == name) {
         Some(asset) => {
-            let headers = [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+            let headers = [
+                (header::CONTENT_TYPE, asset.kind),
+                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ];
             (headers, asset.content).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),

@@ -59,7 +59,10 @@ impl fmt::Display for Error {
             Error::NoBox => f.write_str("this is no box"),
             Error::NotReady => f.write_str("the system's helper is not there yet"),
             Error::NoUpdate => Ok(()),
-            Error::System { why } | Error::NotAnUpdate { why } | Error::BrokenOff { why } | Error::Packing { why } => f.write_str(why),
+            Error::System { why }
+            | Error::NotAnUpdate { why }
+            | Error::BrokenOff { why }
+            | Error::Packing { why } => f.write_str(why),
             Error::File { path, why } => write!(f, "{}: {why}", path.display()),
             Error::NoRoom => f.write_str("there is not enough room on the card for it"),
             Error::BrowserGone => f.write_str("the browser went away"),

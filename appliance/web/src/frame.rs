@@ -32,7 +32,10 @@ pub struct Frame {
 
 /// An address of the box that others in the office can use; by IPv4 where there is one.
 pub fn office_address() -> Option<IpAddr> {
-    net::own().into_iter().filter(|address| net::is_for_others(*address)).min_by_key(IpAddr::is_ipv6)
+    net::own()
+        .into_iter()
+        .filter(|address| net::is_for_others(*address))
+        .min_by_key(IpAddr::is_ipv6)
 }
 
 /// An address as it is written in a link (RFC 3986 §3.2.2).
@@ -74,7 +77,9 @@ impl Frame {
     /// The groups that this visitor may see.
     fn shown(&self) -> impl Iterator<Item = Group> {
         let is_owner = self.visitor.as_ref().is_some_and(|visitor| visitor.is_owner);
-        Group::ALL.into_iter().filter(move |group| is_owner || self.routes.role(*group) <= Role::Person)
+        Group::ALL
+            .into_iter()
+            .filter(move |group| is_owner || self.routes.role(*group) <= Role::Person)
     }
 
     /// The languages there are, by their own names.
@@ -87,7 +92,11 @@ impl Frame {
         let item = |group: Group| {
             let pages = self.routes.menu(group);
             let is_here = pages.iter().any(|(page, _)| *page == self.here);
-            pages.first().map(|(to, _)| Item { to, text: self.t.get(group.name()).into_owned(), is_here })
+            pages.first().map(|(to, _)| Item {
+                to,
+                text: self.t.get(group.name()).into_owned(),
+                is_here,
+            })
         };
         self.shown().filter_map(item).collect()
     }
@@ -95,14 +104,26 @@ impl Frame {
     /// The pages of the group this one belongs to, where there are several.
     pub fn siblings(&self) -> Vec<Item> {
         let mut groups = self.shown().map(|group| self.routes.menu(group));
-        let pages = groups.find(|pages| pages.iter().any(|(page, _)| *page == self.here)).unwrap_or_default();
+        let pages = groups
+            .find(|pages| pages.iter().any(|(page, _)| *page == self.here))
+            .unwrap_or_default();
         let pages = if pages.len() > 1 { pages } else { Vec::new() };
-        pages.into_iter().map(|(to, name)| Item { to, text: self.t.get(name).into_owned(), is_here: to == self.here }).collect()
+        pages
+            .into_iter()
+            .map(|(to, name)| Item {
+                to,
+                text: self.t.get(name).into_owned(),
+                is_here: to == self.here,
+            })
+            .collect()
     }
 
     /// The steps of the set-up, on their pages, while it is not done.
     pub fn steps(&self) -> Vec<BarStep> {
-        let Some(progress) = self.visitor.as_ref().and_then(|visitor| visitor.progress.as_ref()) else { return Vec::new() };
+        let Some(progress) = self.visitor.as_ref().and_then(|visitor| visitor.progress.as_ref())
+        else {
+            return Vec::new();
+        };
         let step = |step: Step| BarStep {
             to: step.page(),
             text: self.t.get(&format!("step-{}", step.name())).into_owned(),
@@ -120,7 +141,8 @@ impl Frame {
 
     /// Whether the page is a part of a set-up that is not done, but shown without its bar.
     pub fn is_unfinished(&self) -> bool {
-        self.steps().is_empty() && self.visitor.as_ref().is_some_and(|visitor| visitor.progress.is_some())
+        self.steps().is_empty()
+            && self.visitor.as_ref().is_some_and(|visitor| visitor.progress.is_some())
     }
 
     pub fn trouble(mut self, message: impl Into<String>) -> Frame {
@@ -158,8 +180,19 @@ struct NoticePage {
 }
 
 /// A page of one sentence and a way on.
-pub fn notice(visit: &Visit, status: StatusCode, title: &'static str, text: &'static str) -> Response {
-    page(status, &NoticePage { frame: Frame::new(visit, "", title), text: visit.texts.get(text).into_owned() })
+pub fn notice(
+    visit: &Visit,
+    status: StatusCode,
+    title: &'static str,
+    text: &'static str,
+) -> Response {
+    page(
+        status,
+        &NoticePage {
+            frame: Frame::new(visit, "", title),
+            text: visit.texts.get(text).into_owned(),
+        },
+    )
 }
 
 /// A page with what the box itself answered.

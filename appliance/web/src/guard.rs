@@ -48,7 +48,10 @@ pub async fn check(State(office): State<Arc<Office>>, request: Request, next: Ne
     set(header::REFERRER_POLICY, "same-origin");
     set(header::CACHE_CONTROL, "no-store");
     set(header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
-    set(header::HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()");
+    set(
+        header::HeaderName::from_static("permissions-policy"),
+        "camera=(), microphone=(), geolocation=()",
+    );
     if is_secure {
         // Short: a box whose certificate is lost must stay reachable in its own network the next day.
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=86400");
@@ -56,7 +59,12 @@ pub async fn check(State(office): State<Arc<Office>>, request: Request, next: Ne
     response
 }
 
-async fn refuse(office: &Arc<Office>, routes: &Routes, asked: &Parts, link: Link) -> Option<Response> {
+async fn refuse(
+    office: &Arc<Office>,
+    routes: &Routes,
+    asked: &Parts,
+    link: Link,
+) -> Option<Response> {
     let (method, path, headers) = (&asked.method, asked.uri.path(), &asked.headers);
     let route = routes.find(path);
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
@@ -65,7 +73,10 @@ async fn refuse(office: &Arc<Office>, routes: &Routes, asked: &Parts, link: Link
     let in_the_office = || [net::machine_name(), net::local_name().unwrap_or_default()];
     if !is_our_host(host, &settings.hostname(), &domains, in_the_office) {
         // A page elsewhere may point a name of its own at this box and make a browser talk to it (DNS rebinding).
-        return Some((StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name.").into_response());
+        return Some(
+            (StatusCode::MISDIRECTED_REQUEST, "This box is not known by that name.")
+                .into_response(),
+        );
     }
     let web = &settings.web;
     let is_open = match routes.reach(path) {
@@ -74,22 +85,44 @@ async fn refuse(office: &Arc<Office>, routes: &Routes, asked: &Parts, link: Link
         Reach::Office => web.owner_from_everywhere && link.is_secure,
     };
     if !is_open && !net::is_near(link.peer) {
-        return Some((StatusCode::FORBIDDEN, "These pages are open to the box's own network only.").into_response());
+        return Some(
+            (StatusCode::FORBIDDEN, "These pages are open to the box's own network only.")
+                .into_response(),
+        );
     }
     let facts = office.certificates.facts();
-    if !link.is_secure && !facts.is_self_signed && facts.ends > pillarbox_platform::clock::now() && !route.is_some_and(|route| route.is_plain) {
-        let port = settings.listen.https.first().map(|address| address.port()).filter(|&port| port != 443);
+    if !link.is_secure
+        && !facts.is_self_signed
+        && facts.ends > pillarbox_platform::clock::now()
+        && !route.is_some_and(|route| route.is_plain)
+    {
+        let port =
+            settings.listen.https.first().map(|address| address.port()).filter(|&port| port != 443);
         return Some(to_https(name_of(host), &settings.hostname(), port, path, &facts));
     }
-    if *method != Method::GET && *method != Method::HEAD && !is_own_form(headers, host) && !route.is_some_and(|route| route.is_for_programs) {
-        return Some((StatusCode::FORBIDDEN, "This form was not sent from a page of this box.").into_response());
+    if *method != Method::GET
+        && *method != Method::HEAD
+        && !is_own_form(headers, host)
+        && !route.is_some_and(|route| route.is_for_programs)
+    {
+        return Some(
+            (StatusCode::FORBIDDEN, "This form was not sent from a page of this box.")
+                .into_response(),
+        );
     }
     None
 }
 
-/// There is a certificate: the pages are under TLS. Whoever came by a name that is not in it (`pillarbox.local`) is told
-/// both ways: the good name may lead nowhere from inside the office.
-fn to_https(asked: &str, hostname: &str, port: Option<u16>, path: &str, facts: &pillarbox_platform::tls::Facts) -> Response {
+/// There is a certificate: the pages are under TLS.
+/// Whoever came by a name that is not in it (`pillarbox.local`) is told both ways: the good name may lead nowhere from
+/// inside the office.
+fn to_https(
+    asked: &str,
+    hostname: &str,
+    port: Option<u16>,
+    path: &str,
+    facts: &pillarbox_platform::tls::Facts,
+) -> Response {
     let port = port.map_or(String::new(), |port| format!(":{port}"));
     if facts.names(asked) {
         return Redirect::temporary(&format!("https://{asked}{port}{path}")).into_response();
@@ -109,9 +142,14 @@ pub fn name_of(host: &str) -> &str {
     }
 }
 
-/// Our names, our domains' autoconfig names, and plain addresses (which no foreign page can rebind). `office`: the names in the
-/// office, without ".local"; empty ones count as none.
-fn is_our_host(host: &str, own: &str, domains: &[String], office: impl FnOnce() -> [String; 2]) -> bool {
+/// Our names, our domains' autoconfig names, and plain addresses (which no foreign page can rebind).
+/// `office`: the names in the office, without ".local"; empty ones count as none.
+fn is_our_host(
+    host: &str,
+    own: &str,
+    domains: &[String],
+    office: impl FnOnce() -> [String; 2],
+) -> bool {
     let name = name_of(host).trim_end_matches('.').to_ascii_lowercase();
     let label = name.strip_suffix(".local").unwrap_or(&name);
     name.parse::<IpAddr>().is_ok()
@@ -143,7 +181,8 @@ mod tests {
     #[test]
     fn only_our_names_and_plain_addresses_are_answered() {
         let domains = ["example.org".to_string()];
-        let offices = [["post".to_string(), "post-2".to_string()], ["post".to_string(), String::new()]];
+        let offices =
+            [["post".to_string(), "post-2".to_string()], ["post".to_string(), String::new()]];
         for (host, is) in [
             ("pillarbox.local", true),
             ("post.local:80", true),
@@ -162,7 +201,9 @@ mod tests {
             ("example.org.evil.example", false),
             ("", false),
         ] {
-            let is_ours = |office: &[String; 2]| is_our_host(host, "box.example", &domains, || office.clone());
+            let is_ours = |office: &[String; 2]| {
+                is_our_host(host, "box.example", &domains, || office.clone())
+            };
             assert_eq!(offices.iter().any(is_ours), is, "{host}");
         }
     }
@@ -170,9 +211,13 @@ mod tests {
     #[test]
     fn forms_from_elsewhere_are_known() {
         let headers = |pairs: &[(&'static str, &'static str)]| {
-            pairs.iter().map(|(n, v)| (header::HeaderName::from_static(n), HeaderValue::from_static(v))).collect::<HeaderMap>()
+            pairs
+                .iter()
+                .map(|(n, v)| (header::HeaderName::from_static(n), HeaderValue::from_static(v)))
+                .collect::<HeaderMap>()
         };
-        let own = |pairs: &[(&'static str, &'static str)]| is_own_form(&headers(pairs), "box.example");
+        let own =
+            |pairs: &[(&'static str, &'static str)]| is_own_form(&headers(pairs), "box.example");
         assert!(own(&[("origin", "https://box.example")]));
         assert!(own(&[("origin", "https://box.example"), ("sec-fetch-site", "same-origin")]));
         assert!(own(&[("sec-fetch-site", "same-origin")]));

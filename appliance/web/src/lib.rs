@@ -1,7 +1,9 @@
 //! The web edge: setup, the owner's pages, and what mail programs ask for.
 //!
-//! Every request passes the same gates in the same order (`guard`): the host it was sent to, where it comes from, whether a form
-//! is ours. A page is a function from request facts to HTML; all texts come from `pillarbox_texts`, all looks in `assets/style.css`.
+//! Every request passes the same gates in the same order (`guard`): the host it was sent to, where it comes from,
+//! whether a form is ours.
+//! A page is a function from request facts to HTML; all texts come from `pillarbox_texts`, all looks in
+//! `assets/style.css`.
 
 mod assets;
 mod error;
@@ -25,8 +27,8 @@ use axum::{Extension, Router};
 
 use pages::mail::{act, compose, contacts, files, list, message, send, settings};
 use pages::{
-    about, certificate, discovery, doctor, domains, find, home, internet_connection, login, loopback, metrics, network, people, person, programs, queue,
-    security, setup, system, welcome,
+    about, certificate, discovery, doctor, domains, find, home, internet_connection, login,
+    loopback, metrics, network, people, person, programs, queue, security, setup, system, welcome,
 };
 use routes::{Group, Reach, Role, Route, Routes};
 
@@ -46,8 +48,9 @@ pub fn router(site: Site) -> Router {
         .with_state(site)
 }
 
-/// All routes: path, who may see it, from where, its handlers, its place in the navigation. `message`: most octets of a message
-/// with its files. A test walks each of them in each role.
+/// All routes: path, who may see it, from where, its handlers, its place in the navigation.
+/// `message`: most octets of a message with its files.
+/// A test walks each of them in each role.
 fn table(message: usize) -> Vec<Route> {
     use Reach::{Office, Remote, World};
     use Role::{Anyone, Owner, Person};
@@ -63,30 +66,69 @@ fn table(message: usize) -> Vec<Route> {
         at("/language", Anyone, Remote).post(login::language),
         at("/logout", Person, Remote).post(login::sign_out),
         at("/home", Owner, Office).get(home::show).menu(Group::Home, "nav-home"),
-        at("/people", Owner, Office).get(people::show).post(people::add).menu(Group::People, "nav-people"),
+        at("/people", Owner, Office)
+            .get(people::show)
+            .post(people::add)
+            .menu(Group::People, "nav-people"),
         at("/people/alias", Owner, Office).post(people::alias),
         at("/people/{address}", Owner, Office).get(person::show).post(person::change),
-        at("/domains", Owner, Office).get(domains::show).post(domains::change).menu(Group::Box, "nav-domains"),
-        at("/line", Owner, Office).get(internet_connection::show).post(internet_connection::change).menu(Group::Box, "nav-line"),
-        at("/certificate", Owner, Office).get(certificate::show).post(certificate::order).menu(Group::Box, "nav-certificate"),
-        at("/name", Owner, Office).get(setup::name).post(setup::rename).menu(Group::Box, "nav-name"),
-        at("/round", Owner, Office).get(loopback::show).post(loopback::run).menu(Group::Box, "nav-round"),
+        at("/domains", Owner, Office)
+            .get(domains::show)
+            .post(domains::change)
+            .menu(Group::Box, "nav-domains"),
+        at("/line", Owner, Office)
+            .get(internet_connection::show)
+            .post(internet_connection::change)
+            .menu(Group::Box, "nav-line"),
+        at("/certificate", Owner, Office)
+            .get(certificate::show)
+            .post(certificate::order)
+            .menu(Group::Box, "nav-certificate"),
+        at("/name", Owner, Office)
+            .get(setup::name)
+            .post(setup::rename)
+            .menu(Group::Box, "nav-name"),
+        at("/round", Owner, Office)
+            .get(loopback::show)
+            .post(loopback::run)
+            .menu(Group::Box, "nav-round"),
         at("/log", Owner, Office).get(about::log).menu(Group::Box, "nav-log"),
-        at("/network", Owner, Office).get(network::show).post(network::order).menu(Group::Box, "nav-network"),
-        at("/system", Owner, Office).get(system::show).post(system::order).menu(Group::Box, "nav-system"),
+        at("/network", Owner, Office)
+            .get(network::show)
+            .post(network::order)
+            .menu(Group::Box, "nav-network"),
+        at("/system", Owner, Office)
+            .get(system::show)
+            .post(system::order)
+            .menu(Group::Box, "nav-system"),
         at("/system/update", Owner, Office).post(system::update).limit(pages::system::UPDATE),
         at("/about", Owner, Office).get(about::show).menu(Group::Box, "nav-about"),
         at("/about/licences", Owner, Office).get(about::licences),
-        at("/queue", Owner, Office).get(queue::show).post(queue::order).menu(Group::Mail, "nav-queue"),
+        at("/queue", Owner, Office)
+            .get(queue::show)
+            .post(queue::order)
+            .menu(Group::Mail, "nav-queue"),
         at("/find", Owner, Office).get(find::show).menu(Group::Mail, "nav-find"),
-        at("/doctor", Owner, Office).get(doctor::show).post(doctor::examine).menu(Group::Mail, "nav-doctor"),
+        at("/doctor", Owner, Office)
+            .get(doctor::show)
+            .post(doctor::examine)
+            .menu(Group::Mail, "nav-doctor"),
         at("/mail", Person, Remote).get(list::start).menu(Group::Webmail, "nav-webmail"),
         at("/mail/act", Person, Remote).post(act::act),
         at("/mail/message", Person, Remote).post(act::message),
-        at("/mail/contacts", Person, Remote).get(contacts::show).post(contacts::change).menu(Group::Own, "nav-contacts"),
-        at("/mail/contacts/file", Person, Remote).get(contacts::file).post(contacts::import).limit(contacts::FILE),
+        at("/mail/contacts", Person, Remote)
+            .get(contacts::show)
+            .post(contacts::change)
+            .menu(Group::Own, "nav-contacts"),
+        at("/mail/contacts/file", Person, Remote)
+            .get(contacts::file)
+            .post(contacts::import)
+            .limit(contacts::FILE),
         at("/mail/folders", Person, Remote).post(act::folders),
-        at("/mail/settings", Person, Remote).get(settings::show).post(settings::save).menu(Group::Own, "nav-mail-settings"),
+        at("/mail/settings", Person, Remote)
+            .get(settings::show)
+            .post(settings::save)
+            .menu(Group::Own, "nav-mail-settings"),
         at("/mail/events", Person, Remote).get(list::events),
         at("/mail/{folder}", Person, Remote).get(list::show),
         at("/mail/{folder}/{uid}", Person, Remote).get(message::show),
@@ -102,10 +144,18 @@ fn table(message: usize) -> Vec<Route> {
         at("/programs/device", Person, Remote).post(programs::device),
         at("/programs/password", Person, Remote).post(programs::password),
         at("/coach", Person, Remote).get(programs::coach).menu(Group::Own, "nav-coach"),
-        at("/security", Person, Remote).get(security::show).post(security::change).menu(Group::Own, "nav-security"),
+        at("/security", Person, Remote)
+            .get(security::show)
+            .post(security::change)
+            .menu(Group::Own, "nav-security"),
         at("/mail/config-v1.1.xml", Anyone, World).get(discovery::autoconfig).plain(),
-        at("/.well-known/autoconfig/mail/config-v1.1.xml", Anyone, World).get(discovery::autoconfig).plain(),
-        at("/autodiscover/autodiscover.xml", Anyone, World).get(discovery::autodiscover).post(discovery::autodiscover).for_programs(),
+        at("/.well-known/autoconfig/mail/config-v1.1.xml", Anyone, World)
+            .get(discovery::autoconfig)
+            .plain(),
+        at("/autodiscover/autodiscover.xml", Anyone, World)
+            .get(discovery::autodiscover)
+            .post(discovery::autodiscover)
+            .for_programs(),
         at("/autodiscover/autodiscover.json", Anyone, World).get(discovery::autodiscover_json),
         at("/.well-known/mta-sts.txt", Anyone, World).get(discovery::mta_sts),
         at("/.well-known/acme-challenge/{token}", Anyone, World).get(certificate::proof).plain(),

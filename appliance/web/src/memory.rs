@@ -126,15 +126,30 @@ impl Pending {
     pub fn begin(&mut self, token: String, identity: &Identity, credential: String, now: Instant) {
         self.waiting.retain(|_, half| half.since + PATIENCE > now);
         if self.waiting.len() < WAITING {
-            self.waiting.insert(token, Half { account: identity.account, address: identity.address.clone(), credential, since: now, tries: 0 });
+            self.waiting.insert(
+                token,
+                Half {
+                    account: identity.account,
+                    address: identity.address.clone(),
+                    credential,
+                    since: now,
+                    tries: 0,
+                },
+            );
         }
     }
 
     /// Whose code is awaited; each call is a try.
     pub fn attempt(&mut self, token: &str, now: Instant) -> Option<(AccountId, String, String)> {
-        let half = self.waiting.get_mut(token).filter(|half| half.since + PATIENCE > now && half.tries < TRIES)?;
+        let half = self
+            .waiting
+            .get_mut(token)
+            .filter(|half| half.since + PATIENCE > now && half.tries < TRIES)?;
         half.tries += 1;
-        let is_locked = self.wrong.get(&half.account).is_some_and(|(since, count)| *since + HOUR > now && *count >= WRONG);
+        let is_locked = self
+            .wrong
+            .get(&half.account)
+            .is_some_and(|(since, count)| *since + HOUR > now && *count >= WRONG);
         (!is_locked).then(|| (half.account, half.address.clone(), half.credential.clone()))
     }
 
@@ -189,7 +204,9 @@ pub struct NetworkChange {
 impl NetworkChange {
     /// Seconds until it is undone; `None` when it was.
     pub fn left(&self, now: Instant) -> Option<u64> {
-        Duration::from_secs(UNDO_SECONDS).checked_sub(now.saturating_duration_since(self.asked)).map(|left| left.as_secs())
+        Duration::from_secs(UNDO_SECONDS)
+            .checked_sub(now.saturating_duration_since(self.asked))
+            .map(|left| left.as_secs())
     }
 
     /// Whether a page at this address shows that the change works.

@@ -30,7 +30,12 @@ pub struct TimedBody {
 
 impl TimedBody {
     pub fn new(body: Body) -> TimedBody {
-        TimedBody { body, begun: Instant::now(), octets: 0, sleep: Box::pin(tokio::time::sleep(PIECE)) }
+        TimedBody {
+            body,
+            begun: Instant::now(),
+            octets: 0,
+            sleep: Box::pin(tokio::time::sleep(PIECE)),
+        }
     }
 
     fn is_too_slow(&self, now: Instant) -> bool {
@@ -47,7 +52,10 @@ impl http_body::Body for TimedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let now = Instant::now();
         match Pin::new(&mut self.body).poll_frame(task) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -88,7 +96,11 @@ impl<T> TimedIo<T> {
     }
 
     /// Begins to wait, goes on waiting, or gives up.
-    fn waited<R>(&mut self, task: &mut Context<'_>, polled: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+    fn waited<R>(
+        &mut self,
+        task: &mut Context<'_>,
+        polled: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
         if polled.is_ready() {
             self.sleep = None;
             return polled;
@@ -100,18 +112,30 @@ impl<T> TimedIo<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
-    fn poll_read(mut self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(task, buffer)
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for TimedIo<T> {
-    fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(task, octets);
         self.waited(task, polled)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, task: &mut Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write_vectored(task, pieces);
         self.waited(task, polled)
     }
@@ -158,7 +182,10 @@ mod tests {
         type Data = Bytes;
         type Error = io::Error;
 
-        fn poll_frame(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            task: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
             self.0.poll_recv(task).map(|piece| piece.map(|piece| piece.map(Frame::data)))
         }
     }
@@ -168,7 +195,8 @@ mod tests {
         let seconds = Duration::from_secs;
         assert!(dripping(1, seconds(31), 3).collect().await.is_err(), "silent");
         assert!(dripping(1, seconds(20), 100).collect().await.is_err(), "an octet now and then");
-        let slow = dripping(20 * 1024, seconds(10), 60).collect().await.map(|body| body.to_bytes().len());
+        let slow =
+            dripping(20 * 1024, seconds(10), 60).collect().await.map(|body| body.to_bytes().len());
         assert_eq!(slow.unwrap(), 60 * 20 * 1024, "slow but steady");
         assert_eq!(dripping(0, seconds(1), 0).collect().await.unwrap().to_bytes().len(), 0);
     }
@@ -179,7 +207,10 @@ mod tests {
         let mut io = TimedIo::new(near);
         let begun = Instant::now();
         let stalled = io.write_all(&[0; 4096]).await;
-        assert!(stalled.is_err_and(|e| e.kind() == io::ErrorKind::TimedOut) && begun.elapsed() == TAKING);
+        assert!(
+            stalled.is_err_and(|e| e.kind() == io::ErrorKind::TimedOut)
+                && begun.elapsed() == TAKING
+        );
         let (near, mut slow) = tokio::io::duplex(1024);
         let mut io = TimedIo::new(near);
         let taking = async {

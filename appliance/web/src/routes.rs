@@ -1,7 +1,9 @@
 //! What a row of the route table says: who may see a page, from where, and its place in the navigation.
 //!
-//! The table itself is in `lib.rs`. The router is built from it; the gate (`guard`) and the frame of every page read its
-//! [`Facts`], and so does the test that asks for each route in each role. Knows no page.
+//! The table itself is in `lib.rs`.
+//! The router is built from it; the gate (`guard`) and the frame of every page read its [`Facts`], and so does the test
+//! that asks for each route in each role.
+//! Knows no page.
 
 use std::sync::Arc;
 
@@ -13,7 +15,8 @@ use axum::routing::MethodRouter;
 
 use crate::memory::Site;
 
-/// The least role that a page is for. The page's handler asks for it by an extractor (`Person`, `Owner`).
+/// The least role that a page is for.
+/// The page's handler asks for it by an extractor (`Person`, `Owner`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     Anyone,
@@ -29,12 +32,13 @@ pub enum Reach {
     Office,
     /// The same, and the internet with `web.from_everywhere`, under TLS.
     Remote,
-    /// Everywhere: what mail programs fetch to set themselves up, what other servers read of our TLS policy, and the proofs
-    /// that a certificate authority looks at.
+    /// Everywhere: what mail programs fetch to set themselves up, what other servers read of our TLS policy, and the
+    /// proofs that a certificate authority looks at.
     World,
 }
 
-/// A group of the navigation. The table's order is the order of the pages within one.
+/// A group of the navigation.
+/// The table's order is the order of the pages within one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
     Webmail,
@@ -47,7 +51,8 @@ pub enum Group {
 
 impl Group {
     /// In the order they are shown.
-    pub const ALL: [Group; 6] = [Group::Webmail, Group::Home, Group::Mail, Group::People, Group::Box, Group::Own];
+    pub const ALL: [Group; 6] =
+        [Group::Webmail, Group::Home, Group::Mail, Group::People, Group::Box, Group::Own];
 
     /// Its name in the catalogues.
     pub fn name(self) -> &'static str {
@@ -70,8 +75,8 @@ pub struct Facts {
     pub methods: Vec<Method>,
     pub role: Role,
     pub reach: Reach,
-    /// Stays on plain HTTP when there is a certificate: authorities, monitors and programs ask there. A domain's own name
-    /// is rarely in the certificate, and settings are no secret.
+    /// Stays on plain HTTP when there is a certificate: authorities, monitors and programs ask there.
+    /// A domain's own name is rarely in the certificate, and settings are no secret.
     pub is_plain: bool,
     /// Sent by programs, which know nothing of forms; nothing is changed by it.
     pub is_for_programs: bool,
@@ -89,7 +94,15 @@ pub struct Route {
 
 impl Route {
     pub fn new(path: &'static str, role: Role, reach: Reach) -> Route {
-        let facts = Facts { path, methods: Vec::new(), role, reach, is_plain: false, is_for_programs: false, menu: None };
+        let facts = Facts {
+            path,
+            methods: Vec::new(),
+            role,
+            reach,
+            is_plain: false,
+            is_for_programs: false,
+            menu: None,
+        };
         Route { facts, handlers: MethodRouter::new(), limit: None }
     }
 
@@ -152,22 +165,35 @@ impl Routes {
         fitting.min_by_key(|facts| facts.path.matches('{').count())
     }
 
-    /// From where a path can be reached. One that is in no row is as open as what it is below, and answered as missing.
+    /// From where a path can be reached.
+    /// One that is in no row is as open as what it is below, and answered as missing.
     pub fn reach(&self, path: &str) -> Reach {
         // The first page has nothing below it.
-        let above = std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(above, _)| above).filter(|above| above.len() > 1));
-        above.filter_map(|path| self.find(path)).map(|facts| facts.reach).next().unwrap_or(Reach::Office)
+        let above = std::iter::successors(Some(path), |path| {
+            path.rsplit_once('/').map(|(above, _)| above).filter(|above| above.len() > 1)
+        });
+        above
+            .filter_map(|path| self.find(path))
+            .map(|facts| facts.reach)
+            .next()
+            .unwrap_or(Reach::Office)
     }
 
     /// The pages of a group, and their names.
     pub fn menu(&self, group: Group) -> Vec<(&'static str, &'static str)> {
-        let named = |facts: &Facts| facts.menu.filter(|(of, _)| *of == group).map(|(_, name)| (facts.path, name));
+        let named = |facts: &Facts| {
+            facts.menu.filter(|(of, _)| *of == group).map(|(_, name)| (facts.path, name))
+        };
         self.0.iter().filter_map(named).collect()
     }
 
     /// The least role that a group is for.
     pub fn role(&self, group: Group) -> Role {
-        let roles = self.0.iter().filter(|facts| facts.menu.is_some_and(|(of, _)| of == group)).map(|facts| facts.role);
+        let roles = self
+            .0
+            .iter()
+            .filter(|facts| facts.menu.is_some_and(|(of, _)| of == group))
+            .map(|facts| facts.role);
         roles.min().unwrap_or(Role::Owner)
     }
 }
@@ -175,7 +201,9 @@ impl Routes {
 /// Whether a path is one of a route: as many parts, and each the same or in the place of a `{name}`.
 fn fits(route: &str, path: &str) -> bool {
     let mut parts = path.split('/');
-    let all_fit = route.split('/').all(|known| parts.next().is_some_and(|part| known.starts_with('{') || part.eq_ignore_ascii_case(known)));
+    let all_fit = route.split('/').all(|known| {
+        parts.next().is_some_and(|part| known.starts_with('{') || part.eq_ignore_ascii_case(known))
+    });
     all_fit && parts.next().is_none()
 }
 
@@ -195,7 +223,10 @@ mod tests {
             row("/proof/{token}", Reach::World),
         ]);
         let found = |path| routes.find(path).map_or("", |facts| facts.path);
-        assert_eq!((found("/"), found("/mail/7"), found("/mail/Open.XML")), ("/", "/mail/{folder}", "/mail/open.xml"));
+        assert_eq!(
+            (found("/"), found("/mail/7"), found("/mail/Open.XML")),
+            ("/", "/mail/{folder}", "/mail/open.xml")
+        );
         assert_eq!((found("/mail/7/8"), found("/mail/open.xml/"), found("//")), ("", "", ""));
         for (path, reach) in [
             ("/", Reach::Remote),

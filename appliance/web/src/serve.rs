@@ -29,16 +29,20 @@ pub struct Link {
 /// Serves one connection to its end.
 pub async fn serve(site: Site, router: Router, stream: Stream, peer: IpAddr) -> Result<(), Ended> {
     let link = Link { peer, is_secure: stream.facts().is_some() };
-    let router = router.layer(axum::middleware::map_request(move |mut request: Request| async move {
-        request.extensions_mut().insert(link);
-        request.map(|body| Body::new(TimedBody::new(body)))
-    }));
+    let router =
+        router.layer(axum::middleware::map_request(move |mut request: Request| async move {
+            request.extensions_mut().insert(link);
+            request.map(|body| Body::new(TimedBody::new(body)))
+        }));
     let mut stop = site.office.handles.tasks.stop();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)
         .max_buf_size(HEADER_OCTETS)
-        .serve_connection(TokioIo::new(TimedIo::new(stream.into_io())), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(TimedIo::new(stream.into_io())),
+            TowerToHyperService::new(router),
+        );
     tokio::pin!(connection);
     tokio::select! {
         served = &mut connection => return served.map_err(|_| Ended::Broken),

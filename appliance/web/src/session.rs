@@ -7,7 +7,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock::{self, Zone};
-use pillarbox_store::{AccountId, BeginSession, DeviceId, Error, RemoveSession, SeeSession, WebSession};
+use pillarbox_store::{
+    AccountId, BeginSession, DeviceId, Error, RemoveSession, SeeSession, WebSession,
+};
 use sha2::{Digest, Sha256};
 
 use super::memory::{Memory, Site};
@@ -64,10 +66,13 @@ where
         let missing = || axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
         let link = parts.extensions.get::<Link>().copied().ok_or_else(missing)?;
         let routes = parts.extensions.get::<Routes>().cloned().ok_or_else(missing)?;
-        let header = |name| parts.headers.get(name).and_then(|h| h.to_str().ok()).unwrap_or_default().to_string();
+        let header = |name| {
+            parts.headers.get(name).and_then(|h| h.to_str().ok()).unwrap_or_default().to_string()
+        };
         let (visitor, preferences) = visitor(&office, &memory, &parts.headers).await.unzip();
         let preferences = preferences.unwrap_or_default();
-        let chosen = Texts::chosen(&preferences.language).or_else(|| Texts::chosen(&cookie_named(&parts.headers, LANGUAGE)?));
+        let chosen = Texts::chosen(&preferences.language)
+            .or_else(|| Texts::chosen(&cookie_named(&parts.headers, LANGUAGE)?));
         let texts = chosen.unwrap_or_else(|| Texts::choose(&header(header::ACCEPT_LANGUAGE)));
         Ok(Visit {
             texts: texts.in_zone(Zone::named(&preferences.zone).unwrap_or_default()),
@@ -96,7 +101,12 @@ where
         let Person(visit, visitor) = Person::from_request_parts(parts, state).await?;
         match visitor.is_owner {
             true => Ok(Owner(visit, visitor)),
-            false => Err(crate::frame::notice(&visit, axum::http::StatusCode::FORBIDDEN, "not-yours-title", "not-yours")),
+            false => Err(crate::frame::notice(
+                &visit,
+                axum::http::StatusCode::FORBIDDEN,
+                "not-yours-title",
+                "not-yours",
+            )),
         }
     }
 }
@@ -124,8 +134,13 @@ fn token(headers: &HeaderMap) -> Option<String> {
 }
 
 fn cookie_named(headers: &HeaderMap, wanted: &str) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|c| c.to_str().ok()).flat_map(|c| c.split(';'));
-    let mut found = cookies.filter_map(|c| c.trim().split_once('=')).filter(|(name, _)| *name == wanted);
+    let cookies = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|c| c.to_str().ok())
+        .flat_map(|c| c.split(';'));
+    let mut found =
+        cookies.filter_map(|c| c.trim().split_once('=')).filter(|(name, _)| *name == wanted);
     found.next().map(|(_, value)| value.to_string())
 }
 
@@ -147,14 +162,20 @@ pub fn hex(octets: &[u8]) -> String {
 /// A word of 256 random bits, for cookies and links.
 pub fn random() -> Result<String, pillarbox_office::Error> {
     let mut octets = [0; 32];
-    getrandom::fill(&mut octets).map_err(|e| pillarbox_office::Error::NoRandomNumbers { why: e.to_string() })?;
+    getrandom::fill(&mut octets)
+        .map_err(|e| pillarbox_office::Error::NoRandomNumbers { why: e.to_string() })?;
     Ok(hex(&octets))
 }
 
-async fn visitor(office: &Arc<Office>, memory: &Memory, headers: &HeaderMap) -> Option<(Visitor, Preferences)> {
+async fn visitor(
+    office: &Arc<Office>,
+    memory: &Memory,
+    headers: &HeaderMap,
+) -> Option<(Visitor, Preferences)> {
     let key = key(&token(headers)?);
     let (now, life) = (clock::now(), office.settings.get().web.session_hours * 3600);
-    let (wanted, volatile) = (key.clone(), memory.volatile_sessions.find(&key, office.store.unwritable().is_none()));
+    let (wanted, volatile) =
+        (key.clone(), memory.volatile_sessions.find(&key, office.store.unwritable().is_none()));
     let found = office.store.read_off_thread(move |r| {
         let Some(session) = r.session(&wanted)?.or(volatile) else { return Ok(None) };
         let account = r.account_by_id(session.account)?;
@@ -173,20 +194,35 @@ async fn visitor(office: &Arc<Office>, memory: &Memory, headers: &HeaderMap) -> 
     if session.seen + 60 < now {
         let _ = office.store.change(SeeSession { key: key.clone(), at: now }).done().await;
     }
-    let visitor = Visitor { account: session.account, address: account.address, is_owner, form_token: session.form_token, key, progress };
+    let visitor = Visitor {
+        account: session.account,
+        address: account.address,
+        is_owner,
+        form_token: session.form_token,
+        key,
+        progress,
+    };
     Some((visitor, preferences))
 }
 
-/// The hash of an account's own password: who signs in proves it before and names it then, so that a change in between counts.
+/// The hash of an account's own password: who signs in proves it before and names it then, so that a change in between
+/// counts.
 pub async fn credential(office: &Arc<Office>, account: AccountId) -> Result<String, Error> {
-    let own = office.store.read_off_thread(move |r| Ok(r.credentials(account)?.into_iter().find(|(device, _)| *device == DeviceId::MAIN)));
+    let own = office.store.read_off_thread(move |r| {
+        Ok(r.credentials(account)?.into_iter().find(|(device, _)| *device == DeviceId::MAIN))
+    });
     let missing = || Error::NotFound { what: "password of account", name: account.0.to_string() };
     own.await?.map(|(_, credential)| credential.hash).ok_or_else(missing)
 }
 
-/// Signs an account in with a fresh token (never one that was there before) and gives the cookie; `credential` is the hash of the
-/// password that was proved. Refused when that is no longer the account's.
-pub async fn sign_in(visit: &Visit, account: AccountId, credential: String) -> Result<String, Error> {
+/// Signs an account in with a fresh token (never one that was there before) and gives the cookie; `credential` is the
+/// hash of the password that was proved.
+/// Refused when that is no longer the account's.
+pub async fn sign_in(
+    visit: &Visit,
+    account: AccountId,
+    credential: String,
+) -> Result<String, Error> {
     let fresh = || random().map_err(|error| Error::Invalid { why: error.to_string() });
     let (token, form_token, now) = (fresh()?, fresh()?, clock::now());
     let agent = visit.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect();

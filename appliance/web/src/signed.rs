@@ -53,8 +53,8 @@ impl Sender for Person {
     }
 }
 
-/// A form with the token of its sender's session in the field `token`. Without it the answer says that the page is stale, and the
-/// handler is not called.
+/// A form with the token of its sender's session in the field `token`.
+/// Without it the answer says that the page is stale, and the handler is not called.
 pub struct Signed<W, F>(pub W, pub F);
 
 impl<S, W, F> FromRequest<S> for Signed<W, F>
@@ -68,8 +68,12 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let sender = W::from_request_parts(&mut parts, state).await?;
-        let octets = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await.map_err(IntoResponse::into_response)?;
-        let token = form_urlencoded::parse(&octets).find(|(name, _)| name == "token").map(|(_, value)| value.into_owned());
+        let octets = Bytes::from_request(Request::from_parts(parts.clone(), body), state)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        let token = form_urlencoded::parse(&octets)
+            .find(|(name, _)| name == "token")
+            .map(|(_, value)| value.into_owned());
         let (visit, visitor) = sender.who();
         if !is_own(visitor, &token.unwrap_or_default()) {
             return Err(stale(visit));
@@ -79,9 +83,9 @@ where
     }
 }
 
-/// A form with files, and what is left of it behind the token of its sender's session. The token stands first in each of our
-/// forms, so nothing is taken in before it is known to be right. `None`: the form broke off or is too large before its first
-/// field was there.
+/// A form with files, and what is left of it behind the token of its sender's session.
+/// The token stands first in each of our forms, so nothing is taken in before it is known to be right.
+/// `None`: the form broke off or is too large before its first field was there.
 pub struct SignedFiles<W>(pub W, pub Option<Multipart>);
 
 /// Octets of a token's field, at most.
@@ -97,7 +101,10 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let sender = W::from_request_parts(&mut parts, state).await?;
-        let Ok(mut form) = Multipart::from_request(Request::from_parts(parts, body), state).await else { return Err(stale(sender.who().0)) };
+        let Ok(mut form) = Multipart::from_request(Request::from_parts(parts, body), state).await
+        else {
+            return Err(stale(sender.who().0));
+        };
         let Ok(token) = first_token(&mut form).await else { return Ok(SignedFiles(sender, None)) };
         if is_own(sender.who().1, &token) {
             return Ok(SignedFiles(sender, Some(form)));
@@ -110,7 +117,10 @@ where
 
 /// The first field when it is the token; empty when it is another.
 async fn first_token(form: &mut Multipart) -> Result<String, MultipartError> {
-    let Some(mut field) = form.next_field().await?.filter(|field| field.name() == Some("token")) else { return Ok(String::new()) };
+    let Some(mut field) = form.next_field().await?.filter(|field| field.name() == Some("token"))
+    else {
+        return Ok(String::new());
+    };
     let mut token = Vec::new();
     while let Some(piece) = field.chunk().await? {
         token.extend_from_slice(&piece[..piece.len().min(TOKEN - token.len())]);
@@ -137,10 +147,26 @@ mod tests {
             #[serde(default)]
             order: Order,
         }
-        for (form, order) in [("order=not-junk", Order::NotJunk), ("order=NotJunk", Order::Unknown), ("order=", Order::Unknown), ("", Order::Unknown)] {
+        for (form, order) in [
+            ("order=not-junk", Order::NotJunk),
+            ("order=NotJunk", Order::Unknown),
+            ("order=", Order::Unknown),
+            ("", Order::Unknown),
+        ] {
             let request = || axum::http::Uri::try_from(format!("/?{form}")).unwrap();
-            assert_eq!(axum::extract::Query::<Typed>::try_from_uri(&request()).unwrap().0.order, order, "{form}");
-            assert_eq!(axum::extract::Query::<Fields>::try_from_uri(&request()).unwrap().0.order::<Order>("order"), order, "{form}");
+            assert_eq!(
+                axum::extract::Query::<Typed>::try_from_uri(&request()).unwrap().0.order,
+                order,
+                "{form}"
+            );
+            assert_eq!(
+                axum::extract::Query::<Fields>::try_from_uri(&request())
+                    .unwrap()
+                    .0
+                    .order::<Order>("order"),
+                order,
+                "{form}"
+            );
         }
     }
 }

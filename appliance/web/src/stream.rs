@@ -33,13 +33,22 @@ impl http_body::Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|text| Ok(BodyFrame::data(Bytes::from(text)))))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
+        self.0
+            .poll_recv(context)
+            .map(|piece| piece.map(|text| Ok(BodyFrame::data(Bytes::from(text)))))
     }
 }
 
 /// The page around pieces that come one after the other; `piece` makes HTML of each.
-pub fn page<T: Send + 'static>(around: &impl Template, mut pieces: mpsc::Receiver<T>, piece: impl Fn(T) -> String + Send + 'static) -> Response {
+pub fn page<T: Send + 'static>(
+    around: &impl Template,
+    mut pieces: mpsc::Receiver<T>,
+    piece: impl Fn(T) -> String + Send + 'static,
+) -> Response {
     let whole = match around.render() {
         Ok(whole) => whole,
         Err(error) => {
@@ -47,7 +56,9 @@ pub fn page<T: Send + 'static>(around: &impl Template, mut pieces: mpsc::Receive
             return axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
-    let (begin, end) = whole.split_once(PLACE).map_or((whole.clone(), String::new()), |(a, b)| (a.to_string(), b.to_string()));
+    let (begin, end) = whole
+        .split_once(PLACE)
+        .map_or((whole.clone(), String::new()), |(a, b)| (a.to_string(), b.to_string()));
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         if sender.send(begin).await.is_err() {
@@ -61,10 +72,12 @@ pub fn page<T: Send + 'static>(around: &impl Template, mut pieces: mpsc::Receive
         // Nobody reading any more is no failure.
         let _ = sender.send(end).await;
     });
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], Body::new(Pieces(receiver))).into_response()
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], Body::new(Pieces(receiver)))
+        .into_response()
 }
 
-/// The same for octets. A failure breaks the answer off: the browser says that the file is not whole.
+/// The same for octets.
+/// A failure breaks the answer off: the browser says that the file is not whole.
 pub struct Octets(mpsc::Receiver<Result<Bytes, Error>>);
 
 impl Octets {
@@ -77,7 +90,12 @@ impl http_body::Body for Octets {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, std::io::Error>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|octets| octets.map(BodyFrame::data).map_err(std::io::Error::other)))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, std::io::Error>>> {
+        self.0.poll_recv(context).map(|piece| {
+            piece.map(|octets| octets.map(BodyFrame::data).map_err(std::io::Error::other))
+        })
     }
 }

@@ -7,7 +7,8 @@ use fast_qr::{ECL, QRBuilder};
 const WIDTH: usize = 480;
 const HEIGHT: usize = 96;
 
-/// Bars of two numbers each, one above the other, oldest first. `title` is what a screen reader says.
+/// Bars of two numbers each, one above the other, oldest first.
+/// `title` is what a screen reader says.
 pub fn bars(values: &[(u64, u64)], title: &str) -> String {
     let most = values.iter().map(|(a, b)| a + b).max().unwrap_or(0).max(1);
     let step = WIDTH as f64 / values.len().max(1) as f64;
@@ -19,7 +20,11 @@ pub fn bars(values: &[(u64, u64)], title: &str) -> String {
             if value > 0 {
                 let y = HEIGHT as f64 - height(below) - height(value);
                 // Writing into a string can't fail.
-                let _ = write!(out, "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" rx=\"1\"/>", height(value));
+                let _ = write!(
+                    out,
+                    "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" rx=\"1\"/>",
+                    height(value)
+                );
             }
         }
     }
@@ -30,15 +35,26 @@ pub fn bars(values: &[(u64, u64)], title: &str) -> String {
 /// A filled curve of one number over time, oldest first, drawn up to `most`.
 pub fn curve(values: &[u64], most: u64, title: &str) -> String {
     let step = WIDTH as f64 / (values.len().max(2) - 1) as f64;
-    let y = |value: u64| HEIGHT as f64 - value.min(most.max(1)) as f64 / most.max(1) as f64 * (HEIGHT - 4) as f64;
+    let y = |value: u64| {
+        HEIGHT as f64 - value.min(most.max(1)) as f64 / most.max(1) as f64 * (HEIGHT - 4) as f64
+    };
     let mut line = String::new();
     for (at, value) in values.iter().enumerate() {
-        let _ = write!(line, "{}{:.1} {:.1}", if at == 0 { "M" } else { "L" }, at as f64 * step, y(*value));
+        let _ = write!(
+            line,
+            "{}{:.1} {:.1}",
+            if at == 0 { "M" } else { "L" },
+            at as f64 * step,
+            y(*value)
+        );
     }
     let last = (values.len().max(1) - 1) as f64 * step;
     let mut out = open(title);
     if !values.is_empty() {
-        let _ = write!(out, "<path class=\"area\" d=\"{line}L{last:.1} {HEIGHT}L0 {HEIGHT}Z\"/><path class=\"line\" d=\"{line}\"/>");
+        let _ = write!(
+            out,
+            "<path class=\"area\" d=\"{line}L{last:.1} {HEIGHT}L0 {HEIGHT}Z\"/><path class=\"line\" d=\"{line}\"/>"
+        );
     }
     out.push_str("</svg>");
     out
@@ -46,7 +62,9 @@ pub fn curve(values: &[u64], most: u64, title: &str) -> String {
 
 fn open(title: &str) -> String {
     let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    format!("<svg class=\"picture\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>")
+    format!(
+        "<svg class=\"picture\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>"
+    )
 }
 
 /// A QR code as a picture; empty when the text is too long for one.
@@ -75,7 +93,10 @@ mod tests {
     fn pictures_stay_within_their_frame_and_escape_their_title() {
         let picture = bars(&[(0, 0), (5, 5), (1, 0)], "a \"b\" <c>");
         assert_eq!(picture.matches("<rect").count(), 3);
-        assert!(picture.contains("&quot;b&quot; &lt;c>") && !picture.contains("y=\"-"), "{picture}");
+        assert!(
+            picture.contains("&quot;b&quot; &lt;c>") && !picture.contains("y=\"-"),
+            "{picture}"
+        );
         assert!(curve(&[], 0, "").ends_with("</title></svg>"));
         assert!(curve(&[1, 9, 3], 5, "").contains("M0.0"));
         assert!(!curve(&[1, 9, 3], 5, "").contains(" -"));

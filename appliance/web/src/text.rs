@@ -63,7 +63,8 @@ impl Texts {
 
     /// A time in the reader's zone, as people write it: today's by the clock alone, others with their day.
     pub fn moment(&self, at: u64, now: u64) -> String {
-        let ([day, month, year, hour, minute], [today, this_month, this_year, ..]) = (clock::local(at, self.zone), clock::local(now, self.zone));
+        let ([day, month, year, hour, minute], [today, this_month, this_year, ..]) =
+            (clock::local(at, self.zone), clock::local(now, self.zone));
         let time = format!("{hour:02}:{minute:02}");
         if (day, month, year) == (today, this_month, this_year) {
             return self.with("time-today", "time", &time).into_owned();
@@ -75,12 +76,22 @@ impl Texts {
     /// A time for what is kept and sent: it stays true on other days and in other zones.
     pub fn date(&self, at: u64) -> String {
         let [day, month, year, hour, minute] = clock::local(at, self.zone);
-        self.day("date-full", [day, month, year], &[("time", &format!("{hour:02}:{minute:02}")), ("offset", &clock::offset(at, self.zone))])
+        self.day(
+            "date-full",
+            [day, month, year],
+            &[
+                ("time", &format!("{hour:02}:{minute:02}")),
+                ("offset", &clock::offset(at, self.zone)),
+            ],
+        )
     }
 
     fn day(&self, key: &str, [day, month, year]: [i16; 3], more: &[(&str, &str)]) -> String {
-        let (day, month, year) = (day.to_string(), self.get(&format!("month-{month}")), year.to_string());
-        self.language.with(key, &[&[("day", &*day), ("month", &*month), ("year", &*year)], more].concat()).into_owned()
+        let (day, month, year) =
+            (day.to_string(), self.get(&format!("month-{month}")), year.to_string());
+        self.language
+            .with(key, &[&[("day", &*day), ("month", &*month), ("year", &*year)], more].concat())
+            .into_owned()
     }
 }
 
@@ -116,7 +127,10 @@ mod tests {
             ("en", 31_536_000, "26 Nov 2026, 08:00"),
             ("de", 31_536_000, "26. Nov. 2026, 08:00"),
         ] {
-            assert_eq!(Texts::choose(language).in_zone(Zone::named("UTC").unwrap()).moment(at, at + later), text);
+            assert_eq!(
+                Texts::choose(language).in_zone(Zone::named("UTC").unwrap()).moment(at, at + later),
+                text
+            );
         }
     }
 }

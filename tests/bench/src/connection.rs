@@ -1,4 +1,5 @@
-//! A blocking connection, plain or under TLS. Certificates are not checked: speed is measured, not trust.
+//! A blocking connection, plain or under TLS.
+//! Certificates are not checked: speed is measured, not trust.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -43,7 +44,9 @@ impl Connection {
 
     /// Goes over to TLS.
     pub fn into_tls(self, config: &Arc<ClientConfig>) -> io::Result<Connection> {
-        let Transport::Plain(tcp) = self.stream.into_inner() else { return Err(io::Error::other("TLS is on already")) };
+        let Transport::Plain(tcp) = self.stream.into_inner() else {
+            return Err(io::Error::other("TLS is on already"));
+        };
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
         let client = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
         let tls = Transport::Tls(Box::new(StreamOwned::new(client, tcp)));
@@ -51,7 +54,11 @@ impl Connection {
     }
 
     fn over(transport: Transport) -> Connection {
-        Connection { stream: BufReader::with_capacity(BUFFER, transport), ends_ahead: 0, tail: Vec::new() }
+        Connection {
+            stream: BufReader::with_capacity(BUFFER, transport),
+            ends_ahead: 0,
+            tail: Vec::new(),
+        }
     }
 
     /// Sends octets.
@@ -152,13 +159,25 @@ impl ServerCertVerifier for Anybody {
     ) -> Result<ServerCertVerified, rustls::Error> {
         Ok(ServerCertVerified::assertion())
     }
-    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         Ok(HandshakeSignatureValid::assertion())
     }
-    fn verify_tls13_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         Ok(HandshakeSignatureValid::assertion())
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

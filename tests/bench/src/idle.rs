@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 use crate::Options;
 use crate::connection::{Connection, tls};
 
-/// Opens `--count` connections, a quarter each SMTP, SMTP with STARTTLS, POP3, and POP3 over TLS, says so,
-/// and holds them until standard input ends.
+/// Opens `--count` connections, a quarter each SMTP, SMTP with STARTTLS, POP3, and POP3 over TLS, says so, and holds
+/// them until standard input ends.
 pub fn run(options: &Options) -> Result<Value, String> {
     hold(options).map_err(|e| e.to_string())
 }
 
 fn hold(options: &Options) -> io::Result<Value> {
-    let (smtp, pop3, pop3s) = (options.text("smtp", ""), options.text("pop3", ""), options.text("pop3s", ""));
+    let (smtp, pop3, pop3s) =
+        (options.text("smtp", ""), options.text("pop3", ""), options.text("pop3s", ""));
     let tls = tls().map_err(io::Error::other)?;
     let mut open = Vec::new();
     for n in 0..options.number("count", 1000).map_err(io::Error::other)? {

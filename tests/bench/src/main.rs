@@ -22,7 +22,9 @@ impl Options {
 
     /// The number of an option.
     pub fn number(&self, name: &str, default: usize) -> Result<usize, String> {
-        self.0.get(name).map_or(Ok(default), |text| text.parse().map_err(|_| format!("--{name} {text}: not a number")))
+        self.0.get(name).map_or(Ok(default), |text| {
+            text.parse().map_err(|_| format!("--{name} {text}: not a number"))
+        })
     }
 
     /// True for `--name yes`.
@@ -55,6 +57,8 @@ fn main() -> ExitCode {
 }
 
 fn usage(why: &str) -> ExitCode {
-    eprintln!("pillarbox-bench: {why}\nuse: pillarbox-bench smtp|pop3|idle --name value ...; tests/bench/run shows how");
+    eprintln!(
+        "pillarbox-bench: {why}\nuse: pillarbox-bench smtp|pop3|idle --name value ...; tests/bench/run shows how"
+    );
     ExitCode::from(2)
 }

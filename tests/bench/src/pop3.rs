@@ -11,8 +11,8 @@ use crate::connection::{Connection, tls};
 /// Pipelined RETR commands sent at once.
 const BURST: usize = 200;
 
-/// Logs in as `--user` with `--password`; measures STAT, UIDL and LIST `--repeat` times, and then, as asked,
-/// retrieves (`--retr yes`) or deletes (`--dele yes`) everything, or one of `--every` messages.
+/// Logs in as `--user` with `--password`; measures STAT, UIDL and LIST `--repeat` times, and then, as asked, retrieves
+/// (`--retr yes`) or deletes (`--dele yes`) everything, or one of `--every` messages.
 pub fn run(options: &Options) -> Result<Value, String> {
     measure(options).map_err(|e| e.to_string())
 }

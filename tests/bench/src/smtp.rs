@@ -37,8 +37,8 @@ struct Load {
     acks: Option<Mutex<std::fs::File>>,
 }
 
-/// Sends `--messages` over `--sessions`, each of `--size` octets (or `--text yes`: English, 8.3 KB in the mean) to `--recipients`
-/// of `--users`; with `--interval-ms` no sooner than that after the one before.
+/// Sends `--messages` over `--sessions`, each of `--size` octets (or `--text yes`: English, 8.3 KB in the mean) to
+/// `--recipients` of `--users`; with `--interval-ms` no sooner than that after the one before.
 pub fn run(options: &Options) -> Result<Value, String> {
     let acks = options.text("acks", "");
     let acks = match acks.as_str() {
@@ -82,7 +82,9 @@ pub fn run(options: &Options) -> Result<Value, String> {
     latencies.sort();
     waits.sort();
     let at = |part: usize| milliseconds(latencies.get(latencies.len() * part / 100));
-    let wait = |part: usize| milliseconds(waits.get((waits.len() * part / 100).min(waits.len().saturating_sub(1))));
+    let wait = |part: usize| {
+        milliseconds(waits.get((waits.len() * part / 100).min(waits.len().saturating_sub(1))))
+    };
     Ok(json!({
         "messages": latencies.len(), "seconds": seconds, "rate": latencies.len() as f64 / seconds,
         "p50_ms": at(50), "p99_ms": at(99), "failures": failures,
@@ -94,8 +96,8 @@ fn milliseconds(time: Option<&Duration>) -> f64 {
     time.map_or(0.0, |time| time.as_secs_f64() * 1000.0)
 }
 
-/// Sends until there is nothing left to send or the server fails; returns how long each message took, and how long after its
-/// final dot the answer came.
+/// Sends until there is nothing left to send or the server fails; returns how long each message took, and how long
+/// after its final dot the answer came.
 fn session(load: &Load, number: usize) -> (Vec<Duration>, Vec<Duration>, Option<String>) {
     let (mut latencies, mut waits) = (Vec::new(), Vec::new());
     let mut random = Random::new(load.seed.wrapping_mul(1000) + number as u64);
@@ -140,20 +142,32 @@ fn connect(load: &Load) -> io::Result<Connection> {
 }
 
 /// One message, commands pipelined as a real server does (RFC 2920); returns how long the answer to its content took.
-fn message(load: &Load, open: &mut Option<Connection>, n: usize, random: &mut Random, text: &[u8]) -> io::Result<Duration> {
+fn message(
+    load: &Load,
+    open: &mut Option<Connection>,
+    n: usize,
+    random: &mut Random,
+    text: &[u8],
+) -> io::Result<Duration> {
     let connection = match open {
         Some(connection) => connection,
         None => open.insert(connect(load)?),
     };
     let first = random.below(load.users);
     let content = match load.has_text {
-        true => [letter(n, &format!("user{first}@{}", load.domain), random), b".\r\n".to_vec()].concat(),
+        true => {
+            [letter(n, &format!("user{first}@{}", load.domain), random), b".\r\n".to_vec()].concat()
+        }
         false => content(load, n, text),
     };
     load.octets.fetch_add(content.len() - 3, Ordering::Relaxed);
     let mut commands = format!("MAIL FROM:<sender{n}@example.net> SIZE={}\r\n", content.len() - 3);
     for k in 0..load.recipients {
-        commands.push_str(&format!("RCPT TO:<user{}@{}>\r\n", (first + k) % load.users, load.domain));
+        commands.push_str(&format!(
+            "RCPT TO:<user{}@{}>\r\n",
+            (first + k) % load.users,
+            load.domain
+        ));
     }
     commands.push_str("DATA\r\n");
     connection.send(commands.as_bytes())?;

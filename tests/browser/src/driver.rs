@@ -24,7 +24,11 @@ pub struct Driver {
 impl Driver {
     pub async fn start() -> Result<Driver> {
         let port = free_port()?;
-        let process = Command::new("chromedriver").arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let process = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
         let driver = Driver { process, port };
         for _ in 0..100 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
@@ -37,10 +41,18 @@ impl Driver {
 
     /// A browser of its own, with nothing remembered.
     pub async fn browser(&self, kind: Kind) -> Result<Browser> {
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--ignore-certificate-errors", "--hide-scrollbars"];
+        let arguments = [
+            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            "--ignore-certificate-errors", "--hide-scrollbars",
+        ];
         let capabilities = json!({"goog:chromeOptions": {"args": arguments}});
-        let Value::Object(capabilities) = capabilities else { return Err("no capabilities".into()) };
-        let client = ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&format!("http://127.0.0.1:{}", self.port)).await?;
+        let Value::Object(capabilities) = capabilities else {
+            return Err("no capabilities".into());
+        };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{}", self.port))
+            .await?;
         let browser = Browser { client };
         browser.become_kind(kind).await?;
         Ok(browser)
@@ -80,7 +92,11 @@ pub struct Browser {
 struct ChromiumCommand(Value);
 
 impl WebDriverCompatibleCommand for ChromiumCommand {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> std::result::Result<url::Url, url::ParseError> {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> std::result::Result<url::Url, url::ParseError> {
         base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
     }
 
@@ -91,7 +107,10 @@ impl WebDriverCompatibleCommand for ChromiumCommand {
 
 impl Browser {
     async fn protocol(&self, command: &str, params: Value) -> Result<Value> {
-        Ok(self.client.issue_cmd(ChromiumCommand(json!({"cmd": command, "params": params}))).await?)
+        Ok(self
+            .client
+            .issue_cmd(ChromiumCommand(json!({"cmd": command, "params": params})))
+            .await?)
     }
 
     /// Width, colours, scripts and language from now on.
@@ -99,10 +118,19 @@ impl Browser {
         let size = json!({"width": kind.width, "height": 900, "deviceScaleFactor": 1, "mobile": kind.width < 600});
         self.protocol("Emulation.setDeviceMetricsOverride", size).await?;
         let scheme = if kind.dark { "dark" } else { "light" };
-        self.protocol("Emulation.setEmulatedMedia", json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]})).await?;
-        self.protocol("Emulation.setScriptExecutionDisabled", json!({"value": !kind.script})).await?;
+        self.protocol(
+            "Emulation.setEmulatedMedia",
+            json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+        )
+        .await?;
+        self.protocol("Emulation.setScriptExecutionDisabled", json!({"value": !kind.script}))
+            .await?;
         self.protocol("Network.enable", json!({})).await?;
-        self.protocol("Network.setExtraHTTPHeaders", json!({"headers": {"Accept-Language": kind.language}})).await?;
+        self.protocol(
+            "Network.setExtraHTTPHeaders",
+            json!({"headers": {"Accept-Language": kind.language}}),
+        )
+        .await?;
         Ok(())
     }
 
@@ -128,13 +156,18 @@ impl Browser {
                 return Ok(());
             }
             if tokio::time::Instant::now() > end {
-                return Err(format!("{wanted:?} did not come; {} shows:\n{shown}", self.path().await?).into());
+                return Err(format!(
+                    "{wanted:?} did not come; {} shows:\n{shown}",
+                    self.path().await?
+                )
+                .into());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Types into a field, in the place of what is there. A page that is just coming takes the field away once.
+    /// Types into a field, in the place of what is there.
+    /// A page that is just coming takes the field away once.
     pub async fn fill(&self, field: &str, text: &str) -> Result<()> {
         if self.fill_once(field, text).await.is_ok() {
             return Ok(());
@@ -144,15 +177,23 @@ impl Browser {
     }
 
     async fn fill_once(&self, field: &str, text: &str) -> Result<()> {
-        let element = self.client.find(Locator::Css(&format!("main [name={field}]:not([type=hidden])"))).await?;
+        let element = self
+            .client
+            .find(Locator::Css(&format!("main [name={field}]:not([type=hidden])")))
+            .await?;
         element.clear().await?;
         Ok(element.send_keys(text).await?)
     }
 
     /// Clicks what carries a text: a button or a link.
     pub async fn click(&self, text: &str) -> Result<()> {
-        let wanted = format!("//*[self::button or self::a or self::summary][normalize-space()='{text}']");
-        let element = self.client.find(Locator::XPath(&wanted)).await.map_err(|e| format!("{text:?} to click: {e}"))?;
+        let wanted =
+            format!("//*[self::button or self::a or self::summary][normalize-space()='{text}']");
+        let element = self
+            .client
+            .find(Locator::XPath(&wanted))
+            .await
+            .map_err(|e| format!("{text:?} to click: {e}"))?;
         element.click().await.map_err(|e| format!("clicking {text:?}: {e}"))?;
         Ok(())
     }
@@ -165,7 +206,8 @@ impl Browser {
         Ok(self.client.execute(script, Vec::new()).await?)
     }
 
-    /// The whole page as a picture. A page that is just coming has no width yet.
+    /// The whole page as a picture.
+    /// A page that is just coming has no width yet.
     pub async fn picture(&self, folder: &Path, name: &str) -> Result<()> {
         for _ in 0..20 {
             if self.picture_once(folder, name).await.is_ok() {
@@ -179,8 +221,14 @@ impl Browser {
     async fn picture_once(&self, folder: &Path, name: &str) -> Result<()> {
         let metrics = self.protocol("Page.getLayoutMetrics", json!({})).await?;
         let size = &metrics["cssContentSize"];
-        let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
-        let shot = self.protocol("Page.captureScreenshot", json!({"captureBeyondViewport": true, "clip": clip})).await?;
+        let clip =
+            json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
+        let shot = self
+            .protocol(
+                "Page.captureScreenshot",
+                json!({"captureBeyondViewport": true, "clip": clip}),
+            )
+            .await?;
         let png = decode(shot["data"].as_str().ok_or("no picture")?);
         std::fs::create_dir_all(folder)?;
         Ok(std::fs::write(folder.join(format!("{name}.png")), png)?)
@@ -202,7 +250,8 @@ fn decode(text: &str) -> Vec<u8> {
     };
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
     for four in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let bits = four.iter().fold(0u32, |all, &c| all << 6 | u32::from(value(c))) << (6 * (4 - four.len()));
+        let bits = four.iter().fold(0u32, |all, &c| all << 6 | u32::from(value(c)))
+            << (6 * (4 - four.len()));
         out.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
     }
     out

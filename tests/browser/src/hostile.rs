@@ -1,5 +1,5 @@
-//! Hostile mail: hundreds of ways to make a reader's browser run or fetch something, each shown in Chromium, with a server
-//! listening for anything that gets out.
+//! Hostile mail: hundreds of ways to make a reader's browser run or fetch something, each shown in Chromium, with a
+//! server listening for anything that gets out.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::webmail::bring;
 /// What a payload tries to run: it would be seen in the page around it, and by the server that listens.
 const RUN: &str = "top.pwned=1;fetch('URL/run');new Image().src='URL/img'";
 
-/// Ways to run something or to fetch something. `RUN` and `URL` are filled in.
+/// Ways to run something or to fetch something.
+/// `RUN` and `URL` are filled in.
 const VECTORS: [&str; 60] = [
     "<script>RUN</script>",
     "<script src=URL/s.js></script>",
@@ -82,13 +83,23 @@ const VECTORS: [&str; 60] = [
 
 /// The same in other clothes.
 fn mutations(vector: &str) -> [String; 6] {
-    let alternate: String = vector.char_indices().map(|(at, c)| if at % 2 == 0 { c.to_ascii_uppercase() } else { c }).collect();
+    let alternate: String = vector
+        .char_indices()
+        .map(|(at, c)| if at % 2 == 0 { c.to_ascii_uppercase() } else { c })
+        .collect();
     // What is run must stay as it is written.
-    let shouted = if vector.contains("RUN") || vector.contains("URL") { vector.replacen('<', "<\u{0}", 1) } else { alternate };
+    let shouted = if vector.contains("RUN") || vector.contains("URL") {
+        vector.replacen('<', "<\u{0}", 1)
+    } else {
+        alternate
+    };
     [
         vector.to_string(),
         shouted,
-        vector.replace(" on", "/on").replace(" src", "\tsrc").replace("javascript:", "java\nscript:"),
+        vector
+            .replace(" on", "/on")
+            .replace(" src", "\tsrc")
+            .replace("javascript:", "java\nscript:"),
         vector.replace("javascript:", "&#106;avascript&colon;").replace('"', "'"),
         vector.replacen('<', "<<", 1).replacen('>', "//>", 1),
         format!("<div title=\"{}\">{vector}</div></div></p></table>", vector.replace('"', "'")),
@@ -106,7 +117,10 @@ async fn canary() -> Result<(String, Arc<AtomicUsize>)> {
             counter.fetch_add(1, Ordering::SeqCst);
             let mut what = [0; 200];
             let count = tcp.read(&mut what).await.unwrap_or(0);
-            println!("        got out: {}", String::from_utf8_lossy(&what[..count]).lines().next().unwrap_or_default());
+            println!(
+                "        got out: {}",
+                String::from_utf8_lossy(&what[..count]).lines().next().unwrap_or_default()
+            );
         }
     });
     Ok((url, seen))
@@ -116,7 +130,8 @@ pub async fn nothing_runs_and_nothing_gets_out(driver: &Driver, _: &Path) -> Res
     let product = Product::demo()?;
     let (url, seen) = canary().await?;
     let fill = |text: &str| text.replace("RUN", RUN).replace("URL", &url);
-    let payloads: Vec<String> = VECTORS.iter().flat_map(|vector| mutations(vector)).map(|payload| fill(&payload)).collect();
+    let payloads: Vec<String> =
+        VECTORS.iter().flat_map(|vector| mutations(vector)).map(|payload| fill(&payload)).collect();
     assert!(payloads.len() >= 300);
     for (at, payload) in payloads.iter().enumerate() {
         // The body, and the places that are shown outside of the frame.
@@ -149,19 +164,29 @@ pub async fn nothing_runs_and_nothing_gets_out(driver: &Driver, _: &Path) -> Res
         let page = format!("/mail/1/{}", first + at);
         browser.open(&product.url(&page)).await?;
         looked(payload, browser.script("return window.pwned ?? null").await?)?;
-        let shown = browser.script("return document.querySelector('h1')?.textContent ?? ''").await?;
+        let shown =
+            browser.script("return document.querySelector('h1')?.textContent ?? ''").await?;
         if !shown.as_str().is_some_and(|title| title.starts_with(&at.to_string())) {
             return Err(format!("{page} shows {shown} instead of message {at}").into());
         }
     }
-    for page in ["/mail/1", "/mail/1?q=cy", "/compose?answers=1.10&how=reply", "/compose?answers=1.40&how=forward", "/mail/1/3?plain=1", "/home", "/find"] {
+    for page in [
+        "/mail/1", "/mail/1?q=cy", "/compose?answers=1.10&how=reply",
+        "/compose?answers=1.40&how=forward", "/mail/1/3?plain=1", "/home", "/find",
+    ] {
         browser.open(&product.url(page)).await?;
         looked(page, browser.script("return window.pwned ?? null").await?)?;
     }
-    // No browser had to keep anything of it from running: the first lock held. And a page that did would be told of.
+    // No browser had to keep anything of it from running: the first lock held.
+    // And a page that did would be told of.
     let reports = async || -> Result<String> {
         let metrics = browser.script("return await (await fetch('/metrics')).text()").await?;
-        let line = metrics.as_str().and_then(|text| text.lines().find(|line| line.starts_with("pillarbox_policy_reports "))).unwrap_or_default();
+        let line = metrics
+            .as_str()
+            .and_then(|text| {
+                text.lines().find(|line| line.starts_with("pillarbox_policy_reports "))
+            })
+            .unwrap_or_default();
         Ok(line.rsplit(' ').next().unwrap_or_default().to_string())
     };
     if reports().await? != "0" {
@@ -179,7 +204,11 @@ pub async fn nothing_runs_and_nothing_gets_out(driver: &Driver, _: &Path) -> Res
         return Err("a script was kept from running, and nobody was told".into());
     }
     // The canary itself works: with pictures allowed, the picture is fetched.
-    let pixel = VECTORS.iter().position(|vector| vector.contains("pixel.png")).ok_or("no vector with a picture")? * 6;
+    let pixel = VECTORS
+        .iter()
+        .position(|vector| vector.contains("pixel.png"))
+        .ok_or("no vector with a picture")?
+        * 6;
     browser.open(&product.url(&format!("/mail/1/{}?pictures=1", first + pixel))).await?;
     for _ in 0..50 {
         if seen.load(Ordering::SeqCst) > 0 {

@@ -1,5 +1,5 @@
-//! The box's pages in a real Chromium: what an owner and a worker do, on a desk and on a phone. Pictures of every page
-//! go into a folder, for people to look at.
+//! The box's pages in a real Chromium: what an owner and a worker do, on a desk and on a phone.
+//! Pictures of every page go into a folder, for people to look at.
 //!
 //! `pillarbox-browser-tests [--pictures FOLDER] [word of a scenario's name]`
 

@@ -1,4 +1,5 @@
-//! More of what an office worker does with mail: formatted letters with files, contacts, folders, what became of a letter.
+//! More of what an office worker does with mail: formatted letters with files, contacts, folders, what became of a
+//! letter.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,7 +24,8 @@ async fn becomes(browser: &Browser, what: &str, script: &str) -> Result<()> {
 }
 
 async fn fits(browser: &Browser, what: &str) -> Result<()> {
-    let is_too_wide = browser.script("return document.documentElement.scrollWidth > window.innerWidth").await?;
+    let is_too_wide =
+        browser.script("return document.documentElement.scrollWidth > window.innerWidth").await?;
     check(is_too_wide == false, &format!("{what} fits"))
 }
 
@@ -34,7 +36,10 @@ fn files(size: usize, name: &str, event: &str) -> String {
     format!("{}{event}", FILES.replace("SIZE", &size.to_string()).replace("NAME", name))
 }
 
-pub async fn letters_are_formatted_and_take_files_by_drop_and_paste(driver: &Driver, pictures: &Path) -> Result<()> {
+pub async fn letters_are_formatted_and_take_files_by_drop_and_paste(
+    driver: &Driver,
+    pictures: &Path,
+) -> Result<()> {
     const DROP: &str = "document.dispatchEvent(new DragEvent('drop', { dataTransfer: bag, cancelable: true, bubbles: true }))";
     const PASTE: &str = "document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: bag, cancelable: true, bubbles: true }))";
     let product = Product::demo()?;
@@ -66,19 +71,31 @@ pub async fn letters_are_formatted_and_take_files_by_drop_and_paste(driver: &Dri
         browser.click("Send").await?;
         browser.sees("Call it back").await?;
         let steps = browser.script("return sessionStorage.getItem('steps')").await?;
-        check(steps.as_str().is_some_and(|steps| steps.contains("100 %")), &format!("the bar moves: {steps}"))?;
+        check(
+            steps.as_str().is_some_and(|steps| steps.contains("100 %")),
+            &format!("the bar moves: {steps}"),
+        )?;
         browser.click("Call it back").await?;
         becomes(&browser, "the formatted draft", "return document.querySelector('.editor')?.innerHTML.includes('<b>important</b>') === true").await?;
         browser.sees("dropped.txt").await?;
         browser.click("Plain text").await?;
-        let plain = browser.client.find(Locator::Css("textarea")).await?.prop("value").await?.unwrap_or_default();
+        let plain = browser
+            .client
+            .find(Locator::Css("textarea"))
+            .await?
+            .prop("value")
+            .await?
+            .unwrap_or_default();
         check(plain.contains("Dear Bob, this is important"), &plain)?;
         browser.close().await?;
     }
     Ok(())
 }
 
-pub async fn contacts_are_collected_edited_and_travel(driver: &Driver, pictures: &Path) -> Result<()> {
+pub async fn contacts_are_collected_edited_and_travel(
+    driver: &Driver,
+    pictures: &Path,
+) -> Result<()> {
     let product = Product::demo()?;
     for kind in [DESKTOP, PHONE] {
         let browser = inside(driver, kind, &product, 0).await?;
@@ -96,8 +113,16 @@ pub async fn contacts_are_collected_edited_and_travel(driver: &Driver, pictures:
         browser.sees("Zoë Slow").await?;
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("contacts.vcf");
-        std::fs::write(&file, "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Card Person\r\nEMAIL:card@x.example\r\nTEL:+49 1\r\nEND:VCARD\r\n")?;
-        browser.client.find(Locator::Css("input[type=file]")).await?.send_keys(&file.display().to_string()).await?;
+        std::fs::write(
+            &file,
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Card Person\r\nEMAIL:card@x.example\r\nTEL:+49 1\r\nEND:VCARD\r\n",
+        )?;
+        browser
+            .client
+            .find(Locator::Css("input[type=file]"))
+            .await?
+            .send_keys(&file.display().to_string())
+            .await?;
         browser.click("Take in").await?;
         browser.sees("Contacts taken in: 1.").await?;
         browser.sees("Card Person").await?;
@@ -126,13 +151,21 @@ pub async fn a_message_shows_its_parts_and_its_way(driver: &Driver, pictures: &P
     let (user, password) = product.people[0].clone();
     let fetch = || -> Result<String> {
         let address = format!("pop3s://127.0.0.1:{}/3", product.pop3s);
-        let ran = Command::new("curl").args(["-sk", "--user", &format!("{user}:{password}"), &address]).stdin(Stdio::null()).output()?;
+        let ran = Command::new("curl")
+            .args(["-sk", "--user", &format!("{user}:{password}"), &address])
+            .stdin(Stdio::null())
+            .output()?;
         Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
     };
     check(fetch()?.contains("Subject: Everything"), "a program fetches it")?;
     for kind in [DESKTOP, PHONE] {
         let browser = inside(driver, kind, &product, 0).await?;
-        browser.client.find(Locator::XPath("//a[contains(., 'Everything')]")).await?.click().await?;
+        browser
+            .client
+            .find(Locator::XPath("//a[contains(., 'Everything')]"))
+            .await?
+            .click()
+            .await?;
         for text in [
             "Invitation",
             "Room 2",
@@ -154,7 +187,10 @@ pub async fn a_message_shows_its_parts_and_its_way(driver: &Driver, pictures: &P
         browser.click("Print").await?;
         becomes(&browser, "printing", "return window.printed === true").await?;
         let zip = browser.script("const answer = await fetch(document.querySelector('.files .tools a').href); const octets = new Uint8Array(await answer.arrayBuffer()); return String.fromCharCode(...octets.slice(0, 2)) + octets.length").await?;
-        check(zip.as_str().is_some_and(|text| text.starts_with("PK")), &format!("all files in one: {zip}"))?;
+        check(
+            zip.as_str().is_some_and(|text| text.starts_with("PK")),
+            &format!("all files in one: {zip}"),
+        )?;
         // The list's server is nowhere in the internet: that is said, not passed over.
         browser.click("Unsubscribe from this list").await?;
         browser.sees("could not be asked").await?;
@@ -166,20 +202,32 @@ pub async fn a_message_shows_its_parts_and_its_way(driver: &Driver, pictures: &P
         )
         .await?;
         check(
-            browser.script("return getComputedStyle(document.querySelector('a'), '::after').content").await?.as_str().is_some(),
+            browser
+                .script("return getComputedStyle(document.querySelector('a'), '::after').content")
+                .await?
+                .as_str()
+                .is_some(),
             "links show where they lead",
         )?;
         browser.client.enter_parent_frame().await?;
         if kind.width == PHONE.width {
             browser.click("Always for news@x.example").await?;
-            becomes(&browser, "pictures of this sender", "return document.querySelector('iframe.body').src.endsWith('pictures=1')").await?;
+            becomes(
+                &browser,
+                "pictures of this sender",
+                "return document.querySelector('iframe.body').src.endsWith('pictures=1')",
+            )
+            .await?;
         }
         browser.close().await?;
     }
     check(fetch()?.contains("Subject: Everything"), "reading here hides nothing from a program")
 }
 
-pub async fn words_are_found_as_one_types_and_folders_keep_order(driver: &Driver, pictures: &Path) -> Result<()> {
+pub async fn words_are_found_as_one_types_and_folders_keep_order(
+    driver: &Driver,
+    pictures: &Path,
+) -> Result<()> {
     let product = Product::demo()?;
     let browser = inside(driver, DESKTOP, &product, 0).await?;
     browser.client.find(Locator::Css("#q")).await?.send_keys("gru").await?;
@@ -243,7 +291,11 @@ pub async fn a_letter_tells_what_became_of_it(driver: &Driver, pictures: &Path) 
     browser.sees("Keep as a draft").await?;
     let to = browser.client.find(Locator::Css("[name=to]")).await?.prop("value").await?;
     let body = browser.client.find(Locator::Css("textarea")).await?.prop("value").await?;
-    check(to.as_deref() == Some("typo@nowhere.example") && body.is_some_and(|body| body.contains("Ten boxes")), "the letter can be corrected")?;
+    check(
+        to.as_deref() == Some("typo@nowhere.example")
+            && body.is_some_and(|body| body.contains("Ten boxes")),
+        "the letter can be corrected",
+    )?;
     browser.open(&product.url("/mail/2/1")).await?;
     browser.click("Send again").await?;
     browser.sees("Sent").await?;
@@ -274,15 +326,27 @@ pub async fn what_a_person_likes_follows_them(driver: &Driver, pictures: &Path) 
     crate::owner::sign_in(&elsewhere, &product, &user, &password).await?;
     elsewhere.open(&product.url("/compose")).await?;
     elsewhere.sees("Entwurf").await?;
-    let body = elsewhere.client.find(Locator::Css("textarea")).await?.prop("value").await?.unwrap_or_default();
+    let body = elsewhere
+        .client
+        .find(Locator::Css("textarea"))
+        .await?
+        .prop("value")
+        .await?
+        .unwrap_or_default();
     check(body.contains("-- \nAnn\nPillarbox Ltd"), &format!("the signature: {body}"))?;
     // New mail outside of the window, while it is not looked at.
     elsewhere.open(&product.url("/mail/1")).await?;
     elsewhere
         .script("window.told = []; window.Notification = class { constructor(title, more) { told.push(title + '|' + more.body) } }; Notification.permission = 'granted'; document.hasFocus = () => false; 0")
         .await?;
-    bring(&product, "ann@example.test", "From: Cy <cy@x.example>\r\nSubject: Knock\r\n\r\nknock").await?;
-    becomes(&elsewhere, "the notification", "return window.told.length === 1 && told[0].includes('Cy: Knock')").await?;
+    bring(&product, "ann@example.test", "From: Cy <cy@x.example>\r\nSubject: Knock\r\n\r\nknock")
+        .await?;
+    becomes(
+        &elsewhere,
+        "the notification",
+        "return window.told.length === 1 && told[0].includes('Cy: Knock')",
+    )
+    .await?;
     for one in [browser, elsewhere] {
         one.close().await?;
     }

@@ -13,8 +13,10 @@ const PASSWORD: &str = "a sentence to keep";
 
 /// The owner's and everybody's pages.
 const PAGES: [&str; 23] = [
-    "/mail/1", "/mail/settings", "/mail/contacts", "/home", "/people", "/people/bob@example.test", "/domains", "/line", "/certificate", "/name", "/round",
-    "/log", "/network", "/system", "/about", "/queue", "/find", "/doctor", "/programs", "/programs/card", "/coach", "/security", "/nothing",
+    "/mail/1", "/mail/settings", "/mail/contacts", "/home", "/people", "/people/bob@example.test",
+    "/domains", "/line", "/certificate", "/name", "/round", "/log", "/network", "/system",
+    "/about", "/queue", "/find", "/doctor", "/programs", "/programs/card", "/coach", "/security",
+    "/nothing",
 ];
 
 fn check(is: bool, what: &str) -> Result<()> {
@@ -24,13 +26,24 @@ fn check(is: bool, what: &str) -> Result<()> {
 async fn claim(browser: &Browser, product: &Product, code: &str) -> Result<()> {
     browser.open(&product.url("/")).await?;
     browser.sees("Make this mail box yours").await?;
-    for (field, text) in [("code", code), ("domain", "example.org"), ("name", "Ann"), ("local", "ann"), ("password", PASSWORD)] {
+    for (field, text) in [
+        ("code", code),
+        ("domain", "example.org"),
+        ("name", "Ann"),
+        ("local", "ann"),
+        ("password", PASSWORD),
+    ] {
         browser.fill(field, text).await?;
     }
     browser.click("This is my mail box").await
 }
 
-pub async fn sign_in(browser: &Browser, product: &Product, user: &str, password: &str) -> Result<()> {
+pub async fn sign_in(
+    browser: &Browser,
+    product: &Product,
+    user: &str,
+    password: &str,
+) -> Result<()> {
     browser.open(&product.url("/login")).await?;
     browser.fill("user", user).await?;
     browser.fill("password", password).await?;
@@ -55,7 +68,11 @@ pub async fn a_wrong_claim_code_is_refused(driver: &Driver, pictures: &Path) -> 
         browser.fill("password", PASSWORD).await?;
         browser.click("This is my mail box").await?;
         // The page came back with what was typed.
-        browser.client.wait().for_element(Locator::Css(&format!("[name=code][value='{code}']"))).await?;
+        browser
+            .client
+            .wait()
+            .for_element(Locator::Css(&format!("[name=code][value='{code}']")))
+            .await?;
     }
     browser.sees("Too many wrong codes").await?;
     browser.picture(pictures, "setup-wrong-code-390").await?;
@@ -65,11 +82,13 @@ pub async fn a_wrong_claim_code_is_refused(driver: &Driver, pictures: &Path) -> 
 pub async fn the_first_run_from_claim_code_to_mail(driver: &Driver, pictures: &Path) -> Result<()> {
     let product = Product::fresh().await?;
     let browser = driver.browser(DESKTOP).await?;
-    let shot = async |name: &str| browser.picture(pictures, &format!("first-run-{name}-1280")).await;
+    let shot =
+        async |name: &str| browser.picture(pictures, &format!("first-run-{name}-1280")).await;
     claim(&browser, &product, &product.claim_code()?.to_lowercase()).await?;
     browser.sees("The box's name").await?;
     shot("1-name").await?;
-    let suggested = browser.client.find(Locator::Css("main [name=name]")).await?.prop("value").await?;
+    let suggested =
+        browser.client.find(Locator::Css("main [name=name]")).await?.prop("value").await?;
     check(suggested.as_deref() == Some("mail.example.org"), "the usual name is suggested")?;
     browser.click("Save").await?;
     browser.sees("Examine the line now").await?;
@@ -91,14 +110,21 @@ pub async fn the_first_run_from_claim_code_to_mail(driver: &Driver, pictures: &P
     browser.sees("Hand over this link").await?;
     shot("5-people").await?;
     let text = browser.text().await?;
-    let link = text.split_whitespace().find(|word| word.contains("/welcome/")).ok_or("no link is shown")?.to_string();
+    let link = text
+        .split_whitespace()
+        .find(|word| word.contains("/welcome/"))
+        .ok_or("no link is shown")?
+        .to_string();
     welcome(driver, pictures, &link).await?;
     browser.click("Go on").await?;
     browser.sees("Does mail really come in").await?;
     browser.click("Send it round").await?;
     browser.sees("This is all.").await?;
     let page = browser.text().await?;
-    check(page.matches("fine").count() == 4 && !page.contains("trouble"), &format!("every hop is fine:\n{page}"))?;
+    check(
+        page.matches("fine").count() == 4 && !page.contains("trouble"),
+        &format!("every hop is fine:\n{page}"),
+    )?;
     shot("6-test").await?;
     browser.click("Finish").await?;
     browser.sees("The latest").await?;
@@ -156,7 +182,9 @@ pub async fn every_page_fits_a_phone_and_a_desk(driver: &Driver, pictures: &Path
             browser.open(&product.url(page)).await?;
             let name = page.trim_matches('/').replace(['/', '@', '.'], "-");
             browser.picture(pictures, &format!("{name}-{}", kind.width)).await?;
-            let is_too_wide = browser.script("return document.documentElement.scrollWidth > window.innerWidth").await?;
+            let is_too_wide = browser
+                .script("return document.documentElement.scrollWidth > window.innerWidth")
+                .await?;
             check(is_too_wide == false, &format!("{page} is wider than {} px", kind.width))?;
             let unnamed = browser
                 .script("return [...document.querySelectorAll('input:not([type=hidden]),select,textarea')].filter(e => !e.labels?.length && !e.ariaLabel).map(e => e.name).join()")
@@ -213,11 +241,22 @@ return worst;
 
 pub async fn pages_speak_german(driver: &Driver, pictures: &Path) -> Result<()> {
     let (product, browser) = demo(driver, Kind { language: "de", ..PHONE }).await?;
-    for (page, wanted) in [("/home", "Platte"), ("/people", "Postfach"), ("/domains", "Nötig"), ("/line", "Leitung"), ("/programs", "Post abholen")] {
+    for (page, wanted) in [
+        ("/home", "Platte"),
+        ("/people", "Postfach"),
+        ("/domains", "Nötig"),
+        ("/line", "Leitung"),
+        ("/programs", "Post abholen"),
+    ] {
         browser.open(&product.url(page)).await?;
         browser.sees(wanted).await?;
-        check(browser.script("return document.documentElement.lang").await? == "de", "the page says that it is German")?;
-        let is_too_wide = browser.script("return document.documentElement.scrollWidth > window.innerWidth").await?;
+        check(
+            browser.script("return document.documentElement.lang").await? == "de",
+            "the page says that it is German",
+        )?;
+        let is_too_wide = browser
+            .script("return document.documentElement.scrollWidth > window.innerWidth")
+            .await?;
         check(is_too_wide == false, &format!("{page} in German is wider than a phone"))?;
         browser.picture(pictures, &format!("{}-german", page.trim_matches('/'))).await?;
     }
@@ -247,7 +286,9 @@ pub async fn everything_works_by_keyboard(driver: &Driver, _: &Path) -> Result<(
     let product = Product::demo()?;
     let browser = driver.browser(DESKTOP).await?;
     browser.open(&product.url("/login")).await?;
-    let press = async |keys: &str| -> Result<()> { Ok(browser.client.active_element().await?.send_keys(keys).await?) };
+    let press = async |keys: &str| -> Result<()> {
+        Ok(browser.client.active_element().await?.send_keys(keys).await?)
+    };
     let (user, password) = &product.people[0];
     // The first field has the focus.
     press(user).await?;
@@ -259,7 +300,10 @@ pub async fn everything_works_by_keyboard(driver: &Driver, _: &Path) -> Result<(
     let tab = Key::Tab.to_string();
     press(&tab).await?;
     let first = browser.script("return document.activeElement.outerHTML.slice(0, 200)").await?;
-    check(first.as_str().is_some_and(|html| html.contains("skip")), &format!("the first stop leads to the content, not {first}"))?;
+    check(
+        first.as_str().is_some_and(|html| html.contains("skip")),
+        &format!("the first stop leads to the content, not {first}"),
+    )?;
     let mut seen = Vec::new();
     for _ in 0..12 {
         press(&tab).await?;
@@ -275,7 +319,10 @@ pub async fn everything_works_by_keyboard(driver: &Driver, _: &Path) -> Result<(
     Err(format!("People was not reached: {seen:?}").into())
 }
 
-pub async fn the_coach_shows_what_arrives_without_a_reload(driver: &Driver, pictures: &Path) -> Result<()> {
+pub async fn the_coach_shows_what_arrives_without_a_reload(
+    driver: &Driver,
+    pictures: &Path,
+) -> Result<()> {
     let (product, browser) = demo(driver, DESKTOP).await?;
     browser.open(&product.url("/coach")).await?;
     browser.sees("Nothing yet").await?;

@@ -44,8 +44,21 @@ impl Product {
         text.push_str(&format!("[dns]\nservers = [\"127.0.0.1:{}\"]\ndeadline = 1\ndnssec = false\n[outbound]\nhold = true\n", free_port()?));
         let file = folder.path().join("pillarbox.toml");
         std::fs::write(&file, text)?;
-        let process = Command::new(binary()?).arg("--config").arg(&file).arg("serve").stderr(Stdio::null()).spawn()?;
-        let product = Product { process, _folder: folder, data, smtp: ports[0], http: ports[5], pop3s: ports[4], people: Vec::new() };
+        let process = Command::new(binary()?)
+            .arg("--config")
+            .arg(&file)
+            .arg("serve")
+            .stderr(Stdio::null())
+            .spawn()?;
+        let product = Product {
+            process,
+            _folder: folder,
+            data,
+            smtp: ports[0],
+            http: ports[5],
+            pop3s: ports[4],
+            people: Vec::new(),
+        };
         for _ in 0..100 {
             if tokio::net::TcpStream::connect(("127.0.0.1", product.http)).await.is_ok() {
                 return Ok(product);
@@ -58,19 +71,28 @@ impl Product {
     /// The demo: Ann owns it, Bob works there.
     pub fn demo() -> Result<Product> {
         let folder = tempfile::tempdir()?;
-        let mut process =
-            Command::new(binary()?).args(["demo", "--json", "--directory"]).arg(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut process = Command::new(binary()?)
+            .args(["demo", "--json", "--directory"])
+            .arg(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let facts: Value = serde_json::from_str(&line)?;
-        let port = |name: &str| facts["ports"][name].as_u64().and_then(|port| u16::try_from(port).ok()).ok_or("no port");
+        let port = |name: &str| {
+            facts["ports"][name].as_u64().and_then(|port| u16::try_from(port).ok()).ok_or("no port")
+        };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
         let people = facts["accounts"].as_array().ok_or("no accounts")?;
         Ok(Product {
             smtp: port("smtp")?,
             http: port("http")?,
             pop3s: port("pop3s")?,
-            people: people.iter().map(|person| (text(&person["address"]), text(&person["password"]))).collect(),
+            people: people
+                .iter()
+                .map(|person| (text(&person["address"]), text(&person["password"])))
+                .collect(),
             data: folder.path().join("data"),
             process,
             _folder: folder,

@@ -16,7 +16,12 @@ pub fn check(is: bool, what: &str) -> Result<()> {
 }
 
 /// The demo with one of its people signed in: 0 is Ann, 1 is Bob.
-pub async fn inside(driver: &Driver, kind: Kind, product: &Product, person: usize) -> Result<Browser> {
+pub async fn inside(
+    driver: &Driver,
+    kind: Kind,
+    product: &Product,
+    person: usize,
+) -> Result<Browser> {
     let browser = driver.browser(kind).await?;
     let (user, password) = product.people[person].clone();
     sign_in(&browser, product, &user, &password).await?;
@@ -31,12 +36,21 @@ pub async fn bring(product: &Product, to: &str, content: &str) -> Result<()> {
     let mut smtp = TcpStream::connect(("127.0.0.1", product.smtp)).await?;
     let mut answer = [0; 512];
     let stuffed = content.replace("\r\n.", "\r\n..");
-    for line in
-        ["", "HELO x.example\r\n", "MAIL FROM:<cy@x.example>\r\n", &format!("RCPT TO:<{to}>\r\n"), "DATA\r\n", &format!("{stuffed}\r\n.\r\n"), "QUIT\r\n"]
-    {
+    for line in [
+        "",
+        "HELO x.example\r\n",
+        "MAIL FROM:<cy@x.example>\r\n",
+        &format!("RCPT TO:<{to}>\r\n"),
+        "DATA\r\n",
+        &format!("{stuffed}\r\n.\r\n"),
+        "QUIT\r\n",
+    ] {
         smtp.write_all(line.as_bytes()).await?;
         let count = smtp.read(&mut answer).await?;
-        check(matches!(answer[..count].first(), Some(b'2' | b'3')), &format!("{line:?}: {}", String::from_utf8_lossy(&answer[..count])))?;
+        check(
+            matches!(answer[..count].first(), Some(b'2' | b'3')),
+            &format!("{line:?}: {}", String::from_utf8_lossy(&answer[..count])),
+        )?;
     }
     Ok(())
 }
@@ -53,21 +67,31 @@ pub async fn mail_is_read_answered_and_found(driver: &Driver, pictures: &Path) -
     for kind in [DESKTOP, PHONE] {
         let browser = inside(driver, kind, &product, 0).await?;
         browser.picture(pictures, &format!("mail-list-{}", kind.width)).await?;
-        let is_too_wide = browser.script("return document.documentElement.scrollWidth > window.innerWidth").await?;
+        let is_too_wide = browser
+            .script("return document.documentElement.scrollWidth > window.innerWidth")
+            .await?;
         check(is_too_wide == false, "the list fits")?;
         browser.open(&product.url("/mail/1?q=offer+from:cy")).await?;
         browser.sees("Offer").await?;
         browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
         browser.sees("Pictures from other servers are not shown").await?;
         browser.picture(pictures, &format!("mail-message-{}", kind.width)).await?;
-        let is_too_wide = browser.script("return document.documentElement.scrollWidth > window.innerWidth").await?;
+        let is_too_wide = browser
+            .script("return document.documentElement.scrollWidth > window.innerWidth")
+            .await?;
         check(is_too_wide == false, "the message fits")?;
         browser.client.find(Locator::Css("iframe.body")).await?.enter_frame().await?;
         browser.sees("Dear Ann").await?;
         browser.client.enter_parent_frame().await?;
         browser.click("Reply").await?;
         browser.sees("Keep as a draft").await?;
-        let body = browser.client.find(Locator::Css("textarea")).await?.prop("value").await?.unwrap_or_default();
+        let body = browser
+            .client
+            .find(Locator::Css("textarea"))
+            .await?
+            .prop("value")
+            .await?
+            .unwrap_or_default();
         check(body.contains("> Dear Ann, here it is"), &format!("the answer quotes: {body}"))?;
         browser.picture(pictures, &format!("mail-compose-{}", kind.width)).await?;
         browser.close().await?;
@@ -75,7 +99,10 @@ pub async fn mail_is_read_answered_and_found(driver: &Driver, pictures: &Path) -
     Ok(())
 }
 
-pub async fn two_people_write_to_each_other_and_see_it_at_once(driver: &Driver, pictures: &Path) -> Result<()> {
+pub async fn two_people_write_to_each_other_and_see_it_at_once(
+    driver: &Driver,
+    pictures: &Path,
+) -> Result<()> {
     let product = Product::demo()?;
     let ann = inside(driver, DESKTOP, &product, 0).await?;
     let bob = inside(driver, DESKTOP, &product, 1).await?;
@@ -89,7 +116,11 @@ pub async fn two_people_write_to_each_other_and_see_it_at_once(driver: &Driver, 
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("Menü.txt");
     std::fs::write(&file, "soup")?;
-    bob.client.find(Locator::Css("input[type=file]")).await?.send_keys(&file.display().to_string()).await?;
+    bob.client
+        .find(Locator::Css("input[type=file]"))
+        .await?
+        .send_keys(&file.display().to_string())
+        .await?;
     bob.click("Send").await?;
     bob.sees("Call it back").await?;
     bob.click("Call it back").await?;
@@ -152,7 +183,9 @@ pub async fn mail_works_without_scripts(driver: &Driver, _: &Path) -> Result<()>
 pub async fn mail_works_by_keys(driver: &Driver, _: &Path) -> Result<()> {
     let product = Product::demo()?;
     let browser = inside(driver, DESKTOP, &product, 0).await?;
-    let press = async |keys: &str| -> Result<()> { Ok(browser.client.active_element().await?.send_keys(keys).await?) };
+    let press = async |keys: &str| -> Result<()> {
+        Ok(browser.client.active_element().await?.send_keys(keys).await?)
+    };
     press("j").await?;
     press("j").await?;
     press("k").await?;

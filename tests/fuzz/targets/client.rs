@@ -5,7 +5,9 @@
 use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
-use pillarbox_proto::smtp::client::{Action, Config, Login, Mailing, Session, StartTls, Target, Timeouts};
+use pillarbox_proto::smtp::client::{
+    Action, Config, Login, Mailing, Session, StartTls, Target, Timeouts,
+};
 use pillarbox_proto::smtp::{Body, Secret};
 
 const MESSAGES: usize = 3;
@@ -22,7 +24,8 @@ fuzz_target!(|data: &[u8]| {
     let config = Config {
         hello: "box.example".into(),
         starttls: if setting & 1 == 0 { StartTls::IfOffered } else { StartTls::Must },
-        login: (setting & 2 == 0).then(|| Login { user: "u".into(), password: Secret::new("p".into()) }),
+        login: (setting & 2 == 0)
+            .then(|| Login { user: "u".into(), password: Secret::new("p".into()) }),
         timeouts: Timeouts::default(),
     };
     let now = Instant::now();
@@ -31,7 +34,8 @@ fuzz_target!(|data: &[u8]| {
     for step in 0.. {
         assert!(step < MOST_STEPS, "it goes on for ever");
         if step % 64 == 0 {
-            let shown: usize = session.take_transcript().iter().map(|line| line.to_string().len()).sum();
+            let shown: usize =
+                session.take_transcript().iter().map(|line| line.to_string().len()).sum();
             assert!(shown <= SHOWN, "too much of the conversation is kept");
         }
         match session.poll(now) {
@@ -68,7 +72,10 @@ fuzz_target!(|data: &[u8]| {
                 let report = session.take_report();
                 assert_eq!(report.outcomes.len(), RECIPIENTS);
                 for reply in report.outcomes.iter().flatten() {
-                    assert!(reply.lines.iter().map(String::len).sum::<usize>() <= KEPT, "too much of a reply is kept");
+                    assert!(
+                        reply.lines.iter().map(String::len).sum::<usize>() <= KEPT,
+                        "too much of a reply is kept"
+                    );
                 }
                 let positive = report.outcomes.iter().flatten().any(|reply| reply.code < 300);
                 assert!(!positive || contents > 0);

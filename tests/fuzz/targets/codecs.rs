@@ -1,5 +1,5 @@
-//! Any octets as rows of the store: decoding must not panic or allocate without bound, and what decodes
-//! must encode to something that decodes to the same.
+//! Any octets as rows of the store: decoding must not panic or allocate without bound, and what decodes must encode to
+//! something that decodes to the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

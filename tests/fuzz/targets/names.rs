@@ -1,5 +1,5 @@
-//! What comes by DNS, from whoever has a domain: records are read or refused as a whole, and what follows from them stays
-//! within its bounds.
+//! What comes by DNS, from whoever has a domain: records are read or refused as a whole, and what follows from them
+//! stays within its bounds.
 #![no_main]
 #![allow(dead_code)] // the target uses some of what it includes
 
@@ -40,12 +40,17 @@ fuzz_target!(|data: &[u8]| {
 fn answer(data: &[u8]) {
     let name = Name::from_ascii("a.test.").expect("a name");
     let query = Query::query(name, RecordType::MX);
-    let question = [0, 7, 0x80, 0, 0, 1, 0, 9, 0, 0, 0, 0, 1, b'a', 4, b't', b'e', b's', b't', 0, 0, 15, 0, 1];
+    let question =
+        [0, 7, 0x80, 0, 0, 1, 0, 9, 0, 0, 0, 0, 1, b'a', 4, b't', b'e', b's', b't', 0, 0, 15, 0, 1];
     let framed: Vec<u8> = question.iter().chain(data).copied().collect();
     for octets in [data, &framed] {
         let Some(whole) = datagram::read(octets, 7, &query) else { continue };
         assert!(whole.len() <= octets.len() / 11);
-        assert!(whole.is_empty() || whole.iter().any(|record| matches!(record.data, RData::MX(_)) || record.record_type() == RecordType::MX));
+        assert!(
+            whole.is_empty()
+                || whole.iter().any(|record| matches!(record.data, RData::MX(_))
+                    || record.record_type() == RecordType::MX)
+        );
         if let Some(cut) = datagram::read(&octets[..octets.len() / 2], 7, &query) {
             assert!(cut.len() <= whole.len() && cut[..] == whole[..cut.len()]);
         }
@@ -56,12 +61,19 @@ fn answer(data: &[u8]) {
 fn spf_record(text: &str) {
     let Some(terms) = spf::parse(text) else { return };
     for (address, other) in [("203.0.113.9", "2001:db8::9"), ("2001:db8::9", "203.0.113.9")] {
-        let (address, other): (IpAddr, IpAddr) = (address.parse().expect("an address"), other.parse().expect("an address"));
+        let (address, other): (IpAddr, IpAddr) =
+            (address.parse().expect("an address"), other.parse().expect("an address"));
         let sender = Sender { address, origin: "box.test", helo: OWN };
         for term in &terms {
             let spec = match term {
-                Term::Redirect(spec) | Term::Mechanism(_, Mechanism::Include(spec) | Mechanism::Exists(spec)) => Some(spec),
-                Term::Mechanism(_, Mechanism::A(spec, prefixes) | Mechanism::Mx(spec, prefixes)) => {
+                Term::Redirect(spec)
+                | Term::Mechanism(_, Mechanism::Include(spec) | Mechanism::Exists(spec)) => {
+                    Some(spec)
+                }
+                Term::Mechanism(
+                    _,
+                    Mechanism::A(spec, prefixes) | Mechanism::Mx(spec, prefixes),
+                ) => {
                     assert!(prefixes.cover(address, address) && !prefixes.cover(other, address));
                     spec.as_ref()
                 }
@@ -82,14 +94,18 @@ fn spf_record(text: &str) {
 /// MTA-STS: a policy that is enforced names hosts, and an id is short and plain.
 fn policies(text: &str) {
     if let Some(policy) = Policy::parse(text) {
-        assert!(policy.max_age <= 31_557_600 && (policy.mode == Mode::None || !policy.mx.is_empty()));
+        assert!(
+            policy.max_age <= 31_557_600 && (policy.mode == Mode::None || !policy.mx.is_empty())
+        );
         assert!(!policy.names(""));
         for host in &policy.mx {
             assert!(host.starts_with("*.") || policy.names(host));
         }
     }
     if let Some(id) = record_id(&text.lines().map(str::to_string).collect::<Vec<_>>()) {
-        assert!((1..=32).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_alphanumeric()));
+        assert!(
+            (1..=32).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_alphanumeric())
+        );
     }
 }
 
@@ -109,7 +125,8 @@ fn hosts(data: &[u8]) {
         let (preference, name) = line.split_first()?;
         Some((u16::from(*preference), String::from_utf8_lossy(name).into_owned()))
     };
-    let records: Vec<(u16, String)> = rest.split(|octet| *octet == b'\n').filter_map(record).collect();
+    let records: Vec<(u16, String)> =
+        rest.split(|octet| *octet == b'\n').filter_map(record).collect();
     let answer = match first {
         [b'0'] => Err(DnsError::NoData),
         [b'1'] => Err(DnsError::NoSuchName),
@@ -125,7 +142,13 @@ fn hosts(data: &[u8]) {
     match order("x.test", OWN, answer, random) {
         Ok(Hosts { names, .. }) if is_known => {
             assert!(records.is_empty() == names.is_empty());
-            let preference = |name: &String| records.iter().filter(|(_, known)| known == name).map(|(preference, _)| *preference).min();
+            let preference = |name: &String| {
+                records
+                    .iter()
+                    .filter(|(_, known)| known == name)
+                    .map(|(preference, _)| *preference)
+                    .min()
+            };
             assert!(names.iter().all(|name| name != "." && !name.eq_ignore_ascii_case(OWN)));
             assert!(names.windows(2).all(|pair| preference(&pair[0]) <= preference(&pair[1])));
             assert!((1..names.len()).all(|at| !names[..at].contains(&names[at])), "{names:?}");

@@ -1,5 +1,6 @@
-//! Packets of multicast DNS in any order, among them our own that come back: the responder must not panic, must answer each with
-//! one packet at most to its sender, must not flood the link, and must give up no name for what it said itself.
+//! Packets of multicast DNS in any order, among them our own that come back: the responder must not panic, must answer
+//! each with one packet at most to its sender, must not flood the link, and must give up no name for what it said
+//! itself.
 #![no_main]
 
 mod responder;
@@ -33,10 +34,17 @@ fuzz_target!(|data: &[u8]| {
                 octets.to_vec()
             }
         };
-        let from = SocketAddr::new([192, 168, 1, 66].into(), if how & 2 == 0 { 5353 } else { 40_000 });
+        let from =
+            SocketAddr::new([192, 168, 1, 66].into(), if how & 2 == 0 { 5353 } else { 40_000 });
         responder.advance(now);
         said.extend(drain(&mut responder).into_iter().map(|packet| packet.octets));
-        responder.receive(LINK, from, if how & 4 == 0 { Way::Group } else { Way::Direct }, &packet, now);
+        responder.receive(
+            LINK,
+            from,
+            if how & 4 == 0 { Way::Group } else { Way::Direct },
+            &packet,
+            now,
+        );
         let sent = drain(&mut responder);
         assert!(sent.iter().filter(|packet| packet.to != Target::Group).count() <= 1);
         said.extend(sent.into_iter().map(|packet| packet.octets));

@@ -1,12 +1,15 @@
-//! Any octets in any pieces: the POP3 session must not panic, must keep its memory bounded, and must
-//! delete only what was marked and only at QUIT.
+//! Any octets in any pieces: the POP3 session must not panic, must keep its memory bounded, and must delete only what
+//! was marked and only at QUIT.
 #![no_main]
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
-use pillarbox_proto::pop3::{Action, Answer, Config, ContentNeed, Entry, Expire, Limits, Offer, PlaintextLogin, Question, Security, Session};
+use pillarbox_proto::pop3::{
+    Action, Answer, Config, ContentNeed, Entry, Expire, Limits, Offer, PlaintextLogin, Question,
+    Security, Session,
+};
 
 const MESSAGES: u32 = 7;
 const MOST_BUFFERED: usize = 512 * 1024;
@@ -17,7 +20,11 @@ fuzz_target!(|data: &[u8]| {
     let config = Arc::new(Config {
         hostname: "box.example".into(),
         stls: Offer::Yes,
-        plaintext_login: if setting & 1 == 0 { PlaintextLogin::Allowed } else { PlaintextLogin::OnlyUnderTls },
+        plaintext_login: if setting & 1 == 0 {
+            PlaintextLogin::Allowed
+        } else {
+            PlaintextLogin::OnlyUnderTls
+        },
         login_delay: None,
         expire: Expire::Never,
         implementation: "test".into(),
@@ -35,7 +42,8 @@ fuzz_target!(|data: &[u8]| {
         match session.poll(now) {
             Action::Input if rest.is_empty() => session.peer_closed(),
             Action::Input => {
-                let (now_given, later) = rest.split_at(piece.min(rest.len()).min(session.wants_input()));
+                let (now_given, later) =
+                    rest.split_at(piece.min(rest.len()).min(session.wants_input()));
                 rest = later;
                 session.receive(now, now_given);
             }

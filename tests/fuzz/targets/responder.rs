@@ -1,5 +1,6 @@
-//! The beacon's own modules that hold the name in the office, included as they are: the beacon is a program, not a library. Its sockets
-//! stay outside.
+//! The beacon's own modules that hold the name in the office, included as they are: the beacon is a program, not a
+//! library.
+//! Its sockets stay outside.
 #![allow(dead_code)] // the target uses some of them
 
 #[path = "../../../appliance/beacon/src/name/candidates.rs"]

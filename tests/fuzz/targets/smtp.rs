@@ -1,12 +1,14 @@
-//! Any octets in any pieces: the SMTP session must not panic, must keep its memory bounded, must send
-//! only well-formed replies, and must never hand over content with a lone CR or LF.
+//! Any octets in any pieces: the SMTP session must not panic, must keep its memory bounded, must send only well-formed
+//! replies, and must never hand over content with a lone CR or LF.
 #![no_main]
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
-use pillarbox_proto::smtp::{Action, Answer, Config, Limits, Offer, Question, Role, Security, Session, TlsFacts};
+use pillarbox_proto::smtp::{
+    Action, Answer, Config, Limits, Offer, Question, Role, Security, Session, TlsFacts,
+};
 
 const MOST_BUFFERED: usize = 256 * 1024;
 
@@ -17,7 +19,8 @@ fuzz_target!(|data: &[u8]| {
     let security = if setting & 2 == 0 { Security::Plain } else { Security::Tls(facts()) };
     let piece = usize::from(setting >> 2).max(1);
     let limits = Limits { message_octets: 2000, recipients: 3, errors: 50, ..Limits::default() };
-    let config = Arc::new(Config { hostname: "box.example".into(), role, starttls: Offer::Yes, limits });
+    let config =
+        Arc::new(Config { hostname: "box.example".into(), role, starttls: Offer::Yes, limits });
     let now = Instant::now();
     let mut session = Session::new(config, security, now);
     let mut content = Vec::new();
@@ -27,7 +30,8 @@ fuzz_target!(|data: &[u8]| {
         match session.poll(now) {
             Action::Input if rest.is_empty() => session.peer_closed(),
             Action::Input => {
-                let (now_given, later) = rest.split_at(piece.min(rest.len()).min(session.wants_input()));
+                let (now_given, later) =
+                    rest.split_at(piece.min(rest.len()).min(session.wants_input()));
                 rest = later;
                 session.receive(now, now_given);
             }
@@ -36,7 +40,9 @@ fuzz_target!(|data: &[u8]| {
             Action::DiscardContent => content.clear(),
             Action::Ask(question) => {
                 let answer = match question {
-                    Question::Authenticate(_) => Answer::Authenticated { identity: "ann@example.org".into() },
+                    Question::Authenticate(_) => {
+                        Answer::Authenticated { identity: "ann@example.org".into() }
+                    }
                     Question::EndContent { octets } => {
                         assert_eq!(octets, content.len() as u64);
                         check_lines(&content);

@@ -1,4 +1,5 @@
-//! Any message taken apart: the same however it is cut, its parts within it, and not many of them; each part's text and octets come out.
+//! Any message taken apart: the same however it is cut, its parts within it, and not many of them; each part's text and
+//! octets come out.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

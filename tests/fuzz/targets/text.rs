@@ -10,6 +10,9 @@ fuzz_target!(|data: &[u8]| {
     assert!(text.len() <= 2 * html.len());
     // What was read once has no tags left but those that were written as text.
     if !html.contains('&') && !text.contains('<') {
-        assert_eq!(html::to_text(&text).split_whitespace().count(), text.split_whitespace().count());
+        assert_eq!(
+            html::to_text(&text).split_whitespace().count(),
+            text.split_whitespace().count()
+        );
     }
 });

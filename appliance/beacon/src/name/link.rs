@@ -54,7 +54,12 @@ pub struct Link {
 impl Link {
     /// `next`: when the first question is asked.
     pub fn new(addresses: Vec<Address>, next: Instant) -> Link {
-        let mut link = Link { addresses: Vec::new(), phase: Phase::Held, sent: BTreeMap::new(), waiting: BTreeMap::new() };
+        let mut link = Link {
+            addresses: Vec::new(),
+            phase: Phase::Held,
+            sent: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+        };
         link.set_addresses(addresses);
         link.probe(next, false);
         link
@@ -89,7 +94,8 @@ impl Link {
         &self.addresses
     }
 
-    /// Takes the addresses in the order in which they are announced: IPv4, IPv6 beyond the link, what the interface gave itself.
+    /// Takes the addresses in the order in which they are announced: IPv4, IPv6 beyond the link, what the interface
+    /// gave itself.
     pub fn set_addresses(&mut self, mut addresses: Vec<Address>) {
         addresses.sort_by_key(|address| (is_link_local(address.ip), *address));
         addresses.dedup();
@@ -100,19 +106,31 @@ impl Link {
         self.waiting.retain(|item, _| is_there(item));
     }
 
-    /// What others are told. An IPv4 address that the interface gave itself is of use only where there is no other; one of IPv6
-    /// always is, because on a cable without a router it is all there is.
+    /// What others are told.
+    /// An IPv4 address that the interface gave itself is of use only where there is no other; one of IPv6 always is,
+    /// because on a cable without a router it is all there is.
     pub fn announced(&self) -> Vec<IpAddr> {
-        let has_better = self.addresses.iter().any(|address| address.ip.is_ipv4() && !is_link_local(address.ip));
+        let has_better =
+            self.addresses.iter().any(|address| address.ip.is_ipv4() && !is_link_local(address.ip));
         let of_use = |ip: &IpAddr| !(ip.is_ipv4() && has_better && is_link_local(*ip));
-        let mut found: Vec<IpAddr> = self.addresses.iter().map(|address| address.ip).filter(of_use).take(ANNOUNCED).collect();
+        let mut found: Vec<IpAddr> = self
+            .addresses
+            .iter()
+            .map(|address| address.ip)
+            .filter(of_use)
+            .take(ANNOUNCED)
+            .collect();
         found.sort_by_key(IpAddr::is_ipv6);
         found
     }
 
     /// Is it an address of this link (RFC 6762 §11)?
     pub fn reaches(&self, peer: IpAddr) -> bool {
-        matches!(peer, IpAddr::V6(v6) if v6.is_unicast_link_local()) || self.addresses.iter().any(|own| AddressBlock::around(own.ip, own.prefix).contains(peer))
+        matches!(peer, IpAddr::V6(v6) if v6.is_unicast_link_local())
+            || self
+                .addresses
+                .iter()
+                .any(|own| AddressBlock::around(own.ip, own.prefix).contains(peer))
     }
 
     /// Sends these to all, at `earliest`, or as soon as each may be sent again.
@@ -169,7 +187,10 @@ mod tests {
 
     #[test]
     fn a_link_has_its_networks() {
-        let link = Link::new(vec![address("192.168.1.7/24"), address("2001:db8:1::7/64"), address("10.0.0.1/32")], Instant::now());
+        let link = Link::new(
+            vec![address("192.168.1.7/24"), address("2001:db8:1::7/64"), address("10.0.0.1/32")],
+            Instant::now(),
+        );
         for (peer, is) in [
             ("192.168.1.200", true),
             ("192.168.2.1", false),
@@ -191,7 +212,10 @@ mod tests {
             let link = Link::new(texts.iter().map(|text| address(text)).collect(), Instant::now());
             link.announced().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(announced(&["fe80::7/64", "169.254.3.3/16", "2001:db8::7/64", "192.168.1.7/24"]), "192.168.1.7 2001:db8::7 fe80::7");
+        assert_eq!(
+            announced(&["fe80::7/64", "169.254.3.3/16", "2001:db8::7/64", "192.168.1.7/24"]),
+            "192.168.1.7 2001:db8::7 fe80::7"
+        );
         assert_eq!(announced(&["fe80::7/64", "169.254.3.3/16"]), "169.254.3.3 fe80::7");
         assert_eq!(announced(&["fe80::7/64"]), "fe80::7");
     }

@@ -1,6 +1,7 @@
 //! Packets of multicast DNS: what is read of one, and how records are put into them.
 //!
-//! Reading is lenient where others may be wrong: a record that can't be read is passed over, the rest of its packet counts.
+//! Reading is lenient where others may be wrong: a record that can't be read is passed over, the rest of its packet
+//! counts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +15,8 @@ pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 /// Octets of a packet that is read, with its headers (RFC 6762 §17).
 pub const LONGEST: usize = 9000;
-/// Octets of a packet that is sent: it passes any IPv6 link in one piece (RFC 8200 §5, less the headers of IPv6 and UDP).
+/// Octets of a packet that is sent: it passes any IPv6 link in one piece (RFC 8200 §5, less the headers of IPv6 and
+/// UDP).
 pub const ROOM: usize = 1232;
 /// Questions of one packet that are answered.
 const QUESTIONS: usize = 20;
@@ -34,7 +36,8 @@ pub struct Heard {
     /// More known answers follow in another packet (RFC 6762 §7.2).
     pub is_truncated: bool,
     pub questions: Vec<Question>,
-    /// The answers of a response and what it adds to them; of a query the answers that its sender knows (RFC 6762 §7.1).
+    /// The answers of a response and what it adds to them; of a query the answers that its sender knows (RFC 6762
+    /// §7.1).
     pub records: Vec<Known>,
     /// What a query's sender means to claim (RFC 6762 §8.2).
     pub claims: Vec<Claim>,
@@ -67,7 +70,8 @@ impl Known {
     }
 }
 
-/// A record of a claim, as claims are compared: its type, then its data (RFC 6762 §8.2). The class is the same for all.
+/// A record of a claim, as claims are compared: its type, then its data (RFC 6762 §8.2).
+/// The class is the same for all.
 #[derive(Debug)]
 pub struct Claim {
     pub name: Name,
@@ -82,8 +86,8 @@ pub fn comparable(address: IpAddr) -> (u16, Vec<u8>) {
     }
 }
 
-/// Reads a packet of at most [`LONGEST`] octets. `None`: it is none, or of a kind that is passed over in silence (RFC 6762
-/// §18.3, §18.11).
+/// Reads a packet of at most [`LONGEST`] octets.
+/// `None`: it is none, or of a kind that is passed over in silence (RFC 6762 §18.3, §18.11).
 pub fn read(octets: &[u8]) -> Option<Heard> {
     if octets.len() > LONGEST {
         return None;
@@ -91,12 +95,22 @@ pub fn read(octets: &[u8]) -> Option<Heard> {
     let mut decoder = BinDecoder::new(octets);
     let id = number(&mut decoder)?;
     let flags = number(&mut decoder)?;
-    let counts = [number(&mut decoder)?, number(&mut decoder)?, number(&mut decoder)?, number(&mut decoder)?];
+    let counts = [
+        number(&mut decoder)?,
+        number(&mut decoder)?,
+        number(&mut decoder)?,
+        number(&mut decoder)?,
+    ];
     let (operation, status) = (flags >> 11 & 0xf, flags & 0xf);
     if operation != 0 || status != 0 {
         return None;
     }
-    let mut heard = Heard { id, is_response: flags & 0x8000 != 0, is_truncated: flags & 0x0200 != 0, ..Heard::default() };
+    let mut heard = Heard {
+        id,
+        is_response: flags & 0x8000 != 0,
+        is_truncated: flags & 0x0200 != 0,
+        ..Heard::default()
+    };
     for _ in 0..counts[0] {
         let question = question(&mut decoder)?;
         if heard.questions.len() < QUESTIONS {
@@ -111,7 +125,9 @@ pub fn read(octets: &[u8]) -> Option<Heard> {
             left -= 1;
             match (heard.is_response, section, read) {
                 (false, 2, (_, Some(claim))) => heard.claims.push(claim),
-                (true, _, (Some(known), _)) | (false, 1, (Some(known), _)) => heard.records.push(known),
+                (true, _, (Some(known), _)) | (false, 1, (Some(known), _)) => {
+                    heard.records.push(known)
+                }
                 _ => {}
             }
         }
@@ -129,10 +145,15 @@ fn question(decoder: &mut BinDecoder<'_>) -> Option<Option<Question>> {
     let name = Name::read(decoder).ok()?;
     let (kind, class) = (number(decoder)?, number(decoder)?);
     let is_ours = matches!(class & CLASS, IN | ANY);
-    Some(is_ours.then(|| Question { name, kind: RecordType::from(kind), wants_unicast: class & !CLASS != 0 }))
+    Some(is_ours.then(|| Question {
+        name,
+        kind: RecordType::from(kind),
+        wants_unicast: class & !CLASS != 0,
+    }))
 }
 
-/// `None`: the packet ends. Data that can't be read is that of no record.
+/// `None`: the packet ends.
+/// Data that can't be read is that of no record.
 fn record(decoder: &mut BinDecoder<'_>) -> Option<(Option<Known>, Option<Claim>)> {
     let name = Name::read(decoder).ok()?;
     let (kind, class) = (number(decoder)?, number(decoder)?);
@@ -145,9 +166,14 @@ fn record(decoder: &mut BinDecoder<'_>) -> Option<(Option<Known>, Option<Claim>)
     }
     let claim = Claim { name: name.clone(), what: (kind, octets.to_vec()) };
     let kind = RecordType::from(kind);
-    let is_known = matches!(kind, RecordType::A | RecordType::AAAA | RecordType::PTR | RecordType::SRV | RecordType::TXT) && length > 0;
+    let is_known = matches!(
+        kind,
+        RecordType::A | RecordType::AAAA | RecordType::PTR | RecordType::SRV | RecordType::TXT
+    ) && length > 0;
     // Names within the data may point back into the packet, so it is read where it is.
-    let data = is_known.then(|| RData::read(&mut decoder.clone(at), kind, Restrict::new(length)).ok()).flatten();
+    let data = is_known
+        .then(|| RData::read(&mut decoder.clone(at), kind, Restrict::new(length)).ok())
+        .flatten();
     Some((data.map(|data| Known { name, ttl, data }), Some(claim)))
 }
 
@@ -161,7 +187,8 @@ pub fn probe(name: &Name, wants_unicast: bool, claims: Vec<Record>) -> Vec<u8> {
     message.to_vec().unwrap_or_default()
 }
 
-/// An answer that is sent to all: in as many packets as it needs. What it adds is left out where it has no room.
+/// An answer that is sent to all: in as many packets as it needs.
+/// What it adds is left out where it has no room.
 pub fn to_all(answers: &[Record], more: &[Record]) -> Vec<Vec<u8>> {
     let packet = response(0, &[], answers, more);
     if packet.len() <= ROOM || answers.len() <= 1 && more.is_empty() {

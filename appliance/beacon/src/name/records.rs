@@ -7,14 +7,17 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::packet::{Known, Question};
 
-/// What the box serves, and on which port; an instance has the box's own name. Mail programs and browsers look for these.
-const SERVICES: [(&str, u16); 4] = [("_http", 80), ("_pop3s", 995), ("_smtp", 25), ("_submission", 587)];
+/// What the box serves, and on which port; an instance has the box's own name.
+/// Mail programs and browsers look for these.
+const SERVICES: [(&str, u16); 4] =
+    [("_http", 80), ("_pop3s", 995), ("_smtp", 25), ("_submission", 587)];
 
 /// Seconds that records with the host's name in them, and all others, may be kept (RFC 6762 §10).
 pub const TTL_HOST: u32 = 120;
 const TTL_OTHER: u32 = 4500;
 
-/// One of the box's records. Numbers are places in [`SERVICES`].
+/// One of the box's records.
+/// Numbers are places in [`SERVICES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
     Address(IpAddr),
@@ -58,14 +61,31 @@ impl Names {
             host: name(&[label]),
             list: name(&["_services", "_dns-sd", "_udp"]),
             services: SERVICES.iter().map(|(service, _)| name(&[service, "_tcp"])).collect(),
-            instances: SERVICES.iter().map(|(service, _)| name(&[label, service, "_tcp"])).collect(),
+            instances: SERVICES
+                .iter()
+                .map(|(service, _)| name(&[label, service, "_tcp"]))
+                .collect(),
         }
     }
 
     /// Everything that is announced.
     pub fn all(addresses: &[IpAddr]) -> Vec<Item> {
-        let services = (0..SERVICES.len()).flat_map(|at| [Item::Service(at), Item::Instance(at), Item::Server(at), Item::Text(at), Item::InstanceTypes(at)]);
-        addresses.iter().copied().map(Item::Address).chain([Item::HostTypes]).chain(services).collect()
+        let services = (0..SERVICES.len()).flat_map(|at| {
+            [
+                Item::Service(at),
+                Item::Instance(at),
+                Item::Server(at),
+                Item::Text(at),
+                Item::InstanceTypes(at),
+            ]
+        });
+        addresses
+            .iter()
+            .copied()
+            .map(Item::Address)
+            .chain([Item::HostTypes])
+            .chain(services)
+            .collect()
     }
 
     /// The answers to a question; empty when it is about nothing of ours.
@@ -73,7 +93,12 @@ impl Names {
         let is_any = question.kind == RecordType::ANY;
         let asks = |kind| is_any || question.kind == kind;
         if question.name == self.host {
-            let found = addresses.iter().copied().filter(|address| asks(type_of(*address))).map(Item::Address).collect::<Vec<_>>();
+            let found = addresses
+                .iter()
+                .copied()
+                .filter(|address| asks(type_of(*address)))
+                .map(Item::Address)
+                .collect::<Vec<_>>();
             return if found.is_empty() { vec![Item::HostTypes] } else { found };
         }
         if question.name == self.list && asks(RecordType::PTR) {
@@ -82,7 +107,9 @@ impl Names {
         if let Some(at) = self.services.iter().position(|service| *service == question.name) {
             return if asks(RecordType::PTR) { vec![Item::Instance(at)] } else { Vec::new() };
         }
-        let Some(at) = self.instances.iter().position(|instance| *instance == question.name) else { return Vec::new() };
+        let Some(at) = self.instances.iter().position(|instance| *instance == question.name) else {
+            return Vec::new();
+        };
         match question.kind {
             RecordType::ANY => vec![Item::Server(at), Item::Text(at)],
             RecordType::SRV => vec![Item::Server(at)],
@@ -99,7 +126,10 @@ impl Names {
                 more.extend([Item::Server(*at), Item::Text(*at)]);
             }
         }
-        if answers.iter().any(|item| matches!(item, Item::Address(_) | Item::Instance(_) | Item::Server(_))) {
+        if answers
+            .iter()
+            .any(|item| matches!(item, Item::Address(_) | Item::Instance(_) | Item::Server(_)))
+        {
             more.extend(addresses.iter().copied().map(Item::Address));
             if !(addresses.iter().any(IpAddr::is_ipv4) && addresses.iter().any(IpAddr::is_ipv6)) {
                 more.push(Item::HostTypes);
@@ -109,7 +139,8 @@ impl Names {
         more
     }
 
-    /// The record itself. `addresses` are those of the interface that it is sent on.
+    /// The record itself.
+    /// `addresses` are those of the interface that it is sent on.
     pub fn record(&self, item: Item, addresses: &[IpAddr]) -> Record {
         let instance = |at: usize| self.instances[at].clone();
         let (name, ttl, data) = match item {
@@ -120,12 +151,24 @@ impl Names {
                 types.dedup();
                 (self.host.clone(), TTL_HOST, only(&self.host, &types))
             }
-            Item::Service(at) => (self.list.clone(), TTL_OTHER, RData::PTR(PTR(self.services[at].clone()))),
-            Item::Instance(at) => (self.services[at].clone(), TTL_OTHER, RData::PTR(PTR(instance(at)))),
-            Item::Server(at) => (instance(at), TTL_HOST, RData::SRV(SRV::new(0, 0, SERVICES[at].1, self.host.clone()))),
+            Item::Service(at) => {
+                (self.list.clone(), TTL_OTHER, RData::PTR(PTR(self.services[at].clone())))
+            }
+            Item::Instance(at) => {
+                (self.services[at].clone(), TTL_OTHER, RData::PTR(PTR(instance(at))))
+            }
+            Item::Server(at) => (
+                instance(at),
+                TTL_HOST,
+                RData::SRV(SRV::new(0, 0, SERVICES[at].1, self.host.clone())),
+            ),
             // RFC 6763 §6.1: one string of no octets.
             Item::Text(at) => (instance(at), TTL_OTHER, RData::TXT(TXT::new(vec![String::new()]))),
-            Item::InstanceTypes(at) => (instance(at), TTL_OTHER, only(&self.instances[at], &[RecordType::TXT, RecordType::SRV])),
+            Item::InstanceTypes(at) => (
+                instance(at),
+                TTL_OTHER,
+                only(&self.instances[at], &[RecordType::TXT, RecordType::SRV]),
+            ),
         };
         let mut record = Record::from_rdata(name, ttl, data);
         record.mdns_cache_flush = !item.is_shared();
@@ -135,7 +178,9 @@ impl Names {
     /// Does the one who asks know this record already, for at least half of its time (RFC 6762 §7.1)?
     pub fn is_known(&self, item: Item, addresses: &[IpAddr], known: &[Known]) -> bool {
         let ours = self.record(item, addresses);
-        known.iter().any(|known| known.data == ours.data && known.name == ours.name && known.ttl >= ours.ttl / 2)
+        known.iter().any(|known| {
+            known.data == ours.data && known.name == ours.name && known.ttl >= ours.ttl / 2
+        })
     }
 }
 
@@ -143,8 +188,8 @@ pub fn type_of(address: IpAddr) -> RecordType {
     if address.is_ipv4() { RecordType::A } else { RecordType::AAAA }
 }
 
-/// NSEC as multicast DNS has it: of this name there are these types and no others (RFC 6762 §6.1, RFC 4034 §4.1). All types
-/// are below 256, so there is one block of bits.
+/// NSEC as multicast DNS has it: of this name there are these types and no others (RFC 6762 §6.1, RFC 4034 §4.1).
+/// All types are below 256, so there is one block of bits.
 fn only(name: &Name, types: &[RecordType]) -> RData {
     let mut bits = [0u8; 32];
     for kind in types {

@@ -1,8 +1,9 @@
 //! The responder: packets and time go in, packets come out.
 //!
-//! Call order: [`Responder::set_links`] whenever the interfaces may have changed, [`Responder::receive`] for each packet,
-//! [`Responder::advance`] at [`Responder::deadline`]; after each of them [`Responder::poll`] until it gives nothing, and
-//! [`Responder::standing`]. [`Responder::stop`] says good-bye.
+//! Call order: [`Responder::set_links`] whenever the interfaces may have changed, [`Responder::receive`] for each
+//! packet, [`Responder::advance`] at [`Responder::deadline`]; after each of them [`Responder::poll`] until it gives
+//! nothing, and [`Responder::standing`].
+//! [`Responder::stop`] says good-bye.
 //!
 //! | the name | on an interface | meaning |
 //! |---|---|---|
@@ -38,7 +39,8 @@ const DEFERRAL: Duration = Duration::from_secs(1);
 const LOSSES: u8 = 5;
 /// An address that was ours a moment ago is still ours when it comes back to us.
 const ECHO: Duration = Duration::from_secs(120);
-/// A name that is held is checked when somebody else answers for it, but then not again for so long; twice as long each time.
+/// A name that is held is checked when somebody else answers for it, but then not again for so long; twice as long each
+/// time.
 const CHECK_GAP: Duration = Duration::from_secs(5);
 const CHECK_GAP_MOST: Duration = Duration::from_secs(300);
 /// Without a check for so long the first gap applies again.
@@ -47,8 +49,8 @@ const CHECK_QUIET: Duration = Duration::from_secs(600);
 const SILENCE: Duration = Duration::from_secs(600);
 /// Addresses in a claim, of all interfaces together.
 const CLAIMED: usize = 32;
-/// Waits of an answer (RFC 6762 §6), in milliseconds: one that several machines may give, and one whose question goes on in
-/// another packet (§7.2).
+/// Waits of an answer (RFC 6762 §6), in milliseconds: one that several machines may give, and one whose question goes
+/// on in another packet (§7.2).
 const SHARED_WAIT: std::ops::Range<u64> = 20..120;
 const TRUNCATED_WAIT: std::ops::Range<u64> = 400..500;
 /// Seconds that an answer to an ordinary resolver may be kept (RFC 6762 §6.7).
@@ -96,7 +98,8 @@ enum State {
     None { until: Instant },
 }
 
-/// Holds a name for the machine. It knows neither sockets nor a clock; the time must never go back.
+/// Holds a name for the machine.
+/// It knows neither sockets nor a clock; the time must never go back.
 #[derive(Debug)]
 pub struct Responder {
     labels: Vec<String>,
@@ -115,8 +118,9 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// `machine`: the machine's own name. `last`: the name it held before, which is tried first if it follows from the
-    /// machine's. `seed`: for the waits that chance decides.
+    /// `machine`: the machine's own name.
+    /// `last`: the name it held before, which is tried first if it follows from the machine's.
+    /// `seed`: for the waits that chance decides.
     pub fn new(machine: &str, last: Option<&str>, seed: u64) -> Responder {
         let labels = candidates(machine);
         let at = labels.iter().position(|label| Some(&label[..]) == last).unwrap_or(0);
@@ -161,14 +165,20 @@ impl Responder {
         self.out.pop_front()
     }
 
-    /// The interfaces that lead to others, each with all its addresses. The name is tried on those that are new, and where
-    /// an interface can now be reached by a family of addresses that it did not have; other changes are announced (RFC 6762 §8.4).
+    /// The interfaces that lead to others, each with all its addresses.
+    /// The name is tried on those that are new, and where an interface can now be reached by a family of addresses that
+    /// it did not have; other changes are announced (RFC 6762 §8.4).
     pub fn set_links(&mut self, found: &[(LinkId, Vec<Address>)], now: Instant) {
         self.recent.retain(|_, until| *until > now);
-        let found: BTreeMap<LinkId, Vec<Address>> = found.iter().filter(|(_, addresses)| !addresses.is_empty()).cloned().collect();
+        let found: BTreeMap<LinkId, Vec<Address>> =
+            found.iter().filter(|(_, addresses)| !addresses.is_empty()).cloned().collect();
         for (id, link) in &self.links {
-            let is_gone = |address: &&Address| found.get(id).is_none_or(|left| !left.iter().any(|other| other.ip == address.ip));
-            self.recent.extend(link.addresses().iter().filter(is_gone).map(|address| (address.ip, now + ECHO)));
+            let is_gone = |address: &&Address| {
+                found.get(id).is_none_or(|left| !left.iter().any(|other| other.ip == address.ip))
+            };
+            self.recent.extend(
+                link.addresses().iter().filter(is_gone).map(|address| (address.ip, now + ECHO)),
+            );
         }
         self.links.retain(|id, _| found.contains_key(id));
         for (id, addresses) in found {
@@ -180,11 +190,17 @@ impl Responder {
             let before = link.announced();
             link.set_addresses(addresses);
             let after = link.announced();
-            let has_new = |is_family: fn(&IpAddr) -> bool| after.iter().any(is_family) && !before.iter().any(is_family);
+            let has_new = |is_family: fn(&IpAddr) -> bool| {
+                after.iter().any(is_family) && !before.iter().any(is_family)
+            };
             if before == after || link.is_probing() {
                 continue;
             }
-            let gone: Vec<Record> = before.iter().filter(|ip| !after.contains(ip)).map(|ip| ended(self.names.record(Item::Address(*ip), &before))).collect();
+            let gone: Vec<Record> = before
+                .iter()
+                .filter(|ip| !after.contains(ip))
+                .map(|ip| ended(self.names.record(Item::Address(*ip), &before)))
+                .collect();
             if has_new(IpAddr::is_ipv4) || has_new(IpAddr::is_ipv6) {
                 link.probe(first, false);
             } else {
@@ -197,12 +213,15 @@ impl Responder {
         self.advance(now);
     }
 
-    /// Takes a packet. Whatever it is: it makes at most one answer to its sender, and what is sent to all is bounded by time.
+    /// Takes a packet.
+    /// Whatever it is: it makes at most one answer to its sender, and what is sent to all is bounded by time.
     pub fn receive(&mut self, id: LinkId, from: SocketAddr, way: Way, octets: &[u8], now: Instant) {
         let Some(heard) = packet::read(octets) else { return };
         let Some(link) = self.links.get(&id) else { return };
         // RFC 6762 §11: what came to the group's address is from this link, whatever its sender's address.
-        if way == Way::Direct && !link.reaches(from.ip()) || matches!(self.state, State::None { .. }) {
+        if way == Way::Direct && !link.reaches(from.ip())
+            || matches!(self.state, State::None { .. })
+        {
             return;
         }
         match heard.is_response {
@@ -232,7 +251,8 @@ impl Responder {
         }
     }
 
-    /// Says good-bye: what was announced is no longer so (RFC 6762 §10.1). What others may serve as well stays said.
+    /// Says good-bye: what was announced is no longer so (RFC 6762 §10.1).
+    /// What others may serve as well stays said.
     pub fn stop(&mut self) {
         self.say_goodbye(|item| !matches!(item, Item::Service(_)));
         self.links.clear();
@@ -244,11 +264,12 @@ impl Responder {
 
     /// Is it an address of this machine, or was it one a moment ago?
     fn is_ours(&self, ip: IpAddr, now: Instant) -> bool {
-        self.links.values().any(|link| link.has(ip)) || self.recent.get(&ip).is_some_and(|until| *until > now)
+        self.links.values().any(|link| link.has(ip))
+            || self.recent.get(&ip).is_some_and(|until| *until > now)
     }
 
-    /// All addresses that the machine is told to others by, whatever the interface: claims are compared as a whole, so that two
-    /// machines that meet on two interfaces at once come to the same end on both.
+    /// All addresses that the machine is told to others by, whatever the interface: claims are compared as a whole, so
+    /// that two machines that meet on two interfaces at once come to the same end on both.
     fn claim(&self) -> Vec<IpAddr> {
         let mut all: Vec<IpAddr> = self.links.values().flat_map(Link::announced).collect();
         all.sort();
@@ -257,9 +278,14 @@ impl Responder {
         all
     }
 
-    /// Somebody answers. Only addresses for our name count that are not ours; a good-bye is no answer.
+    /// Somebody answers.
+    /// Only addresses for our name count that are not ours; a good-bye is no answer.
     fn hear_answers(&mut self, id: LinkId, heard: &Heard, now: Instant) {
-        let addresses = heard.records.iter().filter(|known| known.ttl > 0 && known.name == self.names.host).filter_map(packet::Known::address);
+        let addresses = heard
+            .records
+            .iter()
+            .filter(|known| known.ttl > 0 && known.name == self.names.host)
+            .filter_map(packet::Known::address);
         let is_foreign = addresses.into_iter().any(|ip| !self.is_ours(ip, now));
         let Some(link) = self.links.get(&id).filter(|_| is_foreign) else { return };
         match link.phase {
@@ -269,9 +295,15 @@ impl Responder {
         }
     }
 
-    /// Somebody asks whether our name is taken. The answer is whether that was our own question, come back.
+    /// Somebody asks whether our name is taken.
+    /// The answer is whether that was our own question, come back.
     fn hear_claim(&mut self, id: LinkId, heard: &Heard, now: Instant) -> bool {
-        let mut theirs: Vec<_> = heard.claims.iter().filter(|claim| claim.name == self.names.host).map(|claim| claim.what.clone()).collect();
+        let mut theirs: Vec<_> = heard
+            .claims
+            .iter()
+            .filter(|claim| claim.name == self.names.host)
+            .map(|claim| claim.what.clone())
+            .collect();
         if theirs.is_empty() {
             return false;
         }
@@ -279,7 +311,10 @@ impl Responder {
         theirs.dedup();
         let known = |ip: &IpAddr| packet::comparable(*ip);
         let current = self.links.values().flat_map(Link::addresses).map(|address| address.ip);
-        let ours_ever: Vec<_> = current.chain(self.recent.iter().filter(|(_, until)| **until > now).map(|(ip, _)| *ip)).map(|ip| known(&ip)).collect();
+        let ours_ever: Vec<_> = current
+            .chain(self.recent.iter().filter(|(_, until)| **until > now).map(|(ip, _)| *ip))
+            .map(|ip| known(&ip))
+            .collect();
         if theirs.iter().all(|what| ours_ever.contains(what)) {
             return true;
         }
@@ -288,11 +323,17 @@ impl Responder {
         let jitter = self.up_to(PROBE_GAP);
         let Some(link) = self.links.get_mut(&id) else { return false };
         match &mut link.phase {
-            // RFC 6762 §8.2: whoever's data come later in the alphabet wins. Whoever waits already waits no longer for it.
+            // RFC 6762 §8.2: whoever's data come later in the alphabet wins.
+            // Whoever waits already waits no longer for it.
             Phase::Probing(probing) => {
                 let is_waiting = probing.losses > 0 && probing.sent == 0;
                 if ours < theirs && !is_waiting {
-                    *probing = Probing { sent: 0, next: now + DEFERRAL + jitter, losses: probing.losses + 1, ..*probing };
+                    *probing = Probing {
+                        sent: 0,
+                        next: now + DEFERRAL + jitter,
+                        losses: probing.losses + 1,
+                        ..*probing
+                    };
                     if probing.losses > LOSSES {
                         self.lose(now);
                     }
@@ -300,7 +341,8 @@ impl Responder {
             }
             // To all and not to the one who asks, even where that is asked for: a repeater may have asked for it.
             Phase::Announcing { .. } | Phase::Held => {
-                let addresses: Vec<Item> = link.announced().into_iter().map(Item::Address).collect();
+                let addresses: Vec<Item> =
+                    link.announced().into_iter().map(Item::Address).collect();
                 link.send(&addresses, now, GAP_DEFENCE);
             }
         }
@@ -335,12 +377,14 @@ impl Responder {
         self.links.values_mut().for_each(|link| link.probe(first, is_check));
     }
 
-    /// Somebody else answered for the name that is held: it is asked for anew, and only an answer to that counts. This must not
-    /// happen at every packet: anybody can send one.
+    /// Somebody else answered for the name that is held: it is asked for anew, and only an answer to that counts.
+    /// This must not happen at every packet: anybody can send one.
     fn check(&mut self, now: Instant) {
         match self.last_check.map(|last| now.duration_since(last)) {
             Some(since) if since < self.check_gap => return,
-            Some(since) if since < CHECK_QUIET => self.check_gap = (2 * self.check_gap).min(CHECK_GAP_MOST),
+            Some(since) if since < CHECK_QUIET => {
+                self.check_gap = (2 * self.check_gap).min(CHECK_GAP_MOST)
+            }
             _ => self.check_gap = CHECK_GAP,
         }
         self.last_check = Some(now);
@@ -352,9 +396,17 @@ impl Responder {
         let Some(link) = self.links.get_mut(&id) else { return };
         match link.phase {
             Phase::Probing(probing) if probing.next <= now && probing.sent < PROBES => {
-                link.phase = Phase::Probing(Probing { sent: probing.sent + 1, next: now + PROBE_GAP, ..probing });
-                // The first asks for an answer to us alone. A repeater would get that answer instead: the others don't.
-                let claims = claim.iter().map(|ip| plain(self.names.record(Item::Address(*ip), &claim), TTL_HOST)).collect();
+                link.phase = Phase::Probing(Probing {
+                    sent: probing.sent + 1,
+                    next: now + PROBE_GAP,
+                    ..probing
+                });
+                // The first asks for an answer to us alone.
+                // A repeater would get that answer instead: the others don't.
+                let claims = claim
+                    .iter()
+                    .map(|ip| plain(self.names.record(Item::Address(*ip), &claim), TTL_HOST))
+                    .collect();
                 let octets = packet::probe(&self.names.host, probing.sent == 0, claims);
                 self.out.push_back(Packet { link: id, to: Target::Group, octets });
             }
@@ -365,7 +417,11 @@ impl Responder {
                 self.advance_link(id, now);
             }
             Phase::Announcing { left, next } if next <= now => {
-                link.phase = if left > 1 { Phase::Announcing { left: left - 1, next: now + ANNOUNCEMENT_GAP } } else { Phase::Held };
+                link.phase = if left > 1 {
+                    Phase::Announcing { left: left - 1, next: now + ANNOUNCEMENT_GAP }
+                } else {
+                    Phase::Held
+                };
                 let items = Names::all(&link.announced());
                 link.send(&items, now, GAP);
             }
@@ -389,40 +445,63 @@ impl Responder {
         link.note_sent(items, now);
         link.note_sent(more, now);
         let addresses = link.announced();
-        let records = |items: &[Item]| items.iter().map(|item| self.names.record(*item, &addresses)).collect::<Vec<_>>();
+        let records = |items: &[Item]| {
+            items.iter().map(|item| self.names.record(*item, &addresses)).collect::<Vec<_>>()
+        };
         let (answers, more) = (records(items), records(more));
         self.queue(id, &answers, &more);
     }
 
     fn queue(&mut self, id: LinkId, answers: &[Record], more: &[Record]) {
         let packets = packet::to_all(answers, more);
-        self.out.extend(packets.into_iter().map(|octets| Packet { link: id, to: Target::Group, octets }));
+        self.out.extend(packets.into_iter().map(|octets| Packet {
+            link: id,
+            to: Target::Group,
+            octets,
+        }));
     }
 
     /// Answers what is asked, to all or to the one who asks.
     fn answer(&mut self, id: LinkId, from: SocketAddr, way: Way, heard: &Heard, now: Instant) {
-        let wait = Duration::from_millis(self.chance.u64(if heard.is_truncated { TRUNCATED_WAIT } else { SHARED_WAIT }));
+        let wait = Duration::from_millis(self.chance.u64(if heard.is_truncated {
+            TRUNCATED_WAIT
+        } else {
+            SHARED_WAIT
+        }));
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.is_probing() {
             return;
         }
-        // RFC 6762 §6.7: whoever asks from another port is an ordinary resolver, which hears nothing that is said to all.
+        // RFC 6762 §6.7: whoever asks from another port is an ordinary resolver, which hears nothing that is said to
+        // all.
         let is_legacy = from.port() != PORT;
         let addresses = link.announced();
         let (mut to_one, mut asked) = (Vec::new(), Vec::new());
         for question in &heard.questions {
             let mut items = self.names.answers(question, &addresses);
-            items.retain(|item| is_legacy || !self.names.is_known(*item, &addresses, &heard.records));
+            items.retain(|item| {
+                is_legacy || !self.names.is_known(*item, &addresses, &heard.records)
+            });
             if items.is_empty() {
                 continue;
             }
             if !is_legacy {
                 // RFC 6762 §5.4: what the others have not heard for long they are told, too.
                 let wants_all = way == Way::Group && !question.wants_unicast;
-                let ttl = |item: &Item| Duration::from_secs(self.names.record(*item, &addresses).ttl.into());
-                let told: Vec<Item> = items.iter().copied().filter(|item| wants_all || !link.was_sent(*item, ttl(item) / 4, now)).collect();
+                let ttl = |item: &Item| {
+                    Duration::from_secs(self.names.record(*item, &addresses).ttl.into())
+                };
+                let told: Vec<Item> = items
+                    .iter()
+                    .copied()
+                    .filter(|item| wants_all || !link.was_sent(*item, ttl(item) / 4, now))
+                    .collect();
                 let is_shared = told.iter().any(|item| item.is_shared());
-                link.send(&told, if is_shared || heard.is_truncated { now + wait } else { now }, GAP);
+                link.send(
+                    &told,
+                    if is_shared || heard.is_truncated { now + wait } else { now },
+                    GAP,
+                );
                 if wants_all {
                     continue;
                 }
@@ -440,7 +519,8 @@ impl Responder {
             let record = self.names.record(*item, &addresses);
             if is_legacy { plain(record, TTL_LEGACY) } else { record }
         };
-        let (answers, more): (Vec<Record>, Vec<Record>) = (to_one.iter().map(record).collect(), more.iter().map(record).collect());
+        let (answers, more): (Vec<Record>, Vec<Record>) =
+            (to_one.iter().map(record).collect(), more.iter().map(record).collect());
         let octets = match is_legacy {
             true => packet::to_one(heard.id, &asked, &answers, &more),
             false => packet::to_one(0, &[], &answers, &more),
@@ -450,9 +530,15 @@ impl Responder {
 
     fn say_goodbye(&mut self, ends: impl Fn(&Item) -> bool) {
         for id in self.links.keys().copied().collect::<Vec<_>>() {
-            let Some(link) = self.links.get(&id).filter(|link| link.was_announced()) else { continue };
+            let Some(link) = self.links.get(&id).filter(|link| link.was_announced()) else {
+                continue;
+            };
             let addresses = link.announced();
-            let records: Vec<Record> = Names::all(&addresses).into_iter().filter(&ends).map(|item| ended(self.names.record(item, &addresses))).collect();
+            let records: Vec<Record> = Names::all(&addresses)
+                .into_iter()
+                .filter(&ends)
+                .map(|item| ended(self.names.record(item, &addresses)))
+                .collect();
             self.queue(id, &records, &[]);
         }
     }
@@ -465,7 +551,8 @@ fn plain(mut record: Record, most: u32) -> Record {
     record
 }
 
-/// A record that is no longer so. Without the mark, so that another machine's stay.
+/// A record that is no longer so.
+/// Without the mark, so that another machine's stay.
 fn ended(mut record: Record) -> Record {
     record.mdns_cache_flush = false;
     record.ttl = 0;

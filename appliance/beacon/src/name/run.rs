@@ -18,7 +18,10 @@ use smol::channel::{Receiver, Sender};
 use smol::stream::StreamExt;
 use smol::{Async, Timer};
 
-use super::{Address, GROUP_V4, GROUP_V6, LONGEST, LinkId, PORT, Packet, Responder, Standing, Target, Way, socket};
+use super::{
+    Address, GROUP_V4, GROUP_V6, LONGEST, LinkId, PORT, Packet, Responder, Standing, Target, Way,
+    socket,
+};
 
 /// Between two looks at the interfaces.
 const LOOK: Duration = Duration::from_secs(2);
@@ -99,11 +102,17 @@ async fn hold(folder: &Path, machine: &str) -> std::io::Result<()> {
     let mut written = None;
     let mut next_look = Instant::now();
     loop {
-        let event = if Instant::now() >= next_look { Event::Look } else { next(&responder, &receiver, &mut signals, next_look).await };
+        let event = if Instant::now() >= next_look {
+            Event::Look
+        } else {
+            next(&responder, &receiver, &mut signals, next_look).await
+        };
         let now = Instant::now();
         let is_end = matches!(event, Event::Stop);
         match event {
-            Event::Came(came) => responder.receive(came.link, came.from, came.way, &came.octets, now),
+            Event::Came(came) => {
+                responder.receive(came.link, came.from, came.way, &came.octets, now)
+            }
             Event::Due => responder.advance(now),
             Event::Look => {
                 let links = look(&mut ports, &sender);
@@ -126,7 +135,14 @@ async fn hold(folder: &Path, machine: &str) -> std::io::Result<()> {
             Standing::None => "",
         };
         if written.as_deref() != Some(name) {
-            eprintln!("{}", if name.is_empty() { "all names are taken".to_string() } else { format!("the name in the office is {name}.local") });
+            eprintln!(
+                "{}",
+                if name.is_empty() {
+                    "all names are taken".to_string()
+                } else {
+                    format!("the name in the office is {name}.local")
+                }
+            );
             match write(&file, name) {
                 Ok(()) => written = Some(name.to_string()),
                 Err(error) => eprintln!("{}: {error}", file.display()),
@@ -135,7 +151,12 @@ async fn hold(folder: &Path, machine: &str) -> std::io::Result<()> {
     }
 }
 
-async fn next(responder: &Responder, receiver: &Receiver<Came>, signals: &mut Signals, next_look: Instant) -> Event {
+async fn next(
+    responder: &Responder,
+    receiver: &Receiver<Came>,
+    signals: &mut Signals,
+    next_look: Instant,
+) -> Event {
     let came = async { receiver.recv().await.map_or(Event::Look, Event::Came) };
     let due = async {
         match responder.deadline() {
@@ -158,9 +179,18 @@ async fn next(responder: &Responder, receiver: &Receiver<Came>, signals: &mut Si
 /// Opens and closes sockets as interfaces come and go; the interfaces that packets can be sent on.
 fn look(ports: &mut BTreeMap<LinkId, Port>, sender: &Sender<Came>) -> Vec<(LinkId, Vec<Address>)> {
     let found = net::interfaces();
-    ports.retain(|id, port| found.iter().any(|interface| interface.index == *id && interface.name == port.name));
+    ports.retain(|id, port| {
+        found.iter().any(|interface| interface.index == *id && interface.name == port.name)
+    });
     for interface in &found {
-        let none = || Port { name: interface.name.clone(), v4: None, v6: None, has_v4: false, has_v6: false, readers: Vec::new() };
+        let none = || Port {
+            name: interface.name.clone(),
+            v4: None,
+            v6: None,
+            has_v4: false,
+            has_v6: false,
+            readers: Vec::new(),
+        };
         let port = ports.entry(interface.index).or_insert_with(none);
         port.has_v4 = interface.addresses.iter().any(|(ip, _)| ip.is_ipv4());
         port.has_v6 = interface.addresses.iter().any(|(ip, _)| ip.is_ipv6());
@@ -173,12 +203,22 @@ fn look(ports: &mut BTreeMap<LinkId, Port>, sender: &Sender<Came>) -> Vec<(LinkI
             }
             *place = socket::open(&interface.name, interface.index, is_v6).ok().map(Arc::new);
             if let Some(socket) = place {
-                port.readers.push(smol::spawn(read(interface.index, socket.clone(), sender.clone())));
+                port.readers.push(smol::spawn(read(
+                    interface.index,
+                    socket.clone(),
+                    sender.clone(),
+                )));
             }
         }
     }
-    let addresses = |interface: Interface| interface.addresses.into_iter().map(|(ip, prefix)| Address { ip, prefix }).collect();
-    found.into_iter().filter(|interface| ports.contains_key(&interface.index)).map(|interface| (interface.index, addresses(interface))).collect()
+    let addresses = |interface: Interface| {
+        interface.addresses.into_iter().map(|(ip, prefix)| Address { ip, prefix }).collect()
+    };
+    found
+        .into_iter()
+        .filter(|interface| ports.contains_key(&interface.index))
+        .map(|interface| (interface.index, addresses(interface)))
+        .collect()
 }
 
 async fn read(link: LinkId, socket: Arc<Async<UdpSocket>>, sender: Sender<Came>) {
@@ -208,7 +248,8 @@ fn send(port: &Port, packet: &Packet) {
             Target::Group => (to, true),
             Target::One(one) => (one, one.is_ipv4() == to.is_ipv4()),
         };
-        let (socket, has_address) = if to.is_ipv4() { (&port.v4, port.has_v4) } else { (&port.v6, port.has_v6) };
+        let (socket, has_address) =
+            if to.is_ipv4() { (&port.v4, port.has_v4) } else { (&port.v6, port.has_v6) };
         if let (true, Some(socket)) = (is_wanted && has_address, socket) {
             let _ = socket.get_ref().send_to(&packet.octets, to);
         }

@@ -24,7 +24,11 @@ fn millis(count: u64) -> Duration {
 
 /// An interface with addresses of /24 or /64.
 fn having(texts: &[&str]) -> Vec<Address> {
-    texts.iter().map(|text| ip(text)).map(|ip| Address { ip, prefix: if ip.is_ipv4() { 24 } else { 64 } }).collect()
+    texts
+        .iter()
+        .map(|text| ip(text))
+        .map(|ip| Address { ip, prefix: if ip.is_ipv4() { 24 } else { 64 } })
+        .collect()
 }
 
 /// A machine on the link: it is reached there by one interface or more.
@@ -44,7 +48,8 @@ struct Repeater {
     from: IpAddr,
 }
 
-/// A packet on its way to all. By the link itself nothing comes back to the interface that sent it.
+/// A packet on its way to all.
+/// By the link itself nothing comes back to the interface that sent it.
 struct Flight {
     arrives: Instant,
     from: SocketAddr,
@@ -66,12 +71,31 @@ struct World {
 impl World {
     fn new() -> World {
         let now = Instant::now();
-        World { began: now, now, machines: Vec::new(), repeaters: Vec::new(), flying: Vec::new(), sent: Vec::new() }
+        World {
+            began: now,
+            now,
+            machines: Vec::new(),
+            repeaters: Vec::new(),
+            flying: Vec::new(),
+            sent: Vec::new(),
+        }
     }
 
-    fn machine(&mut self, seed: u64, last: Option<&str>, begins: Duration, links: Vec<(LinkId, Vec<Address>)>) -> usize {
+    fn machine(
+        &mut self,
+        seed: u64,
+        last: Option<&str>,
+        begins: Duration,
+        links: Vec<(LinkId, Vec<Address>)>,
+    ) -> usize {
         let responder = Responder::new("pillarbox", last, seed);
-        self.machines.push(Machine { responder, links, begins: self.now + begins, has_begun: false, held: Vec::new() });
+        self.machines.push(Machine {
+            responder,
+            links,
+            begins: self.now + begins,
+            has_begun: false,
+            held: Vec::new(),
+        });
         self.machines.len() - 1
     }
 
@@ -80,7 +104,12 @@ impl World {
     }
 
     fn say(&mut self, from: &str, port: u16, octets: Vec<u8>) {
-        self.flying.push(Flight { arrives: self.now, from: SocketAddr::new(ip(from), port), by: None, octets });
+        self.flying.push(Flight {
+            arrives: self.now,
+            from: SocketAddr::new(ip(from), port),
+            by: None,
+            octets,
+        });
     }
 
     fn name(&self, at: usize) -> Option<&str> {
@@ -101,11 +130,24 @@ impl World {
             }
             while let Some(packet) = self.machines[at].responder.poll() {
                 assert!(packet.octets.len() <= ROOM, "{} octets", packet.octets.len());
-                let own = self.machines[at].links.iter().find(|(id, _)| *id == packet.link).map(|(_, addresses)| addresses[0].ip);
+                let own = self.machines[at]
+                    .links
+                    .iter()
+                    .find(|(id, _)| *id == packet.link)
+                    .map(|(_, addresses)| addresses[0].ip);
                 if let (Some(own), Target::Group) = (own, packet.to) {
-                    let flight = |after, from, by| Flight { arrives: self.now + after, from: SocketAddr::new(from, PORT), by, octets: packet.octets.clone() };
+                    let flight = |after, from, by| Flight {
+                        arrives: self.now + after,
+                        from: SocketAddr::new(from, PORT),
+                        by,
+                        octets: packet.octets.clone(),
+                    };
                     self.flying.push(flight(millis(1), own, Some((at, packet.link))));
-                    self.flying.extend(self.repeaters.iter().map(|repeater| flight(millis(2) + repeater.delay, repeater.from, None)));
+                    self.flying.extend(
+                        self.repeaters.iter().map(|repeater| {
+                            flight(millis(2) + repeater.delay, repeater.from, None)
+                        }),
+                    );
                 }
                 self.sent.push((self.now, at, packet));
             }
@@ -117,10 +159,15 @@ impl World {
         let end = self.now + span;
         loop {
             self.collect();
-            let starts = self.machines.iter().filter(|machine| !machine.has_begun).map(|machine| machine.begins);
+            let starts = self
+                .machines
+                .iter()
+                .filter(|machine| !machine.has_begun)
+                .map(|machine| machine.begins);
             let begun = self.machines.iter().filter(|machine| machine.has_begun);
             let due = begun.filter_map(|machine| machine.responder.deadline());
-            let next = starts.chain(due).chain(self.flying.iter().map(|flight| flight.arrives)).min();
+            let next =
+                starts.chain(due).chain(self.flying.iter().map(|flight| flight.arrives)).min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.now = next.max(self.now);
             for at in 0..self.machines.len() {
@@ -134,10 +181,14 @@ impl World {
                 }
             }
             self.collect();
-            let (arrived, flying): (Vec<Flight>, _) = std::mem::take(&mut self.flying).into_iter().partition(|flight| flight.arrives <= self.now);
+            let (arrived, flying): (Vec<Flight>, _) = std::mem::take(&mut self.flying)
+                .into_iter()
+                .partition(|flight| flight.arrives <= self.now);
             self.flying = flying;
             for Flight { from, by, octets, .. } in arrived {
-                for (at, machine) in self.machines.iter_mut().enumerate().filter(|(_, machine)| machine.has_begun) {
+                for (at, machine) in
+                    self.machines.iter_mut().enumerate().filter(|(_, machine)| machine.has_begun)
+                {
                     for (id, _) in machine.links.clone() {
                         if by != Some((at, id)) {
                             machine.responder.receive(id, from, Way::Group, &octets, self.now);
@@ -150,7 +201,11 @@ impl World {
     }
 
     fn answers(&self, since: Instant) -> Vec<Message> {
-        self.sent.iter().filter(|(when, ..)| *when >= since).map(|(_, _, packet)| Message::from_vec(&packet.octets).unwrap()).collect()
+        self.sent
+            .iter()
+            .filter(|(when, ..)| *when >= since)
+            .map(|(_, _, packet)| Message::from_vec(&packet.octets).unwrap())
+            .collect()
     }
 }
 
@@ -183,19 +238,36 @@ fn a_name_is_probed_then_announced() {
     world.simple(7, "192.168.1.7");
     world.run(Duration::from_secs(10));
     assert_eq!(world.name(0), Some("pillarbox"));
-    let all: Vec<(Duration, Message)> = world.sent.iter().map(|(when, _, p)| (*when - world.began, Message::from_vec(&p.octets).unwrap())).collect();
+    let all: Vec<(Duration, Message)> = world
+        .sent
+        .iter()
+        .map(|(when, _, p)| (*when - world.began, Message::from_vec(&p.octets).unwrap()))
+        .collect();
     assert_eq!(all.len(), 5, "three questions, two announcements, then silence");
     for (at, (_, probe)) in all[..3].iter().enumerate() {
-        assert_eq!((probe.queries.len(), probe.queries[0].query_type, probe.authorities.len()), (1, RecordType::ANY, 1));
+        assert_eq!(
+            (probe.queries.len(), probe.queries[0].query_type, probe.authorities.len()),
+            (1, RecordType::ANY, 1)
+        );
         assert_eq!(probe.queries[0].mdns_unicast_response, at == 0);
         assert!(!probe.authorities[0].mdns_cache_flush);
     }
-    assert!(all[0].0 <= millis(250) && all[1].0 - all[0].0 == millis(250) && all[2].0 - all[1].0 == millis(250) && all[3].0 - all[2].0 == millis(250));
+    assert!(
+        all[0].0 <= millis(250)
+            && all[1].0 - all[0].0 == millis(250)
+            && all[2].0 - all[1].0 == millis(250)
+            && all[3].0 - all[2].0 == millis(250)
+    );
     assert!(all[4].0 - all[3].0 >= Duration::from_secs(1));
     let host = |record: &&Record| record.record_type() == RecordType::A;
     let announced = all[3].1.answers.iter().find(host).unwrap();
     assert!(announced.mdns_cache_flush && announced.ttl == 120 && all[3].1.metadata.authoritative);
-    let ports: Vec<u16> = all[3].1.answers.iter().filter_map(|record| if let RData::SRV(srv) = &record.data { Some(srv.port) } else { None }).collect();
+    let ports: Vec<u16> = all[3]
+        .1
+        .answers
+        .iter()
+        .filter_map(|record| if let RData::SRV(srv) = &record.data { Some(srv.port) } else { None })
+        .collect();
     assert_eq!(ports, [80, 995, 25, 587]);
 }
 
@@ -230,7 +302,8 @@ proptest! {
         prop_assert!(world.sent.len() < 400, "{} packets", world.sent.len());
     }
 
-    /// Machines that start together, near each other or later: in the end each has a name of its own, and the first name is had.
+    /// Machines that start together, near each other or later: in the end each has a name of its own, and the first
+    /// name is had.
     #[test]
     fn machines_get_names_of_their_own(
         starts in prop::collection::vec((any::<u64>(), 0u64..3000, any::<bool>()), 2..9),
@@ -288,7 +361,12 @@ proptest! {
 fn one_that_comes_later_takes_the_next_name() {
     let mut world = World::new();
     for (at, begins) in [0, 20, 40].into_iter().enumerate() {
-        world.machine(3, None, Duration::from_secs(begins), vec![(FIRST, having(&[&format!("192.168.1.{}", 200 - at)]))]);
+        world.machine(
+            3,
+            None,
+            Duration::from_secs(begins),
+            vec![(FIRST, having(&[&format!("192.168.1.{}", 200 - at)]))],
+        );
     }
     world.run(Duration::from_secs(60));
     let held: Vec<&[String]> = world.machines.iter().map(|machine| &machine.held[..]).collect();
@@ -331,7 +409,12 @@ fn two_links_that_are_joined_later_keep_one_name_each() {
 fn when_all_names_are_taken_there_is_silence() {
     let mut world = World::new();
     for at in 0..9u64 {
-        world.machine(at, None, Duration::from_secs(20 * at), vec![(FIRST, having(&[&format!("192.168.1.{}", 20 + at)]))]);
+        world.machine(
+            at,
+            None,
+            Duration::from_secs(20 * at),
+            vec![(FIRST, having(&[&format!("192.168.1.{}", 20 + at)]))],
+        );
     }
     world.run(Duration::from_secs(240));
     let late = world.simple(99, "192.168.1.99");
@@ -361,7 +444,11 @@ fn checks_are_rare_however_many_stray_answers_come() {
         world.run(millis(500));
     }
     assert_eq!(world.machines[0].held, ["pillarbox"]);
-    let probes = world.answers(world.began).iter().filter(|message| message.metadata.message_type == MessageType::Query).count();
+    let probes = world
+        .answers(world.began)
+        .iter()
+        .filter(|message| message.metadata.message_type == MessageType::Query)
+        .count();
     assert!((3..=24).contains(&probes), "{probes} questions in five minutes");
 }
 
@@ -390,26 +477,61 @@ fn a_good_bye_of_another_is_no_conflict() {
 
 /// The types and owners in the answers, and those beside them.
 fn told(message: &Message) -> (Vec<String>, Vec<String>) {
-    let texts = |records: &[Record]| records.iter().map(|record| format!("{} {}", record.name, record.record_type())).collect();
+    let texts = |records: &[Record]| {
+        records.iter().map(|record| format!("{} {}", record.name, record.record_type())).collect()
+    };
     (texts(&message.answers), texts(&message.additionals))
 }
 
 #[test]
 fn questions_are_answered_to_all() {
     for (name, kind, answers, more) in [
-        ("pillarbox.local.", RecordType::A, vec!["pillarbox.local. A"], vec!["pillarbox.local. AAAA"]),
-        ("PillarBox.LOCAL.", RecordType::AAAA, vec!["pillarbox.local. AAAA"], vec!["pillarbox.local. A"]),
-        ("pillarbox.local.", RecordType::ANY, vec!["pillarbox.local. A", "pillarbox.local. AAAA"], vec![]),
+        (
+            "pillarbox.local.",
+            RecordType::A,
+            vec!["pillarbox.local. A"],
+            vec!["pillarbox.local. AAAA"],
+        ),
+        (
+            "PillarBox.LOCAL.",
+            RecordType::AAAA,
+            vec!["pillarbox.local. AAAA"],
+            vec!["pillarbox.local. A"],
+        ),
+        (
+            "pillarbox.local.",
+            RecordType::ANY,
+            vec!["pillarbox.local. A", "pillarbox.local. AAAA"],
+            vec![],
+        ),
         ("pillarbox.local.", RecordType::TXT, vec!["pillarbox.local. NSEC"], vec![]),
-        ("_services._dns-sd._udp.local.", RecordType::PTR, vec!["_services._dns-sd._udp.local. PTR"; 4], vec![]),
+        (
+            "_services._dns-sd._udp.local.",
+            RecordType::PTR,
+            vec!["_services._dns-sd._udp.local. PTR"; 4],
+            vec![],
+        ),
         (
             "_http._tcp.local.",
             RecordType::PTR,
             vec!["_http._tcp.local. PTR"],
-            vec!["pillarbox._http._tcp.local. SRV", "pillarbox._http._tcp.local. TXT", "pillarbox.local. A", "pillarbox.local. AAAA"],
+            vec![
+                "pillarbox._http._tcp.local. SRV", "pillarbox._http._tcp.local. TXT",
+                "pillarbox.local. A", "pillarbox.local. AAAA",
+            ],
         ),
-        ("pillarbox._smtp._tcp.local.", RecordType::SRV, vec!["pillarbox._smtp._tcp.local. SRV"], vec!["pillarbox.local. A", "pillarbox.local. AAAA"]),
-        ("pillarbox._smtp._tcp.local.", RecordType::A, vec!["pillarbox._smtp._tcp.local. NSEC"], vec![]),
+        (
+            "pillarbox._smtp._tcp.local.",
+            RecordType::SRV,
+            vec!["pillarbox._smtp._tcp.local. SRV"],
+            vec!["pillarbox.local. A", "pillarbox.local. AAAA"],
+        ),
+        (
+            "pillarbox._smtp._tcp.local.",
+            RecordType::A,
+            vec!["pillarbox._smtp._tcp.local. NSEC"],
+            vec![],
+        ),
     ] {
         let mut world = settled(vec![(FIRST, having(&["192.168.1.7", "fe80::7"]))]);
         let asked = world.now;
@@ -417,11 +539,26 @@ fn questions_are_answered_to_all() {
         world.run(Duration::from_secs(2));
         let sent = world.answers(asked);
         assert_eq!(sent.len(), 1, "{name} {kind}");
-        assert!(sent[0].queries.is_empty() && sent[0].metadata.id == 0 && world.sent[0].2.to == Target::Group);
-        assert_eq!(told(&sent[0]), (answers.iter().map(ToString::to_string).collect(), more.iter().map(ToString::to_string).collect()), "{name} {kind}");
+        assert!(
+            sent[0].queries.is_empty()
+                && sent[0].metadata.id == 0
+                && world.sent[0].2.to == Target::Group
+        );
+        assert_eq!(
+            told(&sent[0]),
+            (
+                answers.iter().map(ToString::to_string).collect(),
+                more.iter().map(ToString::to_string).collect()
+            ),
+            "{name} {kind}"
+        );
     }
     let mut world = settled(vec![(FIRST, having(&["192.168.1.7"]))]);
-    for (name, kind) in [("other.local.", RecordType::A), ("_ipp._tcp.local.", RecordType::PTR), ("pillarbox.example.", RecordType::A)] {
+    for (name, kind) in [
+        ("other.local.", RecordType::A),
+        ("_ipp._tcp.local.", RecordType::PTR),
+        ("pillarbox.example.", RecordType::A),
+    ] {
         world.say("192.168.1.9", PORT, question(name, kind).to_vec().unwrap());
     }
     world.run(Duration::from_secs(2));
@@ -431,7 +568,11 @@ fn questions_are_answered_to_all() {
 #[test]
 fn a_type_that_is_not_there_is_said_not_to_be() {
     let mut world = settled(vec![(FIRST, having(&["192.168.1.7"]))]);
-    world.say("192.168.1.9", PORT, question("pillarbox.local.", RecordType::AAAA).to_vec().unwrap());
+    world.say(
+        "192.168.1.9",
+        PORT,
+        question("pillarbox.local.", RecordType::AAAA).to_vec().unwrap(),
+    );
     world.run(Duration::from_secs(2));
     assert_eq!(told(&world.answers(world.began)[0]).0, ["pillarbox.local. NSEC"]);
     let octets = &world.sent[0].2.octets;
@@ -444,7 +585,10 @@ fn what_is_known_is_not_said_again() {
     for (ttl, said) in [(120, 0), (60, 0), (59, 1)] {
         let mut world = settled(vec![(FIRST, having(&["192.168.1.7"]))]);
         let mut message = question("pillarbox.local.", RecordType::A);
-        let mut known = Message::from_vec(&claimed("pillarbox.local.", "192.168.1.7")).unwrap().answers.remove(0);
+        let mut known = Message::from_vec(&claimed("pillarbox.local.", "192.168.1.7"))
+            .unwrap()
+            .answers
+            .remove(0);
         known.ttl = ttl;
         message.add_answer(known);
         world.say("192.168.1.9", PORT, message.to_vec().unwrap());
@@ -457,7 +601,11 @@ fn what_is_known_is_not_said_again() {
 fn a_record_is_sent_to_all_once_a_second() {
     let mut world = settled(vec![(FIRST, having(&["192.168.1.7"]))]);
     for _ in 0..100 {
-        world.say("192.168.1.9", PORT, question("pillarbox.local.", RecordType::A).to_vec().unwrap());
+        world.say(
+            "192.168.1.9",
+            PORT,
+            question("pillarbox.local.", RecordType::A).to_vec().unwrap(),
+        );
         world.run(millis(100));
     }
     assert!((9..=11).contains(&world.sent.len()), "{}", world.sent.len());
@@ -467,12 +615,17 @@ fn a_record_is_sent_to_all_once_a_second() {
 fn a_name_that_is_held_is_defended_at_once() {
     let mut world = settled(vec![(FIRST, having(&["192.168.1.7"]))]);
     let mut probe = question("pillarbox.local.", RecordType::ANY);
-    probe.add_authority(Message::from_vec(&claimed("pillarbox.local.", "192.168.1.66")).unwrap().answers.remove(0));
+    probe.add_authority(
+        Message::from_vec(&claimed("pillarbox.local.", "192.168.1.66")).unwrap().answers.remove(0),
+    );
     for _ in 0..3 {
         let asked = world.now;
         world.say("192.168.1.66", PORT, probe.to_vec().unwrap());
         world.run(millis(250));
-        assert_eq!((world.answers(asked).len(), world.sent.last().map(|(when, ..)| *when)), (1, Some(asked)));
+        assert_eq!(
+            (world.answers(asked).len(), world.sent.last().map(|(when, ..)| *when)),
+            (1, Some(asked))
+        );
     }
     assert_eq!(world.machines[0].held, ["pillarbox"]);
 }
@@ -486,7 +639,10 @@ fn who_wants_an_answer_alone_gets_it_alone() {
     world.say("192.168.1.9", PORT, message.to_vec().unwrap());
     world.run(Duration::from_secs(1));
     let sent = world.answers(world.began);
-    assert_eq!((sent.len(), world.sent[0].2.to), (1, Target::One(SocketAddr::new(ip("192.168.1.9"), PORT))));
+    assert_eq!(
+        (sent.len(), world.sent[0].2.to),
+        (1, Target::One(SocketAddr::new(ip("192.168.1.9"), PORT)))
+    );
     assert_eq!((sent[0].metadata.id, sent[0].queries.len(), sent[0].answers[0].ttl), (0, 0, 120));
     // Long after the announcement the others are told, too.
     world.run(Duration::from_secs(60));
@@ -505,18 +661,35 @@ fn an_ordinary_resolver_gets_what_it_understands() {
     world.say("203.0.113.9", 40_000, message.to_vec().unwrap());
     world.run(Duration::from_secs(1));
     let sent = world.answers(world.began);
-    assert_eq!((sent.len(), world.sent[0].2.to), (1, Target::One(SocketAddr::new(ip("192.168.1.9"), 40_000))), "and nobody far away");
+    assert_eq!(
+        (sent.len(), world.sent[0].2.to),
+        (1, Target::One(SocketAddr::new(ip("192.168.1.9"), 40_000))),
+        "and nobody far away"
+    );
     assert_eq!((sent[0].metadata.id, sent[0].queries.len()), (77, 1));
-    assert!(sent[0].answers.iter().chain(&sent[0].additionals).all(|record| record.ttl <= 10 && !record.mdns_cache_flush));
+    assert!(
+        sent[0]
+            .answers
+            .iter()
+            .chain(&sent[0].additionals)
+            .all(|record| record.ttl <= 10 && !record.mdns_cache_flush)
+    );
 }
 
 #[test]
 fn packets_from_elsewhere_are_passed_over() {
     let mut world = settled(vec![(FIRST, having(&["192.168.1.7"]))]);
-    let (question, now) = (question("pillarbox.local.", RecordType::A).to_vec().unwrap(), world.now);
+    let (question, now) =
+        (question("pillarbox.local.", RecordType::A).to_vec().unwrap(), world.now);
     let responder = &mut world.machines[0].responder;
     responder.receive(FIRST, "203.0.113.9:5353".parse().unwrap(), Way::Direct, &question, now);
-    responder.receive(FIRST, "203.0.113.9:5353".parse().unwrap(), Way::Direct, &claimed("pillarbox.local.", "203.0.113.9"), now);
+    responder.receive(
+        FIRST,
+        "203.0.113.9:5353".parse().unwrap(),
+        Way::Direct,
+        &claimed("pillarbox.local.", "203.0.113.9"),
+        now,
+    );
     responder.receive(9, "192.168.1.9:5353".parse().unwrap(), Way::Group, &question, now);
     assert_eq!((responder.poll(), responder.deadline()), (None, None));
     responder.receive(FIRST, "192.168.1.9:5353".parse().unwrap(), Way::Direct, &question, now);
@@ -532,9 +705,14 @@ fn new_addresses_are_announced_and_old_ones_ended() {
     world.machines[0].responder.set_links(&links, now);
     world.run(Duration::from_secs(5));
     let sent = world.answers(now);
-    assert_eq!((sent[0].answers.len(), sent[0].answers[0].ttl, &sent[0].answers[0].data), (1, 0, &RData::A(A([192, 168, 1, 7].into()))));
+    assert_eq!(
+        (sent[0].answers.len(), sent[0].answers[0].ttl, &sent[0].answers[0].data),
+        (1, 0, &RData::A(A([192, 168, 1, 7].into())))
+    );
     assert_eq!(sent.len(), 3);
-    assert!(sent[1..].iter().all(|message| message.answers.iter().any(|record| record.data == RData::A(A([192, 168, 1, 8].into())))));
+    assert!(sent[1..].iter().all(|message| {
+        message.answers.iter().any(|record| record.data == RData::A(A([192, 168, 1, 8].into())))
+    }));
     // What the interface has for the first time is asked about first: whoever has the name may be heard only there.
     world.sent.clear();
     world.machines[0].links[0].1 = having(&["fe80::7"]);
@@ -543,7 +721,14 @@ fn new_addresses_are_announced_and_old_ones_ended() {
         world.machines[0].responder.set_links(&[(FIRST, addresses)], now);
         world.run(Duration::from_secs(5));
     }
-    assert_eq!(world.answers(world.began).iter().filter(|message| message.metadata.message_type == MessageType::Query).count(), 3);
+    assert_eq!(
+        world
+            .answers(world.began)
+            .iter()
+            .filter(|message| message.metadata.message_type == MessageType::Query)
+            .count(),
+        3
+    );
     assert_eq!(world.machines[0].held, ["pillarbox"]);
 }
 
@@ -560,7 +745,9 @@ fn interfaces_come_and_go() {
     world.run(Duration::from_secs(5));
     assert_eq!(world.sent.len(), 5);
     // Many addresses take more packets, not larger ones.
-    let many: Vec<Address> = (0..200).map(|at| Address { ip: IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, at]), prefix: 64 }).collect();
+    let many: Vec<Address> = (0..200)
+        .map(|at| Address { ip: IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, at]), prefix: 64 })
+        .collect();
     let now = world.now;
     world.machines[0].responder.set_links(&[(SECOND, many)], now);
     world.run(Duration::from_secs(5));
@@ -573,6 +760,14 @@ fn the_end_is_said() {
     world.machines[0].responder.stop();
     world.collect();
     let sent = world.answers(world.began);
-    assert!(!sent.is_empty() && sent.iter().all(|message| message.answers.iter().all(|record| record.ttl == 0)));
-    assert!(sent.iter().flat_map(|message| &message.answers).all(|record| !record.name.to_string().starts_with("_services")), "others may serve that");
+    assert!(
+        !sent.is_empty()
+            && sent.iter().all(|message| message.answers.iter().all(|record| record.ttl == 0))
+    );
+    assert!(
+        sent.iter()
+            .flat_map(|message| &message.answers)
+            .all(|record| !record.name.to_string().starts_with("_services")),
+        "others may serve that"
+    );
 }

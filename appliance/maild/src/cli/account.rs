@@ -1,11 +1,15 @@
-//! `pillarbox account`: people, passwords, devices. Passwords come from standard input or are made here
-//! and shown once; they never stand on the command line, where others could see them.
+//! `pillarbox account`: people, passwords, devices.
+//! Passwords come from standard input or are made here and shown once; they never stand on the command line, where
+//! others could see them.
 
 use std::io::{BufRead, IsTerminal};
 
 use clap::{Args, Subcommand, ValueEnum};
 use pillarbox_platform::clock;
-use pillarbox_store::{AddDevice, DeviceId, FolderId, MailboxPolicy, Maintained, RemoveAccount, RemoveDevice, Retention, SetPassword, SetPolicy, Store};
+use pillarbox_store::{
+    AddDevice, DeviceId, FolderId, MailboxPolicy, Maintained, RemoveAccount, RemoveDevice,
+    Retention, SetPassword, SetPolicy, Store,
+};
 use serde_json::json;
 
 use super::tools::{Output, Place, canonical, change, say, say_json};
@@ -34,7 +38,8 @@ pub enum Account {
         #[command(flatten)]
         output: Output,
     },
-    /// Set a new password. The old one can't be shown: it is not stored.
+    /// Set a new password.
+    /// The old one can't be shown: it is not stored.
     Password {
         address: String,
         #[command(flatten)]
@@ -88,7 +93,8 @@ pub struct Password {
 /// What becomes of mail that programs deleted.
 #[derive(Args, Clone, Copy)]
 pub struct PolicyArgs {
-    /// keep: it stays in webmail; trash: it moves to Trash after some days; delete: it goes once every device has deleted it.
+    /// keep: it stays in webmail; trash: it moves to Trash after some days; delete: it goes once every device has
+    /// deleted it.
     #[arg(long = "policy", value_enum, default_value = "trash")]
     kind: PolicyKind,
     /// Days before it moves to Trash.
@@ -136,7 +142,10 @@ pub fn password_from_stdin() -> Result<String, String> {
         return Err("--password-stdin wants the password from a pipe or file, not typed where it can be seen".into());
     }
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|e| format!("reading the password: {e}"))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|e| format!("reading the password: {e}"))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_string())
 }
 
@@ -145,7 +154,9 @@ fn report(address: &str, made: Option<&str>, output: Output, what: &str) -> Resu
     match (made, output.json) {
         (Some(password), true) => say_json(&json!({"address": address, "password": password})),
         (None, true) => say_json(&json!({"address": address})),
-        (Some(password), false) => say(&format!("{what}\n  user name  {address}\n  password   {password}\nWrite it down: it is shown only this once.")),
+        (Some(password), false) => say(&format!(
+            "{what}\n  user name  {address}\n  password   {password}\nWrite it down: it is shown only this once."
+        )),
         (None, false) => say(what),
     }
 }
@@ -156,9 +167,17 @@ pub fn run(place: &Place, command: Account) -> Result<(), String> {
         Account::Add { address, name, password, policy, output } => {
             let address = super::tools::address(&address)?;
             let password = obtain(&password)?;
-            change(&store, directory::person(&address, &name, &password, policy.policy(), clock::now()))?;
+            change(
+                &store,
+                directory::person(&address, &name, &password, policy.policy(), clock::now()),
+            )?;
             let address = address.canonical();
-            report(&address, password.made.as_deref(), output, &format!("{address} can receive mail now."))
+            report(
+                &address,
+                password.made.as_deref(),
+                output,
+                &format!("{address} can receive mail now."),
+            )
         }
         Account::Remove { address } => remove(&store, &canonical(&address)?),
         Account::List { output } => list(&store, output),
@@ -180,7 +199,12 @@ pub fn run(place: &Place, command: Account) -> Result<(), String> {
 fn remove(store: &Store, address: &str) -> Result<(), String> {
     change(store, RemoveAccount { address: address.to_string() })?;
     // The mail goes piece by piece; a running server would do the same on its next round.
-    let forever = Retention { at: clock::now(), trash_for: u64::MAX, ledger_for: u64::MAX / 2, ledger_octets: u64::MAX };
+    let forever = Retention {
+        at: clock::now(),
+        trash_for: u64::MAX,
+        ledger_for: u64::MAX / 2,
+        ledger_octets: u64::MAX,
+    };
     while store.change(forever).wait().map_err(|e| e.to_string())? == Maintained::More {}
     say(&format!("{address} and all its mail are gone."))
 }
@@ -188,7 +212,9 @@ fn remove(store: &Store, address: &str) -> Result<(), String> {
 fn list(store: &Store, output: Output) -> Result<(), String> {
     let accounts = store.read(|r| {
         let accounts = r.accounts()?.into_iter();
-        accounts.map(|(id, account)| Ok((account, r.folder(id, FolderId::INBOX)?))).collect::<Result<Vec<_>, _>>()
+        accounts
+            .map(|(id, account)| Ok((account, r.folder(id, FolderId::INBOX)?)))
+            .collect::<Result<Vec<_>, _>>()
     });
     let accounts = accounts.map_err(|e| e.to_string())?;
     if output.json {
@@ -209,7 +235,11 @@ fn list(store: &Store, output: Output) -> Result<(), String> {
     }
     accounts.iter().try_for_each(|(account, inbox)| {
         let (messages, octets) = inbox.map_or((0, 0), |f| (f.messages, f.octets));
-        say(&format!("{:<32} {messages:>7} messages {octets:>12} octets  {}", account.address, policy_text(account.policy)))
+        say(&format!(
+            "{:<32} {messages:>7} messages {octets:>12} octets  {}",
+            account.address,
+            policy_text(account.policy)
+        ))
     })
 }
 
@@ -218,11 +248,23 @@ fn devices(store: &Store, command: Device) -> Result<(), String> {
         Device::Add { address, label, output } => {
             let address = canonical(&address)?;
             let password = hash::generate()?;
-            let add = AddDevice { address: address.clone(), label, hash: hash::device(&password), at: clock::now() };
+            let add = AddDevice {
+                address: address.clone(),
+                label,
+                hash: hash::device(&password),
+                at: clock::now(),
+            };
             let device = change(store, add)?;
             match output.json {
-                true => say_json(&json!({"address": address, "device": device.0, "password": password})),
-                false => report(&address, Some(&password), output, &format!("Device {} can log in now.", device.0)),
+                true => {
+                    say_json(&json!({"address": address, "device": device.0, "password": password}))
+                }
+                false => report(
+                    &address,
+                    Some(&password),
+                    output,
+                    &format!("Device {} can log in now.", device.0),
+                ),
             }
         }
         Device::Remove { address, device } => {
@@ -236,14 +278,18 @@ fn devices(store: &Store, command: Device) -> Result<(), String> {
                 let account = r.account(&address)?;
                 account.map(|(id, _)| r.credentials(id)).transpose()
             });
-            let credentials = credentials.map_err(|e| e.to_string())?.ok_or(format!("there is no account {address}"))?;
+            let credentials = credentials
+                .map_err(|e| e.to_string())?
+                .ok_or(format!("there is no account {address}"))?;
             let devices = credentials.into_iter().filter(|(device, _)| *device != DeviceId::MAIN);
             match output.json {
                 true => {
                     let list: Vec<_> = devices.map(|(d, c)| json!({"device": d.0, "label": c.label, "created": clock::iso(c.created)})).collect();
                     say_json(&json!(list))
                 }
-                false => devices.into_iter().try_for_each(|(d, c)| say(&format!("{:>3}  {}  {}", d.0, clock::iso(c.created), c.label))),
+                false => devices.into_iter().try_for_each(|(d, c)| {
+                    say(&format!("{:>3}  {}  {}", d.0, clock::iso(c.created), c.label))
+                }),
             }
         }
     }

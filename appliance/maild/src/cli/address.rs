@@ -92,19 +92,33 @@ pub fn domain(place: &Place, command: Domain) -> Result<(), String> {
         Domain::Records { name, output } => {
             let (name, config, now) = (domain_name(&name)?, place.config()?, clock::now());
             dkim::ensure_keys(&store, &Secrets::open(&config.data)?, &name, now)?;
-            let chosen = store.read(|r| Ok((r.setting(settings::HOSTNAME)?, r.setting(settings::PUBLIC_ADDRESS)?))).map_err(|e| e.to_string())?;
-            let hostname = chosen.0.filter(|_| config.hostname.is_empty()).unwrap_or_else(|| config.hostname());
+            let chosen = store
+                .read(|r| {
+                    Ok((r.setting(settings::HOSTNAME)?, r.setting(settings::PUBLIC_ADDRESS)?))
+                })
+                .map_err(|e| e.to_string())?;
+            let hostname = chosen
+                .0
+                .filter(|_| config.hostname.is_empty())
+                .unwrap_or_else(|| config.hostname());
             let facts = Facts {
                 address: chosen.1.and_then(|address| address.parse().ok()),
                 // The same question that the policy's page asks: records and page go together.
-                has_certificate: tls::in_use(&config.tls_files().0, config.issued_file().as_deref())
-                    .is_some_and(|certificate| certificate.is_believed(&hostname, now)),
+                has_certificate: tls::in_use(
+                    &config.tls_files().0,
+                    config.issued_file().as_deref(),
+                )
+                .is_some_and(|certificate| certificate.is_believed(&hostname, now)),
                 hostname,
                 ..Facts::default()
             };
-            let records = store.read(|r| records::records(r, &name, &facts, now)).map_err(|e| e.to_string())?;
+            let records = store
+                .read(|r| records::records(r, &name, &facts, now))
+                .map_err(|e| e.to_string())?;
             if output.json {
-                let list = records.iter().map(|r| json!({"name": r.name, "type": r.kind, "value": r.value, "why": r.why}));
+                let list = records.iter().map(
+                    |r| json!({"name": r.name, "type": r.kind, "value": r.value, "why": r.why}),
+                );
                 return say_json(&json!(list.collect::<Vec<_>>()));
             }
             say(records::zone_lines(&records).trim_end())
@@ -112,7 +126,9 @@ pub fn domain(place: &Place, command: Domain) -> Result<(), String> {
         Domain::RotateKeys { name } => {
             let name = domain_name(&name)?;
             dkim::rotate(&store, &Secrets::open(&place.config()?.data)?, &name, clock::now())?;
-            say(&format!("New keys sign mail of {name} within a minute. Publish their records now: pillarbox domain records {name}"))
+            say(&format!(
+                "New keys sign mail of {name} within a minute. Publish their records now: pillarbox domain records {name}"
+            ))
         }
     }
 }
@@ -139,10 +155,14 @@ pub fn alias(place: &Place, command: Alias) -> Result<(), String> {
             });
             match output.json {
                 true => {
-                    let list: Vec<_> = aliases.map(|(address, targets)| json!({"address": address, "targets": targets})).collect();
+                    let list: Vec<_> = aliases
+                        .map(|(address, targets)| json!({"address": address, "targets": targets}))
+                        .collect();
                     say_json(&json!(list))
                 }
-                false => aliases.into_iter().try_for_each(|(address, targets)| say(&format!("{address}  {}", targets.join(", ")))),
+                false => aliases.into_iter().try_for_each(|(address, targets)| {
+                    say(&format!("{address}  {}", targets.join(", ")))
+                }),
             }
         }
     }

@@ -34,9 +34,11 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
         say(&format!("store     {}: none yet; the first start makes it", config.data.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let store = Store::open(&config.data, Access::Tool, &store_options(&config)).map_err(|e| e.to_string())?;
+    let store = Store::open(&config.data, Access::Tool, &store_options(&config))
+        .map_err(|e| e.to_string())?;
     if check.rebuild_index {
-        let count = pillarbox_office::mail::index::rebuild(&store, &config.data).map_err(|e| e.to_string())?;
+        let count = pillarbox_office::mail::index::rebuild(&store, &config.data)
+            .map_err(|e| e.to_string())?;
         say(&format!("index     made anew from {count} messages"))?;
     }
     let mut faults = Vec::new();
@@ -45,13 +47,18 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
     let mut messages = 0;
     for (id, account) in &accounts {
         for folder in (1..account.next_folder).map(FolderId) {
-            messages += folder_check(&store, *id, folder, check, &mut |fault| faults.push(format!("{}: {fault}", account.address)))?;
+            messages += folder_check(&store, *id, folder, check, &mut |fault| {
+                faults.push(format!("{}: {fault}", account.address))
+            })?;
         }
     }
     let queued = queue_check(&store, check, &mut |fault| faults.push(format!("queue: {fault}")))?;
     secrets_check(&store, &Secrets::open(&config.data)?, &mut |fault| faults.push(fault))?;
     let shown = config.data.display();
-    say(&format!("store     {shown}: {} mailboxes, {messages} messages, {queued} recipients in the queue", accounts.len()))?;
+    say(&format!(
+        "store     {shown}: {} mailboxes, {messages} messages, {queued} recipients in the queue",
+        accounts.len()
+    ))?;
     for fault in &faults {
         say(&format!("DAMAGED   {fault}"))?;
     }
@@ -59,15 +66,19 @@ pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
         say("everything is in order")?;
         return Ok(ExitCode::SUCCESS);
     }
-    say("Restore the data folder from a backup, or delete the messages named above; all others are unharmed.")?;
+    say(
+        "Restore the data folder from a backup, or delete the messages named above; all others are unharmed.",
+    )?;
     Ok(ExitCode::from(3))
 }
 
-/// Reads the files of the index. One that is damaged is no loss: it is made anew from the messages.
+/// Reads the files of the index.
+/// One that is damaged is no loss: it is made anew from the messages.
 fn index_check(store: &Store, accounts: &[pillarbox_store::AccountId]) -> Result<(), String> {
     let (mut waiting, mut octets, mut faults) = (0, 0, 0);
     for &account in accounts {
-        let unindexed = store.read(|r| r.unindexed(Some(account), STEP)).map_err(|e| e.to_string())?;
+        let unindexed =
+            store.read(|r| r.unindexed(Some(account), STEP)).map_err(|e| e.to_string())?;
         waiting += unindexed.iter().map(|folder| folder.entries.len()).sum::<usize>();
         match store.check_index(account, &mut || true) {
             Ok(size) => octets += size,
@@ -80,8 +91,12 @@ fn index_check(store: &Store, accounts: &[pillarbox_store::AccountId]) -> Result
     let size = format!("{} KB", octets.div_ceil(1024));
     match (faults, waiting) {
         (0, 0) => say(&format!("index     complete, {size}")),
-        (0, _) => say(&format!("index     {size}; {waiting} messages wait to be taken in, and searches look at the newest of them themselves")),
-        _ => say("index     damaged: no mail is lost; `pillarbox check --rebuild-index` makes it anew, as a running server does once it meets the damage"),
+        (0, _) => say(&format!(
+            "index     {size}; {waiting} messages wait to be taken in, and searches look at the newest of them themselves"
+        )),
+        _ => say(
+            "index     damaged: no mail is lost; `pillarbox check --rebuild-index` makes it anew, as a running server does once it meets the damage",
+        ),
     }
 }
 
@@ -117,18 +132,27 @@ fn queue_check(store: &Store, check: &Check, fault: &mut dyn FnMut(String)) -> R
 }
 
 /// What is sealed must open with the key that is there.
-fn secrets_check(store: &Store, secrets: &Secrets, fault: &mut dyn FnMut(String)) -> Result<(), String> {
-    let (routes, domains) = store.read(|r| Ok((r.routes()?, r.domains()?))).map_err(|e| e.to_string())?;
+fn secrets_check(
+    store: &Store,
+    secrets: &Secrets,
+    fault: &mut dyn FnMut(String),
+) -> Result<(), String> {
+    let (routes, domains) =
+        store.read(|r| Ok((r.routes()?, r.domains()?))).map_err(|e| e.to_string())?;
     for (name, route) in routes {
         if secrets.open_sealed(ROUTE_PURPOSE, &route.sealed).is_err() {
             let whole = if name.is_empty() { "everything".to_string() } else { name };
-            fault(format!("route of {whole}: its password can't be opened with secret.key; set it anew"));
+            fault(format!(
+                "route of {whole}: its password can't be opened with secret.key; set it anew"
+            ));
         }
     }
     for domain in domains {
         for (selector, key) in store.read(|r| r.signing_keys(&domain)).map_err(|e| e.to_string())? {
             if !dkim::opens(secrets, &key) {
-                fault(format!("signing key {selector} of {domain} can't be opened with secret.key; rotate the keys"));
+                fault(format!(
+                    "signing key {selector} of {domain} can't be opened with secret.key; rotate the keys"
+                ));
             }
         }
     }
@@ -136,8 +160,16 @@ fn secrets_check(store: &Store, secrets: &Secrets, fault: &mut dyn FnMut(String)
 }
 
 /// Walks one folder in steps, compares its counters, and returns how many messages it holds.
-fn folder_check(store: &Store, account: pillarbox_store::AccountId, folder: FolderId, check: &Check, fault: &mut dyn FnMut(String)) -> Result<u64, String> {
-    let Some(state) = store.read(|r| r.folder(account, folder)).map_err(|e| e.to_string())? else { return Ok(0) };
+fn folder_check(
+    store: &Store,
+    account: pillarbox_store::AccountId,
+    folder: FolderId,
+    check: &Check,
+    fault: &mut dyn FnMut(String),
+) -> Result<u64, String> {
+    let Some(state) = store.read(|r| r.folder(account, folder)).map_err(|e| e.to_string())? else {
+        return Ok(0);
+    };
     let (mut from, mut count, mut octets) = (1, 0u64, 0u64);
     loop {
         let entries = store.read(|r| {
@@ -165,8 +197,16 @@ fn folder_check(store: &Store, account: pillarbox_store::AccountId, folder: Fold
     Ok(count)
 }
 
-fn message_check(store: &Store, reader: &Reader, entry: &pillarbox_store::Entry, check: &Check) -> Result<(), String> {
-    let content = reader.content(entry.message).map_err(|e| e.to_string())?.ok_or("its content is missing")?;
+fn message_check(
+    store: &Store,
+    reader: &Reader,
+    entry: &pillarbox_store::Entry,
+    check: &Check,
+) -> Result<(), String> {
+    let content = reader
+        .content(entry.message)
+        .map_err(|e| e.to_string())?
+        .ok_or("its content is missing")?;
     if content.octets != u64::from(entry.octets) {
         return Err("its size is not what the mailbox says".into());
     }

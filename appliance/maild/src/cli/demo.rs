@@ -8,7 +8,10 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_platform::logging;
 use pillarbox_platform::service::Service;
-use pillarbox_store::{AddAccount, AddDomain, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement, SetAlias, Store};
+use pillarbox_store::{
+    AddAccount, AddDomain, Delivery, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, Placement,
+    SetAlias, Store,
+};
 use serde_json::json;
 
 use super::serve::runtime;
@@ -39,7 +42,11 @@ pub fn run(demo: &Demo) -> Result<(), String> {
         Some(_) => None,
         None => Some(tempfile::tempdir().map_err(|e| format!("making a temporary folder: {e}"))?),
     };
-    let folder = demo.directory.clone().or(temporary.as_ref().map(|t| t.path().to_path_buf())).unwrap_or_default();
+    let folder = demo
+        .directory
+        .clone()
+        .or(temporary.as_ref().map(|t| t.path().to_path_buf()))
+        .unwrap_or_default();
     std::fs::create_dir_all(&folder).map_err(|e| format!("making {}: {e}", folder.display()))?;
     let folder = folder.canonicalize().map_err(|e| format!("finding {}: {e}", folder.display()))?;
     logging::start(if demo.json { "warn" } else { "info" })?;
@@ -56,7 +63,13 @@ pub fn run(demo: &Demo) -> Result<(), String> {
             return server.run().await;
         }
         let people = people(&server.store(), &folder)?;
-        let started = Started { server: &server, folder: &folder, file: &file, people: &people, config: &config };
+        let started = Started {
+            server: &server,
+            folder: &folder,
+            file: &file,
+            people: &people,
+            config: &config,
+        };
         match demo.json {
             true => say_json(&started.json())?,
             false => say(&started.table())?,
@@ -70,11 +83,18 @@ fn unclaimed(server: &Server, config: &Config) -> Result<String, String> {
     let port = server.port(Service::Http).unwrap_or(0);
     let code = std::fs::read_to_string(config.data.join("claim-code"));
     let code = code.map_err(|_| "this folder's box is somebody's already: leave --empty out, or choose another --directory".to_string())?;
-    Ok(format!("Open http://localhost:{port} in a browser.\nThe claim code is {}.\n\nCtrl-C ends it.", code.trim()))
+    Ok(format!(
+        "Open http://localhost:{port} in a browser.\nThe claim code is {}.\n\nCtrl-C ends it.",
+        code.trim()
+    ))
 }
 
 fn free_config(folder: &Path) -> Config {
-    let mut config = Config { hostname: "mail.example.test".into(), data: folder.join("data"), ..Config::default() };
+    let mut config = Config {
+        hostname: "mail.example.test".into(),
+        data: folder.join("data"),
+        ..Config::default()
+    };
     let free = vec![std::net::SocketAddr::from(([127, 0, 0, 1], 0))];
     config.listen.smtp = free.clone();
     config.listen.submission = free.clone();
@@ -104,7 +124,10 @@ fn people(store: &Store, folder: &Path) -> Result<Vec<(String, String)>, String>
             let (address, password) = (format!("{local}@{DOMAIN}"), hash::generate()?);
             let hash = hash::password(&password)?;
             let policy = MailboxPolicy::TrashAfter { days: 30 };
-            super::tools::change(store, AddAccount { address: address.clone(), name: name.into(), hash, policy, at })?;
+            super::tools::change(
+                store,
+                AddAccount { address: address.clone(), name: name.into(), hash, policy, at },
+            )?;
             people.push((address, password));
         }
         let targets = vec![format!("ann@{DOMAIN}"), format!("bob@{DOMAIN}")];
@@ -139,7 +162,12 @@ fn samples() -> [Sample; 3] {
             subject: "Grüße aus dem Büro",
             body: "Hallo Ann, der Termin am Montag steht.\r\n.\r\nThe line above is a single dot, and it came through.\r\n",
         },
-        Sample { to: "bob", from: "Pillarbox <postmaster@example.test>", subject: "Welcome", body: "Hello Bob,\r\n\r\nthis mailbox works.\r\n" },
+        Sample {
+            to: "bob",
+            from: "Pillarbox <postmaster@example.test>",
+            subject: "Welcome",
+            body: "Hello Bob,\r\n\r\nthis mailbox works.\r\n",
+        },
     ]
 }
 
@@ -156,10 +184,18 @@ fn deliver(store: &Store, sample: &Sample) -> Result<(), String> {
     let mut spool = store.spool();
     spool.append(content.as_bytes()).map_err(|e| e.to_string())?;
     let address = format!("{}@{DOMAIN}", sample.to);
-    let account = store.read(|r| r.account(&address)).map_err(|e| e.to_string())?.ok_or("the sample account is gone")?.0;
+    let account = store
+        .read(|r| r.account(&address))
+        .map_err(|e| e.to_string())?
+        .ok_or("the sample account is gone")?
+        .0;
     let content = spool.finish().map_err(|e| e.to_string())?;
     let placements = vec![Placement { account, folder: FolderId::INBOX, flags: Flags::default() }];
-    let record = LedgerRecord { recipients: vec![address], subject: sample.subject.into(), ..LedgerRecord::new(clock::now(), Fate::Delivered, code) };
+    let record = LedgerRecord {
+        recipients: vec![address],
+        subject: sample.subject.into(),
+        ..LedgerRecord::new(clock::now(), Fate::Delivered, code)
+    };
     let delivery = Delivery::local(content, "Return-Path: <>\r\n".len() as u16, placements, record);
     store.deliver(delivery).wait().map(drop).map_err(|e| e.to_string())
 }
@@ -179,7 +215,11 @@ impl Started<'_> {
 
     fn json(&self) -> serde_json::Value {
         let ports = Service::ALL.into_iter().map(|s| (s.name().to_string(), json!(self.port(s))));
-        let accounts: Vec<_> = self.people.iter().map(|(address, password)| json!({"address": address, "password": password})).collect();
+        let accounts: Vec<_> = self
+            .people
+            .iter()
+            .map(|(address, password)| json!({"address": address, "password": password}))
+            .collect();
         json!({
             "host": "127.0.0.1",
             "ports": ports.collect::<serde_json::Map<_, _>>(),
@@ -196,7 +236,8 @@ impl Started<'_> {
     fn table(&self) -> String {
         let (ca, port) = (self.config.tls_files().0, |s| self.port(s));
         let (ca, (user, password)) = (shell_word(&ca), &self.people[0]);
-        let mut text = format!("Pillarbox is running on this machine, in {}.\n\n", self.folder.display());
+        let mut text =
+            format!("Pillarbox is running on this machine, in {}.\n\n", self.folder.display());
         for (service, what) in [
             (Service::Smtp, "mail from other servers (SMTP, STARTTLS)"),
             (Service::Submission, "sending mail (STARTTLS, login)"),
@@ -206,7 +247,11 @@ impl Started<'_> {
             (Service::Http, "the box's pages"),
             (Service::Https, "the box's pages under TLS"),
         ] {
-            text.push_str(&format!("  127.0.0.1:{:<6} {:<12} {what}\n", port(service), service.name()));
+            text.push_str(&format!(
+                "  127.0.0.1:{:<6} {:<12} {what}\n",
+                port(service),
+                service.name()
+            ));
         }
         text.push_str("\n  user name (the full address)  password\n");
         for (address, password) in self.people {
@@ -234,7 +279,8 @@ impl Started<'_> {
     }
 }
 
-/// A path as a POSIX shell takes it for one word (XCU 2.2.2): as it is, or in single quotes where it holds more than letters, digits and `/._-`.
+/// A path as a POSIX shell takes it for one word (XCU 2.2.2): as it is, or in single quotes where it holds more than
+/// letters, digits and `/._-`.
 fn shell_word(path: &Path) -> String {
     let path = path.display().to_string();
     let is_plain = path.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c));
@@ -247,10 +293,19 @@ mod tests {
 
     #[test]
     fn a_printed_path_is_one_word_for_the_shell() {
-        for path in ["/tmp/pillarbox/target/pillarbox", "/srv/my mail/it's $HOME; `id` \"here\"/pillarbox"] {
-            let said = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", shell_word(Path::new(path)))).output().unwrap();
+        for path in
+            ["/tmp/pillarbox/target/pillarbox", "/srv/my mail/it's $HOME; `id` \"here\"/pillarbox"]
+        {
+            let said = std::process::Command::new("sh")
+                .arg("-c")
+                .arg(format!("printf %s {}", shell_word(Path::new(path))))
+                .output()
+                .unwrap();
             assert_eq!(String::from_utf8(said.stdout).unwrap(), path);
         }
-        assert_eq!(shell_word(Path::new("/tmp/.tmpQx/pillarbox.toml")), "/tmp/.tmpQx/pillarbox.toml");
+        assert_eq!(
+            shell_word(Path::new("/tmp/.tmpQx/pillarbox.toml")),
+            "/tmp/.tmpQx/pillarbox.toml"
+        );
     }
 }

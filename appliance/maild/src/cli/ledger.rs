@@ -49,7 +49,9 @@ pub struct Find {
 pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
     let mut terms = Vec::new();
     if let Some(code) = &find.code {
-        let code: ShortCode = code.parse().map_err(|()| format!("{code:?} is no code: it has seven letters and digits"))?;
+        let code: ShortCode = code
+            .parse()
+            .map_err(|()| format!("{code:?} is no code: it has seven letters and digits"))?;
         terms.push(term("code", &code.to_string()));
     }
     if let Some(address) = &find.address {
@@ -62,8 +64,15 @@ pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
         terms.push(term("message-id", id.trim().trim_start_matches('<').trim_end_matches('>')));
     }
     let days = find.days.map_or(0, |days| clock::now().saturating_sub(days.saturating_mul(86_400)));
-    let since = find.since.as_deref().map_or(Ok(0), |text| clock::parse(text).map(|(start, _)| start))?.max(days);
-    let until = find.until.as_deref().map_or(Ok(u64::MAX), |text| clock::parse(text).map(|(_, end)| end))?;
+    let since = find
+        .since
+        .as_deref()
+        .map_or(Ok(0), |text| clock::parse(text).map(|(start, _)| start))?
+        .max(days);
+    let until = find
+        .until
+        .as_deref()
+        .map_or(Ok(u64::MAX), |text| clock::parse(text).map(|(_, end)| end))?;
     let message = find.queue.as_deref().map(|text| {
         let number = text.split('.').next().unwrap_or_default();
         number.parse::<u64>().map_err(|_| format!("{text:?} is no number of the queue"))
@@ -76,7 +85,8 @@ pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
     let found = store.read(|r| {
         let mut found = r.ledger_find(terms.first().copied(), find.limit, |_, record| {
             let has = record.terms();
-            (since..=until).contains(&record.at) && terms.iter().all(|t| has.binary_search(t).is_ok())
+            (since..=until).contains(&record.at)
+                && terms.iter().all(|t| has.binary_search(t).is_ok())
         })?;
         // The acceptance of a message does not name it: it is it.
         if let Some(message) = message
@@ -88,15 +98,21 @@ pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
     });
     let found = found.map_err(|e| e.to_string())?;
     if find.output.json {
-        return say_json(&json!(found.iter().map(|(id, record)| as_json(*id, record)).collect::<Vec<_>>()));
+        return say_json(&json!(
+            found.iter().map(|(id, record)| as_json(*id, record)).collect::<Vec<_>>()
+        ));
     }
     if found.is_empty() {
-        return say("Nothing found. The ledger keeps a year; codes, addresses and whole words can be searched for.");
+        return say(
+            "Nothing found. The ledger keeps a year; codes, addresses and whole words can be searched for.",
+        );
     }
     let stories = store.read(|r| stories(r, &found)).map_err(|e| e.to_string())?;
     stories.iter().try_for_each(|story| {
         // What happened first stands first; its later fates are set in below it.
-        story.iter().enumerate().try_for_each(|(place, record)| say(&format!("{}{}", if place == 0 { "" } else { "    " }, as_text(record))))
+        story.iter().enumerate().try_for_each(|(place, record)| {
+            say(&format!("{}{}", if place == 0 { "" } else { "    " }, as_text(record)))
+        })
     })
 }
 
@@ -104,7 +120,10 @@ pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
 const STORY: usize = 200;
 
 /// The whole story of each message that was found, newest message first; refused attempts are stories of their own.
-fn stories(reader: &Reader, found: &[(LedgerId, LedgerRecord)]) -> pillarbox_store::Result<Vec<Vec<LedgerRecord>>> {
+fn stories(
+    reader: &Reader,
+    found: &[(LedgerId, LedgerRecord)],
+) -> pillarbox_store::Result<Vec<Vec<LedgerRecord>>> {
     let mut told = std::collections::HashSet::new();
     let mut stories = Vec::new();
     for (id, record) in found {
@@ -124,7 +143,8 @@ fn stories(reader: &Reader, found: &[(LedgerId, LedgerRecord)]) -> pillarbox_sto
             }
             for report in reader.reports(MessageId(message))? {
                 if let Some(notice) = reader.ledger_record(LedgerId(report.0))? {
-                    let detail = Detail::text(format!("a notice about it came, see {}", notice.code));
+                    let detail =
+                        Detail::text(format!("a notice about it came, see {}", notice.code));
                     story.push((LedgerId(report.0), LedgerRecord { detail, ..notice }));
                 }
             }
@@ -153,8 +173,10 @@ fn as_json(id: LedgerId, record: &LedgerRecord) -> serde_json::Value {
 
 /// One line a person can read; what peers sent is shown without control characters.
 fn as_text(record: &LedgerRecord) -> String {
-    let clean = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    let mut line = format!("{}  {:<10} {}", clock::iso(record.at), record.fate.as_str(), record.code);
+    let clean =
+        |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let mut line =
+        format!("{}  {:<10} {}", clock::iso(record.at), record.fate.as_str(), record.code);
     let mut add = |label: &str, text: &str| {
         if !text.is_empty() {
             line.push_str(&format!("  {label}{}", clean(text)));
@@ -162,7 +184,10 @@ fn as_text(record: &LedgerRecord) -> String {
     };
     add("from ", &record.sender);
     add("to ", &record.recipients.join(", "));
-    add("", &if record.subject.is_empty() { String::new() } else { format!("\"{}\"", record.subject) });
+    add(
+        "",
+        &if record.subject.is_empty() { String::new() } else { format!("\"{}\"", record.subject) },
+    );
     add("", &record.wording());
     if record.messages.len() > 1 {
         add("", &format!("{} messages", record.messages.len()));

@@ -1,4 +1,5 @@
-//! The command line. Exit codes: 0 done, 1 could not be done, 2 wrongly asked (from clap), 3 check found damage.
+//! The command line.
+//! Exit codes: 0 done, 1 could not be done, 2 wrongly asked (from clap), 3 check found damage.
 
 mod account;
 mod address;

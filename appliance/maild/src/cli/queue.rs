@@ -2,7 +2,10 @@
 
 use clap::{Args, Subcommand};
 use pillarbox_platform::clock;
-use pillarbox_store::{Hold, MessageId, Order, Outgoing, QueueKey, QueueOrder, QueueState, Service, ShortCode, Store, Waiting};
+use pillarbox_store::{
+    Hold, MessageId, Order, Outgoing, QueueKey, QueueOrder, QueueState, Service, ShortCode, Store,
+    Waiting,
+};
 use serde_json::json;
 
 use super::tools::{Output, Place, say, say_json};
@@ -64,22 +67,34 @@ impl Which {
             return false;
         }
         let name_matches = |name: &String| {
-            let by_code = name.parse::<ShortCode>().ok().zip(outgoing).is_some_and(|(code, o)| o.code == code);
+            let by_code = name
+                .parse::<ShortCode>()
+                .ok()
+                .zip(outgoing)
+                .is_some_and(|(code, o)| o.code == code);
             by_code
                 || *name == key.to_string()
                 || name.eq_ignore_ascii_case(&waiting.address)
-                || name.strip_prefix('@').is_some_and(|domain| domain.eq_ignore_ascii_case(&waiting.domain))
+                || name
+                    .strip_prefix('@')
+                    .is_some_and(|domain| domain.eq_ignore_ascii_case(&waiting.domain))
         };
         self.names.is_empty() || self.names.iter().any(name_matches)
     }
 
     /// Those that match, in order of acceptance, until `take` has enough.
-    fn each(&self, store: &Store, mut take: impl FnMut(QueueKey, Waiting, Option<Outgoing>) -> bool) -> Result<(), String> {
+    fn each(
+        &self,
+        store: &Store,
+        mut take: impl FnMut(QueueKey, Waiting, Option<Outgoing>) -> bool,
+    ) -> Result<(), String> {
         let mut from = QueueKey { message: MessageId(0), recipient: 0 };
         loop {
             let page = store.read(|r| {
                 let rows = r.queue(from, PAGE)?;
-                rows.into_iter().map(|(key, waiting)| Ok((key, waiting, r.outgoing(key.message)?))).collect::<Result<Vec<_>, _>>()
+                rows.into_iter()
+                    .map(|(key, waiting)| Ok((key, waiting, r.outgoing(key.message)?)))
+                    .collect::<Result<Vec<_>, _>>()
             });
             let page = page.map_err(|e| e.to_string())?;
             let Some((last, ..)) = page.last() else { return Ok(()) };
@@ -133,14 +148,25 @@ fn as_json(key: QueueKey, waiting: &Waiting, outgoing: Option<&Outgoing>) -> ser
 }
 
 fn as_text(key: QueueKey, waiting: &Waiting, outgoing: Option<&Outgoing>) -> String {
-    let clean = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    let (code, sender) = outgoing.map_or_else(Default::default, |o| (o.code.to_string(), clean(&o.sender)));
-    let mut line = format!("{:<8} {code}  from {sender}  to {}  {}", key.to_string(), clean(&waiting.address), state(waiting));
+    let clean =
+        |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let (code, sender) =
+        outgoing.map_or_else(Default::default, |o| (o.code.to_string(), clean(&o.sender)));
+    let mut line = format!(
+        "{:<8} {code}  from {sender}  to {}  {}",
+        key.to_string(),
+        clean(&waiting.address),
+        state(waiting)
+    );
     if waiting.state == QueueState::Scheduled {
         line.push_str(&format!(", next try {}", clock::iso(waiting.due)));
     }
     if waiting.attempts > 0 {
-        line.push_str(&format!(", {} attempts; {}", waiting.attempts, clean(&waiting.last.to_string())));
+        line.push_str(&format!(
+            ", {} attempts; {}",
+            waiting.attempts,
+            clean(&waiting.last.to_string())
+        ));
     }
     line
 }
@@ -152,9 +178,13 @@ fn list(store: &Store, which: &Which, limit: usize, output: Output) -> Result<()
         found.len() < limit
     })?;
     if output.json {
-        return say_json(&json!(found.iter().map(|(k, w, o)| as_json(*k, w, o.as_ref())).collect::<Vec<_>>()));
+        return say_json(&json!(
+            found.iter().map(|(k, w, o)| as_json(*k, w, o.as_ref())).collect::<Vec<_>>()
+        ));
     }
-    found.iter().try_for_each(|(key, waiting, outgoing)| say(&as_text(*key, waiting, outgoing.as_ref())))?;
+    found
+        .iter()
+        .try_for_each(|(key, waiting, outgoing)| say(&as_text(*key, waiting, outgoing.as_ref())))?;
     let (all, scheduled) = store.read(|r| r.queue_counts()).map_err(|e| e.to_string())?;
     say(&format!("{all} recipients in the queue, {} of them held.", all.saturating_sub(scheduled)))
 }
@@ -170,7 +200,11 @@ fn show(store: &Store, which: &Which, output: Output) -> Result<(), String> {
     })?;
     for (key, waiting, outgoing) in found {
         let kept = waiting.transcript.map(|recipient| QueueKey { recipient, ..key });
-        let transcript = kept.map(|key| store.read(|r| r.transcript(key))).transpose().map_err(|e| e.to_string())?.flatten();
+        let transcript = kept
+            .map(|key| store.read(|r| r.transcript(key)))
+            .transpose()
+            .map_err(|e| e.to_string())?
+            .flatten();
         if output.json {
             let mut value = as_json(key, &waiting, outgoing.as_ref());
             value["transcript"] = json!(transcript.map(|t| t.text));
@@ -211,7 +245,12 @@ fn order(store: &Store, which: &Which, order: Order, done: &str) -> Result<(), S
 fn give(store: &Store, keys: &[QueueKey], order: Order) -> Result<usize, String> {
     let mut count = 0;
     for entries in keys.chunks(PAGE) {
-        let order = QueueOrder { order, entries: entries.to_vec(), at: clock::now(), service: Service::CommandLine };
+        let order = QueueOrder {
+            order,
+            entries: entries.to_vec(),
+            at: clock::now(),
+            service: Service::CommandLine,
+        };
         count += store.change(order).wait().map_err(|e| e.to_string())?;
     }
     Ok(count)

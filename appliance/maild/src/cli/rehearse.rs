@@ -1,7 +1,9 @@
-//! `pillarbox rehearse`: does mail work in this release, with this box's store? A new system is kept only if it does.
+//! `pillarbox rehearse`: does mail work in this release, with this box's store?
+//! A new system is kept only if it does.
 //!
-//! The rehearsal plays on a copy. The store itself is not opened, so it is not migrated either: whoever goes back to the
-//! release before finds it as it was, and since no mail is taken before a rehearsal is over, none came meanwhile.
+//! The rehearsal plays on a copy.
+//! The store itself is not opened, so it is not migrated either: whoever goes back to the release before finds it as it
+//! was, and since no mail is taken before a rehearsal is over, none came meanwhile.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,8 +30,9 @@ const SUBJECT: &str = "Rehearsal";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Octets of a page that are read.
 const PAGE: u64 = 1 << 20;
-/// Most octets of a store that are copied. The slowest cards on sale write 4 MB a second (class 4): that is nine minutes of the
-/// fifteen that the unit gives, in which mail waits outside.
+/// Most octets of a store that are copied.
+/// The slowest cards on sale write 4 MB a second (class 4): that is nine minutes of the fifteen that the unit gives, in
+/// which mail waits outside.
 const COPY: u64 = 2 << 30;
 /// What is left of a rehearsal that was cut off is removed at the next start (`systemd/bin/firstboot`), by this name.
 const STAGE: &str = "rehearsal-";
@@ -37,10 +40,18 @@ const STAGE: &str = "rehearsal-";
 pub fn run(place: &Place) -> Result<(), String> {
     let config = place.config()?;
     // Beside the store: the copy must not take memory, and a card's other partitions are small.
-    std::fs::create_dir_all(&config.data).map_err(|e| format!("making {}: {e}", config.data.display()))?;
-    let stage = tempfile::Builder::new().prefix(STAGE).tempdir_in(&config.data).map_err(|e| format!("making a folder for the copy: {e}"))?;
+    std::fs::create_dir_all(&config.data)
+        .map_err(|e| format!("making {}: {e}", config.data.display()))?;
+    let stage = tempfile::Builder::new()
+        .prefix(STAGE)
+        .tempdir_in(&config.data)
+        .map_err(|e| format!("making a folder for the copy: {e}"))?;
     let is_copied = copy(&config.data, stage.path())?;
-    say(if is_copied { "Rehearsing on a copy of the store." } else { "There is no store yet, or it is too large for a copy: rehearsing on an empty one." })?;
+    say(if is_copied {
+        "Rehearsing on a copy of the store."
+    } else {
+        "There is no store yet, or it is too large for a copy: rehearsing on an empty one."
+    })?;
     runtime()?.block_on(play(staged(config, stage.path())))?;
     say("Mail comes in, goes out by POP3, and stands on the page.")
 }
@@ -68,8 +79,10 @@ fn staged(mut config: Config, stage: &Path) -> Config {
     config.tls.key.clear();
     let free = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     let listen = &mut config.listen;
-    for service in [&mut listen.smtp, &mut listen.submission, &mut listen.submissions, &mut listen.pop3, &mut listen.pop3s, &mut listen.http, &mut listen.https]
-    {
+    for service in [
+        &mut listen.smtp, &mut listen.submission, &mut listen.submissions, &mut listen.pop3,
+        &mut listen.pop3s, &mut listen.http, &mut listen.https,
+    ] {
         service.clone_from(&free);
     }
     config.outbound.hold = true;
@@ -83,14 +96,28 @@ async fn play(config: Config) -> Result<(), String> {
     tokio::task::block_in_place(|| {
         let (hash, at) = (hash::password(&password)?, clock::now());
         super::tools::change(&office.store, AddDomain { name: DOMAIN.into(), at })?;
-        super::tools::change(&office.store, AddAccount { address: address.clone(), name: String::new(), hash, policy: MailboxPolicy::Keep, at })
+        super::tools::change(
+            &office.store,
+            AddAccount {
+                address: address.clone(),
+                name: String::new(),
+                hash,
+                policy: MailboxPolicy::Keep,
+                at,
+            },
+        )
     })?;
     let serving = tokio::spawn(server.run());
     let (made, mut found) = findings();
     loopback::start(&office.settings, &office.handles, &address, SUBJECT.into(), made);
     let mut last = None;
     while let Some(finding) = found.recv().await {
-        say(&format!("{} {:?}: {}", if finding.is_well { "ok    " } else { "FAILED" }, finding.topic, finding.summary))?;
+        say(&format!(
+            "{} {:?}: {}",
+            if finding.is_well { "ok    " } else { "FAILED" },
+            finding.topic,
+            finding.summary
+        ))?;
         last = Some(finding);
     }
     match last {
@@ -114,9 +141,11 @@ async fn webmail(port: u16, address: &str, password: &str) -> Result<String, Str
         &form,
     )
     .await?;
-    let cookie = signed_in
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().starts_with("set-cookie:").then(|| line[11..].split(';').next().unwrap_or_default().trim().to_string()));
+    let cookie = signed_in.lines().find_map(|line| {
+        line.to_ascii_lowercase()
+            .starts_with("set-cookie:")
+            .then(|| line[11..].split(';').next().unwrap_or_default().trim().to_string())
+    });
     let cookie = cookie.ok_or("signing in on the page does not work")?;
     ask(port, &format!("GET /mail/1 HTTP/1.1\r\nCookie: {cookie}\r\n"), "").await
 }
@@ -124,7 +153,9 @@ async fn webmail(port: u16, address: &str, password: &str) -> Result<String, Str
 async fn ask(port: u16, head: &str, body: &str) -> Result<String, String> {
     let wrong = |error: std::io::Error| format!("the pages: {error}");
     let mut tcp = TcpStream::connect(("127.0.0.1", port)).await.map_err(wrong)?;
-    tcp.write_all(format!("{head}Host: localhost\r\nConnection: close\r\n\r\n{body}").as_bytes()).await.map_err(wrong)?;
+    tcp.write_all(format!("{head}Host: localhost\r\nConnection: close\r\n\r\n{body}").as_bytes())
+        .await
+        .map_err(wrong)?;
     let mut answer = Vec::new();
     tcp.take(PAGE).read_to_end(&mut answer).await.map_err(wrong)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

@@ -69,7 +69,9 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
             };
             let password = match (&user, password_stdin) {
                 (Some(_), true) => super::account::password_from_stdin()?,
-                (Some(_), false) => return Err("give the password on standard input, with --password-stdin".into()),
+                (Some(_), false) => {
+                    return Err("give the password on standard input, with --password-stdin".into());
+                }
                 (None, _) => String::new(),
             };
             let secrets = Secrets::open(&place.config()?.data)?;
@@ -107,7 +109,11 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
                 return say("Everything goes directly to the recipients' servers.");
             }
             routes.iter().try_for_each(|(name, route)| {
-                let user = if route.user.is_empty() { "without login".to_string() } else { format!("as {}", route.user) };
+                let user = if route.user.is_empty() {
+                    "without login".to_string()
+                } else {
+                    format!("as {}", route.user)
+                };
                 say(&format!("{}  through {}:{} {user}", shown(name), route.host, route.port))?;
                 match route.fault.is_none() {
                     true => Ok(()),

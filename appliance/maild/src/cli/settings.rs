@@ -12,7 +12,8 @@ use pillarbox_office::preseed::{self, Passwords};
 pub enum Settings {
     /// Print the owner's settings; as pillarbox-setup.toml they answer the set-up of another box.
     Export {
-        /// With hashes of people's passwords and the providers' passwords: for moving to another box. Keep it safe.
+        /// With hashes of people's passwords and the providers' passwords: for moving to another box.
+        /// Keep it safe.
         #[arg(long)]
         with_passwords: bool,
     },
@@ -32,10 +33,13 @@ pub fn run(place: &Place, command: Settings) -> Result<(), String> {
             say(toml::to_string(&setup).map_err(|e| e.to_string())?.trim_end())
         }
         Settings::Import { file } => {
-            let text = std::fs::read_to_string(&file).map_err(|e| format!("reading {}: {e}", file.display()))?;
+            let text = std::fs::read_to_string(&file)
+                .map_err(|e| format!("reading {}: {e}", file.display()))?;
             let setup = preseed::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
             preseed::apply(&store, &secrets, &setup)?;
-            say("Applied. A running server takes on another name of the box with its next start, or on SIGHUP.")
+            say(
+                "Applied. A running server takes on another name of the box with its next start, or on SIGHUP.",
+            )
         }
     }
 }

@@ -33,7 +33,8 @@ impl Place {
 
     /// The settings, with the command line's words on top.
     pub fn config(&self) -> Result<Config, String> {
-        let mut config = self.file().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
+        let mut config =
+            self.file().map_or_else(|| Ok(Config::default()), |path| Config::read(&path))?;
         if let Some(data) = &self.data {
             config.data = data.clone();
         }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use pillarbox_platform::clock;
 use pillarbox_proto::pop3::{Answer, Credentials, Entry, Question, Refusal};
 use pillarbox_store::{
-    Collection, Content, ContentReader, Detail, Error, Fate, LedgerRecord, Maildrop, MaildropEntry, MessageId, Reader, Result, Service, off_thread,
+    Collection, Content, ContentReader, Detail, Error, Fate, LedgerRecord, Maildrop, MaildropEntry,
+    MessageId, Reader, Result, Service, off_thread,
 };
 use roaring::RoaringBitmap;
 use tokio::sync::SemaphorePermit;
@@ -85,7 +86,9 @@ impl Body {
                 Ok((!next.is_empty()).then_some(next))
             }
             Body::Large { file, piece } => {
-                let (Some(mut reading), mut buffer) = (file.take(), std::mem::take(piece)) else { return Ok(None) };
+                let (Some(mut reading), mut buffer) = (file.take(), std::mem::take(piece)) else {
+                    return Ok(None);
+                };
                 let (reading, buffer) = off_thread(move || {
                     buffer.resize(PIECE.min(room), 0);
                     let read = reading.read(&mut buffer)?;
@@ -127,7 +130,8 @@ impl<'a> Visit<'a> {
             return refuse("AUTH", "Logging in for somebody else is not possible here");
         }
         let password = credentials.password.as_str();
-        match self.edge.sign_ins.verify(Service::Pop3, &credentials.user, password, self.peer).await {
+        match self.edge.sign_ins.verify(Service::Pop3, &credentials.user, password, self.peer).await
+        {
             Ok(identity) => self.enter(identity, now).await,
             Err(why) if why.is_temporary() => refuse("SYS/TEMP", &why.to_string()),
             Err(why) => {
@@ -139,15 +143,26 @@ impl<'a> Visit<'a> {
 
     async fn enter(&mut self, identity: Identity, now: Instant) -> Answer {
         if let Some(wait) = self.too_soon(&identity, now) {
-            return refuse("LOGIN-DELAY", &format!("Wait {} seconds between two logins", wait.as_secs() + 1));
+            return refuse(
+                "LOGIN-DELAY",
+                &format!("Wait {} seconds between two logins", wait.as_secs() + 1),
+            );
         }
         let (account, device) = (identity.account, identity.device);
         match self.edge.store.read_off_thread(move |r| r.maildrop(account, device)).await {
             Ok(maildrop) => {
-                let answer = Answer::LoggedIn { messages: maildrop.messages(), octets: maildrop.octets };
+                let answer =
+                    Answer::LoggedIn { messages: maildrop.messages(), octets: maildrop.octets };
                 tracing::info!(peer = %self.peer, account = identity.address, device = identity.label, messages = maildrop.messages(), "pop3 login");
                 let maildrop = Arc::new(maildrop);
-                self.inside = Some(Inside { identity, maildrop, fetched: Vec::new(), listed: Vec::new(), listed_from: 0, ahead: VecDeque::new() });
+                self.inside = Some(Inside {
+                    identity,
+                    maildrop,
+                    fetched: Vec::new(),
+                    listed: Vec::new(),
+                    listed_from: 0,
+                    ahead: VecDeque::new(),
+                });
                 answer
             }
             Err(error) => self.trouble(&error),
@@ -204,10 +219,13 @@ impl<'a> Visit<'a> {
             // Where memory is short, or nothing is waiting, one message at a time has to do.
             self.budget = None;
             if waiting > 0 {
-                self.budget = self.edge.read_ahead.try_acquire_many((2 * AHEAD_OCTETS / 1024) as u32).ok();
+                self.budget =
+                    self.edge.read_ahead.try_acquire_many((2 * AHEAD_OCTETS / 1024) as u32).ok();
             }
-            let count = if self.budget.is_some() { (waiting as u32 + 1).min(AHEAD_MESSAGES) } else { 1 };
-            match self.edge.store.read_off_thread(move |r| fetch(r, &maildrop, number, count)).await {
+            let count =
+                if self.budget.is_some() { (waiting as u32 + 1).min(AHEAD_MESSAGES) } else { 1 };
+            match self.edge.store.read_off_thread(move |r| fetch(r, &maildrop, number, count)).await
+            {
                 Ok(Fetched::Small(messages)) => inside.ahead = messages,
                 Ok(Fetched::Large(content)) => return self.large(&content).await,
                 Ok(Fetched::Gone) => {
@@ -227,13 +245,17 @@ impl<'a> Visit<'a> {
 
     async fn large(&mut self, content: &Content) -> (Answer, Option<Body>) {
         let (store, wanted) = (self.edge.store.clone(), content.clone());
-        // Damage is to be known before "+OK": a message that breaks off is asked for again and again, and those behind it never.
+        // Damage is to be known before "+OK": a message that breaks off is asked for again and again, and those behind
+        // it never.
         match off_thread(move || store.open_whole(&wanted)).await {
             Ok(file) => {
                 if let Some(inside) = &mut self.inside {
                     inside.fetched.push(content.message.0);
                 }
-                (Answer::Content { octets: content.octets }, Some(Body::Large { file, piece: Vec::new() }))
+                (
+                    Answer::Content { octets: content.octets },
+                    Some(Body::Large { file, piece: Vec::new() }),
+                )
             }
             Err(error) => (self.trouble(&error), None),
         }
@@ -245,7 +267,8 @@ impl<'a> Visit<'a> {
             return Answer::Accept;
         }
         let code = code::fresh();
-        let mut remaining: RoaringBitmap = deleted.iter().filter_map(|&n| inside.maildrop.uid(n)).collect();
+        let mut remaining: RoaringBitmap =
+            deleted.iter().filter_map(|&n| inside.maildrop.uid(n)).collect();
         loop {
             let collection = Collection {
                 account: inside.identity.account,
@@ -266,7 +289,10 @@ impl<'a> Visit<'a> {
                 Err(Error::Unwritable { .. }) if deleted.is_empty() => return Answer::Accept,
                 Err(error) => {
                     return match self.trouble(&error) {
-                        Answer::Refuse(_) => refuse("SYS/TEMP", "Some messages could not be deleted; they are still here"),
+                        Answer::Refuse(_) => refuse(
+                            "SYS/TEMP",
+                            "Some messages could not be deleted; they are still here",
+                        ),
                         other => other,
                     };
                 }
@@ -274,7 +300,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// The conversation is over. Without QUIT nothing is deleted, but what was fetched is told.
+    /// The conversation is over.
+    /// Without QUIT nothing is deleted, but what was fetched is told.
     pub fn leave(&mut self) {
         let Some(inside) = self.inside.take() else { return };
         for messages in inside.fetched.chunks(256) {
@@ -291,8 +318,13 @@ impl<'a> Visit<'a> {
     fn trouble(&self, error: &Error) -> Answer {
         tracing::error!(peer = %self.peer, %error, "pop3 request failed");
         match error {
-            Error::Unwritable { .. } => refuse("SYS/TEMP", "Nothing can be changed here at the moment; tell the owner of the box"),
-            Error::Damaged { .. } => refuse("SYS/PERM", "This message is damaged on the disk; tell the owner of the box"),
+            Error::Unwritable { .. } => refuse(
+                "SYS/TEMP",
+                "Nothing can be changed here at the moment; tell the owner of the box",
+            ),
+            Error::Damaged { .. } => {
+                refuse("SYS/PERM", "This message is damaged on the disk; tell the owner of the box")
+            }
             _ => refuse("SYS/TEMP", "Something went wrong here; try again later"),
         }
     }
@@ -312,7 +344,9 @@ fn fetch(reader: &Reader, maildrop: &Maildrop, number: u32, count: u32) -> Resul
         let content = entry.message.map(|m| reader.content(m)).transpose()?.flatten();
         match content {
             None if small.is_empty() => return Ok(Fetched::Gone),
-            Some(content) if content.is_large() && small.is_empty() => return Ok(Fetched::Large(content)),
+            Some(content) if content.is_large() && small.is_empty() => {
+                return Ok(Fetched::Large(content));
+            }
             Some(content) if !content.is_large() => {
                 let mut message = Vec::new();
                 match reader.read_inline(&content, &mut message) {

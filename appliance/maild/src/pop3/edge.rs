@@ -22,8 +22,8 @@ pub struct Edge {
     pub sign_ins: Arc<SignIns>,
     pub tasks: Tasks,
     pub profiles: Derived<Profiles>,
-    /// KiB of messages that may still be read ahead for programs. A pool of its own: a program that
-    /// stops half-way must not keep mail from coming in.
+    /// KiB of messages that may still be read ahead for programs.
+    /// A pool of its own: a program that stops half-way must not keep mail from coming in.
     pub read_ahead: Semaphore,
     /// When each device last logged in, for LOGIN-DELAY.
     pub logins: Mutex<HashMap<(u32, u16), Instant>>,
@@ -38,7 +38,10 @@ pub struct Profiles {
 
 impl Profiles {
     pub fn new(config: &Config) -> Profiles {
-        Profiles { usual: Arc::new(profile(config, pop3::PlaintextLogin::OnlyUnderTls)), trusted: Arc::new(profile(config, pop3::PlaintextLogin::Allowed)) }
+        Profiles {
+            usual: Arc::new(profile(config, pop3::PlaintextLogin::OnlyUnderTls)),
+            trusted: Arc::new(profile(config, pop3::PlaintextLogin::Allowed)),
+        }
     }
 }
 
@@ -70,7 +73,11 @@ impl Edge {
             sign_ins: office.sign_ins.clone(),
             tasks: office.handles.tasks.clone(),
             profiles: Derived::default(),
-            read_ahead: Semaphore::new(InFlight::of(office.settings.get().limits.octets_in_flight, memory::of_machine()).ahead / 1024),
+            read_ahead: Semaphore::new(
+                InFlight::of(office.settings.get().limits.octets_in_flight, memory::of_machine())
+                    .ahead
+                    / 1024,
+            ),
             logins: Mutex::default(),
         }
     }

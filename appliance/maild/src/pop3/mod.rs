@@ -46,7 +46,8 @@ pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr) -> Result<
             Action::Ask(question) => {
                 let question = Owned::from(question);
                 // Counting what is waiting costs a look at each line: only when it decides something.
-                let waiting = if visit.reads_ahead_now() { session.more_retrievals_waiting() } else { 0 };
+                let waiting =
+                    if visit.reads_ahead_now() { session.more_retrievals_waiting() } else { 0 };
                 let (answer, body) = visit.answer(question, waiting).await;
                 session.answer(Instant::now(), answer);
                 if let Some(body) = body
@@ -89,7 +90,9 @@ async fn feed(session: &mut Session, stream: &mut Stream, mut body: Body) -> Res
             Ended::Broken
         })?;
         match next {
-            Some(octets) if session.content_satisfied() == ContentNeed::More => session.content(octets),
+            Some(octets) if session.content_satisfied() == ContentNeed::More => {
+                session.content(octets)
+            }
             _ => {
                 session.content_end();
                 return Ok(());

@@ -7,7 +7,10 @@ use pillarbox_host::net::is_near;
 use pillarbox_message::return_path::ReturnPaths;
 use pillarbox_platform::budget::{Pace, Party};
 use pillarbox_proto::reply::{Enhanced, Reply};
-use pillarbox_proto::smtp::{Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security, Session, trace};
+use pillarbox_proto::smtp::{
+    Answer, Credentials, ForwardPath, MailCommand, Question, Recipient, ReversePath, Security,
+    Session, trace,
+};
 use pillarbox_store::{AccountId, Delivered, Error, ShortCode};
 
 use pillarbox_office::auth::Identity;
@@ -144,11 +147,22 @@ impl<'a> Transaction<'a> {
         }
         let Some(identity) = self.identity.clone() else { return Answer::Accept };
         let path = mail.reverse_path.clone();
-        match self.edge.submission.store.read_off_thread(move |r| submission::sender(r, identity.account, &path)).await {
+        match self
+            .edge
+            .submission
+            .store
+            .read_off_thread(move |r| submission::sender(r, identity.account, &path))
+            .await
+        {
             Ok(submission::Sender::Own) => Answer::Accept,
             Ok(submission::Sender::Foreign) => {
                 let sender = path_text(&mail.reverse_path);
-                let reply = submission::foreign_sender("as the envelope's sender", &sender, &identity.address, &self.code.to_string());
+                let reply = submission::foreign_sender(
+                    "as the envelope's sender",
+                    &sender,
+                    &identity.address,
+                    &self.code.to_string(),
+                );
                 self.refuse(&sender, None, reply)
             }
             Err(error) => Answer::Refuse(self.trouble(&error)),
@@ -157,7 +171,13 @@ impl<'a> Transaction<'a> {
 
     async fn recipient(&mut self, session: &Session, recipient: Recipient) -> Answer {
         let agent = &self.edge.submission;
-        let routing = match routing::find(&agent.store, &agent.settings.get(), recipient.path.clone()).await {
+        let routing = match routing::find(
+            &agent.store,
+            &agent.settings.get(),
+            recipient.path.clone(),
+        )
+        .await
+        {
             Ok(routing) => routing,
             Err(error) => return Answer::Refuse(self.trouble(&error)),
         };
@@ -180,7 +200,11 @@ impl<'a> Transaction<'a> {
             }
             other => routing::refusal(&other, &address, &code),
         };
-        let sender = session.envelope().mail.as_ref().map_or_else(String::new, |m| path_text(&m.reverse_path));
+        let sender = session
+            .envelope()
+            .mail
+            .as_ref()
+            .map_or_else(String::new, |m| path_text(&m.reverse_path));
         self.refuse(&sender, Some(&address), reply)
     }
 
@@ -210,7 +234,9 @@ impl<'a> Transaction<'a> {
     }
 
     async fn begin(&mut self, session: &Session) -> Answer {
-        let Some(mail) = &session.envelope().mail else { return Answer::Refuse(self.trouble(&Error::Closed)) };
+        let Some(mail) = &session.envelope().mail else {
+            return Answer::Refuse(self.trouble(&Error::Closed));
+        };
         let begun = match &self.identity {
             Some(identity) => {
                 let facts = Facts {
@@ -223,12 +249,16 @@ impl<'a> Transaction<'a> {
                     accounts: std::mem::take(&mut self.accounts),
                     remote: std::mem::take(&mut self.remote),
                 };
-                Submission::begin(&self.edge.submission, facts).await.map(|s| Taking::Submission(Box::new(s)))
+                Submission::begin(&self.edge.submission, facts)
+                    .await
+                    .map(|s| Taking::Submission(Box::new(s)))
             }
             None => {
                 let path = mail.reverse_path.clone();
                 self.return_paths = ReturnPaths::default();
-                Incoming::begin(&self.edge.submission.delivery, &path, (self.peer, self.party())).await.map(|i| Taking::Transfer(Box::new(i)))
+                Incoming::begin(&self.edge.submission.delivery, &path, (self.peer, self.party()))
+                    .await
+                    .map(|i| Taking::Transfer(Box::new(i)))
             }
         };
         match begun {
@@ -243,7 +273,11 @@ impl<'a> Transaction<'a> {
     }
 
     async fn end(&mut self, session: &Session) -> Answer {
-        let sender = session.envelope().mail.as_ref().map_or_else(String::new, |m| path_text(&m.reverse_path));
+        let sender = session
+            .envelope()
+            .mail
+            .as_ref()
+            .map_or_else(String::new, |m| path_text(&m.reverse_path));
         let outcome = match std::mem::replace(&mut self.taking, Taking::Nothing) {
             Taking::Submission(submission) => submission.end().await,
             Taking::Transfer(incoming) => self.transfer(session, *incoming, &sender).await,
@@ -254,7 +288,10 @@ impl<'a> Transaction<'a> {
             Ok(delivered) => {
                 tracing::info!(peer = %self.peer, id = %self.code, copies = delivered.uids.len(), reply = 250, "message stored");
                 let text = match delivered.is_held {
-                    true => format!("Ok: stored as {}, but held: more recipients today than allowed; the owner decides", self.code),
+                    true => format!(
+                        "Ok: stored as {}, but held: more recipients today than allowed; the owner decides",
+                        self.code
+                    ),
                     false => format!("Ok: stored as {}", self.code),
                 };
                 Answer::AcceptAs(Reply::new(250, Enhanced(2, 0, 0), text))
@@ -268,12 +305,21 @@ impl<'a> Transaction<'a> {
     }
 
     /// Takes over a message from another server.
-    async fn transfer(&mut self, session: &Session, incoming: Incoming<'_>, sender: &str) -> Result<Delivered, Refusal> {
+    async fn transfer(
+        &mut self,
+        session: &Session,
+        incoming: Incoming<'_>,
+        sender: &str,
+    ) -> Result<Delivered, Refusal> {
         let recipients: Vec<String> = self.local.iter().map(|r| r.path.to_string()).collect();
         let report_on = match sender.is_empty() {
             true => {
                 let (head, to) = (incoming.head().to_vec(), recipients.clone());
-                self.edge.submission.store.read_off_thread(move |r| routing::report_on(r, &head, &to)).await?
+                self.edge
+                    .submission
+                    .store
+                    .read_off_thread(move |r| routing::report_on(r, &head, &to))
+                    .await?
             }
             false => None,
         };
@@ -294,23 +340,36 @@ impl<'a> Transaction<'a> {
 
     async fn authenticate(&mut self, credentials: Credentials) -> Answer {
         if !credentials.authorization.is_empty() && credentials.authorization != credentials.user {
-            return Answer::Refuse(Reply::new(535, Enhanced(5, 7, 8), "Logging in for somebody else is not possible here"));
+            return Answer::Refuse(Reply::new(
+                535,
+                Enhanced(5, 7, 8),
+                "Logging in for somebody else is not possible here",
+            ));
         }
         let password = credentials.password.as_str();
-        match self.edge.sign_ins.verify(pillarbox_store::Service::Submission, &credentials.user, password, self.peer).await {
+        match self
+            .edge
+            .sign_ins
+            .verify(pillarbox_store::Service::Submission, &credentials.user, password, self.peer)
+            .await
+        {
             Ok(identity) => {
                 let name = identity.address.clone();
                 self.identity = Some(identity);
                 Answer::Authenticated { identity: name }
             }
-            Err(why) if why.is_temporary() => Answer::Refuse(Reply::new(454, Enhanced(4, 7, 0), why.to_string())),
+            Err(why) if why.is_temporary() => {
+                Answer::Refuse(Reply::new(454, Enhanced(4, 7, 0), why.to_string()))
+            }
             Err(why) => Answer::Refuse(Reply::new(535, Enhanced(5, 7, 8), why.to_string())),
         }
     }
 
     /// A refusal that the ledger remembers.
     fn refuse(&self, sender: &str, recipient: Option<&str>, reply: Reply) -> Answer {
-        routing::note_refusal(&self.edge.submission.store, self.code, self.peer, sender, recipient, &reply);
+        routing::note_refusal(
+            &self.edge.submission.store, self.code, self.peer, sender, recipient, &reply,
+        );
         Answer::Refuse(reply)
     }
 
@@ -318,20 +377,39 @@ impl<'a> Transaction<'a> {
     fn trouble(&self, error: &Error) -> Reply {
         if let Error::Busy = error {
             tracing::warn!(peer = %self.peer, id = %self.code, "no memory for this message in time");
-            return Reply::new(452, Enhanced(4, 3, 1), format!("Too much mail comes in at once; try again in a few minutes ({})", self.code));
+            return Reply::new(
+                452,
+                Enhanced(4, 3, 1),
+                format!(
+                    "Too much mail comes in at once; try again in a few minutes ({})",
+                    self.code
+                ),
+            );
         }
         tracing::error!(peer = %self.peer, id = %self.code, %error, "taking mail failed");
         match error {
             Error::Full => no_space(self.code),
             Error::Unwritable { .. } => cannot_store(self.code),
-            Error::NotFound { .. } => Reply::new(450, Enhanced(4, 2, 1), format!("The mailbox was removed just now; try again ({})", self.code)),
-            _ => Reply::new(451, Enhanced(4, 3, 0), format!("Something went wrong here; try again later ({})", self.code)),
+            Error::NotFound { .. } => Reply::new(
+                450,
+                Enhanced(4, 2, 1),
+                format!("The mailbox was removed just now; try again ({})", self.code),
+            ),
+            _ => Reply::new(
+                451,
+                Enhanced(4, 3, 0),
+                format!("Something went wrong here; try again later ({})", self.code),
+            ),
         }
     }
 }
 
 fn cannot_store(code: ShortCode) -> Reply {
-    Reply::new(451, Enhanced(4, 3, 0), format!("Nothing can be stored here at the moment; try again later ({code})"))
+    Reply::new(
+        451,
+        Enhanced(4, 3, 0),
+        format!("Nothing can be stored here at the moment; try again later ({code})"),
+    )
 }
 
 fn no_space(code: ShortCode) -> Reply {

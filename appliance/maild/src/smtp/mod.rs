@@ -1,5 +1,5 @@
-//! The SMTP edge: drives the protocol core over a connection. It moves octets and carries questions to
-//! the roles; it decides nothing itself.
+//! The SMTP edge: drives the protocol core over a connection.
+//! It moves octets and carries questions to the roles; it decides nothing itself.
 
 mod answers;
 mod edge;
@@ -32,7 +32,12 @@ const LOOK: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(20);
 
 /// Serves one connection to its end.
-pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr, service: Service) -> Result<(), Ended> {
+pub async fn serve(
+    edge: Arc<Edge>,
+    mut stream: Stream,
+    peer: IpAddr,
+    service: Service,
+) -> Result<(), Ended> {
     let settings = edge.settings.get();
     let profiles = edge.profiles.of(&settings, Profiles::new);
     let config = match service {
@@ -55,7 +60,12 @@ pub async fn serve(edge: Arc<Edge>, mut stream: Stream, peer: IpAddr, service: S
                 let room = session.wants_input();
                 let now = Instant::now();
                 let is_silent = now.saturating_duration_since(heard) >= SILENCE;
-                let is_unwanted = is_silent && edge.connections.is_scarce(connections::Limits::of(&settings), peer, purpose);
+                let is_unwanted = is_silent
+                    && edge.connections.is_scarce(
+                        connections::Limits::of(&settings),
+                        peer,
+                        purpose,
+                    );
                 if is_unwanted || transaction.is_in_the_way(now) {
                     tracing::info!(peer = %peer, "a silent or slow peer makes room for others");
                     session.give_up(now);

@@ -36,27 +36,39 @@ const DIALOG: &[(&str, &str)] = &[
 async fn a_refusal_is_answered_in_the_conversation_and_junk_has_its_folder() {
     let world = World::new().await;
     let office = &world.office;
-    let delivery = DeliveryAgent::new(world.store.clone(), office.outbound.signer.clone(), 1 << 24).deciding(|evidence| {
-        match evidence.front.strip_prefix(b"Subject: ").unwrap_or_default() {
-            front if front.starts_with(b"worse") => Verdict::Refuse("This is not wanted here".into()),
+    let delivery = DeliveryAgent::new(world.store.clone(), office.outbound.signer.clone(), 1 << 24)
+        .deciding(|evidence| match evidence.front.strip_prefix(b"Subject: ").unwrap_or_default() {
+            front if front.starts_with(b"worse") => {
+                Verdict::Refuse("This is not wanted here".into())
+            }
             front if front.starts_with(b"junk") => Verdict::Junk,
             _ => Verdict::Inbox,
-        }
-    });
-    let submission =
-        SubmissionAgent { settings: office.settings.clone(), store: world.store.clone(), delivery: Arc::new(delivery), outbound: office.outbound.clone() };
+        });
+    let submission = SubmissionAgent {
+        settings: office.settings.clone(),
+        store: world.store.clone(),
+        delivery: Arc::new(delivery),
+        outbound: office.outbound.clone(),
+    };
     let edge = Arc::new(Edge { submission: Arc::new(submission), ..Edge::new(office) });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut peer = BufReader::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+    let mut peer =
+        BufReader::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
     let (tcp, address) = listener.accept().await.unwrap();
-    let serving = tokio::spawn(serve(edge, Stream::plain(tcp, Patience { send: LOOK, handshake: LOOK }), address.ip(), Service::Smtp));
+    let serving = tokio::spawn(serve(
+        edge,
+        Stream::plain(tcp, Patience { send: LOOK, handshake: LOOK }),
+        address.ip(),
+        Service::Smtp,
+    ));
     for (said, expected) in DIALOG {
         peer.get_mut().write_all(said.as_bytes()).await.unwrap();
         let mut reply = String::new();
         peer.read_line(&mut reply).await.unwrap();
         assert!(reply.starts_with(expected), "{said:?} was answered with {reply:?}");
         // What was refused is nowhere when the answer comes.
-        let count = |folder| world.store.read(|r| r.entries(world.ann, folder, 0, 100)).unwrap().len();
+        let count =
+            |folder| world.store.read(|r| r.entries(world.ann, folder, 0, 100)).unwrap().len();
         if reply.starts_with("550") {
             assert_eq!((count(FolderId::INBOX), count(FolderId::JUNK)), (0, 0));
         }
@@ -64,8 +76,13 @@ async fn a_refusal_is_answered_in_the_conversation_and_junk_has_its_folder() {
     serving.await.unwrap().unwrap();
     let subjects = |folder| -> Vec<String> {
         let entries = world.store.read(|r| r.entries(world.ann, folder, 0, 100)).unwrap();
-        let record = |message: MessageId| world.store.read(|r| r.ledger_record(LedgerId(message.0))).unwrap().unwrap();
+        let record = |message: MessageId| {
+            world.store.read(|r| r.ledger_record(LedgerId(message.0))).unwrap().unwrap()
+        };
         entries.iter().map(|(_, entry)| record(entry.message).subject).collect()
     };
-    assert_eq!((subjects(FolderId::INBOX), subjects(FolderId::JUNK)), (vec!["hello".to_string()], vec!["junk".to_string()]));
+    assert_eq!(
+        (subjects(FolderId::INBOX), subjects(FolderId::JUNK)),
+        (vec!["hello".to_string()], vec!["junk".to_string()])
+    );
 }

@@ -6,7 +6,9 @@ pub fn with_encoding(header: &[u8], encoding: Option<&str>) -> Vec<u8> {
     let mut is_ours = false;
     for line in header.split_inclusive(|&b| b == b'\n') {
         if !matches!(line.first(), Some(b' ' | b'\t')) {
-            is_ours = line.get(..26).is_some_and(|name| name.eq_ignore_ascii_case(b"content-transfer-encoding:"));
+            is_ours = line
+                .get(..26)
+                .is_some_and(|name| name.eq_ignore_ascii_case(b"content-transfer-encoding:"));
         }
         if line == b"\r\n"
             && let Some(encoding) = encoding
@@ -49,11 +51,19 @@ pub fn parameter(value: &str, name: &str) -> Option<String> {
             continue;
         }
         rest = &rest[at + 1..];
-        let Some((_, behind)) = rest.split_once('=').filter(|(found, _)| found.trim().eq_ignore_ascii_case(name)) else { continue };
+        let Some((_, behind)) =
+            rest.split_once('=').filter(|(found, _)| found.trim().eq_ignore_ascii_case(name))
+        else {
+            continue;
+        };
         let behind = behind.trim_start();
         let text = match behind.strip_prefix('"') {
             Some(text) => quoted(text).0,
-            None => behind.split([';', ' ', '\t', '\r', '\n', '(']).next().unwrap_or_default().to_string(),
+            None => behind
+                .split([';', ' ', '\t', '\r', '\n', '('])
+                .next()
+                .unwrap_or_default()
+                .to_string(),
         };
         return Some(text).filter(|text| !text.is_empty());
     }

@@ -26,7 +26,8 @@ fn is_short(content: &[u8]) -> bool {
 
 #[test]
 fn parts_with_long_lines_are_encoded_and_the_others_stay() {
-    let (x, wide, again) = ("x".repeat(3000), "Gr\u{fc}\u{df}e ".repeat(400), "QUJD".repeat(40_000));
+    let (x, wide, again) =
+        ("x".repeat(3000), "Gr\u{fc}\u{df}e ".repeat(400), "QUJD".repeat(40_000));
     let quoted = "=C3=BC".repeat(30_000);
     let content = format!(
         "Subject: {}\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{x}\r\n\
@@ -40,7 +41,12 @@ fn parts_with_long_lines_are_encoded_and_the_others_stay() {
     );
     let parse = |content: &[u8]| {
         let message = mail_parser::MessageParser::new().parse(content).unwrap().into_owned();
-        let texts: Vec<Vec<u8>> = message.parts.iter().filter(|part| !part.is_multipart()).map(|part| part.contents().trim_ascii_end().to_vec()).collect();
+        let texts: Vec<Vec<u8>> = message
+            .parts
+            .iter()
+            .filter(|part| !part.is_multipart())
+            .map(|part| part.contents().trim_ascii_end().to_vec())
+            .collect();
         (message.subject().unwrap().to_string(), texts)
     };
     let before = parse(content.as_bytes());
@@ -54,8 +60,14 @@ fn parts_with_long_lines_are_encoded_and_the_others_stay() {
         assert_eq!(after.0, before.0);
         assert_eq!(after.1[..5], before.1[..5], "{bits:?}");
         let text = String::from_utf8(whole).unwrap();
-        assert_eq!(text.contains("Content-Transfer-Encoding: 8bit\r\n\r\nkurz und gr\u{fc}n\r\n"), bits == Bits::Eight);
-        assert!(text.contains("Subject: inner\r\nContent-Transfer-Encoding: quoted-printable\r\n"), "{bits:?}");
+        assert_eq!(
+            text.contains("Content-Transfer-Encoding: 8bit\r\n\r\nkurz und gr\u{fc}n\r\n"),
+            bits == Bits::Eight
+        );
+        assert!(
+            text.contains("Subject: inner\r\nContent-Transfer-Encoding: quoted-printable\r\n"),
+            "{bits:?}"
+        );
     }
     // Where no line is long nothing changes, whatever stands in between.
     let short = MIXED.as_bytes();
@@ -65,11 +77,23 @@ fn parts_with_long_lines_are_encoded_and_the_others_stay() {
 #[test]
 fn lines_of_any_length_come_out_the_same_however_they_are_cut() {
     // What is signed is read in other pieces than what is sent.
-    for length in [LINE_OCTETS - 3, LINE_OCTETS - 2, LINE_OCTETS - 1, LINE_OCTETS, LINE_OCTETS + 1, 3 * LINE_OCTETS] {
+    for length in [
+        LINE_OCTETS - 3,
+        LINE_OCTETS - 2,
+        LINE_OCTETS - 1,
+        LINE_OCTETS,
+        LINE_OCTETS + 1,
+        3 * LINE_OCTETS,
+    ] {
         let line = "\u{fc}".repeat(length / 2 + 1);
         let line = &line.as_bytes()[..length];
-        for head in ["Content-Transfer-Encoding: 8bit\r\n\r\n", "Content-Type: image/x\r\nContent-Transfer-Encoding: 8bit\r\n\r\n", "X: "] {
-            let content = [head.as_bytes(), line, b"\r\n--b\r\n", b"\r\n", line, b"--b\r\nlast\r\n"].concat();
+        for head in [
+            "Content-Transfer-Encoding: 8bit\r\n\r\n",
+            "Content-Type: image/x\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
+            "X: ",
+        ] {
+            let content =
+                [head.as_bytes(), line, b"\r\n--b\r\n", b"\r\n", line, b"--b\r\nlast\r\n"].concat();
             let whole = convert(&content, content.len());
             for piece in [1000, LINE_OCTETS - 1, LINE_OCTETS, LINE_OCTETS + 1] {
                 assert!(convert(&content, piece) == whole, "{length} {head:?} by {piece}");
@@ -86,7 +110,11 @@ fn lines_of_any_length_come_out_the_same_however_they_are_cut() {
 fn boundaries_that_begin_alike_are_told_apart() {
     // RFC 2046 §5.1.1 warns of them; the whole line counts here, and the innermost multipart first.
     for (outer, inner) in [("b", "bb"), ("b", "b-1"), ("outer", "outer-inner"), ("=_x", "=_x_=")] {
-        let part = |text: &str| format!("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}\r\n");
+        let part = |text: &str| {
+            format!(
+                "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}\r\n"
+            )
+        };
         let content = format!(
             "Content-Type: multipart/mixed; x-boundary=no; boundary=\"{outer}\"\r\n\r\n--{outer}\r\nContent-Type: multipart/alternative;\r\n\tname=\"; boundary=no\";\r\n\
              \tboundary = \"{inner}\"\r\n\r\n--{inner}\r\n{}--{inner}\r\n{}--{inner}--\r\n--{outer}\r\n{}--{outer}--\r\n",
@@ -95,7 +123,11 @@ fn boundaries_that_begin_alike_are_told_apart() {
             part("\u{fc}3")
         );
         let text = String::from_utf8(convert(content.as_bytes(), 7)).unwrap();
-        assert!(["=C3=BC1", "=C3=BC2", "=C3=BC3"].iter().all(|word| text.contains(word)) && text.is_ascii(), "{text}");
+        assert!(
+            ["=C3=BC1", "=C3=BC2", "=C3=BC3"].iter().all(|word| text.contains(word))
+                && text.is_ascii(),
+            "{text}"
+        );
     }
 }
 
@@ -116,28 +148,44 @@ fn every_part_becomes_seven_bits_and_says_the_same() {
     let after = mail_parser::MessageParser::new().parse(&whole).unwrap();
     assert_eq!(after.body_text(0), before.body_text(0));
     assert_eq!(after.parts.len(), before.parts.len());
-    let attachments = |message: &mail_parser::Message| message.attachments().map(|p| p.contents().to_vec()).collect::<Vec<_>>();
+    let attachments = |message: &mail_parser::Message| {
+        message.attachments().map(|p| p.contents().to_vec()).collect::<Vec<_>>()
+    };
     // The binary part comes back octet for octet.
     assert_eq!(attachments(&after)[0], attachments(&before)[0]);
     let text = String::from_utf8(whole).unwrap();
-    assert!(text.contains("Gr=C3=BC=C3=9Fe =3D sch=C3=B6n=20\r\n\r\n--b1") && text.contains("plain = stays"), "{text}");
+    assert!(
+        text.contains("Gr=C3=BC=C3=9Fe =3D sch=C3=B6n=20\r\n\r\n--b1")
+            && text.contains("plain = stays"),
+        "{text}"
+    );
 }
 
 #[test]
 fn what_is_seven_bits_stays_octet_for_octet() {
-    for content in ["Subject: a\r\n\r\nb\r\n", "a\r\n", "", "Content-Type: multipart/x; boundary=q\r\n\r\n--q\r\n\r\nx\r\n--q--\r\n"] {
+    for content in [
+        "Subject: a\r\n\r\nb\r\n",
+        "a\r\n",
+        "",
+        "Content-Type: multipart/x; boundary=q\r\n\r\n--q\r\n\r\nx\r\n--q--\r\n",
+    ] {
         assert_eq!(convert(content.as_bytes(), 3), content.as_bytes());
     }
 }
 
 #[test]
 fn lines_stay_short_and_hostile_content_is_bounded() {
-    let long = format!("Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{}\r\n", "ü".repeat(100_000));
+    let long = format!(
+        "Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{}\r\n",
+        "ü".repeat(100_000)
+    );
     let converted = convert(long.as_bytes(), 999);
     assert!(converted.split(|&b| b == b'\n').all(|line| line.len() <= 78));
     let parsed = mail_parser::MessageParser::new().parse(&converted).unwrap();
     assert_eq!(parsed.body_text(0).unwrap().trim_end(), "ü".repeat(100_000));
-    let nested: String = (0..200).map(|n| format!("--b{n}\r\nContent-Type: multipart/mixed; boundary=b{}\r\n\r\n", n + 1)).collect();
+    let nested: String = (0..200)
+        .map(|n| format!("--b{n}\r\nContent-Type: multipart/mixed; boundary=b{}\r\n\r\n", n + 1))
+        .collect();
     let nested = format!("Content-Type: multipart/mixed; boundary=b0\r\n\r\n{nested}\u{fc}");
     assert!(convert(nested.as_bytes(), 100).is_ascii());
 }

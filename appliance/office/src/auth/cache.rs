@@ -36,7 +36,8 @@ impl Cache {
 
     /// The fingerprint of an attempt, right or wrong.
     pub fn fingerprint(&self, user: &str, password: &str) -> Fingerprint {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).unwrap_or_else(|_| Hmac::new(&Default::default()));
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key)
+            .unwrap_or_else(|_| Hmac::new(&Default::default()));
         mac.update(user.as_bytes());
         mac.update(&[0]);
         mac.update(password.as_bytes());

@@ -24,7 +24,8 @@ pub fn generate() -> Result<Vec<u8>> {
 }
 
 fn totp(secret: &[u8]) -> Result<TOTP> {
-    TOTP::new(Algorithm::SHA1, 6, SKEW as u8, STEP, secret.to_vec()).map_err(Error::failed("making a second factor"))
+    TOTP::new(Algorithm::SHA1, 6, SKEW as u8, STEP, secret.to_vec())
+        .map_err(Error::failed("making a second factor"))
 }
 
 /// The secret as people type it (RFC 4648 §6).
@@ -34,7 +35,12 @@ pub fn text(secret: &[u8]) -> String {
 
 /// The secret as phones scan it.
 pub fn url(secret: &[u8], address: &str) -> String {
-    let address: String = address.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+    let address: String = address
+        .bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }
+        })
+        .collect();
     format!("otpauth://totp/Pillarbox:{address}?secret={}&issuer=Pillarbox", text(secret))
 }
 
@@ -43,7 +49,8 @@ pub fn step_of(secret: &[u8], code: &str, after: u64, now: u64) -> Option<u64> {
     let totp = totp(secret).ok()?;
     let code: String = code.chars().filter(char::is_ascii_digit).collect();
     let step = now / STEP;
-    (step.saturating_sub(SKEW)..=step + SKEW).find(|&step| step > after && hash::equal(&totp.generate(step * STEP), &code))
+    (step.saturating_sub(SKEW)..=step + SKEW)
+        .find(|&step| step > after && hash::equal(&totp.generate(step * STEP), &code))
 }
 
 /// The code of a step, as a phone shows it.
@@ -59,8 +66,14 @@ pub fn make(secrets: &Secrets, secret: &[u8], step: u64) -> Result<(SecondFactor
     Ok((SecondFactor { sealed: secrets.seal(PURPOSE, secret)?, recovery, last_step: step }, codes))
 }
 
-/// What the factor becomes by a right code; `None` when the code is wrong. A recovery code is used up.
-pub fn check(secrets: &Secrets, factor: &SecondFactor, code: &str, now: u64) -> Result<Option<SecondFactor>> {
+/// What the factor becomes by a right code; `None` when the code is wrong.
+/// A recovery code is used up.
+pub fn check(
+    secrets: &Secrets,
+    factor: &SecondFactor,
+    code: &str,
+    now: u64,
+) -> Result<Option<SecondFactor>> {
     let secret = secrets.open_sealed(PURPOSE, &factor.sealed)?;
     if let Some(step) = step_of(&secret, code, factor.last_step, now) {
         return Ok(Some(SecondFactor { last_step: step, ..factor.clone() }));
@@ -98,6 +111,9 @@ mod tests {
         let left = check(&secrets, &factor, &codes[3].to_uppercase(), 0).unwrap().unwrap();
         assert_eq!(left.recovery.len(), RECOVERY_CODES - 1);
         assert_eq!(check(&secrets, &left, &codes[3], 0).unwrap(), None);
-        assert!(url(b"12345678901234567890", "a@b.c").contains("Pillarbox:a%40b%2Ec?secret=GEZDGNBVGY3TQOJQ"));
+        assert!(
+            url(b"12345678901234567890", "a@b.c")
+                .contains("Pillarbox:a%40b%2Ec?secret=GEZDGNBVGY3TQOJQ")
+        );
     }
 }

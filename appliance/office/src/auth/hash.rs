@@ -21,21 +21,26 @@ const HASHING: &str = "hashing a password";
 const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
 
 fn argon2() -> Argon2<'static> {
-    // 7 MiB and five passes: of OWASP's equally strong choices the one with the least memory, for a
-    // board that has 512 MB for everything.
+    // 7 MiB and five passes: of OWASP's equally strong choices the one with the least memory, for a board that has 512
+    // MB for everything.
     let params = Params::new(7_168, 5, 1, None).unwrap_or(Params::DEFAULT);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
-/// The PHC string of a chosen password. Takes 7 MiB and a noticeable time.
+/// The PHC string of a chosen password.
+/// Takes 7 MiB and a noticeable time.
 pub fn password(password: &str) -> Result<String> {
     let mut salt = [0u8; 16];
     getrandom::fill(&mut salt).map_err(Error::no_random_numbers)?;
     let salt = SaltString::encode_b64(&salt).map_err(Error::failed(HASHING))?;
-    argon2().hash_password(password.as_bytes(), &salt).map(|h| h.to_string()).map_err(Error::failed(HASHING))
+    argon2()
+        .hash_password(password.as_bytes(), &salt)
+        .map(|h| h.to_string())
+        .map_err(Error::failed(HASHING))
 }
 
-/// True when the password matches a PHC string. Takes 7 MiB and a noticeable time.
+/// True when the password matches a PHC string.
+/// Takes 7 MiB and a noticeable time.
 pub fn matches(stored: &str, password: &str) -> bool {
     computed(stored, password).is_some_and(|(wanted, found)| constant_time_equal(&wanted, &found))
 }
@@ -50,14 +55,19 @@ fn computed(stored: &str, password: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut blocks = WORKSPACES.take(params.block_count());
     let mut found = vec![0; wanted.len()];
     let algorithm = Algorithm::try_from(parsed.algorithm).ok()?;
-    let computed = Argon2::new(algorithm, Version::V0x13, params).hash_password_into_with_memory(password.as_bytes(), salt, &mut found, &mut blocks);
+    let computed = Argon2::new(algorithm, Version::V0x13, params).hash_password_into_with_memory(
+        password.as_bytes(),
+        salt,
+        &mut found,
+        &mut blocks,
+    );
     WORKSPACES.give_back(blocks);
     computed.ok()?;
     Some((wanted.as_bytes().to_vec(), found))
 }
 
-/// Memory that password checks work in, used again: as many pieces as checks ran at once. A check that takes fresh memory
-/// leaves 7 MiB behind in each thread that ran one.
+/// Memory that password checks work in, used again: as many pieces as checks ran at once.
+/// A check that takes fresh memory leaves 7 MiB behind in each thread that ran one.
 struct Workspaces(Mutex<Vec<Vec<Block>>>);
 
 static WORKSPACES: Workspaces = Workspaces(Mutex::new(Vec::new()));
@@ -75,15 +85,18 @@ impl Workspaces {
     }
 }
 
-/// Gives the memory of password checks back to the system. Housekeeping calls this now and then.
+/// Gives the memory of password checks back to the system.
+/// Housekeeping calls this now and then.
 pub fn release_memory() {
     WORKSPACES.0.lock().unwrap_or_else(|e| e.into_inner()).clear();
 }
 
-/// The stored form of a device password. Those are random with 80 bits, so one round of SHA-256 is
-/// enough and logging in with one costs nothing. Case, spaces and dashes don't matter.
+/// The stored form of a device password.
+/// Those are random with 80 bits, so one round of SHA-256 is enough and logging in with one costs nothing.
+/// Case, spaces and dashes don't matter.
 pub fn device(password: &str) -> String {
-    let typed: String = password.chars().filter(|c| !matches!(c, '-' | ' ')).flat_map(char::to_lowercase).collect();
+    let typed: String =
+        password.chars().filter(|c| !matches!(c, '-' | ' ')).flat_map(char::to_lowercase).collect();
     let digest = Sha256::new().chain_update(b"pillarbox device\0").chain_update(typed).finalize();
     let hex: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
     format!("sha256:{hex}")

@@ -1,4 +1,5 @@
-//! Who is logging in? One answer for SMTP, POP3 and later the web: same throttle, same cache, same words.
+//! Who is logging in?
+//! One answer for SMTP, POP3 and later the web: same throttle, same cache, same words.
 
 mod cache;
 pub mod factor;
@@ -32,7 +33,8 @@ pub struct Identity {
     pub label: String,
 }
 
-/// Why somebody is not let in. Its text is what mail programs show; pages have texts of their own.
+/// Why somebody is not let in.
+/// Its text is what mail programs show; pages have texts of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// There is no such user, or the password is another one: which of both is not said.
@@ -50,8 +52,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the same password may be right later. SMTP says 454 then and else 535 (RFC 4954 §6), POP3 `SYS/TEMP` and else
-    /// `AUTH` (RFC 3206).
+    /// Whether the same password may be right later.
+    /// SMTP says 454 then and else 535 (RFC 4954 §6), POP3 `SYS/TEMP` and else `AUTH` (RFC 3206).
     pub fn is_temporary(self) -> bool {
         matches!(self, Refusal::Wait(_) | Refusal::Unavailable)
     }
@@ -74,8 +76,8 @@ impl std::fmt::Display for Refusal {
 pub struct Authenticator {
     throttle: Mutex<Throttle>,
     cache: Mutex<Cache>,
-    /// Password hashes need much memory: only so many at once. Strangers have a line of their own: who guesses from outside
-    /// must not keep the office waiting.
+    /// Password hashes need much memory: only so many at once.
+    /// Strangers have a line of their own: who guesses from outside must not keep the office waiting.
     checks: Semaphore,
     strangers_checks: Semaphore,
     decoy: String,
@@ -93,7 +95,14 @@ impl Authenticator {
     }
 
     /// Checks a password for the user name given, from a peer, at an instant.
-    pub async fn verify(&self, store: &Store, user: &str, password: &str, peer: IpAddr, now: Instant) -> Result<Identity, Refusal> {
+    pub async fn verify(
+        &self,
+        store: &Store,
+        user: &str,
+        password: &str,
+        peer: IpAddr,
+        now: Instant,
+    ) -> Result<Identity, Refusal> {
         let user = user.trim().to_lowercase();
         let attempt = self.lock_cache().fingerprint(&user, password);
         let Ok(found) = look_up(store, &user, peer).await else { return Err(Refusal::Unavailable) };
@@ -103,7 +112,11 @@ impl Authenticator {
             return Ok(identity);
         }
         let place = found.as_ref().map_or(Place::New, |found| found.place);
-        let line = if place == Place::Known || is_near(peer) { &self.checks } else { &self.strangers_checks };
+        let line = if place == Place::Known || is_near(peer) {
+            &self.checks
+        } else {
+            &self.strangers_checks
+        };
         let decision = self.lock_throttle().decide(peer, &user, place, now);
         match decision {
             Decision::Try => {}
@@ -135,7 +148,13 @@ impl Authenticator {
         self.lock_throttle().waiting(now)
     }
 
-    async fn by_account_password(&self, found: &Found, password: &str, attempt: cache::Fingerprint, (line, now): (&Semaphore, Instant)) -> Option<Identity> {
+    async fn by_account_password(
+        &self,
+        found: &Found,
+        password: &str,
+        attempt: cache::Fingerprint,
+        (line, now): (&Semaphore, Instant),
+    ) -> Option<Identity> {
         let (_, main) = found.credentials.iter().find(|(device, _)| *device == DeviceId::MAIN)?;
         let identity = found.identity(DeviceId::MAIN, ACCOUNT_PASSWORD);
         // The remembered hash must still be the account's: a changed password ends the memory at once.
@@ -174,13 +193,19 @@ struct Found {
 
 impl Found {
     fn identity(&self, device: DeviceId, label: &str) -> Identity {
-        Identity { account: self.id, address: self.account.address.clone(), device, label: label.to_string() }
+        Identity {
+            account: self.id,
+            address: self.account.address.clone(),
+            device,
+            label: label.to_string(),
+        }
     }
 }
 
 fn by_device(found: &Found, password: &str) -> Option<Identity> {
     let typed = hash::device(password);
-    let (device, credential) = found.credentials.iter().find(|(_, c)| hash::equal(&c.hash, &typed))?;
+    let (device, credential) =
+        found.credentials.iter().find(|(_, c)| hash::equal(&c.hash, &typed))?;
     Some(found.identity(*device, &credential.label))
 }
 
@@ -194,7 +219,10 @@ async fn look_up(store: &Store, user: &str, peer: IpAddr) -> Result<Option<Found
             let Some((id, account)) = r.account(&user)? else { return Ok(None) };
             let credentials = r.credentials(id)?;
             let network = network_of(peer);
-            let is_known = r.sign_ins(id, PLACES)?.iter().any(|(_, sign_in)| sign_in.is_accepted && network_of(sign_in.peer) == network);
+            let is_known = r
+                .sign_ins(id, PLACES)?
+                .iter()
+                .any(|(_, sign_in)| sign_in.is_accepted && network_of(sign_in.peer) == network);
             let place = if is_known { Place::Known } else { Place::New };
             Ok(Some(Found { id, account, credentials, place }))
         })

@@ -22,17 +22,29 @@ pub struct SignIns {
 
 impl SignIns {
     pub fn new(store: Store, config: &Config, connections: Arc<Connections>) -> SignIns {
-        SignIns { store, authenticator: Authenticator::new(config), connections, history: Mutex::default() }
+        SignIns {
+            store,
+            authenticator: Authenticator::new(config),
+            connections,
+            history: Mutex::default(),
+        }
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Checks a password, and remembers who tried. Programs of somebody with a second factor need passwords of their own,
-    /// and those open no pages.
-    pub async fn verify(&self, service: Service, user: &str, password: &str, peer: IpAddr) -> Result<Identity, Refusal> {
-        let mut verdict = self.authenticator.verify(&self.store, user, password, peer, Instant::now()).await;
+    /// Checks a password, and remembers who tried.
+    /// Programs of somebody with a second factor need passwords of their own, and those open no pages.
+    pub async fn verify(
+        &self,
+        service: Service,
+        user: &str,
+        password: &str,
+        peer: IpAddr,
+    ) -> Result<Identity, Refusal> {
+        let mut verdict =
+            self.authenticator.verify(&self.store, user, password, peer, Instant::now()).await;
         if let Ok(identity) = &verdict
             && identity.device == DeviceId::MAIN
             && service != Service::Web
@@ -48,7 +60,11 @@ impl SignIns {
             // The page's own sign-in is complete only after a second factor.
             Ok(identity) if service == Service::Web => {
                 self.connections.signed_in_from(peer);
-                return if identity.device == DeviceId::MAIN { verdict } else { Err(Refusal::DevicePassword) };
+                return if identity.device == DeviceId::MAIN {
+                    verdict
+                } else {
+                    Err(Refusal::DevicePassword)
+                };
             }
             Ok(identity) => (What::SignedIn, identity.label.clone()),
             Err(Refusal::NeedsDevicePassword) => (What::NeedsDevice, String::new()),
@@ -76,7 +92,10 @@ impl SignIns {
     /// Writes a sign-in into the account's history, where it is worth that.
     pub async fn note_sign_in(&self, user: &str, sign_in: SignIn) {
         let (user, at) = (user.trim().to_lowercase(), clock::now());
-        let Ok(Some((account, _))) = self.store.read_off_thread(move |r| r.account(&user)).await else { return };
+        let Ok(Some((account, _))) = self.store.read_off_thread(move |r| r.account(&user)).await
+        else {
+            return;
+        };
         if self.history().is_worth_keeping(account, &sign_in, at) {
             // No one waits for it, and nothing depends on it.
             drop(self.store.change(NoteSignIn { account, at, sign_in }));

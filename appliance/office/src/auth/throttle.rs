@@ -1,9 +1,12 @@
-//! When has someone tried too often? A pure decision over a bounded memory of failures.
+//! When has someone tried too often?
+//! A pure decision over a bounded memory of failures.
 //!
-//! A program with a stale password repeats the same wrong one for hours: that counts once. From outside, waits grow to
-//! an hour, for the address, for the networks around it and for the account. Whoever sits near (behind some routers that
-//! is the whole internet) is slowed down, but never shut out: the owner must get in. The same holds for an account at a
-//! place where it signed in before: what others guess elsewhere does not count there.
+//! A program with a stale password repeats the same wrong one for hours: that counts once.
+//! From outside, waits grow to an hour, for the address, for the networks around it and for the account.
+//! Whoever sits near (behind some routers that is the whole internet) is slowed down, but never shut out: the owner
+//! must get in.
+//! The same holds for an account at a place where it signed in before: what others guess elsewhere does not count
+//! there.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -106,19 +109,28 @@ pub struct Throttle {
 impl Throttle {
     /// `free` failures cost nothing; then waits begin at `first_wait` seconds and double.
     pub fn new(free: u32, first_wait: u64, is_near: fn(IpAddr) -> bool) -> Throttle {
-        Throttle { free: free.max(1), first_wait: Duration::from_secs(first_wait), is_near, failures: HashMap::new() }
+        Throttle {
+            free: free.max(1),
+            first_wait: Duration::from_secs(first_wait),
+            is_near,
+            failures: HashMap::new(),
+        }
     }
 
-    /// May this peer try this user name now? A pause that is decided on is also kept free for this attempt.
+    /// May this peer try this user name now?
+    /// A pause that is decided on is also kept free for this attempt.
     pub fn decide(&mut self, peer: IpAddr, user: &str, place: Place, now: Instant) -> Decision {
         if (self.is_near)(peer) {
             return self.decide_near(peer, user, now);
         }
-        let keys = keys(peer, user).into_iter().filter(|key| place == Place::New || !matches!(key, Key::Account(_)));
-        let waits = keys.filter_map(|key| Some((self.failures.get(&key)?, key))).map(|(failures, key)| {
-            let until = failures.last + self.wait(failures.count, &key);
-            until.saturating_duration_since(now)
-        });
+        let keys = keys(peer, user)
+            .into_iter()
+            .filter(|key| place == Place::New || !matches!(key, Key::Account(_)));
+        let waits =
+            keys.filter_map(|key| Some((self.failures.get(&key)?, key))).map(|(failures, key)| {
+                let until = failures.last + self.wait(failures.count, &key);
+                until.saturating_duration_since(now)
+            });
         match waits.max() {
             Some(wait) if !wait.is_zero() => Decision::Wait(wait.as_secs() + 1),
             _ => Decision::Try,
@@ -159,7 +171,9 @@ impl Throttle {
                 Key::Account(user) => user.clone(),
                 Key::Near(..) => return None,
             };
-            let left = (failures.last + self.wait(failures.count, key)).saturating_duration_since(now).as_secs();
+            let left = (failures.last + self.wait(failures.count, key))
+                .saturating_duration_since(now)
+                .as_secs();
             (left > 0).then_some(Waiting { who, failures: failures.count, seconds: left })
         };
         let mut waiting: Vec<Waiting> = self.failures.iter().filter_map(wait).collect();
@@ -188,8 +202,8 @@ impl Throttle {
         }
     }
 
-    /// Forgets what is old, and of a full memory what costs least: those who tried often are never pushed out by many who
-    /// tried once.
+    /// Forgets what is old, and of a full memory what costs least: those who tried often are never pushed out by many
+    /// who tried once.
     fn make_room(&mut self, wanted: usize, now: Instant) {
         if self.failures.len() + wanted <= LIMIT {
             return;
@@ -198,7 +212,11 @@ impl Throttle {
         if self.failures.len() + wanted <= LIMIT {
             return;
         }
-        let mut costs: Vec<(u32, Instant)> = self.failures.iter().map(|(key, failures)| (cost(key, failures), failures.last)).collect();
+        let mut costs: Vec<(u32, Instant)> = self
+            .failures
+            .iter()
+            .map(|(key, failures)| (cost(key, failures), failures.last))
+            .collect();
         let (_, bound, _) = costs.select_nth_unstable(EVICTED);
         let (bound, mut left) = (*bound, EVICTED);
         self.failures.retain(|key, failures| {
@@ -239,11 +257,17 @@ fn first_bits(address: IpAddr, bits: u8) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
             let rest = 32 - u32::from(bits.min(32));
-            IpAddr::from((u32::from(v4).checked_shr(rest).unwrap_or(0).checked_shl(rest).unwrap_or(0)).to_be_bytes())
+            IpAddr::from(
+                (u32::from(v4).checked_shr(rest).unwrap_or(0).checked_shl(rest).unwrap_or(0))
+                    .to_be_bytes(),
+            )
         }
         IpAddr::V6(v6) => {
             let rest = 128 - u32::from(bits.min(128));
-            IpAddr::from((u128::from(v6).checked_shr(rest).unwrap_or(0).checked_shl(rest).unwrap_or(0)).to_be_bytes())
+            IpAddr::from(
+                (u128::from(v6).checked_shr(rest).unwrap_or(0).checked_shl(rest).unwrap_or(0))
+                    .to_be_bytes(),
+            )
         }
     }
 }
@@ -272,7 +296,10 @@ mod tests {
         assert!(throttle.waiting(start + MEMORY).is_empty());
         throttle.failed(peer, "ann", attempt(9), start);
         assert_eq!(throttle.decide(peer, "ann", Place::New, start), Decision::Wait(121));
-        assert_eq!(throttle.decide(peer, "ann", Place::New, start + Duration::from_secs(121)), Decision::Try);
+        assert_eq!(
+            throttle.decide(peer, "ann", Place::New, start + Duration::from_secs(121)),
+            Decision::Try
+        );
         throttle.failed(peer, "ann", attempt(10), start + MEMORY);
         assert_eq!(throttle.decide(peer, "ann", Place::New, start + MEMORY), Decision::Try);
     }
@@ -288,7 +315,10 @@ mod tests {
     #[test]
     fn neighbours_are_slowed_down_and_never_shut_out() {
         let start = Instant::now();
-        for near in ["127.0.0.1", "192.168.1.5", "10.1.1.1", "172.16.0.1", "100.64.0.1", "fd00::1", "::1", "::ffff:10.0.0.1"] {
+        for near in [
+            "127.0.0.1", "192.168.1.5", "10.1.1.1", "172.16.0.1", "100.64.0.1", "fd00::1", "::1",
+            "::ffff:10.0.0.1",
+        ] {
             let (mut throttle, peer) = (Throttle::new(3, 60, is_private), near.parse().unwrap());
             let (mut now, mut guesses) = (start, 0u8);
             // As fast as it is let, for ten minutes.
@@ -305,40 +335,76 @@ mod tests {
             let line = (0..50).map(|_| throttle.decide(peer, "ann", Place::New, now));
             let tried = line.filter(|decision| !matches!(decision, Decision::Wait(_))).count();
             assert!(tried <= 5, "a crowd stands in one line: {tried}");
-            assert_eq!(throttle.decide(peer, "bob", Place::New, now), Decision::Try, "others are not slowed down");
+            assert_eq!(
+                throttle.decide(peer, "bob", Place::New, now),
+                Decision::Try,
+                "others are not slowed down"
+            );
             let later = now + Duration::from_secs(20);
-            assert_eq!(throttle.decide(peer, "ann", Place::New, later), Decision::Try, "nor anybody for long");
-            assert_eq!(throttle.decide("198.51.100.1".parse().unwrap(), "ann", Place::New, now), Decision::Try);
+            assert_eq!(
+                throttle.decide(peer, "ann", Place::New, later),
+                Decision::Try,
+                "nor anybody for long"
+            );
+            assert_eq!(
+                throttle.decide("198.51.100.1".parse().unwrap(), "ann", Place::New, now),
+                Decision::Try
+            );
         }
     }
 
     #[test]
     fn guesses_of_others_count_for_nothing_at_a_known_place() {
-        let (mut throttle, now, home) = (Throttle::new(2, 60, is_private), Instant::now(), "203.0.113.1".parse().unwrap());
-        (0..99u8).for_each(|n| throttle.failed(IpAddr::from([198, 51, n, 1]), "ann", attempt(n), now));
+        let (mut throttle, now, home) =
+            (Throttle::new(2, 60, is_private), Instant::now(), "203.0.113.1".parse().unwrap());
+        (0..99u8)
+            .for_each(|n| throttle.failed(IpAddr::from([198, 51, n, 1]), "ann", attempt(n), now));
         assert!(matches!(throttle.decide(home, "ann", Place::New, now), Decision::Wait(_)));
         assert_eq!(throttle.decide(home, "ann", Place::Known, now), Decision::Try);
         (0..3).for_each(|n| throttle.failed(home, "ann", attempt(n), now));
-        assert!(matches!(throttle.decide(home, "ann", Place::Known, now), Decision::Wait(_)), "its own do");
+        assert!(
+            matches!(throttle.decide(home, "ann", Place::Known, now), Decision::Wait(_)),
+            "its own do"
+        );
     }
 
     #[test]
     fn a_full_memory_still_counts() {
-        let (mut throttle, now, peer) = (Throttle::new(10, 60, is_private), Instant::now(), "203.0.113.1".parse().unwrap());
+        let (mut throttle, now, peer) =
+            (Throttle::new(10, 60, is_private), Instant::now(), "203.0.113.1".parse().unwrap());
         (0..20).for_each(|n| throttle.failed(peer, "ann", attempt(n), now));
-        let spread = |n: u32| IpAddr::from((0x2001_0db8_u128 << 96 | u128::from(n) << 64).to_be_bytes());
+        let spread =
+            |n: u32| IpAddr::from((0x2001_0db8_u128 << 96 | u128::from(n) << 64).to_be_bytes());
         for n in 0..20_000u32 {
             let mut fresh = [0; 32];
             fresh[..4].copy_from_slice(&n.to_be_bytes());
-            throttle.failed(spread(n), &format!("u{n}"), fresh, now + Duration::from_millis(u64::from(n)));
+            throttle.failed(
+                spread(n),
+                &format!("u{n}"),
+                fresh,
+                now + Duration::from_millis(u64::from(n)),
+            );
             assert!(throttle.failures.len() <= LIMIT);
         }
         let later = now + Duration::from_secs(20);
-        assert!(matches!(throttle.decide(peer, "x", Place::New, later), Decision::Wait(_)), "who tried often is remembered");
-        (0..20).for_each(|n| throttle.failed("192.0.2.7".parse().unwrap(), "new", attempt(n), later));
-        assert!(matches!(throttle.decide("192.0.2.7".parse().unwrap(), "y", Place::New, later), Decision::Wait(_)), "and new ones count");
+        assert!(
+            matches!(throttle.decide(peer, "x", Place::New, later), Decision::Wait(_)),
+            "who tried often is remembered"
+        );
+        (0..20)
+            .for_each(|n| throttle.failed("192.0.2.7".parse().unwrap(), "new", attempt(n), later));
+        assert!(
+            matches!(
+                throttle.decide("192.0.2.7".parse().unwrap(), "y", Place::New, later),
+                Decision::Wait(_)
+            ),
+            "and new ones count"
+        );
         // All of those networks lie in one of 32 bits.
-        assert!(matches!(throttle.decide(spread(70_000), "z", Place::New, later), Decision::Wait(_)));
+        assert!(matches!(
+            throttle.decide(spread(70_000), "z", Place::New, later),
+            Decision::Wait(_)
+        ));
     }
 
     #[test]
@@ -348,9 +414,18 @@ mod tests {
         for n in 0..9u8 {
             throttle.failed(IpAddr::from([198, 51, 100, n]), "ann", attempt(n), now);
         }
-        assert!(matches!(throttle.decide("203.0.113.1".parse().unwrap(), "ann", Place::New, now), Decision::Wait(_)));
-        assert_eq!(throttle.decide("203.0.113.1".parse().unwrap(), "bob", Place::New, now), Decision::Try);
-        assert_eq!(throttle.decide("192.168.0.2".parse().unwrap(), "ann", Place::New, now), Decision::Try);
+        assert!(matches!(
+            throttle.decide("203.0.113.1".parse().unwrap(), "ann", Place::New, now),
+            Decision::Wait(_)
+        ));
+        assert_eq!(
+            throttle.decide("203.0.113.1".parse().unwrap(), "bob", Place::New, now),
+            Decision::Try
+        );
+        assert_eq!(
+            throttle.decide("192.168.0.2".parse().unwrap(), "ann", Place::New, now),
+            Decision::Try
+        );
     }
 
     #[test]
@@ -358,8 +433,16 @@ mod tests {
         let now = Instant::now();
         let mut throttle = Throttle::new(2, 60, is_private);
         for n in 0..3u16 {
-            throttle.failed(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]), &format!("u{n}"), attempt(n as u8), now);
+            throttle.failed(
+                IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]),
+                &format!("u{n}"),
+                attempt(n as u8),
+                now,
+            );
         }
-        assert!(matches!(throttle.decide("2001:db8:0:1::99".parse().unwrap(), "x", Place::New, now), Decision::Wait(_)));
+        assert!(matches!(
+            throttle.decide("2001:db8:0:1::99".parse().unwrap(), "x", Place::New, now),
+            Decision::Wait(_)
+        ));
     }
 }

@@ -1,7 +1,8 @@
 //! What is seen of content while it comes in.
 //!
-//! Every piece passes the tap on its way into the spool. The tap can't fail, changes nothing and keeps a bounded number of
-//! octets; what is to be known of a message at its end is gathered here.
+//! Every piece passes the tap on its way into the spool.
+//! The tap can't fail, changes nothing and keeps a bounded number of octets; what is to be known of a message at its
+//! end is gathered here.
 
 use pillarbox_message::lines::Lengths;
 use pillarbox_store::{Checksum, Traits};
@@ -19,7 +20,13 @@ pub struct Tap {
 impl Tap {
     /// `limit`: octets of the message's front to be kept.
     pub fn new(limit: usize) -> Tap {
-        Tap { sum: Checksum::default(), front: Vec::new(), limit, is_ascii: true, lengths: Lengths::default() }
+        Tap {
+            sum: Checksum::default(),
+            front: Vec::new(),
+            limit,
+            is_ascii: true,
+            lengths: Lengths::default(),
+        }
     }
 
     /// Looks at the next piece, of any size.
@@ -48,8 +55,12 @@ impl Tap {
 
     /// What other servers must be able to take: `EIGHT_BIT` and `LONG_LINES`.
     pub fn traits(&self) -> Traits {
-        let traits = [(!self.is_ascii, Traits::EIGHT_BIT), (self.lengths.has_long(), Traits::LONG_LINES)];
-        traits.into_iter().filter(|(is, _)| *is).fold(Traits::default(), |all, (_, one)| all.with(one))
+        let traits =
+            [(!self.is_ascii, Traits::EIGHT_BIT), (self.lengths.has_long(), Traits::LONG_LINES)];
+        traits
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .fold(Traits::default(), |all, (_, one)| all.with(one))
     }
 }
 

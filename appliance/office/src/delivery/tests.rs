@@ -18,17 +18,37 @@ use crate::world::World;
 
 /// Octets of which no two neighbouring stretches look alike.
 fn content(octets: usize) -> Vec<u8> {
-    (0u32..).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).take(octets).collect()
+    (0u32..)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes())
+        .take(octets)
+        .collect()
 }
 
 /// Sizes around every limit on the way.
 fn octets() -> impl Strategy<Value = usize> {
-    let limit = prop::sample::select(vec![0, 1024, 4096, 32 * 1024, 64 * 1024, PIECE, 2 * PIECE, INLINE_OCTETS, INLINE_OCTETS + PIECE, 3 * INLINE_OCTETS]);
+    let limit = prop::sample::select(vec![
+        0,
+        1024,
+        4096,
+        32 * 1024,
+        64 * 1024,
+        PIECE,
+        2 * PIECE,
+        INLINE_OCTETS,
+        INLINE_OCTETS + PIECE,
+        3 * INLINE_OCTETS,
+    ]);
     (limit, 0usize..5).prop_map(|(limit, more)| (limit + more).saturating_sub(2))
 }
 
 fn pieces() -> impl Strategy<Value = Vec<usize>> {
-    let piece = prop_oneof![1usize..100, 500usize..40_000, Just(32 * 1024), Just(PIECE), (0usize..5).prop_map(|n| INLINE_OCTETS - 2 + n)];
+    let piece = prop_oneof![
+        1usize..100,
+        500usize..40_000,
+        Just(32 * 1024),
+        Just(PIECE),
+        (0usize..5).prop_map(|n| INLINE_OCTETS - 2 + n)
+    ];
     prop::collection::vec(piece, 1..12)
 }
 
@@ -63,7 +83,12 @@ proptest! {
 #[test]
 fn content_in_another_order_is_not_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
+    let store = Store::open(
+        dir.path(),
+        Access::Server,
+        &Options { reserve_octets: 0, ..Options::default() },
+    )
+    .unwrap();
     let (mut expected, mut spool) = (Checksum::default(), store.spool());
     for (sent, written) in [(b"ab", b"cd"), (b"cd", b"ab")] {
         expected.add(sent);
@@ -147,7 +172,10 @@ fn trace_fields_and_content_are_one_message_for_every_reader() {
         }
         (found, relayed)
     };
-    let senders = prop::sample::select(vec![ReversePath::Null, ReversePath::Address(Address::parse("bob@elsewhere.test").unwrap())]);
+    let senders = prop::sample::select(vec![
+        ReversePath::Null,
+        ReversePath::Address(Address::parse("bob@elsewhere.test").unwrap()),
+    ]);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(60));
     let each = |(sender, octets, pieces): (ReversePath, usize, Vec<usize>)| {
         let body = content(octets);
@@ -156,14 +184,19 @@ fn trace_fields_and_content_are_one_message_for_every_reader() {
         let whole = stored(store, &found);
         let front = format!("Return-Path: <{sender}>\r\n");
         prop_assert_eq!((found.octets, found.delivery_octets()), (whole.len() as u64, front.len()));
-        let received = trace::received(&trace::Received { date: clock::rfc5322(found.received_at), ..envelope("", &[]).received });
+        let received = trace::received(&trace::Received {
+            date: clock::rfc5322(found.received_at),
+            ..envelope("", &[]).received
+        });
         let is_whole = whole == [front.as_bytes(), received.as_bytes(), &content].concat();
         prop_assert!(is_whole, "{octets} octets in pieces of {pieces:?}");
         prop_assert!(relayed == [b"DKIM-Signature: x\r\n", &whole[front.len()..]].concat());
         let mut again = Vec::new();
-        Source::blocking(store, &found, false, &mut |piece| again.extend_from_slice(piece)).unwrap();
+        Source::blocking(store, &found, false, &mut |piece| again.extend_from_slice(piece))
+            .unwrap();
         prop_assert!(again == whole[front.len()..]);
-        let structure = reading::structure(store, &found, &Budget::of(Duration::from_secs(60))).unwrap();
+        let structure =
+            reading::structure(store, &found, &Budget::of(Duration::from_secs(60))).unwrap();
         prop_assert_eq!(structure.subject, "Offer");
         Ok(())
     };
@@ -175,11 +208,14 @@ async fn a_verdict_chooses_the_folder_or_refuses_before_anything_is_stored() {
     let world = World::new().await;
     let agent = agent(&world).deciding(|evidence| match evidence.front {
         b"Subject: junk\r\n\r\n" => Verdict::Junk,
-        front if front.starts_with(b"Subject: worse") => Verdict::Refuse("This is not wanted here".into()),
+        front if front.starts_with(b"Subject: worse") => {
+            Verdict::Refuse("This is not wanted here".into())
+        }
         _ => Verdict::Inbox,
     });
     let deliver = async |content: &[u8]| {
-        let mut incoming = Incoming::begin(&agent, &ReversePath::Null, (PEER, Party::Stranger)).await.unwrap();
+        let mut incoming =
+            Incoming::begin(&agent, &ReversePath::Null, (PEER, Party::Stranger)).await.unwrap();
         incoming.append(content).await.unwrap();
         incoming.deliver(envelope("", &[world.ann])).await
     };
@@ -191,8 +227,16 @@ async fn a_verdict_chooses_the_folder_or_refuses_before_anything_is_stored() {
     for octets in [0, 2 * INLINE_OCTETS] {
         let worse = [b"Subject: worse\r\n\r\n", &content(octets)[..]].concat();
         let Err(Refusal::Said(reply)) = deliver(&worse).await else { panic!("it was taken") };
-        assert_eq!((reply.code, reply.lines.join(" ").starts_with("This is not wanted here (")), (550, true), "{reply:?}");
+        assert_eq!(
+            (reply.code, reply.lines.join(" ").starts_with("This is not wanted here (")),
+            (550, true),
+            "{reply:?}"
+        );
         assert_eq!((folder(FolderId::INBOX), folder(FolderId::JUNK)), (1, 1));
-        assert_eq!(std::fs::read_dir(world.config.data.join("blobs")).unwrap().count(), 0, "of a refused message nothing stays");
+        assert_eq!(
+            std::fs::read_dir(world.config.data.join("blobs")).unwrap().count(),
+            0,
+            "of a refused message nothing stays"
+        );
     }
 }

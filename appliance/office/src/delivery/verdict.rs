@@ -30,7 +30,8 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(pub String);
 
-/// A decision on messages. It looks at nothing but the evidence.
+/// A decision on messages.
+/// It looks at nothing but the evidence.
 pub type Decide = fn(&Evidence<'_>) -> Verdict;
 
 /// Everything goes into the inbox: there is no filter yet.
@@ -43,14 +44,23 @@ impl Verdict {
     ///
     /// # Errors
     /// The reason, when the message is refused.
-    pub fn placements(self, accounts: &[AccountId], sent_by: Option<AccountId>) -> Result<Vec<Placement>, Refused> {
+    pub fn placements(
+        self,
+        accounts: &[AccountId],
+        sent_by: Option<AccountId>,
+    ) -> Result<Vec<Placement>, Refused> {
         let folder = match self {
             Verdict::Inbox => FolderId::INBOX,
             Verdict::Junk => FolderId::JUNK,
             Verdict::Refuse(why) => return Err(Refused(why)),
         };
-        let received = accounts.iter().map(|&account| Placement { account, folder, flags: Flags::default() });
-        let sent = sent_by.map(|account| Placement { account, folder: FolderId::SENT, flags: Flags::SEEN });
+        let received =
+            accounts.iter().map(|&account| Placement { account, folder, flags: Flags::default() });
+        let sent = sent_by.map(|account| Placement {
+            account,
+            folder: FolderId::SENT,
+            flags: Flags::SEEN,
+        });
         Ok(received.chain(sent).collect())
     }
 }
@@ -65,9 +75,25 @@ mod tests {
         let place = |account, folder, flags| Placement { account, folder, flags };
         let none = Flags::default();
         let table = [
-            (Verdict::Inbox, None, Ok(vec![place(ann, FolderId::INBOX, none), place(bob, FolderId::INBOX, none)])),
-            (Verdict::Junk, None, Ok(vec![place(ann, FolderId::JUNK, none), place(bob, FolderId::JUNK, none)])),
-            (Verdict::Junk, Some(ann), Ok(vec![place(ann, FolderId::JUNK, none), place(bob, FolderId::JUNK, none), place(ann, FolderId::SENT, Flags::SEEN)])),
+            (
+                Verdict::Inbox,
+                None,
+                Ok(vec![place(ann, FolderId::INBOX, none), place(bob, FolderId::INBOX, none)]),
+            ),
+            (
+                Verdict::Junk,
+                None,
+                Ok(vec![place(ann, FolderId::JUNK, none), place(bob, FolderId::JUNK, none)]),
+            ),
+            (
+                Verdict::Junk,
+                Some(ann),
+                Ok(vec![
+                    place(ann, FolderId::JUNK, none),
+                    place(bob, FolderId::JUNK, none),
+                    place(ann, FolderId::SENT, Flags::SEEN),
+                ]),
+            ),
             (Verdict::Refuse("no".into()), Some(ann), Err(Refused("no".to_string()))),
         ];
         for (verdict, sent_by, expected) in table {
@@ -77,7 +103,12 @@ mod tests {
 
     #[test]
     fn without_a_filter_everything_goes_into_the_inbox() {
-        let evidence = Evidence { peer: IpAddr::from([192, 0, 2, 1]), sender: "", sent_by: None, front: b"Subject: Win\r\n" };
+        let evidence = Evidence {
+            peer: IpAddr::from([192, 0, 2, 1]),
+            sender: "",
+            sent_by: None,
+            front: b"Subject: Win\r\n",
+        };
         assert_eq!(decide(&evidence), Verdict::Inbox);
     }
 }

@@ -1,5 +1,6 @@
-//! The index behind the deliveries: what is new is read in batches, each of which is one file of one account. Until then searches
-//! look at new messages themselves. Files are merged now and then, and all of it goes slowly while anybody else writes.
+//! The index behind the deliveries: what is new is read in batches, each of which is one file of one account.
+//! Until then searches look at new messages themselves.
+//! Files are merged now and then, and all of it goes slowly while anybody else writes.
 //!
 //! What is read is marked before (`marks`), so that a message that stops the server is found out and left alone.
 
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 use pillarbox_platform::clock;
 use pillarbox_platform::tasks::Tasks;
 use pillarbox_store::{
-    AccountId, Ask, Batch, Change, Entry, Error, FolderId, IndexWork, Indexed, Merged, MessageId, NoteWritten, PutCards, Result, Space, Store, Truth,
-    Unindexed, off_thread,
+    AccountId, Ask, Batch, Change, Entry, Error, FolderId, IndexWork, Indexed, Merged, MessageId,
+    NoteWritten, PutCards, Result, Space, Store, Truth, Unindexed, off_thread,
 };
 
 use super::marks::{Kind, Marks};
@@ -26,8 +27,8 @@ const BATCH: usize = 256;
 const OCTETS: usize = 3 << 20;
 /// So many new messages of an account are worth a file.
 const WORTH: usize = 128;
-/// Seconds that a single new message waits at most. Small files cost more than what is in them: a file system writes about
-/// 40 KB for a new one.
+/// Seconds that a single new message waits at most.
+/// Small files cost more than what is in them: a file system writes about 40 KB for a new one.
 const PATIENCE: u64 = 12 * 3600;
 /// New messages that a search looks at by itself.
 pub const FRESH: usize = 2000;
@@ -67,7 +68,8 @@ impl<'a> Gentle<'a> {
         Gentle { store, is_over, pace, begun: now, worked_since: now, own: store.load().asked }
     }
 
-    /// A piece of work is done, which gave the card some octets. False: it is over.
+    /// A piece of work is done, which gave the card some octets.
+    /// False: it is over.
     fn breathe(&mut self, octets: usize) -> bool {
         if let Some(pace) = &mut self.pace {
             let allowance = pace.allowance(self.store.load(), self.own, self.begun.elapsed());
@@ -98,7 +100,8 @@ impl<'a> Gentle<'a> {
     }
 }
 
-/// Works through what is new, when it is worth it. Housekeeping calls this.
+/// Works through what is new, when it is worth it.
+/// Housekeeping calls this.
 pub async fn run(store: &Store, readers: &Readers, tasks: &Tasks) {
     let (store, marks, tasks) = (store.clone(), readers.marks.clone(), tasks.clone());
     let worked = off_thread(move || {
@@ -116,7 +119,11 @@ pub async fn run(store: &Store, readers: &Readers, tasks: &Tasks) {
                 }
                 let waiting = store.read(|r| r.unindexed(Some(account), BATCH))?;
                 let count = waiting.iter().map(|folder| folder.entries.len()).sum();
-                if !is_worth(count, oldest(&waiting), clock::now()) || !batch(&mut gentle, account, waiting, Some(&marks), &|id| marks.is_withheld(id))? {
+                if !is_worth(count, oldest(&waiting), clock::now())
+                    || !batch(&mut gentle, account, waiting, Some(&marks), &|id| {
+                        marks.is_withheld(id)
+                    })?
+                {
                     break;
                 }
                 merge(&mut gentle, account)?;
@@ -144,7 +151,9 @@ fn tidy(gentle: &mut Gentle<'_>) -> Result<()> {
 fn merge(gentle: &mut Gentle<'_>, account: AccountId) -> Result<()> {
     let store = gentle.store;
     loop {
-        match gentle.with(|gentle| store.merge_segments(account, &mut |octets| gentle.breathe(octets))) {
+        match gentle
+            .with(|gentle| store.merge_segments(account, &mut |octets| gentle.breathe(octets)))
+        {
             Ok(Merged::Done) => {}
             Ok(Merged::Nothing | Merged::GivenUp) => return Ok(()),
             Err(error) => return renew(gentle.store, account, error),
@@ -185,13 +194,22 @@ fn clear_suspects(store: &Store, marks: &Marks, is_over: &dyn Fn() -> bool) -> R
     Ok(())
 }
 
-/// Puts messages of an account into its index: one file, as far as it goes. False: somebody else was there meanwhile, or it is over.
-fn batch(gentle: &mut Gentle<'_>, account: AccountId, waiting: Vec<Unindexed>, marks: Option<&Marks>, is_withheld: &dyn Fn(MessageId) -> bool) -> Result<bool> {
+/// Puts messages of an account into its index: one file, as far as it goes.
+/// False: somebody else was there meanwhile, or it is over.
+fn batch(
+    gentle: &mut Gentle<'_>,
+    account: AccountId,
+    waiting: Vec<Unindexed>,
+    marks: Option<&Marks>,
+    is_withheld: &dyn Fn(MessageId) -> bool,
+) -> Result<bool> {
     let store = gentle.store;
     let all = waiting.iter().flat_map(|folder| &folder.entries).take(BATCH);
-    let ids: Vec<MessageId> = all.map(|(_, entry)| entry.message).filter(|id| !is_withheld(*id)).collect();
+    let ids: Vec<MessageId> =
+        all.map(|(_, entry)| entry.message).filter(|id| !is_withheld(*id)).collect();
     let _mark = marks.map(|marks| marks.set(Kind::Batch, &ids));
-    let (mut words, mut folders, mut cards, mut left) = (Batch::default(), Vec::new(), Vec::new(), BATCH);
+    let (mut words, mut folders, mut cards, mut left) =
+        (Batch::default(), Vec::new(), Vec::new(), BATCH);
     for Unindexed { folder, from, entries, .. } in waiting {
         let mut indexed = Indexed { folder, from, below: from, messages: Vec::new() };
         for (uid, entry) in entries {
@@ -203,11 +221,23 @@ fn batch(gentle: &mut Gentle<'_>, account: AccountId, waiting: Vec<Unindexed>, m
             if is_withheld(entry.message) {
                 continue;
             }
-            if !words.contains(entry.message) && !store.read(|r| r.is_indexed(account, entry.message))? {
-                let Some(Summary { card, texts, recipients }) = summary(store, entry.message)? else { continue };
+            if !words.contains(entry.message)
+                && !store.read(|r| r.is_indexed(account, entry.message))?
+            {
+                let Some(Summary { card, texts, recipients }) = summary(store, entry.message)?
+                else {
+                    continue;
+                };
                 if folder == FolderId::SENT {
-                    let people = recipients.into_iter().map(|person| (person.name, person.address.to_lowercase())).filter(|(_, address)| address.contains('@'));
-                    gentle.change(NoteWritten { account, people: people.collect(), at: card.date })?;
+                    let people = recipients
+                        .into_iter()
+                        .map(|person| (person.name, person.address.to_lowercase()))
+                        .filter(|(_, address)| address.contains('@'));
+                    gentle.change(NoteWritten {
+                        account,
+                        people: people.collect(),
+                        at: card.date,
+                    })?;
                 }
                 words.add(entry.message, Spoken::of(&texts).terms());
                 cards.push((folder, uid, entry.message, card));
@@ -229,15 +259,18 @@ fn batch(gentle: &mut Gentle<'_>, account: AccountId, waiting: Vec<Unindexed>, m
     }
     let segment = match words.is_empty() {
         true => None,
-        false => match store.write_segment(account, &words, &mut |octets| gentle.breathe(octets))? {
-            None => return Ok(false),
-            written => written,
-        },
+        false => {
+            match store.write_segment(account, &words, &mut |octets| gentle.breathe(octets))? {
+                None => return Ok(false),
+                written => written,
+            }
+        }
     };
     gentle.change(IndexWork { account, folders, segment })
 }
 
-/// Makes the whole index anew; `data` is the data folder. Gives how many messages were read.
+/// Makes the whole index anew; `data` is the data folder.
+/// Gives how many messages were read.
 pub fn rebuild(store: &Store, data: &Path) -> Result<usize> {
     let withheld: BTreeSet<MessageId> = Marks::skipped_in(&super::readers::folder(data));
     store.forget_index(None)?;
@@ -261,8 +294,8 @@ pub fn rebuild(store: &Store, data: &Path) -> Result<usize> {
     Ok(count)
 }
 
-/// What a message says, read from it; `None` when it is gone. What can't be read has an empty card: one damaged
-/// message must not stop the index.
+/// What a message says, read from it; `None` when it is gone.
+/// What can't be read has an empty card: one damaged message must not stop the index.
 fn summary(store: &Store, message: MessageId) -> Result<Option<Summary>> {
     let Some(content) = store.read(|r| r.content(message))? else { return Ok(None) };
     let read = match reading::summary(store, &content, &Budget::of(TIME)) {
@@ -289,7 +322,11 @@ mod tests {
         spool.append(content).unwrap();
         let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
         let record = LedgerRecord::new(1, Fate::Delivered, ShortCode(9));
-        store.deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)).wait().unwrap().message
+        store
+            .deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record))
+            .wait()
+            .unwrap()
+            .message
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -297,10 +334,16 @@ mod tests {
         let world = World::new().await;
         let dir = tempfile::tempdir().unwrap();
         let (good, bad, innocent) = tokio::task::block_in_place(|| {
-            (deliver(&world, b"Subject: a\r\n\r\nx"), deliver(&world, b"Subject: b\r\n\r\nx"), deliver(&world, b"Subject: c\r\n\r\nx"))
+            (
+                deliver(&world, b"Subject: a\r\n\r\nx"),
+                deliver(&world, b"Subject: b\r\n\r\nx"),
+                deliver(&world, b"Subject: c\r\n\r\nx"),
+            )
         });
         // The server died while it read a batch, and again while it read one of it alone.
-        std::mem::forget(Marks::open(dir.path(), "1").set(Kind::Batch, &[bad, innocent, MessageId(99)]));
+        std::mem::forget(
+            Marks::open(dir.path(), "1").set(Kind::Batch, &[bad, innocent, MessageId(99)]),
+        );
         std::mem::forget(Marks::open(dir.path(), "1").set(Kind::Alone, &[bad]));
         let marks = Marks::open(dir.path(), "1");
         assert_eq!(marks.skipped(), [bad]);
@@ -311,10 +354,19 @@ mod tests {
             let account = store.read(|r| r.accounts()).unwrap()[0].0;
             let mut gentle = Gentle::new(store, &|| false, Some(Pace::default()));
             let waiting = store.read(|r| r.unindexed(Some(account), BATCH)).unwrap();
-            assert!(batch(&mut gentle, account, waiting, Some(&marks), &|id| marks.is_withheld(id)).unwrap());
+            assert!(
+                batch(&mut gentle, account, waiting, Some(&marks), &|id| marks.is_withheld(id))
+                    .unwrap()
+            );
             let card = |id| store.read(|r| r.card(account, id)).unwrap().map(|card| card.subject);
-            assert_eq!((card(good), card(bad), card(innocent)), (Some("a".into()), None, Some("c".into())));
-            assert!(store.read(|r| r.unindexed(None, BATCH)).unwrap().is_empty(), "it does not hold the others up");
+            assert_eq!(
+                (card(good), card(bad), card(innocent)),
+                (Some("a".into()), None, Some("c".into()))
+            );
+            assert!(
+                store.read(|r| r.unindexed(None, BATCH)).unwrap().is_empty(),
+                "it does not hold the others up"
+            );
         });
     }
 }

@@ -1,8 +1,10 @@
-//! Which messages are being read, written down before they are: should one of them kill the server, the next start knows.
+//! Which messages are being read, written down before they are: should one of them kill the server, the next start
+//! knows.
 //!
-//! Messages that were being read when the server died are suspects. They are read one by one, by the index alone, each under a mark of
-//! its own; one that kills the server then is skipped: it is shown as its source only, and the owner hears of it. A new
-//! version of the program gives skipped ones another try.
+//! Messages that were being read when the server died are suspects.
+//! They are read one by one, by the index alone, each under a mark of its own; one that kills the server then is
+//! skipped: it is shown as its source only, and the owner hears of it.
+//! A new version of the program gives skipped ones another try.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -13,7 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pillarbox_store::MessageId;
 
-/// Files beside the marks: messages to be read alone, and those that are not read any more, behind the version that skipped them.
+/// Files beside the marks: messages to be read alone, and those that are not read any more, behind the version that
+/// skipped them.
 const SUSPECTS: &str = "suspects";
 const SKIPPED: &str = "skipped";
 
@@ -24,7 +27,8 @@ pub enum Kind {
     Batch,
     /// A suspect, and nothing else.
     Alone,
-    /// For a page, which somebody waits for: it is not waited for the disk. The kernel keeps what was written when a process dies.
+    /// For a page, which somebody waits for: it is not waited for the disk.
+    /// The kernel keeps what was written when a process dies.
     Page,
 }
 
@@ -68,7 +72,12 @@ impl Drop for Mark {
 impl Marks {
     /// Opens the marks in a folder, and draws from them what the last run died of.
     pub fn open(dir: &Path, version: &'static str) -> Marks {
-        let marks = Marks { dir: dir.to_path_buf(), version, known: Mutex::default(), next: AtomicU64::new(0) };
+        let marks = Marks {
+            dir: dir.to_path_buf(),
+            version,
+            known: Mutex::default(),
+            next: AtomicU64::new(0),
+        };
         if let Err(error) = marks.load() {
             tracing::error!(%error, "marks of messages that are being read can't be kept: should one of them stop the server, it is not found out");
         }
@@ -77,7 +86,8 @@ impl Marks {
 
     /// What is known in a folder, for another process: nothing is drawn from it and nothing written.
     pub fn skipped_in(dir: &Path) -> BTreeSet<MessageId> {
-        let texts = [SKIPPED, SUSPECTS].iter().filter_map(|name| fs::read_to_string(dir.join(name)).ok());
+        let texts =
+            [SKIPPED, SUSPECTS].iter().filter_map(|name| fs::read_to_string(dir.join(name)).ok());
         texts.flat_map(|text| parse(&text).1).collect()
     }
 
@@ -127,7 +137,9 @@ impl Marks {
 
     /// What was drawn, on stable storage.
     fn keep(&self, known: &Known) -> io::Result<()> {
-        for (name, word, ids) in [(SKIPPED, self.version, &known.skipped), (SUSPECTS, "suspects", &known.suspects)] {
+        for (name, word, ids) in
+            [(SKIPPED, self.version, &known.skipped), (SUSPECTS, "suspects", &known.suspects)]
+        {
             let part = self.dir.join(format!(".{name}"));
             write(&part, word, ids)?.sync_all()?;
             fs::rename(&part, self.dir.join(name))?;
@@ -147,7 +159,9 @@ impl Marks {
         let path = self.dir.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         let written = write(&path, kind.name(), ids).and_then(|file| match kind {
             Kind::Page => Ok(()),
-            Kind::Batch | Kind::Alone => file.sync_all().and_then(|()| File::open(&self.dir)?.sync_all()),
+            Kind::Batch | Kind::Alone => {
+                file.sync_all().and_then(|()| File::open(&self.dir)?.sync_all())
+            }
         });
         if let Err(error) = written {
             tracing::warn!(%error, "mail is read without a mark");
@@ -192,7 +206,11 @@ fn parse(text: &str) -> (&str, Vec<MessageId>) {
     (word, ids.split_whitespace().filter_map(|id| id.parse().ok()).map(MessageId).collect())
 }
 
-fn write<'i>(path: &Path, word: &str, ids: impl IntoIterator<Item = &'i MessageId>) -> io::Result<File> {
+fn write<'i>(
+    path: &Path,
+    word: &str,
+    ids: impl IntoIterator<Item = &'i MessageId>,
+) -> io::Result<File> {
     let numbers: Vec<String> = ids.into_iter().map(|id| id.0.to_string()).collect();
     let mut file = File::create(path)?;
     file.write_all(format!("{word}\n{}\n", numbers.join(" ")).as_bytes())?;

@@ -1,5 +1,5 @@
-//! Stored messages for people: opened within a budget, indexed and searched. What a message is and says is decided in
-//! `pillarbox_message`.
+//! Stored messages for people: opened within a budget, indexed and searched.
+//! What a message is and says is decided in `pillarbox_message`.
 
 pub mod index;
 pub mod marks;

@@ -1,4 +1,5 @@
-//! How fast background work goes on beside mail. It keeps the card busy a tenth of the time at most while somebody writes.
+//! How fast background work goes on beside mail.
+//! It keeps the card busy a tenth of the time at most while somebody writes.
 
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ pub struct Allowance {
 
 /// While somebody writes: a tenth of the time, and of what a slow card takes.
 const BESIDE: Allowance = Allowance { share: 10, octets_per_second: 1 << 20 };
-/// While nobody does. Some of the time is still left to whoever begins.
+/// While nobody does.
+/// Some of the time is still left to whoever begins.
 const ALONE: Allowance = Allowance { share: 2, octets_per_second: 8 << 20 };
 
 /// Remembers when somebody wrote last.
@@ -32,7 +34,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// What may be taken now. `own` of the writes that were asked for are of the work itself.
+    /// What may be taken now.
+    /// `own` of the writes that were asked for are of the work itself.
     pub fn allowance(&mut self, load: Load, own: u64, now: Duration) -> Allowance {
         let others = load.asked.saturating_sub(own);
         if self.others.is_some_and(|known| known != others) || load.waiting > 0 {

@@ -13,7 +13,8 @@ pub const SIGNATURES: usize = 20;
 /// Seconds in which a message can be called back, at most.
 pub const LONGEST_UNDO: u64 = 60;
 
-/// A person's choices. Missing ones have their defaults, unknown ones do no harm.
+/// A person's choices.
+/// Missing ones have their defaults, unknown ones do no harm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Preferences {

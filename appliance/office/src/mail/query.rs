@@ -1,8 +1,9 @@
 //! What a person types into the search field.
 //!
-//! Words are looked for wherever a person may have read them: names and addresses, subject, text, names of files. The last
-//! letters of a word may be missing. "Phrases" are meant word by word, one behind the other; `-` leaves out what has it;
-//! `OR` is between alternatives, and binds before everything else does.
+//! Words are looked for wherever a person may have read them: names and addresses, subject, text, names of files.
+//! The last letters of a word may be missing.
+//! "Phrases" are meant word by word, one behind the other; `-` leaves out what has it; `OR` is between alternatives,
+//! and binds before everything else does.
 
 use pillarbox_message::words::typed;
 use pillarbox_store::{Ask, Fact, Field, Fields, Flags, FolderId, Term};
@@ -23,12 +24,14 @@ const CLAUSES: usize = 24;
 const LENGTH: usize = 1000;
 
 impl Query {
-    /// Understands words, "phrases", `-` and `OR`, and `from: to: subject: filename: has:attachment before: after: larger: smaller:
-    /// in: is:unread is:read is:flagged`. `folder` knows folders by their names; nothing is in one that it does not know.
+    /// Understands words, "phrases", `-` and `OR`, and
+    /// `from: to: subject: filename: has:attachment before: after: larger: smaller: in: is:unread is:read is:flagged`.
+    /// `folder` knows folders by their names; nothing is in one that it does not know.
     pub fn parse(text: &str, folder: &dyn Fn(&str) -> Option<FolderId>) -> Query {
         let mut groups: Vec<Vec<Ask>> = Vec::new();
         let mut words = Vec::new();
-        let (mut rest, mut is_alternative, mut count) = (text[..text.floor_char_boundary(LENGTH)].trim(), false, 0);
+        let (mut rest, mut is_alternative, mut count) =
+            (text[..text.floor_char_boundary(LENGTH)].trim(), false, 0);
         while !rest.is_empty() && count < CLAUSES {
             let (whole, later) = token(rest);
             rest = later.trim_start();
@@ -36,7 +39,10 @@ impl Query {
                 is_alternative = !groups.is_empty();
                 continue;
             }
-            let (is_not, token) = whole.strip_prefix('-').filter(|token| !token.is_empty()).map_or((false, whole), |token| (true, token));
+            let (is_not, token) = whole
+                .strip_prefix('-')
+                .filter(|token| !token.is_empty())
+                .map_or((false, whole), |token| (true, token));
             let mut found = Vec::new();
             let Some(ask) = understood(token, folder, &mut found) else { continue };
             count += 1 + found.len();
@@ -50,7 +56,8 @@ impl Query {
             }
             is_alternative = false;
         }
-        let any = |mut group: Vec<Ask>| if group.len() == 1 { group.remove(0) } else { Ask::Any(group) };
+        let any =
+            |mut group: Vec<Ask>| if group.len() == 1 { group.remove(0) } else { Ask::Any(group) };
         Query { ask: Ask::All(groups.into_iter().map(any).collect()), words }
     }
 
@@ -60,8 +67,13 @@ impl Query {
     }
 }
 
-/// What a token asks for; its words go to `words`. `None`: nothing.
-fn understood(token: &str, folder: &dyn Fn(&str) -> Option<FolderId>, words: &mut Vec<String>) -> Option<Ask> {
+/// What a token asks for; its words go to `words`.
+/// `None`: nothing.
+fn understood(
+    token: &str,
+    folder: &dyn Fn(&str) -> Option<FolderId>,
+    words: &mut Vec<String>,
+) -> Option<Ask> {
     let (key, value) = token.split_once(':').unwrap_or(("", token));
     let bare = value.trim_matches('"');
     let day = || pillarbox_platform::clock::parse(bare).ok();
@@ -72,12 +84,19 @@ fn understood(token: &str, folder: &dyn Fn(&str) -> Option<FolderId>, words: &mu
         "to" | "cc" => said(value, Fields::of(&[Field::To]), words),
         "subject" => said(value, Fields::of(&[Field::Subject]), words),
         "filename" => said(value, Fields::of(&[Field::File]), words),
-        "has" if is("attachment") => Some(Ask::Word(Term { word: ATTACHMENT.into(), fields: Fields::of(&[Field::Fact]), is_prefix: false })),
+        "has" if is("attachment") => Some(Ask::Word(Term {
+            word: ATTACHMENT.into(),
+            fields: Fields::of(&[Field::Fact]),
+            is_prefix: false,
+        })),
         "before" if day().is_some() => fact(Fact::Before(day()?.0)),
         "after" if day().is_some() => fact(Fact::After(day()?.1)),
         "larger" if octets(bare).is_some() => fact(Fact::Larger(octets(bare)?)),
         "smaller" if octets(bare).is_some() => fact(Fact::Smaller(octets(bare)?)),
-        "in" if !bare.is_empty() => Some(folder(&bare.to_lowercase()).map_or(Ask::Any(Vec::new()), |folder| Ask::Fact(Fact::In(folder)))),
+        "in" if !bare.is_empty() => Some(
+            folder(&bare.to_lowercase())
+                .map_or(Ask::Any(Vec::new()), |folder| Ask::Fact(Fact::In(folder))),
+        ),
         "is" if is("unread") => Some(Ask::Not(Box::new(Ask::Fact(Fact::Has(Flags::SEEN))))),
         "is" if is("read") => fact(Fact::Has(Flags::SEEN)),
         "is" if is("flagged") => fact(Fact::Has(Flags::FLAGGED)),
@@ -91,17 +110,26 @@ fn said(text: &str, fields: Fields, words: &mut Vec<String>) -> Option<Ask> {
     if let Some(phrase) = text.strip_prefix('"') {
         // As one types: the last word of a phrase without its end may go on.
         let is_open = !phrase.ends_with('"');
-        let mut terms: Vec<Term> = typed(phrase).map(|(word, _)| term(word, false)).take(CLAUSES).collect();
+        let mut terms: Vec<Term> =
+            typed(phrase).map(|(word, _)| term(word, false)).take(CLAUSES).collect();
         words.extend(terms.iter().map(|term| term.word.clone()));
         terms.last_mut()?.is_prefix = is_open && may_go_on(&terms.last()?.word);
-        return Some(if terms.len() == 1 { Ask::Word(terms.remove(0)) } else { Ask::Phrase(terms) });
+        return Some(if terms.len() == 1 {
+            Ask::Word(terms.remove(0))
+        } else {
+            Ask::Phrase(terms)
+        });
     }
     let mut all = Vec::new();
     for (word, spelled) in typed(text).take(CLAUSES) {
         let mut ways = vec![word];
         ways.extend(spelled);
         words.extend(ways.iter().cloned());
-        let mut asks: Vec<Ask> = ways.into_iter().map(|word| (may_go_on(&word), word)).map(|(is_prefix, word)| Ask::Word(term(word, is_prefix))).collect();
+        let mut asks: Vec<Ask> = ways
+            .into_iter()
+            .map(|word| (may_go_on(&word), word))
+            .map(|(is_prefix, word)| Ask::Word(term(word, is_prefix)))
+            .collect();
         all.push(if asks.len() == 1 { asks.remove(0) } else { Ask::Any(asks) });
     }
     match all.len() {
@@ -175,24 +203,45 @@ mod tests {
             (Field::Fact, ATTACHMENT.to_string()),
         ];
         let spoken = Spoken::of(&texts);
-        let entry = Entry { message: MessageId(1), unique_id: 1, octets: 3 << 20, saved_at: 1_789_948_800, flags: Flags::FLAGGED, modseq: 1, keywords: 0 };
-        let finds = |text: &str| parse(text).ask.holds(&spoken, FolderId::INBOX, &entry) == Truth::Yes;
+        let entry = Entry {
+            message: MessageId(1),
+            unique_id: 1,
+            octets: 3 << 20,
+            saved_at: 1_789_948_800,
+            flags: Flags::FLAGGED,
+            modseq: 1,
+            keywords: 0,
+        };
+        let finds =
+            |text: &str| parse(text).ask.holds(&spoken, FolderId::INBOX, &entry) == Truth::Yes;
         for text in [
-            "grüße", "grus from:an has:attachment", "mueller", "muller", "müller", "from:\"ann müller\"", "\"aus der rechnung\"", "rechnung 2026", "2026",
-            "\"aus der rech", "filename:offer", "pdf", "v2", "offer_v2", "-from:bob", "subject:angebot -pdfs", "nothing OR angebot", "bob nothing OR angebot",
-            "larger:2M", "smaller:4M", "larger:2.5mb", "is:unread is:flagged", "-is:read", "-in:sent", "before:2026-12-24", "after:2026-01-01", "angebot OR",
-            "OR angebot", "post.example", "example", "-\"angebot neues\"",
+            "grüße", "grus from:an has:attachment", "mueller", "muller", "müller",
+            "from:\"ann müller\"", "\"aus der rechnung\"", "rechnung 2026", "2026",
+            "\"aus der rech", "filename:offer", "pdf", "v2", "offer_v2", "-from:bob",
+            "subject:angebot -pdfs", "nothing OR angebot", "bob nothing OR angebot", "larger:2M",
+            "smaller:4M", "larger:2.5mb", "is:unread is:flagged", "-is:read", "-in:sent",
+            "before:2026-12-24", "after:2026-01-01", "angebot OR", "OR angebot", "post.example",
+            "example", "-\"angebot neues\"",
         ] {
             assert!(finds(text), "{text}");
         }
         for text in [
-            "from:bob", "\"neues angebote\"", "\"der aus\"", "-angebot", "-\"neues angebot\"", "\"angebo\"", "in:sent", "in:nowhere", "larger:3M",
-            "smaller:1k", "is:read", "nothing OR other", "angebot nothing OR other", "x", "filename:rechnung", "-in:inbox -nothing -neues",
+            "from:bob", "\"neues angebote\"", "\"der aus\"", "-angebot", "-\"neues angebot\"",
+            "\"angebo\"", "in:sent", "in:nowhere", "larger:3M", "smaller:1k", "is:read",
+            "nothing OR other", "angebot nothing OR other", "x", "filename:rechnung",
+            "-in:inbox -nothing -neues",
         ] {
             assert!(!finds(text), "{text}");
         }
-        assert!(parse("  ").is_empty() && parse("- \"\" OR").is_empty() && !parse("in:nowhere").is_empty());
-        assert_eq!(parse("http://x -left \"two words\" müller").words, ["http", "x", "two", "words", "muller", "mueller"]);
+        assert!(
+            parse("  ").is_empty()
+                && parse("- \"\" OR").is_empty()
+                && !parse("in:nowhere").is_empty()
+        );
+        assert_eq!(
+            parse("http://x -left \"two words\" müller").words,
+            ["http", "x", "two", "words", "muller", "mueller"]
+        );
         assert_eq!(
             ["5", "5k", "1.5M", "2GB", "x", "-1", "1e300", "5x"].map(octets),
             [Some(5), Some(5120), Some(3 << 19), Some(2 << 30), None, None, None, None]

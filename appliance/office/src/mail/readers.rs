@@ -1,6 +1,7 @@
-//! Where foreign and typed mail is taken apart: on two threads of its own, so that a letter that takes long keeps neither the
-//! async threads nor mail's own reads waiting. What nobody waits for any more is dropped; what takes too long is given up; people take
-//! turns, so that one who asks for much waits for themselves.
+//! Where foreign and typed mail is taken apart: on two threads of its own, so that a letter that takes long keeps
+//! neither the async threads nor mail's own reads waiting.
+//! What nobody waits for any more is dropped; what takes too long is given up; people take turns, so that one who asks
+//! for much waits for themselves.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -45,7 +46,9 @@ impl std::fmt::Display for Unread {
         match self {
             Unread::Busy => f.write_str("too many messages are being read at the same time"),
             Unread::GivenUp => f.write_str("reading the message took too long"),
-            Unread::Withheld => f.write_str("the message is not read because it stopped the server, or may have"),
+            Unread::Withheld => {
+                f.write_str("the message is not read because it stopped the server, or may have")
+            }
             Unread::Store(error) => error.fmt(f),
         }
     }
@@ -100,7 +103,9 @@ impl Turns {
         let own = self.waiting.iter().position(|(known, _)| *known == account);
         match own {
             Some(at) if self.waiting[at].1.len() < WAITING => self.waiting[at].1.push_back(job),
-            None if self.waiting.len() < PEOPLE => self.waiting.push_back((account, VecDeque::from([job]))),
+            None if self.waiting.len() < PEOPLE => {
+                self.waiting.push_back((account, VecDeque::from([job])))
+            }
             _ => return Err(Unread::Busy),
         }
         Ok(())
@@ -132,8 +137,8 @@ impl Queue {
 /// Cards that are remembered: less than 300 KB.
 const CARDS: usize = 500;
 
-/// Cards of messages that are not in the index yet, so that a list which is shown again need not read them again; the oldest
-/// goes first.
+/// Cards of messages that are not in the index yet, so that a list which is shown again need not read them again; the
+/// oldest goes first.
 #[derive(Default)]
 pub struct Cards(Mutex<VecDeque<(MessageId, Card)>>);
 
@@ -170,9 +175,14 @@ impl Drop for Readers {
 }
 
 impl Readers {
-    /// The threads end with this. `data` is the data folder.
+    /// The threads end with this.
+    /// `data` is the data folder.
     pub fn new(data: &Path) -> Readers {
-        Readers { queue: Arc::default(), marks: Arc::new(Marks::open(&folder(data), env!("CARGO_PKG_VERSION"))), cards: Cards::default() }
+        Readers {
+            queue: Arc::default(),
+            marks: Arc::new(Marks::open(&folder(data), env!("CARGO_PKG_VERSION"))),
+            cards: Cards::default(),
+        }
     }
 
     /// Gives a job to the threads, and starts them as long as there are too few.
@@ -181,7 +191,11 @@ impl Readers {
         turns.push(account, job)?;
         if turns.threads < THREADS {
             let queue = self.queue.clone();
-            match std::thread::Builder::new().name("reading".into()).stack_size(STACK).spawn(move || work(&queue)) {
+            match std::thread::Builder::new()
+                .name("reading".into())
+                .stack_size(STACK)
+                .spawn(move || work(&queue))
+            {
                 Ok(_) => turns.threads += 1,
                 Err(error) => {
                     tracing::error!(%error, "a thread that reads mail for the pages can't be started");
@@ -225,7 +239,11 @@ impl Readers {
     }
 
     /// Reads what somebody typed or sent to a page.
-    pub async fn run<T: Send + 'static>(&self, account: AccountId, read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static) -> Result<T, Unread> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        account: AccountId,
+        read: impl FnOnce(&Budget) -> Result<T, Unread> + Send + 'static,
+    ) -> Result<T, Unread> {
         let (give, take) = oneshot::channel();
         let is_wanted = Arc::new(AtomicBool::new(true));
         let _waits = Waits(is_wanted.clone());
@@ -268,8 +286,16 @@ mod tests {
     #[test]
     fn cards_are_remembered_within_bounds() {
         let cards = Cards::default();
-        (0..CARDS as u64 + 1).for_each(|n| cards.keep(MessageId(n), &Card { date: n, ..Card::default() }));
-        assert_eq!((cards.get(MessageId(0)), cards.get(MessageId(7)).map(|card| card.date), cards.lock().len()), (None, Some(7), CARDS));
+        (0..CARDS as u64 + 1)
+            .for_each(|n| cards.keep(MessageId(n), &Card { date: n, ..Card::default() }));
+        assert_eq!(
+            (
+                cards.get(MessageId(0)),
+                cards.get(MessageId(7)).map(|card| card.date),
+                cards.lock().len()
+            ),
+            (None, Some(7), CARDS)
+        );
     }
 
     #[test]
@@ -289,7 +315,10 @@ mod tests {
         }
         let order = order.lock().unwrap();
         assert!(order.starts_with("abcabaaa") && order.len() == WAITING + 3, "{order}");
-        let many = (0..PEOPLE as u32 + 1).map(|n| turns.push(AccountId(n), job("x")).is_ok()).filter(|is| *is).count();
+        let many = (0..PEOPLE as u32 + 1)
+            .map(|n| turns.push(AccountId(n), job("x")).is_ok())
+            .filter(|is| *is)
+            .count();
         assert_eq!(many, PEOPLE);
     }
 
@@ -299,7 +328,8 @@ mod tests {
         let readers = Arc::new(Readers::new(dir.path()));
         let (begun, mut begins) = tokio::sync::mpsc::channel(THREADS);
         let (ended, mut ends) = tokio::sync::mpsc::channel(THREADS);
-        let endless = |begun: tokio::sync::mpsc::Sender<()>, ended: tokio::sync::mpsc::Sender<()>| {
+        let endless = |begun: tokio::sync::mpsc::Sender<()>,
+                       ended: tokio::sync::mpsc::Sender<()>| {
             move |budget: &Budget| {
                 begun.blocking_send(()).unwrap();
                 while budget.check().is_ok() {
@@ -312,12 +342,14 @@ mod tests {
         let mut waiting = Vec::new();
         for _ in 0..THREADS {
             let (readers, job) = (readers.clone(), endless(begun.clone(), ended.clone()));
-            waiting.push(tokio::spawn(async move { readers.message(ANN, MessageId(1), job).await }));
+            waiting
+                .push(tokio::spawn(async move { readers.message(ANN, MessageId(1), job).await }));
             begins.recv().await.unwrap();
         }
         // Blocking threads of others are free, and the queue of this one has an end.
         assert_eq!(tokio::task::spawn_blocking(|| 5).await.unwrap(), 5);
-        let mut queued: Vec<_> = (0..WAITING).map(|_| Box::pin(readers.run(ANN, |_| Ok(())))).collect();
+        let mut queued: Vec<_> =
+            (0..WAITING).map(|_| Box::pin(readers.run(ANN, |_| Ok(())))).collect();
         for one in &mut queued {
             assert!(futures_poll(one).is_none());
         }
@@ -342,7 +374,9 @@ mod tests {
 
     /// Polls a future once.
     fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-        match std::pin::Pin::new(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        match std::pin::Pin::new(future)
+            .poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+        {
             std::task::Poll::Ready(value) => Some(value),
             std::task::Poll::Pending => None,
         }

@@ -1,4 +1,5 @@
-//! A stored message opened for reading: its structure, its text, what lists and searches need of it. Blocks, within a budget.
+//! A stored message opened for reading: its structure, its text, what lists and searches need of it.
+//! Blocks, within a budget.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -34,7 +35,13 @@ const PREVIEW: usize = 140;
 type Result<T> = std::result::Result<T, Unread>;
 
 /// Gives the decoded octets of what an extractor takes out of a message, piece by piece.
-fn decoded(store: &Store, content: &Content, mut extractor: Extractor, budget: &Budget, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+fn decoded(
+    store: &Store,
+    content: &Content,
+    mut extractor: Extractor,
+    budget: &Budget,
+    take: &mut dyn FnMut(&[u8]),
+) -> Result<()> {
     let mut out = Vec::new();
     pieces(store, content, budget, &mut |piece| {
         extractor.push(piece, &mut out);
@@ -48,7 +55,12 @@ fn decoded(store: &Store, content: &Content, mut extractor: Extractor, budget: &
 }
 
 /// A message in pieces, until no more of it is wanted.
-fn pieces(store: &Store, content: &Content, budget: &Budget, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<()> {
+fn pieces(
+    store: &Store,
+    content: &Content,
+    budget: &Budget,
+    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<()> {
     let mut skip = content.delivery_octets();
     let mut give = |piece: &[u8]| {
         let skipped = skip.min(piece.len());
@@ -77,7 +89,8 @@ fn pieces(store: &Store, content: &Content, budget: &Budget, take: &mut dyn FnMu
     }
 }
 
-/// Takes a message apart. Reads all of it, in pieces.
+/// Takes a message apart.
+/// Reads all of it, in pieces.
 pub fn structure(store: &Store, content: &Content, budget: &Budget) -> Result<Structure> {
     let mut walker = Walker::new();
     pieces(store, content, budget, &mut |piece| {
@@ -88,12 +101,25 @@ pub fn structure(store: &Store, content: &Content, budget: &Budget) -> Result<St
 }
 
 /// The decoded octets of a part, at most `limit`.
-pub fn octets(store: &Store, content: &Content, part: &Part, limit: usize, budget: &Budget) -> Result<Vec<u8>> {
+pub fn octets(
+    store: &Store,
+    content: &Content,
+    part: &Part,
+    limit: usize,
+    budget: &Budget,
+) -> Result<Vec<u8>> {
     Ok(many(store, content, &[part], limit, budget)?.pop().unwrap_or_default())
 }
 
-/// The decoded octets of parts that lie one behind the other, at most `limit` of all of them. Reads the message once.
-fn many(store: &Store, content: &Content, parts: &[&Part], limit: usize, budget: &Budget) -> Result<Vec<Vec<u8>>> {
+/// The decoded octets of parts that lie one behind the other, at most `limit` of all of them.
+/// Reads the message once.
+fn many(
+    store: &Store,
+    content: &Content,
+    parts: &[&Part],
+    limit: usize,
+    budget: &Budget,
+) -> Result<Vec<Vec<u8>>> {
     let mut taken = Taken::new(parts, limit);
     pieces(store, content, budget, &mut |piece| taken.push(piece))?;
     Ok(taken.finish())
@@ -107,7 +133,10 @@ struct Taken {
 
 impl Taken {
     fn new(parts: &[&Part], limit: usize) -> Taken {
-        Taken { parts: parts.iter().map(|part| (Extractor::new(part), Vec::new())).collect(), left: limit }
+        Taken {
+            parts: parts.iter().map(|part| (Extractor::new(part), Vec::new())).collect(),
+            left: limit,
+        }
     }
 
     fn push(&mut self, piece: &[u8]) -> ControlFlow<()> {
@@ -144,19 +173,40 @@ pub enum Piece {
 }
 
 /// A message as it is read, in order; at most `limit` octets of text.
-pub fn body(store: &Store, content: &Content, structure: &Structure, form: Form, limit: usize, budget: &Budget) -> Result<Vec<Piece>> {
+pub fn body(
+    store: &Store,
+    content: &Content,
+    structure: &Structure,
+    form: Form,
+    limit: usize,
+    budget: &Budget,
+) -> Result<Vec<Piece>> {
     body_of(structure, form, |parts| many(store, content, parts, limit, budget))
 }
 
-fn body_of(structure: &Structure, form: Form, read: impl FnOnce(&[&Part]) -> Result<Vec<Vec<u8>>>) -> Result<Vec<Piece>> {
-    let shown: Vec<(usize, &Part)> = structure.shown(form).into_iter().filter_map(|at| Some((at, structure.parts.get(at)?))).collect();
+fn body_of(
+    structure: &Structure,
+    form: Form,
+    read: impl FnOnce(&[&Part]) -> Result<Vec<Vec<u8>>>,
+) -> Result<Vec<Piece>> {
+    let shown: Vec<(usize, &Part)> = structure
+        .shown(form)
+        .into_iter()
+        .filter_map(|at| Some((at, structure.parts.get(at)?)))
+        .collect();
     let is_picture = |part: &Part| part.kind.starts_with("image/");
-    let texts: Vec<&Part> = shown.iter().map(|(_, part)| *part).filter(|part| !is_picture(part)).collect();
+    let texts: Vec<&Part> =
+        shown.iter().map(|(_, part)| *part).filter(|part| !is_picture(part)).collect();
     let mut octets = read(&texts)?.into_iter();
     let piece = |(at, part): (usize, &Part)| match part.kind.as_str() {
         _ if is_picture(part) => Piece::Picture(at),
-        "text/html" => Piece::Html(charset::decode_html(&octets.next().unwrap_or_default(), &part.charset)),
-        _ => Piece::Text(unflow(&charset::decode(&octets.next().unwrap_or_default(), &part.charset), part.flow)),
+        "text/html" => {
+            Piece::Html(charset::decode_html(&octets.next().unwrap_or_default(), &part.charset))
+        }
+        _ => Piece::Text(unflow(
+            &charset::decode(&octets.next().unwrap_or_default(), &part.charset),
+            part.flow,
+        )),
     };
     Ok(shown.into_iter().map(piece).collect())
 }
@@ -187,9 +237,16 @@ pub struct Attached {
     pub text: String,
 }
 
-/// The messages that came along, in order, each before those it brings along itself; at most `limit` octets of all their texts. Nested to
-/// a bound: what lies deeper can be saved.
-pub fn attached(store: &Store, content: &Content, structure: &Structure, limit: usize, budget: &Budget) -> Result<Vec<Attached>> {
+/// The messages that came along, in order, each before those it brings along itself; at most `limit` octets of all
+/// their texts.
+/// Nested to a bound: what lies deeper can be saved.
+pub fn attached(
+    store: &Store,
+    content: &Content,
+    structure: &Structure,
+    limit: usize,
+    budget: &Budget,
+) -> Result<Vec<Attached>> {
     let mut found: Vec<Attached> = Vec::new();
     let mut left = limit;
     let messages = |structure: &Structure, way: &[usize]| {
@@ -201,7 +258,8 @@ pub fn attached(store: &Store, content: &Content, structure: &Structure, limit: 
     waiting.reverse();
     while let Some(way) = waiting.pop().filter(|_| found.len() < ATTACHED) {
         let Some(parts) = along(structure, &way, &found) else { continue };
-        let (mut extractor, mut walker, mut beginning, mut out) = (Extractor::along(&parts), Walker::new(), Vec::new(), Vec::new());
+        let (mut extractor, mut walker, mut beginning, mut out) =
+            (Extractor::along(&parts), Walker::new(), Vec::new(), Vec::new());
         let mut take = |out: &mut Vec<u8>| {
             walker.push(out);
             beginning.extend_from_slice(&out[..out.len().min(left - beginning.len())]);
@@ -230,7 +288,12 @@ pub fn attached(store: &Store, content: &Content, structure: &Structure, limit: 
 }
 
 /// What a message in a message is about, by its beginning.
-pub fn subject(store: &Store, content: &Content, parts: &[Part], budget: &Budget) -> Result<String> {
+pub fn subject(
+    store: &Store,
+    content: &Content,
+    parts: &[Part],
+    budget: &Budget,
+) -> Result<String> {
     let (mut extractor, mut walker, mut out) = (Extractor::along(parts), Walker::new(), Vec::new());
     let mut count = 0;
     pieces(store, content, budget, &mut |piece| {
@@ -238,16 +301,25 @@ pub fn subject(store: &Store, content: &Content, parts: &[Part], budget: &Budget
         walker.push(&out);
         count += out.len();
         out.clear();
-        if count >= GLANCED || extractor.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if count >= GLANCED || extractor.is_over() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     extractor.finish(&mut out);
     walker.push(&out);
     Ok(walker.finish().subject)
 }
 
-/// Whether a part, decoded, is lines as they travel without an encoding (RFC 2045 §2.8): CRLF and nothing of it alone, no NUL, at most 998
-/// octets each.
-pub fn travels_as_it_is(store: &Store, content: &Content, part: &Part, budget: &Budget) -> Result<bool> {
+/// Whether a part, decoded, is lines as they travel without an encoding (RFC 2045 §2.8): CRLF and nothing of it alone,
+/// no NUL, at most 998 octets each.
+pub fn travels_as_it_is(
+    store: &Store,
+    content: &Content,
+    part: &Part,
+    budget: &Budget,
+) -> Result<bool> {
     let mut lines = Lines::default();
     decoded(store, content, Extractor::new(part), budget, &mut |octets| lines.push(octets))?;
     Ok(lines.are_good())
@@ -290,13 +362,21 @@ fn along(structure: &Structure, way: &[usize], known: &[Attached]) -> Option<Vec
 }
 
 /// The parts a way leads through: the last one is what it leads to, all others are messages.
-pub fn reached(store: &Store, content: &Content, structure: &Structure, way: &[usize], budget: &Budget) -> Result<Option<Vec<Part>>> {
+pub fn reached(
+    store: &Store,
+    content: &Content,
+    structure: &Structure,
+    way: &[usize],
+    budget: &Budget,
+) -> Result<Option<Vec<Part>>> {
     let mut around = structure.clone();
     let mut parts: Vec<Part> = Vec::new();
     for (depth, &at) in way.iter().take(NESTED + 1).enumerate() {
         if depth > 0 {
             let mut walker = Walker::new();
-            decoded(store, content, Extractor::along(&parts), budget, &mut |octets| walker.push(octets))?;
+            decoded(store, content, Extractor::along(&parts), budget, &mut |octets| {
+                walker.push(octets)
+            })?;
             around = walker.finish();
         }
         let part = around.parts.get(at).filter(|_| parts.iter().all(Part::is_message));
@@ -314,12 +394,24 @@ pub fn winmail(store: &Store, content: &Content, part: &Part, budget: &Budget) -
 }
 
 /// A text part as text, in whatever charset it came (RFC 2046 §4.1.2; old mail names none).
-pub fn text(store: &Store, content: &Content, part: &Part, limit: usize, budget: &Budget) -> Result<String> {
+pub fn text(
+    store: &Store,
+    content: &Content,
+    part: &Part,
+    limit: usize,
+    budget: &Budget,
+) -> Result<String> {
     Ok(charset::decode(&octets(store, content, part, limit, budget)?, &part.charset))
 }
 
 /// The text of a message for people who read no HTML, and for searching.
-pub fn plain(store: &Store, content: &Content, structure: &Structure, limit: usize, budget: &Budget) -> Result<String> {
+pub fn plain(
+    store: &Store,
+    content: &Content,
+    structure: &Structure,
+    limit: usize,
+    budget: &Budget,
+) -> Result<String> {
     Ok(joined(body(store, content, structure, Form::Plain, limit, budget)?))
 }
 
@@ -369,8 +461,14 @@ pub fn probe(store: &Store, content: &Content, budget: &Budget) -> Result<()> {
     attached(store, content, &structure, SHOWN, budget)?;
     for part in &structure.parts {
         match part.kind.as_str() {
-            "text/html" => drop(html::clean(&text(store, content, part, SHOWN, budget)?, &HashMap::new(), html::Remote::Blocked)),
-            "text/calendar" => drop(calendar::event(&text(store, content, part, calendar::OCTETS, budget)?)),
+            "text/html" => drop(html::clean(
+                &text(store, content, part, SHOWN, budget)?,
+                &HashMap::new(),
+                html::Remote::Blocked,
+            )),
+            "text/calendar" => {
+                drop(calendar::event(&text(store, content, part, calendar::OCTETS, budget)?))
+            }
             _ if winmail::is_wrapping(part) => drop(winmail(store, content, part, budget)?),
             _ => {}
         }
@@ -381,15 +479,23 @@ pub fn probe(store: &Store, content: &Content, budget: &Budget) -> Result<()> {
 fn summarise(structure: &Structure, body: String) -> (Card, Vec<(Field, String)>) {
     let first = structure.from.first().cloned().unwrap_or_default();
     let to = structure.to.first().map(Person::short);
-    let attachments = structure.attachments().iter().filter(|(_, part)| part.content_id.is_empty() || structure.within(part) != "related").count();
-    let said = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('>'));
+    let attachments = structure
+        .attachments()
+        .iter()
+        .filter(|(_, part)| part.content_id.is_empty() || structure.within(part) != "related")
+        .count();
+    let said =
+        body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('>'));
     let preview: String = said.flat_map(|line| line.chars().chain([' '])).take(PREVIEW).collect();
     let root = structure.references.first().unwrap_or(&structure.message_id);
-    let person = |field| move |person: &Person| (field, format!("{} {}", person.name, person.address));
+    let person =
+        |field| move |person: &Person| (field, format!("{} {}", person.name, person.address));
     let mut texts: Vec<(Field, String)> = structure.from.iter().map(person(Field::From)).collect();
     texts.extend(structure.to.iter().chain(&structure.cc).map(person(Field::To)));
     texts.push((Field::Subject, structure.subject.clone()));
-    texts.extend(structure.attachments().iter().map(|(_, part)| (Field::File, part.file_name.clone())));
+    texts.extend(
+        structure.attachments().iter().map(|(_, part)| (Field::File, part.file_name.clone())),
+    );
     if attachments > 0 {
         texts.push((Field::Fact, ATTACHMENT.to_string()));
     }
@@ -443,13 +549,23 @@ mod tests {
         );
         let structure = walker.finish();
         let (card, texts) = summarise(&structure, "> old\n\nHello there\n".into());
-        assert_eq!((card.from_name.as_str(), card.to.as_str(), card.preview.as_str()), ("Ann", "b@b.example", "Hello there"));
+        assert_eq!(
+            (card.from_name.as_str(), card.to.as_str(), card.preview.as_str()),
+            ("Ann", "b@b.example", "Hello there")
+        );
         assert_eq!(card.conversation, pillarbox_store::term("conversation", "root@a"));
         let terms = Spoken::of(&texts);
         let terms = terms.terms();
-        assert!(terms.contains(&(Field::From, "ann")) && terms.contains(&(Field::Subject, "offer")) && terms.contains(&(Field::Body, "hello")));
-        let long =
-            Structure { subject: "x".repeat(100_000), from: vec![Person { name: "n".repeat(100_000), address: "a".repeat(100_000) }], ..Structure::default() };
+        assert!(
+            terms.contains(&(Field::From, "ann"))
+                && terms.contains(&(Field::Subject, "offer"))
+                && terms.contains(&(Field::Body, "hello"))
+        );
+        let long = Structure {
+            subject: "x".repeat(100_000),
+            from: vec![Person { name: "n".repeat(100_000), address: "a".repeat(100_000) }],
+            ..Structure::default()
+        };
         let (card, _) = summarise(&long, String::new());
         assert_eq!((card.subject.len(), card.from_name.len(), card.from.len()), (LINE, LINE, LINE));
     }

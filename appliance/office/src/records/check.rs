@@ -1,4 +1,5 @@
-//! What the DNS says of a domain, judged as those judge who ask it: mail servers by MX, receivers by SPF, DKIM and DMARC.
+//! What the DNS says of a domain, judged as those judge who ask it: mail servers by MX, receivers by SPF, DKIM and
+//! DMARC.
 
 use std::net::IpAddr;
 
@@ -37,9 +38,14 @@ pub async fn look(dns: &Dns, facts: &Facts, domain: &str, record: &DnsRecord) ->
 
 async fn found(dns: &Dns, kind: &str, name: &str) -> Result<Vec<String>, DnsError> {
     match kind {
-        "MX" => dns.mx(name).await.map(|a| a.records.into_iter().map(|(p, host)| format!("{p} {host}")).collect()),
+        "MX" => dns
+            .mx(name)
+            .await
+            .map(|a| a.records.into_iter().map(|(p, host)| format!("{p} {host}")).collect()),
         "SRV" => dns.srv(name).await.map(|a| a.records),
-        "A" | "AAAA" | "CNAME" => all_addresses(dns, name).await.map(|found| found.iter().map(IpAddr::to_string).collect()),
+        "A" | "AAAA" | "CNAME" => all_addresses(dns, name)
+            .await
+            .map(|found| found.iter().map(IpAddr::to_string).collect()),
         _ => dns.txt(name).await.map(|a| a.records),
     }
 }
@@ -66,11 +72,14 @@ async fn exchangers(dns: &Dns, facts: &Facts, record: &DnsRecord) -> Check {
         }
         // Another name of this box does as well.
         let leads_here = match facts.address {
-            Some(address) => all_addresses(dns, host).await.is_ok_and(|found| found.contains(&address)),
+            Some(address) => {
+                all_addresses(dns, host).await.is_ok_and(|found| found.contains(&address))
+            }
             None => false,
         };
         if !leads_here {
-            let shown: Vec<String> = hosts.iter().map(|(preference, host)| format!("{preference} {host}")).collect();
+            let shown: Vec<String> =
+                hosts.iter().map(|(preference, host)| format!("{preference} {host}")).collect();
             return Check::Different(shown.join(" · "));
         }
     }
@@ -84,10 +93,16 @@ async fn senders(dns: &Dns, facts: &Facts, record: &DnsRecord) -> Check {
         Err(why) => return failed(why),
     };
     // What only looks like one, say for quotes around it, is shown: no receiver sees it.
-    let alike: Vec<&str> = texts.iter().filter(|text| is_of_kind(text, record)).map(String::as_str).collect();
-    let real: Vec<&str> = texts.iter().filter(|text| spf::record::is_record(text)).map(String::as_str).collect();
+    let alike: Vec<&str> =
+        texts.iter().filter(|text| is_of_kind(text, record)).map(String::as_str).collect();
+    let real: Vec<&str> =
+        texts.iter().filter(|text| spf::record::is_record(text)).map(String::as_str).collect();
     let [only] = real[..] else {
-        return if alike.is_empty() { Check::Missing } else { Check::Different(alike.join(" · ")) };
+        return if alike.is_empty() {
+            Check::Missing
+        } else {
+            Check::Different(alike.join(" · "))
+        };
     };
     if facts.sends == Sends::ThroughProvider {
         // Receivers see the provider's addresses, which are nobody's to know here.
@@ -95,7 +110,9 @@ async fn senders(dns: &Dns, facts: &Facts, record: &DnsRecord) -> Check {
     }
     let address = match facts.address {
         Some(address) => Some(address),
-        None => all_addresses(dns, &facts.hostname).await.ok().and_then(|found| found.first().copied()),
+        None => {
+            all_addresses(dns, &facts.hostname).await.ok().and_then(|found| found.first().copied())
+        }
     };
     let Some(address) = address else {
         // Nobody knows yet from where mail will come: `mx` and `a` are the words that will mean this box.
@@ -116,8 +133,8 @@ fn failed(why: DnsError) -> Check {
     }
 }
 
-/// Whether a text is of the same kind as a record (`v=spf1`, `v=DMARC1`), or was meant to be: with quotes in it, in other
-/// letters, without what must follow.
+/// Whether a text is of the same kind as a record (`v=spf1`, `v=DMARC1`), or was meant to be: with quotes in it, in
+/// other letters, without what must follow.
 fn is_of_kind(text: &str, record: &DnsRecord) -> bool {
     let kind = record.value.split([' ', ';']).next().unwrap_or_default();
     let text = text.trim_start_matches(|c: char| c == '"' || c == '\\' || c.is_whitespace());
@@ -131,10 +148,14 @@ pub fn compare(record: &DnsRecord, found: Result<Vec<String>, DnsError>) -> Chec
         Err(why) => return failed(why),
     };
     let bare = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
-    // Whatever stands at a selector is a key record to those who ask (RFC 6376 §3.6.2.2); elsewhere other texts are none
-    // of ours.
+    // Whatever stands at a selector is a key record to those who ask (RFC 6376 §3.6.2.2); elsewhere other texts are
+    // none of ours.
     let is_key = matches!(record.key, "record-dkim" | "record-dkim-old");
-    let same: Vec<&str> = found.iter().map(String::as_str).filter(|text| record.kind != "TXT" || is_key || is_of_kind(text, record)).collect();
+    let same: Vec<&str> = found
+        .iter()
+        .map(String::as_str)
+        .filter(|text| record.kind != "TXT" || is_key || is_of_kind(text, record))
+        .collect();
     let is_right = match (&same[..], record.key) {
         ([], _) => return Check::Missing,
         // An alias was followed: what it leads to counts, and any of the addresses may be the one.
@@ -158,9 +179,12 @@ async fn all_addresses(dns: &Dns, name: &str) -> Result<Vec<IpAddr>, DnsError> {
 /// Whether a name leads to the same machine as the one it should be an alias of; how does not matter.
 async fn leads_to(dns: &Dns, record: &DnsRecord) -> Check {
     let target = record.value.trim_end_matches('.');
-    let shown = |found: Vec<IpAddr>| found.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" · ");
+    let shown =
+        |found: Vec<IpAddr>| found.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" · ");
     match (all_addresses(dns, &record.name).await, all_addresses(dns, target).await) {
-        (Ok(found), Ok(wanted)) if found.iter().any(|address| wanted.contains(address)) => Check::Right,
+        (Ok(found), Ok(wanted)) if found.iter().any(|address| wanted.contains(address)) => {
+            Check::Right
+        }
         (Ok(found), _) => Check::Different(shown(found)),
         (Err(why), _) => failed(why),
     }
@@ -173,7 +197,14 @@ mod tests {
     use crate::world::World;
 
     fn record(kind: &'static str, value: &str, key: &'static str) -> DnsRecord {
-        DnsRecord { name: "box.test".into(), kind, value: value.into(), why: "", key, need: Need::Must }
+        DnsRecord {
+            name: "box.test".into(),
+            kind,
+            value: value.into(),
+            why: "",
+            key,
+            need: Need::Must,
+        }
     }
 
     fn check(record: &DnsRecord, found: &[&str]) -> Check {
@@ -187,34 +218,55 @@ mod tests {
     #[test]
     fn keys_and_policies_count_as_those_read_them_who_ask() {
         let dkim = record("TXT", "v=DKIM1; k=rsa; p=ABCDEF", "record-dkim");
-        for right in ["v=DKIM1;k=rsa;p=AB C DEF;", "p=ABCDEF", "v=DKIM1; p=ABCDEF; s=email:x; h=sha1:sha256; n=note", "v=DKIM1; k=rsa; t=s; p=ABCDEF"] {
+        for right in [
+            "v=DKIM1;k=rsa;p=AB C DEF;",
+            "p=ABCDEF",
+            "v=DKIM1; p=ABCDEF; s=email:x; h=sha1:sha256; n=note",
+            "v=DKIM1; k=rsa; t=s; p=ABCDEF",
+        ] {
             assert_eq!(check(&dkim, &[right]), Check::Right, "{right}");
         }
         for wrong in [
-            "v=DKIM1; k=rsa; p=XYZ", "v=DKIM1; k=ed25519; p=ABCDEF", "k=rsa; v=DKIM1; p=ABCDEF", "v=DKIM1 k=rsa p=ABCDEF", "\"v=DKIM1; k=rsa; p=ABCDEF\"",
-            "v=DKIM1; p=ABCDEF; t=y", "v=DKIM1; p=ABCDEF; h=sha1", "v=DKIM1; p=ABCDEF; s=tlsrpt", "v=DKIM1; p=ABCDEF; p=ABCDEF", "something else",
+            "v=DKIM1; k=rsa; p=XYZ", "v=DKIM1; k=ed25519; p=ABCDEF", "k=rsa; v=DKIM1; p=ABCDEF",
+            "v=DKIM1 k=rsa p=ABCDEF", "\"v=DKIM1; k=rsa; p=ABCDEF\"", "v=DKIM1; p=ABCDEF; t=y",
+            "v=DKIM1; p=ABCDEF; h=sha1", "v=DKIM1; p=ABCDEF; s=tlsrpt",
+            "v=DKIM1; p=ABCDEF; p=ABCDEF", "something else",
         ] {
             assert!(is_different(check(&dkim, &[wrong])), "{wrong}");
         }
         // The second half of a key, left over as a record of its own: which one a receiver takes is anybody's guess.
         assert!(is_different(check(&dkim, &["v=DKIM1; k=rsa; p=ABCDEF", "DEF"])));
-        assert!(is_different(check(&dkim, &["v=DKIM1; k=rsa; p=ABCDEF", "v=DKIM1; k=rsa; p=ABCDEF"])));
-        let dmarc = record("TXT", "v=DMARC1; p=quarantine; rua=mailto:postmaster@box.test", "record-dmarc");
-        for right in ["v=DMARC1; p=none", "v=DMARC1;p=Reject;", "v=DMARC1; p=quarantine; pct=50 ; adkim=s"] {
+        assert!(is_different(check(
+            &dkim,
+            &["v=DKIM1; k=rsa; p=ABCDEF", "v=DKIM1; k=rsa; p=ABCDEF"]
+        )));
+        let dmarc =
+            record("TXT", "v=DMARC1; p=quarantine; rua=mailto:postmaster@box.test", "record-dmarc");
+        for right in
+            ["v=DMARC1; p=none", "v=DMARC1;p=Reject;", "v=DMARC1; p=quarantine; pct=50 ; adkim=s"]
+        {
             assert_eq!(check(&dmarc, &[right, "unrelated"]), Check::Right, "{right}");
         }
-        for wrong in
-            ["v=DMARC1 p=none", "v=DMARC1", "v=DMARC1; p=maybe", "v=DMARC1; p none", "\"v=DMARC1; p=none\"", "V=dmarc1; p=none", "v=DMARC1; rua=mailto:x; "]
-        {
+        for wrong in [
+            "v=DMARC1 p=none", "v=DMARC1", "v=DMARC1; p=maybe", "v=DMARC1; p none",
+            "\"v=DMARC1; p=none\"", "V=dmarc1; p=none", "v=DMARC1; rua=mailto:x; ",
+        ] {
             assert!(is_different(check(&dmarc, &[wrong])), "{wrong}");
         }
         assert!(is_different(check(&dmarc, &["v=DMARC1; p=none", "v=DMARC1; p=none"])));
         assert_eq!(check(&dmarc, &["unrelated"]), Check::Missing);
-        let reports = record("TXT", "v=TLSRPTv1; rua=mailto:postmaster@box.test", "record-tls-reports");
+        let reports =
+            record("TXT", "v=TLSRPTv1; rua=mailto:postmaster@box.test", "record-tls-reports");
         assert_eq!(check(&reports, &["v=TLSRPTv1;rua=https://x.test/"]), Check::Right);
-        assert!(is_different(check(&reports, &["v=TLSRPTv1 rua=mailto:x"])) && is_different(check(&reports, &["v=TLSRPTv1;"])));
+        assert!(
+            is_different(check(&reports, &["v=TLSRPTv1 rua=mailto:x"]))
+                && is_different(check(&reports, &["v=TLSRPTv1;"]))
+        );
         assert_eq!(compare(&dmarc, Err(DnsError::NoData)), Check::Missing);
-        assert_eq!(compare(&dmarc, Err(DnsError::Temporary("t".into()))), Check::Unknown("t".into()));
+        assert_eq!(
+            compare(&dmarc, Err(DnsError::Temporary("t".into()))),
+            Check::Unknown("t".into())
+        );
     }
 
     #[test]
@@ -232,7 +284,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn mail_comes_where_the_lowest_preference_leads() {
         let mx = record("MX", "10 mail.box.test.", "record-mx");
-        let facts = Facts { hostname: "mail.box.test".into(), address: Some("203.0.113.9".parse().unwrap()), ..Facts::default() };
+        let facts = Facts {
+            hostname: "mail.box.test".into(),
+            address: Some("203.0.113.9".parse().unwrap()),
+            ..Facts::default()
+        };
         let table: [(&[(u16, &str)], bool); 6] = [
             (&[(10, "Mail.Box.test")], true),
             (&[(10, "mail.box.test"), (20, "elsewhere.test")], true),
@@ -249,14 +305,22 @@ mod tests {
             world.zone.address("elsewhere.test", "198.51.100.7".parse().unwrap());
             world.zone.address("other-name.test", "203.0.113.9".parse().unwrap());
             let check = look(&world.handles.dns, &facts, "box.test", &mx).await;
-            assert_eq!((check == Check::Right, is_different(check)), (is_right, !is_right), "{records:?}");
+            assert_eq!(
+                (check == Check::Right, is_different(check)),
+                (is_right, !is_right),
+                "{records:?}"
+            );
         }
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_receivers_see_of_senders_counts() {
         let spf = record("TXT", "v=spf1 mx ~all", "record-spf");
-        let known = Facts { hostname: "mail.box.test".into(), address: Some("203.0.113.9".parse().unwrap()), ..Facts::default() };
+        let known = Facts {
+            hostname: "mail.box.test".into(),
+            address: Some("203.0.113.9".parse().unwrap()),
+            ..Facts::default()
+        };
         let unknown = Facts { address: None, ..known.clone() };
         let provider = Facts { sends: Sends::ThroughProvider, ..known.clone() };
         let elsewhere = "v=spf1 ip4:198.51.100.77 -all";
@@ -279,7 +343,11 @@ mod tests {
             world.zone.address("box.test", "198.51.100.7".parse().unwrap());
             texts.iter().for_each(|text| world.zone.txt("box.test", text));
             let check = look(&world.handles.dns, facts, "box.test", &spf).await;
-            assert_eq!((check == Check::Right, is_different(check.clone())), (is_right, !is_right), "{texts:?} {check:?}");
+            assert_eq!(
+                (check == Check::Right, is_different(check.clone())),
+                (is_right, !is_right),
+                "{texts:?} {check:?}"
+            );
         }
     }
 
@@ -294,8 +362,14 @@ mod tests {
         world.zone.txt("other.box.test.box.test", "unrelated");
         dns.clear_cache();
         let there = "pb1._domainkey.box.test.box.test: v=DKIM1; k=rsa; p=ABC";
-        assert_eq!(look(dns, &Facts::default(), "box.test", &dkim).await, Check::Different(there.into()));
-        let other = DnsRecord { name: "other.box.test".into(), ..record("TXT", "v=DMARC1; p=none", "record-dmarc") };
+        assert_eq!(
+            look(dns, &Facts::default(), "box.test", &dkim).await,
+            Check::Different(there.into())
+        );
+        let other = DnsRecord {
+            name: "other.box.test".into(),
+            ..record("TXT", "v=DMARC1; p=none", "record-dmarc")
+        };
         assert_eq!(look(dns, &Facts::default(), "box.test", &other).await, Check::Missing);
     }
 

@@ -28,9 +28,16 @@ pub enum Trouble {
 }
 
 /// Evaluates a domain's record for one address; `helo` is the name that the sender says in EHLO.
-pub async fn evaluate(dns: &Dns, domain: &str, address: IpAddr, helo: &str) -> Result<Verdict, Trouble> {
+pub async fn evaluate(
+    dns: &Dns,
+    domain: &str,
+    address: IpAddr,
+    helo: &str,
+) -> Result<Verdict, Trouble> {
     let address = address.to_canonical();
-    Evaluation { dns, sender: Sender { address, origin: domain, helo }, lookups: 0, voids: 0 }.domain(domain.to_string()).await
+    Evaluation { dns, sender: Sender { address, origin: domain, helo }, lookups: 0, voids: 0 }
+        .domain(domain.to_string())
+        .await
 }
 
 struct Evaluation<'a> {
@@ -53,7 +60,11 @@ impl Evaluation<'_> {
             };
             let mut records = texts.iter().filter(|text| is_record(text));
             let (Some(record), None) = (records.next(), records.next()) else {
-                return if texts.iter().any(|text| is_record(text)) { Err(Trouble::Wrong) } else { Ok(Verdict::None) };
+                return if texts.iter().any(|text| is_record(text)) {
+                    Err(Trouble::Wrong)
+                } else {
+                    Ok(Verdict::None)
+                };
             };
             let terms = parse(record).ok_or(Trouble::Wrong)?;
             for term in &terms {
@@ -63,7 +74,9 @@ impl Evaluation<'_> {
                     return Ok(*verdict);
                 }
             }
-            let mut redirects = terms.iter().filter_map(|term| if let Term::Redirect(target) = term { Some(target) } else { None });
+            let mut redirects = terms.iter().filter_map(|term| {
+                if let Term::Redirect(target) = term { Some(target) } else { None }
+            });
             match (redirects.next(), redirects.next()) {
                 (None, _) => Ok(Verdict::Neutral),
                 (Some(target), None) => {
@@ -98,7 +111,11 @@ impl Evaluation<'_> {
             }
             Mechanism::A(host, prefixes) => {
                 let host = self.sender.expand(&target(host), domain).ok_or(Trouble::Wrong)?;
-                Ok(self.addresses(&host).await?.into_iter().any(|found| prefixes.cover(found, self.sender.address)))
+                Ok(self
+                    .addresses(&host)
+                    .await?
+                    .into_iter()
+                    .any(|found| prefixes.cover(found, self.sender.address)))
             }
             Mechanism::Mx(host, prefixes) => {
                 let host = self.sender.expand(&target(host), domain).ok_or(Trouble::Wrong)?;
@@ -108,17 +125,34 @@ impl Evaluation<'_> {
                     return Err(Trouble::Wrong);
                 }
                 for (_, exchanger) in hosts {
-                    if self.addresses(&exchanger).await?.into_iter().any(|found| prefixes.cover(found, self.sender.address)) {
+                    if self
+                        .addresses(&exchanger)
+                        .await?
+                        .into_iter()
+                        .any(|found| prefixes.cover(found, self.sender.address))
+                    {
                         return Ok(true);
                     }
                 }
                 Ok(false)
             }
             Mechanism::Ptr(host) => {
-                let wanted = self.sender.expand(&target(host), domain).ok_or(Trouble::Wrong)?.to_ascii_lowercase();
-                let names = self.dns.ptr(&internet_connection::reverse_name(self.sender.address)).await.map(|answer| answer.records);
+                let wanted = self
+                    .sender
+                    .expand(&target(host), domain)
+                    .ok_or(Trouble::Wrong)?
+                    .to_ascii_lowercase();
+                let names = self
+                    .dns
+                    .ptr(&internet_connection::reverse_name(self.sender.address))
+                    .await
+                    .map(|answer| answer.records);
                 let names = self.or_void(names)?;
-                for name in names.into_iter().take(HOSTS).filter(|name| *name == wanted || name.ends_with(&format!(".{wanted}"))) {
+                for name in names
+                    .into_iter()
+                    .take(HOSTS)
+                    .filter(|name| *name == wanted || name.ends_with(&format!(".{wanted}")))
+                {
                     if self.addresses(&name).await?.contains(&self.sender.address) {
                         return Ok(true);
                     }
@@ -138,7 +172,11 @@ impl Evaluation<'_> {
     }
 
     async fn addresses(&mut self, host: &str) -> Result<Vec<IpAddr>, Trouble> {
-        let answer = self.dns.addresses(host).await.map(|(v4, v6)| v4.records.into_iter().chain(v6.records).collect());
+        let answer = self
+            .dns
+            .addresses(host)
+            .await
+            .map(|(v4, v6)| v4.records.into_iter().chain(v6.records).collect());
         self.or_void(answer)
     }
 
@@ -202,15 +240,26 @@ mod tests {
             zone.remove("box.test", hickory_proto::rr::RecordType::TXT);
             zone.txt("box.test", record);
             dns.clear_cache();
-            assert_eq!(evaluate(dns, "box.test", "203.0.113.9".parse().unwrap(), "mx.box.test").await, expected, "{record}");
+            assert_eq!(
+                evaluate(dns, "box.test", "203.0.113.9".parse().unwrap(), "mx.box.test").await,
+                expected,
+                "{record}"
+            );
         }
         zone.txt("box.test", "v=spf1 mx -all");
         dns.clear_cache();
         let address = "203.0.113.9".parse().unwrap();
-        assert_eq!(evaluate(dns, "box.test", address, "x").await, Err(Trouble::Wrong), "two records");
+        assert_eq!(
+            evaluate(dns, "box.test", address, "x").await,
+            Err(Trouble::Wrong),
+            "two records"
+        );
         assert_eq!(evaluate(dns, "no-texts.test", address, "x").await, Ok(Verdict::None));
         zone.silence("silent.test");
-        assert!(matches!(evaluate(dns, "silent.test", address, "x").await, Err(Trouble::Unknown(_))));
+        assert!(matches!(
+            evaluate(dns, "silent.test", address, "x").await,
+            Err(Trouble::Unknown(_))
+        ));
     }
 
     #[tokio::test(flavor = "multi_thread")]

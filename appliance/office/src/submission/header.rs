@@ -36,7 +36,11 @@ fn owns(reader: &Reader, account: AccountId, address: &str) -> Result<Sender> {
 }
 
 /// The first of some addresses that is not the account's.
-pub fn first_foreign(reader: &Reader, account: AccountId, addresses: &[String]) -> Result<Option<String>> {
+pub fn first_foreign(
+    reader: &Reader,
+    account: AccountId,
+    addresses: &[String],
+) -> Result<Option<String>> {
     for address in addresses {
         if owns(reader, account, &address.to_lowercase())? == Sender::Foreign {
             return Ok(Some(address.clone()));
@@ -47,7 +51,9 @@ pub fn first_foreign(reader: &Reader, account: AccountId, addresses: &[String]) 
 
 /// The reply to a sender that is not the account's; `place` is where it stood.
 pub fn foreign_sender(place: &str, address: &str, login: &str, code: &str) -> Reply {
-    let text = format!("You are logged in as {login}, which may not send as <{address}> ({place}); choose one of your own addresses as sender ({code})");
+    let text = format!(
+        "You are logged in as {login}, which may not send as <{address}> ({place}); choose one of your own addresses as sender ({code})"
+    );
     Reply::new(550, Enhanced(5, 7, 1), text)
 }
 
@@ -72,7 +78,9 @@ impl Gathering {
         self.header.extend_from_slice(octets);
         let end = match self.header.starts_with(b"\r\n") {
             true => Some(2),
-            false => memchr::memmem::find(&self.header[from..], b"\r\n\r\n").map(|at| from + at + 4),
+            false => {
+                memchr::memmem::find(&self.header[from..], b"\r\n\r\n").map(|at| from + at + 4)
+            }
         };
         match end {
             Some(end) => {
@@ -178,10 +186,16 @@ pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
             Err(wrong) => fault = fault.or(Some(wrong)),
         }
     }
-    let parser = MessageParser::new().header_text(HeaderName::Subject).header_id(HeaderName::MessageId).default_header_ignore();
-    let parsed = parser
-        .parse_headers(&[&kept[..], b"\r\n"].concat())
-        .map(|message| (message.message_id().unwrap_or_default().to_string(), message.subject().unwrap_or_default().to_string()));
+    let parser = MessageParser::new()
+        .header_text(HeaderName::Subject)
+        .header_id(HeaderName::MessageId)
+        .default_header_ignore();
+    let parsed = parser.parse_headers(&[&kept[..], b"\r\n"].concat()).map(|message| {
+        (
+            message.message_id().unwrap_or_default().to_string(),
+            message.subject().unwrap_or_default().to_string(),
+        )
+    });
     let (message_id, subject) = parsed.unwrap_or_default();
     kept.extend_from_slice(body_line);
     Prepared { header: kept, senders, fault, message_id, subject, is_automatic, is_tls_optional }
@@ -213,7 +227,8 @@ pub fn faulty_sender(fault: Fault, login: &str, code: &str) -> Reply {
 mod tests {
     use super::*;
 
-    const ADDITIONS: Additions = Additions { from: "ann@box.example", date: "DATE", message_id: "ID@box.example" };
+    const ADDITIONS: Additions =
+        Additions { from: "ann@box.example", date: "DATE", message_id: "ID@box.example" };
 
     #[test]
     fn a_header_is_gathered_however_it_is_cut() {
@@ -236,7 +251,10 @@ mod tests {
             assert_eq!(header.unwrap(), b"From: a\r\nTo: b\r\n\r\n");
             assert_eq!(body, b"body\r\n\r\nmore");
         }
-        assert_eq!(Gathering::default().push(b"\r\nbody"), Gathered::Header(b"\r\n".to_vec(), b"body".to_vec()));
+        assert_eq!(
+            Gathering::default().push(b"\r\nbody"),
+            Gathered::Header(b"\r\n".to_vec(), b"body".to_vec())
+        );
         assert_eq!(Gathering::default().push(&vec![b'x'; HEADER_OCTETS + 1]), Gathered::TooLong);
     }
 
@@ -245,8 +263,14 @@ mod tests {
         let header = b"To: b@x\r\nBCC: secret@x,\r\n hidden@x\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n";
         let prepared = prepare(header, &ADDITIONS);
         let text = String::from_utf8(prepared.header).unwrap();
-        assert_eq!(text, "To: b@x\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nFrom: ann@box.example\r\nDate: DATE\r\nMessage-ID: <ID@box.example>\r\n\r\n");
-        assert_eq!((prepared.senders, prepared.message_id.as_str()), (vec!["ann@box.example".to_string()], "ID@box.example"));
+        assert_eq!(
+            text,
+            "To: b@x\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nFrom: ann@box.example\r\nDate: DATE\r\nMessage-ID: <ID@box.example>\r\n\r\n"
+        );
+        assert_eq!(
+            (prepared.senders, prepared.message_id.as_str()),
+            (vec!["ann@box.example".to_string()], "ID@box.example")
+        );
         assert_eq!(prepared.subject, "Grüße");
     }
 
@@ -265,7 +289,10 @@ mod tests {
         assert!(of("Auto-Submitted: auto-replied\r\n\r\n").is_automatic);
         assert!(!of("Auto-Submitted: no\r\n\r\n").is_automatic);
         assert!(of("TLS-Required: No\r\n\r\n").is_tls_optional);
-        for rubbish in ["", "\r\n", "no colon", "no colon\r\n folded", ":\r\n:\r\n\r\n", "From:\r\n\r\n", "From: <@@@>\r\n\r\n"] {
+        for rubbish in [
+            "", "\r\n", "no colon", "no colon\r\n folded", ":\r\n:\r\n\r\n", "From:\r\n\r\n",
+            "From: <@@@>\r\n\r\n",
+        ] {
             of(rubbish);
         }
         // A second From does not slip past.

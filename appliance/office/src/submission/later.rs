@@ -1,6 +1,7 @@
 //! Messages that go out by themselves: a moment after "send", so that they can be called back, or at a time that was
-//! chosen. Until then they lie among the drafts, on stable storage; if the box stops between sending and tidying up, a
-//! message may go out twice, with the same Message-ID, but never not at all.
+//! chosen.
+//! Until then they lie among the drafts, on stable storage; if the box stops between sending and tidying up, a message
+//! may go out twice, with the same Message-ID, but never not at all.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -8,7 +9,10 @@ use std::time::Duration;
 use pillarbox_message::structure::Structure;
 use pillarbox_outbound::Source;
 use pillarbox_proto::address::Address;
-use pillarbox_store::{AccountId, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Service, SetTimed, Timed, off_thread};
+use pillarbox_store::{
+    AccountId, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Service, SetTimed,
+    Timed, off_thread,
+};
 
 use super::send::{self, Sender};
 use crate::code;
@@ -22,7 +26,8 @@ const MESSAGES: usize = 20;
 /// How long a message may be read for its recipients.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends what is due at `now`, in seconds since 1970. Housekeeping calls this every second.
+/// Sends what is due at `now`, in seconds since 1970.
+/// Housekeeping calls this every second.
 pub async fn run(agent: &SubmissionAgent, condition: &Condition, now: u64) {
     if !condition.has_space() {
         // They wait on stable storage until there is room again.
@@ -39,35 +44,65 @@ pub async fn run(agent: &SubmissionAgent, condition: &Condition, now: u64) {
     }
 }
 
-async fn send(agent: &SubmissionAgent, account: AccountId, message: MessageId, timed: Timed, now: u64) -> Result<(), Error> {
+async fn send(
+    agent: &SubmissionAgent,
+    account: AccountId,
+    message: MessageId,
+    timed: Timed,
+    now: u64,
+) -> Result<(), Error> {
     let read = agent.store.read_off_thread(move |r| {
-        let entry = r.entry(account, FolderId::DRAFTS, timed.uid)?.filter(|entry| entry.message == message);
+        let entry =
+            r.entry(account, FolderId::DRAFTS, timed.uid)?.filter(|entry| entry.message == message);
         let content = entry.map(|_| r.content(message)).transpose()?.flatten();
         Ok(content.zip(r.account_by_id(account)?))
     });
     let forget = SetTimed { account, message, timed: None };
     // Deleted or gone on with meanwhile.
-    let Some((content, found)) = read.await? else { return agent.store.change(forget).done().await.map(drop) };
+    let Some((content, found)) = read.await? else {
+        return agent.store.change(forget).done().await.map(drop);
+    };
     let store = agent.store.clone();
     let own = content.clone();
     let budget = Budget::of(PATIENCE);
-    let structure = off_thread(move || reading::structure(&store, &own, &budget).map_err(|why| Error::Invalid { why: why.to_string() })).await?;
+    let structure = off_thread(move || {
+        reading::structure(&store, &own, &budget)
+            .map_err(|why| Error::Invalid { why: why.to_string() })
+    })
+    .await?;
     let what = match submit_draft(agent, account, &found.address, &structure, &content).await {
         Ok(()) => MailWhat::Delete { code: code::fresh() },
         Err(Refusal::Said(reply)) => {
             // It stays among the drafts, with a flag: the person sees that it did not go.
-            tracing::warn!(account = found.address, reply = reply.lines.join(" "), "a message was refused and stays a draft");
+            tracing::warn!(
+                account = found.address,
+                reply = reply.lines.join(" "),
+                "a message was refused and stays a draft"
+            );
             MailWhat::Flag { add: Flags::FLAGGED, remove: Flags::default() }
         }
         Err(Refusal::Trouble(error)) => return Err(error),
     };
-    let order = MailOrder { account, folder: FolderId::DRAFTS, uids: vec![timed.uid], what, at: now, service: Service::Web };
+    let order = MailOrder {
+        account,
+        folder: FolderId::DRAFTS,
+        uids: vec![timed.uid],
+        what,
+        at: now,
+        service: Service::Web,
+    };
     agent.store.change(order).done().await?;
     agent.store.change(forget).done().await.map(drop)
 }
 
 /// Sends a stored draft to those its header names.
-async fn submit_draft(agent: &SubmissionAgent, account: AccountId, address: &str, structure: &Structure, content: &Content) -> Result<(), Refusal> {
+async fn submit_draft(
+    agent: &SubmissionAgent,
+    account: AccountId,
+    address: &str,
+    structure: &Structure,
+    content: &Content,
+) -> Result<(), Refusal> {
     let mut recipients: Vec<Address> = Vec::new();
     for person in structure.to.iter().chain(&structure.cc).chain(&structure.bcc) {
         if let Ok(address) = Address::parse(&person.address)
@@ -89,7 +124,12 @@ pub async fn submit_to(
     recipients: Vec<Address>,
 ) -> Result<(), Refusal> {
     let from = structure.from.first().map_or(address, |from| from.address.as_str()).to_string();
-    let sender = Sender { account, address: address.to_string(), from, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let sender = Sender {
+        account,
+        address: address.to_string(),
+        from,
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
     let mut submission = send::begin(agent, sender, recipients, None).await?;
     let mut source = Source::new(&agent.store, content, Vec::new(), false);
     loop {

@@ -1,5 +1,5 @@
-//! The mailboxes in a From or Sender field (RFC 5322 §3.4), read so strictly that nobody reads others in it than we do: what we sign must
-//! not look like somebody else's.
+//! The mailboxes in a From or Sender field (RFC 5322 §3.4), read so strictly that nobody reads others in it than we do:
+//! what we sign must not look like somebody else's.
 
 use mail_parser::{HeaderName, MessageParser};
 use pillarbox_proto::address::Address;
@@ -17,7 +17,8 @@ pub enum Fault {
 
 /// The addresses of a field's value, in their canonical form.
 pub fn addresses(value: &str) -> Result<Vec<String>, Fault> {
-    let mut parser = Parser { rest: value, mailbox: Mailbox::default(), found: Vec::new(), is_group: false };
+    let mut parser =
+        Parser { rest: value, mailbox: Mailbox::default(), found: Vec::new(), is_group: false };
     parser.run()?;
     match parser.found.is_empty() {
         true => Err(Fault::NoAddress),
@@ -139,7 +140,8 @@ impl Parser<'_> {
         Err(Fault::Unclear)
     }
 
-    /// What stands in angle brackets, without blanks around it. A quoted local part may hold a bracket of its own.
+    /// What stands in angle brackets, without blanks around it.
+    /// A quoted local part may hold a bracket of its own.
     fn angle(&mut self) -> Result<String, Fault> {
         let mut text = String::new();
         while let Some(c) = self.next() {
@@ -172,14 +174,17 @@ impl Parser<'_> {
             (None, _) if mailbox.unquoted.contains('@') => return Err(Fault::Unclear),
             (None, _) => return Err(Fault::NoAddress),
         };
-        let address = Address::parse(text).map_err(|_| if text.matches('@').count() > 1 { Fault::Unclear } else { Fault::NoAddress })?;
+        let address = Address::parse(text).map_err(|_| {
+            if text.matches('@').count() > 1 { Fault::Unclear } else { Fault::NoAddress }
+        })?;
         self.found.push(address.canonical());
         Ok(())
     }
 }
 
 impl Mailbox {
-    /// A name that is not quoted has no `@` at all (RFC 5322 §3.2.3): what has one is an address to whoever reads leniently.
+    /// A name that is not quoted has no `@` at all (RFC 5322 §3.2.3): what has one is an address to whoever reads
+    /// leniently.
     fn check_names(&self) -> Result<(), Fault> {
         match self.unquoted.contains('@') || holds_address(&decoded(&self.unquoted)) {
             true => Err(Fault::Disguise),
@@ -187,10 +192,12 @@ impl Mailbox {
         }
     }
 
-    /// Comments are names, too, to old programs (RFC 822 §3.4.3); and many decode encoded words where none may stand, within quotes.
+    /// Comments are names, too, to old programs (RFC 822 §3.4.3); and many decode encoded words where none may stand,
+    /// within quotes.
     /// A name in plain quotes may hold an address: pages of ours show the real one beside it.
     fn check_beside(&self) -> Result<(), Fault> {
-        let is_disguise = holds_address(&decoded(&self.comments)) || self.quoted.contains("=?") && holds_address(&decoded(&self.quoted));
+        let is_disguise = holds_address(&decoded(&self.comments))
+            || self.quoted.contains("=?") && holds_address(&decoded(&self.quoted));
         if is_disguise { Err(Fault::Disguise) } else { Ok(()) }
     }
 }
@@ -199,7 +206,9 @@ impl Mailbox {
 fn holds_address(text: &str) -> bool {
     let signs = ['@', '\u{ff20}', '\u{fe6b}'];
     let is_part = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace() && !signs.contains(&c));
-    text.match_indices(signs).any(|(at, sign)| is_part(text[..at].chars().next_back()) && is_part(text[at + sign.len()..].chars().next()))
+    text.match_indices(signs).any(|(at, sign)| {
+        is_part(text[..at].chars().next_back()) && is_part(text[at + sign.len()..].chars().next())
+    })
 }
 
 /// A text with its encoded words read (RFC 2047).
@@ -210,7 +219,9 @@ fn decoded(text: &str) -> String {
     let field = format!("Subject: {}\r\n\r\n", text.replace(['\r', '\n'], " "));
     let parser = MessageParser::new().header_text(HeaderName::Subject).default_header_ignore();
     let parsed = parser.parse_headers(field.as_bytes());
-    parsed.and_then(|message| message.subject().map(str::to_string)).unwrap_or_else(|| text.to_string())
+    parsed
+        .and_then(|message| message.subject().map(str::to_string))
+        .unwrap_or_else(|| text.to_string())
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use pillarbox_platform::config::Live;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ForwardPath, MailCommand, Recipient, Ret, ReversePath, trace};
 use pillarbox_store::{
-    AccountId, Checksum, Delivered, Detail, Error, Hold, Notices, Outgoing, QueueState, Relay, ShortCode, Store, Traits, Waiting, domain_of,
+    AccountId, Checksum, Delivered, Detail, Error, Hold, Notices, Outgoing, QueueState, Relay,
+    ShortCode, Store, Traits, Waiting, domain_of,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -57,7 +58,9 @@ pub struct Submission<'a> {
 impl<'a> Submission<'a> {
     /// Begins; waits for room in memory.
     pub async fn begin(agent: &'a SubmissionAgent, facts: Facts) -> Result<Submission<'a>, Error> {
-        let incoming = Incoming::begin(&agent.delivery, &facts.mail.reverse_path, (facts.peer, Party::Office)).await?;
+        let incoming =
+            Incoming::begin(&agent.delivery, &facts.mail.reverse_path, (facts.peer, Party::Office))
+                .await?;
         let gathering = Some(Gathering::default());
         Ok(Submission {
             agent,
@@ -78,7 +81,11 @@ impl<'a> Submission<'a> {
             Some(gathering) => match gathering.push(octets) {
                 Gathered::More => Ok(()),
                 Gathered::TooLong => {
-                    let text = format!("The header of the message is longer than {} octets ({})", header::HEADER_OCTETS, self.facts.code);
+                    let text = format!(
+                        "The header of the message is longer than {} octets ({})",
+                        header::HEADER_OCTETS,
+                        self.facts.code
+                    );
                     Err(Refusal::Said(Reply::new(552, Enhanced(5, 3, 4), text)))
                 }
                 Gathered::Header(header, rest) => match self.header(&header).await {
@@ -119,15 +126,25 @@ impl<'a> Submission<'a> {
         };
         let code = self.facts.code.to_string();
         let unique = getrandom::u64().unwrap_or_default();
-        let additions = Additions { from: &from, date: &clock::rfc5322(clock::now()), message_id: &format!("{unique:016x}.{code}@{}", domain_of(&from)) };
+        let additions = Additions {
+            from: &from,
+            date: &clock::rfc5322(clock::now()),
+            message_id: &format!("{unique:016x}.{code}@{}", domain_of(&from)),
+        };
         let prepared = header::prepare(header, &additions);
         if let Some(fault) = prepared.fault {
             return Err(Refusal::Said(header::faulty_sender(fault, &identity.address, &code)));
         }
         let senders = prepared.senders.clone();
-        let foreign = self.agent.store.read_off_thread(move |r| header::first_foreign(r, identity.account, &senders)).await?;
+        let foreign = self
+            .agent
+            .store
+            .read_off_thread(move |r| header::first_foreign(r, identity.account, &senders))
+            .await?;
         if let Some(foreign) = foreign {
-            let reply = header::foreign_sender("in From or Sender", &foreign, &self.facts.identity.address, &code);
+            let reply = header::foreign_sender(
+                "in From or Sender", &foreign, &self.facts.identity.address, &code,
+            );
             return Err(Refusal::Said(reply));
         }
         if let Some(incoming) = &mut self.incoming {
@@ -176,24 +193,45 @@ impl<'a> Submission<'a> {
         }
         if delivered.is_held {
             let limit = agent.settings.get().outbound.daily_recipients;
-            pillarbox_outbound::tell_of_limit(&agent.outbound, facts.identity.account, &facts.identity.address, limit).await;
+            pillarbox_outbound::tell_of_limit(
+                &agent.outbound, facts.identity.account, &facts.identity.address, limit,
+            )
+            .await;
         }
         let wanted = |r: &&Recipient| r.notify.is_some_and(|n| n.success);
         let told: Vec<&Recipient> = facts.local.iter().filter(wanted).collect();
         if !told.is_empty() && !sender.is_empty() {
-            let recipients = told.into_iter().map(|r| (r.path.to_string(), r.orcpt.clone().unwrap_or_default())).collect();
+            let recipients = told
+                .into_iter()
+                .map(|r| (r.path.to_string(), r.orcpt.clone().unwrap_or_default()))
+                .collect();
             let envid = facts.mail.envid.as_deref().unwrap_or_default();
-            let arrived = pillarbox_outbound::Arrived { sender: &sender, code: facts.code, envid, subject: &prepared.subject, recipients };
-            pillarbox_outbound::tell_delivered(&agent.outbound, delivered.message, facts.identity.account, arrived).await;
+            let arrived = pillarbox_outbound::Arrived {
+                sender: &sender,
+                code: facts.code,
+                envid,
+                subject: &prepared.subject,
+                recipients,
+            };
+            pillarbox_outbound::tell_delivered(
+                &agent.outbound, delivered.message, facts.identity.account, arrived,
+            )
+            .await;
         }
         Ok(delivered)
     }
 }
 
 /// The part that goes to other servers.
-fn relay(agent: &SubmissionAgent, facts: &Facts, prepared: &Prepared, sender: &str) -> Option<Relay> {
+fn relay(
+    agent: &SubmissionAgent,
+    facts: &Facts,
+    prepared: &Prepared,
+    sender: &str,
+) -> Option<Relay> {
     let now = agent.outbound.now();
-    let mut recipients: Vec<Waiting> = facts.remote.iter().filter_map(|recipient| waiting(recipient, now)).collect();
+    let mut recipients: Vec<Waiting> =
+        facts.remote.iter().filter_map(|recipient| waiting(recipient, now)).collect();
     if agent.settings.get().outbound.hold {
         recipients.iter_mut().for_each(|recipient| recipient.state = QueueState::Held(Hold::Owner));
     }
@@ -201,7 +239,9 @@ fn relay(agent: &SubmissionAgent, facts: &Facts, prepared: &Prepared, sender: &s
         return None;
     }
     // A program that announces SMTPUTF8 for everything must not shut out servers that need not know it.
-    let is_wide = !prepared.header.is_ascii() || !sender.is_ascii() || recipients.iter().any(|r| !r.address.is_ascii());
+    let is_wide = !prepared.header.is_ascii()
+        || !sender.is_ascii()
+        || recipients.iter().any(|r| !r.address.is_ascii());
     let traits = [
         (facts.mail.smtputf8 && is_wide, Traits::UTF8),
         (facts.mail.requiretls, Traits::REQUIRE_TLS),
@@ -211,7 +251,10 @@ fn relay(agent: &SubmissionAgent, facts: &Facts, prepared: &Prepared, sender: &s
         (facts.mail.ret == Some(Ret::Headers), Traits::RETURN_HEADERS),
         (facts.mail.ret == Some(Ret::Full), Traits::RETURN_FULL),
     ];
-    let traits = traits.into_iter().filter(|(is, _)| *is).fold(Traits::default(), |all, (_, one)| all.with(one));
+    let traits = traits
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .fold(Traits::default(), |all, (_, one)| all.with(one));
     let outgoing = Outgoing {
         account: Some(facts.identity.account),
         code: facts.code,
@@ -223,13 +266,21 @@ fn relay(agent: &SubmissionAgent, facts: &Facts, prepared: &Prepared, sender: &s
         signature: Vec::new(),
         remaining: 0,
     };
-    Some(Relay { outgoing, recipients, daily_limit: agent.settings.get().outbound.daily_recipients })
+    Some(Relay {
+        outgoing,
+        recipients,
+        daily_limit: agent.settings.get().outbound.daily_recipients,
+    })
 }
 
 fn waiting(recipient: &Recipient, now: pillarbox_outbound::Now) -> Option<Waiting> {
     let ForwardPath::Address(address) = &recipient.path else { return None };
     let notices = recipient.notify.map_or(Notices::default(), |notify| {
-        let asked = [(notify.success, Notices::SUCCESS), (notify.failure, Notices::FAILURE), (notify.delay, Notices::DELAY)];
+        let asked = [
+            (notify.success, Notices::SUCCESS),
+            (notify.failure, Notices::FAILURE),
+            (notify.delay, Notices::DELAY),
+        ];
         asked.into_iter().filter(|(is, _)| *is).fold(Notices::ASKED, |all, (_, one)| all.with(one))
     });
     Some(Waiting {

@@ -1,4 +1,5 @@
-//! The MSA role (RFC 6409): what a person sends, from a mail program or from webmail. [`Submission`] is the one way.
+//! The MSA role (RFC 6409): what a person sends, from a mail program or from webmail.
+//! [`Submission`] is the one way.
 
 mod header;
 pub mod later;

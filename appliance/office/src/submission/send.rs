@@ -22,14 +22,24 @@ pub struct Sender {
 }
 
 /// Submits a message with CRLF line ends; when this returns well, it is on stable storage.
-pub async fn submit(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Address>, content: &[u8]) -> Result<Delivered, Refusal> {
+pub async fn submit(
+    agent: &SubmissionAgent,
+    sender: Sender,
+    recipients: Vec<Address>,
+    content: &[u8],
+) -> Result<Delivered, Refusal> {
     let mut submission = begin(agent, sender, recipients, Some(content.len() as u64)).await?;
     submission.content(content).await;
     submission.end().await
 }
 
 /// Begins a submission whose content comes in pieces; `octets`: its size, where it is known.
-pub async fn begin(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Address>, octets: Option<u64>) -> Result<Submission<'_>, Refusal> {
+pub async fn begin(
+    agent: &SubmissionAgent,
+    sender: Sender,
+    recipients: Vec<Address>,
+    octets: Option<u64>,
+) -> Result<Submission<'_>, Refusal> {
     let code = code::fresh();
     let wanted: Vec<ForwardPath> = recipients.into_iter().map(ForwardPath::Address).collect();
     let routed = routing::find_all(&agent.store, &agent.settings.get(), wanted).await?;
@@ -44,15 +54,26 @@ pub async fn begin(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Addr
             Routing::Elsewhere => remote.push(recipient),
             Routing::NoSuchAddress | Routing::NotSetUp => {
                 let text = format!("{} is not an address of this box ({code})", recipient.path);
-                let reply = pillarbox_proto::reply::Reply::new(550, pillarbox_proto::reply::Enhanced(5, 1, 1), text);
+                let reply = pillarbox_proto::reply::Reply::new(
+                    550,
+                    pillarbox_proto::reply::Enhanced(5, 1, 1),
+                    text,
+                );
                 return Err(Refusal::Said(reply));
             }
         }
     }
     let path = Address::parse(&sender.from).map_err(|_| Error::Closed)?;
     let (account, reverse) = (sender.account, ReversePath::Address(path.clone()));
-    if agent.store.read_off_thread(move |r| submission::sender(r, account, &reverse)).await? == submission::Sender::Foreign {
-        let reply = submission::foreign_sender("as sender", &sender.from, &sender.address, &code.to_string());
+    if agent.store.read_off_thread(move |r| submission::sender(r, account, &reverse)).await?
+        == submission::Sender::Foreign
+    {
+        let reply = submission::foreign_sender(
+            "as sender",
+            &sender.from,
+            &sender.address,
+            &code.to_string(),
+        );
         return Err(Refusal::Said(reply));
     }
     let mail = MailCommand {
@@ -65,7 +86,12 @@ pub async fn begin(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Addr
         envid: None,
         auth: None,
     };
-    let identity = Identity { account: sender.account, address: sender.address, device: DeviceId::MAIN, label: "web".into() };
+    let identity = Identity {
+        account: sender.account,
+        address: sender.address,
+        device: DeviceId::MAIN,
+        label: "web".into(),
+    };
     let hostname = agent.settings.get().hostname();
     let received = trace::Received {
         hello: hostname.clone(),
@@ -77,6 +103,7 @@ pub async fn begin(agent: &SubmissionAgent, sender: Sender, recipients: Vec<Addr
         recipient: None,
         date: String::new(),
     };
-    let facts = Facts { identity, peer: sender.peer, code, mail, received, local, accounts, remote };
+    let facts =
+        Facts { identity, peer: sender.peer, code, mail, received, local, accounts, remote };
     Ok(Submission::begin(agent, facts).await?)
 }

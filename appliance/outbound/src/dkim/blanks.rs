@@ -2,13 +2,15 @@
 //! become one space.
 //!
 //! The signing crate drops empty lines at the end of a body before it looks at blanks, so it keeps a last line that
-//! holds nothing else. The standard has it the other way round, and every verifier follows the standard.
+//! holds nothing else.
+//! The standard has it the other way round, and every verifier follows the standard.
 //! [`Blanks`] stands in front of the crate, which then meets no blank where the order matters.
 
 /// Where the header section ends.
 const BOUNDARY: &[u8] = b"\r\n\r\n";
 
-/// The filter. It keeps four octets at most, however long a run of blanks is.
+/// The filter.
+/// It keeps four octets at most, however long a run of blanks is.
 #[derive(Debug, Default)]
 pub struct Blanks {
     /// So many octets of [`BOUNDARY`] were met; all of them: this is the body.
@@ -21,8 +23,8 @@ pub struct Blanks {
 }
 
 impl Blanks {
-    /// Takes a piece of a message and gives what may be hashed of it. The header section passes as it is: its fields
-    /// have a canonicalization of their own.
+    /// Takes a piece of a message and gives what may be hashed of it.
+    /// The header section passes as it is: its fields have a canonicalization of their own.
     pub fn push(&mut self, piece: &[u8]) -> &[u8] {
         self.out.clear();
         let body = self.header(piece);
@@ -64,7 +66,11 @@ impl Blanks {
                 }
                 _ => {
                     // What was held back ends no line.
-                    self.out.extend_from_slice(if std::mem::take(&mut self.has_blank) { b" " } else { b"" });
+                    self.out.extend_from_slice(if std::mem::take(&mut self.has_blank) {
+                        b" "
+                    } else {
+                        b""
+                    });
                     if std::mem::take(&mut self.has_cr) {
                         self.out.push(b'\r');
                         continue;
@@ -113,7 +119,11 @@ mod tests {
             let header = "Subject: a \r\n \r\n\r\n";
             for cut in 1..=header.len() + body.len() {
                 let message = filtered(format!("{header}{body}").as_bytes(), &[cut]);
-                assert_eq!(String::from_utf8(message).unwrap(), format!("{header}{expected}"), "{body:?} in pieces of {cut}");
+                assert_eq!(
+                    String::from_utf8(message).unwrap(),
+                    format!("{header}{expected}"),
+                    "{body:?} in pieces of {cut}"
+                );
             }
         }
     }

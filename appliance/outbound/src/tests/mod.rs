@@ -1,5 +1,6 @@
 //! Delivery in a small world: a local zone, scripted servers on loopback addresses of their own, and a clock that the
-//! tests set. With the feature `world` the tests of other crates have it, too.
+//! tests set.
+//! With the feature `world` the tests of other crates have it, too.
 
 #![allow(clippy::unwrap_used)] // tests may
 

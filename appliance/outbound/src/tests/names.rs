@@ -22,7 +22,10 @@ async fn servers_that_know_no_edns_are_asked_without_it() {
         assert_eq!((peer.taken().len(), left), (1, vec![]), "{edns:?}");
         // It is remembered: the next question waits for nothing.
         let before = world.zone.asked().len();
-        let missing = tokio::time::timeout(std::time::Duration::from_millis(900), world.outbound.dns.mx("nowhere.example"));
+        let missing = tokio::time::timeout(
+            std::time::Duration::from_millis(900),
+            world.outbound.dns.mx("nowhere.example"),
+        );
         assert_eq!(missing.await.expect("at once").unwrap_err(), DnsError::NoSuchName, "{edns:?}");
         assert_eq!(world.zone.asked().len(), before + 1);
     }
@@ -34,9 +37,16 @@ async fn of_answers_that_were_cut_what_came_is_used_where_some_is_enough() {
         let world = World::new().await;
         let peer = world.server("a.test", 1, 10, vec![Script::default()]).await;
         for n in 0..40 {
-            world.zone.mx("a.test", 20 + n, &format!("a-rather-long-name-of-a-host-{n}.somewhere.test"));
+            world.zone.mx(
+                "a.test",
+                20 + n,
+                &format!("a-rather-long-name-of-a-host-{n}.somewhere.test"),
+            );
         }
-        world.zone.add("text.test", RData::TXT(TXT::new(vec!["x".repeat(250), "y".repeat(250), "z".repeat(250)])));
+        world.zone.add(
+            "text.test",
+            RData::TXT(TXT::new(vec!["x".repeat(250), "y".repeat(250), "z".repeat(250)])),
+        );
         world.zone.long(Long::Cut { is_told });
         world.submit(&["bob@a.test"]).await;
         world.work().await;
@@ -57,16 +67,23 @@ async fn a_name_server_that_knows_addresses_only_bounces_nothing() {
     let missing = world.submit(&["bob@nowhere.example"]).await;
     world.work().await;
     let queue = world.queue();
-    assert!(queue.len() == 1 && queue[0].last.to_string().starts_with("4.4.3"), "{:?}", world.story(there));
+    assert!(
+        queue.len() == 1 && queue[0].last.to_string().starts_with("4.4.3"),
+        "{:?}",
+        world.story(there)
+    );
     assert_eq!(world.story(missing).last().unwrap().0, Fate::Bounced);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_are_asked_for_as_they_stand() {
     let world = World::new().await;
-    for (number, domain, exchanger) in
-        [(1, "under.test", "mx_1.under.test"), (2, "_first.test", "_mx.test"), (3, "a_b.test", "mail.test"), (4, "b\u{fc}ro.test", "m.test")]
-    {
+    for (number, domain, exchanger) in [
+        (1, "under.test", "mx_1.under.test"),
+        (2, "_first.test", "_mx.test"),
+        (3, "a_b.test", "mail.test"),
+        (4, "b\u{fc}ro.test", "m.test"),
+    ] {
         let registered = if domain.is_ascii() { domain } else { "xn--bro-hoa.test" };
         world.zone.mx(registered, 10, exchanger);
         world.zone.address(exchanger, host(number));

@@ -84,7 +84,11 @@ pub struct Peer {
 impl Peer {
     pub async fn listen(address: IpAddr, port: u16, scripts: Vec<Script>) -> Peer {
         let listener = TcpListener::bind((address, port)).await.unwrap();
-        let peer = Peer { scripts: Arc::new(Mutex::new(scripts)), taken: Arc::default(), connections: Arc::default() };
+        let peer = Peer {
+            scripts: Arc::new(Mutex::new(scripts)),
+            taken: Arc::default(),
+            connections: Arc::default(),
+        };
         let serving = peer.clone();
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
@@ -129,7 +133,12 @@ impl Peer {
         Ok(())
     }
 
-    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut BufReader<S>, script: &Script, under_tls: bool) -> std::io::Result<Next> {
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut BufReader<S>,
+        script: &Script,
+        under_tls: bool,
+    ) -> std::io::Result<Next> {
         let (mut from, mut to) = (String::new(), Vec::new());
         let (mut has_sender, mut count) = (false, 0);
         loop {
@@ -148,7 +157,8 @@ impl Peer {
                     }
                     let last = lines.len() - 1;
                     for (at, text) in lines.iter().enumerate() {
-                        say(stream, &format!("250{}{text}", if at == last { ' ' } else { '-' })).await?;
+                        say(stream, &format!("250{}{text}", if at == last { ' ' } else { '-' }))
+                            .await?;
                     }
                 }
                 "STARTTLS" => {
@@ -169,7 +179,11 @@ impl Peer {
                 "RCPT" | "DATA" if !has_sender => say(stream, "503 5.5.1 no sender").await?,
                 "RCPT" => {
                     let address = inner(&line);
-                    let reply = script.recipients.iter().find(|(a, _)| *a == address).map(|(_, reply)| *reply);
+                    let reply = script
+                        .recipients
+                        .iter()
+                        .find(|(a, _)| *a == address)
+                        .map(|(_, reply)| *reply);
                     if reply.is_none_or(|r| r.starts_with('2')) {
                         to.push(address);
                     }
@@ -190,7 +204,9 @@ impl Peer {
                     let mut content = String::new();
                     loop {
                         let mut octets = Vec::new();
-                        if stream.read_until(b'\n', &mut octets).await? == 0 || script.fault == Fault::DropInContent {
+                        if stream.read_until(b'\n', &mut octets).await? == 0
+                            || script.fault == Fault::DropInContent
+                        {
                             return Ok(Next::End);
                         }
                         if script.fault == Fault::Poison && octets.starts_with(b"Subject: poison") {
@@ -203,7 +219,12 @@ impl Peer {
                         content.push_str(&String::from_utf8_lossy(text));
                     }
                     count += 1;
-                    self.taken.lock().unwrap().push(Taken { from: from.clone(), to: to.clone(), content, under_tls });
+                    self.taken.lock().unwrap().push(Taken {
+                        from: from.clone(),
+                        to: to.clone(),
+                        content,
+                        under_tls,
+                    });
                     if script.fault == Fault::DropAfterContent {
                         return Ok(Next::End);
                     }
@@ -225,7 +246,10 @@ enum Next {
     End,
 }
 
-async fn say<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &str) -> std::io::Result<()> {
+async fn say<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut BufReader<S>,
+    line: &str,
+) -> std::io::Result<()> {
     stream.get_mut().write_all(format!("{line}\r\n").as_bytes()).await?;
     stream.get_mut().flush().await
 }

@@ -9,8 +9,9 @@ use pillarbox_platform::dns::Dns;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::tasks::{Ending, tasks};
 use pillarbox_store::{
-    Access, AccountId, AddAccount, AddDomain, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement,
-    QueueKey, QueueState, Relay, ShortCode, Store, Traits, Waiting,
+    Access, AccountId, AddAccount, AddDomain, Delivery, Detail, Fate, Flags, FolderId,
+    LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey, QueueState,
+    Relay, ShortCode, Store, Traits, Waiting,
 };
 
 use super::peer::{Peer, Script};
@@ -48,8 +49,13 @@ impl World {
 
     pub async fn with(zone: Zone, change: impl FnOnce(&mut Config)) -> World {
         let dir = Arc::new(tempfile::tempdir().unwrap());
-        let free = std::net::TcpListener::bind("127.0.1.254:0").unwrap().local_addr().unwrap().port();
-        let mut config = Config { hostname: "box.test".into(), data: dir.path().join("data"), ..Config::default() };
+        let free =
+            std::net::TcpListener::bind("127.0.1.254:0").unwrap().local_addr().unwrap().port();
+        let mut config = Config {
+            hostname: "box.test".into(),
+            data: dir.path().join("data"),
+            ..Config::default()
+        };
         config.dns.servers = vec![DnsServer(zone.address)];
         config.dns.deadline = 2;
         config.dns.dnssec = !zone.anchor.is_empty();
@@ -66,7 +72,11 @@ impl World {
     /// A box that is nobody's yet and has no name; one domain is there.
     pub async fn empty() -> World {
         let mut world = World::new().await;
-        let config = Config { hostname: String::new(), data: world.dir.path().join("empty"), ..world.config.clone() };
+        let config = Config {
+            hostname: String::new(),
+            data: world.dir.path().join("empty"),
+            ..world.config.clone()
+        };
         let domain_only = |store: &Store| {
             store.change(AddDomain { name: "box.test".into(), at: START }).wait().unwrap();
             AccountId(0)
@@ -75,22 +85,48 @@ impl World {
         World::open(zone, world.dir.clone(), config, Arc::new(AtomicU64::new(START)), domain_only)
     }
 
-    fn open(zone: Zone, dir: Arc<tempfile::TempDir>, config: Config, clock: Arc<AtomicU64>, person: impl FnOnce(&Store) -> AccountId) -> World {
-        let options = pillarbox_store::Options { reserve_octets: 0, ..pillarbox_store::Options::default() };
+    fn open(
+        zone: Zone,
+        dir: Arc<tempfile::TempDir>,
+        config: Config,
+        clock: Arc<AtomicU64>,
+        person: impl FnOnce(&Store) -> AccountId,
+    ) -> World {
+        let options =
+            pillarbox_store::Options { reserve_octets: 0, ..pillarbox_store::Options::default() };
         let store = Store::open(&config.data, Access::Server, &options).unwrap();
         let (ending, tasks) = tasks();
         let secrets = Arc::new(Secrets::open(&config.data).unwrap());
-        let (dns, tls) = (Arc::new(Dns::new(&config).unwrap()), Arc::new(ClientTls::new(&config.outbound.roots).unwrap()));
+        let (dns, tls) = (
+            Arc::new(Dns::new(&config).unwrap()),
+            Arc::new(ClientTls::new(&config.outbound.roots).unwrap()),
+        );
         let handles = Handles { store: store.clone(), secrets, dns, tls, tasks };
         let settings = Live::new(config.clone());
         let mut outbound = Outbound::new(settings.clone(), handles.clone());
         let trusted = Arc::new(AtomicBool::new(true));
         let (time, trust) = (clock.clone(), trusted.clone());
-        outbound.time = Box::new(move || Now { at: time.load(Ordering::SeqCst), is_trusted: trust.load(Ordering::SeqCst) });
+        outbound.time = Box::new(move || Now {
+            at: time.load(Ordering::SeqCst),
+            is_trusted: trust.load(Ordering::SeqCst),
+        });
         let outbound = Arc::new(outbound);
         let ann = tokio::task::block_in_place(|| person(&store));
         let port = config.outbound.remote_port;
-        World { outbound, store, zone, port, clock, trusted, ann, dir, config, settings, handles, _ending: ending }
+        World {
+            outbound,
+            store,
+            zone,
+            port,
+            clock,
+            trusted,
+            ann,
+            dir,
+            config,
+            settings,
+            handles,
+            _ending: ending,
+        }
     }
 
     /// The same box after its process ended at once: all that was in memory is gone.
@@ -102,7 +138,13 @@ impl World {
     }
 
     /// A server for a domain, found by MX.
-    pub async fn server(&self, domain: &str, number: u8, preference: u16, scripts: Vec<Script>) -> Peer {
+    pub async fn server(
+        &self,
+        domain: &str,
+        number: u8,
+        preference: u16,
+        scripts: Vec<Script>,
+    ) -> Peer {
         let name = format!("mx{number}.test");
         self.zone.mx(domain, preference, &name);
         self.zone.address(&name, host(number));
@@ -124,10 +166,22 @@ impl World {
 
     /// Queues a message from Ann, with a copy in Sent.
     pub async fn submit(&self, to: &[&str]) -> MessageId {
-        self.submit_as(to, Traits::default(), Notices::default(), "Subject: Offer\r\nMessage-ID: <m@box.test>\r\n\r\nHello\r\n").await
+        self.submit_as(
+            to,
+            Traits::default(),
+            Notices::default(),
+            "Subject: Offer\r\nMessage-ID: <m@box.test>\r\n\r\nHello\r\n",
+        )
+        .await
     }
 
-    pub async fn submit_as(&self, to: &[&str], traits: Traits, notices: Notices, content: &str) -> MessageId {
+    pub async fn submit_as(
+        &self,
+        to: &[&str],
+        traits: Traits,
+        notices: Notices,
+        content: &str,
+    ) -> MessageId {
         let now = self.outbound.now();
         let since = if now.is_trusted { now.at } else { 0 };
         let recipients = to.iter().map(|address| waiting(address, notices, now.at, since));
@@ -137,19 +191,34 @@ impl World {
         spool.append(b"Return-Path: <ann@box.test>\r\n").unwrap();
         spool.append(content.as_bytes()).unwrap();
         let sent = Placement { account: self.ann, folder: FolderId::SENT, flags: Flags::SEEN };
-        let record = LedgerRecord { sender: ANN.into(), message_id: "m@box.test".into(), ..LedgerRecord::new(now.at, Fate::Queued, ShortCode(7)) };
-        let delivery = Delivery { relay: Some(relay), ..Delivery::local(spool.finish().unwrap(), 29, vec![sent], record) };
+        let record = LedgerRecord {
+            sender: ANN.into(),
+            message_id: "m@box.test".into(),
+            ..LedgerRecord::new(now.at, Fate::Queued, ShortCode(7))
+        };
+        let delivery = Delivery {
+            relay: Some(relay),
+            ..Delivery::local(spool.finish().unwrap(), 29, vec![sent], record)
+        };
         self.store.deliver(delivery).done().await.unwrap().message
     }
 
-    /// Queues a message for many, due at a time of its own. Blocks.
+    /// Queues a message for many, due at a time of its own.
+    /// Blocks.
     pub fn enqueue_at(&self, to: &[String], due: u64) {
         let recipients = to.iter().map(|address| waiting(address, Notices::default(), due, due));
-        let relay = Relay { outgoing: self.outgoing(due, Traits::default()), recipients: recipients.collect(), daily_limit: u32::MAX };
+        let relay = Relay {
+            outgoing: self.outgoing(due, Traits::default()),
+            recipients: recipients.collect(),
+            daily_limit: u32::MAX,
+        };
         let mut spool = self.store.spool();
         spool.append(b"Subject: x\r\n\r\n").unwrap();
         let record = LedgerRecord::new(due, Fate::Queued, ShortCode(7));
-        let delivery = Delivery { relay: Some(relay), ..Delivery::local(spool.finish().unwrap(), 0, Vec::new(), record) };
+        let delivery = Delivery {
+            relay: Some(relay),
+            ..Delivery::local(spool.finish().unwrap(), 0, Vec::new(), record)
+        };
         self.store.deliver(delivery).wait().unwrap();
     }
 
@@ -167,7 +236,8 @@ impl World {
         }
     }
 
-    /// Works through all that is due now, one piece after another. Returns the number of pieces.
+    /// Works through all that is due now, one piece after another.
+    /// Returns the number of pieces.
     pub async fn work(&self) -> usize {
         for count in 0.. {
             match self.outbound.claim(None).await.unwrap() {
@@ -215,8 +285,17 @@ impl World {
 
     /// Fates and details of a message, oldest first.
     pub fn story(&self, message: MessageId) -> Vec<(Fate, String)> {
-        let found = self.store.read(|r| r.ledger_find(None, 1000, |id, record| id.0 == message.0 || record.messages.contains(&message.0)));
-        found.unwrap().into_iter().rev().map(|(_, record)| (record.fate, record.wording())).collect()
+        let found = self.store.read(|r| {
+            r.ledger_find(None, 1000, |id, record| {
+                id.0 == message.0 || record.messages.contains(&message.0)
+            })
+        });
+        found
+            .unwrap()
+            .into_iter()
+            .rev()
+            .map(|(_, record)| (record.fate, record.wording()))
+            .collect()
     }
 }
 
@@ -242,6 +321,12 @@ fn person(store: &Store) -> AccountId {
         return id;
     }
     store.change(AddDomain { name: "box.test".into(), at: START }).wait().unwrap();
-    let account = AddAccount { address: ANN.into(), name: "Ann".into(), hash: "x".into(), policy: MailboxPolicy::Keep, at: START };
+    let account = AddAccount {
+        address: ANN.into(),
+        name: "Ann".into(),
+        hash: "x".into(),
+        policy: MailboxPolicy::Keep,
+        at: START,
+    };
     store.change(account).wait().unwrap()
 }

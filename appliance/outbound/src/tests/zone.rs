@@ -34,7 +34,8 @@ pub enum Kinds {
     Addresses,
 }
 
-/// What it does to an answer longer than 512 octets. There is no TCP.
+/// What it does to an answer longer than 512 octets.
+/// There is no TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Long {
     Sent,
@@ -89,11 +90,20 @@ impl Zone {
 
     pub fn signed() -> Zone {
         let pkcs8 = EcdsaSigningKey::generate_pkcs8(Algorithm::ECDSAP256SHA256).unwrap();
-        let key = EcdsaSigningKey::from_pkcs8(&PrivatePkcs8KeyDer::from(pkcs8.secret_pkcs8_der().to_vec()), Algorithm::ECDSAP256SHA256).unwrap();
+        let key = EcdsaSigningKey::from_pkcs8(
+            &PrivatePkcs8KeyDer::from(pkcs8.secret_pkcs8_der().to_vec()),
+            Algorithm::ECDSAP256SHA256,
+        )
+        .unwrap();
         let public = key.to_public_key().unwrap();
         let dnskey = DNSKEY::from_key(&public);
         let anchor = format!("{APEX} 3600 IN DNSKEY {dnskey}\n");
-        let signer = DnssecSigner::new(dnskey.clone(), Box::new(key), name(APEX), std::time::Duration::from_secs(86_400));
+        let signer = DnssecSigner::new(
+            dnskey.clone(),
+            Box::new(key),
+            name(APEX),
+            std::time::Duration::from_secs(86_400),
+        );
         let zone = Zone::start(Some(signer), anchor);
         zone.add(APEX, RData::DNSSEC(DNSSECRData::DNSKEY(dnskey)));
         zone
@@ -101,8 +111,16 @@ impl Zone {
 
     fn start(signer: Option<DnssecSigner>, anchor: String) -> Zone {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (address, records) = (socket.local_addr().unwrap(), Arc::new(Mutex::new(Records::new())));
-        let manners = Manners { silent: Vec::new(), edns: Edns::Known, kinds: Kinds::All, long: Long::Sent, unsigned: Vec::new(), asked: Vec::new() };
+        let (address, records) =
+            (socket.local_addr().unwrap(), Arc::new(Mutex::new(Records::new())));
+        let manners = Manners {
+            silent: Vec::new(),
+            edns: Edns::Known,
+            kinds: Kinds::All,
+            long: Long::Sent,
+            unsigned: Vec::new(),
+            asked: Vec::new(),
+        };
         let manners = Arc::new(Mutex::new(manners));
         let (served, minded) = (records.clone(), manners.clone());
         std::thread::spawn(move || {
@@ -115,7 +133,10 @@ impl Zone {
             }
         });
         let zone = Zone { address, records, manners, signer, anchor };
-        zone.add(APEX, RData::SOA(SOA::new(name("ns.test."), name("admin.test."), 1, 60, 60, 60, 60)));
+        zone.add(
+            APEX,
+            RData::SOA(SOA::new(name("ns.test."), name("admin.test."), 1, 60, 60, 60, 60)),
+        );
         zone
     }
 
@@ -124,24 +145,34 @@ impl Zone {
         let owner = name(owner);
         let mut records = self.records.lock().unwrap();
         let key = (owner.clone(), data.record_type());
-        let set = records.entry(key).or_insert_with(|| RecordSet::with_ttl(owner.clone(), data.record_type(), 60));
+        let set = records
+            .entry(key)
+            .or_insert_with(|| RecordSet::with_ttl(owner.clone(), data.record_type(), 60));
         let mut all: Vec<Record> = set.records_without_rrsigs().cloned().collect();
         all.push(Record::from_rdata(owner.clone(), 60, data));
         set.set_records(all);
-        let is_below = self.manners.lock().unwrap().unsigned.iter().any(|(zone, _)| zone.zone_of(&owner));
+        let is_below =
+            self.manners.lock().unwrap().unsigned.iter().any(|(zone, _)| zone.zone_of(&owner));
         let is_parents = set.record_type() == RecordType::NSEC;
         if let Some(signer) = self.signer.as_ref().filter(|_| is_parents || !is_below) {
             let since = time::OffsetDateTime::now_utc() - time::Duration::hours(1);
             let signature = RRSIG::from_rrset(set, DNSClass::IN, since, signer).unwrap();
             set.clear_rrsigs();
-            set.insert_rrsig(Record::from_rdata(owner, 60, RData::DNSSEC(DNSSECRData::RRSIG(signature))));
+            set.insert_rrsig(Record::from_rdata(
+                owner,
+                60,
+                RData::DNSSEC(DNSSECRData::RRSIG(signature)),
+            ));
         }
     }
 
     /// Says with proof that a name has these kinds of records and no others.
     pub fn only(&self, owner: &str, kinds: &[RecordType]) {
         let kinds = kinds.iter().copied().chain([RecordType::RRSIG, RecordType::NSEC]);
-        self.add(owner, RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(name(&format!("0.{owner}")), kinds))));
+        self.add(
+            owner,
+            RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(name(&format!("0.{owner}")), kinds))),
+        );
     }
 
     /// Answers nothing about a name from now on.
@@ -205,7 +236,10 @@ impl Zone {
 
     /// DANE-EE, public key, SHA-256 (3 1 1).
     pub fn tlsa(&self, host: &str, port: u16, digest: Vec<u8>) {
-        self.add(&format!("_{port}._tcp.{host}"), RData::TLSA(TLSA::new(3.into(), 1.into(), 1.into(), digest)));
+        self.add(
+            &format!("_{port}._tcp.{host}"),
+            RData::TLSA(TLSA::new(3.into(), 1.into(), 1.into(), digest)),
+        );
     }
 }
 
@@ -236,10 +270,20 @@ impl Manners {
             Edns::Bare => return refusal(1, true),
             Edns::Silence => return None,
         }
-        if self.kinds == Kinds::Addresses && !matches!(query.query_type(), RecordType::A | RecordType::AAAA) {
+        if self.kinds == Kinds::Addresses
+            && !matches!(query.query_type(), RecordType::A | RecordType::AAAA)
+        {
             return refusal(3, false);
         }
-        let is_data = matches!(query.query_type(), RecordType::MX | RecordType::A | RecordType::AAAA | RecordType::TXT | RecordType::TLSA | RecordType::DS);
+        let is_data = matches!(
+            query.query_type(),
+            RecordType::MX
+                | RecordType::A
+                | RecordType::AAAA
+                | RecordType::TXT
+                | RecordType::TLSA
+                | RecordType::DS
+        );
         match self.unsigned.iter().find(|(zone, _)| *zone == asked).filter(|_| !is_data) {
             Some((_, Top::Silence)) => return None,
             Some((_, Top::Code(code))) => return refusal(u16::from(*code) as u8, false),
@@ -257,7 +301,8 @@ impl Manners {
     }
 }
 
-/// The answer of a server that knows what it does. `is_unsigned`: of a zone below that has no keys.
+/// The answer of a server that knows what it does.
+/// `is_unsigned`: of a zone below that has no keys.
 fn answer(records: &Mutex<Records>, octets: &[u8], is_unsigned: bool) -> Option<Vec<u8>> {
     let question = Message::from_vec(octets).ok()?;
     let query = question.queries.first()?.clone();
@@ -276,12 +321,17 @@ fn answer(records: &Mutex<Records>, octets: &[u8], is_unsigned: bool) -> Option<
         }));
     } else {
         let exists = records.keys().any(|(owner, _)| *owner == asked || asked.zone_of(owner));
-        reply.metadata.response_code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
+        reply.metadata.response_code =
+            if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
         let is_parents = query.query_type() == RecordType::DS;
-        if let Some(soa) = records.get(&(name(APEX), RecordType::SOA)).filter(|_| is_parents || !is_unsigned) {
+        if let Some(soa) =
+            records.get(&(name(APEX), RecordType::SOA)).filter(|_| is_parents || !is_unsigned)
+        {
             reply.add_authorities(set_of(soa));
         }
-        if let Some(nsec) = records.get(&(asked, RecordType::NSEC)).filter(|_| is_parents || !is_unsigned) {
+        if let Some(nsec) =
+            records.get(&(asked, RecordType::NSEC)).filter(|_| is_parents || !is_unsigned)
+        {
             reply.add_authorities(set_of(nsec));
         }
     }

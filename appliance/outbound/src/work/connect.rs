@@ -1,4 +1,5 @@
-//! From a destination to a connection: its hosts one after the other, until one can be used or the reason is known why none can.
+//! From a destination to a connection: its hosts one after the other, until one can be used or the reason is known why
+//! none can.
 
 use std::collections::VecDeque;
 
@@ -37,18 +38,27 @@ pub(super) struct Endpoints {
 
 impl Worker<'_> {
     /// The next connection that comes about, or what to do when none does.
-    pub(super) async fn connect(&mut self, attempt: &Attempt<'_>, endpoints: &mut Option<Endpoints>) -> std::result::Result<Connection, Outcome> {
+    pub(super) async fn connect(
+        &mut self,
+        attempt: &Attempt<'_>,
+        endpoints: &mut Option<Endpoints>,
+    ) -> std::result::Result<Connection, Outcome> {
         let &Attempt { domain, next_hop, tls_mode, .. } = attempt;
         if endpoints.is_none() {
             *endpoints = Some(self.endpoints(domain, next_hop, tls_mode).await?);
         }
-        let Some(endpoints) = endpoints else { return Err(Outcome::Deferred { reason: Detail::found(4, 3, 0, "no endpoints") }) };
+        let Some(endpoints) = endpoints else {
+            return Err(Outcome::Deferred { reason: Detail::found(4, 3, 0, "no endpoints") });
+        };
         let config = self.outbound.config();
         loop {
             let next = if endpoints.tried < TRIES { endpoints.current.pop_front() } else { None };
             let Some(endpoint) = next else {
-                let Some(host) = endpoints.hosts.pop_front().filter(|_| endpoints.tried < TRIES) else {
-                    let reason = endpoints.last.clone().unwrap_or_else(|| Detail::found(4, 4, 4, format!("{domain} has no host that can be used")));
+                let Some(host) = endpoints.hosts.pop_front().filter(|_| endpoints.tried < TRIES)
+                else {
+                    let reason = endpoints.last.clone().unwrap_or_else(|| {
+                        Detail::found(4, 4, 4, format!("{domain} has no host that can be used"))
+                    });
                     return Err(match endpoints.all_said_never && endpoints.last.is_some() {
                         true => Outcome::Refused { reply: reason },
                         false => Outcome::Deferred { reason },
@@ -76,13 +86,19 @@ impl Worker<'_> {
                     endpoints.transcript.extend(said);
                     let (reason, says_never) = describe(&trouble, &shown);
                     endpoints.transcript.push(format!("* {reason}"));
-                    if let (NextHop::Route(name, route), Some(fault)) = (next_hop, login_fault(&trouble, &reason)) {
+                    if let (NextHop::Route(name, route), Some(fault)) =
+                        (next_hop, login_fault(&trouble, &reason))
+                    {
                         self.hold_route(name, route, &fault).await;
                         return Err(Outcome::LoginRefused { reason: fault });
                     }
                     // TLS that was only offered and does not work: plain, as if it had not been offered (RFC 7435).
-                    if matches!(trouble, Trouble::Tls(_)) && shown.security == Security::Opportunistic {
-                        endpoints.current.push_front(Endpoint { security: Security::Plain, ..shown });
+                    if matches!(trouble, Trouble::Tls(_))
+                        && shown.security == Security::Opportunistic
+                    {
+                        endpoints
+                            .current
+                            .push_front(Endpoint { security: Security::Plain, ..shown });
                     }
                     endpoints.all_said_never &= says_never;
                     endpoints.last = Some(reason);
@@ -91,9 +107,16 @@ impl Worker<'_> {
         }
     }
 
-    async fn endpoints(&self, domain: &str, next_hop: &NextHop, tls_mode: TlsPolicyMode) -> std::result::Result<Endpoints, Outcome> {
+    async fn endpoints(
+        &self,
+        domain: &str,
+        next_hop: &NextHop,
+        tls_mode: TlsPolicyMode,
+    ) -> std::result::Result<Endpoints, Outcome> {
         let (hosts, policy) = match next_hop {
-            NextHop::Route(_, route) => (Hosts { names: vec![route.host.clone()], is_proven: false }, None),
+            NextHop::Route(_, route) => {
+                (Hosts { names: vec![route.host.clone()], is_proven: false }, None)
+            }
             NextHop::Direct => {
                 let own = self.outbound.hostname();
                 let hosts = self.outbound.hosts(domain, &own).await.map_err(no_hosts)?;
@@ -117,13 +140,23 @@ impl Worker<'_> {
     }
 
     /// Looks a host up; a host of no use leaves its reason.
-    async fn endpoints_of(&self, host: &str, next_hop: &NextHop, tls_mode: TlsPolicyMode, endpoints: &mut Endpoints) {
+    async fn endpoints_of(
+        &self,
+        host: &str,
+        next_hop: &NextHop,
+        tls_mode: TlsPolicyMode,
+        endpoints: &mut Endpoints,
+    ) {
         let useless = |endpoints: &mut Endpoints, why: Detail, is_never: bool| {
             endpoints.transcript.push(format!("* {why}"));
             endpoints.all_said_never &= is_never;
             endpoints.last = Some(why);
         };
-        let known = Known { tls_mode, policy: endpoints.policy.as_ref(), hosts_proven: endpoints.hosts_proven };
+        let known = Known {
+            tls_mode,
+            policy: endpoints.policy.as_ref(),
+            hosts_proven: endpoints.hosts_proven,
+        };
         match self.outbound.endpoints(host, next_hop, known).await {
             Ok(found) => endpoints.current.extend(found),
             Err(NoHosts::Never(why)) => useless(endpoints, why, true),
@@ -145,7 +178,11 @@ impl Worker<'_> {
             tracing::error!(%error, "the fault of a provider can't be noted");
         }
         tracing::error!(host = route.host, %fault, "sending through the provider is stopped until its login works");
-        let message = owner::Message::ProviderLogin { host: &route.host, user: &route.user, reply: &fault.to_string() };
+        let message = owner::Message::ProviderLogin {
+            host: &route.host,
+            user: &route.user,
+            reply: &fault.to_string(),
+        };
         if let Err(error) = owner::tell_owner(self.outbound, message).await {
             tracing::error!(%error, "the owner can't be told");
         }
@@ -159,19 +196,22 @@ fn no_hosts(why: NoHosts) -> Outcome {
     }
 }
 
-/// A server's reply as the ledger keeps it. A status of another class than the reply code's is one, too.
+/// A server's reply as the ledger keeps it.
+/// A status of another class than the reply code's is one, too.
 pub fn said(host: &str, reply: &Reply) -> Detail {
     let text = reply.lines.join(" ");
     let (status, text) = match (reply.enhanced, Status::leading(&text)) {
-        (Some(Enhanced(class, subject, detail)), _) => (Some(Status { class, subject, detail }), text),
+        (Some(Enhanced(class, subject, detail)), _) => {
+            (Some(Status { class, subject, detail }), text)
+        }
         (None, Some((status, rest))) => (Some(status), rest.to_string()),
         (None, None) => (None, text),
     };
     Detail::Reply(RemoteReply { host: host.to_string(), code: reply.code, status, text })
 }
 
-/// Trouble as the ledger keeps it, and whether it is a server's "never". What comes from outside (a reply, the names in
-/// a certificate) may be long: as much is told as is kept.
+/// Trouble as the ledger keeps it, and whether it is a server's "never".
+/// What comes from outside (a reply, the names in a certificate) may be long: as much is told as is kept.
 pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (Detail, bool) {
     let (detail, is_never) = in_full(trouble, endpoint);
     (detail.clipped(DETAIL_OCTETS).into_owned(), is_never)
@@ -179,22 +219,43 @@ pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (Detail, bool) {
 
 fn in_full(trouble: &Trouble, endpoint: &Endpoint) -> (Detail, bool) {
     let failure = match trouble {
-        Trouble::Connect(why) => return (Detail::found(4, 4, 1, format!("connecting to {endpoint}: {why}")), false),
-        Trouble::Tls(why) => return (Detail::found(4, 7, 10, format!("TLS with {endpoint}: {why}")), false),
-        Trouble::Content(why) => return (Detail::found(4, 3, 0, format!("reading the message: {why}")), false),
+        Trouble::Connect(why) => {
+            return (Detail::found(4, 4, 1, format!("connecting to {endpoint}: {why}")), false);
+        }
+        Trouble::Tls(why) => {
+            return (Detail::found(4, 7, 10, format!("TLS with {endpoint}: {why}")), false);
+        }
+        Trouble::Content(why) => {
+            return (Detail::found(4, 3, 0, format!("reading the message: {why}")), false);
+        }
         Trouble::Session(failure) => failure,
     };
     let (subject, detail, text) = match failure {
-        Failure::Refused { reply, .. } => return (said(&endpoint.host, reply), reply.is_permanent()),
+        Failure::Refused { reply, .. } => {
+            return (said(&endpoint.host, reply), reply.is_permanent());
+        }
         // It has said two things at once: another host may make sense, and another day.
         Failure::BrokenGreeting { reply } => {
             let last = reply.on_one_line(" ");
-            (5, 0, format!("{} greets with codes that contradict each other; its last line: {last}", endpoint.host))
+            (
+                5,
+                0,
+                format!(
+                    "{} greets with codes that contradict each other; its last line: {last}",
+                    endpoint.host
+                ),
+            )
         }
-        Failure::Broken { stage } => (4, 2, format!("the connection to {endpoint} broke while {stage}")),
-        Failure::TimedOut { stage } => (4, 2, format!("{endpoint} was silent for too long while {stage}")),
+        Failure::Broken { stage } => {
+            (4, 2, format!("the connection to {endpoint} broke while {stage}"))
+        }
+        Failure::TimedOut { stage } => {
+            (4, 2, format!("{endpoint} was silent for too long while {stage}"))
+        }
         Failure::NotSmtp { stage } => (5, 0, format!("{endpoint} does not speak SMTP ({stage})")),
-        Failure::NoTls => (7, 10, format!("{endpoint} offers no TLS, and mail must not go there without")),
+        Failure::NoTls => {
+            (7, 10, format!("{endpoint} offers no TLS, and mail must not go there without"))
+        }
         Failure::NoLogin => (7, 9, format!("{endpoint} offers no login that can be used")),
     };
     (Detail::found(4, subject, detail, text), false)
@@ -203,7 +264,11 @@ fn in_full(trouble: &Trouble, endpoint: &Endpoint) -> (Detail, bool) {
 /// What only the owner can mend: the provider's answer to our login.
 fn login_fault(trouble: &Trouble, reason: &Detail) -> Option<Detail> {
     match trouble {
-        Trouble::Session(Failure::Refused { stage: Stage::Login, reply }) if reply.is_permanent() => Some(reason.clone()),
+        Trouble::Session(Failure::Refused { stage: Stage::Login, reply })
+            if reply.is_permanent() =>
+        {
+            Some(reason.clone())
+        }
         Trouble::Session(Failure::NoLogin) => Some(reason.clone()),
         _ => None,
     }

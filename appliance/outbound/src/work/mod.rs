@@ -10,7 +10,9 @@ use pillarbox_message::eight_bit::{Bits, LongParts, Needs};
 use pillarbox_proto::reply::Reply;
 use pillarbox_proto::smtp::client::{Failure, Mailing, Stage, Target};
 use pillarbox_proto::smtp::{Body, Notify, Ret};
-use pillarbox_store::{Content, Detail, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of};
+use pillarbox_store::{
+    Content, Detail, MessageId, Notices, Outgoing, QueueKey, QueueState, Traits, Waiting, domain_of,
+};
 
 use super::endpoint::TlsPolicyMode;
 use super::error::{Error, Result};
@@ -37,7 +39,10 @@ struct Group {
 
 impl Group {
     fn keys(&self) -> Vec<QueueKey> {
-        self.recipients.iter().map(|(recipient, _)| QueueKey { message: self.message, recipient: *recipient }).collect()
+        self.recipients
+            .iter()
+            .map(|(recipient, _)| QueueKey { message: self.message, recipient: *recipient })
+            .collect()
     }
 
     fn is_stale(&self) -> bool {
@@ -75,11 +80,19 @@ pub async fn run(outbound: Arc<Outbound>, batch: Batch) {
         let domain = batch.domain.clone();
         worker.batch(batch).await;
         let is_over = outbound.tasks.is_over();
-        if !is_over && worker.connection.as_ref().is_some_and(|(_, c)| c.served < outbound.config().outbound.messages_per_connection) {
+        if !is_over
+            && worker
+                .connection
+                .as_ref()
+                .is_some_and(|(_, c)| c.served < outbound.config().outbound.messages_per_connection)
+        {
             next = outbound.claim(Some(destination.clone())).await.ok().flatten();
         }
         // A connection serves one domain, or all of a route.
-        if next.as_ref().is_some_and(|b| b.domain != domain && matches!(b.next_hop, NextHop::Direct)) {
+        if next
+            .as_ref()
+            .is_some_and(|b| b.domain != domain && matches!(b.next_hop, NextHop::Direct))
+        {
             worker.hang_up().await;
         }
     }
@@ -106,8 +119,10 @@ impl Worker<'_> {
         }
         let mut endpoints: [Option<Endpoints>; 2] = [None, None];
         for (message, recipients) in messages {
-            let all: Vec<QueueKey> = recipients.iter().map(|(r, _)| QueueKey { message, recipient: *r }).collect();
-            let read = self.outbound.read(move |r| Ok((r.outgoing(message)?, r.content(message)?))).await;
+            let all: Vec<QueueKey> =
+                recipients.iter().map(|(r, _)| QueueKey { message, recipient: *r }).collect();
+            let read =
+                self.outbound.read(move |r| Ok((r.outgoing(message)?, r.content(message)?))).await;
             let (outgoing, content) = match read {
                 Ok((Some(outgoing), Some(content))) => (outgoing, content),
                 // Removed by the owner a moment ago.
@@ -122,16 +137,35 @@ impl Worker<'_> {
                     continue;
                 }
             };
-            let (given_up, waiting): (Vec<_>, Vec<_>) = recipients.into_iter().partition(|(_, w)| w.state == QueueState::GivenUp);
+            let (given_up, waiting): (Vec<_>, Vec<_>) =
+                recipients.into_iter().partition(|(_, w)| w.state == QueueState::GivenUp);
             if !given_up.is_empty() {
                 let outcomes = given_up.iter().map(|_| Outcome::GivenUp).collect();
-                self.settle(&outgoing, &content, Group { message, recipients: given_up, read_at }, outcomes, Vec::new()).await;
+                self.settle(
+                    &outgoing,
+                    &content,
+                    Group { message, recipients: given_up, read_at },
+                    outcomes,
+                    Vec::new(),
+                )
+                .await;
             }
             for chunk in waiting.chunks(limit) {
                 let group = Group { message, recipients: chunk.to_vec(), read_at };
-                let tls_mode = if outgoing.traits.contains(Traits::TLS_OPTIONAL) { TlsPolicyMode::Ignore } else { TlsPolicyMode::Follow };
+                let tls_mode = if outgoing.traits.contains(Traits::TLS_OPTIONAL) {
+                    TlsPolicyMode::Ignore
+                } else {
+                    TlsPolicyMode::Follow
+                };
                 let endpoints = &mut endpoints[tls_mode as usize];
-                let attempt = Attempt { domain: &batch.domain, next_hop: &batch.next_hop, tls_mode, outgoing: &outgoing, content: &content, group: &group };
+                let attempt = Attempt {
+                    domain: &batch.domain,
+                    next_hop: &batch.next_hop,
+                    tls_mode,
+                    outgoing: &outgoing,
+                    content: &content,
+                    group: &group,
+                };
                 let (outcomes, transcript) = self.attempt(&attempt, endpoints).await;
                 self.settle(&outgoing, &content, group, outcomes, transcript).await;
             }
@@ -139,18 +173,27 @@ impl Worker<'_> {
     }
 
     /// One attempt for a group of recipients: an outcome for each.
-    async fn attempt(&mut self, attempt: &Attempt<'_>, endpoints: &mut Option<Endpoints>) -> (Vec<Outcome>, Vec<String>) {
+    async fn attempt(
+        &mut self,
+        attempt: &Attempt<'_>,
+        endpoints: &mut Option<Endpoints>,
+    ) -> (Vec<Outcome>, Vec<String>) {
         let &Attempt { next_hop, tls_mode, outgoing, group, .. } = attempt;
         let mut outcomes: Vec<Option<Outcome>> = vec![None; group.recipients.len()];
         let mut transcript = Vec::new();
         let mut broke_it = false;
         let mut is_fresh = !group.is_stale();
-        let finish =
-            |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript);
+        let finish = |outcomes: Vec<Option<Outcome>>, rest: Outcome, transcript| {
+            (outcomes.into_iter().map(|o| o.unwrap_or_else(|| rest.clone())).collect(), transcript)
+        };
         if let NextHop::Route(_, route) = next_hop
             && !route.fault.is_none()
         {
-            return finish(outcomes, Outcome::LoginRefused { reason: route.fault.clone() }, transcript);
+            return finish(
+                outcomes,
+                Outcome::LoginRefused { reason: route.fault.clone() },
+                transcript,
+            );
         }
         loop {
             if self.connection.as_ref().is_some_and(|(of, _)| *of != tls_mode) {
@@ -175,16 +218,28 @@ impl Worker<'_> {
             let Some((_, mut connection)) = self.connection.take() else { continue };
             if outgoing.traits.contains(Traits::REQUIRE_TLS) && !connection.is_verified() {
                 let host = &connection.endpoint().host;
-                let reply = Detail::found(5, 7, 30, format!("The identity of {host} can't be proven, and the sender asked for that (REQUIRETLS)"));
+                let reply = Detail::found(
+                    5,
+                    7,
+                    30,
+                    format!(
+                        "The identity of {host} can't be proven, and the sender asked for that (REQUIRETLS)"
+                    ),
+                );
                 self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Refused { reply }, transcript);
             }
             if !is_fresh && let Err(error) = self.look_again(group, &mut outcomes).await {
                 tracing::error!(%error, message = group.message.0, "the queue can't be read");
                 self.connection = Some((tls_mode, connection));
-                return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 3, 0, error.to_string()) }, transcript);
+                return finish(
+                    outcomes,
+                    Outcome::Deferred { reason: Detail::found(4, 3, 0, error.to_string()) },
+                    transcript,
+                );
             }
-            let open: Vec<usize> = (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
+            let open: Vec<usize> =
+                (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
             if open.is_empty() {
                 self.connection = Some((tls_mode, connection));
                 return finish(outcomes, Outcome::Withdrawn, transcript);
@@ -195,7 +250,11 @@ impl Worker<'_> {
                 Err(why) => {
                     tracing::error!(%why, message = group.message.0, "a queued message can't be read");
                     self.connection = Some((tls_mode, connection));
-                    return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 3, 0, why) }, transcript);
+                    return finish(
+                        outcomes,
+                        Outcome::Deferred { reason: Detail::found(4, 3, 0, why) },
+                        transcript,
+                    );
                 }
             };
             let host = connection.endpoint().host.clone();
@@ -208,7 +267,13 @@ impl Worker<'_> {
             }
             let Some(trouble) = trouble else {
                 self.connection = Some((tls_mode, connection));
-                return finish(outcomes, Outcome::Deferred { reason: Detail::found(4, 4, 2, format!("{host} gave no answer")) }, transcript);
+                return finish(
+                    outcomes,
+                    Outcome::Deferred {
+                        reason: Detail::found(4, 4, 2, format!("{host} gave no answer")),
+                    },
+                    transcript,
+                );
             };
             let (reason, _) = describe(&trouble, connection.endpoint());
             transcript.push(format!("* {reason}"));
@@ -239,9 +304,14 @@ impl Worker<'_> {
 
     /// Looks at the rows once more, now that the server waits: reaching it may have taken minutes, and what the owner
     /// removed, held or gave up meanwhile must not go.
-    async fn look_again(&self, group: &Group, outcomes: &mut [Option<Outcome>]) -> pillarbox_store::Result<()> {
+    async fn look_again(
+        &self,
+        group: &Group,
+        outcomes: &mut [Option<Outcome>],
+    ) -> pillarbox_store::Result<()> {
         for (outcome, row) in outcomes.iter_mut().zip(self.rows(group.keys()).await?) {
-            if outcome.is_none() && row.is_none_or(|waiting| waiting.state != QueueState::Scheduled) {
+            if outcome.is_none() && row.is_none_or(|waiting| waiting.state != QueueState::Scheduled)
+            {
                 *outcome = Some(Outcome::Withdrawn);
             }
         }
@@ -254,17 +324,32 @@ impl Worker<'_> {
     }
 
     /// What the core needs for one message, for a server with these abilities.
-    async fn prepare(&self, attempt: &Attempt<'_>, open: &[usize], takes_eight_bit: bool) -> Result<(Mailing, Source)> {
+    async fn prepare(
+        &self,
+        attempt: &Attempt<'_>,
+        open: &[usize],
+        takes_eight_bit: bool,
+    ) -> Result<(Mailing, Source)> {
         let &Attempt { outgoing, content, group, .. } = attempt;
         let is_wide = outgoing.traits.contains(Traits::EIGHT_BIT);
         let bits = if is_wide && !takes_eight_bit { Bits::Seven } else { Bits::Eight };
         let is_long = outgoing.traits.contains(Traits::LONG_LINES);
         let store = self.outbound.store.clone();
         let (front, octets, needs) = match bits == Bits::Seven || is_long {
-            false => (outgoing.signature.clone(), content.octets - content.delivery_octets() as u64 + outgoing.signature.len() as u64, None),
+            false => (
+                outgoing.signature.clone(),
+                content.octets - content.delivery_octets() as u64 + outgoing.signature.len() as u64,
+                None,
+            ),
             true => {
-                let (outbound, content, domain) = (self.outbound.clone(), content.clone(), domain_of(&outgoing.sender).to_string());
-                let signed = tokio::task::spawn_blocking(move || sign_anew(&outbound, &content, &domain, bits, is_long));
+                let (outbound, content, domain) = (
+                    self.outbound.clone(),
+                    content.clone(),
+                    domain_of(&outgoing.sender).to_string(),
+                );
+                let signed = tokio::task::spawn_blocking(move || {
+                    sign_anew(&outbound, &content, &domain, bits, is_long)
+                });
                 let (front, octets, needs) = signed.await.map_err(Error::failed("signing"))??;
                 (front, octets, Some(needs))
             }
@@ -282,7 +367,11 @@ impl Worker<'_> {
         let recipients = open.iter().map(|&at| {
             let waiting = &group.recipients[at].1;
             let has = |notice| waiting.notices.contains(notice);
-            let notify = has(Notices::ASKED).then(|| Notify { success: has(Notices::SUCCESS), failure: has(Notices::FAILURE), delay: has(Notices::DELAY) });
+            let notify = has(Notices::ASKED).then(|| Notify {
+                success: has(Notices::SUCCESS),
+                failure: has(Notices::FAILURE),
+                delay: has(Notices::DELAY),
+            });
             let orcpt = (!waiting.orcpt.is_empty()).then(|| waiting.orcpt.clone());
             Target { address: waiting.address.clone(), notify, orcpt }
         });
@@ -306,9 +395,17 @@ impl Worker<'_> {
     }
 }
 
-/// Finds out what a copy needs and signs it, because what is converted has another body: the signatures, the octets of all
-/// that goes, and the needs. Reads the content once, or twice when its lines are too long. Blocks.
-fn sign_anew(outbound: &Outbound, content: &Content, domain: &str, bits: Bits, is_long: bool) -> Result<(Vec<u8>, u64, Needs)> {
+/// Finds out what a copy needs and signs it, because what is converted has another body: the signatures, the octets of
+/// all that goes, and the needs.
+/// Reads the content once, or twice when its lines are too long.
+/// Blocks.
+fn sign_anew(
+    outbound: &Outbound,
+    content: &Content,
+    domain: &str,
+    bits: Bits,
+    is_long: bool,
+) -> Result<(Vec<u8>, u64, Needs)> {
     let mut needs = Needs { bits, long: None };
     if is_long {
         let mut long = LongParts::default();
@@ -331,14 +428,21 @@ fn sign_anew(outbound: &Outbound, content: &Content, domain: &str, bits: Bits, i
 fn next(trouble: &Trouble, served: usize) -> Next {
     let Trouble::Session(failure) = trouble else {
         // Our own trouble with the content would follow us.
-        return if matches!(trouble, Trouble::Content(_)) { Next::Later } else { Next::AnotherServer };
+        return if matches!(trouble, Trouble::Content(_)) {
+            Next::Later
+        } else {
+            Next::AnotherServer
+        };
     };
     match failure {
         // It may have the message: another one would get it a second time.
-        Failure::Broken { stage: Stage::FinalReply } | Failure::TimedOut { stage: Stage::FinalReply } => Next::Later,
+        Failure::Broken { stage: Stage::FinalReply }
+        | Failure::TimedOut { stage: Stage::FinalReply } => Next::Later,
         // It has had enough of this connection, not of the mail.
         Failure::Broken { stage: Stage::Envelope | Stage::Idle } if served > 1 => Next::SameServer,
-        Failure::Refused { stage: Stage::Envelope, reply } if reply.code == 421 && served > 1 => Next::SameServer,
+        Failure::Refused { stage: Stage::Envelope, reply } if reply.code == 421 && served > 1 => {
+            Next::SameServer
+        }
         _ => Next::AnotherServer,
     }
 }
@@ -372,7 +476,11 @@ mod tests {
             (Failure::NotSmtp { stage: Stage::Envelope }, 5, Next::AnotherServer),
         ];
         for (failure, served, expected) in cases {
-            assert_eq!(next(&Trouble::Session(failure.clone()), served), expected, "{failure:?} after {served}");
+            assert_eq!(
+                next(&Trouble::Session(failure.clone()), served),
+                expected,
+                "{failure:?} after {served}"
+            );
         }
         assert_eq!(next(&Trouble::Content("damaged".into()), 5), Next::Later);
         assert_eq!(next(&Trouble::Connect("refused".into()), 5), Next::AnotherServer);

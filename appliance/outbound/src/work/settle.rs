@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pillarbox_store::{
-    Content, Delivery, Detail, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result, Settlement, ShortCode, SubAddresses, Traits, Transcript, Verdict,
-    off_thread,
+    Content, Delivery, Detail, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result,
+    Settlement, ShortCode, SubAddresses, Traits, Transcript, Verdict, off_thread,
 };
 
 use super::{FAULT_PAUSE, Group, Worker};
@@ -19,8 +19,16 @@ const UNSETTLED: usize = 8;
 const TRANSCRIPT_OCTETS: usize = 8 * 1024;
 
 impl Worker<'_> {
-    /// Writes outcomes down with all that follows from them. The commit is awaited later.
-    pub(super) async fn settle(&mut self, outgoing: &Outgoing, content: &Content, group: Group, outcomes: Vec<Outcome>, transcript: Vec<String>) {
+    /// Writes outcomes down with all that follows from them.
+    /// The commit is awaited later.
+    pub(super) async fn settle(
+        &mut self,
+        outgoing: &Outgoing,
+        content: &Content,
+        group: Group,
+        outcomes: Vec<Outcome>,
+        transcript: Vec<String>,
+    ) {
         let now = self.outbound.now();
         let limits = self.outbound.limits();
         let keys = group.keys();
@@ -32,7 +40,8 @@ impl Worker<'_> {
             verdicts: Vec::new(),
             records: Vec::new(),
             notices: Vec::new(),
-            transcript: (!transcript.is_empty()).then(|| (first, Transcript { at: now.at, text: kept(&transcript) })),
+            transcript: (!transcript.is_empty())
+                .then(|| (first, Transcript { at: now.at, text: kept(&transcript) })),
         };
         let mut notices: BTreeMap<u8, (Dsn, Vec<About>)> = BTreeMap::new();
         for ((recipient, waiting), outcome) in group.recipients.into_iter().zip(outcomes) {
@@ -56,7 +65,10 @@ impl Worker<'_> {
             if let Some(dsn) = step.dsn {
                 notices.entry(dsn as u8).or_insert_with(|| (dsn, Vec::new())).1.push(about);
             }
-            note(&mut settlement.records, outgoing, group.message, now.at, step.fate, step.detail, waiting.address);
+            note(
+                &mut settlement.records, outgoing, group.message, now.at, step.fate, step.detail,
+                waiting.address,
+            );
             settlement.verdicts.push((recipient, step.verdict));
         }
         if !outgoing.sender.is_empty() && !outgoing.traits.contains(Traits::AUTOMATIC) {
@@ -88,7 +100,13 @@ impl Worker<'_> {
         }
         // Where the rows can't be read now the settlement itself will say so.
         let rows = self.rows(group.keys()).await.unwrap_or_default();
-        group.recipients.iter().zip(rows).filter(|(_, row)| row.is_none()).map(|((recipient, _), _)| *recipient).collect()
+        group
+            .recipients
+            .iter()
+            .zip(rows)
+            .filter(|(_, row)| row.is_none())
+            .map(|((recipient, _), _)| *recipient)
+            .collect()
     }
 
     async fn settle_one(&mut self) {
@@ -107,28 +125,42 @@ impl Worker<'_> {
         }
     }
 
-    /// A notice to the sender, into a mailbox of this box: senders are always ours. Where the sender's mailbox is
-    /// gone, the owner reads it.
-    async fn dsn(&self, outgoing: &Outgoing, content: &Content, message: MessageId, dsn: Dsn, about: &[About], at: u64) -> Result<Option<Delivery>> {
-        let (store, outgoing, content, about) = (self.outbound.store.clone(), outgoing.clone(), content.clone(), about.to_vec());
+    /// A notice to the sender, into a mailbox of this box: senders are always ours.
+    /// Where the sender's mailbox is gone, the owner reads it.
+    async fn dsn(
+        &self,
+        outgoing: &Outgoing,
+        content: &Content,
+        message: MessageId,
+        dsn: Dsn,
+        about: &[About],
+        at: u64,
+    ) -> Result<Option<Delivery>> {
+        let (store, outgoing, content, about) =
+            (self.outbound.store.clone(), outgoing.clone(), content.clone(), about.to_vec());
         let hostname = self.outbound.hostname();
         off_thread(move || {
-            let accounts = store.read(|r| match r.resolve_with(&outgoing.sender.to_lowercase(), SubAddresses::On)? {
-                Resolution::Accounts(accounts) => Ok(accounts),
-                _ => Ok(r.accounts()?.first().map(|(id, _)| *id).into_iter().collect()),
+            let accounts = store.read(|r| {
+                match r.resolve_with(&outgoing.sender.to_lowercase(), SubAddresses::On)? {
+                    Resolution::Accounts(accounts) => Ok(accounts),
+                    _ => Ok(r.accounts()?.first().map(|(id, _)| *id).into_iter().collect()),
+                }
             })?;
             if accounts.is_empty() {
                 return Ok(None);
             }
             let code = ShortCode::fresh(at);
-            let whole = dsn == Dsn::Failed && !outgoing.traits.contains(Traits::RETURN_HEADERS) && content.octets <= dsn::RETURN_OCTETS as u64;
+            let whole = dsn == Dsn::Failed
+                && !outgoing.traits.contains(Traits::RETURN_HEADERS)
+                && content.octets <= dsn::RETURN_OCTETS as u64;
             let mut original = Vec::new();
             Source::blocking(&store, &content, false, &mut |piece| {
                 let room = dsn::RETURN_OCTETS.saturating_sub(original.len()).min(piece.len());
                 original.extend_from_slice(&piece[..room]);
             })?;
             if !whole {
-                let end = memchr::memmem::find(&original, b"\r\n\r\n").map_or(original.len(), |at| at + 2);
+                let end = memchr::memmem::find(&original, b"\r\n\r\n")
+                    .map_or(original.len(), |at| at + 2);
                 original.truncate(end.min(dsn::HEADER_OCTETS));
             }
             let unique = getrandom::u64().unwrap_or(u64::from(code.0));
@@ -140,22 +172,29 @@ impl Worker<'_> {
                 arrived: outgoing.arrived,
                 envid: &outgoing.envid,
                 about: &about,
-                returned: if whole { Returned::Message(original) } else { Returned::Header(original) },
+                returned: if whole {
+                    Returned::Message(original)
+                } else {
+                    Returned::Header(original)
+                },
                 now: at,
                 unique,
             };
             let text = dsn::build(dsn, &facts);
-            owner::delivery(&store, accounts, &outgoing.sender, &text, code, at).map(|mut delivery| {
-                delivery.report_on = Some(message);
-                Some(delivery)
-            })
+            owner::delivery(&store, accounts, &outgoing.sender, &text, code, at).map(
+                |mut delivery| {
+                    delivery.report_on = Some(message);
+                    Some(delivery)
+                },
+            )
         })
         .await
     }
 }
 
-/// What is written down of an outcome; `None`: nothing. Of a removed recipient only that it went all the same: the ledger
-/// says "removed" already, and nobody is to hear of more.
+/// What is written down of an outcome; `None`: nothing.
+/// Of a removed recipient only that it went all the same: the ledger says "removed" already, and nobody is to hear of
+/// more.
 fn of_removed(outcome: Outcome, is_removed: bool) -> Option<Outcome> {
     match (outcome, is_removed) {
         (Outcome::Withdrawn, _) => None,
@@ -188,7 +227,15 @@ fn kept(lines: &[String]) -> String {
 }
 
 /// Adds a recipient's fate to the ledger's records; those with the same fate and words share one.
-fn note(records: &mut Vec<LedgerRecord>, outgoing: &Outgoing, message: MessageId, at: u64, fate: Fate, detail: Detail, address: String) {
+fn note(
+    records: &mut Vec<LedgerRecord>,
+    outgoing: &Outgoing,
+    message: MessageId,
+    at: u64,
+    fate: Fate,
+    detail: Detail,
+    address: String,
+) {
     if let Some(record) = records.iter_mut().find(|r| r.fate == fate && r.detail == detail) {
         return record.recipients.push(address);
     }
@@ -210,11 +257,22 @@ mod tests {
 
     #[test]
     fn of_what_was_removed_only_that_it_went_is_told() {
-        let said = Detail::Reply(RemoteReply { host: "mx".into(), code: 250, status: None, text: "ok".into() });
+        let said = Detail::Reply(RemoteReply {
+            host: "mx".into(),
+            code: 250,
+            status: None,
+            text: "ok".into(),
+        });
         let relayed = Outcome::Relayed { reply: said, dsns_passed_on: false };
         assert_eq!(of_removed(relayed.clone(), false), Some(relayed.clone()));
-        assert!(matches!(of_removed(relayed, true), Some(Outcome::Relayed { reply, .. }) if reply.to_string().contains("too late")));
-        for outcome in [Outcome::Deferred { reason: Detail::text("450 later") }, Outcome::Refused { reply: Detail::text("550 no") }, Outcome::GivenUp] {
+        assert!(
+            matches!(of_removed(relayed, true), Some(Outcome::Relayed { reply, .. }) if reply.to_string().contains("too late"))
+        );
+        for outcome in [
+            Outcome::Deferred { reason: Detail::text("450 later") },
+            Outcome::Refused { reply: Detail::text("550 no") },
+            Outcome::GivenUp,
+        ] {
             assert_eq!(of_removed(outcome.clone(), true), None);
             assert_eq!(of_removed(outcome.clone(), false), Some(outcome));
         }
@@ -228,7 +286,13 @@ mod tests {
         assert_eq!(kept(&[]), "");
         let long: Vec<String> = (0..10_000).map(|n| format!("< 550 line {n}")).collect();
         let text = kept(&long);
-        assert!(text.len() <= TRANSCRIPT_OCTETS + 40 && text.starts_with("* (the") && text.ends_with("line 9999"), "{}", text.len());
+        assert!(
+            text.len() <= TRANSCRIPT_OCTETS + 40
+                && text.starts_with("* (the")
+                && text.ends_with("line 9999"),
+            "{}",
+            text.len()
+        );
         assert_eq!(kept(&["x".repeat(100_000)]), "* (the beginning is left out)\n");
     }
 }

@@ -1,7 +1,8 @@
-//! One question in one datagram, and whatever of the answer arrived: the last thing tried where everything better fails.
+//! One question in one datagram, and whatever of the answer arrived: the last thing tried where everything better
+//! fails.
 //!
-//! Home routers cut answers at 512 octets, with the flag that says so or without, and have no TCP to ask again over. A cut
-//! list of mail exchangers or addresses is still a list of them, and mail that goes to one of them is delivered.
+//! Home routers cut answers at 512 octets, with the flag that says so or without, and have no TCP to ask again over.
+//! A cut list of mail exchangers or addresses is still a list of them, and mail that goes to one of them is delivered.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -29,14 +30,19 @@ impl Bare {
         Bare { servers, patience }
     }
 
-    /// What came of the records of one kind, at least one; `None` when nothing did. Only for kinds of which some are as
-    /// good as all.
+    /// What came of the records of one kind, at least one; `None` when nothing did.
+    /// Only for kinds of which some are as good as all.
     pub async fn some(&self, name: &Name, kind: RecordType) -> Option<Vec<Record>> {
-        if !matches!(kind, RecordType::MX | RecordType::A | RecordType::AAAA | RecordType::PTR | RecordType::SRV) {
+        if !matches!(
+            kind,
+            RecordType::MX | RecordType::A | RecordType::AAAA | RecordType::PTR | RecordType::SRV
+        ) {
             return None;
         }
         for server in &self.servers {
-            if let Ok(Some(records)) = tokio::time::timeout(self.patience, ask(*server, name, kind)).await {
+            if let Ok(Some(records)) =
+                tokio::time::timeout(self.patience, ask(*server, name, kind)).await
+            {
                 return Some(records);
             }
         }
@@ -45,7 +51,11 @@ impl Bare {
 }
 
 async fn ask(server: SocketAddr, name: &Name, kind: RecordType) -> Option<Vec<Record>> {
-    let any = if server.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { IpAddr::from(Ipv6Addr::UNSPECIFIED) };
+    let any = if server.is_ipv4() {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
+    } else {
+        IpAddr::from(Ipv6Addr::UNSPECIFIED)
+    };
     let socket = UdpSocket::bind((any, 0)).await.ok()?;
     socket.connect(server).await.ok()?;
     // A number that nobody guesses, from a port that nobody guesses (RFC 5452 §4).

@@ -4,12 +4,15 @@ use hickory_resolver::proto::op::{Header, MessageType, Query, ResponseCode};
 use hickory_resolver::proto::rr::Record;
 use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder};
 
-/// The whole records of an answer to this question, as far as they go; none where the server failed or what came holds no record of
-/// the kind that was asked for. `None` when it is no such answer: another number, another question, or no answer at all.
+/// The whole records of an answer to this question, as far as they go; none where the server failed or what came holds
+/// no record of the kind that was asked for.
+/// `None` when it is no such answer: another number, another question, or no answer at all.
 pub fn read(octets: &[u8], id: u16, query: &Query) -> Option<Vec<Record>> {
     let mut decoder = BinDecoder::new(octets);
     let header = Header::read(&mut decoder).ok()?;
-    let is_answer = header.metadata.id == id && header.metadata.message_type == MessageType::Response && header.counts.queries == 1;
+    let is_answer = header.metadata.id == id
+        && header.metadata.message_type == MessageType::Response
+        && header.counts.queries == 1;
     let asked = Query::read(&mut decoder).ok().filter(|_| is_answer)?;
     if asked.name() != query.name() || asked.query_type() != query.query_type() {
         return None;
@@ -46,7 +49,10 @@ mod tests {
         }
         let whole = message.to_vec().unwrap();
         assert_eq!(read(&whole, 7, &query).unwrap().len(), 20);
-        assert_eq!((read(&whole, 8, &query), read(&whole, 7, &Query::query(name.clone(), RecordType::A))), (None, None));
+        assert_eq!(
+            (read(&whole, 8, &query), read(&whole, 7, &Query::query(name.clone(), RecordType::A))),
+            (None, None)
+        );
         let mut before = 20;
         for end in (0..whole.len()).rev() {
             let count = read(&whole[..end], 7, &query).map_or(0, |records| records.len());

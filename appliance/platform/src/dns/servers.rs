@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ProtocolConfig, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::rr::Name;
@@ -41,7 +43,14 @@ impl NameServers {
     pub fn of(config: &Config) -> NameServers {
         if config.dns.servers.is_empty() {
             // Without a resolv.conf there may be a name server on this machine.
-            let local = || (ResolverConfig::from_name_servers(vec![NameServerConfig::udp_and_tcp(IpAddr::from([127, 0, 0, 1]))]), ResolverOpts::default());
+            let local = || {
+                (
+                    ResolverConfig::from_name_servers(vec![NameServerConfig::udp_and_tcp(
+                        IpAddr::from([127, 0, 0, 1]),
+                    )]),
+                    ResolverOpts::default(),
+                )
+            };
             let (config, options) = read_system_conf().unwrap_or_else(|_| local());
             return NameServers { config, options };
         }
@@ -50,21 +59,32 @@ impl NameServers {
             connections.iter_mut().for_each(|connection| connection.port = server.0.port());
             NameServerConfig::new(server.0.ip(), true, connections.to_vec())
         });
-        NameServers { config: ResolverConfig::from_name_servers(servers.collect()), options: ResolverOpts::default() }
+        NameServers {
+            config: ResolverConfig::from_name_servers(servers.collect()),
+            options: ResolverOpts::default(),
+        }
     }
 
     /// Where datagrams go.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let of = |server: &NameServerConfig| {
-            let udp = server.connections.iter().find(|connection| matches!(connection.protocol, ProtocolConfig::Udp))?;
+            let udp = server
+                .connections
+                .iter()
+                .find(|connection| matches!(connection.protocol, ProtocolConfig::Udp))?;
             Some(SocketAddr::new(server.ip, udp.port))
         };
         self.config.name_servers().iter().filter_map(of).collect()
     }
 
-    /// A resolver that asks them. Needs a tokio runtime.
+    /// A resolver that asks them.
+    /// Needs a tokio runtime.
     pub fn resolver(&self, config: &Config, edns: Edns, proof: Proof) -> Result<TokioResolver> {
-        let mut builder = TokioResolver::builder_with_config(self.config.clone(), TokioRuntimeProvider::default()).with_options(self.options.clone());
+        let mut builder = TokioResolver::builder_with_config(
+            self.config.clone(),
+            TokioRuntimeProvider::default(),
+        )
+        .with_options(self.options.clone());
         let options: &mut ResolverOpts = builder.options_mut();
         options.validate = proof == Proof::Checked;
         options.cache_size = CACHED;
@@ -79,11 +99,15 @@ impl NameServers {
             let anchors: TrustAnchors = text.parse().map_err(Error::file("", path))?;
             builder = builder.with_trust_anchor(Arc::new(anchors));
         }
-        // Names are asked for without TLS. The resolver would look for the system's authorities all the same, and not start on
-        // a system that has none.
+        // Names are asked for without TLS.
+        // The resolver would look for the system's authorities all the same, and not start on a system that has none.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::failed("setting TLS up"))?;
-        builder = builder.with_tls_config(tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(Error::failed("setting TLS up"))?;
+        builder = builder.with_tls_config(
+            tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth(),
+        );
         builder.build().map_err(Error::failed("starting the resolver"))
     }
 }
@@ -91,7 +115,10 @@ impl NameServers {
 /// The zones whose keys are known: the root, or those of the settings' file.
 pub fn anchors(config: &Config) -> Result<Vec<Name>> {
     let Some(text) = anchor_file(config)? else { return Ok(vec![Name::root()]) };
-    let zones = text.lines().filter_map(|line| line.split_whitespace().next()).filter(|word| !word.starts_with(';'));
+    let zones = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| !word.starts_with(';'));
     Ok(zones.filter_map(super::name_of).collect())
 }
 

@@ -1,8 +1,8 @@
-//! Whether a name lies in a signed zone, when its answers could not be proven: mail for an unsigned domain goes on without
-//! proof, mail for a signed one waits.
+//! Whether a name lies in a signed zone, when its answers could not be proven: mail for an unsigned domain goes on
+//! without proof, mail for a signed one waits.
 //!
-//! Zone cuts are found by DS, which the parent's servers answer (RFC 4035 §3.1.4.1). The domain's own servers may answer
-//! anything to questions about NS: many balancers know nothing but addresses.
+//! Zone cuts are found by DS, which the parent's servers answer (RFC 4035 §3.1.4.1).
+//! The domain's own servers may answer anything to questions about NS: many balancers know nothing but addresses.
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::{DnsError as NetDnsError, NetError};
@@ -34,9 +34,19 @@ enum Delegation {
     Unknown,
 }
 
-/// Looks from the trusted zones down. `anchors`: the zones whose keys are known here.
-pub async fn signing(proving: &TokioResolver, plain: &Plain, anchors: &[Name], name: &Name) -> Signing {
-    let Some(top) = anchors.iter().filter(|anchor| anchor.zone_of(name)).map(Name::num_labels).max() else { return Signing::Unsigned };
+/// Looks from the trusted zones down.
+/// `anchors`: the zones whose keys are known here.
+pub async fn signing(
+    proving: &TokioResolver,
+    plain: &Plain,
+    anchors: &[Name],
+    name: &Name,
+) -> Signing {
+    let Some(top) =
+        anchors.iter().filter(|anchor| anchor.zone_of(name)).map(Name::num_labels).max()
+    else {
+        return Signing::Unsigned;
+    };
     for labels in top + 1..=name.num_labels() {
         let zone = name.trim_to(usize::from(labels));
         let delegation = match delegation(proving, &zone).await {
@@ -106,7 +116,8 @@ fn base32hex(octets: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
     let mut out = Vec::new();
     for group in octets.chunks(5) {
-        let bits = group.iter().fold(0u64, |bits, octet| bits << 8 | u64::from(*octet)) << (8 * (5 - group.len()));
+        let bits = group.iter().fold(0u64, |bits, octet| bits << 8 | u64::from(*octet))
+            << (8 * (5 - group.len()));
         out.extend((0..8).map(|at| ALPHABET[(bits >> (35 - 5 * at)) as usize & 31]));
     }
     out
@@ -121,12 +132,15 @@ async fn unproven_delegation(plain: &Plain, zone: &Name) -> Delegation {
     }
 }
 
-/// Whether a name is a zone of its own, as far as its servers tell. A name within a healthy zone has its answer: nothing of
-/// this kind here. Servers that fail at it are other ones than those that just answered for the parent.
+/// Whether a name is a zone of its own, as far as its servers tell.
+/// A name within a healthy zone has its answer: nothing of this kind here.
+/// Servers that fail at it are other ones than those that just answered for the parent.
 async fn is_cut(plain: &Plain, zone: &Name) -> bool {
     match plain.lookup(zone, RecordType::SOA).await {
         Ok(records) => records.iter().any(|record| record.name == *zone),
-        Err(DnsError::NoSuchName | DnsError::NoData) => plain.lookup(zone, RecordType::NS).await.is_ok(),
+        Err(DnsError::NoSuchName | DnsError::NoData) => {
+            plain.lookup(zone, RecordType::NS).await.is_ok()
+        }
         Err(DnsError::Temporary(_)) => true,
     }
 }
@@ -146,13 +160,29 @@ mod tests {
             record.proof = proof;
             record
         };
-        let nsec = |owner: &str, kinds: &[RecordType], proof| record(owner, DNSSECRData::NSEC(NSEC::new(name("z.example."), kinds.iter().copied())), proof);
+        let nsec = |owner: &str, kinds: &[RecordType], proof| {
+            record(
+                owner,
+                DNSSECRData::NSEC(NSEC::new(name("z.example."), kinds.iter().copied())),
+                proof,
+            )
+        };
         let nsec3 = |owner: &str, opt_out, kinds: &[RecordType]| {
-            let data = NSEC3::new(Nsec3HashAlgorithm::SHA1, opt_out, 12, vec![0xaa, 0xbb, 0xcc, 0xdd], vec![0; 20], kinds.iter().copied());
+            let data = NSEC3::new(
+                Nsec3HashAlgorithm::SHA1,
+                opt_out,
+                12,
+                vec![0xaa, 0xbb, 0xcc, 0xdd],
+                vec![0; 20],
+                kinds.iter().copied(),
+            );
             record(owner, DNSSECRData::NSEC3(data), Proof::Secure)
         };
         // The hash of a.example in RFC 5155 appendix A, and that of example.
-        let (own, apex) = ("35mthgpgcu1qg68fab165klnsnk3dpvl.example.", "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.");
+        let (own, apex) = (
+            "35mthgpgcu1qg68fab165klnsnk3dpvl.example.",
+            "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.",
+        );
         let (ns, mx, soa) = (RecordType::NS, RecordType::MX, RecordType::SOA);
         let table = [
             (vec![nsec("a.example.", &[ns], Proof::Secure)], Delegation::NoKeys),
@@ -178,8 +208,14 @@ mod tests {
         assert_eq!(base32hex(b"fooba"), b"cpnmuoj1");
         let example = Name::from_ascii("example.").unwrap();
         let owner = Name::from_ascii("0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.").unwrap();
-        let nsec3 =
-            NSEC3::new(hickory_resolver::proto::dnssec::Nsec3HashAlgorithm::SHA1, false, 12, vec![0xaa, 0xbb, 0xcc, 0xdd], vec![0; 20], [RecordType::NS]);
+        let nsec3 = NSEC3::new(
+            hickory_resolver::proto::dnssec::Nsec3HashAlgorithm::SHA1,
+            false,
+            12,
+            vec![0xaa, 0xbb, 0xcc, 0xdd],
+            vec![0; 20],
+            [RecordType::NS],
+        );
         assert!(is_of(&example, &owner, &nsec3));
         assert!(!is_of(&Name::from_ascii("a.example.").unwrap(), &owner, &nsec3));
     }

@@ -54,7 +54,8 @@ impl Marks {
         self.bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 
-    /// Marks a message of so many octets. `number` is at least 1.
+    /// Marks a message of so many octets.
+    /// `number` is at least 1.
     pub fn set(&mut self, number: u32, octets: u64) {
         let at = number.saturating_sub(1) as usize;
         if self.bits.len() <= at / 64 {
@@ -70,7 +71,11 @@ impl Marks {
     /// The marked numbers, sorted.
     pub fn numbers(&self) -> Vec<u32> {
         let words = self.bits.iter().zip(0u32..);
-        words.flat_map(|(word, n)| (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| n * 64 + bit + 1)).collect()
+        words
+            .flat_map(|(word, n)| {
+                (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| n * 64 + bit + 1)
+            })
+            .collect()
     }
 }
 

@@ -8,4 +8,7 @@ mod tests;
 mod types;
 
 pub use session::Session;
-pub use types::{Action, Answer, Config, ContentNeed, Credentials, Entry, Expire, Limits, Offer, PlaintextLogin, Question, Refusal, Secret, Security};
+pub use types::{
+    Action, Answer, Config, ContentNeed, Credentials, Entry, Expire, Limits, Offer, PlaintextLogin,
+    Question, Refusal, Secret, Security,
+};

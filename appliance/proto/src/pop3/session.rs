@@ -1,13 +1,14 @@
 //! The POP3 server session (RFC 1939).
 //!
-//! Call order: [`Session::poll`] until it says `Input`, then [`Session::receive`] (or
-//! [`Session::peer_closed`]) and poll again; on `Ask`, [`Session::answer`] and poll again. After
-//! [`Answer::Content`] the driver feeds the message with [`Session::content`] while
-//! [`Session::content_room`] is not 0, polling for `Send` in between, and ends with [`Session::content_end`].
+//! Call order: [`Session::poll`] until it says `Input`, then [`Session::receive`] (or [`Session::peer_closed`]) and
+//! poll again; on `Ask`, [`Session::answer`] and poll again.
+//! After [`Answer::Content`] the driver feeds the message with [`Session::content`] while [`Session::content_room`] is
+//! not 0, polling for `Send` in between, and ends with [`Session::content_end`].
 //!
-//! States: AUTHORIZATION, TRANSACTION (both as `logged_in`), a question is open, a message goes out,
-//! about to start TLS, closed. UPDATE is the question [`Question::Update`]: nothing is ever deleted
-//! anywhere else, so a line that drops deletes nothing.
+//! States: AUTHORIZATION, TRANSACTION (both as `logged_in`), a question is open, a message goes out, about to start
+//! TLS, closed.
+//! UPDATE is the question [`Question::Update`]: nothing is ever deleted anywhere else, so a line that drops deletes
+//! nothing.
 
 mod answers;
 mod commands;
@@ -129,7 +130,11 @@ impl Session {
 
     /// The session after the TLS handshake: nothing said before counts any more (RFC 2595 §4).
     pub fn start_tls(self, now: Instant) -> Session {
-        Session { errors: self.errors, stopping: self.stopping, ..Session::silent(self.config, Security::Tls, now) }
+        Session {
+            errors: self.errors,
+            stopping: self.stopping,
+            ..Session::silent(self.config, Security::Tls, now)
+        }
     }
 
     /// When the peer has been silent for too long: poll then says what follows.
@@ -147,7 +152,8 @@ impl Session {
         self.input.len() + self.output.len()
     }
 
-    /// Takes octets from the peer; an empty slice changes nothing. The time counts when poll finds a command in them.
+    /// Takes octets from the peer; an empty slice changes nothing.
+    /// The time counts when poll finds a command in them.
     pub fn receive(&mut self, _now: Instant, octets: &[u8]) {
         if octets.is_empty() {
             return;
@@ -168,7 +174,8 @@ impl Session {
         self.stopping = true;
     }
 
-    /// RFC 1939 §3: commands put the autologout off. Octets that never become one don't.
+    /// RFC 1939 §3: commands put the autologout off.
+    /// Octets that never become one don't.
     fn arm(&mut self, now: Instant) {
         self.deadline = match self.maildrop {
             // Slow typing must not hold a place for ever.
@@ -244,7 +251,9 @@ impl Session {
         Action::Ask(match open {
             Open::Login(credentials) => Question::Login(credentials),
             Open::Listing { from, .. } => Question::Listing { from: *from, limit: LISTING_STEP },
-            Open::Single { number, .. } | Open::Mark { number } => Question::Listing { from: *number, limit: 1 },
+            Open::Single { number, .. } | Open::Mark { number } => {
+                Question::Listing { from: *number, limit: 1 }
+            }
             Open::Retrieve { number, .. } => Question::Retrieve { number: *number },
             Open::Update { deleted } => Question::Update { deleted },
         })
@@ -266,7 +275,9 @@ impl Session {
     fn put_text(&mut self, text: &str) {
         // RFC 2449 §4: 512 octets with everything around it.
         let text = &text[..text.floor_char_boundary(400)];
-        self.output.extend(text.bytes().map(|octet| if octet < b' ' || octet == 0x7f { b' ' } else { octet }));
+        self.output.extend(
+            text.bytes().map(|octet| if octet < b' ' || octet == 0x7f { b' ' } else { octet }),
+        );
         self.output.extend_from_slice(b"\r\n");
     }
 
@@ -283,8 +294,8 @@ impl Session {
 
     // Input.
 
-    /// Takes the next line, if there is a whole one. A line may end in LF alone: people type by hand, and
-    /// nothing here can be smuggled by it.
+    /// Takes the next line, if there is a whole one.
+    /// A line may end in LF alone: people type by hand, and nothing here can be smuggled by it.
     fn next_line(&mut self, now: Instant) -> bool {
         let limit = self.config.limits.line;
         let waiting = &self.input[self.done..];

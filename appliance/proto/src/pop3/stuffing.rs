@@ -167,7 +167,11 @@ mod tests {
             (".", "..\r\n.\r\n"),
         ] {
             for cuts in [&[][..], &[1, 1, 1]] {
-                assert_eq!(String::from_utf8(written(content.as_bytes(), None, cuts)).unwrap(), wanted, "{content:?}");
+                assert_eq!(
+                    String::from_utf8(written(content.as_bytes(), None, cuts)).unwrap(),
+                    wanted,
+                    "{content:?}"
+                );
             }
         }
     }

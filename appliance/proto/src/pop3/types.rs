@@ -66,7 +66,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { line: 4096, errors: 50, failed_logins: 3, commands_before_login: 30, autologout: Duration::from_secs(600), login: Duration::from_secs(60) }
+        Limits {
+            line: 4096,
+            errors: 50,
+            failed_logins: 3,
+            commands_before_login: 30,
+            autologout: Duration::from_secs(600),
+            login: Duration::from_secs(60),
+        }
     }
 }
 
@@ -103,13 +110,15 @@ pub enum Question<'a> {
 pub enum Answer {
     /// To a login: the maildrop as it is now and stays for this session (RFC 1939 §5).
     LoggedIn { messages: u32, octets: u64 },
-    /// To a listing: at least one entry. The session comes back for the rest.
+    /// To a listing: at least one entry.
+    /// The session comes back for the rest.
     Listing(Vec<Entry>),
     /// To a retrieval: how long the message is, before dots are stuffed (RFC 1939 §11).
     Content { octets: u64 },
     /// To an update: it is done, on stable storage.
     Accept,
-    /// To anything. A refused update ends the session (RFC 1939 §6).
+    /// To anything.
+    /// A refused update ends the session (RFC 1939 §6).
     Refuse(Refusal),
 }
 

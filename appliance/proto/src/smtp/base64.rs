@@ -25,7 +25,8 @@ pub fn encode(octets: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(octets.len().div_ceil(3) * 4);
     for group in octets.chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, &octet| bits << 8 | u32::from(octet)) << (8 * (3 - group.len()));
+        let bits = group.iter().fold(0u32, |bits, &octet| bits << 8 | u32::from(octet))
+            << (8 * (3 - group.len()));
         for place in 0..4 {
             let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
             out.push(if place <= group.len() { digit.into() } else { '=' });
@@ -52,7 +53,14 @@ mod tests {
 
     #[test]
     fn rfc_4648_vectors() {
-        let table = [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob"), ("Zm9vYmFy", "foobar")];
+        let table = [
+            ("", ""),
+            ("Zg==", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9v", "foo"),
+            ("Zm9vYg==", "foob"),
+            ("Zm9vYmFy", "foobar"),
+        ];
         for (text, plain) in table {
             assert_eq!(decode(text).as_deref(), Some(plain.as_bytes()));
         }
@@ -60,7 +68,9 @@ mod tests {
 
     #[test]
     fn malformed_text_is_refused() {
-        for text in ["Z", "Zg", "Zg=", "=", "====", "Z===", "Zg==Zg==", "Zm 9", "Zm9v\r", "Zm9-", "é==="] {
+        for text in
+            ["Z", "Zg", "Zg=", "=", "====", "Z===", "Zg==Zg==", "Zm 9", "Zm9v\r", "Zm9-", "é==="]
+        {
             assert_eq!(decode(text), None, "{text:?}");
         }
     }

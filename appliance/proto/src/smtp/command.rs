@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn source_routes_are_dropped() {
-        for text in ["a@b", "@x:a@b", "@x,@y.example:a@b", "@[IPv6:::1]:a@b", "@[192.0.2.1],@x:a@b"] {
+        for text in ["a@b", "@x:a@b", "@x,@y.example:a@b", "@[IPv6:::1]:a@b", "@[192.0.2.1],@x:a@b"]
+        {
             assert_eq!(address(text).unwrap().to_string(), "a@b", "{text:?}");
         }
         for text in ["@", "@x", "@x,a@b", "@x,:a@b", "@:a@b", "@[1:a@b", "@x:", "@x:@y:a@b"] {

@@ -46,10 +46,12 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Named limits of a session. Where RFC 5321 §4.5.3 gives a minimum it is kept by the default.
+/// Named limits of a session.
+/// Where RFC 5321 §4.5.3 gives a minimum it is kept by the default.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Octets of a command line, CRLF included. RFC 5321 §4.5.3.1.4 asks for 512 and more with extensions.
+    /// Octets of a command line, CRLF included.
+    /// RFC 5321 §4.5.3.1.4 asks for 512 and more with extensions.
     /// Lines of an AUTH exchange may always have 12288 (RFC 4954 §4).
     pub command_line: usize,
     /// Octets of a message (RFC 1870).
@@ -88,7 +90,8 @@ impl Default for Limits {
     }
 }
 
-/// How long the peer gets (RFC 5321 §4.5.3.2). A TLS handshake is the driver's to time.
+/// How long the peer gets (RFC 5321 §4.5.3.2).
+/// A TLS handshake is the driver's to time.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// For a whole command line, however slowly it drips in (§4.5.3.2.7).
@@ -101,6 +104,10 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Timeouts { command: Duration::from_secs(5 * 60), data_initiation: Duration::from_secs(2 * 60), data_block: Duration::from_secs(3 * 60) }
+        Timeouts {
+            command: Duration::from_secs(5 * 60),
+            data_initiation: Duration::from_secs(2 * 60),
+            data_block: Duration::from_secs(3 * 60),
+        }
     }
 }

@@ -82,7 +82,8 @@ pub struct MailCommand {
     pub ret: Option<Ret>,
     /// Envelope identifier, printable ASCII, decoded (RFC 3461 §4.4).
     pub envid: Option<String>,
-    /// Who first submitted the message, decoded; `<>` for nobody known (RFC 4954 §5). A mere claim.
+    /// Who first submitted the message, decoded; `<>` for nobody known (RFC 4954 §5).
+    /// A mere claim.
     pub auth: Option<String>,
 }
 
@@ -102,7 +103,8 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
 }
 
-/// A password. It doesn't print itself.
+/// A password.
+/// It doesn't print itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -1,7 +1,8 @@
 //! SMTP (RFC 5321) and message submission (RFC 6409) from both sides, without any I/O.
 //!
-//! [`Session`] is the server's side, [`client::Session`] the client's. The server's knows the protocol; who may send, who exists and where content goes is
-//! asked of the driver. It must not know sockets, TLS itself, a clock or the store.
+//! [`Session`] is the server's side, [`client::Session`] the client's.
+//! The server's knows the protocol; who may send, who exists and where content goes is asked of the driver.
+//! It must not know sockets, TLS itself, a clock or the store.
 //!
 //! | standard | what |
 //! |---|---|
@@ -22,5 +23,8 @@ mod xtext;
 
 pub use base64::encode as encode_base64;
 pub use config::{Config, Limits, Offer, Role, Security, Timeouts, TlsFacts};
-pub use envelope::{Body, Credentials, Envelope, ForwardPath, MailCommand, Notify, Recipient, Ret, ReversePath, Secret};
+pub use envelope::{
+    Body, Credentials, Envelope, ForwardPath, MailCommand, Notify, Recipient, Ret, ReversePath,
+    Secret,
+};
 pub use server::{Action, Answer, Question, Session, wrong_credentials};

@@ -26,18 +26,31 @@ pub enum Dsn {
 
 /// Reads the parameters of MAIL (RFC 1870, 3461, 4954, 6152, 6531, 8689).
 pub fn mail(reverse_path: ReversePath, text: &str, dsn: Dsn) -> Result<MailCommand, ParamError> {
-    let mut mail = MailCommand { reverse_path, size: None, body: Body::SevenBit, smtputf8: false, requiretls: false, ret: None, envid: None, auth: None };
+    let mut mail = MailCommand {
+        reverse_path,
+        size: None,
+        body: Body::SevenBit,
+        smtputf8: false,
+        requiretls: false,
+        ret: None,
+        envid: None,
+        auth: None,
+    };
     let mut body = None;
     for (name, value) in words(text) {
         match (name.to_ascii_uppercase().as_str(), value) {
             ("SIZE", value) => once(&mut mail.size, value.and_then(size), "SIZE")?,
-            ("BODY", value) => once(&mut body, value.and_then(parse_body), "BODY (7BIT or 8BITMIME)")?,
+            ("BODY", value) => {
+                once(&mut body, value.and_then(parse_body), "BODY (7BIT or 8BITMIME)")?
+            }
             ("SMTPUTF8", None) if !mail.smtputf8 => mail.smtputf8 = true,
             ("SMTPUTF8", _) => return Err(ParamError::Bad("SMTPUTF8")),
             ("REQUIRETLS", None) if !mail.requiretls => mail.requiretls = true,
             ("REQUIRETLS", _) => return Err(ParamError::Bad("REQUIRETLS")),
             // RFC 5321 §4.1.1.11: what was not offered is not known.
-            ("RET" | "ENVID", _) if dsn == Dsn::NotOffered => return Err(ParamError::Unknown(name.to_string())),
+            ("RET" | "ENVID", _) if dsn == Dsn::NotOffered => {
+                return Err(ParamError::Unknown(name.to_string()));
+            }
             ("RET", value) => once(&mut mail.ret, value.and_then(ret), "RET (FULL or HDRS)")?,
             ("ENVID", value) => once(&mut mail.envid, value.and_then(envid), "ENVID")?,
             ("AUTH", value) => once(&mut mail.auth, value.and_then(xtext::decode), "AUTH")?,
@@ -53,7 +66,9 @@ pub fn recipient(path: ForwardPath, text: &str, dsn: Dsn) -> Result<Recipient, P
     let mut recipient = Recipient { path, notify: None, orcpt: None };
     for (name, value) in words(text) {
         match (name.to_ascii_uppercase().as_str(), value) {
-            ("NOTIFY" | "ORCPT", _) if dsn == Dsn::NotOffered => return Err(ParamError::Unknown(name.to_string())),
+            ("NOTIFY" | "ORCPT", _) if dsn == Dsn::NotOffered => {
+                return Err(ParamError::Unknown(name.to_string()));
+            }
             ("NOTIFY", value) => once(&mut recipient.notify, value.and_then(notify), "NOTIFY")?,
             ("ORCPT", value) => once(&mut recipient.orcpt, value.and_then(orcpt), "ORCPT")?,
             _ => return Err(ParamError::Unknown(name.to_string())),
@@ -142,7 +157,9 @@ mod tests {
 
     #[test]
     fn mail_parameters() {
-        let all = parsed(" size=42  body=8bitmime SMTPUTF8 RequireTLS RET=hdrs ENVID=a+2Bb AUTH=<>").unwrap();
+        let all =
+            parsed(" size=42  body=8bitmime SMTPUTF8 RequireTLS RET=hdrs ENVID=a+2Bb AUTH=<>")
+                .unwrap();
         let expected = MailCommand {
             reverse_path: ReversePath::Null,
             size: Some(42),
@@ -160,7 +177,10 @@ mod tests {
 
     #[test]
     fn bad_mail_parameters() {
-        for text in ["SIZE", "SIZE=", "SIZE=-1", "SIZE=1 SIZE=1", "BODY=BINARYMIME", "SMTPUTF8=1", "RET=SOME", "ENVID=", "AUTH"] {
+        for text in [
+            "SIZE", "SIZE=", "SIZE=-1", "SIZE=1 SIZE=1", "BODY=BINARYMIME", "SMTPUTF8=1",
+            "RET=SOME", "ENVID=", "AUTH",
+        ] {
             assert!(matches!(parsed(text), Err(ParamError::Bad(_))), "{text}");
         }
         for text in ["XSPECIAL", "NOTIFY=NEVER", "=", "X=Y=Z"] {
@@ -175,7 +195,13 @@ mod tests {
             assert!(matches!(answer, Err(ParamError::Unknown(name)) if name.len() <= 5), "{text}");
         }
         for text in ["NOTIFY=NEVER", "NOTIFY=SOON", "ORCPT=rfc822;a", "orcpt"] {
-            assert!(matches!(recipient(ForwardPath::Postmaster, text, Dsn::NotOffered), Err(ParamError::Unknown(_))), "{text}");
+            assert!(
+                matches!(
+                    recipient(ForwardPath::Postmaster, text, Dsn::NotOffered),
+                    Err(ParamError::Unknown(_))
+                ),
+                "{text}"
+            );
         }
         assert!(mail(ReversePath::Null, "SIZE=1 BODY=8BITMIME SMTPUTF8", Dsn::NotOffered).is_ok());
     }
@@ -187,7 +213,10 @@ mod tests {
         assert_eq!(both.notify, Some(Notify { success: true, failure: false, delay: true }));
         assert_eq!(both.orcpt.as_deref(), Some("rfc822;Ann+x@example.org"));
         assert_eq!(parsed("NOTIFY=NEVER").unwrap().notify, Some(Notify::NEVER));
-        for text in ["NOTIFY=", "NOTIFY=NEVER,DELAY", "NOTIFY=DELAY,DELAY", "ORCPT=ann", "ORCPT=;a", "ORCPT=rfc822;", "ORCPT=rfc822;a+0Ab"] {
+        for text in [
+            "NOTIFY=", "NOTIFY=NEVER,DELAY", "NOTIFY=DELAY,DELAY", "ORCPT=ann", "ORCPT=;a",
+            "ORCPT=rfc822;", "ORCPT=rfc822;a+0Ab",
+        ] {
             assert!(matches!(parsed(text), Err(ParamError::Bad(_))), "{text}");
         }
     }

@@ -1,4 +1,5 @@
-//! Trace fields (RFC 5321 §4.4). Pure text; nothing a peer said can leave its place in the field.
+//! Trace fields (RFC 5321 §4.4).
+//! Pure text; nothing a peer said can leave its place in the field.
 
 use std::net::IpAddr;
 
@@ -113,7 +114,11 @@ mod tests {
             peer: Peer::Shown(IpAddr::from([192, 0, 2, 1])),
             hostname: "box.example".into(),
             protocol: "ESMTPS",
-            tls: Some(TlsFacts { version: "TLS1.3".into(), cipher: "TLS13_AES_128_GCM_SHA256".into(), server_name: None }),
+            tls: Some(TlsFacts {
+                version: "TLS1.3".into(),
+                cipher: "TLS13_AES_128_GCM_SHA256".into(),
+                server_name: None,
+            }),
             id: "K7QX".into(),
             recipient: Some("ann@box.example".into()),
             date: "Mon, 23 Nov 2026 23:31:21 +0000".into(),
@@ -130,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_hidden_peer_leaves_no_address() {
-        let field = Received { peer: Peer::Hidden, protocol: "ESMTPSA", recipient: None, ..sample() };
+        let field =
+            Received { peer: Peer::Hidden, protocol: "ESMTPSA", recipient: None, ..sample() };
         let text = received(&field);
         assert!(!text.contains("192.0.2.1") && !text.contains("mail.example.org"));
         assert!(text.starts_with("Received: by box.example (Pillarbox) with ESMTPSA"));
@@ -141,8 +147,12 @@ mod tests {
     fn a_peer_cannot_write_beyond_its_word() {
         let hello = "a\r\nSubject: x\r\n\r\n(b) \u{e9} by evil; for <x@y>".to_string();
         let peer = Peer::Shown("2001:db8::1".parse().unwrap());
-        let text = received(&Received { hello, peer, recipient: Some("a\r\nb@c".into()), ..sample() });
-        assert!(text.starts_with("Received: from a__Subject:_x_____b____by_evil__for__x_y_"), "{text}");
+        let text =
+            received(&Received { hello, peer, recipient: Some("a\r\nb@c".into()), ..sample() });
+        assert!(
+            text.starts_with("Received: from a__Subject:_x_____b____by_evil__for__x_y_"),
+            "{text}"
+        );
         assert!(text.contains("([IPv6:2001:db8::1])") && text.contains("for <ab@c>;"));
         assert!(text.split("\r\n").all(|line| !line.contains(['\r', '\n'])));
         assert!(text.trim_end().split("\r\n").skip(1).all(|line| line.starts_with('\t')));
@@ -152,6 +162,9 @@ mod tests {
     fn long_names_are_cut_and_empty_ones_are_unknown() {
         let text = received(&Received { hello: "x".repeat(5000), ..sample() });
         assert!(text.split("\r\n").all(|line| line.len() <= 998));
-        assert!(received(&Received { hello: String::new(), ..sample() }).starts_with("Received: from unknown ("));
+        assert!(
+            received(&Received { hello: String::new(), ..sample() })
+                .starts_with("Received: from unknown (")
+        );
     }
 }

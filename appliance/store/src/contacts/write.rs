@@ -44,14 +44,24 @@ impl Change for NoteWritten {
 
 impl Work<'_, '_> {
     /// Adds, replaces or removes contacts; new ones beyond [`CONTACTS`] are refused, all of them.
-    fn put_contacts(&mut self, account: AccountId, contacts: &[(String, Option<Contact>)]) -> Result<()> {
+    fn put_contacts(
+        &mut self,
+        account: AccountId,
+        contacts: &[(String, Option<Contact>)],
+    ) -> Result<()> {
         let mut count = self.contact_count(account)?;
         for (address, contact) in contacts {
             let key = contact_key(account, address);
             if !can_be_address(address) {
                 return Err(Error::Invalid { why: format!("{address:?} is not an address") });
             }
-            let is_known = self.tables.contacts.contacts.get(self.txn, &key).map_err(Error::lmdb(DOING))?.is_some();
+            let is_known = self
+                .tables
+                .contacts
+                .contacts
+                .get(self.txn, &key)
+                .map_err(Error::lmdb(DOING))?
+                .is_some();
             match (is_known, contact) {
                 (false, Some(_)) => count += 1,
                 (true, None) => count -= 1,
@@ -73,14 +83,20 @@ impl Work<'_, '_> {
     }
 
     /// Somebody wrote to these people: name and address.
-    fn note_written(&mut self, account: AccountId, people: &[(String, String)], at: u64) -> Result<()> {
+    fn note_written(
+        &mut self,
+        account: AccountId,
+        people: &[(String, String)],
+        at: u64,
+    ) -> Result<()> {
         let mut count = self.contact_count(account)?;
         for (name, address) in people {
             let key = contact_key(account, address);
             if !can_be_address(address) {
                 continue;
             }
-            let known = self.tables.contacts.contacts.get(self.txn, &key).map_err(Error::lmdb(DOING))?;
+            let known =
+                self.tables.contacts.contacts.get(self.txn, &key).map_err(Error::lmdb(DOING))?;
             if known.is_none() && count >= CONTACTS {
                 continue;
             }
@@ -94,20 +110,35 @@ impl Work<'_, '_> {
                 contact.name.clone_from(name);
             }
             (contact.written, contact.last) = (contact.written + 1, contact.last.max(at));
-            self.tables.contacts.contacts.put(self.txn, &key, &contact).map_err(Error::lmdb(DOING))?;
+            self.tables
+                .contacts
+                .contacts
+                .put(self.txn, &key, &contact)
+                .map_err(Error::lmdb(DOING))?;
         }
         Ok(())
     }
 
     fn contact_count(&self, account: AccountId) -> Result<usize> {
         let prefix = contact_key(account, "");
-        let rows = self.tables.contacts.contacts.prefix_iter(self.txn, &prefix).map_err(Error::lmdb(DOING))?;
+        let rows = self
+            .tables
+            .contacts
+            .contacts
+            .prefix_iter(self.txn, &prefix)
+            .map_err(Error::lmdb(DOING))?;
         Ok(rows.count())
     }
 
     pub(crate) fn forget_contacts(&mut self, account: AccountId) -> Result<()> {
-        let (first, beyond) = (contact_key(account, ""), contact_key(AccountId(account.0.saturating_add(1)), ""));
+        let (first, beyond) =
+            (contact_key(account, ""), contact_key(AccountId(account.0.saturating_add(1)), ""));
         let range = (Bound::Included(&first[..]), Bound::Excluded(&beyond[..]));
-        self.tables.contacts.contacts.delete_range(self.txn, &range).map(drop).map_err(Error::lmdb(DOING))
+        self.tables
+            .contacts
+            .contacts
+            .delete_range(self.txn, &range)
+            .map(drop)
+            .map_err(Error::lmdb(DOING))
     }
 }

@@ -32,8 +32,15 @@ pub(crate) struct Share {
 impl Share {
     /// Sees to it that so many octets are its own; false when there are not as many left, and it has what it had.
     pub fn grow(&mut self, octets: usize) -> bool {
-        let Some(more) = octets.next_multiple_of(STEP).checked_sub(self.octets).filter(|more| *more > 0) else { return true };
-        let taken = self.pool.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more));
+        let Some(more) =
+            octets.next_multiple_of(STEP).checked_sub(self.octets).filter(|more| *more > 0)
+        else {
+            return true;
+        };
+        let taken = self
+            .pool
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more));
         if taken.is_ok() {
             self.octets += more;
         }

@@ -37,7 +37,12 @@ impl Reader<'_> {
     /// Opens the content of a message; `None` when it is gone.
     pub fn content(&self, message: MessageId) -> Result<Option<Content>> {
         let head = self.shared.tables.content.head(&self.txn, message)?;
-        Ok(head.map(|head| Content { message, octets: head.octets, received_at: head.received_at, head }))
+        Ok(head.map(|head| Content {
+            message,
+            octets: head.octets,
+            received_at: head.received_at,
+            head,
+        }))
     }
 
     /// Appends the whole of a content that has no file of its own to `out` and checks its CRC.
@@ -51,7 +56,10 @@ impl Reader<'_> {
             return Ok(());
         }
         // It may have been moved since its place was looked up.
-        let moved = self.shared.head(content.message)?.filter(|head| head.location != content.head.location);
+        let moved = self
+            .shared
+            .head(content.message)?
+            .filter(|head| head.location != content.head.location);
         if let Some(head) = moved
             && self.read_from(content, &head.location, out)?
         {
@@ -66,7 +74,9 @@ impl Reader<'_> {
         let start = out.len();
         match location {
             Location::Inline { parts, tail } => self.read_parts(content, *parts, tail, out)?,
-            Location::File { .. } => return Err(Error::Invalid { why: "this message is in a file".into() }),
+            Location::File { .. } => {
+                return Err(Error::Invalid { why: "this message is in a file".into() });
+            }
             Location::Journal { segment, offset } => {
                 let octets = content.octets.min(SEGMENT_OCTETS) as usize;
                 out.resize(start + octets, 0);
@@ -77,18 +87,31 @@ impl Reader<'_> {
             }
         }
         let read = &out[start..];
-        let is_whole = read.len() as u64 == content.octets && crc32fast::hash(read) == content.head.crc32;
+        let is_whole =
+            read.len() as u64 == content.octets && crc32fast::hash(read) == content.head.crc32;
         if !is_whole {
             out.truncate(start);
         }
         Ok(is_whole)
     }
 
-    fn read_parts(&self, content: &Content, parts: u16, tail: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    fn read_parts(
+        &self,
+        content: &Content,
+        parts: u16,
+        tail: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let doing = "reading a message";
         let key = |part| ContentKey { message: content.message, part };
         if parts > 0 {
-            let rows = self.shared.tables.content.content.range(&self.txn, &(key(1)..=key(parts))).map_err(Error::lmdb(doing))?;
+            let rows = self
+                .shared
+                .tables
+                .content
+                .content
+                .range(&self.txn, &(key(1)..=key(parts)))
+                .map_err(Error::lmdb(doing))?;
             for row in rows {
                 out.extend_from_slice(row.map_err(Error::lmdb(doing))?.1);
             }

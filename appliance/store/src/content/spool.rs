@@ -1,12 +1,14 @@
-//! Content on its way in: memory while it is small; a file `NAME.part` once it is large, unless there is memory left for it.
+//! Content on its way in: memory while it is small; a file `NAME.part` once it is large, unless there is memory left
+//! for it.
 //!
-//! The commit copies it into the journal from either. The file is not synced and goes right afterwards: as a rule the card
-//! never sees it. What is too long for the journal stays in its file, which is synced, renamed to
-//! `NAME`, and its folder synced, all before the commit that refers to it. A file that nothing refers to is an orphan and
-//! swept at the next start.
+//! The commit copies it into the journal from either.
+//! The file is not synced and goes right afterwards: as a rule the card never sees it.
+//! What is too long for the journal stays in its file, which is synced, renamed to `NAME`, and its folder synced, all
+//! before the commit that refers to it.
+//! A file that nothing refers to is an orphan and swept at the next start.
 //!
-//! What can only be known when all of it is there, such as trace fields, is put in front of it then. In the journal both become
-//! one piece; the prefix of a file is kept with the message's head.
+//! What can only be known when all of it is there, such as trace fields, is put in front of it then.
+//! In the journal both become one piece; the prefix of a file is kept with the message's head.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -19,8 +21,9 @@ use crate::engine::room;
 use crate::error::{Error, Result};
 use crate::ids::BlobId;
 
-/// Number and CRC-32 of octets in their order. Whoever passes content on keeps one, and whoever takes it another: where
-/// the two differ, octets were lost, changed or put into another order on the way.
+/// Number and CRC-32 of octets in their order.
+/// Whoever passes content on keeps one, and whoever takes it another: where the two differ, octets were lost, changed
+/// or put into another order on the way.
 #[derive(Clone, Debug, Default)]
 pub struct Checksum {
     octets: u64,
@@ -63,7 +66,8 @@ impl PartialEq for Checksum {
     }
 }
 
-/// Collects the content of one message. Dropping it discards everything.
+/// Collects the content of one message.
+/// Dropping it discards everything.
 pub struct Spool {
     folder: PathBuf,
     reserve: u64,
@@ -99,7 +103,17 @@ impl Spool {
     /// `share`: of the memory for large content, still without any.
     pub(crate) fn new(folder: &Path, reserve: u64, longest: u64, share: Share) -> Spool {
         let (folder, prefix, memory) = (folder.to_path_buf(), Vec::new(), Vec::new());
-        Spool { folder, reserve, longest, prefix, memory, share, file: None, octets: 0, written: Checksum::default() }
+        Spool {
+            folder,
+            reserve,
+            longest,
+            prefix,
+            memory,
+            share,
+            file: None,
+            octets: 0,
+            written: Checksum::default(),
+        }
     }
 
     /// Octets collected so far, without the prefix.
@@ -112,21 +126,23 @@ impl Spool {
         self.prefix.capacity() + self.memory.capacity().saturating_sub(self.share.octets())
     }
 
-    /// True when appending `more` octets will touch the disk and thus may block. Takes memory for large content where there
-    /// is some left.
+    /// True when appending `more` octets will touch the disk and thus may block.
+    /// Takes memory for large content where there is some left.
     pub fn blocks(&mut self, more: usize) -> bool {
         let wanted = self.memory.len() + more;
         if self.file.is_some() || wanted <= INLINE_OCTETS {
             return self.file.is_some();
         }
-        let fits = (wanted + PREFIX_OCTETS) as u64 <= self.longest && self.share.grow(wanted - INLINE_OCTETS);
+        let fits = (wanted + PREFIX_OCTETS) as u64 <= self.longest
+            && self.share.grow(wanted - INLINE_OCTETS);
         if fits && wanted > self.memory.capacity() {
             self.memory.reserve_exact(INLINE_OCTETS + self.share.octets() - self.memory.len());
         }
         !fits
     }
 
-    /// Appends content. Blocks when [`Spool::blocks`] says so.
+    /// Appends content.
+    /// Blocks when [`Spool::blocks`] says so.
     pub fn append(&mut self, octets: &[u8]) -> Result<()> {
         if self.file.is_none() && self.blocks(octets.len()) {
             let mut part = Part::create(&self.folder)?;
@@ -147,20 +163,24 @@ impl Spool {
         Ok(())
     }
 
-    /// Puts octets in front of all that is collected; readers get them as part of the message. Called again, it replaces them.
+    /// Puts octets in front of all that is collected; readers get them as part of the message.
+    /// Called again, it replaces them.
     ///
     /// # Errors
     /// [`Error::Invalid`] above [`PREFIX_OCTETS`]; nothing has changed then.
     pub fn put_in_front(&mut self, prefix: Vec<u8>) -> Result<()> {
         if prefix.len() > PREFIX_OCTETS {
-            return Err(Error::Invalid { why: format!("at most {PREFIX_OCTETS} octets can be put in front of a message") });
+            return Err(Error::Invalid {
+                why: format!("at most {PREFIX_OCTETS} octets can be put in front of a message"),
+            });
         }
         self.prefix = prefix;
         Ok(())
     }
 
     /// Gives what was collected so far, piece by piece and without the prefix: for what can only be known at the end,
-    /// such as a signature. Blocks when there is a file.
+    /// such as a signature.
+    /// Blocks when there is a file.
     pub fn replay(&self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
         let Some(part) = &self.file else {
             take(&self.memory);
@@ -177,7 +197,8 @@ impl Spool {
         }
     }
 
-    /// Makes content durable that is too long for the journal. Blocks when there is a file.
+    /// Makes content durable that is too long for the journal.
+    /// Blocks when there is a file.
     pub fn finish(mut self) -> Result<Spooled> {
         let prefix = std::mem::take(&mut self.prefix);
         let (prefix, place, checksum) = match self.file.take() {
@@ -197,7 +218,14 @@ impl Spool {
                 (prefix, place, checksum)
             }
         };
-        Ok(Spooled { prefix, place, octets: checksum.octets, crc32: checksum.crc32(), checksum, _share: self.share })
+        Ok(Spooled {
+            prefix,
+            place,
+            octets: checksum.octets,
+            crc32: checksum.crc32(),
+            checksum,
+            _share: self.share,
+        })
     }
 }
 
@@ -208,9 +236,17 @@ impl Part {
     }
 
     fn create(folder: &Path) -> Result<Part> {
-        let blob = BlobId(getrandom::u64().map_err(|e| Error::Invalid { why: format!("no random numbers: {e}") })?);
+        let blob = BlobId(
+            getrandom::u64()
+                .map_err(|e| Error::Invalid { why: format!("no random numbers: {e}") })?,
+        );
         let path = folder.join(format!("{:016x}.part", blob.0));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(Error::io("creating", &path))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(Error::io("creating", &path))?;
         Ok(Part { blob, file, path })
     }
 
@@ -293,10 +329,14 @@ pub(crate) fn path(folder: &Path, blob: BlobId) -> PathBuf {
     folder.join(format!("{:016x}", blob.0))
 }
 
-/// Removes files that no message refers to: left by a crash between their rename and the commit, or by
-/// one between a commit and the removal. To be called by the server only, before it accepts anything.
+/// Removes files that no message refers to: left by a crash between their rename and the commit, or by one between a
+/// commit and the removal.
+/// To be called by the server only, before it accepts anything.
 /// Returns how many were removed.
-pub(crate) fn sweep(folder: &Path, mut is_referred: impl FnMut(BlobId) -> Result<bool>) -> Result<usize> {
+pub(crate) fn sweep(
+    folder: &Path,
+    mut is_referred: impl FnMut(BlobId) -> Result<bool>,
+) -> Result<usize> {
     let mut removed = 0;
     for item in fs::read_dir(folder).map_err(Error::io("listing", folder))? {
         let item = item.map_err(Error::io("listing", folder))?;

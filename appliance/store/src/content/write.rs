@@ -12,7 +12,13 @@ use crate::queue::ReportKey;
 
 impl Work<'_, '_> {
     /// Writes the content of a message; `received_at` in seconds since 1970.
-    pub(crate) fn put_content(&mut self, message: MessageId, content: &Spooled, received_at: u64, delivery_octets: u16) -> Result<()> {
+    pub(crate) fn put_content(
+        &mut self,
+        message: MessageId,
+        content: &Spooled,
+        received_at: u64,
+        delivery_octets: u16,
+    ) -> Result<()> {
         let doing = "writing a message";
         let location = match &content.place {
             Place::Memory(octets) => {
@@ -21,32 +27,59 @@ impl Work<'_, '_> {
                 Location::Journal { segment: extent.segment, offset: extent.offset }
             }
             Place::Part(part) => {
-                let (extent, crc32) = self.log.content_of(message, content.octets, |piece, offset| {
-                    let in_front = content.prefix.get(offset as usize..).unwrap_or_default();
-                    let (first, rest) = piece.split_at_mut(in_front.len().min(piece.len()));
-                    first.copy_from_slice(&in_front[..first.len()]);
-                    part.read(rest, (offset + first.len() as u64).saturating_sub(content.prefix.len() as u64))
-                })?;
+                let (extent, crc32) =
+                    self.log.content_of(message, content.octets, |piece, offset| {
+                        let in_front = content.prefix.get(offset as usize..).unwrap_or_default();
+                        let (first, rest) = piece.split_at_mut(in_front.len().min(piece.len()));
+                        first.copy_from_slice(&in_front[..first.len()]);
+                        part.read(
+                            rest,
+                            (offset + first.len() as u64)
+                                .saturating_sub(content.prefix.len() as u64),
+                        )
+                    })?;
                 if crc32 != content.crc32 {
-                    return Err(Error::damaged("a message on its way into the journal: what was written is not what came in"));
+                    return Err(Error::damaged(
+                        "a message on its way into the journal: what was written is not what came in",
+                    ));
                 }
                 self.count_segment(extent.segment, content.octets as i64)?;
                 Location::Journal { segment: extent.segment, offset: extent.offset }
             }
             Place::File(file) => {
                 let blob = file.blob();
-                self.tables.content.blobs.put(self.txn, &blob, &message.0.to_be_bytes()).map_err(Error::lmdb(doing))?;
+                self.tables
+                    .content
+                    .blobs
+                    .put(self.txn, &blob, &message.0.to_be_bytes())
+                    .map_err(Error::lmdb(doing))?;
                 Location::File { blob, prefix: content.prefix.clone() }
             }
         };
-        let head = ContentHead { received_at, octets: content.octets, crc32: content.crc32, delivery_octets, location };
+        let head = ContentHead {
+            received_at,
+            octets: content.octets,
+            crc32: content.crc32,
+            delivery_octets,
+            location,
+        };
         let key = ContentKey { message, part: 0 };
         self.tables.content.content.put(self.txn, &key, &head.encode()).map_err(Error::lmdb(doing))
     }
 
-    /// Writes a content anew at the end of the journal, when it is still where it was found. `octets` are the content's.
-    pub(crate) fn move_content(&mut self, message: MessageId, from: &Location, octets: &[u8]) -> Result<()> {
-        let Some(mut head) = self.tables.content.head(self.txn, message)?.filter(|head| head.location == *from) else { return Ok(()) };
+    /// Writes a content anew at the end of the journal, when it is still where it was found.
+    /// `octets` are the content's.
+    pub(crate) fn move_content(
+        &mut self,
+        message: MessageId,
+        from: &Location,
+        octets: &[u8],
+    ) -> Result<()> {
+        let Some(mut head) =
+            self.tables.content.head(self.txn, message)?.filter(|head| head.location == *from)
+        else {
+            return Ok(());
+        };
         let sum = hash(octets);
         if octets.len() as u64 != head.octets || sum.clone().finalize() != head.crc32 {
             return Err(Error::damaged(format!("the content of message {}", message.0)));
@@ -58,13 +91,18 @@ impl Work<'_, '_> {
         }
         head.location = Location::Journal { segment: extent.segment, offset: extent.offset };
         let key = ContentKey { message, part: 0 };
-        self.tables.content.content.put(self.txn, &key, &head.encode()).map_err(Error::lmdb("moving a message"))
+        self.tables
+            .content
+            .content
+            .put(self.txn, &key, &head.encode())
+            .map_err(Error::lmdb("moving a message"))
     }
 
     /// Octets of content came into a segment of the journal, or went from it.
     fn count_segment(&mut self, segment: u64, octets: i64) -> Result<()> {
         let doing = "counting what is in the journal";
-        let known = self.tables.content.journal.get(self.txn, &segment).map_err(Error::lmdb(doing))?;
+        let known =
+            self.tables.content.journal.get(self.txn, &segment).map_err(Error::lmdb(doing))?;
         match known.map_or(Ok(0), count)?.saturating_add_signed(octets) {
             0 => self.tables.content.journal.delete(self.txn, &segment).map(drop),
             now => self.tables.content.journal.put(self.txn, &segment, &now.to_be_bytes()),
@@ -85,7 +123,10 @@ impl Work<'_, '_> {
         let doing = "counting copies of a message";
         match self.tables.content.shares.get(self.txn, &message).map_err(Error::lmdb(doing))? {
             None => Ok(1),
-            Some(count) => count.try_into().map(u32::from_be_bytes).map_err(|_| Error::damaged("a share count")),
+            Some(count) => count
+                .try_into()
+                .map(u32::from_be_bytes)
+                .map_err(|_| Error::damaged("a share count")),
         }
     }
 
@@ -97,7 +138,10 @@ impl Work<'_, '_> {
             return self.set_shares(message, shares - 1);
         }
         let Some(head) = self.tables.content.head(self.txn, message)? else { return Ok(()) };
-        let links = ReportKey { sent: message, report: MessageId(0) }..=ReportKey { sent: message, report: MessageId(u64::MAX) };
+        let links = ReportKey { sent: message, report: MessageId(0) }..=ReportKey {
+            sent: message,
+            report: MessageId(u64::MAX),
+        };
         self.tables.queue.reports.delete_range(self.txn, &links).map_err(Error::lmdb(doing))?;
         if let Location::File { blob, .. } = head.location {
             self.tables.content.blobs.delete(self.txn, &blob).map_err(Error::lmdb(doing))?;
@@ -112,10 +156,21 @@ impl Work<'_, '_> {
             }
         };
         self.tables.index.cards.delete(self.txn, &message).map_err(Error::lmdb(doing))?;
-        let judged = JudgementKey { message, account: AccountId(0) }..=JudgementKey { message, account: AccountId(u32::MAX) };
-        self.tables.mailbox.judgements.delete_range(self.txn, &judged).map_err(Error::lmdb(doing))?;
+        let judged = JudgementKey { message, account: AccountId(0) }..=JudgementKey {
+            message,
+            account: AccountId(u32::MAX),
+        };
+        self.tables
+            .mailbox
+            .judgements
+            .delete_range(self.txn, &judged)
+            .map_err(Error::lmdb(doing))?;
         for part in 0..=parts {
-            self.tables.content.content.delete(self.txn, &ContentKey { message, part }).map_err(Error::lmdb(doing))?;
+            self.tables
+                .content
+                .content
+                .delete(self.txn, &ContentKey { message, part })
+                .map_err(Error::lmdb(doing))?;
         }
         Ok(())
     }

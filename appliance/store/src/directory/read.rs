@@ -30,52 +30,86 @@ impl Reader<'_> {
     /// All domains, sorted.
     pub fn domains(&self) -> Result<Vec<String>> {
         let doing = "reading domains";
-        let rows = self.shared.tables.directory.domains.iter(&self.txn).map_err(Error::lmdb(doing))?;
+        let rows =
+            self.shared.tables.directory.domains.iter(&self.txn).map_err(Error::lmdb(doing))?;
         rows.map(|row| row.map(|(name, _)| name.to_string()).map_err(Error::lmdb(doing))).collect()
     }
 
     /// True when mail for the domain is ours to judge.
     pub fn is_local(&self, domain: &str) -> Result<bool> {
-        let row = self.shared.tables.directory.domains.get(&self.txn, domain).map_err(Error::lmdb("reading domains"))?;
+        let row = self
+            .shared
+            .tables
+            .directory
+            .domains
+            .get(&self.txn, domain)
+            .map_err(Error::lmdb("reading domains"))?;
         Ok(row.is_some())
     }
 
     /// All accounts with their ids, in order of creation.
     pub fn accounts(&self) -> Result<Vec<(AccountId, Account)>> {
         let doing = "reading accounts";
-        let rows = self.shared.tables.directory.accounts.iter(&self.txn).map_err(Error::lmdb(doing))?;
+        let rows =
+            self.shared.tables.directory.accounts.iter(&self.txn).map_err(Error::lmdb(doing))?;
         rows.collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
     }
 
     /// All addresses and what they stand for, sorted.
     pub fn addresses(&self) -> Result<Vec<(String, AddressTarget)>> {
         let doing = "reading addresses";
-        let rows = self.shared.tables.directory.addresses.iter(&self.txn).map_err(Error::lmdb(doing))?;
+        let rows =
+            self.shared.tables.directory.addresses.iter(&self.txn).map_err(Error::lmdb(doing))?;
         rows.map(|row| row.map(|(a, t)| (a.to_string(), t)).map_err(Error::lmdb(doing))).collect()
     }
 
     /// The account whose own address (user name) this is.
     pub fn account(&self, address: &str) -> Result<Option<(AccountId, Account)>> {
         let Some(AddressTarget::Account(id)) = self.target(address)? else { return Ok(None) };
-        let account = self.shared.tables.directory.accounts.get(&self.txn, &id).map_err(Error::lmdb("reading an account"))?;
+        let account = self
+            .shared
+            .tables
+            .directory
+            .accounts
+            .get(&self.txn, &id)
+            .map_err(Error::lmdb("reading an account"))?;
         Ok(account.filter(|a| a.address == address).map(|a| (id, a)))
     }
 
     /// An account by its number.
     pub fn account_by_id(&self, id: AccountId) -> Result<Option<Account>> {
-        self.shared.tables.directory.accounts.get(&self.txn, &id).map_err(Error::lmdb("reading an account"))
+        self.shared
+            .tables
+            .directory
+            .accounts
+            .get(&self.txn, &id)
+            .map_err(Error::lmdb("reading an account"))
     }
 
     /// The account's ways to log in; device 0 is its own password.
     pub fn credentials(&self, account: AccountId) -> Result<Vec<(DeviceId, Credential)>> {
         let doing = "reading credentials";
-        let range = DeviceKey { account, device: DeviceId(0) }..=DeviceKey { account, device: DeviceId(u16::MAX) };
-        let rows = self.shared.tables.directory.credentials.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        let range = DeviceKey { account, device: DeviceId(0) }..=DeviceKey {
+            account,
+            device: DeviceId(u16::MAX),
+        };
+        let rows = self
+            .shared
+            .tables
+            .directory
+            .credentials
+            .range(&self.txn, &range)
+            .map_err(Error::lmdb(doing))?;
         rows.map(|row| row.map(|(k, c)| (k.device, c)).map_err(Error::lmdb(doing))).collect()
     }
 
     fn target(&self, address: &str) -> Result<Option<AddressTarget>> {
-        self.shared.tables.directory.addresses.get(&self.txn, address).map_err(Error::lmdb("reading addresses"))
+        self.shared
+            .tables
+            .directory
+            .addresses
+            .get(&self.txn, address)
+            .map_err(Error::lmdb("reading addresses"))
     }
 
     /// Follows a canonical address through aliases, and to the domain's catch-all where it is nobody's.

@@ -1,6 +1,8 @@
 //! Changes of the directory.
 
-use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, PURGE, clean_name, domain_of};
+use crate::directory::{
+    Account, AddressTarget, Credential, DomainRecord, MailboxPolicy, PURGE, clean_name, domain_of,
+};
 use crate::engine::change::Change;
 use crate::engine::table::fits;
 use crate::engine::work::{Work, random};
@@ -10,12 +12,18 @@ use crate::mailbox::{FIRST_OWN_FOLDER, FolderName};
 use crate::sessions::SignInKey;
 
 /// The folders every account has from the start.
-const FOLDERS: [(FolderId, &str); 5] =
-    [(FolderId::INBOX, "INBOX"), (FolderId::SENT, "Sent"), (FolderId::DRAFTS, "Drafts"), (FolderId::TRASH, "Trash"), (FolderId::JUNK, "Junk")];
+const FOLDERS: [(FolderId, &str); 5] = [
+    (FolderId::INBOX, "INBOX"),
+    (FolderId::SENT, "Sent"),
+    (FolderId::DRAFTS, "Drafts"),
+    (FolderId::TRASH, "Trash"),
+    (FolderId::JUNK, "Junk"),
+];
 
 const DOING: &str = "changing the directory";
 
-/// Adds a domain that mail is taken for. `at`: seconds since 1970.
+/// Adds a domain that mail is taken for.
+/// `at`: seconds since 1970.
 #[derive(Clone, Debug)]
 pub struct AddDomain {
     pub name: String,
@@ -182,7 +190,12 @@ impl Work<'_, '_> {
         let missing = || Error::NotFound { what: "account", name: address.to_string() };
         match self.tables.directory.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))? {
             Some(AddressTarget::Account(id)) => {
-                let account = self.tables.directory.accounts.get(self.txn, &id).map_err(Error::lmdb(DOING))?;
+                let account = self
+                    .tables
+                    .directory
+                    .accounts
+                    .get(self.txn, &id)
+                    .map_err(Error::lmdb(DOING))?;
                 Ok((id, account.filter(|a| a.address == address).ok_or_else(missing)?))
             }
             _ => Err(missing()),
@@ -194,10 +207,15 @@ impl Work<'_, '_> {
     }
 
     fn add_domain(&mut self, name: &str, at: u64) -> Result<()> {
-        if self.tables.directory.domains.get(self.txn, name).map_err(Error::lmdb(DOING))?.is_some() {
+        if self.tables.directory.domains.get(self.txn, name).map_err(Error::lmdb(DOING))?.is_some()
+        {
             return Err(Error::Exists { what: "domain", name: name.into() });
         }
-        self.tables.directory.domains.put(self.txn, name, &DomainRecord { created: at }).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .directory
+            .domains
+            .put(self.txn, name, &DomainRecord { created: at })
+            .map_err(Error::lmdb(DOING))?;
         Ok(())
     }
 
@@ -223,28 +241,70 @@ impl Work<'_, '_> {
             return Err(Error::Invalid { why: "an address of this length can't be kept".into() });
         }
         let domain = domain_of(address);
-        if self.tables.directory.domains.get(self.txn, domain).map_err(Error::lmdb(DOING))?.is_none() {
-            return Err(Error::NotFound { what: "domain", name: format!("{domain}: add it first") });
+        if self
+            .tables
+            .directory
+            .domains
+            .get(self.txn, domain)
+            .map_err(Error::lmdb(DOING))?
+            .is_none()
+        {
+            return Err(Error::NotFound {
+                what: "domain",
+                name: format!("{domain}: add it first"),
+            });
         }
         Ok(())
     }
 
-    fn add_account(&mut self, address: &str, name: &str, hash: &str, policy: MailboxPolicy, at: u64) -> Result<AccountId> {
+    fn add_account(
+        &mut self,
+        address: &str,
+        name: &str,
+        hash: &str,
+        policy: MailboxPolicy,
+        at: u64,
+    ) -> Result<AccountId> {
         self.check_address(address)?;
-        if self.tables.directory.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))?.is_some() {
+        if self
+            .tables
+            .directory
+            .addresses
+            .get(self.txn, address)
+            .map_err(Error::lmdb(DOING))?
+            .is_some()
+        {
             return Err(Error::Exists { what: "address", name: address.into() });
         }
         let id = AccountId(self.next_account()?);
-        let account = Account { address: address.into(), name: clean_name(name), created: at, policy, next_device: 1, next_folder: FIRST_OWN_FOLDER };
+        let account = Account {
+            address: address.into(),
+            name: clean_name(name),
+            created: at,
+            policy,
+            next_device: 1,
+            next_folder: FIRST_OWN_FOLDER,
+        };
         self.put_account(id, &account)?;
-        self.tables.meta.put(self.txn, "last-account", &id.0.to_be_bytes()).map_err(Error::lmdb(DOING))?;
-        self.tables.directory.addresses.put(self.txn, address, &AddressTarget::Account(id)).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .meta
+            .put(self.txn, "last-account", &id.0.to_be_bytes())
+            .map_err(Error::lmdb(DOING))?;
+        self.tables
+            .directory
+            .addresses
+            .put(self.txn, address, &AddressTarget::Account(id))
+            .map_err(Error::lmdb(DOING))?;
         self.put_credential(id, DeviceId::MAIN, "", hash, at)?;
         for (folder, name) in FOLDERS {
             let folder = FolderKey { account: id, folder };
             self.make_folder(folder, (random()? as u32).max(1))?;
             let name = FolderName { name: name.into(), special_use: None };
-            self.tables.mailbox.folders.put(self.txn, &folder, &name).map_err(Error::lmdb(DOING))?;
+            self.tables
+                .mailbox
+                .folders
+                .put(self.txn, &folder, &name)
+                .map_err(Error::lmdb(DOING))?;
         }
         Ok(id)
     }
@@ -268,8 +328,15 @@ impl Work<'_, '_> {
         for name in names {
             self.tables.directory.addresses.delete(self.txn, &name).map_err(Error::lmdb(DOING))?;
         }
-        let devices = DeviceKey { account: id, device: DeviceId(0) }..=DeviceKey { account: id, device: DeviceId(u16::MAX) };
-        self.tables.directory.credentials.delete_range(self.txn, &devices).map_err(Error::lmdb(DOING))?;
+        let devices = DeviceKey { account: id, device: DeviceId(0) }..=DeviceKey {
+            account: id,
+            device: DeviceId(u16::MAX),
+        };
+        self.tables
+            .directory
+            .credentials
+            .delete_range(self.txn, &devices)
+            .map_err(Error::lmdb(DOING))?;
         self.tables.directory.accounts.delete(self.txn, &id).map_err(Error::lmdb(DOING))?;
         self.end_sessions(id)?;
         self.forget_account(id)?;
@@ -283,25 +350,45 @@ impl Work<'_, '_> {
         self.remove_links(account)?;
         self.forget_contacts(account)?;
         self.tables.sessions.factors.delete(self.txn, &account).map_err(Error::lmdb(DOING))?;
-        self.tables.settings.settings.delete(self.txn, &format!("preferences:{}", account.0)).map_err(Error::lmdb(DOING))?;
-        let timed = PlaceKey { account, message: MessageId(0) }..=PlaceKey { account, message: MessageId(u64::MAX) };
+        self.tables
+            .settings
+            .settings
+            .delete(self.txn, &format!("preferences:{}", account.0))
+            .map_err(Error::lmdb(DOING))?;
+        let timed = PlaceKey { account, message: MessageId(0) }..=PlaceKey {
+            account,
+            message: MessageId(u64::MAX),
+        };
         self.tables.mailbox.timed.delete_range(self.txn, &timed).map_err(Error::lmdb(DOING))?;
         let range = SignInKey { account, at: 0 }..=SignInKey { account, at: u64::MAX };
         self.tables.sessions.sign_ins.delete_range(self.txn, &range).map_err(Error::lmdb(DOING))?;
         Ok(())
     }
 
-    pub(crate) fn put_credential(&mut self, account: AccountId, device: DeviceId, label: &str, hash: &str, at: u64) -> Result<()> {
+    pub(crate) fn put_credential(
+        &mut self,
+        account: AccountId,
+        device: DeviceId,
+        label: &str,
+        hash: &str,
+        at: u64,
+    ) -> Result<()> {
         let credential = Credential { label: clean_name(label), hash: hash.into(), created: at };
         let key = DeviceKey { account, device };
-        self.tables.directory.credentials.put(self.txn, &key, &credential).map_err(Error::lmdb(DOING))
+        self.tables
+            .directory
+            .credentials
+            .put(self.txn, &key, &credential)
+            .map_err(Error::lmdb(DOING))
     }
 
     fn add_device(&mut self, address: &str, label: &str, hash: &str, at: u64) -> Result<DeviceId> {
         let (id, account) = self.account(address)?;
         let device = DeviceId(account.next_device);
         let next_device = account.next_device.checked_add(1);
-        let next_device = next_device.ok_or_else(|| Error::Invalid { why: "this account has used up its device numbers".into() })?;
+        let next_device = next_device.ok_or_else(|| Error::Invalid {
+            why: "this account has used up its device numbers".into(),
+        })?;
         self.put_account(id, &Account { next_device, ..account })?;
         self.put_credential(id, device, label, hash, at)?;
         Ok(device)
@@ -310,7 +397,13 @@ impl Work<'_, '_> {
     fn remove_device(&mut self, address: &str, device: DeviceId) -> Result<()> {
         let (account, _) = self.account(address)?;
         let key = DeviceKey { account, device };
-        let existed = device != DeviceId::MAIN && self.tables.directory.credentials.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
+        let existed = device != DeviceId::MAIN
+            && self
+                .tables
+                .directory
+                .credentials
+                .delete(self.txn, &key)
+                .map_err(Error::lmdb(DOING))?;
         if !existed {
             return Err(Error::NotFound { what: "device", name: device.0.to_string() });
         }
@@ -319,26 +412,48 @@ impl Work<'_, '_> {
 
     fn set_alias(&mut self, address: &str, targets: &[String]) -> Result<()> {
         self.check_address(address)?;
-        if let Some(AddressTarget::Account(_)) = self.tables.directory.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))? {
+        if let Some(AddressTarget::Account(_)) =
+            self.tables.directory.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))?
+        {
             return Err(Error::Exists { what: "account", name: address.into() });
         }
         for target in targets {
-            if self.tables.directory.addresses.get(self.txn, target).map_err(Error::lmdb(DOING))?.is_none() {
-                return Err(Error::NotFound { what: "address", name: format!("{target} for the alias to point to") });
+            if self
+                .tables
+                .directory
+                .addresses
+                .get(self.txn, target)
+                .map_err(Error::lmdb(DOING))?
+                .is_none()
+            {
+                return Err(Error::NotFound {
+                    what: "address",
+                    name: format!("{target} for the alias to point to"),
+                });
             }
         }
         if targets.is_empty() {
-            return Err(Error::Invalid { why: "an alias needs at least one address to point to".into() });
+            return Err(Error::Invalid {
+                why: "an alias needs at least one address to point to".into(),
+            });
         }
         let target = AddressTarget::Alias(targets.to_vec());
-        self.tables.directory.addresses.put(self.txn, address, &target).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .directory
+            .addresses
+            .put(self.txn, address, &target)
+            .map_err(Error::lmdb(DOING))?;
         Ok(())
     }
 
     fn remove_alias(&mut self, address: &str) -> Result<()> {
         match self.tables.directory.addresses.get(self.txn, address).map_err(Error::lmdb(DOING))? {
             Some(AddressTarget::Alias(_)) => {
-                self.tables.directory.addresses.delete(self.txn, address).map_err(Error::lmdb(DOING))?;
+                self.tables
+                    .directory
+                    .addresses
+                    .delete(self.txn, address)
+                    .map_err(Error::lmdb(DOING))?;
                 Ok(())
             }
             _ => Err(Error::NotFound { what: "alias", name: address.into() }),

@@ -44,7 +44,10 @@ impl Bell {
     /// Waits for a ring, or for a time; true at the end.
     pub fn wait(&self, time: Duration) -> bool {
         let waiting = |state: &mut State| !state.is_wanted && !state.is_closing;
-        let (mut state, _) = self.rung.wait_timeout_while(self.state(), time, waiting).unwrap_or_else(|e| e.into_inner());
+        let (mut state, _) = self
+            .rung
+            .wait_timeout_while(self.state(), time, waiting)
+            .unwrap_or_else(|e| e.into_inner());
         state.is_wanted = false;
         state.is_closing
     }
@@ -56,7 +59,10 @@ impl Bell {
 
     /// Waits while something holds that a fold may end; false when it still does after a time.
     pub fn wait_while(&self, time: Duration, holds: impl Fn() -> bool) -> bool {
-        let (_state, waited) = self.rung.wait_timeout_while(self.state(), time, |_| holds()).unwrap_or_else(|e| e.into_inner());
+        let (_state, waited) = self
+            .rung
+            .wait_timeout_while(self.state(), time, |_| holds())
+            .unwrap_or_else(|e| e.into_inner());
         !waited.timed_out()
     }
 

@@ -1,8 +1,8 @@
 //! What can be written, and how all writes of one transaction are carried out together.
 //!
-//! A change first checks and then changes: when it is refused it has changed nothing, so the other writes of
-//! the same commit are unharmed. Any other error gives up the whole transaction, and the writer tries its
-//! writes one by one.
+//! A change first checks and then changes: when it is refused it has changed nothing, so the other writes of the same
+//! commit are unharmed.
+//! Any other error gives up the whole transaction, and the writer tries its writes one by one.
 
 use tokio::sync::oneshot;
 
@@ -10,12 +10,14 @@ use crate::error::Result;
 
 use super::work::Work;
 
-/// Something to be written, in one commit as a whole or not at all. The set is closed: only the store makes changes.
+/// Something to be written, in one commit as a whole or not at all.
+/// The set is closed: only the store makes changes.
 pub trait Change: Send + 'static {
     /// What came of it, once it is durable.
     type Outcome: Send + 'static;
 
-    /// Carries it out. May be called again in another transaction, when the first one was given up.
+    /// Carries it out.
+    /// May be called again in another transaction, when the first one was given up.
     fn apply(&mut self, work: &mut Work) -> Result<Self::Outcome>;
 
     /// Decides where messages that come with it go; called before anything of the transaction is written.
@@ -38,8 +40,8 @@ pub trait Change: Send + 'static {
         0
     }
 
-    /// True for changes that only add to what there is, and can be asked for again: they leave the last room on the disk to
-    /// deletions, settlements and the owner's orders.
+    /// True for changes that only add to what there is, and can be asked for again: they leave the last room on the
+    /// disk to deletions, settlements and the owner's orders.
     fn grows(&self) -> bool {
         false
     }
@@ -140,8 +142,12 @@ struct Ordered<C: Change> {
     reply: oneshot::Sender<Result<C::Outcome>>,
 }
 
-/// Puts a change into the form of the queue: one allocation. Its result comes over `reply`.
-pub(crate) fn task<C: Change>(change: C, reply: oneshot::Sender<Result<C::Outcome>>) -> Box<dyn Task> {
+/// Puts a change into the form of the queue: one allocation.
+/// Its result comes over `reply`.
+pub(crate) fn task<C: Change>(
+    change: C,
+    reply: oneshot::Sender<Result<C::Outcome>>,
+) -> Box<dyn Task> {
     Box::new(Ordered { change, outcome: None, reply })
 }
 
@@ -202,12 +208,12 @@ impl<C: Change> Task for Ordered<C> {
     }
 }
 
-/// Carries out all changes of one transaction. Refusals are kept in their place; any other error gives up
-/// the transaction.
+/// Carries out all changes of one transaction.
+/// Refusals are kept in their place; any other error gives up the transaction.
 ///
-/// Content goes first: it takes the pages that the commit before last has let go, which lie in one run,
-/// because the pages of trees were taken after content, from the end of the file. In any other order the
-/// two mix, and after a while every commit writes dozens of single pages all over the card.
+/// Content goes first: it takes the pages that the commit before last has let go, which lie in one run, because the
+/// pages of trees were taken after content, from the end of the file.
+/// In any other order the two mix, and after a while every commit writes dozens of single pages all over the card.
 pub(crate) fn apply_all(tasks: &mut [Box<dyn Task>], work: &mut Work) -> Result<()> {
     tasks.iter_mut().try_for_each(|task| task.prepare(work))?;
     tasks.iter().try_for_each(|task| task.put_content(work))?;

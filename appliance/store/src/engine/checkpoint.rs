@@ -1,9 +1,12 @@
 //! The checkpoint: the state of LMDB that is on the card for certain.
 //!
-//! LMDB commits here without a flush, so after a power cut its file may hold any mixture of old and new pages. That is made
-//! harmless by three things. A read transaction pins the last checkpoint: LMDB never writes on pages that it uses. All of
-//! its pages are flushed before it counts. And its meta page is kept here, in a file of its own: recovery puts it back, which
-//! gives exactly that snapshot, whatever the file's own meta pages say. The journal has everything behind it.
+//! LMDB commits here without a flush, so after a power cut its file may hold any mixture of old and new pages.
+//! That is made harmless by three things.
+//! A read transaction pins the last checkpoint: LMDB never writes on pages that it uses.
+//! All of its pages are flushed before it counts.
+//! And its meta page is kept here, in a file of its own: recovery puts it back, which gives exactly that snapshot,
+//! whatever the file's own meta pages say.
+//! The journal has everything behind it.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -31,7 +34,8 @@ pub(crate) struct Anchor {
     pub folded: (Position, u64),
 }
 
-/// The kept meta pages. Two slots in turn: a torn write leaves the other one.
+/// The kept meta pages.
+/// Two slots in turn: a torn write leaves the other one.
 pub(crate) struct Checkpoint {
     file: File,
     serial: u64,
@@ -41,14 +45,23 @@ impl Checkpoint {
     /// Opens the file beside LMDB's, and gives the last meta page that was kept.
     pub fn open(folder: &Path) -> Result<(Checkpoint, Option<Vec<u8>>)> {
         let path = folder.join("checkpoint");
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = opened.or_else(|error| File::open(&path).map_err(|_| error)).map_err(Error::io("opening", &path))?;
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let file = opened
+            .or_else(|error| File::open(&path).map_err(|_| error))
+            .map_err(Error::io("opening", &path))?;
         let newest = (0..2).filter_map(|slot| read(&file, slot)).max_by_key(|(serial, _)| *serial);
         let serial = newest.as_ref().map_or(0, |(serial, _)| *serial);
         Ok((Checkpoint { file, serial }, newest.map(|(_, page)| page)))
     }
 
-    /// Keeps the meta page of a snapshot all of whose pages are flushed. Durable when it returns.
+    /// Keeps the meta page of a snapshot all of whose pages are flushed.
+    /// Durable when it returns.
     pub fn keep(&mut self, page: &[u8]) -> Result<()> {
         let serial = self.serial + 1;
         let mut slot = vec![0; SLOT];
@@ -58,7 +71,10 @@ impl Checkpoint {
         let sum = crc32fast::hash(&[&slot[8..16], page].concat());
         slot[16..20].copy_from_slice(&sum.to_be_bytes());
         let doing = || Error::io("writing", Path::new("the checkpoint"));
-        self.file.write_all_at(&slot, (serial % 2) * SLOT_DISTANCE).and_then(|()| self.file.sync_data()).map_err(doing())?;
+        self.file
+            .write_all_at(&slot, (serial % 2) * SLOT_DISTANCE)
+            .and_then(|()| self.file.sync_data())
+            .map_err(doing())?;
         self.serial = serial;
         Ok(())
     }
@@ -70,11 +86,13 @@ fn read(file: &File, slot: u64) -> Option<(u64, Vec<u8>)> {
     let serial = u64::from_be_bytes(octets[8..16].try_into().ok()?);
     let sum = u32::from_be_bytes(octets[16..20].try_into().ok()?);
     let page = octets[HEAD..].to_vec();
-    let is_right = octets[..8] == *MAGIC && crc32fast::hash(&[&octets[8..16], &page].concat()) == sum;
+    let is_right =
+        octets[..8] == *MAGIC && crc32fast::hash(&[&octets[8..16], &page].concat()) == sum;
     (is_right && Meta::read(&page).is_some()).then_some((serial, page))
 }
 
-/// Puts a kept meta page back into both of the places where LMDB looks for its newest one. Nobody may have the store open.
+/// Puts a kept meta page back into both of the places where LMDB looks for its newest one.
+/// Nobody may have the store open.
 pub(crate) fn restore(data: &Path, page: &[u8]) -> Result<()> {
     let doing = || Error::io("recovering", data);
     let file = OpenOptions::new().read(true).write(true).open(data).map_err(doing())?;

@@ -193,7 +193,9 @@ pub fn put_strings(out: &mut Vec<u8>, strings: &[String]) {
 
 /// FNV-1a, 64 bits: a stable term hash; not for secrets.
 pub fn stable_hash(parts: &[&[u8]]) -> u64 {
-    parts.iter().copied().flatten().fold(0xcbf2_9ce4_8422_2325, |hash, &octet| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3))
+    parts.iter().copied().flatten().fold(0xcbf2_9ce4_8422_2325, |hash, &octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// Declares numbers that are keys.

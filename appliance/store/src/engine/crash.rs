@@ -53,7 +53,9 @@ fn change(shared: &Shared, model: &mut Model, random: &mut TestRng) -> Result<()
                 }
                 _ => {
                     let value = "v".repeat(random.next_u32() as usize % 300);
-                    settings.put(work.txn, &key, &Setting(value.clone())).map_err(Error::lmdb("test"))?;
+                    settings
+                        .put(work.txn, &key, &Setting(value.clone()))
+                        .map_err(Error::lmdb("test"))?;
                     changed.insert(key, value);
                 }
             }
@@ -138,7 +140,8 @@ fn after_a_power_cut_everything_that_was_committed_is_there_whichever_pages_of_t
         for number in 0..36 {
             let image = images.path().join(format!("{round}-{number}"));
             copy(dir.path(), &image);
-            fs::write(image.join("store/data.mdb"), mixed(&at_checkpoint, &at_cut, &mut random)).unwrap();
+            fs::write(image.join("store/data.mdb"), mixed(&at_checkpoint, &at_cut, &mut random))
+                .unwrap();
             fs::remove_file(image.join("store/lock.mdb")).unwrap();
             if number % 9 == 8 {
                 // The same without the kept meta page has to fail now and then, or this test shows nothing.
@@ -158,10 +161,15 @@ fn after_a_power_cut_everything_that_was_committed_is_there_whichever_pages_of_t
     assert!(lost_without > 0);
 }
 
-/// Whether an image that lacks something can be opened and has everything all the same. In a process of its own: LMDB may end it.
+/// Whether an image that lacks something can be opened and has everything all the same.
+/// In a process of its own: LMDB may end it.
 fn is_lost(image: &Path, model: &Model) -> bool {
     let expected = image.join("expected");
-    fs::write(&expected, model.iter().map(|(key, value)| format!("{key}={value}\n")).collect::<String>()).unwrap();
+    fs::write(
+        &expected,
+        model.iter().map(|(key, value)| format!("{key}={value}\n")).collect::<String>(),
+    )
+    .unwrap();
     let status = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "engine::crash::an_image_is_opened_apart"])
         .env("PILLARBOX_TEST_IMAGE", image)
@@ -177,7 +185,8 @@ fn an_image_is_opened_apart() {
     let Some(image) = std::env::var_os("PILLARBOX_TEST_IMAGE") else { return };
     let image = Path::new(&image);
     let (shared, _anchor) = open_server(image);
-    let found: String = rows(&shared).iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    let found: String =
+        rows(&shared).iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     assert_eq!(found, fs::read_to_string(image.join("expected")).unwrap());
 }
 
@@ -234,12 +243,21 @@ fn a_damaged_commit_in_the_middle_has_a_name_and_those_behind_it_are_there() {
     fs::write(&segment, &octets).unwrap();
     let (shared, _anchor) = open_server(dir.path());
     assert_eq!(shared.recovered.damaged.len(), 1);
-    assert!(shared.recovered.damaged[0].starts_with("commits 4 to 4 in segment 1 of the journal"), "{:?}", shared.recovered.damaged);
+    assert!(
+        shared.recovered.damaged[0].starts_with("commits 4 to 4 in segment 1 of the journal"),
+        "{:?}",
+        shared.recovered.damaged
+    );
     // All that the later commits wrote, and nothing but what was written.
     let found = rows(&shared);
     let last = &all[12].0;
-    assert!(found.iter().all(|(key, value)| all.iter().any(|(model, _)| model.get(key) == Some(value))));
-    assert!(last.iter().filter(|(key, value)| found.get(*key) == Some(*value)).count() + 3 >= last.len());
+    assert!(
+        found.iter().all(|(key, value)| all.iter().any(|(model, _)| model.get(key) == Some(value)))
+    );
+    assert!(
+        last.iter().filter(|(key, value)| found.get(*key) == Some(*value)).count() + 3
+            >= last.len()
+    );
     assert_eq!(shared.recovered.commits, 11);
 }
 
@@ -250,7 +268,11 @@ fn a_damaged_last_commit_of_a_segment_is_no_end_when_the_next_segment_has_begun(
     let put = |number: u32, octets: usize| {
         let work = |work: &mut super::work::Work| {
             put(work, 1, &vec![1; octets])?;
-            work.tables.settings.settings.put(work.txn, "x", &Setting(number.to_string())).map_err(Error::lmdb("test"))
+            work.tables
+                .settings
+                .settings
+                .put(work.txn, "x", &Setting(number.to_string()))
+                .map_err(Error::lmdb("test"))
         };
         shared.transact(work).unwrap();
         shared.log().end().0
@@ -284,7 +306,11 @@ fn commits_are_read_in_order_from_any_of_them_also_over_segments() {
         shared
             .transact(|work| {
                 put(work, 1, &big)?;
-                work.tables.settings.settings.put(work.txn, "x", &Setting(number.to_string())).map_err(Error::lmdb("test"))
+                work.tables
+                    .settings
+                    .settings
+                    .put(work.txn, "x", &Setting(number.to_string()))
+                    .map_err(Error::lmdb("test"))
             })
             .unwrap();
         ends.push(shared.log().end());
@@ -315,13 +341,23 @@ fn a_commit_that_is_given_up_leaves_nothing_also_where_a_segment_began_for_it() 
         change(&shared, &mut model, &mut random).unwrap();
         let given_up = shared.transact(|work| {
             (0..3).try_for_each(|_| put(work, 9, &vec![2; 200_000]))?;
-            work.tables.settings.settings.put(work.txn, "given-up", &Setting("yes".into())).map_err(Error::lmdb("test"))?;
+            work.tables
+                .settings
+                .settings
+                .put(work.txn, "given-up", &Setting("yes".into()))
+                .map_err(Error::lmdb("test"))?;
             Err(Error::Busy)
         });
         assert!(given_up.is_err());
         if round == 19 || round == 39 {
             // A second one goes over the segment's end.
-            shared.transact(|work| (0..40).try_for_each(|_| put(work, 9, &vec![2; 200_000])).and(Err::<(), _>(Error::Busy))).unwrap_err();
+            shared
+                .transact(|work| {
+                    (0..40)
+                        .try_for_each(|_| put(work, 9, &vec![2; 200_000]))
+                        .and(Err::<(), _>(Error::Busy))
+                })
+                .unwrap_err();
         }
         assert_eq!(rows(&shared), model);
     }

@@ -36,8 +36,13 @@ const MAP_MINIMUM: u64 = 1 << 20;
 /// One slot per thread that ever reads, over all processes.
 const READERS: u32 = 256;
 
-/// Opens or creates the store below `dir`. A server gets the checkpoint to keep.
-pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Shared, Option<Anchor>)> {
+/// Opens or creates the store below `dir`.
+/// A server gets the checkpoint to keep.
+pub(crate) fn open(
+    dir: &Path,
+    access: Access,
+    options: &Options,
+) -> Result<(Shared, Option<Anchor>)> {
     let (blobs, lmdb, journal) = (dir.join("blobs"), dir.join("store"), dir.join("journal"));
     for folder in [dir, &blobs, &lmdb, &journal] {
         private_folder(folder)?;
@@ -57,15 +62,18 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Sha
     flags.set(EnvFlags::READ_ONLY, is_read_only);
     let mut opener = EnvOpenOptions::new().read_txn_without_tls();
     opener.map_size(map_octets as usize).max_dbs(MAX_TABLES).max_readers(READERS);
-    // SAFETY: the file is ours alone (private directory, LMDB's own lock file) and is not on a network
-    // file system; its head was checked above. `NO_READ_AHEAD`: with mail, neighbours are rarely wanted,
-    // and on a small board read-ahead pushes out pages that are. `READERS`: see there.
+    // SAFETY: the file is ours alone (private directory, LMDB's own lock file) and is not on a network file system; its
+    // head was checked above.
+    // `NO_READ_AHEAD`: with mail, neighbours are rarely wanted, and on a small board read-ahead pushes out pages that
+    // are.
+    // `READERS`: see there.
     let env = unsafe { opener.flags(flags).open(&lmdb) };
     let env = env.map_err(Error::lmdb("opening the store"))?;
     let may_change = !is_read_only && (is_alone || access == Access::Server);
     let tables = match may_change {
         true => {
-            env.clear_stale_readers().map_err(Error::lmdb("clearing readers of ended processes"))?;
+            env.clear_stale_readers()
+                .map_err(Error::lmdb("clearing readers of ended processes"))?;
             let tables = create_tables(&env)?;
             migration::run(&env, &tables)?;
             tables
@@ -78,13 +86,18 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Sha
     };
     let mut bases = Vec::new();
     tables.bases(&mut bases);
-    let file = OpenOptions::new().read(true).write(!is_read_only).open(&data).map_err(Error::io("opening", &data))?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(!is_read_only)
+        .open(&data)
+        .map_err(Error::io("opening", &data))?;
     let anchor = match may_change {
         true => Some(anchor(&env, &tables, &data, checkpoint, kept.as_deref())?),
         false => None,
     };
     let segments = Segments::new(journal, segment_octets(options));
-    let (published, log, recovered) = read_journal(&env, &tables, segments, is_alone, is_alone && !is_read_only)?;
+    let (published, log, recovered) =
+        read_journal(&env, &tables, segments, is_alone, is_alone && !is_read_only)?;
     // Ready for others.
     opening.lock_shared().map_err(Error::io("locking", dir))?;
     let shared = Shared {
@@ -121,8 +134,9 @@ pub(crate) fn open(dir: &Path, access: Access, options: &Options) -> Result<(Sha
     Ok((shared, anchor.filter(|_| access == Access::Server)))
 }
 
-/// Opens the checkpoint, and gives the meta page that it kept. Where nobody else has the store open it is put back: whatever
-/// LMDB wrote since goes, and comes again from the journal.
+/// Opens the checkpoint, and gives the meta page that it kept.
+/// Where nobody else has the store open it is put back: whatever LMDB wrote since goes, and comes again from the
+/// journal.
 fn open_checkpoint(lmdb: &Path, may_restore: bool) -> Result<(Checkpoint, Option<Vec<u8>>)> {
     let (checkpoint, kept) = Checkpoint::open(lmdb)?;
     if let Some(page) = kept.as_deref().filter(|_| may_restore) {
@@ -139,7 +153,13 @@ fn segment_octets(options: &Options) -> u64 {
 }
 
 /// Makes what LMDB has now the checkpoint, unless it is that already; from then on LMDB commits without flushes.
-fn anchor(env: &Env<WithoutTls>, tables: &Tables<'static>, data: &Path, mut checkpoint: Checkpoint, kept: Option<&[u8]>) -> Result<Anchor> {
+fn anchor(
+    env: &Env<WithoutTls>,
+    tables: &Tables<'static>,
+    data: &Path,
+    mut checkpoint: Checkpoint,
+    kept: Option<&[u8]>,
+) -> Result<Anchor> {
     let pin = env.clone().static_read_txn().map_err(Error::lmdb("holding the checkpoint"))?;
     let is_kept = kept.and_then(Meta::read).is_some_and(|meta| meta.txn == pin.id() as u64);
     if !is_kept {
@@ -147,13 +167,22 @@ fn anchor(env: &Env<WithoutTls>, tables: &Tables<'static>, data: &Path, mut chec
         checkpoint.keep(&checkpoint::meta_page(data, pin.id())?)?;
     }
     let folded = folded(tables, &pin)?;
-    // SAFETY: what LMDB commits without a flush is in the journal, and the pinned checkpoint stays whole: see `checkpoint`.
-    unsafe { env.set_flags(EnvFlags::NO_SYNC | EnvFlags::NO_META_SYNC, FlagSetMode::Enable) }.map_err(Error::lmdb("setting up the store"))?;
+    // SAFETY: what LMDB commits without a flush is in the journal, and the pinned checkpoint stays whole: see
+    // `checkpoint`.
+    unsafe { env.set_flags(EnvFlags::NO_SYNC | EnvFlags::NO_META_SYNC, FlagSetMode::Enable) }
+        .map_err(Error::lmdb("setting up the store"))?;
     Ok(Anchor { checkpoint, pin, folded })
 }
 
-/// Reads what LMDB does not have yet. The first to open it also looks for damage.
-fn read_journal(env: &Env<WithoutTls>, tables: &Tables<'static>, segments: Segments, is_alone: bool, may_clean: bool) -> Result<(Published, Log, Recovered)> {
+/// Reads what LMDB does not have yet.
+/// The first to open it also looks for damage.
+fn read_journal(
+    env: &Env<WithoutTls>,
+    tables: &Tables<'static>,
+    segments: Segments,
+    is_alone: bool,
+    may_clean: bool,
+) -> Result<(Published, Log, Recovered)> {
     let mut recovered = Recovered::default();
     loop {
         let txn = env.read_txn().map_err(Error::lmdb("beginning to read"))?;
@@ -174,7 +203,10 @@ fn read_journal(env: &Env<WithoutTls>, tables: &Tables<'static>, segments: Segme
             let place = follower.end();
             let Some(first) = follower.skip_damage()? else { break };
             let last = follower.next_number() - 1;
-            recovered.damaged.push(format!("commits {first} to {last} in segment {} of the journal at octet {}", place.segment, place.offset));
+            recovered.damaged.push(format!(
+                "commits {first} to {last} in segment {} of the journal at octet {}",
+                place.segment, place.offset
+            ));
         }
         published.end = (follower.end(), follower.next_number());
         if may_clean {
@@ -193,7 +225,9 @@ fn read_journal(env: &Env<WithoutTls>, tables: &Tables<'static>, segments: Segme
 fn open_tables(env: &Env<WithoutTls>) -> Result<Tables<'static>> {
     let doing = "opening the tables";
     let txn = env.read_txn().map_err(Error::lmdb(doing))?;
-    let tables = env.open_databases_and_commit(txn, |opener, txn| -> heed::Result<_> { Ok(CommitOrAbort::<_, ()>::Commit(Tables::open(opener, txn, "")?)) });
+    let tables = env.open_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+        Ok(CommitOrAbort::<_, ()>::Commit(Tables::open(opener, txn, "")?))
+    });
     tables.map_err(Error::lmdb(doing))?.commit().ok_or(Error::Closed)
 }
 
@@ -201,16 +235,18 @@ fn open_tables(env: &Env<WithoutTls>) -> Result<Tables<'static>> {
 fn create_tables(env: &Env<WithoutTls>) -> Result<Tables<'static>> {
     let doing = "opening the tables";
     let txn = env.write_txn().map_err(Error::lmdb(doing))?;
-    let tables =
-        env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> { Ok(CommitOrAbort::<_, ()>::Commit(Tables::create(opener, txn, "")?)) });
+    let tables = env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+        Ok(CommitOrAbort::<_, ()>::Commit(Tables::create(opener, txn, "")?))
+    });
     tables.map_err(Error::lmdb(doing))?.commit().ok_or(Error::Closed)
 }
 
 const DOING_COPY: &str = "copying the store";
 
-/// Copies the tables of a store into another folder, as they are at one moment, without migrating anything; also while the
-/// server runs. Contents of messages are copied only as far as they are in a part of the journal that belongs along. False:
-/// there is no store.
+/// Copies the tables of a store into another folder, as they are at one moment, without migrating anything; also while
+/// the server runs.
+/// Contents of messages are copied only as far as they are in a part of the journal that belongs along.
+/// False: there is no store.
 pub(crate) fn copy(dir: &Path, to: &Path) -> Result<bool> {
     let (from, to) = (dir.join("store"), to.join("store"));
     if !from.join("data.mdb").exists() {
@@ -221,7 +257,14 @@ pub(crate) fn copy(dir: &Path, to: &Path) -> Result<bool> {
     let (opening, is_alone) = lock_open(dir)?;
     open_checkpoint(&from, is_alone && !medium::is_read_only(dir))?;
     // SAFETY: as in `open`; nothing is written.
-    let env = unsafe { EnvOpenOptions::new().read_txn_without_tls().max_dbs(MAX_TABLES).max_readers(READERS).flags(EnvFlags::READ_ONLY).open(&from) };
+    let env = unsafe {
+        EnvOpenOptions::new()
+            .read_txn_without_tls()
+            .max_dbs(MAX_TABLES)
+            .max_readers(READERS)
+            .flags(EnvFlags::READ_ONLY)
+            .open(&from)
+    };
     let env = env.map_err(Error::lmdb(DOING_COPY))?;
     // The journal first: what is folded and let go meanwhile is in the tables then.
     // A store of an older release has no such tables, and no journal.
@@ -238,7 +281,8 @@ pub(crate) fn copy(dir: &Path, to: &Path) -> Result<bool> {
             fs::copy(&file, &target).map_err(Error::io("copying", &target))?;
         }
     }
-    env.copy_to_path(to.join("data.mdb"), heed::CompactionOption::Enabled).map_err(Error::lmdb(DOING_COPY))?;
+    env.copy_to_path(to.join("data.mdb"), heed::CompactionOption::Enabled)
+        .map_err(Error::lmdb(DOING_COPY))?;
     drop(opening);
     Ok(true)
 }
@@ -284,9 +328,14 @@ mod tests {
             // The last page number of both heads.
             page[16 + 24 + 96..][..8].copy_from_slice(&1_000_000u64.to_ne_bytes());
         }
-        for damaged in [b"not a store".to_vec(), vec![7; 20_000], whole[..5000].to_vec(), claims_more] {
+        for damaged in
+            [b"not a store".to_vec(), vec![7; 20_000], whole[..5000].to_vec(), claims_more]
+        {
             fs::write(&path, &damaged).unwrap();
-            assert!(matches!(open(dir.path(), Access::Server, &Options::default()), Err(Error::NotAStore { .. })));
+            assert!(matches!(
+                open(dir.path(), Access::Server, &Options::default()),
+                Err(Error::NotAStore { .. })
+            ));
             assert_eq!(fs::read(&path).unwrap(), damaged);
         }
     }

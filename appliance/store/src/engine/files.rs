@@ -17,22 +17,32 @@ const UNWRITTEN_PAGES: u64 = 64;
 
 pub(crate) fn private_folder(path: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::io("creating", path))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(Error::io("creating", path))
 }
 
 pub(crate) fn lock(dir: &Path) -> Result<Flock<File>> {
     let path = dir.join("server.lock");
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     // On a card that can only be read a lock is still a lock.
-    let file = opened.or_else(|error| File::open(&path).map_err(|_| error)).map_err(Error::io("opening", &path))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Error::InUse { path: dir.to_path_buf() })
+    let file = opened
+        .or_else(|error| File::open(&path).map_err(|_| error))
+        .map_err(Error::io("opening", &path))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| Error::InUse { path: dir.to_path_buf() })
 }
 
-/// Takes part in having the store open. True: nobody else does, and nobody can until this process is ready.
+/// Takes part in having the store open.
+/// True: nobody else does, and nobody can until this process is ready.
 pub(crate) fn lock_open(dir: &Path) -> Result<(File, bool)> {
     let path = dir.join("open.lock");
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = opened.or_else(|error| File::open(&path).map_err(|_| error)).map_err(Error::io("opening", &path))?;
+    let file = opened
+        .or_else(|error| File::open(&path).map_err(|_| error))
+        .map_err(Error::io("opening", &path))?;
     if file.try_lock().is_ok() {
         return Ok((file, true));
     }
@@ -72,7 +82,8 @@ pub(crate) fn check_file(path: &Path) -> Result<()> {
     let mut head = [0u8; 2 * PAGE as usize];
     file.read_exact_at(&mut head, 0).map_err(|_| not("data.mdb is cut off"))?;
     let metas: Vec<Meta> = head.chunks(PAGE as usize).filter_map(Meta::read).collect();
-    let newest = metas.iter().max_by_key(|m| m.txn).ok_or_else(|| not("data.mdb has no valid head"))?;
+    let newest =
+        metas.iter().max_by_key(|m| m.txn).ok_or_else(|| not("data.mdb has no valid head"))?;
     let used = (newest.last_page + 1) * PAGE;
     if length + UNWRITTEN_PAGES * PAGE < used {
         return Err(not("data.mdb is shorter than its contents"));
@@ -109,6 +120,7 @@ impl Meta {
         let magic = u32::from_ne_bytes(page.get(header..header + 4)?.try_into().ok()?);
         let databases = header + 8 + 2 * word;
         let last_page = databases + 2 * (8 + 5 * word);
-        (magic == 0xBEEF_C0DE).then_some(Meta { txn: native(last_page + word)?, last_page: native(last_page)? })
+        (magic == 0xBEEF_C0DE)
+            .then_some(Meta { txn: native(last_page + word)?, last_page: native(last_page)? })
     }
 }

@@ -1,8 +1,9 @@
 //! Read transactions of LMDB that are kept for the next reader.
 //!
-//! Beginning one writes into LMDB's lock file, which is mapped: a box that only looks would have that page written to its card
-//! twice a minute, for ever. A transaction that was used goes on showing the same snapshot, and that is the newest until a
-//! fold; so readers pass them on.
+//! Beginning one writes into LMDB's lock file, which is mapped: a box that only looks would have that page written to
+//! its card twice a minute, for ever.
+//! A transaction that was used goes on showing the same snapshot, and that is the newest until a fold; so readers pass
+//! them on.
 
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard};

@@ -1,5 +1,5 @@
-//! What goes on behind the commits: folding rows into LMDB by many, bringing LMDB to the card as a checkpoint, letting go of
-//! journal segments that nothing refers to.
+//! What goes on behind the commits: folding rows into LMDB by many, bringing LMDB to the card as a checkpoint, letting
+//! go of journal segments that nothing refers to.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
@@ -29,7 +29,8 @@ const FOLD_INTERVAL: Duration = Duration::from_secs(600);
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// Segments that stay spare; more give their room back.
 const SPARE_SEGMENTS: usize = 8;
-/// A segment of which messages use no more than this many hundredths is emptied; when room is short, one that is fuller, too.
+/// A segment of which messages use no more than this many hundredths is emptied; when room is short, one that is
+/// fuller, too.
 const COMPACTION_SHARE: u64 = 50;
 const PRESSED_SHARE: u64 = 90;
 /// Octets of content moved at a time, and at most once a second: mail that comes meanwhile hardly notices.
@@ -97,23 +98,35 @@ impl Keeper {
         }
         let (used, _) = self.shared.segments.list()?;
         let live = self.live()?;
-        let gone = used.iter().copied().filter(|segment| *segment < folded.segment && !live.contains_key(segment));
-        let (held, free): (Vec<u64>, Vec<u64>) = gone.partition(|&segment| self.shared.is_held(segment));
+        let gone = used
+            .iter()
+            .copied()
+            .filter(|segment| *segment < folded.segment && !live.contains_key(segment));
+        let (held, free): (Vec<u64>, Vec<u64>) =
+            gone.partition(|&segment| self.shared.is_held(segment));
         for segment in free {
             self.shared.segments.retire(segment)?;
             self.shared.forget_segment(segment);
         }
         // On a small or full disk their room is worth more.
         let kept_octets = SPARE_SEGMENTS as u64 * self.shared.segment_octets();
-        let is_roomy = room::look(&self.shared.blobs, kept_octets, 2 * self.shared.reserve_octets) == Room::Enough;
+        let is_roomy = room::look(&self.shared.blobs, kept_octets, 2 * self.shared.reserve_octets)
+            == Room::Enough;
         let most = if is_pressed || !is_roomy { 0 } else { SPARE_SEGMENTS };
         let (_, spare) = self.shared.segments.list()?;
-        spare.iter().skip(most).try_for_each(|&number| self.shared.segments.remove_spare(number))?;
+        spare
+            .iter()
+            .skip(most)
+            .try_for_each(|&number| self.shared.segments.remove_spare(number))?;
         if self.compaction.is_none() {
             let share = if is_pressed { PRESSED_SHARE } else { COMPACTION_SHARE };
             let most = self.shared.segment_octets() / 100 * share;
-            let emptiest = live.iter().filter(|(segment, octets)| **segment < folded.segment && **octets <= most).min_by_key(|(_, octets)| **octets);
-            self.compaction = emptiest.map(|(&segment, _)| Compaction { segment, offset: SEGMENT_HEAD });
+            let emptiest = live
+                .iter()
+                .filter(|(segment, octets)| **segment < folded.segment && **octets <= most)
+                .min_by_key(|(_, octets)| **octets);
+            self.compaction =
+                emptiest.map(|(&segment, _)| Compaction { segment, offset: SEGMENT_HEAD });
         }
         match self.compaction.take() {
             Some(compaction) => self.compaction = self.compact(compaction)?,
@@ -140,7 +153,8 @@ impl Keeper {
         Ok(live)
     }
 
-    /// Moves some contents of a segment that is mostly empty to the journal's end. Gives where to go on; `None`: all are moved.
+    /// Moves some contents of a segment that is mostly empty to the journal's end.
+    /// Gives where to go on; `None`: all are moved.
     fn compact(&self, mut compaction: Compaction) -> Result<Option<Compaction>> {
         let segment = compaction.segment;
         let Some(file) = self.shared.segments.open(segment, false)? else { return Ok(None) };
@@ -172,12 +186,18 @@ impl Keeper {
         if moves.is_empty() {
             return Ok(());
         }
-        let move_all = |work: &mut Work| moves.iter().try_for_each(|(message, from, content)| work.move_content(*message, from, content));
+        let move_all = |work: &mut Work| {
+            moves
+                .iter()
+                .try_for_each(|(message, from, content)| work.move_content(*message, from, content))
+        };
         match self.shared.transact(move_all) {
             // One that is damaged must not keep the others where they are.
-            Err(Error::Damaged { .. }) if moves.len() > 1 => moves.iter().try_for_each(|one| match self.move_contents(std::slice::from_ref(one)) {
-                Err(Error::Damaged { .. }) => Ok(()),
-                result => result,
+            Err(Error::Damaged { .. }) if moves.len() > 1 => moves.iter().try_for_each(|one| {
+                match self.move_contents(std::slice::from_ref(one)) {
+                    Err(Error::Damaged { .. }) => Ok(()),
+                    result => result,
+                }
             }),
             Err(Error::Damaged { .. }) => {
                 moves.iter().for_each(|(message, ..)| self.shared.medium.note_damage(*message));
@@ -200,8 +220,11 @@ impl Keeper {
         let (end, _) = published.end;
         let (folded, _) = self.anchor.folded;
         let octets = self.shared.segment_octets();
-        let behind = (end.segment.saturating_sub(folded.segment) * octets + end.offset).saturating_sub(folded.offset);
-        published.fresh.octets() >= FOLD_OCTETS || behind >= REPLAY_OCTETS || since.elapsed() >= FOLD_INTERVAL
+        let behind = (end.segment.saturating_sub(folded.segment) * octets + end.offset)
+            .saturating_sub(folded.offset);
+        published.fresh.octets() >= FOLD_OCTETS
+            || behind >= REPLAY_OCTETS
+            || since.elapsed() >= FOLD_INTERVAL
     }
 
     /// Folds what has gathered, and makes the result the checkpoint.
@@ -218,17 +241,28 @@ impl Keeper {
     fn checkpoint(&mut self, commit: usize) -> Result<()> {
         self.sync_gently();
         self.shared.env.force_sync().map_err(Error::lmdb("flushing the tables"))?;
-        let pin = self.shared.env.clone().static_read_txn().map_err(Error::lmdb("holding the checkpoint"))?;
+        let pin = self
+            .shared
+            .env
+            .clone()
+            .static_read_txn()
+            .map_err(Error::lmdb("holding the checkpoint"))?;
         if pin.id() != commit {
-            return Err(Error::Invalid { why: format!("commit {} of the tables is not the {commit} that was folded", pin.id()) });
+            return Err(Error::Invalid {
+                why: format!(
+                    "commit {} of the tables is not the {commit} that was folded",
+                    pin.id()
+                ),
+            });
         }
         self.anchor.checkpoint.keep(&checkpoint::meta_page(&self.shared.path, commit)?)?;
         self.anchor.pin = pin;
         Ok(())
     }
 
-    /// Begins to write the pages, a few at a time with breaks as long as the card needed: mail that comes meanwhile finds it
-    /// free. Only a help; what is left is flushed at once afterwards.
+    /// Begins to write the pages, a few at a time with breaks as long as the card needed: mail that comes meanwhile
+    /// finds it free.
+    /// Only a help; what is left is flushed at once afterwards.
     fn sync_gently(&self) {
         let file = &self.shared.file;
         let length = file.metadata().map_or(0, |facts| facts.len());
@@ -259,28 +293,48 @@ mod tests {
     fn is_whole(store: &Store, message: MessageId) -> bool {
         let mut octets = Vec::new();
         let found = store.read(|r| r.content(message)).unwrap();
-        found.is_some_and(|found| store.read(|r| r.read_inline(&found, &mut octets)).is_ok() && octets == content(message.0))
+        found.is_some_and(|found| {
+            store.read(|r| r.read_inline(&found, &mut octets)).is_ok()
+                && octets == content(message.0)
+        })
     }
 
     #[test]
     fn what_is_read_in_pieces_stays_where_it_is_while_its_segment_is_emptied() {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { max_octets: Some(64 << 20), reserve_octets: 0, ..Options::default() };
+        let options =
+            Options { max_octets: Some(64 << 20), reserve_octets: 0, ..Options::default() };
         let store = Store::open(dir.path(), Access::Server, &options).unwrap();
         store.change(AddDomain { name: "x.test".into(), at: 1 }).wait().unwrap();
-        let person = AddAccount { address: "a@x.test".into(), name: String::new(), hash: String::new(), policy: MailboxPolicy::Keep, at: 1 };
+        let person = AddAccount {
+            address: "a@x.test".into(),
+            name: String::new(),
+            hash: String::new(),
+            policy: MailboxPolicy::Keep,
+            at: 1,
+        };
         let account = store.change(person).wait().unwrap();
-        let large = |number: u8| (0..1_500_000).map(|at| (at % 251) as u8 ^ number).collect::<Vec<u8>>();
+        let large =
+            |number: u8| (0..1_500_000).map(|at| (at % 251) as u8 ^ number).collect::<Vec<u8>>();
         let deliver = |number: u8| {
             let mut spool = store.spool();
             spool.append(&large(number)).unwrap();
             let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
             let record = LedgerRecord::new(u64::from(number), Fate::Delivered, ShortCode(7));
-            store.deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)).wait().unwrap().message
+            store
+                .deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record))
+                .wait()
+                .unwrap()
+                .message
         };
         // Five in each segment.
         let messages: Vec<MessageId> = (1..=12).map(deliver).collect();
-        let open = |message| store.open_large(&store.read(|r| r.content(message)).unwrap().unwrap()).unwrap().unwrap();
+        let open = |message| {
+            store
+                .open_large(&store.read(|r| r.content(message)).unwrap().unwrap())
+                .unwrap()
+                .unwrap()
+        };
         let rest = |mut reader: ContentReader, mut octets: Vec<u8>| {
             let mut piece = vec![0; 100_000];
             while let count @ 1.. = reader.read(&mut piece).unwrap() {
@@ -292,13 +346,29 @@ mod tests {
         let mut begun = vec![0; 1000];
         assert_eq!(reader.read(&mut begun).unwrap(), 1000);
         let what = MailWhat::Delete { code: ShortCode(1) };
-        let order = MailOrder { account, folder: FolderId::INBOX, uids: (2..=5).collect(), what, service: Service::Web, at: 2 };
+        let order = MailOrder {
+            account,
+            folder: FolderId::INBOX,
+            uids: (2..=5).collect(),
+            what,
+            service: Service::Web,
+            at: 2,
+        };
         store.change(order).wait().unwrap();
-        let is_moved = || store.shared().head(messages[0]).unwrap().is_some_and(|head| !matches!(head.location, Location::Journal { segment: 1, .. }));
+        let is_moved =
+            || {
+                store.shared().head(messages[0]).unwrap().is_some_and(|head| {
+                    !matches!(head.location, Location::Journal { segment: 1, .. })
+                })
+            };
         let keep = |is_enough: &dyn Fn() -> bool| {
             let begun = Instant::now();
             while !is_enough() {
-                assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", store.shared().segments.list().unwrap());
+                assert!(
+                    begun.elapsed() < Duration::from_secs(60),
+                    "{:?}",
+                    store.shared().segments.list().unwrap()
+                );
                 store.shared().bell.press();
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -322,25 +392,47 @@ mod tests {
     #[test]
     fn segments_that_are_mostly_empty_are_emptied_and_used_again_while_mail_is_read() {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { max_octets: Some(8 << 20), reserve_octets: 0, ..Options::default() };
+        let options =
+            Options { max_octets: Some(8 << 20), reserve_octets: 0, ..Options::default() };
         let store = Store::open(dir.path(), Access::Server, &options).unwrap();
         store.change(AddDomain { name: "x.test".into(), at: 1 }).wait().unwrap();
-        let person = AddAccount { address: "a@x.test".into(), name: String::new(), hash: String::new(), policy: MailboxPolicy::Keep, at: 1 };
+        let person = AddAccount {
+            address: "a@x.test".into(),
+            name: String::new(),
+            hash: String::new(),
+            policy: MailboxPolicy::Keep,
+            at: 1,
+        };
         let account = store.change(person).wait().unwrap();
         let deliver = |number: u64| {
             let mut spool = store.spool();
             spool.append(&content(number)).unwrap();
             let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
             let record = LedgerRecord::new(number, Fate::Delivered, ShortCode(7));
-            store.deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)).wait().unwrap().message
+            store
+                .deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record))
+                .wait()
+                .unwrap()
+                .message
         };
         let messages: Vec<MessageId> = (1..=450).map(deliver).collect();
         assert!(messages.iter().enumerate().all(|(place, message)| message.0 == place as u64 + 1));
         let stays = |message: &MessageId| message.0.is_multiple_of(5);
-        let gone: Vec<u32> = messages.iter().filter(|message| !stays(message)).map(|message| message.0 as u32).collect();
+        let gone: Vec<u32> = messages
+            .iter()
+            .filter(|message| !stays(message))
+            .map(|message| message.0 as u32)
+            .collect();
         for uids in gone.chunks(300) {
             let what = MailWhat::Delete { code: ShortCode(1) };
-            let order = MailOrder { account, folder: FolderId::INBOX, uids: uids.to_vec(), what, service: Service::Web, at: 2 };
+            let order = MailOrder {
+                account,
+                folder: FolderId::INBOX,
+                uids: uids.to_vec(),
+                what,
+                service: Service::Web,
+                at: 2,
+            };
             store.change(order).wait().unwrap();
         }
         let segments = || store.shared().segments.list().unwrap();
@@ -349,7 +441,12 @@ mod tests {
         // What stays is moved to the end; the last segments are in use.
         while segments().0.first() == before.first() || segments().0.len() > 2 {
             assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", segments());
-            assert!(messages.iter().filter(|message| stays(message)).all(|&message| is_whole(&store, message)));
+            assert!(
+                messages
+                    .iter()
+                    .filter(|message| stays(message))
+                    .all(|&message| is_whole(&store, message))
+            );
             store.shared().bell.press();
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -1,8 +1,9 @@
 //! Rows that are newer than the tables in LMDB: what the journal holds and no fold has brought there yet.
 //!
-//! Writes gather in the upper layer. From time to time it becomes the lower one and is folded into LMDB as a whole, while a
-//! new upper layer gathers what comes meanwhile. A layer is a persistent map: a reader's copy of it costs a pointer, and stays
-//! as it is.
+//! Writes gather in the upper layer.
+//! From time to time it becomes the lower one and is folded into LMDB as a whole, while a new upper layer gathers what
+//! comes meanwhile.
+//! A layer is a persistent map: a reader's copy of it costs a pointer, and stays as it is.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
@@ -30,7 +31,8 @@ pub(crate) fn row_key(table: u16, key: &[u8]) -> Vec<u8> {
 }
 
 /// Rows of a layer, by key, from both ends: what each holds, or that it was deleted.
-pub(crate) type LayerRows<'t> = Box<dyn DoubleEndedIterator<Item = (&'t [u8], Option<&'t [u8]>)> + 't>;
+pub(crate) type LayerRows<'t> =
+    Box<dyn DoubleEndedIterator<Item = (&'t [u8], Option<&'t [u8]>)> + 't>;
 
 /// The writes of one transaction, each row once.
 pub(crate) type Writes = BTreeMap<RowKey, Row>;
@@ -49,7 +51,9 @@ impl Layer {
         for (key, row) in writes {
             self.octets += ROW_OVERHEAD + key.len() + row.as_ref().map_or(0, |row| row.len());
             if let Some(old) = self.rows.get(&key) {
-                self.octets = self.octets.saturating_sub(ROW_OVERHEAD + key.len() + old.as_ref().map_or(0, |row| row.len()));
+                self.octets = self.octets.saturating_sub(
+                    ROW_OVERHEAD + key.len() + old.as_ref().map_or(0, |row| row.len()),
+                );
             }
             self.rows.insert_mut(key, row);
         }
@@ -78,7 +82,9 @@ impl Layer {
     pub fn range(&self, span: Span) -> LayerRows<'_> {
         match span.is_empty() {
             true => Box::new(std::iter::empty()),
-            false => Box::new(self.rows.range::<[u8], Span>(span).map(|(key, row)| (&key[..], row.as_deref()))),
+            false => Box::new(
+                self.rows.range::<[u8], Span>(span).map(|(key, row)| (&key[..], row.as_deref())),
+            ),
         }
     }
 }
@@ -111,7 +117,10 @@ impl Span {
     fn is_empty(&self) -> bool {
         match (&self.from, &self.to) {
             (Bound::Included(from), Bound::Included(to)) => from > to,
-            (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
+            (
+                Bound::Included(from) | Bound::Excluded(from),
+                Bound::Included(to) | Bound::Excluded(to),
+            ) => from >= to,
             _ => false,
         }
     }
@@ -142,19 +151,30 @@ mod tests {
     #[test]
     fn the_last_write_of_a_row_counts_and_copies_stay_as_they_are() {
         let mut layer = Layer::default();
-        let write = |key: &str, value: Option<&str>| Writes::from([(row_key(7, key.as_bytes()).into(), value.map(|v| v.as_bytes().into()))]);
+        let write = |key: &str, value: Option<&str>| {
+            Writes::from([(row_key(7, key.as_bytes()).into(), value.map(|v| v.as_bytes().into()))])
+        };
         layer.add(write("a", Some("1")));
         layer.add(write("b", Some("2")));
         let (copy, octets) = (layer.clone(), layer.octets());
         layer.add(write("a", None));
         layer.add(write("b", Some("22")));
         assert_eq!(layer.octets(), octets);
-        assert_eq!((copy.get(&row_key(7, b"a")).unwrap().as_deref(), layer.get(&row_key(7, b"a")).unwrap()), (Some(&b"1"[..]), &None));
+        assert_eq!(
+            (
+                copy.get(&row_key(7, b"a")).unwrap().as_deref(),
+                layer.get(&row_key(7, b"a")).unwrap()
+            ),
+            (Some(&b"1"[..]), &None)
+        );
         assert!(layer.get(&row_key(8, b"a")).is_none());
         let all = Span::of(7, Bound::Unbounded, Bound::Unbounded);
         assert_eq!(layer.range(all.clone()).count(), 2);
         assert_eq!(layer.range(Span::of(7, Bound::Excluded(b"a"), Bound::Unbounded)).count(), 1);
-        assert_eq!(layer.range(Span::of(7, Bound::Included(b"b"), Bound::Excluded(b"a"))).count(), 0);
+        assert_eq!(
+            layer.range(Span::of(7, Bound::Included(b"b"), Bound::Excluded(b"a"))).count(),
+            0
+        );
         assert_eq!(layer.range(Span::of(6, Bound::Unbounded, Bound::Unbounded)).count(), 0);
         assert_eq!(all.of_writes(&write("c", None)).rev().count(), 1);
     }

@@ -29,12 +29,13 @@ impl Shared {
         (self.env.info().last_page_number as u64 + 1) * PAGE
     }
 
-    /// Whether a message of `octets` may be taken on now. The disk is asked first; when the map is nearly
-    /// used up, free pages inside it count too.
+    /// Whether a message of `octets` may be taken on now.
+    /// The disk is asked first; when the map is nearly used up, free pages inside it count too.
     pub(crate) fn space(&self, octets: u64) -> Space {
         let is_inline = octets <= crate::content::INLINE_OCTETS as u64;
         let content = if octets <= longest_content(self.segment_octets()) { octets } else { 0 };
-        let has_disk = is_inline || room::look(&self.blobs, octets, self.reserve_octets) == Room::Enough;
+        let has_disk =
+            is_inline || room::look(&self.blobs, octets, self.reserve_octets) == Room::Enough;
         if has_disk && self.has_room_for_commit(content, 1) {
             return Space::Enough;
         }
@@ -49,25 +50,35 @@ impl Shared {
         self.has_disk(content, rows) && self.has_map(rows) && self.is_within_limit(content + rows)
     }
 
-    /// Whether the disk has room. The data file never gets smaller: when the disk is nearly used up, the pages inside it that
-    /// deletions let go count, and segments of the journal that are spare, else deleting would help nobody.
+    /// Whether the disk has room.
+    /// The data file never gets smaller: when the disk is nearly used up, the pages inside it that deletions let go
+    /// count, and segments of the journal that are spare, else deleting would help nobody.
     fn has_disk(&self, content: u64, rows: u64) -> bool {
         match room::look(&self.blobs, content + rows, self.reserve_octets) {
             Room::Enough => true,
             Room::NoFiles => false,
             Room::NoOctets => {
-                let has_pages = self.row_octets().is_ok_and(|now| now + rows + self.reserve_octets / 8 <= self.used_octets());
+                let has_pages = self
+                    .row_octets()
+                    .is_ok_and(|now| now + rows + self.reserve_octets / 8 <= self.used_octets());
                 let (end, _) = self.published().end;
                 // Only what is there already: a file that grows takes from the reserve.
-                let segment = self.segments.open(end.segment, false).ok().flatten().and_then(|file| file.metadata().ok());
+                let segment = self
+                    .segments
+                    .open(end.segment, false)
+                    .ok()
+                    .flatten()
+                    .and_then(|file| file.metadata().ok());
                 let left = segment.map_or(0, |facts| facts.len()).saturating_sub(end.offset);
-                has_pages && (content + rows <= left / 2 || self.segments.list().is_ok_and(|(_, spare)| !spare.is_empty()))
+                has_pages
+                    && (content + rows <= left / 2
+                        || self.segments.list().is_ok_and(|(_, spare)| !spare.is_empty()))
             }
         }
     }
 
-    /// Whether rows of so many octets fit into the map, in front of its last part. A deletion rewrites paths of pages before it
-    /// lets the old ones go: that part is for them.
+    /// Whether rows of so many octets fit into the map, in front of its last part.
+    /// A deletion rewrites paths of pages before it lets the old ones go: that part is for them.
     fn has_map(&self, octets: u64) -> bool {
         let kept = (self.map_octets / 20).max((self.map_octets / 4).min(1 << 20));
         let room = |used: u64| used.saturating_add(octets).saturating_add(kept) <= self.map_octets;

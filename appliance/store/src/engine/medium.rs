@@ -46,7 +46,8 @@ impl Medium {
         }
     }
 
-    /// Why nothing can be written, if so. Looks at the file system, too: a card may turn read-only while nobody writes.
+    /// Why nothing can be written, if so.
+    /// Looks at the file system, too: a card may turn read-only while nobody writes.
     pub(crate) fn unwritable(&self) -> Option<String> {
         let known = self.lock_unwritable().clone();
         known.or_else(|| is_read_only(&self.folder).then(|| READ_ONLY.to_string()))
@@ -56,8 +57,8 @@ impl Medium {
         self.unwritable().is_none()
     }
 
-    /// Remembers what came of a commit. Only what the medium did counts: a full disk is another matter, and a refused
-    /// write is none.
+    /// Remembers what came of a commit.
+    /// Only what the medium did counts: a full disk is another matter, and a refused write is none.
     pub(crate) fn note_commit<T>(&self, result: &Result<T>) {
         let why = match result {
             Ok(_) => None,
@@ -85,7 +86,9 @@ impl Medium {
 
     pub(crate) fn is_known_whole(&self, message: MessageId, now: Instant) -> bool {
         let whole = self.whole.lock().unwrap_or_else(|e| e.into_inner());
-        whole.iter().any(|(known, at)| *known == message && now.saturating_duration_since(*at) < WHOLE_FOR)
+        whole
+            .iter()
+            .any(|(known, at)| *known == message && now.saturating_duration_since(*at) < WHOLE_FOR)
     }
 
     pub(crate) fn note_whole(&self, message: MessageId, now: Instant) {
@@ -102,12 +105,15 @@ impl Medium {
 }
 
 /// What is said of a card that lets nothing be written.
-pub(crate) const READ_ONLY: &str = "the card can only be read: it has gone bad, or is write-protected";
+pub(crate) const READ_ONLY: &str =
+    "the card can only be read: it has gone bad, or is write-protected";
 
-/// Whether the file system lets nothing be written, as Linux makes one that shows errors. Writes nothing to find out.
+/// Whether the file system lets nothing be written, as Linux makes one that shows errors.
+/// Writes nothing to find out.
 pub(crate) fn is_read_only(folder: &Path) -> bool {
     let flags = nix::sys::statvfs::statvfs(folder).map(|facts| facts.flags());
-    flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY)) || is_in_emergency(folder)
+    flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+        || is_in_emergency(folder)
 }
 
 /// Newer kernels leave a file system that shows errors "rw" and say in its options that nothing is written any more.
@@ -121,8 +127,13 @@ fn is_in_emergency(folder: &Path) -> bool {
 
 /// proc_pid_mountinfo(5): the third field is the device, the last one the options of the file system.
 fn has_emergency(mounts: &str, device: &str) -> bool {
-    let mut options = mounts.lines().filter(|line| line.split(' ').nth(2) == Some(device)).filter_map(|line| line.rsplit(' ').next());
-    options.any(|options| options.split(',').any(|option| matches!(option, "ro" | "emergency_ro" | "shutdown")))
+    let mut options = mounts
+        .lines()
+        .filter(|line| line.split(' ').nth(2) == Some(device))
+        .filter_map(|line| line.rsplit(' ').next());
+    options.any(|options| {
+        options.split(',').any(|option| matches!(option, "ro" | "emergency_ro" | "shutdown"))
+    })
 }
 
 #[cfg(test)]
@@ -142,7 +153,9 @@ mod tests {
     async fn a_store_that_must_be_opened_anew_says_so_once_whoever_waits_and_whenever() {
         let dir = tempfile::tempdir().unwrap();
         let medium = Medium::new(dir.path());
-        medium.note_commit::<()>(&Err(Error::lmdb("committing")(heed::Error::Mdb(heed::MdbError::Panic))));
+        medium.note_commit::<()>(&Err(Error::lmdb("committing")(heed::Error::Mdb(
+            heed::MdbError::Panic,
+        ))));
         assert!(medium.unwritable().is_some_and(|why| why.contains("opened anew")));
         medium.spent.notified().await;
     }
@@ -152,7 +165,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let medium = Medium::new(dir.path());
         assert!(medium.is_writable());
-        medium.note_commit::<()>(&Err(Error::Unwritable { why: "committing: input/output error".into() }));
+        medium.note_commit::<()>(&Err(Error::Unwritable {
+            why: "committing: input/output error".into(),
+        }));
         for says_nothing in [Error::Full, Error::Invalid { why: "x".into() }] {
             medium.note_commit::<()>(&Err(says_nothing));
             assert_eq!(medium.unwritable().as_deref(), Some("committing: input/output error"));

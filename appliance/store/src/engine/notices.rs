@@ -104,7 +104,8 @@ impl Listeners {
         Listener(slot)
     }
 
-    /// Whether anybody listens. Forgets those who left.
+    /// Whether anybody listens.
+    /// Forgets those who left.
     pub fn are_there(&self) -> bool {
         let mut slots = self.lock();
         slots.retain(|slot| slot.strong_count() > 0);
@@ -138,8 +139,9 @@ impl Listeners {
 pub struct Listener(Arc<Slot>);
 
 impl Listener {
-    /// Waits for the next notice; `None` when the store has closed. Of equal ones that wait only one comes. Dropping the
-    /// future loses nothing.
+    /// Waits for the next notice; `None` when the store has closed.
+    /// Of equal ones that wait only one comes.
+    /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Notice> {
         loop {
             {
@@ -161,7 +163,11 @@ mod tests {
     use super::*;
 
     fn folder(account: u32, folder: u32) -> Notice {
-        Notice::Folder { account: AccountId(account), folder: FolderId(folder), what: Happened::Added }
+        Notice::Folder {
+            account: AccountId(account),
+            folder: FolderId(folder),
+            what: Happened::Added,
+        }
     }
 
     #[test]

@@ -26,7 +26,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { max_octets: None, reserve_octets: 64 << 20, batch_writes: 256, batch_octets: 4 << 20, large_octets: 4 << 20 }
+        Options {
+            max_octets: None,
+            reserve_octets: 64 << 20,
+            batch_writes: 256,
+            batch_octets: 4 << 20,
+            large_octets: 4 << 20,
+        }
     }
 }
 

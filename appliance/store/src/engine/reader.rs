@@ -1,4 +1,5 @@
-//! Reading. A [`Reader`] lives inside a closure: one consistent view, never held across an await.
+//! Reading.
+//! A [`Reader`] lives inside a closure: one consistent view, never held across an await.
 
 use crate::engine::shared::Shared;
 use crate::engine::snapshot::Snapshot;

@@ -23,7 +23,8 @@ pub struct Disk {
 const LEAST_FILES: u64 = 256;
 
 impl Disk {
-    /// Whether files are short, whatever octets there are. Some file systems have no fixed number of files and say 0 of 0.
+    /// Whether files are short, whatever octets there are.
+    /// Some file systems have no fixed number of files and say 0 of 0.
     pub fn is_short_of_files(&self) -> bool {
         self.all_files > 0 && self.free_files < LEAST_FILES
     }
@@ -44,7 +45,8 @@ impl Disk {
     }
 }
 
-/// Octets kept back at most. A deletion copies the pages on its way before it lets old ones go: a few hundred KiB.
+/// Octets kept back at most.
+/// A deletion copies the pages on its way before it lets old ones go: a few hundred KiB.
 const KEPT_BACK: u64 = 8 << 20;
 
 /// A file whose only use is its size: it is let go when a deletion finds no room, and made again when there is some.
@@ -62,12 +64,19 @@ impl Reserve {
     /// Gives the room up; false when there was none.
     pub fn release(&self) -> bool {
         let held = std::fs::metadata(&self.path).map_or(0, |facts| facts.len());
-        held > 0 && OpenOptions::new().write(true).open(&self.path).and_then(|file| file.set_len(0).and_then(|()| file.sync_all())).is_ok()
+        held > 0
+            && OpenOptions::new()
+                .write(true)
+                .open(&self.path)
+                .and_then(|file| file.set_len(0).and_then(|()| file.sync_all()))
+                .is_ok()
     }
 
     /// Takes the room again; without enough of it the next time will do.
     pub fn refill(&self) {
-        if self.octets == 0 || std::fs::metadata(&self.path).is_ok_and(|facts| facts.len() >= self.octets) {
+        if self.octets == 0
+            || std::fs::metadata(&self.path).is_ok_and(|facts| facts.len() >= self.octets)
+        {
             return;
         }
         let Ok(file) = File::create(&self.path) else { return };
@@ -123,8 +132,13 @@ mod tests {
 
     #[test]
     fn files_are_short_by_their_number_where_there_is_one() {
-        let of = |free_files, all_files| Disk { free_files, all_files, ..Disk::default() }.is_short_of_files();
-        assert_eq!([of(255, 1000), of(256, 1000), of(0, 1000), of(0, 0)], [true, false, true, false]);
+        let of = |free_files, all_files| {
+            Disk { free_files, all_files, ..Disk::default() }.is_short_of_files()
+        };
+        assert_eq!(
+            [of(255, 1000), of(256, 1000), of(0, 1000), of(0, 0)],
+            [true, false, true, false]
+        );
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub(crate) struct Shared {
     pub access: Access,
     /// What readers see: the newer rows, and up to which commit of LMDB they fit.
     pub published: Mutex<Published>,
-    /// The journal's end. Whoever holds it writes, or looks what others wrote.
+    /// The journal's end.
+    /// Whoever holds it writes, or looks what others wrote.
     pub log: Mutex<Log>,
     pub watch: Watch,
     pub segments: Segments,
@@ -108,14 +109,18 @@ impl Published {
 }
 
 /// Up to where the journal is folded into a snapshot of LMDB, and the commit that comes next.
-pub(crate) fn folded(tables: &Tables<'static>, txn: &RoTxn<'_, WithoutTls>) -> Result<(Position, u64)> {
+pub(crate) fn folded(
+    tables: &Tables<'static>,
+    txn: &RoTxn<'_, WithoutTls>,
+) -> Result<(Position, u64)> {
     position(meta(tables).get(txn, FOLDED).map_err(Error::lmdb("reading the store"))?)
 }
 
 /// What the mark says; without one nothing was folded yet.
 pub(crate) fn position(mark: Option<&[u8]>) -> Result<(Position, u64)> {
     let Some(mark) = mark else { return Ok((Position::default(), 1)) };
-    let words: Option<Vec<u64>> = mark.chunks(8).map(|word| Some(u64::from_be_bytes(word.try_into().ok()?))).collect();
+    let words: Option<Vec<u64>> =
+        mark.chunks(8).map(|word| Some(u64::from_be_bytes(word.try_into().ok()?))).collect();
     match words.as_deref() {
         Some(&[next, segment, offset]) => Ok((Position { segment, offset }, next)),
         _ => Err(Error::damaged("the mark of the journal")),
@@ -133,7 +138,8 @@ fn map_range(path: &Path) -> Option<(usize, usize)> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| path.to_str().is_some_and(|path| line.ends_with(path)))?;
     let (start, end) = line.split(' ').next()?.split_once('-')?;
-    let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+    let (start, end) =
+        (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
     Some((start, end - start))
 }
 
@@ -175,7 +181,11 @@ impl Shared {
 
     /// A segment of the journal to read from; `None` when there is none of this number.
     pub(crate) fn segment(&self, segment: u64) -> Result<Option<Arc<File>>> {
-        let known = self.open_segments().iter().find(|(known, _)| *known == segment).map(|(_, file)| file.clone());
+        let known = self
+            .open_segments()
+            .iter()
+            .find(|(known, _)| *known == segment)
+            .map(|(_, file)| file.clone());
         if known.is_some() {
             return Ok(known);
         }
@@ -250,14 +260,16 @@ impl Shared {
         }
     }
 
-    /// Layers and a snapshot of LMDB that belong together. `None`: a fold ended in between.
+    /// Layers and a snapshot of LMDB that belong together.
+    /// `None`: a fold ended in between.
     fn matching_view(&self) -> Result<Option<Snapshot<'_>>> {
         let published = self.published().clone();
         let txn = self.idle.take()?;
         Ok(published.fits(txn.id()).then(|| Snapshot::new(txn, published.layers())))
     }
 
-    /// Takes in what other processes committed. True when there was anything.
+    /// Takes in what other processes committed.
+    /// True when there was anything.
     pub(crate) fn catch_up(&self, log: &mut Log) -> Result<bool> {
         let counted = self.watch.count();
         if self.access == Access::Server {
@@ -307,8 +319,9 @@ impl Shared {
         published.counted = self.watch.count();
     }
 
-    /// Brings what has gathered into LMDB, in one commit, while a new layer gathers what comes. Gives the commit of LMDB and up
-    /// to where the journal is in it; `None` when nothing had gathered. What failed before is tried again.
+    /// Brings what has gathered into LMDB, in one commit, while a new layer gathers what comes.
+    /// Gives the commit of LMDB and up to where the journal is in it; `None` when nothing had gathered.
+    /// What failed before is tried again.
     pub(crate) fn fold(&self) -> Result<Option<(usize, (Position, u64))>> {
         let (rows, end) = {
             let mut published = self.published();
@@ -341,35 +354,45 @@ impl Shared {
             let number = u16::from_be_bytes([number[0], number[1]]);
             if table.as_ref().is_none_or(|(known, ..)| *known != number) {
                 // Rows of a table that this release does not have are of no use to it.
-                let Some(&(_, base)) = self.bases.iter().find(|(known, _)| *known == number) else { continue };
-                let last = base.last(&txn).map_err(Error::lmdb(doing))?.map(|(key, _)| key.to_vec());
+                let Some(&(_, base)) = self.bases.iter().find(|(known, _)| *known == number) else {
+                    continue;
+                };
+                let last =
+                    base.last(&txn).map_err(Error::lmdb(doing))?.map(|(key, _)| key.to_vec());
                 table = Some((number, base, last));
             }
             let Some((_, base, last)) = &table else { continue };
             match row {
                 // Behind the last row pages are filled to the end instead of being split in the middle.
-                Some(row) if last.as_ref().is_none_or(|last| key > &last[..]) => base.put_with_flags(&mut txn, heed::PutFlags::APPEND, key, row),
+                Some(row) if last.as_ref().is_none_or(|last| key > &last[..]) => {
+                    base.put_with_flags(&mut txn, heed::PutFlags::APPEND, key, row)
+                }
                 Some(row) => base.put(&mut txn, key, row),
                 None => base.delete(&mut txn, key).map(drop),
             }
             .map_err(Error::lmdb(doing))?;
         }
-        let mark: Vec<u8> = [end.1, end.0.segment, end.0.offset].iter().flat_map(|word| word.to_be_bytes()).collect();
+        let mark: Vec<u8> = [end.1, end.0.segment, end.0.offset]
+            .iter()
+            .flat_map(|word| word.to_be_bytes())
+            .collect();
         meta(&self.tables).put(&mut txn, FOLDED, &mark).map_err(Error::lmdb(doing))?;
         let id = txn.id();
         txn.commit().map_err(Error::lmdb(doing))?;
         Ok(id)
     }
 
-    /// Lets go of the pages of the map that reading made resident. They stay in the page cache, so looking
-    /// again costs a minor fault; but a large mailbox read once does not count as ours for ever, and the
-    /// kernel need not guess which pages matter on a small board.
+    /// Lets go of the pages of the map that reading made resident.
+    /// They stay in the page cache, so looking again costs a minor fault; but a large mailbox read once does not count
+    /// as ours for ever, and the kernel need not guess which pages matter on a small board.
     pub(crate) fn trim(&self) {
         let Some((start, length)) = *self.map.get_or_init(|| map_range(&self.path)) else { return };
         let Some(start) = NonNull::new(start as *mut c_void) else { return };
         // SAFETY: the range is LMDB's read-only shared mapping of its file, for the life of `env`.
         // `MADV_DONTNEED` on such a mapping drops page-table entries only; the next access reads the file.
-        let _ = unsafe { nix::sys::mman::madvise(start, length, nix::sys::mman::MmapAdvise::MADV_DONTNEED) };
+        let _ = unsafe {
+            nix::sys::mman::madvise(start, length, nix::sys::mman::MmapAdvise::MADV_DONTNEED)
+        };
     }
 
     /// The LMDB data file.

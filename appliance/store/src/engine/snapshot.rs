@@ -1,5 +1,5 @@
-//! One consistent view of all rows: a snapshot of LMDB below, the layers of newer rows above, and in a transaction its own
-//! writes on top.
+//! One consistent view of all rows: a snapshot of LMDB below, the layers of newer rows above, and in a transaction its
+//! own writes on top.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -41,7 +41,14 @@ impl<'e> Snapshot<'e> {
     }
 
     /// The rows between two keys, in order or backwards.
-    pub fn range<'t>(&'t self, table: u16, base: Base, from: Bound<&[u8]>, to: Bound<&[u8]>, is_backward: bool) -> heed::Result<Rows<'t>> {
+    pub fn range<'t>(
+        &'t self,
+        table: u16,
+        base: Base,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        is_backward: bool,
+    ) -> heed::Result<Rows<'t>> {
         let span = Span::of(table, from, to);
         let mut sources: Vec<Source<'t>> = Vec::with_capacity(4);
         if !self.writes.is_empty() {
@@ -51,7 +58,8 @@ impl<'e> Snapshot<'e> {
             sources.push(Source::layer(layer.range(span.clone()), is_backward));
         }
         let bounds = (from, to);
-        let own = |row: heed::Result<(&'t [u8], &'t [u8])>| row.map(|(key, value)| (key, Some(value)));
+        let own =
+            |row: heed::Result<(&'t [u8], &'t [u8])>| row.map(|(key, value)| (key, Some(value)));
         sources.push(match is_backward {
             true => Source::new(base.rev_range(&self.base, &bounds)?.map(own)),
             false => Source::new(base.range(&self.base, &bounds)?.map(own)),
@@ -65,13 +73,19 @@ impl<'e> Snapshot<'e> {
     pub fn len(&self, table: u16, base: Base) -> heed::Result<u64> {
         let mut count = base.len(&self.base)?;
         let span = Span::of(table, Bound::Unbounded, Bound::Unbounded);
-        let mut keys: Vec<&[u8]> = self.layers.iter().flat_map(|layer| layer.range(span.clone())).map(|(key, _)| key).collect();
+        let mut keys: Vec<&[u8]> = self
+            .layers
+            .iter()
+            .flat_map(|layer| layer.range(span.clone()))
+            .map(|(key, _)| key)
+            .collect();
         keys.extend(span.of_writes(&self.writes).map(|(key, _)| key));
         keys.sort_unstable();
         keys.dedup();
         for key in keys {
             let key = &key[NUMBER_OCTETS..];
-            let (is, was) = (self.get(table, base, key)?.is_some(), base.get(&self.base, key)?.is_some());
+            let (is, was) =
+                (self.get(table, base, key)?.is_some(), base.get(&self.base, key)?.is_some());
             count = count.saturating_add(u64::from(is)).saturating_sub(u64::from(was));
         }
         Ok(count)
@@ -144,11 +158,16 @@ impl<'t> Iterator for Rows<'t> {
             for (place, source) in self.sources.iter().enumerate() {
                 let key = match &source.next {
                     None => continue,
-                    Some(Err(_)) => return self.sources[place].advance().map(|row| row.map(|(key, _)| (key, &[][..]))),
+                    Some(Err(_)) => {
+                        return self.sources[place]
+                            .advance()
+                            .map(|row| row.map(|(key, _)| (key, &[][..])));
+                    }
                     Some(Ok((key, _))) => *key,
                 };
                 let order = first.map_or(Ordering::Less, |(_, known)| key.cmp(known));
-                let order = if self.is_backward && first.is_some() { order.reverse() } else { order };
+                let order =
+                    if self.is_backward && first.is_some() { order.reverse() } else { order };
                 // Of two rows with one key the newer one counts: it came first.
                 if order == Ordering::Less {
                     first = Some((place, key));

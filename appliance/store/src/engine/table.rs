@@ -1,13 +1,17 @@
-//! What tables are: how they are declared, opened and measured, and how their rows are read and written through a [`Snapshot`].
+//! What tables are: how they are declared, opened and measured, and how their rows are read and written through a
+//! [`Snapshot`].
 //!
-//! [`Named`] is a table whose keys are texts from outside: addresses, domains, words. LMDB takes keys of 1 to 511 octets; others
-//! never reach it. What can't be a key is not there, and can't be put there.
+//! [`Named`] is a table whose keys are texts from outside: addresses, domains, words.
+//! LMDB takes keys of 1 to 511 octets; others never reach it.
+//! What can't be a key is not there, and can't be put there.
 
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 
 use heed::types::{Bytes, Str, Unit};
-use heed::{BytesDecode, BytesEncode, CommitToken, Database, DatabaseOpener, OnCommit, RoTxn, RwTxn};
+use heed::{
+    BytesDecode, BytesEncode, CommitToken, Database, DatabaseOpener, OnCommit, RoTxn, RwTxn,
+};
 
 use super::codec::{Key, Record, Value, stable_hash};
 use super::snapshot::{Rows, Snapshot};
@@ -37,8 +41,8 @@ impl<K: 'static, V: 'static> OnCommit for Table<'_, K, V> {
     }
 }
 
-/// The number of a table in the journal: made of its name, so that it stays when others come and go. A test sees to it that
-/// no two are the same.
+/// The number of a table in the journal: made of its name, so that it stays when others come and go.
+/// A test sees to it that no two are the same.
 pub(crate) fn number(name: &str) -> u16 {
     // Both ends of the hash; the last number stays free, as the end of all.
     let hash = stable_hash(&[name.as_bytes()]);
@@ -72,14 +76,19 @@ impl<'t, K: BytesDecode<'t>, V: BytesDecode<'t>> Iterator for Typed<'t, K, V> {
     fn next(&mut self) -> Option<Self::Item> {
         self.rows.next().map(|row| {
             let (key, value) = row?;
-            Ok((K::bytes_decode(key).map_err(heed::Error::Decoding)?, V::bytes_decode(value).map_err(heed::Error::Decoding)?))
+            Ok((
+                K::bytes_decode(key).map_err(heed::Error::Decoding)?,
+                V::bytes_decode(value).map_err(heed::Error::Decoding)?,
+            ))
         })
     }
 }
 
 /// A bound of keys as octets.
 fn octets<'a, K: BytesEncode<'a>>(bound: Bound<&'a K::EItem>) -> heed::Result<Bound<Vec<u8>>> {
-    let encode = |key: &'a K::EItem| K::bytes_encode(key).map(|key| key.into_owned()).map_err(heed::Error::Encoding);
+    let encode = |key: &'a K::EItem| {
+        K::bytes_encode(key).map(|key| key.into_owned()).map_err(heed::Error::Encoding)
+    };
     Ok(match bound {
         Bound::Unbounded => Bound::Unbounded,
         Bound::Included(key) => Bound::Included(encode(key)?),
@@ -101,7 +110,11 @@ fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
 
 impl<K: 'static, V: 'static> Table<'static, K, V> {
     /// The row.
-    pub fn get<'a, 't>(&self, view: &'t Snapshot, key: &'a K::EItem) -> heed::Result<Option<V::DItem>>
+    pub fn get<'a, 't>(
+        &self,
+        view: &'t Snapshot,
+        key: &'a K::EItem,
+    ) -> heed::Result<Option<V::DItem>>
     where
         K: BytesEncode<'a>,
         V: BytesDecode<'t>,
@@ -112,7 +125,12 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
     }
 
     /// Writes a row.
-    pub fn put<'a>(&self, view: &mut Snapshot, key: &'a K::EItem, value: &'a V::EItem) -> heed::Result<()>
+    pub fn put<'a>(
+        &self,
+        view: &mut Snapshot,
+        key: &'a K::EItem,
+        value: &'a V::EItem,
+    ) -> heed::Result<()>
     where
         K: BytesEncode<'a>,
         V: BytesEncode<'a>,
@@ -146,20 +164,36 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
         self.delete_between(view, &from, &to)
     }
 
-    fn delete_between(&self, view: &mut Snapshot, from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> heed::Result<usize> {
+    fn delete_between(
+        &self,
+        view: &mut Snapshot,
+        from: &Bound<Vec<u8>>,
+        to: &Bound<Vec<u8>>,
+    ) -> heed::Result<usize> {
         let rows = self.between(view, from, to, false)?;
-        let keys = rows.map(|row| row.map(|(key, _)| key.to_vec())).collect::<heed::Result<Vec<_>>>()?;
+        let keys =
+            rows.map(|row| row.map(|(key, _)| key.to_vec())).collect::<heed::Result<Vec<_>>>()?;
         keys.iter().for_each(|key| view.write(self.number, key, None));
         Ok(keys.len())
     }
 
-    fn between<'t>(&self, view: &'t Snapshot, from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>, is_backward: bool) -> heed::Result<Rows<'t>> {
+    fn between<'t>(
+        &self,
+        view: &'t Snapshot,
+        from: &Bound<Vec<u8>>,
+        to: &Bound<Vec<u8>>,
+        is_backward: bool,
+    ) -> heed::Result<Rows<'t>> {
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
         view.range(self.number, self.base, from, to, is_backward)
     }
 
     /// The rows between two keys, in order.
-    pub fn range<'a, 't, R>(&self, view: &'t Snapshot, range: &'a R) -> heed::Result<Typed<'t, K, V>>
+    pub fn range<'a, 't, R>(
+        &self,
+        view: &'t Snapshot,
+        range: &'a R,
+    ) -> heed::Result<Typed<'t, K, V>>
     where
         K: BytesEncode<'a>,
         R: RangeBounds<K::EItem>,
@@ -169,7 +203,11 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
     }
 
     /// The rows between two keys, backwards.
-    pub fn rev_range<'a, 't, R>(&self, view: &'t Snapshot, range: &'a R) -> heed::Result<Typed<'t, K, V>>
+    pub fn rev_range<'a, 't, R>(
+        &self,
+        view: &'t Snapshot,
+        range: &'a R,
+    ) -> heed::Result<Typed<'t, K, V>>
     where
         K: BytesEncode<'a>,
         R: RangeBounds<K::EItem>,
@@ -180,21 +218,34 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
 
     /// All rows in order.
     pub fn iter<'t>(&self, view: &'t Snapshot) -> heed::Result<Typed<'t, K, V>> {
-        Ok(Typed { rows: self.between(view, &Bound::Unbounded, &Bound::Unbounded, false)?, kinds: PhantomData })
+        Ok(Typed {
+            rows: self.between(view, &Bound::Unbounded, &Bound::Unbounded, false)?,
+            kinds: PhantomData,
+        })
     }
 
     /// All rows backwards.
     pub fn rev_iter<'t>(&self, view: &'t Snapshot) -> heed::Result<Typed<'t, K, V>> {
-        Ok(Typed { rows: self.between(view, &Bound::Unbounded, &Bound::Unbounded, true)?, kinds: PhantomData })
+        Ok(Typed {
+            rows: self.between(view, &Bound::Unbounded, &Bound::Unbounded, true)?,
+            kinds: PhantomData,
+        })
     }
 
     /// The rows whose keys begin with this, in order.
-    pub fn prefix_iter<'a, 't>(&self, view: &'t Snapshot, prefix: &'a K::EItem) -> heed::Result<Typed<'t, K, V>>
+    pub fn prefix_iter<'a, 't>(
+        &self,
+        view: &'t Snapshot,
+        prefix: &'a K::EItem,
+    ) -> heed::Result<Typed<'t, K, V>>
     where
         K: BytesEncode<'a>,
     {
         let prefix = K::bytes_encode(prefix).map_err(heed::Error::Encoding)?;
-        Ok(Typed { rows: self.between(view, &Bound::Included(prefix.to_vec()), &end_of(&prefix), false)?, kinds: PhantomData })
+        Ok(Typed {
+            rows: self.between(view, &Bound::Included(prefix.to_vec()), &end_of(&prefix), false)?,
+            kinds: PhantomData,
+        })
     }
 
     /// The first row.
@@ -217,7 +268,10 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
 
     /// Whether there are no rows.
     pub fn is_empty(&self, view: &Snapshot) -> heed::Result<bool> {
-        self.between(view, &Bound::Unbounded, &Bound::Unbounded, false)?.next().transpose().map(|row| row.is_none())
+        self.between(view, &Bound::Unbounded, &Bound::Unbounded, false)?
+            .next()
+            .transpose()
+            .map(|row| row.is_none())
     }
 
     /// How many rows there are.
@@ -260,7 +314,11 @@ where
     for<'a> <K as BytesEncode<'a>>::EItem: AsRef<[u8]>,
 {
     /// The row; a key that can't be has none.
-    pub fn get<'a>(&self, view: &Snapshot, key: &'a <K as BytesEncode<'a>>::EItem) -> heed::Result<Option<V>> {
+    pub fn get<'a>(
+        &self,
+        view: &Snapshot,
+        key: &'a <K as BytesEncode<'a>>::EItem,
+    ) -> heed::Result<Option<V>> {
         if fits(key.as_ref()) { self.0.get(view, key) } else { Ok(None) }
     }
 
@@ -268,26 +326,46 @@ where
     ///
     /// # Errors
     /// [`heed::Error::Encoding`] for a key that can't be; nothing was changed.
-    pub fn put<'a>(&self, view: &mut Snapshot, key: &'a <K as BytesEncode<'a>>::EItem, value: &'a V) -> heed::Result<()> {
+    pub fn put<'a>(
+        &self,
+        view: &mut Snapshot,
+        key: &'a <K as BytesEncode<'a>>::EItem,
+        value: &'a V,
+    ) -> heed::Result<()> {
         match key.as_ref().len() {
             0 => Err(heed::Error::Encoding("an empty name can't be kept".into())),
-            octets if octets > LONGEST => Err(heed::Error::Encoding(format!("a name of {octets} octets can't be kept: {LONGEST} at most").into())),
+            octets if octets > LONGEST => Err(heed::Error::Encoding(
+                format!("a name of {octets} octets can't be kept: {LONGEST} at most").into(),
+            )),
             _ => self.0.put(view, key, value),
         }
     }
 
     /// Removes a row; false when there is none.
-    pub fn delete<'a>(&self, view: &mut Snapshot, key: &'a <K as BytesEncode<'a>>::EItem) -> heed::Result<bool> {
+    pub fn delete<'a>(
+        &self,
+        view: &mut Snapshot,
+        key: &'a <K as BytesEncode<'a>>::EItem,
+    ) -> heed::Result<bool> {
         if fits(key.as_ref()) { self.0.delete(view, key) } else { Ok(false) }
     }
 
     /// Removes the rows between two keys, and gives their number.
-    pub fn delete_range<'a, R: RangeBounds<<K as BytesEncode<'a>>::EItem>>(&self, view: &mut Snapshot, range: &'a R) -> heed::Result<usize> {
+    pub fn delete_range<'a, R: RangeBounds<<K as BytesEncode<'a>>::EItem>>(
+        &self,
+        view: &mut Snapshot,
+        range: &'a R,
+    ) -> heed::Result<usize> {
         self.0.delete_range(view, range)
     }
 
     /// All rows in order.
-    pub fn iter<'t>(&self, view: &'t Snapshot) -> heed::Result<impl Iterator<Item = heed::Result<(<K as BytesDecode<'t>>::DItem, V)>> + use<'t, K, V>> {
+    pub fn iter<'t>(
+        &self,
+        view: &'t Snapshot,
+    ) -> heed::Result<
+        impl Iterator<Item = heed::Result<(<K as BytesDecode<'t>>::DItem, V)>> + use<'t, K, V>,
+    > {
         self.0.iter(view)
     }
 
@@ -296,8 +374,11 @@ where
         &self,
         view: &'t Snapshot,
         prefix: &'a <K as BytesEncode<'a>>::EItem,
-    ) -> heed::Result<impl Iterator<Item = heed::Result<(<K as BytesDecode<'t>>::DItem, V)>> + use<'a, 't, K, V>> {
-        let rows = if fits(prefix.as_ref()) { Some(self.0.prefix_iter(view, prefix)?) } else { None };
+    ) -> heed::Result<
+        impl Iterator<Item = heed::Result<(<K as BytesDecode<'t>>::DItem, V)>> + use<'a, 't, K, V>,
+    > {
+        let rows =
+            if fits(prefix.as_ref()) { Some(self.0.prefix_iter(view, prefix)?) } else { None };
         Ok(rows.into_iter().flatten())
     }
 }
@@ -330,7 +411,11 @@ impl Kind for Unit {
 /// A table that is made with the others when the store is opened, or a group of them.
 pub(crate) trait Declared<'e>: Sized {
     /// Opens the table, and makes it where it is missing.
-    fn create<T>(opener: &DatabaseOpener<'e, T>, txn: &mut RwTxn<'e>, name: &str) -> heed::Result<Self>;
+    fn create<T>(
+        opener: &DatabaseOpener<'e, T>,
+        txn: &mut RwTxn<'e>,
+        name: &str,
+    ) -> heed::Result<Self>;
 
     /// Opens the table without writing.
     ///
@@ -341,7 +426,8 @@ pub(crate) trait Declared<'e>: Sized {
     /// Adds where LMDB keeps each table, by its number.
     fn bases(&self, all: &mut Vec<(u16, Database<'e, Bytes, Bytes>)>);
 
-    /// Checks that arbitrary octets do no harm as a value. See [`Record::check`].
+    /// Checks that arbitrary octets do no harm as a value.
+    /// See [`Record::check`].
     fn check(octets: &[u8]);
 
     /// The names of tables, in order of declaration.
@@ -350,12 +436,18 @@ pub(crate) trait Declared<'e>: Sized {
 }
 
 impl<'e, K: 'static, V: Kind + 'static> Declared<'e> for Table<'e, K, V> {
-    fn create<T>(opener: &DatabaseOpener<'e, T>, txn: &mut RwTxn<'e>, name: &str) -> heed::Result<Self> {
+    fn create<T>(
+        opener: &DatabaseOpener<'e, T>,
+        txn: &mut RwTxn<'e>,
+        name: &str,
+    ) -> heed::Result<Self> {
         opener.create_database(txn, Some(name)).map(|base| Table::of(name, base))
     }
 
     fn open<T>(opener: &DatabaseOpener<'e, T>, txn: &RoTxn<'e>, name: &str) -> heed::Result<Self> {
-        let base = opener.open_database(txn, Some(name))?.ok_or(heed::Error::Mdb(heed::MdbError::NotFound))?;
+        let base = opener
+            .open_database(txn, Some(name))?
+            .ok_or(heed::Error::Mdb(heed::MdbError::NotFound))?;
         Ok(Table::of(name, base))
     }
 
@@ -374,7 +466,11 @@ impl<'e, K: 'static, V: Kind + 'static> Declared<'e> for Table<'e, K, V> {
 }
 
 impl<'e, K: 'static, V: Record> Declared<'e> for Named<'e, K, V> {
-    fn create<T>(opener: &DatabaseOpener<'e, T>, txn: &mut RwTxn<'e>, name: &str) -> heed::Result<Self> {
+    fn create<T>(
+        opener: &DatabaseOpener<'e, T>,
+        txn: &mut RwTxn<'e>,
+        name: &str,
+    ) -> heed::Result<Self> {
         Declared::create(opener, txn, name).map(Named)
     }
 

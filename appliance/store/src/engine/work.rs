@@ -22,8 +22,20 @@ pub struct Work<'a, 'e> {
 }
 
 impl<'a, 'e> Work<'a, 'e> {
-    pub(crate) fn new(tables: &'a Tables<'static>, txn: &'a mut Snapshot<'e>, log: &'a mut Log, is_listened_to: bool) -> Work<'a, 'e> {
-        Work { tables, txn, log, released: Vec::new(), next_message: None, notices: is_listened_to.then(Vec::new) }
+    pub(crate) fn new(
+        tables: &'a Tables<'static>,
+        txn: &'a mut Snapshot<'e>,
+        log: &'a mut Log,
+        is_listened_to: bool,
+    ) -> Work<'a, 'e> {
+        Work {
+            tables,
+            txn,
+            log,
+            released: Vec::new(),
+            next_message: None,
+            notices: is_listened_to.then(Vec::new),
+        }
     }
 
     /// Remembers what to report once the transaction is durable.
@@ -41,5 +53,6 @@ impl<'a, 'e> Work<'a, 'e> {
 
 /// A random number for ids that must not be guessed or repeat.
 pub(crate) fn random() -> Result<u64> {
-    getrandom::u64().map_err(|e| Error::Invalid { why: format!("the system gave no random numbers: {e}") })
+    getrandom::u64()
+        .map_err(|e| Error::Invalid { why: format!("the system gave no random numbers: {e}") })
 }

@@ -53,9 +53,26 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub fn new(shared: Arc<Shared>, queue: Receiver<Box<dyn Task>>, waiting: Arc<AtomicUsize>, lazy: Lazy, options: Options) -> Writer {
+    pub fn new(
+        shared: Arc<Shared>,
+        queue: Receiver<Box<dyn Task>>,
+        waiting: Arc<AtomicUsize>,
+        lazy: Lazy,
+        options: Options,
+    ) -> Writer {
         let (now, known) = (Instant::now(), shared.last_commit());
-        Writer { shared, queue, waiting, lazy, options, expected: 1, last_commit: Duration::ZERO, trimmed: now, probed: now, known }
+        Writer {
+            shared,
+            queue,
+            waiting,
+            lazy,
+            options,
+            expected: 1,
+            last_commit: Duration::ZERO,
+            trimmed: now,
+            probed: now,
+            known,
+        }
     }
 
     /// Works until the last handle on the store is gone.
@@ -77,7 +94,8 @@ impl Writer {
         }
     }
 
-    /// Reports commits of other processes. The writer comes by at least once a second.
+    /// Reports commits of other processes.
+    /// The writer comes by at least once a second.
     fn look_elsewhere(&mut self) {
         // What can't be read now is read with the next commit.
         let _ = self.shared.catch_up(&mut self.shared.log());
@@ -88,7 +106,8 @@ impl Writer {
         }
     }
 
-    /// A commit of our own. Where others came in between, that is reported, too.
+    /// A commit of our own.
+    /// Where others came in between, that is reported, too.
     fn note_own_commit(&mut self, number: u64) {
         if number != self.known + 1 {
             self.shared.listeners.tell(&[Notice::Anywhere]);
@@ -96,14 +115,18 @@ impl Writer {
         self.known = number;
     }
 
-    /// Collects what is waiting. When the last commits had company, waits a moment for it: writers that were
-    /// just answered come back within a few round trips, and one flush for all is worth more than a head start.
+    /// Collects what is waiting.
+    /// When the last commits had company, waits a moment for it: writers that were just answered come back within a few
+    /// round trips, and one flush for all is worth more than a head start.
     fn gather(&self, first: Box<dyn Task>) -> Vec<Box<dyn Task>> {
         let deadline = Instant::now() + GATHER_LIMIT.min(self.last_commit);
         let mut octets = first.content_octets();
         let mut closed = first.frees_much();
         let mut batch = vec![first];
-        while !closed && batch.len() < self.options.batch_writes && octets < self.options.batch_octets {
+        while !closed
+            && batch.len() < self.options.batch_writes
+            && octets < self.options.batch_octets
+        {
             let next = match self.queue.try_recv() {
                 Ok(task) => task,
                 Err(_) if batch.len() >= self.expected => break,
@@ -154,13 +177,18 @@ impl Writer {
         self.probed = Instant::now();
         let doing = "trying whether the card can be written";
         // A commit without a change would write nothing.
-        let result = self.shared.transact(|work| work.tables.meta.put(work.txn, "probe", b"").map_err(Error::lmdb(doing)));
+        let result = self.shared.transact(|work| {
+            work.tables.meta.put(work.txn, "probe", b"").map_err(Error::lmdb(doing))
+        });
         self.shared.medium.note_commit(&result);
-        result.into_iter().filter_map(|(number, _)| number).for_each(|number| self.note_own_commit(number));
+        result
+            .into_iter()
+            .filter_map(|(number, _)| number)
+            .for_each(|number| self.note_own_commit(number));
     }
 
-    /// Refuses what only adds when there is no room for it. Looked at before each commit: a burst of mail fills a disk within
-    /// a second.
+    /// Refuses what only adds when there is no room for it.
+    /// Looked at before each commit: a burst of mail fills a disk within a second.
     fn with_room(&self, batch: Vec<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
         let octets: usize = batch.iter().map(|task| task.content_octets()).sum();
         let growing = batch.iter().filter(|task| task.grows()).count() as u64;
@@ -173,16 +201,22 @@ impl Writer {
         taken
     }
 
-    /// One transaction for all; if it fails as a whole, one for each, so that a single bad or oversized
-    /// write can't fail its neighbours.
+    /// One transaction for all; if it fails as a whole, one for each, so that a single bad or oversized write can't
+    /// fail its neighbours.
     fn write_all(&mut self, mut batch: Vec<Box<dyn Task>>) {
         let result = self.transact(&mut batch);
         self.shared.medium.note_commit(&result);
         match result {
             // There is no room at all: what was kept back for this is let go, once.
-            Err(Error::Full) if !batch.iter().any(|task| task.grows()) && self.shared.reserve.release() => self.write_all(batch),
+            Err(Error::Full)
+                if !batch.iter().any(|task| task.grows()) && self.shared.reserve.release() =>
+            {
+                self.write_all(batch)
+            }
             Ok(()) => batch.into_iter().for_each(|task| task.answer()),
-            Err(_) if batch.len() > 1 => batch.into_iter().for_each(|task| self.write_all(vec![task])),
+            Err(_) if batch.len() > 1 => {
+                batch.into_iter().for_each(|task| self.write_all(vec![task]))
+            }
             Err(error) => {
                 if let Some(task) = batch.into_iter().next() {
                     task.fail(error);
@@ -191,7 +225,8 @@ impl Writer {
         }
     }
 
-    /// Applies writes and commits. An `Err` means that nothing at all was changed.
+    /// Applies writes and commits.
+    /// An `Err` means that nothing at all was changed.
     fn transact(&mut self, batch: &mut [Box<dyn Task>]) -> Result<()> {
         let shared = self.shared.clone();
         let (number, (released, notices)) = shared.transact(|work| apply_all(batch, work))?;
@@ -218,7 +253,11 @@ impl Shared {
             let published = self.published();
             published.fresh.octets() >= FOLD_OCTETS && published.frozen.is_some()
         };
-        if !is_full() || self.bell.wait_while(FOLD_PATIENCE, is_full) { Ok(()) } else { Err(Error::Busy) }
+        if !is_full() || self.bell.wait_while(FOLD_PATIENCE, is_full) {
+            Ok(())
+        } else {
+            Err(Error::Busy)
+        }
     }
 
     /// Wakes the keeper when enough has gathered.
@@ -228,9 +267,12 @@ impl Shared {
         }
     }
 
-    /// One transaction: its writes are on stable storage and readers see them, or nothing was changed. Gives the commit's
-    /// number, none when nothing was written, and what is to be done afterwards.
-    pub(crate) fn transact(&self, apply: impl FnOnce(&mut Work) -> Result<()>) -> Result<(Option<u64>, After)> {
+    /// One transaction: its writes are on stable storage and readers see them, or nothing was changed.
+    /// Gives the commit's number, none when nothing was written, and what is to be done afterwards.
+    pub(crate) fn transact(
+        &self,
+        apply: impl FnOnce(&mut Work) -> Result<()>,
+    ) -> Result<(Option<u64>, After)> {
         if self.medium.is_read_only {
             return Err(Error::Unwritable { why: super::medium::READ_ONLY.into() });
         }
@@ -247,7 +289,11 @@ impl Shared {
         result
     }
 
-    fn transact_in(&self, log: &mut Log, apply: impl FnOnce(&mut Work) -> Result<()>) -> Result<(Option<u64>, After)> {
+    fn transact_in(
+        &self,
+        log: &mut Log,
+        apply: impl FnOnce(&mut Work) -> Result<()>,
+    ) -> Result<(Option<u64>, After)> {
         let mut view = self.view_with(log)?;
         let mut work = Work::new(&self.tables, &mut view, log, self.listeners.are_there());
         apply(&mut work)?;

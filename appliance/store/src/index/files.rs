@@ -22,7 +22,9 @@ pub(crate) fn folder(shared: &Shared) -> PathBuf {
 /// [`Error::Damaged`] when it is another than the one that was named.
 pub(crate) fn open(shared: &Shared, account: AccountId, named: &Named) -> Result<Option<Segment>> {
     let Some(segment) = Segment::open(&folder(shared), named.id)? else { return Ok(None) };
-    match (segment.head.account, segment.head.messages, segment.octets()) == (account, named.messages, named.octets) {
+    match (segment.head.account, segment.head.messages, segment.octets())
+        == (account, named.messages, named.octets)
+    {
         true => Ok(Some(segment)),
         false => Err(missing(shared, named.id, "is not the one that was written")),
     }
@@ -40,8 +42,10 @@ pub(crate) fn remove(shared: &Shared, gone: &[SegmentId]) {
     }
 }
 
-/// Removes files that nobody names: left by a crash between their writing and their commit, or between a commit that named
-/// others and their removal. To be called by the server only, before it works. Returns how many there were.
+/// Removes files that nobody names: left by a crash between their writing and their commit, or between a commit that
+/// named others and their removal.
+/// To be called by the server only, before it works.
+/// Returns how many there were.
 pub(crate) fn sweep(shared: &Shared, txn: &Snapshot) -> Result<usize> {
     let doing = "looking for orphans of the index";
     let folder = folder(shared);
@@ -59,7 +63,10 @@ pub(crate) fn sweep(shared: &Shared, txn: &Snapshot) -> Result<usize> {
     for item in items {
         let item = item.map_err(Error::io("listing", &folder))?;
         let name = item.file_name();
-        let id = name.to_str().filter(|name| name.len() == 16).and_then(|name| u64::from_str_radix(name, 16).ok());
+        let id = name
+            .to_str()
+            .filter(|name| name.len() == 16)
+            .and_then(|name| u64::from_str_radix(name, 16).ok());
         if id.is_some_and(|id| !named.contains(&SegmentId(id))) {
             fs::remove_file(item.path()).map_err(Error::io("removing", &item.path()))?;
             removed += 1;

@@ -41,17 +41,25 @@ impl Record for Manifest {
         let mut segments = Vec::new();
         while !octets.0.is_empty() {
             let (id, tier) = (SegmentId(octets.u64()?), octets.u8()?);
-            segments.push(Named { id, tier, messages: u32::try_from(octets.varint()?).ok()?, octets: octets.varint()? });
+            segments.push(Named {
+                id,
+                tier,
+                messages: u32::try_from(octets.varint()?).ok()?,
+                octets: octets.varint()?,
+            });
         }
         Some(Manifest { is_void, segments })
     }
 }
 
-/// Files that are to become one, and its tier: the oldest of the lowest tier that is complete, as many as one file may hold.
+/// Files that are to become one, and its tier: the oldest of the lowest tier that is complete, as many as one file may
+/// hold.
 pub(crate) fn due(segments: &[Named]) -> Option<(Vec<Named>, u8)> {
-    let tiers: std::collections::BTreeSet<u8> = segments.iter().map(|segment| segment.tier).collect();
+    let tiers: std::collections::BTreeSet<u8> =
+        segments.iter().map(|segment| segment.tier).collect();
     tiers.into_iter().find_map(|tier| {
-        let all: Vec<Named> = segments.iter().filter(|segment| segment.tier == tier).copied().collect();
+        let all: Vec<Named> =
+            segments.iter().filter(|segment| segment.tier == tier).copied().collect();
         let mut messages = 0;
         let fits = |segment: &&Named| {
             messages += segment.messages as usize;
@@ -79,11 +87,17 @@ mod tests {
                 written += u64::from(messages);
                 segments.push(Named { id: SegmentId(5000 + written), tier, messages, octets: 1 });
             }
-            assert!(segments.iter().filter(|segment| segment.messages < 32_000).count() < 4 * TOGETHER);
+            assert!(
+                segments.iter().filter(|segment| segment.messages < 32_000).count() < 4 * TOGETHER
+            );
         }
         let messages: u32 = segments.iter().map(|segment| segment.messages).sum();
         assert_eq!(messages, 4096 * 128);
         assert!(segments.len() < 20 + 8, "{}", segments.len());
-        assert!(written < 4 * 4096 * 128, "each message is rewritten {} times", written / u64::from(messages));
+        assert!(
+            written < 4 * 4096 * 128,
+            "each message is rewritten {} times",
+            written / u64::from(messages)
+        );
     }
 }

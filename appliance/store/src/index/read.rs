@@ -61,7 +61,12 @@ pub(crate) struct Heard {
 impl Reader<'_> {
     /// What lists show of a message, once it was read for the index.
     pub fn card(&self, account: AccountId, message: MessageId) -> Result<Option<Card>> {
-        self.shared.tables.index.summaries.get(&self.txn, &PlaceKey { account, message }).map_err(Error::lmdb("reading a card"))
+        self.shared
+            .tables
+            .index
+            .summaries
+            .get(&self.txn, &PlaceKey { account, message })
+            .map_err(Error::lmdb("reading a card"))
     }
 
     /// Whether an account has a message in its index, at whatever place.
@@ -69,19 +74,27 @@ impl Reader<'_> {
         self.shared.tables.index.is_indexed(&self.txn, account, message)
     }
 
-    /// Folders with messages that are not in the index yet, at most `limit` messages of each; of one account, or of all.
+    /// Folders with messages that are not in the index yet, at most `limit` messages of each; of one account, or of
+    /// all.
     pub fn unindexed(&self, only: Option<AccountId>, limit: usize) -> Result<Vec<Unindexed>> {
         let mut found = Vec::new();
         for (key, from, next) in self.behind(only)? {
             let entries = self.entries(key.account, key.folder, from, limit)?;
             if !entries.is_empty() {
-                found.push(Unindexed { account: key.account, folder: key.folder, from, behind: next - from, entries });
+                found.push(Unindexed {
+                    account: key.account,
+                    folder: key.folder,
+                    from,
+                    behind: next - from,
+                    entries,
+                });
             }
         }
         Ok(found)
     }
 
-    /// The newest messages of an account that a search must look at itself, as the index does not know them; newest first.
+    /// The newest messages of an account that a search must look at itself, as the index does not know them; newest
+    /// first.
     pub fn fresh(&self, account: AccountId, limit: usize) -> Result<Vec<Found>> {
         // Of an index that is being given up there are still places.
         let is_void = self.is_void(account)?;
@@ -102,15 +115,27 @@ impl Reader<'_> {
     /// Folders that may have messages which are not in the index, where it ends, and the next UID.
     fn behind(&self, only: Option<AccountId>) -> Result<Vec<(FolderKey, u32, u32)>> {
         let doing = "reading the index";
-        let (first, last) = only.map_or((AccountId(0), AccountId(u32::MAX)), |account| (account, account));
-        let range = FolderKey { account: first, folder: FolderId(0) }..=FolderKey { account: last, folder: FolderId(u32::MAX) };
-        let keys = self.shared.tables.mailbox.folders.remap_data_type::<heed::types::DecodeIgnore>().range(&self.txn, &range);
+        let (first, last) =
+            only.map_or((AccountId(0), AccountId(u32::MAX)), |account| (account, account));
+        let range = FolderKey { account: first, folder: FolderId(0) }..=FolderKey {
+            account: last,
+            folder: FolderId(u32::MAX),
+        };
+        let keys = self
+            .shared
+            .tables
+            .mailbox
+            .folders
+            .remap_data_type::<heed::types::DecodeIgnore>()
+            .range(&self.txn, &range);
         let mut found = Vec::new();
         for row in keys.map_err(Error::lmdb(doing))? {
             let (key, ()) = row.map_err(Error::lmdb(doing))?;
             let from = self.shared.tables.index.below(&self.txn, &key)?;
             match self.shared.tables.mailbox.folder(&self.txn, key)? {
-                Some(state) if state.next_uid > from.max(1) && state.messages > 0 => found.push((key, from, state.next_uid)),
+                Some(state) if state.next_uid > from.max(1) && state.messages > 0 => {
+                    found.push((key, from, state.next_uid))
+                }
                 _ => {}
             }
         }
@@ -121,35 +146,66 @@ impl Reader<'_> {
     pub(crate) fn is_untidy(&self) -> Result<bool> {
         let index = &self.shared.tables.index;
         let manifests = index.manifests(&self.txn)?;
-        let is_known = |account: &AccountId| manifests.binary_search_by_key(account, |(known, _)| *known).is_ok();
-        if manifests.iter().any(|(_, is_void)| *is_void) || !index.marked(&self.txn)?.iter().all(is_known) {
+        let is_known = |account: &AccountId| {
+            manifests.binary_search_by_key(account, |(known, _)| *known).is_ok()
+        };
+        if manifests.iter().any(|(_, is_void)| *is_void)
+            || !index.marked(&self.txn)?.iter().all(is_known)
+        {
             return Ok(true);
         }
         for (account, _) in &manifests {
-            let accounts = self.shared.tables.directory.accounts.remap_data_type::<heed::types::DecodeIgnore>();
-            if accounts.get(&self.txn, account).map_err(Error::lmdb("reading the index"))?.is_none() {
+            let accounts = self
+                .shared
+                .tables
+                .directory
+                .accounts
+                .remap_data_type::<heed::types::DecodeIgnore>();
+            if accounts.get(&self.txn, account).map_err(Error::lmdb("reading the index"))?.is_none()
+            {
                 return Ok(true);
             }
         }
-        let is_empty = index.postings.is_empty(&self.txn).and_then(|is_empty| Ok(is_empty && index.cards.is_empty(&self.txn)?));
+        let is_empty = index
+            .postings
+            .is_empty(&self.txn)
+            .and_then(|is_empty| Ok(is_empty && index.cards.is_empty(&self.txn)?));
         is_empty.map(|is_empty| !is_empty).map_err(Error::lmdb("reading the index"))
     }
 
     /// Whether the index of an account is being given up: it knows nothing any more.
     pub(crate) fn is_void(&self, account: AccountId) -> Result<bool> {
-        let manifest = self.shared.tables.index.segments.get(&self.txn, &account).map_err(Error::lmdb("reading the index"))?;
+        let manifest = self
+            .shared
+            .tables
+            .index
+            .segments
+            .get(&self.txn, &account)
+            .map_err(Error::lmdb("reading the index"))?;
         Ok(manifest.is_some_and(|manifest| manifest.is_void))
     }
 
     /// The files of an account's index, oldest first.
     pub(crate) fn segments(&self, account: AccountId) -> Result<Vec<Named>> {
-        let manifest = self.shared.tables.index.segments.get(&self.txn, &account).map_err(Error::lmdb("reading the index"))?;
-        Ok(manifest.filter(|manifest| !manifest.is_void).map(|manifest| manifest.segments).unwrap_or_default())
+        let manifest = self
+            .shared
+            .tables
+            .index
+            .segments
+            .get(&self.txn, &account)
+            .map_err(Error::lmdb("reading the index"))?;
+        Ok(manifest
+            .filter(|manifest| !manifest.is_void)
+            .map(|manifest| manifest.segments)
+            .unwrap_or_default())
     }
 
     /// Whether an account has any message in its index.
     pub(crate) fn has_places(&self, account: AccountId) -> Result<bool> {
-        let range = PlaceKey { account, message: MessageId(0) }..=PlaceKey { account, message: MessageId(u64::MAX) };
+        let range = PlaceKey { account, message: MessageId(0) }..=PlaceKey {
+            account,
+            message: MessageId(u64::MAX),
+        };
         let places = self.shared.tables.index.places.remap_data_type::<heed::types::DecodeIgnore>();
         let mut rows = places.range(&self.txn, &range).map_err(Error::lmdb("reading the index"))?;
         rows.next().transpose().map(|row| row.is_some()).map_err(Error::lmdb("reading the index"))
@@ -166,9 +222,11 @@ impl Reader<'_> {
         Ok(living)
     }
 
-    /// Which messages have which of the words. `None`: a file is not there, perhaps because this view is old.
+    /// Which messages have which of the words.
+    /// `None`: a file is not there, perhaps because this view is old.
     pub(crate) fn hear(&self, account: AccountId, ask: &Ask) -> Result<Option<Heard>> {
-        let mut wanted: Vec<(&Term, u64, RoaringBitmap)> = ask.terms().into_iter().map(|term| (term, BLOCKS, RoaringBitmap::new())).collect();
+        let mut wanted: Vec<(&Term, u64, RoaringBitmap)> =
+            ask.terms().into_iter().map(|term| (term, BLOCKS, RoaringBitmap::new())).collect();
         let mut damage = None;
         // What is found last counts most where the bound of a word is met.
         for named in self.segments(account)?.iter().rev() {
@@ -187,7 +245,8 @@ impl Reader<'_> {
             let heard = segment.messages().and_then(|messages| {
                 for (term, left, numbers) in &mut wanted {
                     let of = |place: u32| messages.get(place as usize).copied();
-                    let blocks = matching(&segment, term, *left, &mut |place| numbers.extend(of(place)))?;
+                    let blocks =
+                        matching(&segment, term, *left, &mut |place| numbers.extend(of(place)))?;
                     *left = left.saturating_sub(blocks);
                 }
                 Ok(())
@@ -202,18 +261,32 @@ impl Reader<'_> {
     }
 
     /// A page of what is searched for: messages below `before`, about `limit` of them, as a message is not torn apart.
-    pub(crate) fn page(&self, account: AccountId, ask: &Ask, heard: Heard, before: Option<MessageId>, limit: usize) -> Result<Page> {
+    pub(crate) fn page(
+        &self,
+        account: AccountId,
+        ask: &Ask,
+        heard: Heard,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Page> {
         let doing = "searching";
         let (mut page, mut looked) = (Page { damage: heard.damage, ..Page::default() }, 0);
         let mut visit = |message: MessageId, places: &Places| -> Result<ControlFlow<()>> {
             let Some(number) = number(message) else { return Ok(ControlFlow::Continue(())) };
             let words = Known { number, hits: &heard.hits };
             for &(folder, uid) in &places.0 {
-                let Some(entry) = self.entry(account, folder, uid)?.filter(|entry| entry.message == message) else { continue };
+                let Some(entry) =
+                    self.entry(account, folder, uid)?.filter(|entry| entry.message == message)
+                else {
+                    continue;
+                };
                 match ask.holds(&words, folder, &entry) {
                     Truth::No => {}
                     // Words that a damaged file does not give are no words that the message has not.
-                    truth => page.hits.push((Found { folder, uid, entry }, truth == Truth::Yes && page.damage.is_none())),
+                    truth => page.hits.push((
+                        Found { folder, uid, entry },
+                        truth == Truth::Yes && page.damage.is_none(),
+                    )),
                 }
             }
             looked += 1;
@@ -226,17 +299,37 @@ impl Reader<'_> {
         let before = before.unwrap_or(MessageId(u64::MAX));
         match among(ask, &heard.hits) {
             Some(numbers) => {
-                let below = numbers.iter().rev().skip_while(|number| u64::from(*number) >= before.0);
+                let below =
+                    numbers.iter().rev().skip_while(|number| u64::from(*number) >= before.0);
                 for message in below.map(|number| MessageId(u64::from(number))) {
-                    let places = self.shared.tables.index.places.get(&self.txn, &PlaceKey { account, message }).map_err(Error::lmdb(doing))?;
-                    if places.map_or(Ok(ControlFlow::Continue(())), |places| visit(message, &places))?.is_break() {
+                    let places = self
+                        .shared
+                        .tables
+                        .index
+                        .places
+                        .get(&self.txn, &PlaceKey { account, message })
+                        .map_err(Error::lmdb(doing))?;
+                    if places
+                        .map_or(Ok(ControlFlow::Continue(())), |places| visit(message, &places))?
+                        .is_break()
+                    {
                         break;
                     }
                 }
             }
             None => {
-                let range = PlaceKey { account, message: MessageId(0) }..PlaceKey { account, message: before };
-                for row in self.shared.tables.index.places.rev_range(&self.txn, &range).map_err(Error::lmdb(doing))? {
+                let range = PlaceKey { account, message: MessageId(0) }..PlaceKey {
+                    account,
+                    message: before,
+                };
+                for row in self
+                    .shared
+                    .tables
+                    .index
+                    .places
+                    .rev_range(&self.txn, &range)
+                    .map_err(Error::lmdb(doing))?
+                {
                     let (key, places) = row.map_err(Error::lmdb(doing))?;
                     if visit(key.message, &places)?.is_break() {
                         break;
@@ -248,14 +341,18 @@ impl Reader<'_> {
     }
 }
 
-/// The places of the messages of a file that have a word, in no order. Reads about as many blocks as it may; returns how many.
+/// The places of the messages of a file that have a word, in no order.
+/// Reads about as many blocks as it may; returns how many.
 fn matching(segment: &Segment, term: &Term, most: u64, take: &mut dyn FnMut(u32)) -> Result<u64> {
     let word = cut(&term.word).as_bytes();
     if word.is_empty() || most == 0 {
         return Ok(0);
     }
     segment.visit(word, &mut |entries| {
-        let Some((&field, rest)) = entries.key().get(word.len()..).and_then(<[u8]>::split_last) else { return Ok(ControlFlow::Continue(())) };
+        let Some((&field, rest)) = entries.key().get(word.len()..).and_then(<[u8]>::split_last)
+        else {
+            return Ok(ControlFlow::Continue(()));
+        };
         // Longer words are behind this one in all its fields.
         if !rest.is_empty() && !term.is_prefix || entries.blocks() > most {
             return Ok(ControlFlow::Break(()));

@@ -14,7 +14,8 @@ pub struct Fields(u8);
 
 impl Fields {
     /// Where words are that a person may have read.
-    pub const ALL: Fields = Fields::of(&[Field::From, Field::To, Field::Subject, Field::Body, Field::File]);
+    pub const ALL: Fields =
+        Fields::of(&[Field::From, Field::To, Field::Subject, Field::Body, Field::File]);
 
     pub const fn of(fields: &[Field]) -> Fields {
         let (mut bits, mut at) = (0, 0);
@@ -87,7 +88,8 @@ pub enum Ask {
     Not(Box<Ask>),
 }
 
-/// How far something is known. In this order the least of several is that of all of them, and the greatest that of any.
+/// How far something is known.
+/// In this order the least of several is that of all of them, and the greatest that of any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Truth {
     No,
@@ -170,9 +172,11 @@ pub(crate) fn among(ask: &Ask, hits: &Hits) -> Option<RoaringBitmap> {
         Ask::Phrase(terms) => terms.iter().map(of).reduce(both),
         Ask::Fact(_) | Ask::Not(_) => None,
         Ask::All(asks) => asks.iter().filter_map(|ask| among(ask, hits)).reduce(both),
-        Ask::Any(asks) => {
-            asks.iter().map(|ask| among(ask, hits)).collect::<Option<Vec<_>>>().map(|all| all.into_iter().fold(RoaringBitmap::new(), |a, b| a | b))
-        }
+        Ask::Any(asks) => asks
+            .iter()
+            .map(|ask| among(ask, hits))
+            .collect::<Option<Vec<_>>>()
+            .map(|all| all.into_iter().fold(RoaringBitmap::new(), |a, b| a | b)),
     }
 }
 

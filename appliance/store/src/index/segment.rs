@@ -1,21 +1,25 @@
 //! One file of the search index: sorted terms of some messages of one account, written once in one piece.
 //!
-//! A file is made of frames: kind, length, payload, CRC-32. In order:
+//! A file is made of frames: kind, length, payload, CRC-32.
+//! In order:
 //!
 //! 1. eight octets that name format and version,
 //! 2. a head: account, tier, number of messages, the lowest and the highest message,
 //! 3. the messages, as distances in ascending order; postings name them by their place in this list,
-//! 4. blocks of terms of about [`BLOCK`] octets, each term without what it shares with the one before, with its postings.
+//! 4. blocks of terms of about [`BLOCK`] octets, each term without what it shares with the one before, with its
+//!    postings.
 //!    Between them stand blocks of the directory: first term and offset of each block below, up to one root,
 //! 5. a foot of fixed size: where the root is.
 //!
-//! A term is a word and an octet for its field behind it, so that a word is found in all fields, and all words with the same
-//! beginning, in one run. A term or a beginning is found with one read for each level of the directory, of which there are
-//! two in a file of 65,536 messages, and one for each block of terms it extends over.
+//! A term is a word and an octet for its field behind it, so that a word is found in all fields, and all words with the
+//! same beginning, in one run.
+//! A term or a beginning is found with one read for each level of the directory, of which there are two in a file of
+//! 65,536 messages, and one for each block of terms it extends over.
 //!
-//! Reading takes the memory of one frame, at most [`FRAME`] octets, and four octets for each message; a merge a frame of each
-//! file and at most a mebibyte for the messages. Files are not mapped:
-//! what is read of them counts for the page cache and not for the process, and a card's error is an error and no signal.
+//! Reading takes the memory of one frame, at most [`FRAME`] octets, and four octets for each message; a merge a frame
+//! of each file and at most a mebibyte for the messages.
+//! Files are not mapped: what is read of them counts for the page cache and not for the process, and a card's error is
+//! an error and no signal.
 //! Damage is [`Error::Damaged`] and nothing worse, whatever the octets are.
 
 pub(crate) mod batch;
@@ -56,7 +60,8 @@ const KEY: usize = TERM_OCTETS + 1;
 /// Octets of the foot: offset and height of the root, number of terms, checksum.
 const FOOT: usize = 8 + 1 + 8 + 4;
 
-/// Levels of the directory at most. Three would be enough for all that [`MESSAGES`] can say.
+/// Levels of the directory at most.
+/// Three would be enough for all that [`MESSAGES`] can say.
 const HEIGHT: u8 = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +75,9 @@ enum Kind {
 
 impl Kind {
     fn of(octet: u8) -> Option<Kind> {
-        [Kind::Head, Kind::Messages, Kind::Terms, Kind::Directory].into_iter().find(|kind| *kind as u8 == octet)
+        [Kind::Head, Kind::Messages, Kind::Terms, Kind::Directory]
+            .into_iter()
+            .find(|kind| *kind as u8 == octet)
     }
 }
 
@@ -130,7 +137,8 @@ fn put_key(out: &mut Vec<u8>, before: &[u8], key: &[u8]) {
     out.extend_from_slice(&key[shared..]);
 }
 
-/// Reads a key into the one before it. Keys ascend; nothing else is one.
+/// Reads a key into the one before it.
+/// Keys ascend; nothing else is one.
 fn next_key(cursor: &mut Cursor<'_>, key: &mut Vec<u8>) -> Option<()> {
     let shared = usize::try_from(cursor.varint()?).ok().filter(|shared| *shared <= key.len())?;
     let rest = cursor.bytes()?;

@@ -1,4 +1,5 @@
-//! What is done with indexes as a whole: searching, writing and merging files, giving up and checking. Blocks.
+//! What is done with indexes as a whole: searching, writing and merging files, giving up and checking.
+//! Blocks.
 
 use roaring::RoaringBitmap;
 
@@ -35,38 +36,60 @@ pub enum Merged {
 
 impl Store {
     /// Searches an account's index: messages below `before`, newest first, about `limit` of them.
-    pub fn search(&self, account: AccountId, ask: &Ask, before: Option<MessageId>, limit: usize) -> Result<Page> {
+    pub fn search(
+        &self,
+        account: AccountId,
+        ask: &Ask,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Page> {
         for _ in 0..TRIES {
             let page = self.read(|r| match r.is_void(account)? {
                 true => Ok(Some(Page::default())),
-                false => r.hear(account, ask)?.map(|heard| r.page(account, ask, heard, before, limit)).transpose(),
+                false => r
+                    .hear(account, ask)?
+                    .map(|heard| r.page(account, ask, heard, before, limit))
+                    .transpose(),
             })?;
             if let Some(page) = page {
                 return Ok(page);
             }
         }
-        let damage = Some(Error::damaged(format!("a file of the index of account {} is gone", account.0)));
+        let damage =
+            Some(Error::damaged(format!("a file of the index of account {} is gone", account.0)));
         Ok(Page { damage, ..Page::default() })
     }
 
-    /// Writes a batch of messages into a file; it is part of the index once an [`IndexWork`](crate::IndexWork) was carried
-    /// out, else it goes. `breathe` is called after each slice of 64 KiB that the card was given, with its octets, and may take
-    /// its time; when it says false, the file is given up.
-    pub fn write_segment(&self, account: AccountId, batch: &Batch, breathe: &mut dyn FnMut(usize) -> bool) -> Result<Option<Written>> {
+    /// Writes a batch of messages into a file; it is part of the index once an [`IndexWork`](crate::IndexWork) was
+    /// carried out, else it goes.
+    /// `breathe` is called after each slice of 64 KiB that the card was given, with its octets, and may take its time;
+    /// when it says false, the file is given up.
+    pub fn write_segment(
+        &self,
+        account: AccountId,
+        batch: &Batch,
+        breathe: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Option<Written>> {
         unless_given_up(batch.write(&files::folder(self.shared()), account, breathe))
     }
 
-    /// Merges files of an account's index, if there are enough; messages that are gone go. `breathe` as above.
+    /// Merges files of an account's index, if there are enough; messages that are gone go.
+    /// `breathe` as above.
     ///
     /// # Errors
     /// [`Error::Damaged`]: the index of this account is to be made anew.
-    pub fn merge_segments(&self, account: AccountId, breathe: &mut dyn FnMut(usize) -> bool) -> Result<Merged> {
+    pub fn merge_segments(
+        &self,
+        account: AccountId,
+        breathe: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Merged> {
         let (all, has_mail) = self.read(|r| Ok((r.segments(account)?, r.has_places(account)?)))?;
         if !has_mail && !all.is_empty() {
             return self.replace(account, &all, None);
         }
         let Some((named, tier)) = due(&all) else { return Ok(Merged::Nothing) };
-        // For a while both are on the disk. What can be made anew does not take the last room.
+        // For a while both are on the disk.
+        // What can be made anew does not take the last room.
         if self.space(named.iter().map(|one| one.octets).sum()) == Space::Short {
             return Ok(Merged::GivenUp);
         }
@@ -74,7 +97,9 @@ impl Store {
         for one in &named {
             match files::open(self.shared(), account, one)? {
                 Some(segment) => segments.push(segment),
-                None if self.read(|r| r.segments(account))?.contains(one) => return Err(files::missing(self.shared(), one.id, "is gone")),
+                None if self.read(|r| r.segments(account))?.contains(one) => {
+                    return Err(files::missing(self.shared(), one.id, "is gone"));
+                }
                 None => return Ok(Merged::GivenUp),
             }
         }
@@ -85,7 +110,14 @@ impl Store {
             }
             Ok(living)
         };
-        let merged = unless_given_up(merge(&files::folder(self.shared()), account, tier, &segments, &mut lives, breathe))?;
+        let merged = unless_given_up(merge(
+            &files::folder(self.shared()),
+            account,
+            tier,
+            &segments,
+            &mut lives,
+            breathe,
+        ))?;
         match merged {
             Some(by) => self.replace(account, &named, by),
             None => Ok(Merged::GivenUp),
@@ -112,8 +144,9 @@ impl Store {
         Ok(())
     }
 
-    /// One step of removing what is left of indexes that were given up, and of an index as releases before kept it: at most
-    /// 2,000 small rows. False: there is nothing left.
+    /// One step of removing what is left of indexes that were given up, and of an index as releases before kept it: at
+    /// most 2,000 small rows.
+    /// False: there is nothing left.
     pub fn tidy_index(&self) -> Result<bool> {
         if !self.read(|r| r.is_untidy())? {
             return Ok(false);
@@ -123,8 +156,8 @@ impl Store {
         Ok(tidied.is_more)
     }
 
-    /// Reads all files of an account's index and compares their checksums; how many octets they take. `go_on` is asked now
-    /// and then.
+    /// Reads all files of an account's index and compares their checksums; how many octets they take.
+    /// `go_on` is asked now and then.
     ///
     /// # Errors
     /// [`Error::Damaged`] for the first one that is not what was written.
@@ -133,7 +166,9 @@ impl Store {
         for named in self.read(|r| r.segments(account))? {
             match files::open(self.shared(), account, &named)? {
                 Some(segment) => segment.verify(go_on)?,
-                None if self.read(|r| r.segments(account))?.contains(&named) => return Err(files::missing(self.shared(), named.id, "is gone")),
+                None if self.read(|r| r.segments(account))?.contains(&named) => {
+                    return Err(files::missing(self.shared(), named.id, "is gone"));
+                }
                 // A running server has merged it.
                 None => {}
             }
@@ -162,7 +197,11 @@ mod tests {
             let put = |result: heed::Result<()>| result.map_err(Error::lmdb("test"));
             put(index.indexed.put(work.txn, &folder, &9u32.to_be_bytes()))?;
             for n in 0..5000u64 {
-                put(index.places.put(work.txn, &PlaceKey { account, message: MessageId(n) }, &Places(vec![(FolderId::INBOX, 1)])))?;
+                put(index.places.put(
+                    work.txn,
+                    &PlaceKey { account, message: MessageId(n) },
+                    &Places(vec![(FolderId::INBOX, 1)]),
+                ))?;
                 put(index.cards.put(work.txn, &MessageId(n), &[1; 50]))?;
                 put(index.postings.put(work.txn, format!("term{n}").as_bytes(), &[1; 50]))?;
             }
@@ -174,7 +213,9 @@ mod tests {
             let index = &store.shared().tables.index;
             (
                 index.indexed.len(&view).unwrap(),
-                index.places.len(&view).unwrap() + index.postings.len(&view).unwrap() + index.cards.len(&view).unwrap(),
+                index.places.len(&view).unwrap()
+                    + index.postings.len(&view).unwrap()
+                    + index.cards.len(&view).unwrap(),
                 index.segments.len(&view).unwrap(),
             )
         };

@@ -1,4 +1,5 @@
-//! Writing the index behind the deliveries: small rows that say which files are an account's index, and where its messages are.
+//! Writing the index behind the deliveries: small rows that say which files are an account's index, and where its
+//! messages are.
 
 use crate::engine::change::Change;
 use crate::engine::work::Work;
@@ -30,7 +31,11 @@ impl Change for PutCards {
             // A card goes with its message.
             if work.is_at(self.account, *folder, *uid, *message)? {
                 let key = PlaceKey { account: self.account, message: *message };
-                work.tables.index.summaries.put(work.txn, &key, card).map_err(Error::lmdb(DOING))?;
+                work.tables
+                    .index
+                    .summaries
+                    .put(work.txn, &key, card)
+                    .map_err(Error::lmdb(DOING))?;
             }
         }
         Ok(())
@@ -52,7 +57,8 @@ pub struct Indexed {
     pub messages: Vec<(u32, MessageId)>,
 }
 
-/// Takes messages into an account's index. True: it is done; false: somebody else was there meanwhile, nothing was changed.
+/// Takes messages into an account's index.
+/// True: it is done; false: somebody else was there meanwhile, nothing was changed.
 #[derive(Debug)]
 pub struct IndexWork {
     pub account: AccountId,
@@ -85,7 +91,11 @@ impl Change for IndexWork {
                 }
             }
             let folder = FolderKey { account: self.account, folder: indexed.folder };
-            work.tables.index.indexed.put(work.txn, &folder, &indexed.below.to_be_bytes()).map_err(Error::lmdb(DOING))?;
+            work.tables
+                .index
+                .indexed
+                .put(work.txn, &folder, &indexed.below.to_be_bytes())
+                .map_err(Error::lmdb(DOING))?;
         }
         if let Some(segment) = self.segment.as_mut().filter(|_| is_any) {
             segment.is_named = true;
@@ -102,7 +112,8 @@ impl Change for IndexWork {
     }
 }
 
-/// Puts one file in the place of several. True: it is done, and they can go; false: they are not all there any more.
+/// Puts one file in the place of several.
+/// True: it is done, and they can go; false: they are not all there any more.
 #[derive(Debug)]
 pub(crate) struct Replace {
     pub account: AccountId,
@@ -114,11 +125,16 @@ impl Change for Replace {
     type Outcome = bool;
     fn apply(&mut self, work: &mut Work) -> Result<bool> {
         self.by.iter_mut().for_each(|segment| segment.is_named = false);
-        let Some(mut manifest) = work.manifest(self.account)?.filter(|manifest| !manifest.is_void) else { return Ok(false) };
+        let Some(mut manifest) = work.manifest(self.account)?.filter(|manifest| !manifest.is_void)
+        else {
+            return Ok(false);
+        };
         let at = manifest.segments.iter().position(|segment| self.gone.contains(&segment.id));
         let before = manifest.segments.len();
         manifest.segments.retain(|segment| !self.gone.contains(&segment.id));
-        let Some(at) = at.filter(|_| before - manifest.segments.len() == self.gone.len()) else { return Ok(false) };
+        let Some(at) = at.filter(|_| before - manifest.segments.len() == self.gone.len()) else {
+            return Ok(false);
+        };
         match &mut self.by {
             Some(segment) if !segment.exists() => return Ok(false),
             Some(segment) => {
@@ -136,10 +152,16 @@ impl Change for Replace {
 }
 
 fn named(segment: &Written) -> Named {
-    Named { id: segment.id, tier: segment.head.tier, messages: segment.head.messages, octets: segment.octets }
+    Named {
+        id: segment.id,
+        tier: segment.head.tier,
+        messages: segment.head.messages,
+        octets: segment.octets,
+    }
 }
 
-/// Gives up the index of an account, or of all; it is made anew from the messages. Gives the files nobody needs any more.
+/// Gives up the index of an account, or of all; it is made anew from the messages.
+/// Gives the files nobody needs any more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Forget(pub Option<AccountId>);
 
@@ -188,31 +210,67 @@ impl Work<'_, '_> {
         self.tables.index.segments.put(self.txn, &account, manifest).map_err(Error::lmdb(DOING))
     }
 
-    fn is_at(&self, account: AccountId, folder: FolderId, uid: u32, message: MessageId) -> Result<bool> {
+    fn is_at(
+        &self,
+        account: AccountId,
+        folder: FolderId,
+        uid: u32,
+        message: MessageId,
+    ) -> Result<bool> {
         let here = self.tables.mailbox.entry(self.txn, MailKey::new(account, folder, uid))?;
         Ok(here.is_some_and(|entry| entry.message == message))
     }
 
-    /// What lists show of a message that an account has in its index; the inner one is missing where none could be made.
-    pub(crate) fn indexed_card(&self, account: AccountId, message: MessageId) -> Result<Option<Option<Card>>> {
+    /// What lists show of a message that an account has in its index; the inner one is missing where none could be
+    /// made.
+    pub(crate) fn indexed_card(
+        &self,
+        account: AccountId,
+        message: MessageId,
+    ) -> Result<Option<Option<Card>>> {
         if !self.tables.index.is_indexed(self.txn, account, message)? {
             return Ok(None);
         }
-        self.tables.index.summaries.get(self.txn, &PlaceKey { account, message }).map(Some).map_err(Error::lmdb(DOING))
+        self.tables
+            .index
+            .summaries
+            .get(self.txn, &PlaceKey { account, message })
+            .map(Some)
+            .map_err(Error::lmdb(DOING))
     }
 
     /// A message of the index moved on, with what lists show of it.
-    pub(crate) fn settle_in(&mut self, account: AccountId, message: MessageId, at: (FolderId, u32), card: Option<&Card>) -> Result<()> {
+    pub(crate) fn settle_in(
+        &mut self,
+        account: AccountId,
+        message: MessageId,
+        at: (FolderId, u32),
+        card: Option<&Card>,
+    ) -> Result<()> {
         if let Some(card) = card {
-            self.tables.index.summaries.put(self.txn, &PlaceKey { account, message }, card).map_err(Error::lmdb(DOING))?;
+            self.tables
+                .index
+                .summaries
+                .put(self.txn, &PlaceKey { account, message }, card)
+                .map_err(Error::lmdb(DOING))?;
         }
         self.place(account, message, at)
     }
 
-    /// An entry left its place. Messages that are not in the index have none.
-    pub(crate) fn leave(&mut self, account: AccountId, message: MessageId, from: (FolderId, u32)) -> Result<()> {
+    /// An entry left its place.
+    /// Messages that are not in the index have none.
+    pub(crate) fn leave(
+        &mut self,
+        account: AccountId,
+        message: MessageId,
+        from: (FolderId, u32),
+    ) -> Result<()> {
         let key = PlaceKey { account, message };
-        let Some(mut places) = self.tables.index.places.get(self.txn, &key).map_err(Error::lmdb(DOING))? else { return Ok(()) };
+        let Some(mut places) =
+            self.tables.index.places.get(self.txn, &key).map_err(Error::lmdb(DOING))?
+        else {
+            return Ok(());
+        };
         places.0.retain(|place| *place != from);
         match places {
             Places(none) if none.is_empty() => {
@@ -227,7 +285,13 @@ impl Work<'_, '_> {
     /// A message of the index is found at a place.
     fn place(&mut self, account: AccountId, message: MessageId, at: (FolderId, u32)) -> Result<()> {
         let key = PlaceKey { account, message };
-        let mut places = self.tables.index.places.get(self.txn, &key).map_err(Error::lmdb(DOING))?.unwrap_or_default();
+        let mut places = self
+            .tables
+            .index
+            .places
+            .get(self.txn, &key)
+            .map_err(Error::lmdb(DOING))?
+            .unwrap_or_default();
         if places.0.contains(&at) {
             return Ok(());
         }
@@ -250,7 +314,10 @@ impl Work<'_, '_> {
     fn forget(&mut self, account: AccountId) -> Result<Vec<SegmentId>> {
         let known = self.manifest(account)?.unwrap_or_default();
         self.put_manifest(account, &Manifest { is_void: true, segments: Vec::new() })?;
-        let range = FolderKey { account, folder: FolderId(0) }..=FolderKey { account, folder: FolderId(u32::MAX) };
+        let range = FolderKey { account, folder: FolderId(0) }..=FolderKey {
+            account,
+            folder: FolderId(u32::MAX),
+        };
         self.tables.index.indexed.delete_range(self.txn, &range).map_err(Error::lmdb(DOING))?;
         Ok(known.segments.iter().map(|segment| segment.id).collect())
     }
@@ -259,7 +326,13 @@ impl Work<'_, '_> {
         let mut tidied = Tidied::default();
         // A mark without a manifest is of an index as releases before kept it.
         for account in self.indexed_accounts()? {
-            let exists = self.tables.directory.accounts.get(self.txn, &account).map_err(Error::lmdb(DOING))?.is_some();
+            let exists = self
+                .tables
+                .directory
+                .accounts
+                .get(self.txn, &account)
+                .map_err(Error::lmdb(DOING))?
+                .is_some();
             if self.manifest(account)?.is_none_or(|manifest| !manifest.is_void && !exists) {
                 tidied.gone.extend(self.forget(account)?);
                 tidied.is_more = true;
@@ -270,29 +343,54 @@ impl Work<'_, '_> {
             if !is_void || rows == 0 {
                 continue;
             }
-            let range = PlaceKey { account, message: MessageId(0) }..=PlaceKey { account, message: MessageId(u64::MAX) };
-            let found = self.tables.index.places.remap_data_type::<heed::types::DecodeIgnore>().range(self.txn, &range).map_err(Error::lmdb(DOING))?;
-            let keys: Vec<PlaceKey> = found.take(rows).map(|row| row.map(|(key, ())| key)).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
+            let range = PlaceKey { account, message: MessageId(0) }..=PlaceKey {
+                account,
+                message: MessageId(u64::MAX),
+            };
+            let found = self
+                .tables
+                .index
+                .places
+                .remap_data_type::<heed::types::DecodeIgnore>()
+                .range(self.txn, &range)
+                .map_err(Error::lmdb(DOING))?;
+            let keys: Vec<PlaceKey> = found
+                .take(rows)
+                .map(|row| row.map(|(key, ())| key))
+                .collect::<heed::Result<_>>()
+                .map_err(Error::lmdb(DOING))?;
             rows -= keys.len();
             for key in &keys {
                 self.tables.index.places.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
                 self.tables.index.summaries.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
             }
             if rows > 0 {
-                self.tables.index.segments.delete(self.txn, &account).map_err(Error::lmdb(DOING))?;
+                self.tables
+                    .index
+                    .segments
+                    .delete(self.txn, &account)
+                    .map_err(Error::lmdb(DOING))?;
             }
             tidied.is_more = true;
         }
         if rows > 0 {
             let found = self.tables.index.postings.iter(self.txn).map_err(Error::lmdb(DOING))?;
-            let keys: Vec<Vec<u8>> = found.take(rows).map(|row| row.map(|(key, _)| key.to_vec())).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
+            let keys: Vec<Vec<u8>> = found
+                .take(rows)
+                .map(|row| row.map(|(key, _)| key.to_vec()))
+                .collect::<heed::Result<_>>()
+                .map_err(Error::lmdb(DOING))?;
             tidied.is_more |= !keys.is_empty();
             rows -= keys.len();
             for key in &keys {
                 self.tables.index.postings.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
             }
             let found = self.tables.index.cards.iter(self.txn).map_err(Error::lmdb(DOING))?;
-            let keys: Vec<MessageId> = found.take(rows).map(|row| row.map(|(key, _)| key)).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
+            let keys: Vec<MessageId> = found
+                .take(rows)
+                .map(|row| row.map(|(key, _)| key))
+                .collect::<heed::Result<_>>()
+                .map_err(Error::lmdb(DOING))?;
             tidied.is_more |= !keys.is_empty();
             for key in &keys {
                 self.tables.index.cards.delete(self.txn, key).map_err(Error::lmdb(DOING))?;

@@ -1,7 +1,9 @@
 //! What a record of the ledger, or a row of the queue, says beside its fate: as data that decisions can be made on.
 //!
-//! Main type: [`Detail`]. Its `Display` is the wording for logs, the command line and pages. Records from before
-//! version 3 kept this wording; [`Detail::of_record`] and [`Detail::of_attempt`] turn it into data when they are read.
+//! Main type: [`Detail`].
+//! Its `Display` is the wording for logs, the command line and pages.
+//! Records from before version 3 kept this wording; [`Detail::of_record`] and [`Detail::of_attempt`] turn it into data
+//! when they are read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -45,11 +47,14 @@ impl Status {
     /// The status in front of a text and a space, and the text behind it.
     pub fn leading(text: &str) -> Option<(Status, &str)> {
         let (word, rest) = text.split_once(' ')?;
-        let mut numbers = word.split('.').map(|part| if part.len() <= 3 { part.parse::<u16>().ok() } else { None });
+        let mut numbers = word
+            .split('.')
+            .map(|part| if part.len() <= 3 { part.parse::<u16>().ok() } else { None });
         let (class, subject, detail) = (numbers.next()??, numbers.next()??, numbers.next()??);
         let status = Status { class: u8::try_from(class).ok()?, subject, detail };
         // Signs and leading zeros are none of a status.
-        (numbers.next().is_none() && status.is_valid() && status.to_string() == word).then_some((status, rest))
+        (numbers.next().is_none() && status.is_valid() && status.to_string() == word)
+            .then_some((status, rest))
     }
 
     fn is_valid(self) -> bool {
@@ -92,8 +97,14 @@ impl RemoteReply {
     fn of(text: &str) -> Option<RemoteReply> {
         let (host, reply) = text.split_once(" said: ")?;
         let (code, text) = code(reply)?;
-        let (status, text) = Status::leading(text).map_or((None, text), |(status, text)| (Some(status), text));
-        (!host.is_empty() && !host.contains(' ')).then(|| RemoteReply { host: host.into(), code, status, text: text.into() })
+        let (status, text) =
+            Status::leading(text).map_or((None, text), |(status, text)| (Some(status), text));
+        (!host.is_empty() && !host.contains(' ')).then(|| RemoteReply {
+            host: host.into(),
+            code,
+            status,
+            text: text.into(),
+        })
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -131,7 +142,8 @@ impl fmt::Display for RemoteReply {
 /// A reply code of three digits in front of a space, and the text behind it.
 fn code(reply: &str) -> Option<(u16, &str)> {
     let (word, text) = reply.split_once(' ')?;
-    let is_code = word.len() == 3 && word.bytes().all(|b| b.is_ascii_digit()) && !word.starts_with('0');
+    let is_code =
+        word.len() == 3 && word.bytes().all(|b| b.is_ascii_digit()) && !word.starts_with('0');
     is_code.then(|| word.parse().ok())?.map(|code| (code, text))
 }
 
@@ -178,7 +190,11 @@ impl Detail {
 
     /// The program that a device's password is for.
     pub fn device(device: DeviceId, label: &str) -> Detail {
-        if device == DeviceId::MAIN { Detail::AccountPassword } else { Detail::Device(label.into()) }
+        if device == DeviceId::MAIN {
+            Detail::AccountPassword
+        } else {
+            Detail::Device(label.into())
+        }
     }
 
     pub fn is_none(&self) -> bool {
@@ -247,7 +263,10 @@ impl Detail {
                 reply.host.truncate(reply.host.floor_char_boundary(HOST_OCTETS));
                 (&mut reply.text, excess.saturating_sub(host - reply.host.len()))
             }
-            Detail::Text(text) | Detail::Found { text, .. } | Detail::Device(text) | Detail::Answer { text, .. } => (text, excess),
+            Detail::Text(text)
+            | Detail::Found { text, .. }
+            | Detail::Device(text)
+            | Detail::Answer { text, .. } => (text, excess),
             Detail::GivenUp(Some(before)) => return before.shorten(excess),
             _ => return,
         };
@@ -258,7 +277,9 @@ impl Detail {
     pub(crate) fn of_attempt(text: String) -> Detail {
         let given_up = text.strip_prefix(GIVEN_UP).and_then(|rest| match rest {
             "" => Some(None),
-            _ => rest.strip_prefix(BEFORE).map(|before| Some(Box::new(Detail::of_one_attempt(before)))),
+            _ => rest
+                .strip_prefix(BEFORE)
+                .map(|before| Some(Box::new(Detail::of_one_attempt(before)))),
         });
         given_up.map_or_else(|| Detail::of_one_attempt(&text), Detail::GivenUp)
     }
@@ -267,9 +288,15 @@ impl Detail {
         if text.is_empty() {
             return Detail::None;
         }
-        let too_late = text.strip_suffix(TOO_LATE).and_then(RemoteReply::of).map(Detail::ReplyTooLate);
-        let found = || Status::leading(text).map(|(status, text)| Detail::Found { status, text: text.into() });
-        too_late.or_else(|| RemoteReply::of(text).map(Detail::Reply)).or_else(found).unwrap_or_else(|| Detail::text(text))
+        let too_late =
+            text.strip_suffix(TOO_LATE).and_then(RemoteReply::of).map(Detail::ReplyTooLate);
+        let found = || {
+            Status::leading(text).map(|(status, text)| Detail::Found { status, text: text.into() })
+        };
+        too_late
+            .or_else(|| RemoteReply::of(text).map(Detail::Reply))
+            .or_else(found)
+            .unwrap_or_else(|| Detail::text(text))
     }
 
     /// From the wording in a record of a fate, and the service that it stands for.
@@ -278,20 +305,29 @@ impl Detail {
             return (Detail::None, None);
         }
         match fate {
-            Fate::Relayed | Fate::Queued | Fate::Bounced | Fate::Expired => (Detail::of_attempt(text), None),
+            Fate::Relayed | Fate::Queued | Fate::Bounced | Fate::Expired => {
+                (Detail::of_attempt(text), None)
+            }
             Fate::Refused => (Detail::of_refusal(text), None),
             Fate::Delivered if text == DRAFT => (Detail::Draft, None),
             Fate::Delivered | Fate::Quarantined => (Detail::Text(text), None),
             Fate::Deleted if text == REMOVED => (Detail::Removed, None),
             Fate::Deleted if text == TRASH => (Detail::Trash, None),
-            Fate::Deleted if Service::of_ledger_word(&text).is_some() => (Detail::None, Service::of_ledger_word(&text)),
-            Fate::Deleted | Fate::Collected if text == ACCOUNT_PASSWORD => (Detail::AccountPassword, Some(Service::Pop3)),
+            Fate::Deleted if Service::of_ledger_word(&text).is_some() => {
+                (Detail::None, Service::of_ledger_word(&text))
+            }
+            Fate::Deleted | Fate::Collected if text == ACCOUNT_PASSWORD => {
+                (Detail::AccountPassword, Some(Service::Pop3))
+            }
             Fate::Deleted | Fate::Collected => (Detail::Device(text), Some(Service::Pop3)),
         }
     }
 
     fn of_refusal(text: String) -> Detail {
-        let not_written = text.strip_suffix(NOT_WRITTEN).and_then(|number| number.parse().ok()).map(Detail::NotWritten);
+        let not_written = text
+            .strip_suffix(NOT_WRITTEN)
+            .and_then(|number| number.parse().ok())
+            .map(Detail::NotWritten);
         if let Some(found) = not_written.filter(|found| found.to_string() == text) {
             return found;
         }
@@ -331,7 +367,12 @@ impl Detail {
                 put_bytes(out, text.as_bytes());
             }
             Detail::NotWritten(count) => put_varint(out, *count),
-            Detail::None | Detail::GivenUp(None) | Detail::Removed | Detail::AccountPassword | Detail::Draft | Detail::Trash => {}
+            Detail::None
+            | Detail::GivenUp(None)
+            | Detail::Removed
+            | Detail::AccountPassword
+            | Detail::Draft
+            | Detail::Trash => {}
         }
     }
 
@@ -401,13 +442,33 @@ mod tests {
     #[test]
     fn old_wordings_become_data() {
         for (fate, text, expected) in [
-            (Fate::Bounced, "mx.x said: 550 5.1.1 No such user", Detail::Reply(reply(550, Some(UNKNOWN), "No such user"))),
+            (
+                Fate::Bounced,
+                "mx.x said: 550 5.1.1 No such user",
+                Detail::Reply(reply(550, Some(UNKNOWN), "No such user")),
+            ),
             (Fate::Relayed, "mx.x said: 250 ok", Detail::Reply(reply(250, None, "ok"))),
-            (Fate::Relayed, "mx.x said: 250 2.0.0 ", Detail::Reply(reply(250, Some(Status { class: 2, subject: 0, detail: 0 }), ""))),
-            (Fate::Relayed, &format!("mx.x said: 250 ok{TOO_LATE}"), Detail::ReplyTooLate(reply(250, None, "ok"))),
+            (
+                Fate::Relayed,
+                "mx.x said: 250 2.0.0 ",
+                Detail::Reply(reply(250, Some(Status { class: 2, subject: 0, detail: 0 }), "")),
+            ),
+            (
+                Fate::Relayed,
+                &format!("mx.x said: 250 ok{TOO_LATE}"),
+                Detail::ReplyTooLate(reply(250, None, "ok")),
+            ),
             // What a server says with codes of two classes is kept as it said it.
-            (Fate::Bounced, "mx.x said: 450 5.1.1 no", Detail::Reply(reply(450, Some(UNKNOWN), "no"))),
-            (Fate::Queued, "4.4.1 connecting to mx.x: refused", Detail::found(4, 4, 1, "connecting to mx.x: refused")),
+            (
+                Fate::Bounced,
+                "mx.x said: 450 5.1.1 no",
+                Detail::Reply(reply(450, Some(UNKNOWN), "no")),
+            ),
+            (
+                Fate::Queued,
+                "4.4.1 connecting to mx.x: refused",
+                Detail::found(4, 4, 1, "connecting to mx.x: refused"),
+            ),
             (Fate::Bounced, "given up by the owner of this box", Detail::GivenUp(None)),
             (
                 Fate::Bounced,
@@ -418,9 +479,21 @@ mod tests {
             (Fate::Queued, "my host said: 550 no", Detail::text("my host said: 550 no")),
             (Fate::Queued, "5.01.1 no", Detail::text("5.01.1 no")),
             (Fate::Queued, "", Detail::None),
-            (Fate::Refused, "550 There is no such mailbox", Detail::Answer { code: 550, text: "There is no such mailbox".into() }),
-            (Fate::Refused, "12 more refusals within a second were not written down", Detail::NotWritten(12)),
-            (Fate::Refused, "+1 more refusals within a second were not written down", Detail::text(format!("+1{NOT_WRITTEN}"))),
+            (
+                Fate::Refused,
+                "550 There is no such mailbox",
+                Detail::Answer { code: 550, text: "There is no such mailbox".into() },
+            ),
+            (
+                Fate::Refused,
+                "12 more refusals within a second were not written down",
+                Detail::NotWritten(12),
+            ),
+            (
+                Fate::Refused,
+                "+1 more refusals within a second were not written down",
+                Detail::text(format!("+1{NOT_WRITTEN}")),
+            ),
             (Fate::Collected, "Reception PC", Detail::Device("Reception PC".into())),
             (Fate::Collected, "4.4.1 is my name", Detail::Device("4.4.1 is my name".into())),
             (Fate::Collected, "account password", Detail::AccountPassword),
@@ -435,15 +508,24 @@ mod tests {
             assert_eq!(detail.to_string(), text);
         }
         for (text, service) in [("webmail", Service::Web), ("command-line", Service::CommandLine)] {
-            assert_eq!(Detail::of_record(Fate::Deleted, text.into()), (Detail::None, Some(service)));
+            assert_eq!(
+                Detail::of_record(Fate::Deleted, text.into()),
+                (Detail::None, Some(service))
+            );
         }
-        assert_eq!(Detail::of_record(Fate::Collected, "webmail".into()), (Detail::Device("webmail".into()), Some(Service::Pop3)));
+        assert_eq!(
+            Detail::of_record(Fate::Collected, "webmail".into()),
+            (Detail::Device("webmail".into()), Some(Service::Pop3))
+        );
     }
 
     #[test]
     fn a_reply_is_split_into_server_and_words() {
         let detail = Detail::Reply(reply(550, Some(UNKNOWN), "No such user"));
-        assert_eq!((detail.host(), detail.words().as_str(), detail.status()), (Some("mx.x"), "550 5.1.1 No such user", Some(UNKNOWN)));
+        assert_eq!(
+            (detail.host(), detail.words().as_str(), detail.status()),
+            (Some("mx.x"), "550 5.1.1 No such user", Some(UNKNOWN))
+        );
         let found = Detail::found(4, 4, 1, "refused");
         assert_eq!((found.host(), found.words().as_str()), (None, "4.4.1 refused"));
     }
@@ -451,7 +533,8 @@ mod tests {
     #[test]
     fn the_text_is_cut_and_the_rest_stays() {
         let long = "ü".repeat(1000);
-        let reply = |text: &str| RemoteReply { host: "h".repeat(300), ..reply(550, Some(UNKNOWN), text) };
+        let reply =
+            |text: &str| RemoteReply { host: "h".repeat(300), ..reply(550, Some(UNKNOWN), text) };
         for detail in [
             Detail::text(long.clone()),
             Detail::Reply(reply(&long)),
@@ -464,7 +547,10 @@ mod tests {
             let clipped = detail.clipped(400).into_owned();
             let octets = clipped.to_string().len();
             assert!((395..=400).contains(&octets), "{octets}");
-            assert_eq!((clipped.status(), clipped.clipped(400).into_owned()), (detail.status(), clipped));
+            assert_eq!(
+                (clipped.status(), clipped.clipped(400).into_owned()),
+                (detail.status(), clipped)
+            );
         }
         assert!(matches!(Detail::text("short").clipped(400), Cow::Borrowed(_)));
     }
@@ -477,10 +563,16 @@ mod tests {
             detail.write(&mut octets);
             Detail::read(&mut Cursor(&octets))
         };
-        for detail in [Detail::Found { status: strange(0), text: "x".into() }, Detail::Reply(reply(1000, Some(strange(9)), "x"))] {
+        for detail in [
+            Detail::Found { status: strange(0), text: "x".into() },
+            Detail::Reply(reply(1000, Some(strange(9)), "x")),
+        ] {
             assert_eq!(read_again(&detail), Some(detail));
         }
-        assert_eq!(read_again(&Detail::Reply(reply(550, Some(strange(0)), "x"))), Some(Detail::Reply(reply(550, None, "x"))));
+        assert_eq!(
+            read_again(&Detail::Reply(reply(550, Some(strange(0)), "x"))),
+            Some(Detail::Reply(reply(550, None, "x")))
+        );
     }
 
     fn fates() -> impl Strategy<Value = Fate> {
@@ -490,10 +582,14 @@ mod tests {
     /// Wordings that are near the known ones.
     fn wordings() -> impl Strategy<Value = String> {
         let pieces = [
-            "mx.x", " said: ", "550", " ", "-", "5.1.1", "4.4.1 ", "0", "12", "no", GIVEN_UP, BEFORE, TOO_LATE, REMOVED, NOT_WRITTEN, DRAFT, TRASH,
-            ACCOUNT_PASSWORD, "webmail", "ü",
+            "mx.x", " said: ", "550", " ", "-", "5.1.1", "4.4.1 ", "0", "12", "no", GIVEN_UP,
+            BEFORE, TOO_LATE, REMOVED, NOT_WRITTEN, DRAFT, TRASH, ACCOUNT_PASSWORD, "webmail", "ü",
         ];
-        prop_oneof![any::<String>(), proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..8).prop_map(|pieces| pieces.concat())]
+        prop_oneof![
+            any::<String>(),
+            proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..8)
+                .prop_map(|pieces| pieces.concat())
+        ]
     }
 
     proptest! {

@@ -1,9 +1,10 @@
 //! Which terms may occur in a block of the ledger: a Bloom filter, one row for each block.
 //!
-//! A row for each term and block, sorted by term, would be found faster, but it would put every block's terms all over a large
-//! table: a card would be written many times as much as the ledger itself takes.
+//! A row for each term and block, sorted by term, would be found faster, but it would put every block's terms all over
+//! a large table: a card would be written many times as much as the ledger itself takes.
 
-/// Octets of a filter: at least so many; up to two of the usual size share a page of LMDB; a large one has a page to itself.
+/// Octets of a filter: at least so many; up to two of the usual size share a page of LMDB; a large one has a page to
+/// itself.
 const LEAST: usize = 64;
 const USUAL: usize = 1992;
 const MOST: usize = 4072;
@@ -11,8 +12,8 @@ const MOST: usize = 4072;
 /// Bits set for each term.
 const BITS: u64 = 6;
 
-/// The filter of some terms, about nine bits for each: it is wrong about one in fifty others, and more often when there are
-/// thousands of terms.
+/// The filter of some terms, about nine bits for each: it is wrong about one in fifty others, and more often when there
+/// are thousands of terms.
 pub(crate) fn filter(terms: &[u64]) -> Vec<u8> {
     let octets = match (terms.len() * 9).div_ceil(8) {
         wanted if wanted <= USUAL + USUAL / 8 => wanted.clamp(LEAST, USUAL),
@@ -27,7 +28,8 @@ pub(crate) fn filter(terms: &[u64]) -> Vec<u8> {
     filter
 }
 
-/// Whether a term may be among those of a filter; never wrong about one that is. An empty filter may have any.
+/// Whether a term may be among those of a filter; never wrong about one that is.
+/// An empty filter may have any.
 pub(crate) fn may_have(filter: &[u8], term: u64) -> bool {
     filter.is_empty() || bits(term, filter.len()).all(|bit| filter[bit / 8] & 1 << (bit % 8) != 0)
 }
@@ -62,7 +64,9 @@ mod tests {
 
     #[test]
     fn few_other_terms_pass() {
-        let words = |from: usize| (from..from + 1800).map(|n| term("word", &format!("word{n}"))).collect::<Vec<u64>>();
+        let words = |from: usize| {
+            (from..from + 1800).map(|n| term("word", &format!("word{n}"))).collect::<Vec<u64>>()
+        };
         let filter = filter(&words(0));
         let wrong = words(100_000).into_iter().filter(|&term| may_have(&filter, term)).count();
         assert!(wrong < 60, "{wrong} of 1800");

@@ -61,7 +61,8 @@ impl Notes {
     fn into_records(mut self) -> Vec<LedgerRecord> {
         if let Some(last) = self.records.last().filter(|_| self.dropped > 0) {
             let detail = Detail::NotWritten(self.dropped);
-            let summary = LedgerRecord { detail, ..LedgerRecord::new(last.at, Fate::Refused, last.code) };
+            let summary =
+                LedgerRecord { detail, ..LedgerRecord::new(last.at, Fate::Refused, last.code) };
             self.records.push(summary);
         }
         self.records
@@ -71,7 +72,8 @@ impl Notes {
 impl Work<'_, '_> {
     /// The newest record's place; 0 when there is none.
     pub(crate) fn last_record(&self) -> Result<LedgerId> {
-        let last = self.tables.ledger.ledger.remap_data_type::<heed::types::DecodeIgnore>().last(self.txn);
+        let last =
+            self.tables.ledger.ledger.remap_data_type::<heed::types::DecodeIgnore>().last(self.txn);
         Ok(last.map_err(Error::lmdb("reading the ledger"))?.map_or(LedgerId(0), |(last, ())| last))
     }
 
@@ -98,33 +100,51 @@ impl Work<'_, '_> {
         let filtered = self.tables.meta.get(self.txn, FILTERED).map_err(Error::lmdb(DOING))?;
         let next = filtered.map_or(Ok(0), |v| v.try_into().map(u64::from_be_bytes));
         let next = next.map_err(|_| Error::damaged("the mark of the ledger's index"))?;
-        let last = self.tables.ledger.ledger.last(self.txn).map_err(Error::lmdb(DOING))?.map_or(0, |(id, _)| id.0);
+        let last = self
+            .tables
+            .ledger
+            .ledger
+            .last(self.txn)
+            .map_err(Error::lmdb(DOING))?
+            .map_or(0, |(id, _)| id.0);
         if last < (next + 1) * LEDGER_BLOCK {
             return Ok(false);
         }
-        let mut terms: Vec<u64> = self.block(next)?.iter().flat_map(|(_, record)| record.terms()).collect();
+        let mut terms: Vec<u64> =
+            self.block(next)?.iter().flat_map(|(_, record)| record.terms()).collect();
         terms.sort_unstable();
         terms.dedup();
         // Blocks at the beginning may be gone already.
         if !terms.is_empty() {
-            self.tables.ledger.filters.put(self.txn, &next, &filter(&terms)).map_err(Error::lmdb(DOING))?;
+            self.tables
+                .ledger
+                .filters
+                .put(self.txn, &next, &filter(&terms))
+                .map_err(Error::lmdb(DOING))?;
         }
-        self.tables.meta.put(self.txn, FILTERED, &(next + 1).to_be_bytes()).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .meta
+            .put(self.txn, FILTERED, &(next + 1).to_be_bytes())
+            .map_err(Error::lmdb(DOING))?;
         Ok(true)
     }
 
     /// Removes some of the index that releases before kept.
     pub(crate) fn remove_old_terms(&mut self) -> Result<bool> {
         let rows = self.tables.ledger.terms.iter(self.txn).map_err(Error::lmdb(DOING))?;
-        let keys: Vec<TermKey> = rows.take(OLD_TERMS).map(|row| row.map(|(key, ())| key)).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
+        let keys: Vec<TermKey> = rows
+            .take(OLD_TERMS)
+            .map(|row| row.map(|(key, ())| key))
+            .collect::<heed::Result<_>>()
+            .map_err(Error::lmdb(DOING))?;
         for key in &keys {
             self.tables.ledger.terms.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
         }
         Ok(!keys.is_empty())
     }
 
-    /// Removes the oldest block when it is too old or the ledger too large; the newest block always stays,
-    /// as the next message id is counted from it.
+    /// Removes the oldest block when it is too old or the ledger too large; the newest block always stays, as the next
+    /// message id is counted from it.
     pub(crate) fn trim_ledger(&mut self, at: u64, seconds: u64, octets: u64) -> Result<bool> {
         let first = self.tables.ledger.ledger.first(self.txn).map_err(Error::lmdb(DOING))?;
         let last = self.tables.ledger.ledger.last(self.txn).map_err(Error::lmdb(DOING))?;
@@ -156,17 +176,26 @@ mod tests {
     #[test]
     fn records_are_found_by_their_filters_and_the_index_of_older_releases_goes() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), Access::Server, &Options { reserve_octets: 0, ..Options::default() }).unwrap();
+        let store = Store::open(
+            dir.path(),
+            Access::Server,
+            &Options { reserve_octets: 0, ..Options::default() },
+        )
+        .unwrap();
         let record = |number: u32| {
             let sender = format!("sender{number}@example.net");
-            LedgerRecord { sender, ..LedgerRecord::new(u64::from(number), Fate::Refused, ShortCode(number)) }
+            LedgerRecord {
+                sender,
+                ..LedgerRecord::new(u64::from(number), Fate::Refused, ShortCode(number))
+            }
         };
         let records: Vec<LedgerRecord> = (1..=2000).map(record).collect();
         for some in records.chunks(500) {
             store.change(Append(some.to_vec())).wait().unwrap();
         }
         let old = |work: &mut Work| {
-            let put = |term| work.tables.ledger.terms.put(work.txn, &TermKey { term, block: 1 }, &());
+            let put =
+                |term| work.tables.ledger.terms.put(work.txn, &TermKey { term, block: 1 }, &());
             (0..5000).try_for_each(put).map_err(Error::lmdb("test"))
         };
         store.shared().transact(old).unwrap();
@@ -177,13 +206,26 @@ mod tests {
                 looked.set(looked.get() + 1);
                 record.sender == address
             };
-            let found = store.read(|r| r.ledger_find(Some(term("address", &address)), 10, matches)).unwrap();
+            let found = store
+                .read(|r| r.ledger_find(Some(term("address", &address)), 10, matches))
+                .unwrap();
             (found.iter().map(|(_, record)| record.code.0).collect::<Vec<u32>>(), looked.get())
         };
         assert_eq!(find(700), (vec![700], 2000));
-        let house = |at| Retention { at, trash_for: u64::MAX, ledger_for: 1000, ledger_octets: 1 << 30 };
+        let house =
+            |at| Retention { at, trash_for: u64::MAX, ledger_for: 1000, ledger_octets: 1 << 30 };
         while store.change(house(1)).wait().unwrap() == Maintained::More {}
-        assert!(store.read(|r| r.shared.tables.ledger.terms.is_empty(&r.txn).map_err(Error::lmdb("test"))).unwrap());
+        assert!(
+            store
+                .read(|r| r
+                    .shared
+                    .tables
+                    .ledger
+                    .terms
+                    .is_empty(&r.txn)
+                    .map_err(Error::lmdb("test")))
+                .unwrap()
+        );
         for number in [1, 255, 256, 700, 1999, 2000] {
             let (found, looked) = find(number);
             assert_eq!(found, [number]);
@@ -195,7 +237,9 @@ mod tests {
         while store.change(house(1600)).wait().unwrap() == Maintained::More {}
         assert_eq!(find(255).0, [0; 0]);
         assert_eq!(find(700).0, [700]);
-        let filters = store.read(|r| r.shared.tables.ledger.filters.len(&r.txn).map_err(Error::lmdb("test"))).unwrap();
+        let filters = store
+            .read(|r| r.shared.tables.ledger.filters.len(&r.txn).map_err(Error::lmdb("test")))
+            .unwrap();
         assert_eq!(filters, 5, "blocks 2 to 6");
     }
 }

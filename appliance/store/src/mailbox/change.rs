@@ -12,7 +12,8 @@ use crate::mailbox::{Flags, Judgement, JudgementKey, MailKey, Timed};
 
 const DOING: &str = "changing a mailbox";
 
-/// What to do with messages of one folder. At most [`MAIL_ORDER`] at a time.
+/// What to do with messages of one folder.
+/// At most [`MAIL_ORDER`] at a time.
 #[derive(Clone, Debug)]
 pub struct MailOrder {
     pub account: AccountId,
@@ -100,7 +101,13 @@ impl Work<'_, '_> {
         Ok(0)
     }
 
-    fn flag(&mut self, folder: FolderKey, uids: &RoaringBitmap, add: Flags, remove: Flags) -> Result<()> {
+    fn flag(
+        &mut self,
+        folder: FolderKey,
+        uids: &RoaringBitmap,
+        add: Flags,
+        remove: Flags,
+    ) -> Result<()> {
         let mut state = self.state(folder)?;
         state.modseq += 1;
         for uid in uids {
@@ -122,10 +129,22 @@ impl Work<'_, '_> {
         self.put_state(folder, &state)
     }
 
-    fn delete_for_good(&mut self, folder: FolderKey, uids: &RoaringBitmap, order: &MailOrder, code: ShortCode) -> Result<u32> {
+    fn delete_for_good(
+        &mut self,
+        folder: FolderKey,
+        uids: &RoaringBitmap,
+        order: &MailOrder,
+        code: ShortCode,
+    ) -> Result<u32> {
         let (now, left) = self.deletable(folder, uids)?;
-        let account = self.tables.directory.accounts.get(self.txn, &folder.account).map_err(Error::lmdb(DOING))?;
-        let removed: Vec<u64> = self.take_entries(folder, &now)?.iter().map(|entry| entry.message.0).collect();
+        let account = self
+            .tables
+            .directory
+            .accounts
+            .get(self.txn, &folder.account)
+            .map_err(Error::lmdb(DOING))?;
+        let removed: Vec<u64> =
+            self.take_entries(folder, &now)?.iter().map(|entry| entry.message.0).collect();
         for removed in removed.chunks(LIST_LIMIT) {
             let record = LedgerRecord {
                 recipients: account.iter().map(|a| a.address.clone()).collect(),
@@ -140,16 +159,36 @@ impl Work<'_, '_> {
     }
 
     /// Notes for each message that its reader called it junk, or took that back.
-    fn judge(&mut self, folder: FolderKey, uids: &roaring::RoaringBitmap, judgement: Judgement) -> Result<()> {
+    fn judge(
+        &mut self,
+        folder: FolderKey,
+        uids: &roaring::RoaringBitmap,
+        judgement: Judgement,
+    ) -> Result<()> {
         for uid in uids {
-            let Some(entry) = self.tables.mailbox.entry(self.txn, MailKey::new(folder.account, folder.folder, uid))? else { continue };
+            let Some(entry) = self
+                .tables
+                .mailbox
+                .entry(self.txn, MailKey::new(folder.account, folder.folder, uid))?
+            else {
+                continue;
+            };
             let key = JudgementKey { message: entry.message, account: folder.account };
-            self.tables.mailbox.judgements.put(self.txn, &key, &judgement).map_err(Error::lmdb(DOING))?;
+            self.tables
+                .mailbox
+                .judgements
+                .put(self.txn, &key, &judgement)
+                .map_err(Error::lmdb(DOING))?;
         }
         Ok(())
     }
 
-    fn set_timed(&mut self, account: AccountId, message: MessageId, timed: Option<Timed>) -> Result<()> {
+    fn set_timed(
+        &mut self,
+        account: AccountId,
+        message: MessageId,
+        timed: Option<Timed>,
+    ) -> Result<()> {
         let key = PlaceKey { account, message };
         match timed {
             Some(timed) => self.tables.mailbox.timed.put(self.txn, &key, &timed),

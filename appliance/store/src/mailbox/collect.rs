@@ -50,8 +50,14 @@ impl Change for Collection {
 impl Work<'_, '_> {
     pub(crate) fn collect(&mut self, collection: &Collection) -> Result<Updated> {
         let account = collection.account;
-        let found = self.tables.directory.accounts.get(self.txn, &account).map_err(Error::lmdb("reading an account"))?;
-        let found = found.ok_or_else(|| Error::NotFound { what: "account", name: account.0.to_string() })?;
+        let found = self
+            .tables
+            .directory
+            .accounts
+            .get(self.txn, &account)
+            .map_err(Error::lmdb("reading an account"))?;
+        let found = found
+            .ok_or_else(|| Error::NotFound { what: "account", name: account.0.to_string() })?;
         let story = |fate, messages: &[u64]| LedgerRecord {
             recipients: vec![found.address.clone()],
             detail: Detail::device(collection.device, &collection.device_label),
@@ -71,14 +77,17 @@ impl Work<'_, '_> {
             return Ok(Updated { remaining });
         }
         let gone = match found.policy {
-            MailboxPolicy::DeleteWhenAll => self.wanted_by_nobody(account, collection.device, &now)?,
+            MailboxPolicy::DeleteWhenAll => {
+                self.wanted_by_nobody(account, collection.device, &now)?
+            }
             _ => RoaringBitmap::new(),
         };
         self.hide(account, collection.device, &(&now - &gone))?;
         if let MailboxPolicy::TrashAfter { .. } = found.policy {
             self.note_day(account, (collection.at / 86_400) as u32, &now)?;
         }
-        let removed: Vec<u64> = self.take_entries(folder, &gone)?.iter().map(|e| e.message.0).collect();
+        let removed: Vec<u64> =
+            self.take_entries(folder, &gone)?.iter().map(|e| e.message.0).collect();
         for removed in removed.chunks(LIST_LIMIT) {
             self.record(&story(Fate::Deleted, removed))?;
         }
@@ -88,12 +97,25 @@ impl Work<'_, '_> {
         Ok(Updated { remaining })
     }
 
-    /// Of `deleted`, what every other device has deleted too. A device counts when it has a password of
-    /// its own, or has ever used POP3.
-    fn wanted_by_nobody(&self, account: AccountId, device: DeviceId, deleted: &RoaringBitmap) -> Result<RoaringBitmap> {
+    /// Of `deleted`, what every other device has deleted too.
+    /// A device counts when it has a password of its own, or has ever used POP3.
+    fn wanted_by_nobody(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        deleted: &RoaringBitmap,
+    ) -> Result<RoaringBitmap> {
         let doing = "reading a device's view";
-        let range = DeviceKey { account, device: DeviceId(1) }..=DeviceKey { account, device: DeviceId(u16::MAX) };
-        let rows = self.tables.directory.credentials.remap_data_type::<heed::types::DecodeIgnore>().range(self.txn, &range);
+        let range = DeviceKey { account, device: DeviceId(1) }..=DeviceKey {
+            account,
+            device: DeviceId(u16::MAX),
+        };
+        let rows = self
+            .tables
+            .directory
+            .credentials
+            .remap_data_type::<heed::types::DecodeIgnore>()
+            .range(self.txn, &range);
         let mut others = self.devices_with_view(account)?;
         for row in rows.map_err(Error::lmdb(doing))? {
             others.push(row.map_err(Error::lmdb(doing))?.0.device);
@@ -101,7 +123,13 @@ impl Work<'_, '_> {
         let mut gone = deleted.clone();
         for other in others.into_iter().filter(|&other| other != device) {
             let key = DeviceKey { account, device: other };
-            let view = self.tables.mailbox.views.get(self.txn, &key).map_err(Error::lmdb(doing))?.unwrap_or_default();
+            let view = self
+                .tables
+                .mailbox
+                .views
+                .get(self.txn, &key)
+                .map_err(Error::lmdb(doing))?
+                .unwrap_or_default();
             gone &= view.hidden;
         }
         Ok(gone)
@@ -116,7 +144,8 @@ impl Work<'_, '_> {
         }
         let mut view = known.unwrap_or_else(View::default);
         for uid in uids {
-            let entry = self.tables.mailbox.entry(self.txn, MailKey::new(account, FolderId::INBOX, uid))?;
+            let entry =
+                self.tables.mailbox.entry(self.txn, MailKey::new(account, FolderId::INBOX, uid))?;
             if let Some(entry) = entry
                 && view.hidden.insert(uid)
             {
@@ -132,7 +161,13 @@ impl Work<'_, '_> {
         }
         let doing = "noting what a device deleted";
         let key = DayKey { account, day };
-        let mut set = self.tables.mailbox.collected.get(self.txn, &key).map_err(Error::lmdb(doing))?.unwrap_or_default();
+        let mut set = self
+            .tables
+            .mailbox
+            .collected
+            .get(self.txn, &key)
+            .map_err(Error::lmdb(doing))?
+            .unwrap_or_default();
         set.0 |= uids;
         self.tables.mailbox.collected.put(self.txn, &key, &set).map_err(Error::lmdb(doing))
     }

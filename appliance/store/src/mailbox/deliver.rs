@@ -38,8 +38,21 @@ pub struct Delivery {
 
 impl Delivery {
     /// A message for mailboxes only.
-    pub fn local(content: Spooled, delivery_octets: u16, placements: Vec<Placement>, record: LedgerRecord) -> Delivery {
-        Delivery { content, delivery_octets, placements, record, further: Vec::new(), relay: None, report_on: None }
+    pub fn local(
+        content: Spooled,
+        delivery_octets: u16,
+        placements: Vec<Placement>,
+        record: LedgerRecord,
+    ) -> Delivery {
+        Delivery {
+            content,
+            delivery_octets,
+            placements,
+            record,
+            further: Vec::new(),
+            relay: None,
+            report_on: None,
+        }
     }
 }
 
@@ -97,7 +110,8 @@ impl Change for Deliver {
 }
 
 impl Work<'_, '_> {
-    /// Where a message will go. Refused with `NotFound` when none of the accounts exists any more.
+    /// Where a message will go.
+    /// Refused with `NotFound` when none of the accounts exists any more.
     pub(crate) fn plan(&self, delivery: &Delivery) -> Result<Vec<Placement>> {
         if u32::try_from(delivery.content.octets).is_err() {
             return Err(Error::Invalid { why: "a message can't be larger than 4 GiB".into() });
@@ -118,9 +132,14 @@ impl Work<'_, '_> {
         self.put_content(message, &delivery.content, delivery.record.at, delivery.delivery_octets)
     }
 
-    /// Writes everything but the content of a planned message. The deliveries of a transaction come in the
-    /// order in which [`Work::put_next_content`] got them and before any other ledger record.
-    pub(crate) fn deliver(&mut self, delivery: &Delivery, places: &[Placement]) -> Result<Delivered> {
+    /// Writes everything but the content of a planned message.
+    /// The deliveries of a transaction come in the order in which [`Work::put_next_content`] got them and before any
+    /// other ledger record.
+    pub(crate) fn deliver(
+        &mut self,
+        delivery: &Delivery,
+        places: &[Placement],
+    ) -> Result<Delivered> {
         let message = MessageId(self.record(&delivery.record)?.0);
         let mut uids = Vec::with_capacity(places.len());
         for place in places {
@@ -143,15 +162,20 @@ impl Work<'_, '_> {
         };
         if let Some(sent) = delivery.report_on {
             let key = ReportKey { sent, report: message };
-            self.tables.queue.reports.put(self.txn, &key, &()).map_err(Error::lmdb("linking a notice"))?;
+            self.tables
+                .queue
+                .reports
+                .put(self.txn, &key, &())
+                .map_err(Error::lmdb("linking a notice"))?;
         }
         Ok(Delivered { message, uids, is_held })
     }
 
-    /// Writes the further fates of a message that was taken in. Not before all of the transaction's messages were: ids are
-    /// counted from records.
+    /// Writes the further fates of a message that was taken in.
+    /// Not before all of the transaction's messages were: ids are counted from records.
     pub(crate) fn record_further(&mut self, delivery: &Delivery, message: MessageId) -> Result<()> {
-        let further = |record: &LedgerRecord| LedgerRecord { messages: vec![message.0], ..record.clone() };
+        let further =
+            |record: &LedgerRecord| LedgerRecord { messages: vec![message.0], ..record.clone() };
         delivery.further.iter().try_for_each(|record| self.record(&further(record)).map(drop))
     }
 

@@ -24,7 +24,8 @@ const DELETIONS: u64 = 1000;
 impl Work<'_, '_> {
     pub(crate) fn state(&self, folder: FolderKey) -> Result<FolderState> {
         let state = self.tables.mailbox.folder(self.txn, folder)?;
-        state.ok_or_else(|| Error::NotFound { what: "folder", name: format!("{}", folder.folder.0) })
+        state
+            .ok_or_else(|| Error::NotFound { what: "folder", name: format!("{}", folder.folder.0) })
     }
 
     pub(crate) fn put_state(&mut self, folder: FolderKey, state: &FolderState) -> Result<()> {
@@ -34,16 +35,27 @@ impl Work<'_, '_> {
 
     /// Makes an empty folder.
     pub(crate) fn make_folder(&mut self, folder: FolderKey, uid_validity: u32) -> Result<()> {
-        let state = FolderState { uid_validity, next_uid: 1, messages: 0, unseen: 0, octets: 0, modseq: 1, live_below: 1 };
+        let state = FolderState {
+            uid_validity,
+            next_uid: 1,
+            messages: 0,
+            unseen: 0,
+            octets: 0,
+            modseq: 1,
+            live_below: 1,
+        };
         self.put_state(folder, &state)
     }
 
-    /// Puts an entry behind the newest one; its `modseq` is set here. Returns its UID.
+    /// Puts an entry behind the newest one; its `modseq` is set here.
+    /// Returns its UID.
     pub(crate) fn add_entry(&mut self, folder: FolderKey, mut entry: Entry) -> Result<u32> {
         let mut state = self.state(folder)?;
         let uid = state.next_uid;
         if uid >= MailKey::STATE - 1 {
-            return Err(Error::Invalid { why: "this folder has used up its message numbers".into() });
+            return Err(Error::Invalid {
+                why: "this folder has used up its message numbers".into(),
+            });
         }
         state.next_uid += 1;
         state.modseq += 1;
@@ -52,7 +64,11 @@ impl Work<'_, '_> {
         state.unseen += u32::from(!entry.flags.contains(Flags::SEEN));
         entry.modseq = state.modseq;
         let key = MailKey::new(folder.account, folder.folder, uid);
-        self.tables.mailbox.mail.put(self.txn, &key, &entry).map_err(Error::lmdb("writing a mailbox entry"))?;
+        self.tables
+            .mailbox
+            .mail
+            .put(self.txn, &key, &entry)
+            .map_err(Error::lmdb("writing a mailbox entry"))?;
         if state.next_uid - state.live_below >= LIVE_LAG {
             self.fold_live(folder, &mut state)?;
         }
@@ -64,7 +80,13 @@ impl Work<'_, '_> {
     /// Brings the live set up to date with the newest entries.
     fn fold_live(&mut self, folder: FolderKey, state: &mut FolderState) -> Result<()> {
         let doing = "writing a live set";
-        let mut live = self.tables.mailbox.live.get(self.txn, &folder).map_err(Error::lmdb(doing))?.unwrap_or_default();
+        let mut live = self
+            .tables
+            .mailbox
+            .live
+            .get(self.txn, &folder)
+            .map_err(Error::lmdb(doing))?
+            .unwrap_or_default();
         for row in self.tables.mailbox.entries(self.txn, folder, state.live_below)? {
             live.0.insert(row?.0);
         }
@@ -72,9 +94,15 @@ impl Work<'_, '_> {
         self.tables.mailbox.live.put(self.txn, &folder, &live).map_err(Error::lmdb(doing))
     }
 
-    /// Removes entries that exist from a folder, with counters, live set and views; what to do with their
-    /// content is the caller's business. Returns the removed entries. The caller bounds `uids`.
-    pub(crate) fn take_entries(&mut self, folder: FolderKey, uids: &RoaringBitmap) -> Result<Vec<Entry>> {
+    /// Removes entries that exist from a folder, with counters, live set and views; what to do with their content is
+    /// the caller's business.
+    /// Returns the removed entries.
+    /// The caller bounds `uids`.
+    pub(crate) fn take_entries(
+        &mut self,
+        folder: FolderKey,
+        uids: &RoaringBitmap,
+    ) -> Result<Vec<Entry>> {
         let doing = "removing mailbox entries";
         let mut state = self.state(folder)?;
         let mut taken = Vec::new();
@@ -84,7 +112,8 @@ impl Work<'_, '_> {
             self.tables.mailbox.mail.delete(self.txn, &key).map_err(Error::lmdb(doing))?;
             state.messages = state.messages.saturating_sub(1);
             state.octets = state.octets.saturating_sub(u64::from(entry.octets));
-            state.unseen = state.unseen.saturating_sub(u32::from(!entry.flags.contains(Flags::SEEN)));
+            state.unseen =
+                state.unseen.saturating_sub(u32::from(!entry.flags.contains(Flags::SEEN)));
             self.leave(folder.account, entry.message, (folder.folder, uid))?;
             taken.push((uid, entry));
         }
@@ -93,7 +122,13 @@ impl Work<'_, '_> {
         self.note_expunged(folder, state.modseq, taken.iter().map(|(uid, _)| *uid).collect())?;
         self.notice(folder, Happened::Removed);
         if uids.min().is_some_and(|first| first < state.live_below) {
-            let mut live = self.tables.mailbox.live.get(self.txn, &folder).map_err(Error::lmdb(doing))?.unwrap_or_default();
+            let mut live = self
+                .tables
+                .mailbox
+                .live
+                .get(self.txn, &folder)
+                .map_err(Error::lmdb(doing))?
+                .unwrap_or_default();
             live.0 -= uids;
             self.tables.mailbox.live.put(self.txn, &folder, &live).map_err(Error::lmdb(doing))?;
         }
@@ -110,10 +145,18 @@ impl Work<'_, '_> {
         }
         let doing = "remembering messages that went";
         let table = self.tables.mailbox.expunged;
-        table.put(self.txn, &ExpungedKey { folder, modseq }, &UidSet(uids)).map_err(Error::lmdb(doing))?;
+        table
+            .put(self.txn, &ExpungedKey { folder, modseq }, &UidSet(uids))
+            .map_err(Error::lmdb(doing))?;
         let all = ExpungedKey { folder, modseq: 0 }..=ExpungedKey { folder, modseq: u64::MAX };
-        let keys = table.remap_data_type::<heed::types::DecodeIgnore>().range(self.txn, &all).map_err(Error::lmdb(doing))?;
-        let keys: Vec<ExpungedKey> = keys.map(|row| row.map(|(key, ())| key)).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))?;
+        let keys = table
+            .remap_data_type::<heed::types::DecodeIgnore>()
+            .range(self.txn, &all)
+            .map_err(Error::lmdb(doing))?;
+        let keys: Vec<ExpungedKey> = keys
+            .map(|row| row.map(|(key, ())| key))
+            .collect::<heed::Result<_>>()
+            .map_err(Error::lmdb(doing))?;
         if keys.len() > EXPUNGED_CHANGES {
             let oldest = all.start().to_owned()..keys[EXPUNGED_CHANGES / 4];
             table.delete_range(self.txn, &oldest).map_err(Error::lmdb(doing))?;
@@ -126,7 +169,11 @@ impl Work<'_, '_> {
         let doing = "writing a device's view";
         for device in self.devices_with_view(account)? {
             let key = DeviceKey { account, device };
-            let Some(mut view) = self.tables.mailbox.views.get(self.txn, &key).map_err(Error::lmdb(doing))? else { continue };
+            let Some(mut view) =
+                self.tables.mailbox.views.get(self.txn, &key).map_err(Error::lmdb(doing))?
+            else {
+                continue;
+            };
             let before = view.hidden.len();
             for (uid, entry) in taken {
                 if view.hidden.remove(*uid) {
@@ -141,19 +188,36 @@ impl Work<'_, '_> {
     }
 
     pub(crate) fn devices_with_view(&self, account: AccountId) -> Result<Vec<DeviceId>> {
-        let range = DeviceKey { account, device: DeviceId(0) }..=DeviceKey { account, device: DeviceId(u16::MAX) };
-        let rows = self.tables.mailbox.views.remap_data_type::<heed::types::DecodeIgnore>().range(self.txn, &range);
+        let range = DeviceKey { account, device: DeviceId(0) }..=DeviceKey {
+            account,
+            device: DeviceId(u16::MAX),
+        };
+        let rows = self
+            .tables
+            .mailbox
+            .views
+            .remap_data_type::<heed::types::DecodeIgnore>()
+            .range(self.txn, &range);
         let doing = "reading a device's view";
-        rows.map_err(Error::lmdb(doing))?.map(|row| row.map(|(k, ())| k.device).map_err(Error::lmdb(doing))).collect()
+        rows.map_err(Error::lmdb(doing))?
+            .map(|row| row.map(|(k, ())| k.device).map_err(Error::lmdb(doing)))
+            .collect()
     }
 
     /// Moves entries to another folder of the same account; unique-ids stay.
-    pub(crate) fn move_entries(&mut self, from: FolderKey, to: FolderId, uids: &RoaringBitmap, at: u64) -> Result<usize> {
+    pub(crate) fn move_entries(
+        &mut self,
+        from: FolderKey,
+        to: FolderId,
+        uids: &RoaringBitmap,
+        at: u64,
+    ) -> Result<usize> {
         let target = FolderKey { account: from.account, folder: to };
         self.state(target)?;
         let mut indexed = BTreeMap::new();
         for uid in uids {
-            if let Some(entry) = self.tables.mailbox.entry(self.txn, MailKey::new(from.account, from.folder, uid))?
+            if let Some(entry) =
+                self.tables.mailbox.entry(self.txn, MailKey::new(from.account, from.folder, uid))?
                 && let Some(card) = self.indexed_card(from.account, entry.message)?
             {
                 indexed.insert(entry.message, card);
@@ -171,13 +235,23 @@ impl Work<'_, '_> {
     }
 
     /// The first of `uids`, as many as a commit may delete, and the rest.
-    pub(crate) fn deletable(&self, folder: FolderKey, uids: &RoaringBitmap) -> Result<(RoaringBitmap, RoaringBitmap)> {
+    pub(crate) fn deletable(
+        &self,
+        folder: FolderKey,
+        uids: &RoaringBitmap,
+    ) -> Result<(RoaringBitmap, RoaringBitmap)> {
         let mut now = RoaringBitmap::new();
         let mut pages = 0;
         for uid in uids {
             // Content that is still in LMDB, of stores up to format 3, frees pages there, and so does a long prefix.
-            let entry = self.tables.mailbox.entry(self.txn, MailKey::new(folder.account, folder.folder, uid))?;
-            let head = entry.map(|entry| self.tables.content.head(self.txn, entry.message)).transpose()?.flatten();
+            let entry = self
+                .tables
+                .mailbox
+                .entry(self.txn, MailKey::new(folder.account, folder.folder, uid))?;
+            let head = entry
+                .map(|entry| self.tables.content.head(self.txn, entry.message))
+                .transpose()?
+                .flatten();
             pages += match head.map(|head| head.location) {
                 Some(Location::Inline { parts, .. }) => u64::from(parts) + 1,
                 Some(Location::File { prefix, .. }) => prefix.len() as u64 / PAGE + 1,
@@ -193,7 +267,12 @@ impl Work<'_, '_> {
     }
 
     /// UIDs of a folder from the oldest on, as long as `wanted` says yes; at most `limit`.
-    pub(crate) fn oldest(&self, folder: FolderKey, limit: usize, wanted: impl Fn(&Entry) -> bool) -> Result<RoaringBitmap> {
+    pub(crate) fn oldest(
+        &self,
+        folder: FolderKey,
+        limit: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<RoaringBitmap> {
         let mut uids = RoaringBitmap::new();
         for row in self.tables.mailbox.entries(self.txn, folder, 0)?.take(limit) {
             let (uid, entry) = row?;

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::ids::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey, MessageId};
 use crate::mailbox::FolderState;
 
-/// What one device sees of an inbox at one instant. Message numbers count from 1 in order of UID.
+/// What one device sees of an inbox at one instant.
+/// Message numbers count from 1 in order of UID.
 /// It is a compressed bitmap and two numbers, however many messages there are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Maildrop {
@@ -41,17 +42,21 @@ impl Maildrop {
 }
 
 impl Reader<'_> {
-    /// The snapshot of an inbox for one device. Costs the same for any number of messages, but for the
-    /// compressed bitmap and a scan over at most a few hundred of the newest.
+    /// The snapshot of an inbox for one device.
+    /// Costs the same for any number of messages, but for the compressed bitmap and a scan over at most a few hundred
+    /// of the newest.
     pub fn maildrop(&self, account: AccountId, device: DeviceId) -> Result<Maildrop> {
         let doing = "opening a maildrop";
         let folder = FolderKey { account, folder: FolderId::INBOX };
         let state = self.shared.tables.mailbox.folder(&self.txn, folder)?;
-        let state = state.ok_or_else(|| Error::NotFound { what: "mailbox", name: account.0.to_string() })?;
+        let state = state
+            .ok_or_else(|| Error::NotFound { what: "mailbox", name: account.0.to_string() })?;
         let mut uids = self.live(folder, &state)?;
         let mut octets = state.octets;
         let key = DeviceKey { account, device };
-        if let Some(view) = self.shared.tables.mailbox.views.get(&self.txn, &key).map_err(Error::lmdb(doing))? {
+        if let Some(view) =
+            self.shared.tables.mailbox.views.get(&self.txn, &key).map_err(Error::lmdb(doing))?
+        {
             uids -= &view.hidden;
             octets = octets.saturating_sub(view.hidden_octets);
         }
@@ -60,7 +65,8 @@ impl Reader<'_> {
 
     fn live(&self, folder: FolderKey, state: &FolderState) -> Result<RoaringBitmap> {
         let doing = "opening a maildrop";
-        let live = self.shared.tables.mailbox.live.get(&self.txn, &folder).map_err(Error::lmdb(doing))?;
+        let live =
+            self.shared.tables.mailbox.live.get(&self.txn, &folder).map_err(Error::lmdb(doing))?;
         let mut uids = live.unwrap_or_default().0;
         for row in self.shared.tables.mailbox.entries(&self.txn, folder, state.live_below)? {
             uids.insert(row?.0);
@@ -69,7 +75,12 @@ impl Reader<'_> {
     }
 
     /// Messages `from` (counted from 1) and following of a maildrop, at most `limit`.
-    pub fn listing(&self, maildrop: &Maildrop, from: u32, limit: u32) -> Result<Vec<MaildropEntry>> {
+    pub fn listing(
+        &self,
+        maildrop: &Maildrop,
+        from: u32,
+        limit: u32,
+    ) -> Result<Vec<MaildropEntry>> {
         let Some(first) = maildrop.uid(from) else { return Ok(Vec::new()) };
         let mut wanted = maildrop.uids.iter();
         wanted.advance_to(first);

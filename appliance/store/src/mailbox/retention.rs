@@ -15,13 +15,33 @@ const STEP_ENTRIES: usize = 1000;
 
 impl Work<'_, '_> {
     pub(crate) fn purge_removed_account(&mut self) -> Result<bool> {
-        let mark = self.tables.meta.prefix_iter(self.txn, PURGE).map_err(Error::lmdb(DOING))?.next().transpose();
-        let Some((mark, id)) = mark.map_err(Error::lmdb(DOING))?.map(|(m, id)| (m.to_string(), id.to_vec())) else {
+        let mark = self
+            .tables
+            .meta
+            .prefix_iter(self.txn, PURGE)
+            .map_err(Error::lmdb(DOING))?
+            .next()
+            .transpose();
+        let Some((mark, id)) =
+            mark.map_err(Error::lmdb(DOING))?.map(|(m, id)| (m.to_string(), id.to_vec()))
+        else {
             return Ok(false);
         };
-        let account = AccountId(id.try_into().map(u32::from_be_bytes).map_err(|_| Error::damaged("a purge mark"))?);
-        let folders = FolderKey { account, folder: FolderId(0) }..=FolderKey { account, folder: FolderId(u32::MAX) };
-        let row = self.tables.mailbox.states.range(self.txn, &folders).map_err(Error::lmdb(DOING))?.next().transpose();
+        let account = AccountId(
+            id.try_into().map(u32::from_be_bytes).map_err(|_| Error::damaged("a purge mark"))?,
+        );
+        let folders = FolderKey { account, folder: FolderId(0) }..=FolderKey {
+            account,
+            folder: FolderId(u32::MAX),
+        };
+        let row = self
+            .tables
+            .mailbox
+            .states
+            .range(self.txn, &folders)
+            .map_err(Error::lmdb(DOING))?
+            .next()
+            .transpose();
         let Some((folder, _)) = row.map_err(Error::lmdb(DOING))? else {
             self.tables.meta.delete(self.txn, &mark).map_err(Error::lmdb(DOING))?;
             return self.purge_leftovers(account).map(|()| true);
@@ -31,7 +51,11 @@ impl Work<'_, '_> {
         }
         self.tables.mailbox.states.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
         let expunged = ExpungedKey { folder, modseq: 0 }..=ExpungedKey { folder, modseq: u64::MAX };
-        self.tables.mailbox.expunged.delete_range(self.txn, &expunged).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .mailbox
+            .expunged
+            .delete_range(self.txn, &expunged)
+            .map_err(Error::lmdb(DOING))?;
         self.tables.mailbox.live.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
         self.tables.mailbox.folders.delete(self.txn, &folder).map_err(Error::lmdb(DOING))?;
         Ok(true)
@@ -43,11 +67,20 @@ impl Work<'_, '_> {
             self.tables.mailbox.views.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
         }
         let days = DayKey { account, day: 0 }..=DayKey { account, day: u32::MAX };
-        self.tables.mailbox.collected.delete_range(self.txn, &days).map(drop).map_err(Error::lmdb(DOING))
+        self.tables
+            .mailbox
+            .collected
+            .delete_range(self.txn, &days)
+            .map(drop)
+            .map_err(Error::lmdb(DOING))
     }
 
     /// Deletes from the oldest on what `wanted` says, as much as one commit may.
-    fn delete_oldest(&mut self, folder: FolderKey, wanted: impl Fn(&crate::mailbox::Entry) -> bool) -> Result<bool> {
+    fn delete_oldest(
+        &mut self,
+        folder: FolderKey,
+        wanted: impl Fn(&crate::mailbox::Entry) -> bool,
+    ) -> Result<bool> {
         let uids = self.oldest(folder, STEP_ENTRIES, wanted)?;
         let (now, _) = self.deletable(folder, &uids)?;
         if now.is_empty() {
@@ -66,7 +99,14 @@ impl Work<'_, '_> {
             let MailboxPolicy::TrashAfter { days } = record.policy else { continue };
             let Some(last) = today.checked_sub(u32::from(days)) else { continue };
             let range = DayKey { account, day: 0 }..=DayKey { account, day: last };
-            let row = self.tables.mailbox.collected.range(self.txn, &range).map_err(Error::lmdb(DOING))?.next().transpose();
+            let row = self
+                .tables
+                .mailbox
+                .collected
+                .range(self.txn, &range)
+                .map_err(Error::lmdb(DOING))?
+                .next()
+                .transpose();
             let Some((key, set)) = row.map_err(Error::lmdb(DOING))? else { continue };
             let now = set.0.iter().take(STEP_ENTRIES).collect();
             let folder = FolderKey { account, folder: FolderId::INBOX };
@@ -92,7 +132,8 @@ impl Work<'_, '_> {
             if now.is_empty() {
                 continue;
             }
-            let removed: Vec<u64> = self.take_entries(folder, &now)?.iter().map(|e| e.message.0).collect();
+            let removed: Vec<u64> =
+                self.take_entries(folder, &now)?.iter().map(|e| e.message.0).collect();
             for messages in removed.chunks(LIST_LIMIT) {
                 self.record(&LedgerRecord {
                     recipients: vec![record.address.clone()],

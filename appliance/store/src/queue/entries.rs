@@ -21,7 +21,8 @@ pub struct Relay {
 }
 
 impl Work<'_, '_> {
-    /// Puts a new message's recipients into the queue. Returns whether the account's limit held them back.
+    /// Puts a new message's recipients into the queue.
+    /// Returns whether the account's limit held them back.
     pub(crate) fn enqueue(&mut self, message: MessageId, relay: &Relay) -> Result<bool> {
         let count = relay.recipients.len() as u32;
         let at = relay.outgoing.arrived;
@@ -30,7 +31,11 @@ impl Work<'_, '_> {
             None => false,
         };
         let outgoing = Outgoing { remaining: count, ..relay.outgoing.clone() };
-        self.tables.queue.outgoing.put(self.txn, &message, &outgoing).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .queue
+            .outgoing
+            .put(self.txn, &message, &outgoing)
+            .map_err(Error::lmdb(DOING))?;
         for (recipient, waiting) in relay.recipients.iter().enumerate() {
             let mut waiting = waiting.clone();
             if is_held {
@@ -51,7 +56,11 @@ impl Work<'_, '_> {
             let past = DayKey { account, day: 0 }..key;
             self.tables.queue.usage.delete_range(self.txn, &past).map_err(Error::lmdb(DOING))?;
         }
-        self.tables.queue.usage.put(self.txn, &key, &count.to_be_bytes()).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .queue
+            .usage
+            .put(self.txn, &key, &count.to_be_bytes())
+            .map_err(Error::lmdb(DOING))?;
         Ok(count)
     }
 
@@ -66,22 +75,40 @@ impl Work<'_, '_> {
         if let Some(old) = old.filter(scheduled) {
             let place = DestinationKey { destination: old.destination(), due: old.due, entry: key };
             self.change_destination(&old.domain, place.destination, |work| {
-                work.tables.queue.lanes.delete(work.txn, &place).map(drop).map_err(Error::lmdb(DOING))
+                work.tables
+                    .queue
+                    .lanes
+                    .delete(work.txn, &place)
+                    .map(drop)
+                    .map_err(Error::lmdb(DOING))
             })?;
         }
         let Some(new) = new else {
-            return self.tables.queue.queue.delete(self.txn, &key).map(drop).map_err(Error::lmdb(DOING));
+            return self
+                .tables
+                .queue
+                .queue
+                .delete(self.txn, &key)
+                .map(drop)
+                .map_err(Error::lmdb(DOING));
         };
         self.tables.queue.queue.put(self.txn, &key, new).map_err(Error::lmdb(DOING))?;
         if !scheduled(new) {
             return Ok(());
         }
         let place = DestinationKey { destination: new.destination(), due: new.due, entry: key };
-        self.change_destination(&new.domain, place.destination, |work| work.tables.queue.lanes.put(work.txn, &place, &()).map_err(Error::lmdb(DOING)))
+        self.change_destination(&new.domain, place.destination, |work| {
+            work.tables.queue.lanes.put(work.txn, &place, &()).map_err(Error::lmdb(DOING))
+        })
     }
 
     /// Changes a destination queue and keeps its place in the agenda.
-    fn change_destination(&mut self, domain: &str, destination: DestinationId, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    fn change_destination(
+        &mut self,
+        domain: &str,
+        destination: DestinationId,
+        change: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
         let before = self.destination_head(destination)?;
         change(self)?;
         let after = self.destination_head(destination)?;
@@ -89,17 +116,37 @@ impl Work<'_, '_> {
             return Ok(());
         }
         if let Some(due) = before {
-            self.tables.queue.agenda.delete(self.txn, &AgendaKey { due, destination }).map_err(Error::lmdb(DOING))?;
+            self.tables
+                .queue
+                .agenda
+                .delete(self.txn, &AgendaKey { due, destination })
+                .map_err(Error::lmdb(DOING))?;
         }
         if let Some(due) = after {
-            self.tables.queue.agenda.put(self.txn, &AgendaKey { due, destination }, domain).map_err(Error::lmdb(DOING))?;
+            self.tables
+                .queue
+                .agenda
+                .put(self.txn, &AgendaKey { due, destination }, domain)
+                .map_err(Error::lmdb(DOING))?;
         }
         Ok(())
     }
 
     fn destination_head(&self, destination: DestinationId) -> Result<Option<u64>> {
-        let first = DestinationKey { destination, due: 0, entry: QueueKey { message: MessageId(0), recipient: 0 } };
-        let row = self.tables.queue.lanes.range(self.txn, &(first..)).map_err(Error::lmdb(DOING))?.next().transpose().map_err(Error::lmdb(DOING))?;
+        let first = DestinationKey {
+            destination,
+            due: 0,
+            entry: QueueKey { message: MessageId(0), recipient: 0 },
+        };
+        let row = self
+            .tables
+            .queue
+            .lanes
+            .range(self.txn, &(first..))
+            .map_err(Error::lmdb(DOING))?
+            .next()
+            .transpose()
+            .map_err(Error::lmdb(DOING))?;
         Ok(row.map(|(key, ())| key).filter(|key| key.destination == destination).map(|key| key.due))
     }
 
@@ -110,16 +157,25 @@ impl Work<'_, '_> {
         }
         self.put_waiting(key, None)?;
         self.tables.queue.transcripts.delete(self.txn, &key).map_err(Error::lmdb(DOING))?;
-        let outgoing = self.tables.queue.outgoing.get(self.txn, &key.message).map_err(Error::lmdb(DOING))?;
+        let outgoing =
+            self.tables.queue.outgoing.get(self.txn, &key.message).map_err(Error::lmdb(DOING))?;
         let Some(outgoing) = outgoing else { return Ok(true) };
         match outgoing.remaining.saturating_sub(1) {
             0 => {
-                self.tables.queue.outgoing.delete(self.txn, &key.message).map_err(Error::lmdb(DOING))?;
+                self.tables
+                    .queue
+                    .outgoing
+                    .delete(self.txn, &key.message)
+                    .map_err(Error::lmdb(DOING))?;
                 self.release(key.message)?;
             }
             remaining => {
                 let rest = Outgoing { remaining, ..outgoing };
-                self.tables.queue.outgoing.put(self.txn, &key.message, &rest).map_err(Error::lmdb(DOING))?;
+                self.tables
+                    .queue
+                    .outgoing
+                    .put(self.txn, &key.message, &rest)
+                    .map_err(Error::lmdb(DOING))?;
             }
         }
         Ok(true)

@@ -10,9 +10,15 @@ impl Reader<'_> {
     /// What is not due costs nothing.
     pub fn agenda(&self, now: u64, limit: usize) -> Result<Vec<(DestinationId, String, u64)>> {
         let doing = "reading the queue's agenda";
-        let range = AgendaKey { due: 0, destination: DestinationId(0) }..=AgendaKey { due: now, destination: DestinationId(u64::MAX) };
-        let rows = self.shared.tables.queue.agenda.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
-        let row = |row: heed::Result<(AgendaKey, &str)>| row.map(|(k, domain)| (k.destination, domain.to_string(), k.due));
+        let range = AgendaKey { due: 0, destination: DestinationId(0) }..=AgendaKey {
+            due: now,
+            destination: DestinationId(u64::MAX),
+        };
+        let rows =
+            self.shared.tables.queue.agenda.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        let row = |row: heed::Result<(AgendaKey, &str)>| {
+            row.map(|(k, domain)| (k.destination, domain.to_string(), k.due))
+        };
         rows.take(limit).map(row).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
     }
 
@@ -24,13 +30,29 @@ impl Reader<'_> {
         Ok(first.zip(last).map(|((first, _), (last, _))| (first.due, last.due, last.destination)))
     }
 
-    /// Recipients of a destination queue that are due at `now`, earliest first, at most `limit`; those that `skip` names
-    /// are passed over.
-    pub fn destination(&self, destination: DestinationId, now: u64, limit: usize, skip: impl Fn(QueueKey) -> bool) -> Result<Vec<(QueueKey, Waiting)>> {
+    /// Recipients of a destination queue that are due at `now`, earliest first, at most `limit`; those that `skip`
+    /// names are passed over.
+    pub fn destination(
+        &self,
+        destination: DestinationId,
+        now: u64,
+        limit: usize,
+        skip: impl Fn(QueueKey) -> bool,
+    ) -> Result<Vec<(QueueKey, Waiting)>> {
         let doing = "reading a destination queue";
-        let key = |due, message| DestinationKey { destination, due, entry: QueueKey { message: MessageId(message), recipient: 0 } };
+        let key = |due, message| DestinationKey {
+            destination,
+            due,
+            entry: QueueKey { message: MessageId(message), recipient: 0 },
+        };
         let end = key(now.saturating_add(1), 0);
-        let rows = self.shared.tables.queue.lanes.range(&self.txn, &(key(0, 0)..end)).map_err(Error::lmdb(doing))?;
+        let rows = self
+            .shared
+            .tables
+            .queue
+            .lanes
+            .range(&self.txn, &(key(0, 0)..end))
+            .map_err(Error::lmdb(doing))?;
         let mut found = Vec::new();
         for row in rows {
             let entry = row.map_err(Error::lmdb(doing))?.0.entry;
@@ -49,18 +71,34 @@ impl Reader<'_> {
 
     /// A recipient in the queue.
     pub fn waiting(&self, key: QueueKey) -> Result<Option<Waiting>> {
-        self.shared.tables.queue.queue.get(&self.txn, &key).map_err(Error::lmdb("reading the queue"))
+        self.shared
+            .tables
+            .queue
+            .queue
+            .get(&self.txn, &key)
+            .map_err(Error::lmdb("reading the queue"))
     }
 
     /// A message on its way out.
     pub fn outgoing(&self, message: MessageId) -> Result<Option<Outgoing>> {
-        self.shared.tables.queue.outgoing.get(&self.txn, &message).map_err(Error::lmdb("reading the queue"))
+        self.shared
+            .tables
+            .queue
+            .outgoing
+            .get(&self.txn, &message)
+            .map_err(Error::lmdb("reading the queue"))
     }
 
     /// Recipients in the queue from a place on, in order of acceptance, at most `limit`.
     pub fn queue(&self, from: QueueKey, limit: usize) -> Result<Vec<(QueueKey, Waiting)>> {
         let doing = "reading the queue";
-        let rows = self.shared.tables.queue.queue.range(&self.txn, &(from..)).map_err(Error::lmdb(doing))?;
+        let rows = self
+            .shared
+            .tables
+            .queue
+            .queue
+            .range(&self.txn, &(from..))
+            .map_err(Error::lmdb(doing))?;
         rows.take(limit).collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
     }
 
@@ -73,14 +111,28 @@ impl Reader<'_> {
 
     /// The conversation of the last attempt.
     pub fn transcript(&self, key: QueueKey) -> Result<Option<Transcript>> {
-        self.shared.tables.queue.transcripts.get(&self.txn, &key).map_err(Error::lmdb("reading a transcript"))
+        self.shared
+            .tables
+            .queue
+            .transcripts
+            .get(&self.txn, &key)
+            .map_err(Error::lmdb("reading a transcript"))
     }
 
     /// Notices that came about a sent message.
     pub fn reports(&self, sent: MessageId) -> Result<Vec<MessageId>> {
         let doing = "reading links to notices";
-        let range = ReportKey { sent, report: MessageId(0) }..=ReportKey { sent, report: MessageId(u64::MAX) };
-        let rows = self.shared.tables.queue.reports.range(&self.txn, &range).map_err(Error::lmdb(doing))?;
+        let range = ReportKey { sent, report: MessageId(0) }..=ReportKey {
+            sent,
+            report: MessageId(u64::MAX),
+        };
+        let rows = self
+            .shared
+            .tables
+            .queue
+            .reports
+            .range(&self.txn, &range)
+            .map_err(Error::lmdb(doing))?;
         rows.map(|row| row.map(|(key, ())| key.report).map_err(Error::lmdb(doing))).collect()
     }
 }

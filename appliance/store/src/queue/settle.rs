@@ -16,7 +16,8 @@ const DOING: &str = "writing the queue";
 pub enum Verdict {
     /// It leaves the queue: delivered or given up.
     Gone,
-    /// It stays, with this row. What the owner ordered meanwhile stands.
+    /// It stays, with this row.
+    /// What the owner ordered meanwhile stands.
     Keep(Waiting),
 }
 
@@ -105,7 +106,9 @@ impl Change for Settle {
         self.notices().try_for_each(|(notice, _)| work.put_next_content(notice))
     }
     fn take_in(&mut self, work: &mut Work) -> Result<()> {
-        let messages = self.notices().map(|(notice, places)| work.deliver(notice, places).map(|delivered| delivered.message));
+        let messages = self.notices().map(|(notice, places)| {
+            work.deliver(notice, places).map(|delivered| delivered.message)
+        });
         self.messages = messages.collect::<Result<_>>()?;
         Ok(())
     }
@@ -135,7 +138,8 @@ impl Work<'_, '_> {
                 Verdict::Gone => drop(self.take_waiting(key)?),
                 Verdict::Keep(new) => {
                     let Some(now) = self.waiting(key)? else { continue };
-                    let state = if now.state == QueueState::Scheduled { new.state } else { now.state };
+                    let state =
+                        if now.state == QueueState::Scheduled { new.state } else { now.state };
                     self.put_waiting(key, Some(&Waiting { state, ..new.clone() }))?;
                 }
             }
@@ -143,13 +147,18 @@ impl Work<'_, '_> {
         if let Some((recipient, transcript)) = &settlement.transcript {
             let key = QueueKey { message: settlement.message, recipient: *recipient };
             if self.waiting(key)?.is_some() {
-                self.tables.queue.transcripts.put(self.txn, &key, transcript).map_err(Error::lmdb(DOING))?;
+                self.tables
+                    .queue
+                    .transcripts
+                    .put(self.txn, &key, transcript)
+                    .map_err(Error::lmdb(DOING))?;
             }
         }
         self.record_all(&settlement.records)
     }
 
-    /// Carries out an order. Returns for how many recipients.
+    /// Carries out an order.
+    /// Returns for how many recipients.
     fn order(&mut self, order: &QueueOrder) -> Result<usize> {
         let mut count = 0;
         for &key in &order.entries {
@@ -157,7 +166,12 @@ impl Work<'_, '_> {
             count += 1;
             match order.order {
                 Order::Remove => {
-                    let outgoing = self.tables.queue.outgoing.get(self.txn, &key.message).map_err(Error::lmdb(DOING))?;
+                    let outgoing = self
+                        .tables
+                        .queue
+                        .outgoing
+                        .get(self.txn, &key.message)
+                        .map_err(Error::lmdb(DOING))?;
                     if let Some(outgoing) = outgoing {
                         self.record(&LedgerRecord {
                             sender: outgoing.sender,

@@ -94,12 +94,22 @@ impl Change for SetPolicyOf {
 
 impl Work<'_, '_> {
     fn set_route(&mut self, domain: &str, route: &Route) -> Result<()> {
-        self.tables.sending.routes.put(self.txn, &route_name(domain), route).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .sending
+            .routes
+            .put(self.txn, &route_name(domain), route)
+            .map_err(Error::lmdb(DOING))?;
         Ok(())
     }
 
     fn remove_route(&mut self, domain: &str) -> Result<()> {
-        match self.tables.sending.routes.delete(self.txn, &route_name(domain)).map_err(Error::lmdb(DOING))? {
+        match self
+            .tables
+            .sending
+            .routes
+            .delete(self.txn, &route_name(domain))
+            .map_err(Error::lmdb(DOING))?
+        {
             true => Ok(()),
             false => Err(Error::NotFound { what: "route", name: domain.into() }),
         }
@@ -107,14 +117,20 @@ impl Work<'_, '_> {
 
     fn put_key(&mut self, domain: &str, selector: &str, key: &SigningKey) -> Result<()> {
         self.check_address(&format!("@{domain}"))?;
-        self.tables.sending.keys.put(self.txn, &format!("{domain}/{selector}"), key).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .sending
+            .keys
+            .put(self.txn, &format!("{domain}/{selector}"), key)
+            .map_err(Error::lmdb(DOING))?;
         Ok(())
     }
 
     fn add_first_key(&mut self, domain: &str, selector: &str, key: &SigningKey) -> Result<()> {
         self.check_address(&format!("@{domain}"))?;
         let prefix = format!("{domain}/");
-        for row in self.tables.sending.keys.prefix_iter(self.txn, &prefix).map_err(Error::lmdb(DOING))? {
+        for row in
+            self.tables.sending.keys.prefix_iter(self.txn, &prefix).map_err(Error::lmdb(DOING))?
+        {
             let (_, old) = row.map_err(Error::lmdb(DOING))?;
             if old.kind == key.kind && old.retired.is_none() {
                 return Err(Error::Exists { what: "signing key", name: format!("of {domain}") });
@@ -124,9 +140,18 @@ impl Work<'_, '_> {
     }
 
     fn remove_key(&mut self, domain: &str, selector: &str) -> Result<()> {
-        match self.tables.sending.keys.delete(self.txn, &format!("{domain}/{selector}")).map_err(Error::lmdb(DOING))? {
+        match self
+            .tables
+            .sending
+            .keys
+            .delete(self.txn, &format!("{domain}/{selector}"))
+            .map_err(Error::lmdb(DOING))?
+        {
             true => Ok(()),
-            false => Err(Error::NotFound { what: "signing key", name: format!("{selector} of {domain}") }),
+            false => Err(Error::NotFound {
+                what: "signing key",
+                name: format!("{selector} of {domain}"),
+            }),
         }
     }
 
@@ -134,10 +159,14 @@ impl Work<'_, '_> {
     pub(crate) fn remove_keys(&mut self, domain: &str) -> Result<()> {
         let prefix = format!("{domain}/");
         let mut selectors = Vec::new();
-        for row in self.tables.sending.keys.prefix_iter(self.txn, &prefix).map_err(Error::lmdb(DOING))? {
+        for row in
+            self.tables.sending.keys.prefix_iter(self.txn, &prefix).map_err(Error::lmdb(DOING))?
+        {
             selectors.push(row.map_err(Error::lmdb(DOING))?.0.to_string());
         }
-        selectors.iter().try_for_each(|key| self.tables.sending.keys.delete(self.txn, key).map(drop).map_err(Error::lmdb(DOING)))
+        selectors.iter().try_for_each(|key| {
+            self.tables.sending.keys.delete(self.txn, key).map(drop).map_err(Error::lmdb(DOING))
+        })
     }
 
     fn set_policy_of(&mut self, domain: &str, policy: Option<&StsPolicy>) -> Result<()> {

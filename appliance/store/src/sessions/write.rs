@@ -11,8 +11,9 @@ const SIGN_INS: usize = 200;
 
 const DOING: &str = "writing what belongs to the owner";
 
-/// Signs a browser in; `key` is the hash of its token. Refused unless the account's own password is still the one with this hash:
-/// a sign-in that began before a change of the password must not outlive it.
+/// Signs a browser in; `key` is the hash of its token.
+/// Refused unless the account's own password is still the one with this hash: a sign-in that began before a change of
+/// the password must not outlive it.
 #[derive(Clone, Debug)]
 pub struct BeginSession {
     pub key: String,
@@ -50,7 +51,12 @@ pub struct RemoveSession {
 impl Change for RemoveSession {
     type Outcome = ();
     fn apply(&mut self, work: &mut Work) -> Result<()> {
-        work.tables.sessions.sessions.delete(work.txn, &self.key).map(drop).map_err(Error::lmdb(DOING))
+        work.tables
+            .sessions
+            .sessions
+            .delete(work.txn, &self.key)
+            .map(drop)
+            .map_err(Error::lmdb(DOING))
     }
 }
 
@@ -134,16 +140,22 @@ impl Change for NoteSignIn {
 impl Work<'_, '_> {
     fn begin_session(&mut self, key: &str, session: &WebSession, credential: &str) -> Result<()> {
         let main = DeviceKey { account: session.account, device: DeviceId::MAIN };
-        let now = self.tables.directory.credentials.get(self.txn, &main).map_err(Error::lmdb(DOING))?;
+        let now =
+            self.tables.directory.credentials.get(self.txn, &main).map_err(Error::lmdb(DOING))?;
         if now.is_none_or(|now| now.hash != credential) {
-            return Err(Error::NotFound { what: "password", name: "that was given: it was changed meanwhile".into() });
+            return Err(Error::NotFound {
+                what: "password",
+                name: "that was given: it was changed meanwhile".into(),
+            });
         }
         self.tables.sessions.sessions.put(self.txn, key, session).map_err(Error::lmdb(DOING))?;
         Ok(())
     }
 
     fn see_session(&mut self, key: &str, at: u64) -> Result<()> {
-        if let Some(session) = self.tables.sessions.sessions.get(self.txn, key).map_err(Error::lmdb(DOING))? {
+        if let Some(session) =
+            self.tables.sessions.sessions.get(self.txn, key).map_err(Error::lmdb(DOING))?
+        {
             let seen = WebSession { seen: session.seen.max(at), ..session };
             self.tables.sessions.sessions.put(self.txn, key, &seen).map_err(Error::lmdb(DOING))?;
         }
@@ -159,12 +171,20 @@ impl Work<'_, '_> {
                 keys.push(key.to_string());
             }
         }
-        keys.iter().try_for_each(|key| self.tables.sessions.sessions.delete(self.txn, key).map(drop).map_err(Error::lmdb(DOING)))
+        keys.iter().try_for_each(|key| {
+            self.tables
+                .sessions
+                .sessions
+                .delete(self.txn, key)
+                .map(drop)
+                .map_err(Error::lmdb(DOING))
+        })
     }
 
     /// A new password by a link: the link, and all others of the account, are used up with it.
     fn use_link(&mut self, key: &str, hash: &str, at: u64) -> Result<AccountId> {
-        let gone = || Error::NotFound { what: "link", name: "it was used already, or is too old".into() };
+        let gone =
+            || Error::NotFound { what: "link", name: "it was used already, or is too old".into() };
         let link = self.tables.sessions.links.get(self.txn, key).map_err(Error::lmdb(DOING))?;
         let link = link.filter(|link| link.expires >= at).ok_or_else(gone)?;
         self.end_sessions(link.account)?;
@@ -181,7 +201,9 @@ impl Work<'_, '_> {
                 keys.push(key.to_string());
             }
         }
-        keys.iter().try_for_each(|key| self.tables.sessions.links.delete(self.txn, key).map(drop).map_err(Error::lmdb(DOING)))
+        keys.iter().try_for_each(|key| {
+            self.tables.sessions.links.delete(self.txn, key).map(drop).map_err(Error::lmdb(DOING))
+        })
     }
 
     fn set_factor(&mut self, account: AccountId, factor: Option<&SecondFactor>) -> Result<()> {
@@ -193,10 +215,19 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    fn replace_factor(&mut self, account: AccountId, was: Option<&SecondFactor>, factor: &SecondFactor) -> Result<()> {
-        let now = self.tables.sessions.factors.get(self.txn, &account).map_err(Error::lmdb(DOING))?;
+    fn replace_factor(
+        &mut self,
+        account: AccountId,
+        was: Option<&SecondFactor>,
+        factor: &SecondFactor,
+    ) -> Result<()> {
+        let now =
+            self.tables.sessions.factors.get(self.txn, &account).map_err(Error::lmdb(DOING))?;
         if now.as_ref() != was {
-            return Err(Error::Exists { what: "second factor", name: "that was changed meanwhile".into() });
+            return Err(Error::Exists {
+                what: "second factor",
+                name: "that was changed meanwhile".into(),
+            });
         }
         self.set_factor(account, Some(factor))
     }
@@ -204,8 +235,12 @@ impl Work<'_, '_> {
     fn note_sign_in(&mut self, key: SignInKey, sign_in: &SignIn) -> Result<()> {
         self.tables.sessions.sign_ins.put(self.txn, &key, sign_in).map_err(Error::lmdb(DOING))?;
         let range = SignInKey { at: 0, ..key }..=SignInKey { at: u64::MAX, ..key };
-        let rows = self.tables.sessions.sign_ins.range(self.txn, &range).map_err(Error::lmdb(DOING))?;
-        let keys: Vec<SignInKey> = rows.map(|row| row.map(|(key, _)| key)).collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
+        let rows =
+            self.tables.sessions.sign_ins.range(self.txn, &range).map_err(Error::lmdb(DOING))?;
+        let keys: Vec<SignInKey> = rows
+            .map(|row| row.map(|(key, _)| key))
+            .collect::<heed::Result<_>>()
+            .map_err(Error::lmdb(DOING))?;
         for old in keys.iter().take(keys.len().saturating_sub(SIGN_INS)) {
             self.tables.sessions.sign_ins.delete(self.txn, old).map_err(Error::lmdb(DOING))?;
         }

@@ -9,7 +9,13 @@ use crate::settings::Setting;
 impl Reader<'_> {
     /// What the owner chose under this name.
     pub fn setting(&self, key: &str) -> Result<Option<String>> {
-        let setting = self.shared.tables.settings.settings.get(&self.txn, key).map_err(Error::lmdb("reading settings"))?;
+        let setting = self
+            .shared
+            .tables
+            .settings
+            .settings
+            .get(&self.txn, key)
+            .map_err(Error::lmdb("reading settings"))?;
         Ok(setting.map(|setting| setting.0))
     }
 }
@@ -33,7 +39,9 @@ impl Change for SetSetting {
 impl Work<'_, '_> {
     fn set_setting(&mut self, key: &str, value: Option<&str>) -> Result<()> {
         match value {
-            Some(value) => self.tables.settings.settings.put(self.txn, key, &Setting(value.to_string())),
+            Some(value) => {
+                self.tables.settings.settings.put(self.txn, key, &Setting(value.to_string()))
+            }
             None => self.tables.settings.settings.delete(self.txn, key).map(drop),
         }
         .map_err(Error::lmdb(DOING))?;

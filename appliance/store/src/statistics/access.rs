@@ -15,7 +15,13 @@ impl Reader<'_> {
     /// The hours from this one on, with their numbers.
     pub fn hours(&self, from: u64) -> Result<Vec<(u64, Hour)>> {
         let doing = "reading hours";
-        let rows = self.shared.tables.statistics.hours.range(&self.txn, &(from..)).map_err(Error::lmdb(doing))?;
+        let rows = self
+            .shared
+            .tables
+            .statistics
+            .hours
+            .range(&self.txn, &(from..))
+            .map_err(Error::lmdb(doing))?;
         rows.collect::<heed::Result<_>>().map_err(Error::lmdb(doing))
     }
 }
@@ -37,7 +43,11 @@ impl Change for PutHour {
 impl Work<'_, '_> {
     fn put_hour(&mut self, hour: u64, record: &crate::statistics::Hour) -> Result<()> {
         self.tables.statistics.hours.put(self.txn, &hour, record).map_err(Error::lmdb(DOING))?;
-        self.tables.statistics.hours.delete_range(self.txn, &(..hour.saturating_sub(HOURS))).map_err(Error::lmdb(DOING))?;
+        self.tables
+            .statistics
+            .hours
+            .delete_range(self.txn, &(..hour.saturating_sub(HOURS)))
+            .map_err(Error::lmdb(DOING))?;
         Ok(())
     }
 }

@@ -26,8 +26,14 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
         ("about-version", env!("CARGO_PKG_VERSION").to_string()),
         ("about-name", settings.hostname()),
         ("about-running", t.count("about-hours", up.as_secs() / 3600).into_owned()),
-        ("about-memory", memory().map_or_else(|| "-".into(), |octets| format!("{:.1} MB", octets as f64 / 1e6))),
-        ("about-clock", format!("{}{}", clock::iso(clock::now()), if clock::is_trusted() { "" } else { " ?" })),
+        (
+            "about-memory",
+            memory().map_or_else(|| "-".into(), |octets| format!("{:.1} MB", octets as f64 / 1e6)),
+        ),
+        (
+            "about-clock",
+            format!("{}{}", clock::iso(clock::now()), if clock::is_trusted() { "" } else { " ?" }),
+        ),
         ("about-system", system()),
         ("about-licence", "Apache-2.0".to_string()),
     ];
@@ -35,9 +41,11 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
     page(StatusCode::OK, &AboutPage { frame: Frame::new(&visit, "/about", "about-title"), facts })
 }
 
-/// The licences of all parts with their texts, as `image/licences.py` gathers them. Every browser takes gzip (RFC 9110 §8.4.1.3).
+/// The licences of all parts with their texts, as `image/licences.py` gathers them.
+/// Every browser takes gzip (RFC 9110 §8.4.1.3).
 pub async fn licences(Owner(..): Owner) -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CONTENT_ENCODING, "gzip")];
+    let headers =
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CONTENT_ENCODING, "gzip")];
     (headers, &include_bytes!("../../assets/licences.txt.gz")[..]).into_response()
 }
 
@@ -50,7 +58,12 @@ pub fn memory() -> Option<u64> {
 
 fn system() -> String {
     let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux").trim_matches('"').to_string();
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .unwrap_or("Linux")
+        .trim_matches('"')
+        .to_string();
     let board = std::fs::read_to_string("/proc/device-tree/model").unwrap_or_default();
     let board = board.trim_matches(char::from(0)).trim().to_string();
     if board.is_empty() { name } else { format!("{name}, {board}") }
@@ -71,7 +84,8 @@ struct Shown {
 
 pub async fn log(Owner(visit, _): Owner) -> Response {
     let (t, now) = (visit.texts, clock::now());
-    let shown = |line: Line| Shown { at: t.moment(line.at, now), level: line.level, text: line.text };
+    let shown =
+        |line: Line| Shown { at: t.moment(line.at, now), level: line.level, text: line.text };
     let lines = logging::recent().into_iter().rev().map(shown).collect();
     let mut frame = Frame::new(&visit, "/log", "log-title");
     frame.every = Duration::from_secs(5).as_secs() as u32;

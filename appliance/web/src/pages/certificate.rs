@@ -102,7 +102,8 @@ pub struct Order {
 pub async fn order(Signed(Owner(visit, _), form): Signed<Owner, Order>) -> Response {
     let office = &visit.office;
     match form.order {
-        _ if office.certificates.is_from_files() || !is_public_name(&office.settings.get().hostname()) => {}
+        _ if office.certificates.is_from_files()
+            || !is_public_name(&office.settings.get().hostname()) => {}
         Wish::Net => acme::start(&office.acme, &[Method::Http, Method::Tls]),
         Wish::Dns => acme::start(&office.acme, &[Method::Dns]),
         Wish::GoOn => office.acme.go_on(),
@@ -114,7 +115,9 @@ pub async fn order(Signed(Owner(visit, _), form): Signed<Owner, Order>) -> Respo
 /// What an authority looks at (RFC 8555 §8.3).
 pub async fn proof(State(office): State<Arc<Office>>, Path(token): Path<String>) -> Response {
     match office.acme.key_authorization(&token) {
-        Some(proof) => ([(header::CONTENT_TYPE, "application/octet-stream")], proof).into_response(),
+        Some(proof) => {
+            ([(header::CONTENT_TYPE, "application/octet-stream")], proof).into_response()
+        }
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -123,7 +126,12 @@ pub async fn proof(State(office): State<Arc<Office>>, Path(token): Path<String>)
 mod tests {
     #[test]
     fn only_names_of_the_world_are_ordered() {
-        for (name, is) in [("mail.example.org", true), ("pillarbox.local", false), ("box", false), ("localhost", false)] {
+        for (name, is) in [
+            ("mail.example.org", true),
+            ("pillarbox.local", false),
+            ("box", false),
+            ("localhost", false),
+        ] {
             assert_eq!(super::is_public_name(name), is, "{name}");
         }
     }

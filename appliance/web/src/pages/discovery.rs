@@ -39,18 +39,23 @@ fn xml(text: Result<String, askama::Error>, kind: &'static str) -> Response {
     }
 }
 
-/// What Thunderbird and others fetch (the "autoconfiguration" format, version 1.1). Who names no address is answered for
-/// the host that was asked.
-pub async fn autoconfig(State(office): State<Arc<Office>>, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
+/// What Thunderbird and others fetch (the "autoconfiguration" format, version 1.1).
+/// Who names no address is answered for the host that was asked.
+pub async fn autoconfig(
+    State(office): State<Arc<Office>>,
+    headers: HeaderMap,
+    Query(asked): Query<Asked>,
+) -> Response {
     let domains = office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default();
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-    let domain = asked_domain(&domains, &asked.emailaddress, host).or_else(|| domains.first().cloned());
+    let domain =
+        asked_domain(&domains, &asked.emailaddress, host).or_else(|| domains.first().cloned());
     let Some(domain) = domain else { return StatusCode::NOT_FOUND.into_response() };
     xml((Autoconfig { domain, servers: servers(&office) }).render(), "text/xml; charset=utf-8")
 }
 
-/// The domain of ours that settings are wanted for: that of the address, else the one whose host was asked, under its own
-/// name or one of those that programs try.
+/// The domain of ours that settings are wanted for: that of the address, else the one whose host was asked, under its
+/// own name or one of those that programs try.
 fn asked_domain(domains: &[String], address: &str, host: &str) -> Option<String> {
     let of = |name: &str| domains.iter().find(|domain| domain.eq_ignore_ascii_case(name)).cloned();
     let host = name_of(host).trim_end_matches('.');
@@ -70,12 +75,13 @@ fn address_in(body: &str) -> Option<String> {
     let start = body.find("<EMailAddress>")? + "<EMailAddress>".len();
     let end = body[start..].find("</EMailAddress>")? + start;
     let address = body[start..end].trim();
-    let is_plain = address.contains('@') && address.len() <= 254 && !address.contains(['<', '&', '>', '"']);
+    let is_plain =
+        address.contains('@') && address.len() <= 254 && !address.contains(['<', '&', '>', '"']);
     is_plain.then(|| address.to_string())
 }
 
-/// What Outlook asks for by POST ([MS-OXDSCLI], "POX"). The address is given back as it came; nothing tells whether
-/// there is such a mailbox.
+/// What Outlook asks for by POST ([MS-OXDSCLI], "POX").
+/// The address is given back as it came; nothing tells whether there is such a mailbox.
 pub async fn autodiscover(State(office): State<Arc<Office>>, body: Bytes) -> Response {
     let Some(address) = address_in(&String::from_utf8_lossy(&body)) else {
         let text = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
@@ -94,7 +100,11 @@ pub struct Json {
 }
 
 /// Where newer programs learn which of Microsoft's formats is spoken here.
-pub async fn autodiscover_json(State(office): State<Arc<Office>>, headers: HeaderMap, Query(asked): Query<Json>) -> Response {
+pub async fn autodiscover_json(
+    State(office): State<Arc<Office>>,
+    headers: HeaderMap,
+    Query(asked): Query<Json>,
+) -> Response {
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).map(str::to_string);
     let host = host.unwrap_or_else(|| office.settings.get().hostname());
     match asked.protocol.eq_ignore_ascii_case("autodiscoverv1") {
@@ -104,24 +114,42 @@ pub async fn autodiscover_json(State(office): State<Arc<Office>>, headers: Heade
         }
         false => {
             let body = json!({"ErrorCode": "InvalidProtocol", "ErrorMessage": "The protocol is not supported. Supported: Autodiscoverv1"});
-            (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+            (
+                StatusCode::BAD_REQUEST,
+                [(header::CONTENT_TYPE, "application/json")],
+                body.to_string(),
+            )
+                .into_response()
         }
     }
 }
 
 /// Paths that no route has: programs write those of Autodiscover in any case, and newer ones put the address behind
-/// (`autodiscover.json/v1.0/ann@example.org`). Everything else is not there.
-pub async fn stray(State(office): State<Arc<Office>>, method: Method, visit: Visit, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+/// (`autodiscover.json/v1.0/ann@example.org`).
+/// Everything else is not there.
+pub async fn stray(
+    State(office): State<Arc<Office>>,
+    method: Method,
+    visit: Visit,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let path = uri.path().to_ascii_lowercase();
     let is_known = path.starts_with("/autodiscover/autodiscover.");
     if is_known && !matches!(method, Method::GET | Method::HEAD | Method::POST) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let protocol = || Query::<Json>::try_from_uri(&uri).unwrap_or(Query(Json { protocol: String::new() }));
+    let protocol =
+        || Query::<Json>::try_from_uri(&uri).unwrap_or(Query(Json { protocol: String::new() }));
     match path.as_str() {
         "/autodiscover/autodiscover.xml" => autodiscover(State(office), body).await,
-        "/autodiscover/autodiscover.json" => autodiscover_json(State(office), headers, protocol()).await,
-        path if path.starts_with("/autodiscover/autodiscover.json/v1.0/") => autodiscover_json(State(office), headers, protocol()).await,
+        "/autodiscover/autodiscover.json" => {
+            autodiscover_json(State(office), headers, protocol()).await
+        }
+        path if path.starts_with("/autodiscover/autodiscover.json/v1.0/") => {
+            autodiscover_json(State(office), headers, protocol()).await
+        }
         _ => not_found(visit).await,
     }
 }
@@ -162,19 +190,29 @@ pub async fn mobileconfig(Person(visit, visitor): Person) -> Response {
         servers: servers(&visit.office),
     };
     let mut response = xml(profile.render(), "application/x-apple-aspen-config; charset=utf-8");
-    let disposition = header::HeaderValue::from_static("attachment; filename=\"pillarbox.mobileconfig\"");
+    let disposition =
+        header::HeaderValue::from_static("attachment; filename=\"pillarbox.mobileconfig\"");
     response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     response
 }
 
 /// The policy that other servers fetch from `mta-sts.` of a domain of ours (RFC 8461 §3.2, §3.3).
 pub async fn mta_sts(State(office): State<Arc<Office>>, headers: HeaderMap) -> Response {
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let host = headers
+        .get(header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let name = host.split(':').next().unwrap_or_default().to_string();
     let own = office.clone();
     let policy = office.store.read_off_thread(move |r| {
-        let is_ours = name.strip_prefix("mta-sts.").is_some_and(|domain| r.is_local(domain).unwrap_or(false));
-        Ok(if is_ours { records::sts_policy(&records::Facts::of(r, &own.settings.get(), &own.certificates)?) } else { None })
+        let is_ours =
+            name.strip_prefix("mta-sts.").is_some_and(|domain| r.is_local(domain).unwrap_or(false));
+        Ok(if is_ours {
+            records::sts_policy(&records::Facts::of(r, &own.settings.get(), &own.certificates)?)
+        } else {
+            None
+        })
     });
     match policy.await {
         Ok(Some(policy)) => ([(header::CONTENT_TYPE, "text/plain")], policy).into_response(),
@@ -192,16 +230,26 @@ mod tests {
         let domains = ["first.test".to_string(), "second.test".to_string()];
         let of = |address: &str, host: &str| asked_domain(&domains, address, host);
         assert_eq!(of("ann@Second.test", "autoconfig.first.test").as_deref(), Some("second.test"));
-        for host in ["autoconfig.second.test", "second.test:80", "AutoConfig.Second.Test.", "mail.second.test"] {
+        for host in [
+            "autoconfig.second.test", "second.test:80", "AutoConfig.Second.Test.",
+            "mail.second.test",
+        ] {
             assert_eq!(of("", host).as_deref(), Some("second.test"), "{host}");
             assert_eq!(of("ann@elsewhere.test", host).as_deref(), Some("second.test"), "{host}");
         }
-        assert_eq!((of("", "192.168.1.7"), of("ann", "pillarbox.local"), of("", "")), (None, None, None));
+        assert_eq!(
+            (of("", "192.168.1.7"), of("ann", "pillarbox.local"), of("", "")),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn outlooks_request_is_read_and_what_is_strange_is_not() {
-        let body = |address: &str| format!("<?xml version=\"1.0\"?><Autodiscover><Request><EMailAddress>{address}</EMailAddress></Request></Autodiscover>");
+        let body = |address: &str| {
+            format!(
+                "<?xml version=\"1.0\"?><Autodiscover><Request><EMailAddress>{address}</EMailAddress></Request></Autodiscover>"
+            )
+        };
         assert_eq!(address_in(&body(" ann@example.org ")).as_deref(), Some("ann@example.org"));
         for strange in ["", "ann", "a@b<x>", "a&amp;@b", "\"@b"] {
             assert_eq!(address_in(&body(strange)), None, "{strange}");

@@ -55,7 +55,11 @@ pub fn step(t: Texts, finding: Finding) -> Step {
         title: t.get(title).into_owned(),
         why: t.get(why).into_owned(),
         is_well: finding.is_well,
-        advice: if finding.is_well { Vec::new() } else { vec![explanation.what, explanation.whose, explanation.advice] },
+        advice: if finding.is_well {
+            Vec::new()
+        } else {
+            vec![explanation.what, explanation.whose, explanation.advice]
+        },
         summary: finding.summary.to_string(),
         lines: finding.lines.join("\n"),
     }
@@ -82,12 +86,23 @@ pub async fn examine(Signed(Owner(visit, visitor), asked): Signed<Owner, Asked>)
     let frame = || Frame::new(&visit, "/doctor", "doctor-title");
     let Ok(address) = Address::parse(asked.address.trim()) else {
         let frame = frame().trouble(t.get("people-wrong-address"));
-        return page(StatusCode::BAD_REQUEST, &DoctorPage { frame, address: asked.address, is_running: false });
+        return page(
+            StatusCode::BAD_REQUEST,
+            &DoctorPage { frame, address: asked.address, is_running: false },
+        );
     };
     let (findings, found) = pillarbox_outbound::findings();
-    if !pillarbox_outbound::examine(&visit.office.outbound, &visitor.address, &address.to_string(), findings) {
+    if !pillarbox_outbound::examine(
+        &visit.office.outbound,
+        &visitor.address,
+        &address.to_string(),
+        findings,
+    ) {
         let frame = frame().trouble(t.get("doctor-busy"));
-        return page(StatusCode::TOO_MANY_REQUESTS, &DoctorPage { frame, address: asked.address, is_running: false });
+        return page(
+            StatusCode::TOO_MANY_REQUESTS,
+            &DoctorPage { frame, address: asked.address, is_running: false },
+        );
     }
     let around = DoctorPage { frame: frame(), address: address.to_string(), is_running: true };
     stream::page(&around, found, move |finding| piece(t, finding))

@@ -79,7 +79,14 @@ pub async fn show(Owner(visit, _): Owner, Query(asked): Query<Asked>) -> Respons
         false => Vec::new(),
         true => {
             let own = visit.office.clone();
-            let facts = match visit.office.store.read_off_thread(move |r| records::Facts::of(r, &own.settings.get(), &own.certificates)).await {
+            let facts = match visit
+                .office
+                .store
+                .read_off_thread(move |r| {
+                    records::Facts::of(r, &own.settings.get(), &own.certificates)
+                })
+                .await
+            {
                 Ok(facts) => facts,
                 Err(error) => return trouble(&visit, &error),
             };
@@ -95,20 +102,35 @@ async fn read(office: &Arc<Office>) -> Result<Vec<(String, Vec<DnsRecord>)>, Err
         .store
         .read_off_thread(move |r| {
             let facts = records::Facts::of(r, &own.settings.get(), &own.certificates)?;
-            let of = |name: String| records::records(r, &name, &facts, clock::now()).map(|records| (name, records));
+            let of = |name: String| {
+                records::records(r, &name, &facts, clock::now()).map(|records| (name, records))
+            };
             r.domains()?.into_iter().map(of).collect()
         })
         .await
 }
 
 fn zone_file(name: &str, records: &[DnsRecord]) -> Response {
-    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
+    let name: String =
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
     let disposition = format!("attachment; filename=\"{name}.zone\"");
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_string()), (header::CONTENT_DISPOSITION, disposition)], records::zone_lines(records))
+    (
+        [
+            (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_string()),
+            (header::CONTENT_DISPOSITION, disposition),
+        ],
+        records::zone_lines(records),
+    )
         .into_response()
 }
 
-fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Vec<(String, Vec<DnsRecord>)>, checks: Vec<Check>) -> Response {
+fn answer(
+    visit: &Visit,
+    status: StatusCode,
+    frame: Frame,
+    found: Vec<(String, Vec<DnsRecord>)>,
+    checks: Vec<Check>,
+) -> Response {
     let t = visit.texts;
     let is_checked = !checks.is_empty();
     let mut checks = checks.into_iter();
@@ -116,7 +138,8 @@ fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Vec<(String, V
         let zone = records::zone_lines(&records);
         let letter = format!("{}\n\n{zone}", t.with("domains-letter", "domain", &name));
         let is_waiting = !records.iter().any(|record| record.name.contains("._domainkey."));
-        let shown: Vec<Shown> = records.into_iter().map(|record| shown(t, &name, record, checks.next())).collect();
+        let shown: Vec<Shown> =
+            records.into_iter().map(|record| shown(t, &name, record, checks.next())).collect();
         let (must, good) = shown.into_iter().partition(|shown| shown.record.need == Need::Must);
         DomainRecords { name, must, good, zone, letter, is_waiting }
     });
@@ -130,7 +153,9 @@ fn shown(t: Texts, domain: &str, record: DnsRecord, check: Option<Check>) -> Sho
         None => ("", "", String::new()),
         Some(Check::Right) => ("delivered", "check-right", String::new()),
         // What is only good to have is no alarm.
-        Some(Check::Missing) if record.need == Need::Good => ("queued", "check-missing", String::new()),
+        Some(Check::Missing) if record.need == Need::Good => {
+            ("queued", "check-missing", String::new())
+        }
         Some(Check::Missing) => ("bounced", "check-missing", String::new()),
         Some(Check::Different(now)) => ("bounced", "check-different", now),
         Some(Check::Unknown(why)) => ("queued", "check-unknown", why),
@@ -143,18 +168,26 @@ fn shown(t: Texts, domain: &str, record: DnsRecord, check: Option<Check>) -> Sho
 
 /// The records that are looked up, with their domains.
 fn wanted(found: &[(String, Vec<DnsRecord>)]) -> Vec<(String, DnsRecord)> {
-    let all = found.iter().flat_map(|(name, records)| records.iter().map(|record| (name.clone(), record.clone())));
+    let all = found
+        .iter()
+        .flat_map(|(name, records)| records.iter().map(|record| (name.clone(), record.clone())));
     all.take(LOOKS).collect()
 }
 
 /// Looks all records up at once: the page takes as long as the slowest.
-async fn look(office: &Arc<Office>, facts: records::Facts, records: Vec<(String, DnsRecord)>) -> Vec<Check> {
+async fn look(
+    office: &Arc<Office>,
+    facts: records::Facts,
+    records: Vec<(String, DnsRecord)>,
+) -> Vec<Check> {
     let facts = Arc::new(facts);
     let mut looks = tokio::task::JoinSet::new();
     let mut count = 0;
     for (domain, record) in records {
         let (office, facts, place) = (office.clone(), facts.clone(), count);
-        looks.spawn(async move { (place, records::look(&office.handles.dns, &facts, &domain, &record).await) });
+        looks.spawn(async move {
+            (place, records::look(&office.handles.dns, &facts, &domain, &record).await)
+        });
         count += 1;
     }
     let mut checks = vec![Check::Unknown(String::new()); count];
@@ -191,14 +224,21 @@ pub async fn change(Signed(Owner(visit, _), form): Signed<Owner, Order>) -> Resp
             Err(error) => trouble(&visit, &error),
         }
     };
-    let name = Domain::parse(form.domain.trim()).ok().filter(|name| !name.is_literal()).map(|name| name.to_string());
-    let Some(name) = name.filter(|name| name.contains('.')) else { return refuse("setup-wrong-domain").await };
+    let name = Domain::parse(form.domain.trim())
+        .ok()
+        .filter(|name| !name.is_literal())
+        .map(|name| name.to_string());
+    let Some(name) = name.filter(|name| name.contains('.')) else {
+        return refuse("setup-wrong-domain").await;
+    };
     let change = match form.order {
         Wish::Remove => AnyChange::of(RemoveDomain { name }),
         Wish::Add => AnyChange::of(AddDomain { name, at: clock::now() }),
     };
     match visit.office.store.change(change).done().await {
-        Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => Redirect::to("/domains").into_response(),
+        Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => {
+            Redirect::to("/domains").into_response()
+        }
         Err(Error::Invalid { .. }) => refuse("domains-in-use").await,
         Err(error) => trouble(&visit, &error),
     }

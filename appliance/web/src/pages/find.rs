@@ -1,4 +1,5 @@
-//! What happened to a message? One box: an address, a code, or words of the subject.
+//! What happened to a message?
+//! One box: an address, a code, or words of the subject.
 
 use askama::Template;
 use axum::extract::Query;
@@ -53,7 +54,10 @@ pub async fn show(Owner(visit, _): Owner, Query(asked): Query<Asked>) -> Respons
     match read.await {
         Ok(found) => {
             let lines = found.iter().map(|(_, record)| line(visit.texts, record)).collect();
-            page(StatusCode::OK, &FindPage { frame: Frame::new(&visit, "/find", "find-title"), q: asked.q, lines })
+            page(
+                StatusCode::OK,
+                &FindPage { frame: Frame::new(&visit, "/find", "find-title"), q: asked.q, lines },
+            )
         }
         Err(error) => trouble(&visit, &error),
     }
@@ -67,7 +71,10 @@ mod tests {
     fn what_is_typed_is_understood() {
         assert_eq!(terms("1K3Q9XM"), [term("code", "1K3Q9XM")]);
         assert_eq!(terms(" <Ann@Example.org> "), [term("address", "ann@example.org")]);
-        assert_eq!(terms("Quarterly figures"), [term("word", "quarterly"), term("word", "figures")]);
+        assert_eq!(
+            terms("Quarterly figures"),
+            [term("word", "quarterly"), term("word", "figures")]
+        );
         assert!(terms("").is_empty());
     }
 }

@@ -1,4 +1,5 @@
-//! Does mail work? One look for the owner.
+//! Does mail work?
+//! One look for the owner.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -66,7 +67,11 @@ pub struct Line {
 
 /// One line of the ledger, for people.
 pub fn line(t: Texts, record: &LedgerRecord) -> Line {
-    let subject = if record.subject.is_empty() { String::new() } else { format!(" “{}”", record.subject) };
+    let subject = if record.subject.is_empty() {
+        String::new()
+    } else {
+        format!(" “{}”", record.subject)
+    };
     let from = if record.sender.is_empty() { String::new() } else { format!("{} ", record.sender) };
     let mut to = record.recipients.iter().take(RECIPIENTS).cloned().collect::<Vec<_>>().join(", ");
     if let Some(more) = record.recipients.len().checked_sub(RECIPIENTS).filter(|&more| more > 0) {
@@ -91,7 +96,15 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
         for id in own.readers.marks.skipped() {
             skipped += u64::from(r.content(id)?.is_some());
         }
-        Ok((skipped, r.queue_counts()?, r.ledger_recent(RECENT)?, r.routes()?, r.accounts()?.len(), r.domains()?, rows))
+        Ok((
+            skipped,
+            r.queue_counts()?,
+            r.ledger_recent(RECENT)?,
+            r.routes()?,
+            r.accounts()?.len(),
+            r.domains()?,
+            rows,
+        ))
     });
     let (skipped, (all, scheduled), ledger, routes, people, domains, rows) = match read.await {
         Ok(read) => read,
@@ -99,45 +112,97 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
     };
     let t = visit.texts;
     let attention = attention(&office, t, &routes, skipped, all.saturating_sub(scheduled), now);
-    let last =
-        |wanted: &[Fate]| ledger.iter().find(|(_, r)| wanted.contains(&r.fate)).map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now));
-    let tile = |label: &str, value: String, note: String| Tile { label: t.get(label).into_owned(), value, note };
+    let last = |wanted: &[Fate]| {
+        ledger
+            .iter()
+            .find(|(_, r)| wanted.contains(&r.fate))
+            .map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now))
+    };
+    let tile = |label: &str, value: String, note: String| Tile {
+        label: t.get(label).into_owned(),
+        value,
+        note,
+    };
     let certificate = office.certificates.facts();
     let (free, size) = office.condition.disk();
     let days = certificate.ends.saturating_sub(now) / DAY;
-    let certificate_note = t.get(if certificate.is_self_signed { "home-self-signed" } else { "home-issued" }).into_owned();
-    let memory = about::memory().map_or_else(|| "-".into(), |octets| format!("{:.0} MB", octets as f64 / 1e6));
+    let certificate_note = t
+        .get(if certificate.is_self_signed { "home-self-signed" } else { "home-issued" })
+        .into_owned();
+    let memory = about::memory()
+        .map_or_else(|| "-".into(), |octets| format!("{:.0} MB", octets as f64 / 1e6));
     let tiles = vec![
         tile("home-last-in", last(&[Fate::Delivered]), String::new()),
         tile("home-last-out", last(&[Fate::Relayed]), String::new()),
         tile("home-queue", all.to_string(), t.count("queue-count", all).into_owned()),
         tile("home-people", people.to_string(), domains.join(", ")),
-        tile("home-disk", gigabytes(free), t.with("home-of", "size", &gigabytes(size)).into_owned()),
+        tile(
+            "home-disk",
+            gigabytes(free),
+            t.with("home-of", "size", &gigabytes(size)).into_owned(),
+        ),
         tile(
             "home-certificate",
-            if certificate.is_self_signed { t.get("home-own").into_owned() } else { t.count("home-days", days).into_owned() },
+            if certificate.is_self_signed {
+                t.get("home-own").into_owned()
+            } else {
+                t.count("home-days", days).into_owned()
+            },
             certificate_note,
         ),
         tile("home-memory", memory, String::new()),
-        tile("home-clock-tile", t.get(if clock::is_trusted() { "home-clock-right" } else { "home-clock-wrong" }).into_owned(), t.moment(now, now)),
+        tile(
+            "home-clock-tile",
+            t.get(if clock::is_trusted() { "home-clock-right" } else { "home-clock-wrong" })
+                .into_owned(),
+            t.moment(now, now),
+        ),
     ];
     let recent = ledger.iter().take(8).map(|(_, record)| line(t, record)).collect();
     let pictures = pictures(t, &rows, hour, size);
-    page(StatusCode::OK, &HomePage { frame: Frame::new(&visit, "/home", "home-title"), attention, tiles, pictures, recent })
+    page(
+        StatusCode::OK,
+        &HomePage {
+            frame: Frame::new(&visit, "/home", "home-title"),
+            attention,
+            tiles,
+            pictures,
+            recent,
+        },
+    )
 }
 
 /// What needs the owner, the worst first.
-fn attention(office: &Office, t: Texts, routes: &[(String, pillarbox_store::Route)], skipped: u64, held: u64, now: u64) -> Vec<Item> {
+fn attention(
+    office: &Office,
+    t: Texts,
+    routes: &[(String, pillarbox_store::Route)],
+    skipped: u64,
+    held: u64,
+    now: u64,
+) -> Vec<Item> {
     let mut attention = Vec::new();
-    let mut item = |text: String, to, action: &str| attention.push(Item { text, to, action: t.get(action).into_owned() });
+    let mut item = |text: String, to, action: &str| {
+        attention.push(Item { text, to, action: t.get(action).into_owned() })
+    };
     for trouble in office.condition.look() {
         match trouble {
-            Trouble::Unwritable(why) => item(t.with("home-unwritable", "why", &why).into_owned(), "/home", "home-again"),
-            Trouble::NoSpace => item(t.get("home-disk-full").into_owned(), "/people", "home-see-people"),
-            Trouble::NoFiles => item(t.get("home-no-files").into_owned(), "/people", "home-see-people"),
-            Trouble::Damaged(count) => item(t.count("home-damaged", count as u64).into_owned(), "/log", "home-see-log"),
+            Trouble::Unwritable(why) => {
+                item(t.with("home-unwritable", "why", &why).into_owned(), "/home", "home-again")
+            }
+            Trouble::NoSpace => {
+                item(t.get("home-disk-full").into_owned(), "/people", "home-see-people")
+            }
+            Trouble::NoFiles => {
+                item(t.get("home-no-files").into_owned(), "/people", "home-see-people")
+            }
+            Trouble::Damaged(count) => {
+                item(t.count("home-damaged", count as u64).into_owned(), "/log", "home-see-log")
+            }
             Trouble::Clock => item(t.get("home-clock").into_owned(), "/home", "home-again"),
-            Trouble::UpdateNotKept => item(t.get("home-not-kept").into_owned(), "/system", "home-see-system"),
+            Trouble::UpdateNotKept => {
+                item(t.get("home-not-kept").into_owned(), "/system", "home-see-system")
+            }
         }
     }
     if skipped > 0 {
@@ -152,16 +217,27 @@ fn attention(office: &Office, t: Texts, routes: &[(String, pillarbox_store::Rout
     let certificate = office.certificates.facts();
     let hostname = office.settings.get().hostname();
     if !certificate.is_self_signed && certificate.ends < now + CERTIFICATE * DAY {
-        item(t.count("home-certificate-ends", certificate.ends.saturating_sub(now) / DAY).into_owned(), "/certificate", "home-see-certificate");
+        item(
+            t.count("home-certificate-ends", certificate.ends.saturating_sub(now) / DAY)
+                .into_owned(),
+            "/certificate",
+            "home-see-certificate",
+        );
     }
     if !certificate.is_self_signed && !certificate.names(&hostname) {
-        item(t.with("home-certificate-name", "name", &hostname).into_owned(), "/certificate", "home-see-certificate");
+        item(
+            t.with("home-certificate-name", "name", &hostname).into_owned(),
+            "/certificate",
+            "home-see-certificate",
+        );
     }
     attention
 }
 
 fn pictures(t: Texts, rows: &[(u64, Hour)], hour: u64, size: u64) -> Vec<Picture> {
-    let at = |wanted: u64| rows.iter().find(|(h, _)| *h == wanted).map(|(_, row)| *row).unwrap_or_default();
+    let at = |wanted: u64| {
+        rows.iter().find(|(h, _)| *h == wanted).map(|(_, row)| *row).unwrap_or_default()
+    };
     let lately: Vec<Hour> = (hour.saturating_sub(HOURS - 1)..=hour).map(at).collect();
     let mail: Vec<(u64, u64)> = lately.iter().map(|row| (row.delivered, row.relayed)).collect();
     let oldest: Vec<u64> = lately.iter().map(|row| row.oldest).collect();
@@ -171,7 +247,8 @@ fn pictures(t: Texts, rows: &[(u64, Hour)], hour: u64, size: u64) -> Vec<Picture
     let mut disk: Vec<u64> = Vec::new();
     for day in (0..DAYS).rev() {
         let until = hour.saturating_sub(day * 24);
-        let known = rows.iter().rev().find(|(h, row)| *h <= until && row.disk > 0).map(|(_, row)| row.disk);
+        let known =
+            rows.iter().rev().find(|(h, row)| *h <= until && row.disk > 0).map(|(_, row)| row.disk);
         disk.extend(known);
     }
     if let [only] = disk[..] {
@@ -181,11 +258,18 @@ fn pictures(t: Texts, rows: &[(u64, Hour)], hour: u64, size: u64) -> Vec<Picture
         let title = t.get(title).into_owned();
         Picture { svg: svg(&format!("{title}: {note}")), title, note }
     };
-    let numbers = t.with_two("home-mail-note", ("in", &in_all.to_string()), ("out", &out_all.to_string()));
+    let numbers =
+        t.with_two("home-mail-note", ("in", &in_all.to_string()), ("out", &out_all.to_string()));
     vec![
         picture("home-mail", numbers, &|title| svg::bars(&mail, title)),
-        picture("home-oldest", t.count("home-oldest-note", longest.div_ceil(60)).into_owned(), &|title| svg::curve(&oldest, longest.max(3600), title)),
-        picture("home-disk-picture", gigabytes(disk.last().copied().unwrap_or(0)), &|title| svg::curve(&disk, size, title)),
+        picture(
+            "home-oldest",
+            t.count("home-oldest-note", longest.div_ceil(60)).into_owned(),
+            &|title| svg::curve(&oldest, longest.max(3600), title),
+        ),
+        picture("home-disk-picture", gigabytes(disk.last().copied().unwrap_or(0)), &|title| {
+            svg::curve(&disk, size, title)
+        }),
     ]
 }
 

@@ -30,18 +30,66 @@ pub struct Preset {
 
 /// Well-known providers with what they publish for mail programs.
 pub const PRESETS: [Preset; 12] = [
-    Preset { name: "Gmail / Google Workspace", host: "smtp.gmail.com", port: 465, starttls: false, hint: "line-app-password" },
-    Preset { name: "Microsoft 365", host: "smtp.office365.com", port: 587, starttls: true, hint: "line-smtp-auth" },
-    Preset { name: "GMX", host: "mail.gmx.net", port: 465, starttls: false, hint: "line-allow-pop" },
-    Preset { name: "WEB.DE", host: "smtp.web.de", port: 465, starttls: false, hint: "line-allow-pop" },
-    Preset { name: "T-Online", host: "securesmtp.t-online.de", port: 465, starttls: false, hint: "line-mail-password" },
+    Preset {
+        name: "Gmail / Google Workspace",
+        host: "smtp.gmail.com",
+        port: 465,
+        starttls: false,
+        hint: "line-app-password",
+    },
+    Preset {
+        name: "Microsoft 365",
+        host: "smtp.office365.com",
+        port: 587,
+        starttls: true,
+        hint: "line-smtp-auth",
+    },
+    Preset {
+        name: "GMX",
+        host: "mail.gmx.net",
+        port: 465,
+        starttls: false,
+        hint: "line-allow-pop",
+    },
+    Preset {
+        name: "WEB.DE",
+        host: "smtp.web.de",
+        port: 465,
+        starttls: false,
+        hint: "line-allow-pop",
+    },
+    Preset {
+        name: "T-Online",
+        host: "securesmtp.t-online.de",
+        port: 465,
+        starttls: false,
+        hint: "line-mail-password",
+    },
     Preset { name: "IONOS", host: "smtp.ionos.de", port: 465, starttls: false, hint: "" },
     Preset { name: "Strato", host: "smtp.strato.de", port: 465, starttls: false, hint: "" },
     Preset { name: "mailbox.org", host: "smtp.mailbox.org", port: 465, starttls: false, hint: "" },
     Preset { name: "Posteo", host: "posteo.de", port: 465, starttls: false, hint: "" },
-    Preset { name: "Yahoo", host: "smtp.mail.yahoo.com", port: 465, starttls: false, hint: "line-app-password" },
-    Preset { name: "iCloud", host: "smtp.mail.me.com", port: 587, starttls: true, hint: "line-app-password" },
-    Preset { name: "Fastmail", host: "smtp.fastmail.com", port: 465, starttls: false, hint: "line-app-password" },
+    Preset {
+        name: "Yahoo",
+        host: "smtp.mail.yahoo.com",
+        port: 465,
+        starttls: false,
+        hint: "line-app-password",
+    },
+    Preset {
+        name: "iCloud",
+        host: "smtp.mail.me.com",
+        port: 587,
+        starttls: true,
+        hint: "line-app-password",
+    },
+    Preset {
+        name: "Fastmail",
+        host: "smtp.fastmail.com",
+        port: 465,
+        starttls: false,
+        hint: "line-app-password",
+    },
 ];
 
 #[derive(Template)]
@@ -117,10 +165,17 @@ pub async fn show(Owner(visit, visitor): Owner, Query(asked): Query<Asked>) -> R
     let found = match asked.check.as_str() {
         "" => None,
         _ => {
-            let facts = examine(&visit.office.settings.get(), &visit.office.handles.dns, &visit.office.outbound).await;
+            let facts = examine(
+                &visit.office.settings.get(),
+                &visit.office.handles.dns,
+                &visit.office.outbound,
+            )
+            .await;
             if let Some(address) = facts.address {
                 let store = visit.office.store.clone();
-                let kept = off_thread(move || settings::set(&store, settings::PUBLIC_ADDRESS, Some(address.to_string())));
+                let kept = off_thread(move || {
+                    settings::set(&store, settings::PUBLIC_ADDRESS, Some(address.to_string()))
+                });
                 if let Err(error) = kept.await {
                     return trouble(&visit, &error);
                 }
@@ -139,10 +194,25 @@ pub async fn show(Owner(visit, visitor): Owner, Query(asked): Query<Asked>) -> R
         tls: if preset.starttls { Tls::Starttls } else { Tls::Implicit },
         ..Provider::default()
     });
-    answer(&visit, StatusCode::OK, frame, found, Provider { to: visitor.address.clone(), ..form }, Vec::new()).await
+    answer(
+        &visit,
+        StatusCode::OK,
+        frame,
+        found,
+        Provider { to: visitor.address.clone(), ..form },
+        Vec::new(),
+    )
+    .await
 }
 
-async fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Option<Found>, form: Provider, tried: Vec<Step>) -> Response {
+async fn answer(
+    visit: &Visit,
+    status: StatusCode,
+    frame: Frame,
+    found: Option<Found>,
+    form: Provider,
+    tried: Vec<Step>,
+) -> Response {
     let routes = match visit.office.store.read_off_thread(|r| r.routes()).await {
         Ok(routes) => routes,
         Err(error) => return trouble(visit, &error),
@@ -150,7 +220,18 @@ async fn answer(visit: &Visit, status: StatusCode, frame: Frame, found: Option<F
     let route = routes.into_iter().find(|(name, _)| name.is_empty()).map(|(_, route)| route);
     let fault = route.as_ref().map(|route| route.fault.to_string()).unwrap_or_default();
     let current = route.map(|route| (route.host, route.user));
-    page(status, &InternetConnectionPage { frame, found, presets: &PRESETS, form: Provider { password: String::new(), ..form }, current, fault, tried })
+    page(
+        status,
+        &InternetConnectionPage {
+            frame,
+            found,
+            presets: &PRESETS,
+            form: Provider { password: String::new(), ..form },
+            current,
+            fault,
+            tried,
+        },
+    )
 }
 
 fn found(visit: &Visit, facts: &Facts) -> Found {
@@ -163,11 +244,17 @@ fn found(visit: &Visit, facts: &Facts) -> Found {
     };
     let none = || t.get("line-none").into_owned();
     let rows = [
-        ("line-row-port", facts.reached.clone().unwrap_or_else(|| t.get("line-row-port-closed").into_owned())),
+        (
+            "line-row-port",
+            facts.reached.clone().unwrap_or_else(|| t.get("line-row-port-closed").into_owned()),
+        ),
         ("line-row-address", facts.address.map_or_else(none, |a| a.to_string())),
         ("line-row-name", facts.name.clone().unwrap_or_else(none)),
         ("line-row-lists", if facts.listed.is_empty() { none() } else { facts.listed.join(", ") }),
-        ("line-row-dial-up", if facts.dial_up.is_empty() { none() } else { facts.dial_up.join(", ") }),
+        (
+            "line-row-dial-up",
+            if facts.dial_up.is_empty() { none() } else { facts.dial_up.join(", ") },
+        ),
         ("line-row-silent", if facts.silent.is_empty() { none() } else { facts.silent.join(", ") }),
     ];
     Found {
@@ -181,14 +268,26 @@ fn found(visit: &Visit, facts: &Facts) -> Found {
 
 /// What was typed as a route; the error is the key of a text.
 fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
-    let host = Domain::parse(form.host.trim()).ok().filter(|host| !host.is_literal()).ok_or("line-wrong-host")?;
+    let host = Domain::parse(form.host.trim())
+        .ok()
+        .filter(|host| !host.is_literal())
+        .ok_or("line-wrong-host")?;
     let starttls = form.tls == Tls::Starttls;
     let usual = if starttls { 587 } else { 465 };
-    let port = if form.port.trim().is_empty() { usual } else { form.port.trim().parse().map_err(|_| "line-wrong-port")? };
+    let port = if form.port.trim().is_empty() {
+        usual
+    } else {
+        form.port.trim().parse().map_err(|_| "line-wrong-port")?
+    };
     if form.user.trim().is_empty() || form.password.is_empty() {
         return Err("line-wrong-login");
     }
-    let sealed = visit.office.handles.secrets.seal(ROUTE_PURPOSE, form.password.as_bytes()).map_err(|_| "trouble")?;
+    let sealed = visit
+        .office
+        .handles
+        .secrets
+        .seal(ROUTE_PURPOSE, form.password.as_bytes())
+        .map_err(|_| "trouble")?;
     Ok(Route {
         host: host.to_string(),
         port,
@@ -214,10 +313,28 @@ pub async fn change(Signed(Owner(visit, visitor), form): Signed<Owner, Provider>
     }
     let route = match route(&visit, &form) {
         Ok(route) => route,
-        Err(key) => return answer(&visit, StatusCode::BAD_REQUEST, frame().trouble(t.get(key)), None, form, Vec::new()).await,
+        Err(key) => {
+            return answer(
+                &visit,
+                StatusCode::BAD_REQUEST,
+                frame().trouble(t.get(key)),
+                None,
+                form,
+                Vec::new(),
+            )
+            .await;
+        }
     };
     let Ok(to) = Address::parse(form.to.trim()) else {
-        return answer(&visit, StatusCode::BAD_REQUEST, frame().trouble(t.get("people-wrong-address")), None, form, Vec::new()).await;
+        return answer(
+            &visit,
+            StatusCode::BAD_REQUEST,
+            frame().trouble(t.get("people-wrong-address")),
+            None,
+            form,
+            Vec::new(),
+        )
+        .await;
     };
     let (sender, hostname) = (visitor.address.clone(), visit.office.settings.get().hostname());
     let content = format!(
@@ -228,11 +345,24 @@ pub async fn change(Signed(Owner(visit, visitor), form): Signed<Owner, Provider>
         getrandom::u64().unwrap_or_default(),
     );
     let (to, content) = (to.to_string(), content.into_bytes());
-    let findings = try_route(&visit.office.outbound, &route, Trial { sender: &sender, recipient: &to, content }).await;
+    let findings = try_route(
+        &visit.office.outbound,
+        &route,
+        Trial { sender: &sender, recipient: &to, content },
+    )
+    .await;
     let works = !findings.is_empty() && findings.iter().all(|finding| finding.is_well);
     let tried: Vec<Step> = findings.into_iter().map(|finding| step(t, finding)).collect();
     if !works {
-        return answer(&visit, StatusCode::OK, frame().trouble(t.get("line-trial-failed")), None, form, tried).await;
+        return answer(
+            &visit,
+            StatusCode::OK,
+            frame().trouble(t.get("line-trial-failed")),
+            None,
+            form,
+            tried,
+        )
+        .await;
     }
     let saved = visit.office.store.change(SetRoute { domain: String::new(), route }).done().await;
     match saved {

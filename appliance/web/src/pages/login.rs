@@ -45,7 +45,10 @@ pub async fn show(visit: Visit) -> Response {
     if visit.visitor.is_some() {
         return Redirect::to("/").into_response();
     }
-    page(StatusCode::OK, &LoginPage { frame: Frame::new(&visit, "/login", "login-title"), user: String::new() })
+    page(
+        StatusCode::OK,
+        &LoginPage { frame: Frame::new(&visit, "/login", "login-title"), user: String::new() },
+    )
 }
 
 pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
@@ -53,13 +56,16 @@ pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
     let user = login.user.trim().to_string();
     // Read before it is checked: should the password change in between, the session is refused.
     let credential = credential_of(&visit, &user).await;
-    let refusal = match office.sign_ins.verify(Service::Web, &user, &login.password, visit.link.peer).await {
-        Ok(identity) => return first_half(&visit, identity, credential).await,
-        Err(refusal) => refusal,
-    };
+    let refusal =
+        match office.sign_ins.verify(Service::Web, &user, &login.password, visit.link.peer).await {
+            Ok(identity) => return first_half(&visit, identity, credential).await,
+            Err(refusal) => refusal,
+        };
     let t = visit.texts;
     let (status, message) = match refusal {
-        Refusal::DevicePassword | Refusal::NeedsDevicePassword => (StatusCode::FORBIDDEN, t.get("login-device")),
+        Refusal::DevicePassword | Refusal::NeedsDevicePassword => {
+            (StatusCode::FORBIDDEN, t.get("login-device"))
+        }
         Refusal::ShortName => (StatusCode::FORBIDDEN, t.get("login-short")),
         Refusal::Wrong => (StatusCode::FORBIDDEN, t.get("login-wrong")),
         Refusal::Wait(seconds) => (StatusCode::TOO_MANY_REQUESTS, t.count("login-wait", seconds)),
@@ -76,7 +82,9 @@ async fn credential_of(visit: &Visit, user: &str) -> String {
         return String::new();
     }
     match visit.office.store.read_off_thread(move |r| r.account(&wanted)).await {
-        Ok(Some((account, _))) => session::credential(&visit.office, account).await.unwrap_or_default(),
+        Ok(Some((account, _))) => {
+            session::credential(&visit.office, account).await.unwrap_or_default()
+        }
         _ => String::new(),
     }
 }
@@ -90,7 +98,10 @@ async fn first_half(visit: &Visit, identity: Identity, credential: String) -> Re
             Ok(pending) => {
                 let mut waiting = visit.memory.pending.lock().unwrap_or_else(|e| e.into_inner());
                 waiting.begin(pending.clone(), &identity, credential, Instant::now());
-                page(StatusCode::OK, &CodePage { frame: Frame::new(visit, "/login", "code-title"), pending })
+                page(
+                    StatusCode::OK,
+                    &CodePage { frame: Frame::new(visit, "/login", "code-title"), pending },
+                )
             }
             Err(error) => trouble(visit, &error),
         },
@@ -106,7 +117,8 @@ async fn enter(visit: &Visit, account: AccountId, address: &str, credential: Str
         Err(error) => return trouble(visit, &error),
     };
     let device = visit.agent.chars().take(120).collect();
-    let sign_in = SignIn { peer: visit.link.peer, service: Service::Web, device, is_accepted: true };
+    let sign_in =
+        SignIn { peer: visit.link.peer, service: Service::Web, device, is_accepted: true };
     visit.office.sign_ins.note_sign_in(address, sign_in).await;
     visit.office.sign_ins.note(visit.link.peer, Service::Web.as_str(), What::SignedIn, address, "");
     redirect_with(cookie, "/")
@@ -134,9 +146,15 @@ pub async fn code(visit: Visit, Form(form): Form<Code>) -> Response {
         Ok(Checked::Right) => {}
         Ok(Checked::Wrong) => {
             lock().failed(account, Instant::now());
-            let sign_in = SignIn { peer: visit.link.peer, service: Service::Web, device: String::new(), is_accepted: false };
+            let sign_in = SignIn {
+                peer: visit.link.peer,
+                service: Service::Web,
+                device: String::new(),
+                is_accepted: false,
+            };
             office.sign_ins.note_sign_in(&address, sign_in).await;
-            let frame = Frame::new(&visit, "/login", "code-title").trouble(visit.texts.get("code-wrong"));
+            let frame =
+                Frame::new(&visit, "/login", "code-title").trouble(visit.texts.get("code-wrong"));
             return page(StatusCode::FORBIDDEN, &CodePage { frame, pending: form.pending });
         }
         Err(error) => return trouble(&visit, &error),
@@ -151,16 +169,25 @@ enum Checked {
     Wrong,
 }
 
-/// Checks a code and uses it up. What a code makes of the factor is written only over what it was checked against: somebody who used
-/// another one at the same moment makes this one be looked at again (RFC 6238 §5.2: no code counts twice).
+/// Checks a code and uses it up.
+/// What a code makes of the factor is written only over what it was checked against: somebody who used another one at
+/// the same moment makes this one be looked at again (RFC 6238 §5.2: no code counts twice).
 async fn use_code(visit: &Visit, account: AccountId, code: &str) -> Result<Checked, Error> {
     let office = &visit.office;
     for _ in 0..WAITING {
         // The factor may have been taken away meanwhile.
-        let Some(factor) = office.store.read_off_thread(move |r| r.factor(account)).await? else { return Ok(Checked::Right) };
-        let used = factor::check(&office.handles.secrets, &factor, code, clock::now()).map_err(|error| Error::Invalid { why: error.to_string() })?;
+        let Some(factor) = office.store.read_off_thread(move |r| r.factor(account)).await? else {
+            return Ok(Checked::Right);
+        };
+        let used = factor::check(&office.handles.secrets, &factor, code, clock::now())
+            .map_err(|error| Error::Invalid { why: error.to_string() })?;
         let Some(used) = used else { return Ok(Checked::Wrong) };
-        match office.store.change(ReplaceFactor { account, was: Some(factor), factor: used }).done().await {
+        match office
+            .store
+            .change(ReplaceFactor { account, was: Some(factor), factor: used })
+            .done()
+            .await
+        {
             Ok(_) => return Ok(Checked::Right),
             Err(Error::Exists { .. }) => {}
             Err(error) => return Err(error),
@@ -172,10 +199,14 @@ async fn use_code(visit: &Visit, account: AccountId, code: &str) -> Result<Check
 #[derive(Deserialize)]
 pub struct SignOut {}
 
-pub async fn sign_out(Signed(Person(visit, visitor), SignOut {}): Signed<Person, SignOut>) -> Response {
+pub async fn sign_out(
+    Signed(Person(visit, visitor), SignOut {}): Signed<Person, SignOut>,
+) -> Response {
     visit.memory.volatile_sessions.forget(&visitor.key);
     match visit.office.store.change(RemoveSession { key: visitor.key }).done().await {
-        Ok(_) | Err(Error::Unwritable { .. }) => redirect_with(session::cookie("", visit.link), "/login"),
+        Ok(_) | Err(Error::Unwritable { .. }) => {
+            redirect_with(session::cookie("", visit.link), "/login")
+        }
         Err(error) => trouble(&visit, &error),
     }
 }
@@ -193,12 +224,17 @@ pub struct Language {
 pub async fn language(visit: Visit, Form(form): Form<Language>) -> Response {
     let texts = Texts::chosen(&form.language).unwrap_or(visit.texts);
     if let Some(visitor) = &visit.visitor {
-        let preferences = Preferences { language: texts.lang().into(), ..visit.preferences.clone() };
-        if let Err(error) = visit.office.store.change(preferences.change(visitor.account)).done().await {
+        let preferences =
+            Preferences { language: texts.lang().into(), ..visit.preferences.clone() };
+        if let Err(error) =
+            visit.office.store.change(preferences.change(visitor.account)).done().await
+        {
             return trouble(&visit, &error);
         }
     }
     // Only paths of ours: nobody is led elsewhere by a form.
-    let is_ours = form.back.starts_with('/') && !form.back.starts_with("//") && form.back.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/');
+    let is_ours = form.back.starts_with('/')
+        && !form.back.starts_with("//")
+        && form.back.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/');
     redirect_with(session::language_cookie(texts), if is_ours { &form.back } else { "/" })
 }

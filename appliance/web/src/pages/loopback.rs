@@ -1,4 +1,5 @@
-//! The loopback test: a message of the box comes in and goes out like the world's, and the page shows each hop; then the way out into the world.
+//! The loopback test: a message of the box comes in and goes out like the world's, and the page shows each hop; then
+//! the way out into the world.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -44,11 +45,26 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
         Err(error) => return trouble(visit, &error),
     };
     let t = visit.texts;
-    let from_outside = |fate: Fate, peer: Option<std::net::IpAddr>| fate == Fate::Delivered && peer.is_some_and(|peer| !peer.is_loopback());
-    let arrived = recent.iter().filter(|(_, r)| from_outside(r.fate, r.peer)).take(3).map(|(_, r)| line(t, r)).collect();
+    let from_outside = |fate: Fate, peer: Option<std::net::IpAddr>| {
+        fate == Fate::Delivered && peer.is_some_and(|peer| !peer.is_loopback())
+    };
+    let arrived = recent
+        .iter()
+        .filter(|(_, r)| from_outside(r.fate, r.peer))
+        .take(3)
+        .map(|(_, r)| line(t, r))
+        .collect();
     let fates = [Fate::Queued, Fate::Relayed, Fate::Bounced, Fate::Expired];
-    let left = recent.iter().filter(|(_, r)| fates.contains(&r.fate)).take(3).map(|(_, r)| line(t, r)).collect();
-    page(status, &LoopbackPage { frame, address: visitor.address.clone(), is_running: false, arrived, left })
+    let left = recent
+        .iter()
+        .filter(|(_, r)| fates.contains(&r.fate))
+        .take(3)
+        .map(|(_, r)| line(t, r))
+        .collect();
+    page(
+        status,
+        &LoopbackPage { frame, address: visitor.address.clone(), is_running: false, arrived, left },
+    )
 }
 
 #[derive(Deserialize)]
@@ -63,12 +79,30 @@ pub async fn run(Signed(Owner(visit, visitor), asked): Signed<Owner, Asked>) -> 
     let frame = Frame::new(&visit, "/round", "round-title");
     if asked.to.trim().is_empty() {
         let (findings, found) = pillarbox_outbound::findings();
-        loopback::start(&visit.office.settings, &visit.office.handles, &visitor.address, t.get("round-subject").into_owned(), findings);
-        let around = LoopbackPage { frame, address: visitor.address.clone(), is_running: true, arrived: Vec::new(), left: Vec::new() };
+        loopback::start(
+            &visit.office.settings,
+            &visit.office.handles,
+            &visitor.address,
+            t.get("round-subject").into_owned(),
+            findings,
+        );
+        let around = LoopbackPage {
+            frame,
+            address: visitor.address.clone(),
+            is_running: true,
+            arrived: Vec::new(),
+            left: Vec::new(),
+        };
         return stream::page(&around, found, move |finding| piece(t, finding));
     }
     let Ok(to) = Address::parse(asked.to.trim()) else {
-        return answer(&visit, &visitor, StatusCode::BAD_REQUEST, frame.trouble(t.get("people-wrong-address"))).await;
+        return answer(
+            &visit,
+            &visitor,
+            StatusCode::BAD_REQUEST,
+            frame.trouble(t.get("people-wrong-address")),
+        )
+        .await;
     };
     match send(&visit, &visitor, to).await {
         Ok(()) => {
@@ -76,7 +110,9 @@ pub async fn run(Signed(Owner(visit, visitor), asked): Signed<Owner, Asked>) -> 
             frame.every = 3;
             answer(&visit, &visitor, StatusCode::OK, frame).await
         }
-        Err(Refusal::Said(reply)) => answer(&visit, &visitor, StatusCode::OK, frame.trouble(reply.lines.join(" "))).await,
+        Err(Refusal::Said(reply)) => {
+            answer(&visit, &visitor, StatusCode::OK, frame.trouble(reply.lines.join(" "))).await
+        }
         Err(Refusal::Trouble(error)) => trouble(&visit, &error),
     }
 }
@@ -91,6 +127,11 @@ async fn send(visit: &Visit, visitor: &Visitor, to: Address) -> Result<(), Refus
         encoded_words(&t.get("round-subject")),
         t.get("round-body"),
     );
-    let sender = send::Sender { account: visitor.account, address: visitor.address.clone(), from: visitor.address.clone(), peer: visit.link.peer };
+    let sender = send::Sender {
+        account: visitor.account,
+        address: visitor.address.clone(),
+        from: visitor.address.clone(),
+        peer: visit.link.peer,
+    };
     send::submit(&visit.office.submission, sender, vec![to], content.as_bytes()).await.map(drop)
 }

@@ -35,9 +35,13 @@ pub async fn health(State(office): State<Arc<Office>>) -> Response {
 const REPORT: usize = 400;
 const REPORTS: u64 = 50;
 
-/// A browser kept a page of ours, or mail in it, from doing something (CSP level 2, §4.4). It is a sign that something got
-/// through the first lock; nothing else follows from it, for anybody could send such a report.
-pub async fn policy_report(State(memory): State<Arc<Memory>>, body: axum::body::Bytes) -> StatusCode {
+/// A browser kept a page of ours, or mail in it, from doing something (CSP level 2, §4.4).
+/// It is a sign that something got through the first lock; nothing else follows from it, for anybody could send such a
+/// report.
+pub async fn policy_report(
+    State(memory): State<Arc<Memory>>,
+    body: axum::body::Bytes,
+) -> StatusCode {
     if memory.policy_reports.fetch_add(1, Ordering::Relaxed) >= REPORTS {
         return StatusCode::NO_CONTENT;
     }
@@ -47,15 +51,31 @@ pub async fn policy_report(State(memory): State<Arc<Memory>>, body: axum::body::
 }
 
 /// Numbers of the current hour and of now.
-pub async fn show(State(office): State<Arc<Office>>, State(memory): State<Arc<Memory>>) -> Response {
+pub async fn show(
+    State(office): State<Arc<Office>>,
+    State(memory): State<Arc<Memory>>,
+) -> Response {
     let (hour, own) = (clock::now() / 3600, office.clone());
-    let read = office.store.read_off_thread(move |r| Ok((r.queue_counts()?, statistics::known(&own.statistics, r, hour)?.pop().unwrap_or_default().1))).await;
-    let Ok(((all, scheduled), row)) = read else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let read = office
+        .store
+        .read_off_thread(move |r| {
+            Ok((
+                r.queue_counts()?,
+                statistics::known(&own.statistics, r, hour)?.pop().unwrap_or_default().1,
+            ))
+        })
+        .await;
+    let Ok(((all, scheduled), row)) = read else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
     let certificate = office.certificates.facts().ends;
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, value: u64| {
         // Writing into a string can't fail.
-        let _ = write!(text, "# HELP pillarbox_{name} {help}\n# TYPE pillarbox_{name} gauge\npillarbox_{name} {value}\n");
+        let _ = write!(
+            text,
+            "# HELP pillarbox_{name} {help}\n# TYPE pillarbox_{name} gauge\npillarbox_{name} {value}\n"
+        );
     };
     gauge("hour_delivered", "Messages delivered within this hour.", row.delivered);
     gauge("hour_relayed", "Messages passed on to other servers within this hour.", row.relayed);
@@ -69,7 +89,11 @@ pub async fn show(State(office): State<Arc<Office>>, State(memory): State<Arc<Me
     gauge("clock_trusted", "1 while the clock can be believed.", u64::from(clock::is_trusted()));
     gauge("certificate_end_seconds", "End of the certificate, seconds since 1970.", certificate);
     gauge("memory_bytes", "The server's share of memory.", about::memory().unwrap_or(0));
-    gauge("policy_reports", "Things that browsers kept pages, or mail in them, from doing.", memory.policy_reports.load(Ordering::Relaxed));
+    gauge(
+        "policy_reports",
+        "Things that browsers kept pages, or mail in them, from doing.",
+        memory.policy_reports.load(Ordering::Relaxed),
+    );
     gauge("uptime_seconds", "Since the server was started.", memory.started.elapsed().as_secs());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -1,4 +1,5 @@
-//! The pages. Each has its template in `templates/`.
+//! The pages.
+//! Each has its template in `templates/`.
 
 pub mod about;
 pub mod certificate;
@@ -35,9 +36,19 @@ pub async fn not_found(visit: Visit) -> Response {
 /// Where a visitor begins.
 pub async fn start(visit: Visit) -> Response {
     let to = match &visit.visitor {
-        Some(visitor) if visitor.is_owner => visitor.progress.as_ref().and_then(|p| p.next()).map_or("/home", |step| step.page()),
+        Some(visitor) if visitor.is_owner => {
+            visitor.progress.as_ref().and_then(|p| p.next()).map_or("/home", |step| step.page())
+        }
         Some(_) => "/mail",
-        None if visit.office.store.read_off_thread(|r| r.accounts()).await.is_ok_and(|a| a.is_empty()) => "/setup",
+        None if visit
+            .office
+            .store
+            .read_off_thread(|r| r.accounts())
+            .await
+            .is_ok_and(|a| a.is_empty()) =>
+        {
+            "/setup"
+        }
         None => "/login",
     };
     Redirect::to(to).into_response()

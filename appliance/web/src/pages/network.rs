@@ -1,5 +1,5 @@
-//! How the box is reached in the office: its addresses, the wireless network, its name there, its time zone. A change of the
-//! address is undone by the system after two minutes, unless the owner confirms it at the new address.
+//! How the box is reached in the office: its addresses, the wireless network, its name there, its time zone.
+//! A change of the address is undone by the system after two minutes, unless the owner confirms it at the new address.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -115,7 +115,20 @@ fn answer(visit: &Visit, status: StatusCode, frame: Frame, typed: Typed) -> Resp
         None => t.get("network-look-how-none").into_owned(),
         Some(local) => t.with("network-look-how", "name", local).into_owned(),
     };
-    page(status, &NetworkPage { frame, is_box: is_box(visit), addresses: addresses(), waiting, typed, name, name_how, look_how, zones: Zone::names() })
+    page(
+        status,
+        &NetworkPage {
+            frame,
+            is_box: is_box(visit),
+            addresses: addresses(),
+            waiting,
+            typed,
+            name,
+            name_how,
+            look_how,
+            zones: Zone::names(),
+        },
+    )
 }
 
 /// Addresses that others in the office can use.
@@ -156,10 +169,14 @@ fn wish(typed: &Typed) -> Result<(Wish, &'static str), &'static str> {
         Order::Automatic => (Wish::SetNetwork { network: Network::Automatic }, "network-changes"),
         Order::Confirm => (Wish::ConfirmNetwork, "network-kept"),
         Order::Wireless => {
-            let name = NetworkName::try_from(typed.ssid.clone()).map_err(|_| "network-wrong-ssid")?;
+            let name =
+                NetworkName::try_from(typed.ssid.clone()).map_err(|_| "network-wrong-ssid")?;
             let password = match typed.password.as_str() {
                 "" => None,
-                password => Some(Passphrase::try_from(password.to_string()).map_err(|_| "network-wrong-password")?),
+                password => Some(
+                    Passphrase::try_from(password.to_string())
+                        .map_err(|_| "network-wrong-password")?,
+                ),
             };
             let country = match text(&typed.country).to_ascii_uppercase() {
                 none if none.is_empty() => None,
@@ -169,11 +186,22 @@ fn wish(typed: &Typed) -> Result<(Wish, &'static str), &'static str> {
         }
         // One label: it is followed by ".local".
         Order::Name if typed.name.contains('.') => return Err("network-wrong-name"),
-        Order::Name => {
-            (Wish::SetHostName { name: HostName::try_from(text(&typed.name).to_ascii_lowercase()).map_err(|_| "network-wrong-name")? }, "network-named")
+        Order::Name => (
+            Wish::SetHostName {
+                name: HostName::try_from(text(&typed.name).to_ascii_lowercase())
+                    .map_err(|_| "network-wrong-name")?,
+            },
+            "network-named",
+        ),
+        Order::Zone if Zone::named(typed.zone.trim()).is_none() => {
+            return Err("network-wrong-zone");
         }
-        Order::Zone if Zone::named(typed.zone.trim()).is_none() => return Err("network-wrong-zone"),
-        Order::Zone => (Wish::SetTimeZone { zone: ZoneName::try_from(text(&typed.zone)).map_err(|_| "network-wrong-zone")? }, "network-zoned"),
+        Order::Zone => (
+            Wish::SetTimeZone {
+                zone: ZoneName::try_from(text(&typed.zone)).map_err(|_| "network-wrong-zone")?,
+            },
+            "network-zoned",
+        ),
         Order::Unknown => return Err("network-wrong-address"),
     })
 }
@@ -182,18 +210,34 @@ pub async fn order(Signed(Owner(visit, visitor), typed): Signed<Owner, Typed>) -
     let t = visit.texts;
     let (wish, said) = match wish(&typed) {
         Ok(found) => found,
-        Err(wrong) => return answer(&visit, StatusCode::BAD_REQUEST, frame(&visit).trouble(t.get(wrong)), typed),
+        Err(wrong) => {
+            return answer(
+                &visit,
+                StatusCode::BAD_REQUEST,
+                frame(&visit).trouble(t.get(wrong)),
+                typed,
+            );
+        }
     };
     let waits = *change(&visit);
     if let (Wish::ConfirmNetwork, Some(waits)) = (&wish, waits)
         && !waits.is_proven_at(&visit.host, Instant::now())
     {
-        return answer(&visit, StatusCode::CONFLICT, frame(&visit).trouble(t.get("network-not-here")), typed);
+        return answer(
+            &visit,
+            StatusCode::CONFLICT,
+            frame(&visit).trouble(t.get("network-not-here")),
+            typed,
+        );
     }
     tracing::warn!(account = visitor.address, order = ?typed.order, "asked of the network");
     let asked = match &wish {
-        Wish::SetNetwork { network: Network::Fixed { interface, .. } } => Some(Some(NetworkChange { asked: Instant::now(), address: Some(interface.address) })),
-        Wish::SetNetwork { network: Network::Automatic } => Some(Some(NetworkChange { asked: Instant::now(), address: None })),
+        Wish::SetNetwork { network: Network::Fixed { interface, .. } } => {
+            Some(Some(NetworkChange { asked: Instant::now(), address: Some(interface.address) }))
+        }
+        Wish::SetNetwork { network: Network::Automatic } => {
+            Some(Some(NetworkChange { asked: Instant::now(), address: None }))
+        }
         Wish::ConfirmNetwork => Some(None),
         _ => None,
     };
@@ -204,7 +248,9 @@ pub async fn order(Signed(Owner(visit, visitor), typed): Signed<Owner, Typed>) -
             }
             answer(&visit, StatusCode::OK, frame(&visit).done(t.get(said)), Typed::default())
         }
-        Err(why) => answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why.said(t)), typed),
+        Err(why) => {
+            answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why.said(t)), typed)
+        }
     }
 }
 
@@ -224,7 +270,9 @@ mod tests {
             ..Typed::default()
         };
         let asked = |typed: &Typed| match wish(typed) {
-            Ok((Wish::SetNetwork { network: Network::Fixed { servers, .. } }, _)) => Ok(servers.len()),
+            Ok((Wish::SetNetwork { network: Network::Fixed { servers, .. } }, _)) => {
+                Ok(servers.len())
+            }
             Ok(_) => Ok(0),
             Err(wrong) => Err(wrong),
         };
@@ -236,17 +284,47 @@ mod tests {
             ("192.168.1.7/24", "10.0.0.1", "", "network-wrong-gateway"),
             ("192.168.1.7/24", "192.168.1.7", "", "network-wrong-gateway"),
             ("192.168.1.7/24", "192.168.1.1", "nine", "network-wrong-servers"),
-            ("192.168.1.7/24", "192.168.1.1", "1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5", "network-wrong-servers"),
+            (
+                "192.168.1.7/24",
+                "192.168.1.1",
+                "1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5",
+                "network-wrong-servers",
+            ),
         ] {
-            assert_eq!(asked(&cable(address, gateway, servers)), Err(wrong), "{address} {gateway} {servers}");
+            assert_eq!(
+                asked(&cable(address, gateway, servers)),
+                Err(wrong),
+                "{address} {gateway} {servers}"
+            );
         }
         assert!(
             matches!(wish(&Typed { order: Order::Name, name: "Post".into(), ..Typed::default() }), Ok((Wish::SetHostName { name }, _)) if name.as_str() == "post")
         );
-        assert!(wish(&Typed { order: Order::Name, name: "a.b".into(), ..Typed::default() }).is_err());
-        assert!(wish(&Typed { order: Order::Wireless, ssid: "Office".into(), password: "short".into(), ..Typed::default() }).is_err());
-        assert!(wish(&Typed { order: Order::Wireless, ssid: "Office".into(), country: "Germany".into(), ..Typed::default() }).is_err());
-        assert!(wish(&Typed { order: Order::Zone, zone: "Mars/Base".into(), ..Typed::default() }).is_err());
+        assert!(
+            wish(&Typed { order: Order::Name, name: "a.b".into(), ..Typed::default() }).is_err()
+        );
+        assert!(
+            wish(&Typed {
+                order: Order::Wireless,
+                ssid: "Office".into(),
+                password: "short".into(),
+                ..Typed::default()
+            })
+            .is_err()
+        );
+        assert!(
+            wish(&Typed {
+                order: Order::Wireless,
+                ssid: "Office".into(),
+                country: "Germany".into(),
+                ..Typed::default()
+            })
+            .is_err()
+        );
+        assert!(
+            wish(&Typed { order: Order::Zone, zone: "Mars/Base".into(), ..Typed::default() })
+                .is_err()
+        );
         assert!(wish(&Typed::default()).is_err());
     }
 
@@ -254,12 +332,27 @@ mod tests {
     fn a_change_is_proven_at_its_own_address_and_in_time() {
         let asked = Instant::now();
         let change = NetworkChange { asked, address: Some("192.168.1.7".parse().unwrap()) };
-        assert!(change.is_proven_at("192.168.1.7", asked) && change.is_proven_at("192.168.1.7:80", asked));
-        assert!(!change.is_proven_at("192.168.1.8", asked) && !change.is_proven_at("pillarbox.local", asked + SETTLED));
-        assert!(NetworkChange { asked, address: Some("fd00::7".parse().unwrap()) }.is_proven_at("[fd00::7]:443", asked));
+        assert!(
+            change.is_proven_at("192.168.1.7", asked)
+                && change.is_proven_at("192.168.1.7:80", asked)
+        );
+        assert!(
+            !change.is_proven_at("192.168.1.8", asked)
+                && !change.is_proven_at("pillarbox.local", asked + SETTLED)
+        );
+        assert!(
+            NetworkChange { asked, address: Some("fd00::7".parse().unwrap()) }
+                .is_proven_at("[fd00::7]:443", asked)
+        );
         // The router gives an address that is not known before: the page must only not be the old one's last moment.
         let automatic = NetworkChange { asked, address: None };
-        assert!(!automatic.is_proven_at("pillarbox.local", asked) && automatic.is_proven_at("pillarbox.local", asked + SETTLED));
-        assert_eq!((change.left(asked), change.left(asked + Duration::from_secs(121))), (Some(120), None));
+        assert!(
+            !automatic.is_proven_at("pillarbox.local", asked)
+                && automatic.is_proven_at("pillarbox.local", asked + SETTLED)
+        );
+        assert_eq!(
+            (change.left(asked), change.left(asked + Duration::from_secs(121))),
+            (Some(120), None)
+        );
     }
 }

@@ -5,7 +5,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
 use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{AddressTarget, AnyChange, Error, FolderId, RemoveAlias, SetAlias, off_thread};
+use pillarbox_store::{
+    AddressTarget, AnyChange, Error, FolderId, RemoveAlias, SetAlias, off_thread,
+};
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
@@ -49,7 +51,11 @@ async fn list(visit: &Visit, status: StatusCode, frame: Frame, fresh: Option<Fre
     let read = visit.office.store.read_off_thread(|r| {
         let row = |(id, account): (_, pillarbox_store::Account)| {
             let inbox = r.folder(id, FolderId::INBOX)?;
-            Ok(Row { address: account.address, name: account.name, messages: inbox.map_or(0, |f| f.messages) })
+            Ok(Row {
+                address: account.address,
+                name: account.name,
+                messages: inbox.map_or(0, |f| f.messages),
+            })
         };
         let people = r.accounts()?.into_iter().map(row).collect::<Result<Vec<_>, Error>>()?;
         Ok((people, r.addresses()?, r.domains()?))
@@ -61,7 +67,16 @@ async fn list(visit: &Visit, status: StatusCode, frame: Frame, fresh: Option<Fre
                 AddressTarget::Account(_) => None,
             };
             let aliases = addresses.into_iter().filter_map(alias).collect();
-            page(status, &PeoplePage { frame, people, aliases, domain: domains.into_iter().next().unwrap_or_default(), fresh })
+            page(
+                status,
+                &PeoplePage {
+                    frame,
+                    people,
+                    aliases,
+                    domain: domains.into_iter().next().unwrap_or_default(),
+                    fresh,
+                },
+            )
         }
         Err(error) => trouble(visit, &error),
     }
@@ -95,8 +110,18 @@ pub struct Add {
 
 pub async fn add(Signed(Owner(visit, _), form): Signed<Owner, Add>) -> Response {
     let frame = || Frame::new(&visit, "/people", "people-title");
-    let refuse = async |key: &str| list(&visit, StatusCode::BAD_REQUEST, frame().trouble(visit.texts.get(key)), None).await;
-    let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let refuse = async |key: &str| {
+        list(&visit, StatusCode::BAD_REQUEST, frame().trouble(visit.texts.get(key)), None).await
+    };
+    let domain = visit
+        .office
+        .store
+        .read_off_thread(|r| r.domains())
+        .await
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     let typed = form.address.trim();
     let whole = if typed.contains('@') { typed.to_string() } else { format!("{typed}@{domain}") };
     let Ok(address) = Address::parse(&whole) else { return refuse("people-wrong-address").await };
@@ -111,7 +136,9 @@ pub async fn add(Signed(Owner(visit, _), form): Signed<Owner, Add>) -> Response 
     let address = address.canonical();
     let made = off_thread(move || {
         let password = password.prepare()?;
-        let made = store.change(directory::person(&to, &name, &password, USUAL_POLICY, clock::now())).wait()?;
+        let made = store
+            .change(directory::person(&to, &name, &password, USUAL_POLICY, clock::now()))
+            .wait()?;
         Ok((made, password.made.unwrap_or_default()))
     });
     let (account, password) = match made.await {
@@ -129,7 +156,11 @@ pub async fn add(Signed(Owner(visit, _), form): Signed<Owner, Add>) -> Response 
     };
     let message = visit.texts.with("people-added", "address", &address).into_owned();
     let password = if invitation.is_some() { String::new() } else { password };
-    let fresh = (invitation.is_some() || !password.is_empty()).then_some(Fresh { address, password, invitation });
+    let fresh = (invitation.is_some() || !password.is_empty()).then_some(Fresh {
+        address,
+        password,
+        invitation,
+    });
     list(&visit, StatusCode::OK, frame().done(message), fresh).await
 }
 
@@ -168,13 +199,26 @@ pub async fn alias(Signed(Owner(visit, _), form): Signed<Owner, Alias>) -> Respo
         let frame = Frame::new(&visit, "/people", "people-title").trouble(visit.texts.get(key));
         list(&visit, StatusCode::BAD_REQUEST, frame, None).await
     };
-    let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
-    let Some(address) = alias_address(&form.address, &domain) else { return refuse("people-wrong-address").await };
+    let domain = visit
+        .office
+        .store
+        .read_off_thread(|r| r.domains())
+        .await
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .unwrap_or_default();
+    let Some(address) = alias_address(&form.address, &domain) else {
+        return refuse("people-wrong-address").await;
+    };
     let change = match form.order {
         AliasOrder::Remove => AnyChange::of(RemoveAlias { address }),
         AliasOrder::Add => {
-            let words = form.to.split([',', ';', ' ', '\n']).map(str::trim).filter(|word| !word.is_empty());
-            let targets: Option<Vec<String>> = words.map(|word| alias_address(word, &domain).filter(|a| !a.starts_with('@'))).collect();
+            let words =
+                form.to.split([',', ';', ' ', '\n']).map(str::trim).filter(|word| !word.is_empty());
+            let targets: Option<Vec<String>> = words
+                .map(|word| alias_address(word, &domain).filter(|a| !a.starts_with('@')))
+                .collect();
             match targets.filter(|targets| !targets.is_empty()) {
                 Some(targets) => AnyChange::of(SetAlias { address, targets }),
                 None => return refuse("people-wrong-target").await,

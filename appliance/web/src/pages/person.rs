@@ -4,7 +4,10 @@ use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use pillarbox_store::{Account, AccountId, AnyChange, DeviceId, Error, FolderId, MailboxPolicy, RemoveAccount, RemoveDevice, SetFactor, SetName, SetPolicy};
+use pillarbox_store::{
+    Account, AccountId, AnyChange, DeviceId, Error, FolderId, MailboxPolicy, RemoveAccount,
+    RemoveDevice, SetFactor, SetName, SetPolicy,
+};
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};
@@ -49,18 +52,37 @@ async fn find(visit: &Visit, address: &str) -> Result<Option<Found>, Error> {
         .store
         .read_off_thread(move |r| {
             let Some((id, account)) = r.account(&address)? else { return Ok(None) };
-            let devices = r.credentials(id)?.into_iter().filter(|(device, _)| *device != DeviceId::MAIN).map(|(d, c)| (d.0, c.label)).collect();
+            let devices = r
+                .credentials(id)?
+                .into_iter()
+                .filter(|(device, _)| *device != DeviceId::MAIN)
+                .map(|(d, c)| (d.0, c.label))
+                .collect();
             let is_owner = r.accounts()?.first().is_some_and(|(first, _)| *first == id);
-            Ok(Some(Found { id, account, devices, folder: r.folder(id, FolderId::INBOX)?, has_factor: r.factor(id)?.is_some(), is_owner }))
+            Ok(Some(Found {
+                id,
+                account,
+                devices,
+                folder: r.folder(id, FolderId::INBOX)?,
+                has_factor: r.factor(id)?.is_some(),
+                is_owner,
+            }))
         })
         .await
 }
 
 pub async fn show(Owner(visit, _): Owner, Path(address): Path<String>) -> Response {
-    answer(&visit, &address, StatusCode::OK, Frame::new(&visit, "/people", "people-title"), None).await
+    answer(&visit, &address, StatusCode::OK, Frame::new(&visit, "/people", "people-title"), None)
+        .await
 }
 
-async fn answer(visit: &Visit, address: &str, status: StatusCode, frame: Frame, invitation: Option<Invitation>) -> Response {
+async fn answer(
+    visit: &Visit,
+    address: &str,
+    status: StatusCode,
+    frame: Frame,
+    invitation: Option<Invitation>,
+) -> Response {
     let found = match find(visit, address).await {
         Ok(Some(found)) => found,
         Ok(None) => return notice(visit, StatusCode::NOT_FOUND, "not-found-title", "not-found"),
@@ -134,7 +156,10 @@ pub struct Order {
     confirm: String,
 }
 
-pub async fn change(Path(address): Path<String>, Signed(Owner(visit, _), form): Signed<Owner, Order>) -> Response {
+pub async fn change(
+    Path(address): Path<String>,
+    Signed(Owner(visit, _), form): Signed<Owner, Order>,
+) -> Response {
     let found = match find(&visit, &address).await {
         Ok(Some(found)) => found,
         Ok(None) => return notice(&visit, StatusCode::NOT_FOUND, "not-found-title", "not-found"),
@@ -142,31 +167,49 @@ pub async fn change(Path(address): Path<String>, Signed(Owner(visit, _), form): 
     };
     let (t, address) = (visit.texts, found.account.address.clone());
     let frame = || Frame::new(&visit, "/people", "people-title");
-    let refuse = async |key: &str| answer(&visit, &address, StatusCode::BAD_REQUEST, frame().trouble(t.get(key)), None).await;
+    let refuse = async |key: &str| {
+        answer(&visit, &address, StatusCode::BAD_REQUEST, frame().trouble(t.get(key)), None).await
+    };
     let changes = match form.order {
         Wish::Save => {
-            let days = form.days.trim().parse().ok().filter(|days| (1..=DAYS).contains(days)).unwrap_or(30);
+            let days = form
+                .days
+                .trim()
+                .parse()
+                .ok()
+                .filter(|days| (1..=DAYS).contains(days))
+                .unwrap_or(30);
             let policy = match form.policy {
                 Policy::Keep => MailboxPolicy::Keep,
                 Policy::Delete => MailboxPolicy::DeleteWhenAll,
                 Policy::Trash => MailboxPolicy::TrashAfter { days },
             };
             let name = directory::clean_name(&form.name);
-            vec![AnyChange::of(SetName { address: address.clone(), name }), AnyChange::of(SetPolicy { address: address.clone(), policy })]
+            vec![
+                AnyChange::of(SetName { address: address.clone(), name }),
+                AnyChange::of(SetPolicy { address: address.clone(), policy }),
+            ]
         }
         Wish::Link => {
             return match welcome::invite(&visit, found.id).await {
-                Ok(invitation) => answer(&visit, &address, StatusCode::OK, frame(), Some(invitation)).await,
+                Ok(invitation) => {
+                    answer(&visit, &address, StatusCode::OK, frame(), Some(invitation)).await
+                }
                 Err(error) => trouble(&visit, &error),
             };
         }
         Wish::Device => match form.device.parse() {
-            Ok(device) => vec![AnyChange::of(RemoveDevice { address: address.clone(), device: DeviceId(device) })],
+            Ok(device) => vec![AnyChange::of(RemoveDevice {
+                address: address.clone(),
+                device: DeviceId(device),
+            })],
             Err(_) => Vec::new(),
         },
         Wish::Factor => vec![AnyChange::of(SetFactor { account: found.id, factor: None })],
         Wish::Remove if found.is_owner => return refuse("person-owner-stays").await,
-        Wish::Remove if form.confirm.trim().to_lowercase() != address => return refuse("person-confirm-wrong").await,
+        Wish::Remove if form.confirm.trim().to_lowercase() != address => {
+            return refuse("person-confirm-wrong").await;
+        }
         Wish::Remove => {
             return match visit.office.store.change(RemoveAccount { address }).done().await {
                 Ok(_) => Redirect::to("/people").into_response(),

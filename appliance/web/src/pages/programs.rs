@@ -54,7 +54,9 @@ fn host(config: &Config) -> String {
 /// The box's own host and ports.
 pub fn servers(office: &Office) -> Servers {
     let settings = office.settings.get();
-    let port = |service: Service, usual| service.addresses(&settings).first().map(|a| a.port()).filter(|&p| p != 0).unwrap_or(usual);
+    let port = |service: Service, usual| {
+        service.addresses(&settings).first().map(|a| a.port()).filter(|&p| p != 0).unwrap_or(usual)
+    };
     Servers {
         host: host(&settings),
         pop3s: port(Service::Pop3s, 995),
@@ -68,7 +70,13 @@ pub async fn show(Person(visit, visitor): Person) -> Response {
     answer(&visit, &visitor, StatusCode::OK, frame, None).await
 }
 
-async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame, fresh: Option<(String, String)>) -> Response {
+async fn answer(
+    visit: &Visit,
+    visitor: &Visitor,
+    status: StatusCode,
+    frame: Frame,
+    fresh: Option<(String, String)>,
+) -> Response {
     let address = visitor.address.clone();
     let read = visit.office.store.read_off_thread(move |r| match r.account(&address)? {
         Some((id, _)) => r.credentials(id),
@@ -76,8 +84,21 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
     });
     match read.await {
         Ok(credentials) => {
-            let devices = credentials.into_iter().filter(|(id, _)| *id != DeviceId::MAIN).map(|(id, c)| (id.0, c.label)).collect();
-            page(status, &ProgramsPage { frame, address: visitor.address.clone(), servers: servers(&visit.office), devices, fresh })
+            let devices = credentials
+                .into_iter()
+                .filter(|(id, _)| *id != DeviceId::MAIN)
+                .map(|(id, c)| (id.0, c.label))
+                .collect();
+            page(
+                status,
+                &ProgramsPage {
+                    frame,
+                    address: visitor.address.clone(),
+                    servers: servers(&visit.office),
+                    devices,
+                    fresh,
+                },
+            )
         }
         Err(error) => trouble(visit, &error),
     }
@@ -98,11 +119,20 @@ pub async fn device(Signed(Person(visit, visitor), form): Signed<Person, Device>
     if let Ok(device) = form.remove.parse::<u16>() {
         let change = RemoveDevice { address, device: DeviceId(device) };
         return match store.change(change).done().await {
-            Ok(_) | Err(Error::NotFound { .. }) => answer(&visit, &visitor, StatusCode::OK, frame, None).await,
+            Ok(_) | Err(Error::NotFound { .. }) => {
+                answer(&visit, &visitor, StatusCode::OK, frame, None).await
+            }
             Err(error) => trouble(&visit, &error),
         };
     }
-    let label: String = form.name.chars().filter(|c| !c.is_control()).take(NAME).collect::<String>().trim().to_string();
+    let label: String = form
+        .name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(NAME)
+        .collect::<String>()
+        .trim()
+        .to_string();
     if label.is_empty() {
         return answer(&visit, &visitor, StatusCode::BAD_REQUEST, frame, None).await;
     }
@@ -114,8 +144,14 @@ pub async fn device(Signed(Person(visit, visitor), form): Signed<Person, Device>
         if known.len() > DEVICES {
             return Err(Error::Invalid { why: format!("{address} has {DEVICES} devices already") });
         }
-        let password = hash::generate().map_err(|error| Error::Invalid { why: error.to_string() })?;
-        let add = AddDevice { address, label: label.clone(), hash: hash::device(&password), at: clock::now() };
+        let password =
+            hash::generate().map_err(|error| Error::Invalid { why: error.to_string() })?;
+        let add = AddDevice {
+            address,
+            label: label.clone(),
+            hash: hash::device(&password),
+            at: clock::now(),
+        };
         store.change(add).wait()?;
         Ok((label, password))
     });
@@ -142,7 +178,10 @@ pub async fn password(Signed(Person(visit, visitor), form): Signed<Person, Passw
         let frame = refuse(frame, "setup-short-password");
         return answer(&visit, &visitor, StatusCode::BAD_REQUEST, frame, None).await;
     };
-    let verdict = office.sign_ins.verify(pillarbox_store::Service::Web, &visitor.address, &form.old, visit.link.peer).await;
+    let verdict = office
+        .sign_ins
+        .verify(pillarbox_store::Service::Web, &visitor.address, &form.old, visit.link.peer)
+        .await;
     let account = match verdict {
         Ok(identity) => identity.account,
         Err(_) => {
@@ -153,7 +192,10 @@ pub async fn password(Signed(Person(visit, visitor), form): Signed<Person, Passw
     let (store, address) = (office.store.clone(), visitor.address.clone());
     let changed = off_thread(move || {
         let hash = new.prepare()?.hash;
-        store.change(SetPassword { address, hash: hash.clone(), at: clock::now() }).wait().map(|_| hash)
+        store
+            .change(SetPassword { address, hash: hash.clone(), at: clock::now() })
+            .wait()
+            .map(|_| hash)
     });
     match changed.await {
         Ok(credential) => match session::sign_in(&visit, account, credential).await {
@@ -221,16 +263,35 @@ fn seen(t: Texts, event: &Event, now: u64) -> Seen {
         What::SignedIn => (true, "coach-signed-in", ""),
     };
     let advice = if advice.is_empty() { String::new() } else { t.get(advice).into_owned() };
-    Seen { at: t.moment(event.at, now), is_well, text: t.with_two(key, ("service", &service), ("user", &event.user)), advice }
+    Seen {
+        at: t.moment(event.at, now),
+        is_well,
+        text: t.with_two(key, ("service", &service), ("user", &event.user)),
+        advice,
+    }
 }
 
 /// What arrived from a person's programs lately, while they set one up.
 pub async fn coach(Person(visit, visitor): Person) -> Response {
     let (t, now) = (visit.texts, clock::now());
     let events = visit.office.sign_ins.events(&visitor.address, visit.link.peer);
-    let recent = events.iter().rev().filter(|event| event.at + COACH >= now && event.service != pillarbox_store::Service::Web.as_str()).take(EVENTS);
+    let recent = events
+        .iter()
+        .rev()
+        .filter(|event| {
+            event.at + COACH >= now && event.service != pillarbox_store::Service::Web.as_str()
+        })
+        .take(EVENTS);
     let mut frame = Frame::new(&visit, "/coach", "coach-title");
     frame.every = 2;
     let events = recent.map(|event| seen(t, event, now)).collect();
-    page(StatusCode::OK, &CoachPage { frame, address: visitor.address.clone(), servers: servers(&visit.office), events })
+    page(
+        StatusCode::OK,
+        &CoachPage {
+            frame,
+            address: visitor.address.clone(),
+            servers: servers(&visit.office),
+            events,
+        },
+    )
 }

@@ -49,10 +49,15 @@ pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response
     let t = visit.texts;
     let read = visit.office.store.read_off_thread(move |r| {
         let mut found = r.queue(from, ROWS + 1)?;
-        let next = if found.len() > ROWS { found.pop().map(|(key, _)| key.to_string()) } else { None };
+        let next =
+            if found.len() > ROWS { found.pop().map(|(key, _)| key.to_string()) } else { None };
         let rows = found.into_iter().map(|(key, waiting)| {
             let outgoing = r.outgoing(key.message)?;
-            let kept = waiting.transcript.map(|recipient| r.transcript(QueueKey { recipient, ..key })).transpose()?.flatten();
+            let kept = waiting
+                .transcript
+                .map(|recipient| r.transcript(QueueKey { recipient, ..key }))
+                .transpose()?
+                .flatten();
             let state = match waiting.state {
                 QueueState::Scheduled => "queue-waiting",
                 QueueState::Held(Hold::Owner) => "queue-held",
@@ -66,17 +71,28 @@ pub async fn show(Owner(visit, _): Owner, Query(query): Query<From>) -> Response
                 sender: outgoing.as_ref().map(|o| o.sender.clone()).unwrap_or_default(),
                 subject: outgoing.map(|o| o.subject).unwrap_or_default(),
                 state: t.get(state).into_owned(),
-                due: if waiting.state == QueueState::Scheduled { t.moment(waiting.due, clock::now()) } else { String::new() },
+                due: if waiting.state == QueueState::Scheduled {
+                    t.moment(waiting.due, clock::now())
+                } else {
+                    String::new()
+                },
                 attempts: waiting.attempts,
                 last: waiting.last.to_string(),
                 transcript: kept.map(|k| k.text).unwrap_or_default(),
                 is_held: matches!(waiting.state, QueueState::Held(_)),
             })
         });
-        Ok((rows.collect::<Result<Vec<_>, pillarbox_store::Error>>()?, r.queue_counts()?.0, next.unwrap_or_default()))
+        Ok((
+            rows.collect::<Result<Vec<_>, pillarbox_store::Error>>()?,
+            r.queue_counts()?.0,
+            next.unwrap_or_default(),
+        ))
     });
     match read.await {
-        Ok((rows, all, next)) => page(StatusCode::OK, &QueuePage { frame: Frame::new(&visit, "/queue", "queue-title"), rows, all, next }),
+        Ok((rows, all, next)) => page(
+            StatusCode::OK,
+            &QueuePage { frame: Frame::new(&visit, "/queue", "queue-title"), rows, all, next },
+        ),
         Err(error) => trouble(&visit, &error),
     }
 }
@@ -112,12 +128,17 @@ pub async fn order(Signed(Owner(visit, _), asked): Signed<Owner, Asked>) -> Resp
         Wish::Bounce => Order::GiveUp,
         Wish::Unknown => return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale"),
     };
-    let Ok(key) = asked.number.parse::<QueueKey>() else { return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale") };
+    let Ok(key) = asked.number.parse::<QueueKey>() else {
+        return notice(&visit, StatusCode::BAD_REQUEST, "stale-title", "stale");
+    };
     let order = QueueOrder { order, entries: vec![key], at: clock::now(), service: Service::Web };
-    let is_late = matches!(order.order, Order::Remove | Order::Hold(_)) && visit.office.outbound.is_under_way(key);
+    let is_late = matches!(order.order, Order::Remove | Order::Hold(_))
+        && visit.office.outbound.is_under_way(key);
     match visit.office.store.change(order).done().await {
         // The worker looks once more before it sends; nobody can know here whether it has.
-        Ok(_) if is_late => notice(&visit, StatusCode::OK, "queue-under-way-title", "queue-under-way"),
+        Ok(_) if is_late => {
+            notice(&visit, StatusCode::OK, "queue-under-way-title", "queue-under-way")
+        }
         Ok(_) => {
             visit.office.outbound.wake();
             Redirect::to("/queue").into_response()

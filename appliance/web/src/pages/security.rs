@@ -58,19 +58,43 @@ struct Offer {
 }
 
 pub async fn show(Person(visit, visitor): Person) -> Response {
-    answer(&visit, &visitor, StatusCode::OK, Frame::new(&visit, "/security", "security-title"), None, Vec::new()).await
+    answer(
+        &visit,
+        &visitor,
+        StatusCode::OK,
+        Frame::new(&visit, "/security", "security-title"),
+        None,
+        Vec::new(),
+    )
+    .await
 }
 
-async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Frame, offer: Option<Offer>, codes: Vec<String>) -> Response {
+async fn answer(
+    visit: &Visit,
+    visitor: &Visitor,
+    status: StatusCode,
+    frame: Frame,
+    offer: Option<Offer>,
+    codes: Vec<String>,
+) -> Response {
     let (account, own) = (visitor.account, visitor.key.clone());
-    let read = visit.office.store.read_off_thread(move |r| Ok((r.sessions()?, r.sign_ins(account, SIGN_INS)?, r.factor(account)?)));
+    let read = visit.office.store.read_off_thread(move |r| {
+        Ok((r.sessions()?, r.sign_ins(account, SIGN_INS)?, r.factor(account)?))
+    });
     let (sessions, sign_ins, known) = match read.await {
         Ok(read) => read,
         Err(error) => return trouble(visit, &error),
     };
     let (t, now) = (visit.texts, clock::now());
     let mine = sessions.into_iter().filter(|(_, session)| session.account == account);
-    let mut sessions: Vec<Session> = mine.map(|(key, s)| Session { is_this: key == own, agent: browser(&s.agent), seen: t.moment(s.seen, now), key }).collect();
+    let mut sessions: Vec<Session> = mine
+        .map(|(key, s)| Session {
+            is_this: key == own,
+            agent: browser(&s.agent),
+            seen: t.moment(s.seen, now),
+            key,
+        })
+        .collect();
     sessions.sort_by_key(|session| !session.is_this);
     let sign_ins = sign_ins.into_iter().map(|(at, s)| SignedIn {
         at: t.moment(at, now),
@@ -79,7 +103,8 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
         device: if s.service == Service::Web { browser(&s.device) } else { s.device },
         is_accepted: s.is_accepted,
     });
-    let mut waiting = if visitor.is_owner { visit.office.sign_ins.waiting(Instant::now()) } else { Vec::new() };
+    let mut waiting =
+        if visitor.is_owner { visit.office.sign_ins.waiting(Instant::now()) } else { Vec::new() };
     waiting.truncate(WAITING);
     let shown = SecurityPage {
         frame,
@@ -96,9 +121,24 @@ async fn answer(visit: &Visit, visitor: &Visitor, status: StatusCode, frame: Fra
 
 /// What a browser calls itself, in the two words that tell people something.
 fn browser(agent: &str) -> String {
-    let first = |known: &[(&'static str, &'static str)]| known.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name);
-    let program = first(&[("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
-    let system = first(&[("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "Mac"), ("Linux", "Linux")]);
+    let first = |known: &[(&'static str, &'static str)]| {
+        known.iter().find(|(sign, _)| agent.contains(sign)).map(|(_, name)| *name)
+    };
+    let program = first(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ]);
+    let system = first(&[
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS", "Mac"),
+        ("Linux", "Linux"),
+    ]);
     match (program, system) {
         (Some(program), Some(system)) => format!("{program}, {system}"),
         (Some(only), None) | (None, Some(only)) => only.to_string(),
@@ -144,10 +184,18 @@ fn purpose(visitor: &Visitor) -> String {
     format!("offer:{}", visitor.account.0)
 }
 
-fn offer(visit: &Visit, visitor: &Visitor, secret: &[u8]) -> Result<Offer, pillarbox_office::Error> {
+fn offer(
+    visit: &Visit,
+    visitor: &Visitor,
+    secret: &[u8],
+) -> Result<Offer, pillarbox_office::Error> {
     let sealed = visit.office.handles.secrets.seal(&purpose(visitor), secret)?;
     let url = factor::url(secret, &visitor.address);
-    Ok(Offer { text: factor::text(secret), qr: svg::qr(&url, &visit.texts.get("factor-qr")), sealed: hex(&sealed) })
+    Ok(Offer {
+        text: factor::text(secret),
+        qr: svg::qr(&url, &visit.texts.get("factor-qr")),
+        sealed: hex(&sealed),
+    })
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -159,20 +207,34 @@ pub async fn change(Signed(Person(visit, visitor), form): Signed<Person, Order>)
     let frame = || Frame::new(&visit, "/security", "security-title");
     match form.order {
         Wish::End | Wish::EndOthers => end(&visit, &visitor, &form).await,
-        Wish::Offer => match factor::generate().and_then(|secret| offer(&visit, &visitor, &secret)) {
-            Ok(offer) => answer(&visit, &visitor, StatusCode::OK, frame(), Some(offer), Vec::new()).await,
+        Wish::Offer => match factor::generate().and_then(|secret| offer(&visit, &visitor, &secret))
+        {
+            Ok(offer) => {
+                answer(&visit, &visitor, StatusCode::OK, frame(), Some(offer), Vec::new()).await
+            }
             Err(error) => trouble(&visit, &error),
         },
         Wish::Confirm => confirm(&visit, &visitor, &form).await,
         Wish::Off => {
             // Somebody at an open browser must not take the lock off.
-            let verdict = visit.office.sign_ins.verify(Service::Web, &visitor.address, &form.password, visit.link.peer).await;
+            let verdict = visit
+                .office
+                .sign_ins
+                .verify(Service::Web, &visitor.address, &form.password, visit.link.peer)
+                .await;
             // Nor somebody with a mail program's password: it opens mail and nothing else.
             if !verdict.is_ok_and(|identity| identity.account == visitor.account) {
                 let frame = frame().trouble(visit.texts.get("login-wrong"));
-                return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None, Vec::new()).await;
+                return answer(&visit, &visitor, StatusCode::FORBIDDEN, frame, None, Vec::new())
+                    .await;
             }
-            match visit.office.store.change(SetFactor { account: visitor.account, factor: None }).done().await {
+            match visit
+                .office
+                .store
+                .change(SetFactor { account: visitor.account, factor: None })
+                .done()
+                .await
+            {
                 Ok(_) => Redirect::to("/security").into_response(),
                 Err(error) => trouble(&visit, &error),
             }
@@ -188,8 +250,11 @@ async fn end(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
         Ok(sessions) => sessions,
         Err(error) => return trouble(visit, &error),
     };
-    let mine = sessions.into_iter().filter(|(_, session)| session.account == account).map(|(key, _)| key);
-    let ended = mine.filter(|key| if form.order == Wish::End { *key == form.session } else { *key != visitor.key });
+    let mine =
+        sessions.into_iter().filter(|(_, session)| session.account == account).map(|(key, _)| key);
+    let ended = mine.filter(|key| {
+        if form.order == Wish::End { *key == form.session } else { *key != visitor.key }
+    });
     for key in ended {
         if let Err(error) = visit.office.store.change(RemoveSession { key }).done().await {
             return trouble(visit, &error);
@@ -201,22 +266,48 @@ async fn end(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
 /// A code from the phone shows that it has the secret: from now on it is asked for.
 async fn confirm(visit: &Visit, visitor: &Visitor, form: &Order) -> Response {
     let secrets = &visit.office.handles.secrets;
-    let secret = unhex(&form.sealed).and_then(|sealed| secrets.open_sealed(&purpose(visitor), &sealed).ok());
+    let secret =
+        unhex(&form.sealed).and_then(|sealed| secrets.open_sealed(&purpose(visitor), &sealed).ok());
     let Some(secret) = secret else { return stale(visit) };
     let frame = Frame::new(visit, "/security", "security-title");
     let Some(step) = factor::step_of(&secret, &form.code, 0, clock::now()) else {
         let again = offer(visit, visitor, &secret).ok();
-        return answer(visit, visitor, StatusCode::BAD_REQUEST, frame.trouble(visit.texts.get("code-wrong")), again, Vec::new()).await;
+        return answer(
+            visit,
+            visitor,
+            StatusCode::BAD_REQUEST,
+            frame.trouble(visit.texts.get("code-wrong")),
+            again,
+            Vec::new(),
+        )
+        .await;
     };
-    let made = factor::make(secrets, &secret, step).map_err(|error| Error::Invalid { why: error.to_string() });
+    let made = factor::make(secrets, &secret, step)
+        .map_err(|error| Error::Invalid { why: error.to_string() });
     let (factor, codes) = match made {
         Ok(made) => made,
         Err(error) => return trouble(visit, &error),
     };
     // Only where there is none: one that is there is taken off first, which asks for the password.
-    match visit.office.store.change(ReplaceFactor { account: visitor.account, was: None, factor }).done().await {
+    match visit
+        .office
+        .store
+        .change(ReplaceFactor { account: visitor.account, was: None, factor })
+        .done()
+        .await
+    {
         Err(Error::Exists { .. }) => stale(visit),
-        Ok(_) => answer(visit, visitor, StatusCode::OK, frame.done(visit.texts.get("factor-on")), None, codes).await,
+        Ok(_) => {
+            answer(
+                visit,
+                visitor,
+                StatusCode::OK,
+                frame.done(visit.texts.get("factor-on")),
+                None,
+                codes,
+            )
+            .await
+        }
         Err(error) => trouble(visit, &error),
     }
 }
@@ -228,8 +319,12 @@ mod tests {
     #[test]
     fn browsers_are_named_as_people_know_them() {
         let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
-        let edge = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/120.0 Safari/537.36 Edg/120.0";
-        assert_eq!((browser(firefox), browser(edge)), ("Firefox, Linux".into(), "Edge, Windows".into()));
+        let edge =
+            "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/120.0 Safari/537.36 Edg/120.0";
+        assert_eq!(
+            (browser(firefox), browser(edge)),
+            ("Firefox, Linux".into(), "Edge, Windows".into())
+        );
         assert_eq!(browser("curl/8"), "curl/8");
         assert_eq!(unhex("0aff"), Some(vec![10, 255]));
         assert_eq!((unhex("0a0"), unhex("zz"), unhex("ää")), (None, None, None));

@@ -1,4 +1,5 @@
-//! The first visit: the code from the box's console makes somebody its owner. And the steps after that.
+//! The first visit: the code from the box's console makes somebody its owner.
+//! And the steps after that.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -55,21 +56,35 @@ pub struct Claim {
 }
 
 async fn is_claimed(office: &Arc<Office>) -> bool {
-    office.store.read_off_thread(|r| r.accounts()).await.map_or(true, |accounts| !accounts.is_empty())
+    office
+        .store
+        .read_off_thread(|r| r.accounts())
+        .await
+        .map_or(true, |accounts| !accounts.is_empty())
 }
 
 pub async fn show(visit: Visit) -> Response {
     if is_claimed(&visit.office).await {
         return Redirect::to("/").into_response();
     }
-    let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let domain = visit
+        .office
+        .store
+        .read_off_thread(|r| r.domains())
+        .await
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     answer(&visit, StatusCode::OK, Claim { domain, ..Claim::default() }, None)
 }
 
 /// How the box is found in the office; `None` where nothing holds a name for it, as on a machine of somebody's own.
 fn found_as(t: Texts) -> Option<String> {
     match net::held_name(Path::new(net::LOCAL_NAME))? {
-        none if none.is_empty() => office_address().map(|address| t.with("setup-found-address", "address", &in_link(address)).into_owned()),
+        none if none.is_empty() => office_address().map(|address| {
+            t.with("setup-found-address", "address", &in_link(address)).into_owned()
+        }),
         name => Some(t.with("setup-found", "name", &name).into_owned()),
     }
 }
@@ -80,13 +95,18 @@ fn answer(visit: &Visit, status: StatusCode, form: Claim, wrong: Option<&str>) -
         Some(key) => frame.trouble(visit.texts.get(key)),
         None => frame,
     };
-    let https = visit.office.settings.get().listen.https.first().map_or(443, |address| address.port());
+    let https =
+        visit.office.settings.get().listen.https.first().map_or(443, |address| address.port());
     let name = visit.host.rsplit_once(':').map_or(visit.host.as_str(), |(name, _)| name);
     let shown = SetupPage {
         frame,
         form: Claim { password: String::new(), ..form },
         is_secure: visit.link.is_secure,
-        secure: if https == 443 { format!("https://{name}/setup") } else { format!("https://{name}:{https}/setup") },
+        secure: if https == 443 {
+            format!("https://{name}/setup")
+        } else {
+            format!("https://{name}:{https}/setup")
+        },
         fingerprint: visit.office.certificates.facts().fingerprint,
         found_as: found_as(visit.texts),
         is_file_wrong: preseed::mistake(&visit.office.settings.get().data).exists(),
@@ -99,7 +119,8 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
     if is_claimed(&office).await {
         return Redirect::to("/").into_response();
     }
-    let refuse = |key: &'static str| answer(&visit, StatusCode::BAD_REQUEST, form.clone(), Some(key));
+    let refuse =
+        |key: &'static str| answer(&visit, StatusCode::BAD_REQUEST, form.clone(), Some(key));
     let code = claim::current(&office.settings.get().data);
     {
         let mut guard = visit.memory.claims.lock().unwrap_or_else(|e| e.into_inner());
@@ -113,11 +134,15 @@ pub async fn claim(visit: Visit, Form(form): Form<Claim>) -> Response {
         }
     }
     let Ok(domain) = Domain::parse(form.domain.trim()) else { return refuse("setup-wrong-domain") };
-    let Ok(address) = Address::parse(&format!("{}@{domain}", form.local.trim())) else { return refuse("setup-wrong-address") };
+    let Ok(address) = Address::parse(&format!("{}@{domain}", form.local.trim())) else {
+        return refuse("setup-wrong-address");
+    };
     if domain.is_literal() {
         return refuse("setup-wrong-domain");
     }
-    let Ok(password) = Password::chosen(form.password.clone()) else { return refuse("setup-short-password") };
+    let Ok(password) = Password::chosen(form.password.clone()) else {
+        return refuse("setup-short-password");
+    };
     let made = make_owner(&office, domain.to_string(), address, form.name.clone(), password).await;
     match made {
         Ok((account, credential)) => {
@@ -151,7 +176,8 @@ async fn make_owner(
             store.change(Progress::default().change()).wait()?;
         }
         let password = password.prepare()?;
-        let id = store.change(directory::person(&address, &name, &password, USUAL_POLICY, at)).wait()?;
+        let id =
+            store.change(directory::person(&address, &name, &password, USUAL_POLICY, at)).wait()?;
         Ok((id, password.hash))
     })
     .await
@@ -159,7 +185,8 @@ async fn make_owner(
 
 /// Back to where the set-up was left.
 pub async fn resume(Owner(_, visitor): Owner) -> Response {
-    Redirect::to(visitor.progress.and_then(|progress| progress.next()).map_or("/home", Step::page)).into_response()
+    Redirect::to(visitor.progress.and_then(|progress| progress.next()).map_or("/home", Step::page))
+        .into_response()
 }
 
 #[derive(Deserialize)]
@@ -170,7 +197,9 @@ pub struct Next {
 
 /// A step is behind the owner; on to the next one.
 pub async fn next(Signed(Owner(visit, visitor), form): Signed<Owner, Next>) -> Response {
-    let (Some(progress), Some(step)) = (visitor.progress, Step::parse(&form.step)) else { return Redirect::to("/home").into_response() };
+    let (Some(progress), Some(step)) = (visitor.progress, Step::parse(&form.step)) else {
+        return Redirect::to("/home").into_response();
+    };
     let progress = progress.with(step);
     match visit.office.store.change(progress.change()).done().await {
         Ok(_) => Redirect::to(progress.next().map_or("/home", Step::page)).into_response(),
@@ -191,11 +220,25 @@ pub async fn name(Owner(visit, _): Owner) -> Response {
     name_page(&visit, StatusCode::OK, Frame::new(&visit, "/name", "name-title"), None).await
 }
 
-async fn name_page(visit: &Visit, status: StatusCode, frame: Frame, typed: Option<String>) -> Response {
-    let domain = visit.office.store.read_off_thread(|r| r.domains()).await.unwrap_or_default().into_iter().next().unwrap_or_default();
+async fn name_page(
+    visit: &Visit,
+    status: StatusCode,
+    frame: Frame,
+    typed: Option<String>,
+) -> Response {
+    let domain = visit
+        .office
+        .store
+        .read_off_thread(|r| r.domains())
+        .await
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     let hostname = visit.office.settings.get().hostname();
     let is_usable = super::certificate::is_public_name(&hostname);
-    let suggestion = typed.unwrap_or_else(|| if is_usable { hostname.clone() } else { format!("mail.{domain}") });
+    let suggestion = typed
+        .unwrap_or_else(|| if is_usable { hostname.clone() } else { format!("mail.{domain}") });
     page(status, &NamePage { frame, hostname, suggestion, domain })
 }
 
@@ -206,13 +249,20 @@ pub struct Rename {
 }
 
 pub async fn rename(Signed(Owner(visit, visitor), form): Signed<Owner, Rename>) -> Response {
-    let name = Domain::parse(form.name.trim()).ok().filter(|name| !name.is_literal()).map(|name| name.to_string());
+    let name = Domain::parse(form.name.trim())
+        .ok()
+        .filter(|name| !name.is_literal())
+        .map(|name| name.to_string());
     let Some(name) = name.filter(|name| name.contains('.')) else {
-        let frame = Frame::new(&visit, "/name", "name-title").trouble(visit.texts.get("name-wrong"));
+        let frame =
+            Frame::new(&visit, "/name", "name-title").trouble(visit.texts.get("name-wrong"));
         return name_page(&visit, StatusCode::BAD_REQUEST, frame, Some(form.name)).await;
     };
     let office = visit.office.clone();
-    let renamed = off_thread(move || naming::rename(&office.settings, &office.store, &office.certificates, &name)).await;
+    let renamed = off_thread(move || {
+        naming::rename(&office.settings, &office.store, &office.certificates, &name)
+    })
+    .await;
     match (renamed, visitor.progress) {
         (Ok(()), Some(progress)) => {
             let progress = progress.with(Step::Name);

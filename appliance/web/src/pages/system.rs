@@ -1,4 +1,5 @@
-//! The machine itself: which of its two systems runs, updates, starting anew, as it came. Asked of `pillarbox-privop`.
+//! The machine itself: which of its two systems runs, updates, starting anew, as it came.
+//! Asked of `pillarbox-privop`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,8 @@ fn frame(visit: &Visit) -> Frame {
     Frame::new(visit, "/system", "system-title")
 }
 
-/// This is a box, not any machine: its settings say so. What happens to be there at a moment says nothing, as a start has many.
+/// This is a box, not any machine: its settings say so.
+/// What happens to be there at a moment says nothing, as a start has many.
 pub fn is_box(visit: &Visit) -> bool {
     socket(visit).is_some()
 }
@@ -74,7 +76,16 @@ async fn answer(visit: &Visit, status: StatusCode, frame: Frame) -> Response {
 
 fn shown(visit: &Visit, status: StatusCode, frame: Frame, slots: Vec<Slot>) -> Response {
     let not_kept = update::not_kept(&visit.office.settings.get().updates);
-    page(status, &SystemPage { frame, is_box: is_box(visit), version: env!("CARGO_PKG_VERSION"), slots, not_kept })
+    page(
+        status,
+        &SystemPage {
+            frame,
+            is_box: is_box(visit),
+            version: env!("CARGO_PKG_VERSION"),
+            slots,
+            not_kept,
+        },
+    )
 }
 
 /// Asks the system; what it said, or why not.
@@ -98,7 +109,11 @@ pub async fn ask(visit: &Visit, wish: Wish, patience: Duration) -> Result<String
 /// The systems, from what RAUC says of its slots.
 fn slots(json: &str) -> Vec<Slot> {
     let facts: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-    let all = facts["slots"].as_array().into_iter().flatten().filter_map(|slot| slot.as_object()?.values().next());
+    let all = facts["slots"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|slot| slot.as_object()?.values().next());
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
     let slot = |slot: &serde_json::Value| Slot {
         name: text(&slot["bootname"]),
@@ -144,15 +159,26 @@ pub async fn order(Signed(Owner(visit, visitor), form): Signed<Owner, Order>) ->
         Asked::Restart => (Wish::Reboot, "system-restarts"),
         Asked::Off => (Wish::PowerOff, "system-goes-off"),
         Asked::Other => (Wish::OtherSlot, "system-other-starts"),
-        Asked::Reset if form.confirm.trim().eq_ignore_ascii_case(&visitor.address) => (Wish::FactoryReset, "system-resets"),
-        Asked::Reset => return answer(&visit, StatusCode::BAD_REQUEST, frame(&visit).trouble(t.get("system-reset-confirm"))).await,
+        Asked::Reset if form.confirm.trim().eq_ignore_ascii_case(&visitor.address) => {
+            (Wish::FactoryReset, "system-resets")
+        }
+        Asked::Reset => {
+            return answer(
+                &visit,
+                StatusCode::BAD_REQUEST,
+                frame(&visit).trouble(t.get("system-reset-confirm")),
+            )
+            .await;
+        }
         Asked::Unknown => return answer(&visit, StatusCode::BAD_REQUEST, frame(&visit)).await,
     };
     tracing::warn!(account = visitor.address, order = ?form.order, "asked of the system");
     match ask(&visit, wish, PATIENCE).await {
         // At once, without looking at the systems: the machine goes down in seconds.
         Ok(_) => shown(&visit, StatusCode::OK, frame(&visit).done(t.get(said)), Vec::new()),
-        Err(why) => answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why.said(t))).await,
+        Err(why) => {
+            answer(&visit, StatusCode::BAD_GATEWAY, frame(&visit).trouble(why.said(t))).await
+        }
     }
 }
 
@@ -177,25 +203,38 @@ pub async fn update(SignedFiles(Owner(visit, _), form): SignedFiles<Owner>) -> R
         Err(why) => Err(why),
     };
     match installed {
-        Ok(_) => answer(&visit, StatusCode::OK, frame(&visit).done(visit.texts.get("system-updated"))).await,
+        Ok(_) => {
+            answer(&visit, StatusCode::OK, frame(&visit).done(visit.texts.get("system-updated")))
+                .await
+        }
         Err(why) => {
             tracing::warn!(%why, "an update was not installed");
-            let said = format!("{} {}", visit.texts.get("system-not-updated"), why.said(visit.texts));
+            let said =
+                format!("{} {}", visit.texts.get("system-not-updated"), why.said(visit.texts));
             answer(&visit, StatusCode::BAD_REQUEST, frame(&visit).trouble(said)).await
         }
     }
 }
 
 async fn take(field: &mut Field<'_>, folder: &Path) -> Result<BundleName, Error> {
-    let name = field.file_name().unwrap_or_default().rsplit(['/', '\\']).next().unwrap_or_default().to_string();
-    let bundle = BundleName::try_from(name).map_err(|wrong| Error::NotAnUpdate { why: wrong.to_string() })?;
+    let name = field
+        .file_name()
+        .unwrap_or_default()
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or_default()
+        .to_string();
+    let bundle = BundleName::try_from(name)
+        .map_err(|wrong| Error::NotAnUpdate { why: wrong.to_string() })?;
     let path = folder.join(bundle.as_str());
     let wrong = |error: std::io::Error| Error::File { path: path.clone(), why: error.to_string() };
     update::sweep(folder);
     let mut file = std::fs::File::create(&path).map_err(wrong)?;
     // What is not taken whole goes again, also when the browser leaves in the middle: it would keep mail outside.
     let part = Part(Some(path.clone()));
-    while let Some(piece) = field.chunk().await.map_err(|error| Error::BrokenOff { why: error.to_string() })? {
+    while let Some(piece) =
+        field.chunk().await.map_err(|error| Error::BrokenOff { why: error.to_string() })?
+    {
         let room = Disk::of(folder).map_or(u64::MAX, |disk| disk.free);
         if room < piece.len() as u64 + ROOM {
             return Err(Error::NoRoom);
@@ -234,7 +273,15 @@ mod tests {
             {"kernel.0":{"class":"kernel","state":"active"}},{"rootfs.1":{"class":"rootfs","bootname":"B","state":"inactive","boot_status":"bad"}}]}"#;
         let found = super::slots(said);
         assert_eq!(
-            found.iter().map(|slot| (slot.name.as_str(), slot.is_running, slot.is_good, slot.version.as_str())).collect::<Vec<_>>(),
+            found
+                .iter()
+                .map(|slot| (
+                    slot.name.as_str(),
+                    slot.is_running,
+                    slot.is_good,
+                    slot.version.as_str()
+                ))
+                .collect::<Vec<_>>(),
             [("A", true, true, "2"), ("B", false, false, "")]
         );
         assert!(super::slots("no json").is_empty());

@@ -57,7 +57,10 @@ async fn address_of(visit: &Visit, token: &str) -> Result<Option<String>, Error>
 
 pub async fn show(visit: Visit, Path(token): Path<String>) -> Response {
     match address_of(&visit, &token).await {
-        Ok(Some(address)) => page(StatusCode::OK, &WelcomePage { frame: Frame::new(&visit, "", "welcome-title"), address, token }),
+        Ok(Some(address)) => page(
+            StatusCode::OK,
+            &WelcomePage { frame: Frame::new(&visit, "", "welcome-title"), address, token },
+        ),
         Ok(None) => notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
         Err(error) => trouble(&visit, &error),
     }
@@ -72,24 +75,32 @@ pub struct Choice {
 pub async fn choose(visit: Visit, Path(token): Path<String>, Form(form): Form<Choice>) -> Response {
     let address = match address_of(&visit, &token).await {
         Ok(Some(address)) => address,
-        Ok(None) => return notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
+        Ok(None) => {
+            return notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone");
+        }
         Err(error) => return trouble(&visit, &error),
     };
     let Ok(password) = Password::chosen(form.password) else {
-        let frame = Frame::new(&visit, "", "welcome-title").trouble(visit.texts.get("setup-short-password"));
+        let frame = Frame::new(&visit, "", "welcome-title")
+            .trouble(visit.texts.get("setup-short-password"));
         return page(StatusCode::BAD_REQUEST, &WelcomePage { frame, address, token });
     };
     let (store, key) = (visit.office.store.clone(), session::key(&token));
     let used = off_thread(move || {
         let hash = password.prepare()?.hash;
-        store.change(UseLink { key, hash: hash.clone(), at: clock::now() }).wait().map(|account| (account, hash))
+        store
+            .change(UseLink { key, hash: hash.clone(), at: clock::now() })
+            .wait()
+            .map(|account| (account, hash))
     });
     match used.await {
         Ok((account, credential)) => match session::sign_in(&visit, account, credential).await {
             Ok(cookie) => redirect_with(cookie, "/"),
             Err(error) => trouble(&visit, &error),
         },
-        Err(Error::NotFound { .. }) => notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone"),
+        Err(Error::NotFound { .. }) => {
+            notice(&visit, StatusCode::NOT_FOUND, "welcome-gone-title", "welcome-gone")
+        }
         Err(error) => trouble(&visit, &error),
     }
 }

@@ -23,17 +23,32 @@ async fn answers_go_where_people_expect_and_nowhere_else() {
     tokio::task::block_in_place(|| deliver(&world, BOB, message));
     let page = get("/compose?answers=1.2&how=all").await;
     let (to, cc) = (typed_in(&page, "to"), typed_in(&page, "cc"));
-    assert_eq!((to.as_str(), cc.as_str()), ("\"Miller, Hans\" <h@a.test>", "\"Doe, Jane\" <jane@a.test>"), "{page}");
-    assert!(page.contains("26 Nov 2026, ") && page.contains("(UTC") && !page.contains("today"), "{page}");
+    assert_eq!(
+        (to.as_str(), cc.as_str()),
+        ("\"Miller, Hans\" <h@a.test>", "\"Doe, Jane\" <jane@a.test>"),
+        "{page}"
+    );
+    assert!(
+        page.contains("26 Nov 2026, ") && page.contains("(UTC") && !page.contains("today"),
+        "{page}"
+    );
     assert!(get("/compose?answers=1.2&how=forward").await.contains("Date: 26 Nov 2026, "));
     // What the form says itself is taken, and goes to these.
     let token = token_in(&page);
     let send = async |to: &str, cc: &str| {
-        let fields = [("token", token.as_str()), ("to", to), ("cc", cc), ("subject", "Re: names"), ("body", "my words"), ("order", "send")];
+        let fields = [
+            ("token", token.as_str()),
+            ("to", to),
+            ("cc", cc),
+            ("subject", "Re: names"),
+            ("body", "my words"),
+            ("order", "send"),
+        ];
         ask(&world, multipart("/compose", &bob, &fields, &[])).await
     };
     assert_eq!(send(&to, &cc).await.location, "/mail/2");
-    let mut queued: Vec<String> = world.queue().iter().map(|waiting| waiting.address.clone()).collect();
+    let mut queued: Vec<String> =
+        world.queue().iter().map(|waiting| waiting.address.clone()).collect();
     queued.sort();
     assert_eq!(queued, ["h@a.test", "jane@a.test"]);
     assert!(get("/mail/2/1/raw").await.contains("To: \"Miller, Hans\" <h@a.test>"));
@@ -45,7 +60,13 @@ async fn answers_go_where_people_expect_and_nowhere_else() {
     // No stranger's address is made of what was typed wrongly.
     for wrong in ["Hans bob@remote.test", "first last@remote.test", "x@localhost"] {
         let answer = send(wrong, "").await;
-        assert!(answer.status == StatusCode::BAD_REQUEST && answer.body.contains(wrong) && answer.body.contains("my words"), "{}", answer.body);
+        assert!(
+            answer.status == StatusCode::BAD_REQUEST
+                && answer.body.contains(wrong)
+                && answer.body.contains("my words"),
+            "{}",
+            answer.body
+        );
     }
     assert_eq!(world.queue().len(), 2);
 }

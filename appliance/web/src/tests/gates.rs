@@ -1,4 +1,5 @@
-//! What stands before every page: roles, origins, names, networks, TLS, sessions. And that each page is for those the route table says.
+//! What stands before every page: roles, origins, names, networks, TLS, sessions.
+//! And that each page is for those the route table says.
 
 use super::*;
 use crate::routes::Routes;
@@ -53,22 +54,34 @@ fn routes() -> Routes {
 
 /// A row's path with something that is there in the place of each name.
 fn example(path: &str) -> String {
-    let named = [("{address}", "bob@box.test"), ("{folder}", "1"), ("{uid}", "1"), ("{number}", "1"), ("{at}", "0"), ("{token}", "x"), ("{name}", "x")];
+    let named = [
+        ("{address}", "bob@box.test"),
+        ("{folder}", "1"),
+        ("{uid}", "1"),
+        ("{number}", "1"),
+        ("{at}", "0"),
+        ("{token}", "x"),
+        ("{name}", "x"),
+    ];
     named.into_iter().fold(path.to_string(), |path, (name, value)| path.replace(name, value))
 }
 
 /// The least role that a path is for; the rows of the table have no queries.
 fn least(routes: &Routes, path: &str, method: &Method) -> crate::routes::Role {
     let row = routes.find(path.split('?').next().unwrap_or_default());
-    row.filter(|row| row.methods.contains(method)).map_or(crate::routes::Role::Anyone, |row| row.role)
+    row.filter(|row| row.methods.contains(method))
+        .map_or(crate::routes::Role::Anyone, |row| row.role)
 }
 
 /// Each row that takes a form of somebody has an example: a new form can't be forgotten.
 #[test]
 fn every_form_has_an_example() {
     let routes = routes();
-    let forms = routes.all().iter().filter(|row| row.methods.contains(&Method::POST) && row.role != crate::routes::Role::Anyone);
-    let known: Vec<&str> = FORMS.iter().filter_map(|(path, _)| routes.find(path)).map(|row| row.path).collect();
+    let forms = routes.all().iter().filter(|row| {
+        row.methods.contains(&Method::POST) && row.role != crate::routes::Role::Anyone
+    });
+    let known: Vec<&str> =
+        FORMS.iter().filter_map(|(path, _)| routes.find(path)).map(|row| row.path).collect();
     for row in forms {
         assert!(known.contains(&row.path), "{} has no example", row.path);
     }
@@ -78,7 +91,9 @@ fn every_form_has_an_example() {
 #[test]
 fn what_the_internet_programs_and_plain_http_get_is_known() {
     let routes = routes();
-    let those = |which: fn(&crate::routes::Facts) -> bool| routes.all().iter().filter(|row| which(row)).map(|row| row.path).collect::<Vec<_>>();
+    let those = |which: fn(&crate::routes::Facts) -> bool| {
+        routes.all().iter().filter(|row| which(row)).map(|row| row.path).collect::<Vec<_>>()
+    };
     assert_eq!(
         those(|row| row.reach == crate::routes::Reach::World),
         [
@@ -90,19 +105,35 @@ fn what_the_internet_programs_and_plain_http_get_is_known() {
             "/.well-known/acme-challenge/{token}",
         ]
     );
-    assert_eq!(those(|row| row.is_for_programs), ["/autodiscover/autodiscover.xml", "/policy-report"]);
+    assert_eq!(
+        those(|row| row.is_for_programs),
+        ["/autodiscover/autodiscover.xml", "/policy-report"]
+    );
     assert_eq!(
         those(|row| row.is_plain),
-        ["/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml", "/.well-known/acme-challenge/{token}", "/health", "/metrics",]
+        [
+            "/mail/config-v1.1.xml",
+            "/.well-known/autoconfig/mail/config-v1.1.xml",
+            "/.well-known/acme-challenge/{token}",
+            "/health",
+            "/metrics",
+        ]
     );
     // The owner's pages have a switch of their own.
-    assert!(routes.all().iter().all(|row| row.role != crate::routes::Role::Owner || row.reach == crate::routes::Reach::Office));
+    assert!(
+        routes.all().iter().all(|row| row.role != crate::routes::Role::Owner
+            || row.reach == crate::routes::Reach::Office)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_in_every_role_and_method() {
     let world = world().await;
-    let cookies = [(Role::Nobody, String::new()), (Role::Worker, cookie(&world, Role::Worker).await), (Role::Owner, cookie(&world, Role::Owner).await)];
+    let cookies = [
+        (Role::Nobody, String::new()),
+        (Role::Worker, cookie(&world, Role::Worker).await),
+        (Role::Owner, cookie(&world, Role::Owner).await),
+    ];
     let routes = routes();
     let paths = routes.all().iter().map(|row| example(row.path)).chain(VARIANTS.map(String::from));
     for path in paths {
@@ -112,21 +143,34 @@ async fn every_route_in_every_role_and_method() {
             let answer = ask(&world, request(Method::GET, path, cookie, "")).await;
             let may = (*role as u8) >= (least as u8);
             let expected = match (may, role) {
-                (true, _) if answer.status == StatusCode::SEE_OTHER => matches!(path, "/" | "/login" | "/setup" | "/setup/resume" | "/mail"),
+                (true, _) if answer.status == StatusCode::SEE_OTHER => {
+                    matches!(path, "/" | "/login" | "/setup" | "/setup/resume" | "/mail")
+                }
                 // Nothing of that kind is in the message.
                 (true, _) if path.contains("/inside/") => answer.status == StatusCode::NOT_FOUND,
-                (true, _) if least == crate::routes::Role::Anyone => answer.status == StatusCode::OK || answer.status.is_client_error(),
+                (true, _) if least == crate::routes::Role::Anyone => {
+                    answer.status == StatusCode::OK || answer.status.is_client_error()
+                }
                 (true, _) => answer.status == StatusCode::OK,
-                (false, Role::Nobody) => answer.status == StatusCode::SEE_OTHER && answer.location == "/login",
+                (false, Role::Nobody) => {
+                    answer.status == StatusCode::SEE_OTHER && answer.location == "/login"
+                }
                 (false, _) => answer.status == StatusCode::FORBIDDEN,
             };
             assert!(expected, "GET {path} as {role:?}: {} to {:?}", answer.status, answer.location);
-            for name in ["content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy"] {
+            for name in [
+                "content-security-policy", "x-content-type-options", "x-frame-options",
+                "referrer-policy",
+            ] {
                 assert!(answer.headers.contains_key(name), "{name} of {path}");
             }
             for method in [Method::PUT, Method::DELETE, Method::PATCH] {
                 let answer = ask(&world, request(method.clone(), path, cookie, "")).await;
-                assert!(answer.status.is_client_error(), "{method} {path} as {role:?}: {}", answer.status);
+                assert!(
+                    answer.status.is_client_error(),
+                    "{method} {path} as {role:?}: {}",
+                    answer.status
+                );
             }
         }
     }
@@ -136,13 +180,21 @@ async fn every_route_in_every_role_and_method() {
         for (role, cookie) in &cookies {
             let answer = ask(&world, request(Method::POST, path, cookie, form)).await;
             let sent_away = answer.status == StatusCode::SEE_OTHER && answer.location == "/login";
-            assert!(answer.status == StatusCode::FORBIDDEN || *role == Role::Nobody && sent_away, "POST {path} as {role:?}: {}", answer.status);
+            assert!(
+                answer.status == StatusCode::FORBIDDEN || *role == Role::Nobody && sent_away,
+                "POST {path} as {role:?}: {}",
+                answer.status
+            );
         }
         if least == crate::routes::Role::Owner {
             // Also with the token of the worker's own session.
             let worker = &cookies[1].1;
             let page = ask(&world, request(Method::GET, "/programs", worker, "")).await.body;
-            let answer = ask(&world, request(Method::POST, path, worker, &format!("token={}&{form}", token_in(&page)))).await;
+            let answer = ask(
+                &world,
+                request(Method::POST, path, worker, &format!("token={}&{form}", token_in(&page))),
+            )
+            .await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "POST {path} by a worker");
         }
     }
@@ -158,11 +210,24 @@ async fn foreign_pages_names_and_networks_are_turned_away() {
         request.headers_mut().insert(name, axum::http::HeaderValue::from_static(value));
         request
     };
-    assert_eq!(ask(&world, with(header::ORIGIN, "https://evil.example")).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(ask(&world, with(header::HOST, "evil.example")).await.status, StatusCode::MISDIRECTED_REQUEST);
-    for (path, is_open) in [("/home", false), ("/login", false), ("/setup", false), ("/mail/config-v1.1.xml", true)] {
+    assert_eq!(
+        ask(&world, with(header::ORIGIN, "https://evil.example")).await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        ask(&world, with(header::HOST, "evil.example")).await.status,
+        StatusCode::MISDIRECTED_REQUEST
+    );
+    for (path, is_open) in
+        [("/home", false), ("/login", false), ("/setup", false), ("/mail/config-v1.1.xml", true)]
+    {
         let answer = ask_from(&world, "203.0.113.9", request(Method::GET, path, &owner, "")).await;
-        assert_eq!(answer.status == StatusCode::OK, is_open, "{path} from outside: {}", answer.status);
+        assert_eq!(
+            answer.status == StatusCode::OK,
+            is_open,
+            "{path} from outside: {}",
+            answer.status
+        );
     }
 }
 
@@ -178,12 +243,23 @@ async fn sessions_are_fresh_end_and_are_not_chosen_by_others() {
     assert_eq!(ask(&world, request(Method::GET, "/home", &planted, "")).await.location, "/login");
     let home = ask(&world, request(Method::GET, "/home", &fresh, "")).await;
     let token = token_in(&home.body);
-    assert_eq!(ask(&world, request(Method::POST, "/logout", &fresh, &format!("token={token}"))).await.location, "/login");
+    assert_eq!(
+        ask(&world, request(Method::POST, "/logout", &fresh, &format!("token={token}")))
+            .await
+            .location,
+        "/login"
+    );
     assert_eq!(ask(&world, request(Method::GET, "/home", &fresh, "")).await.location, "/login");
     // A new password signs everybody out.
     let again = cookie(&world, Role::Owner).await;
     let hash = tokio::task::block_in_place(|| hash::password("another long one").unwrap());
-    world.office.store.change(SetPassword { address: ANN.into(), hash, at: clock::now() }).done().await.unwrap();
+    world
+        .office
+        .store
+        .change(SetPassword { address: ANN.into(), hash, at: clock::now() })
+        .done()
+        .await
+        .unwrap();
     assert_eq!(ask(&world, request(Method::GET, "/home", &again, "")).await.location, "/login");
 }
 
@@ -193,14 +269,23 @@ async fn with_a_certificate_the_pages_are_under_tls_only() {
     let plain = async |path: &str, host: &'static str| {
         let mut request = request(Method::GET, path, "", "");
         request.headers_mut().insert(header::HOST, axum::http::HeaderValue::from_static(host));
-        request.extensions_mut().insert(Link { peer: "192.168.1.5".parse().unwrap(), is_secure: false });
+        request
+            .extensions_mut()
+            .insert(Link { peer: "192.168.1.5".parse().unwrap(), is_secure: false });
         let answer = router(world.site.clone()).oneshot(request).await.unwrap();
-        let location = answer.headers().get(header::LOCATION).map(|l| l.to_str().unwrap().to_string()).unwrap_or_default();
+        let location = answer
+            .headers()
+            .get(header::LOCATION)
+            .map(|l| l.to_str().unwrap().to_string())
+            .unwrap_or_default();
         (answer.status(), location)
     };
     assert_eq!(plain("/login", "box.test").await.0, StatusCode::OK);
     world.install_certificate(&["box.test"]);
-    assert_eq!(plain("/login", "box.test").await, (StatusCode::TEMPORARY_REDIRECT, "https://box.test/login".into()));
+    assert_eq!(
+        plain("/login", "box.test").await,
+        (StatusCode::TEMPORARY_REDIRECT, "https://box.test/login".into())
+    );
     assert_eq!(plain("/login", "pillarbox.local").await.0, StatusCode::UPGRADE_REQUIRED);
     assert_eq!(plain("/health", "box.test").await.0, StatusCode::OK);
     assert_eq!(plain("/.well-known/acme-challenge/x", "box.test").await.0, StatusCode::NOT_FOUND);
@@ -210,12 +295,24 @@ async fn with_a_certificate_the_pages_are_under_tls_only() {
 async fn the_internet_sees_webmail_when_it_may_and_the_owners_pages_only_when_they_may() {
     let world = world().await;
     let owner = cookie(&world, Role::Owner).await;
-    let from_outside = async |path: &str| ask_from(&world, "203.0.113.9", request(Method::GET, path, &owner, "")).await.status == StatusCode::OK;
-    for (everywhere, owner_too, webmail, home) in
-        [(false, false, false, false), (true, false, true, false), (true, true, true, true), (false, true, true, true)]
-    {
-        world.change_config(|config| (config.web.from_everywhere, config.web.owner_from_everywhere) = (everywhere, owner_too));
-        assert_eq!((from_outside("/mail/1").await, from_outside("/programs").await), (webmail, webmail), "{everywhere} {owner_too}");
+    let from_outside = async |path: &str| {
+        ask_from(&world, "203.0.113.9", request(Method::GET, path, &owner, "")).await.status
+            == StatusCode::OK
+    };
+    for (everywhere, owner_too, webmail, home) in [
+        (false, false, false, false),
+        (true, false, true, false),
+        (true, true, true, true),
+        (false, true, true, true),
+    ] {
+        world.change_config(|config| {
+            (config.web.from_everywhere, config.web.owner_from_everywhere) = (everywhere, owner_too)
+        });
+        assert_eq!(
+            (from_outside("/mail/1").await, from_outside("/programs").await),
+            (webmail, webmail),
+            "{everywhere} {owner_too}"
+        );
         for path in ["/home", "/people", "/log", "/people/bob@box.test", "/metrics"] {
             assert_eq!(from_outside(path).await, home, "{path} {everywhere} {owner_too}");
         }
@@ -225,13 +322,19 @@ async fn the_internet_sees_webmail_when_it_may_and_the_owners_pages_only_when_th
 #[tokio::test(flavor = "multi_thread")]
 async fn the_language_is_the_browsers_or_the_persons_and_leads_nowhere_else() {
     let world = world().await;
-    let login = async |cookie: &str| ask(&world, request(Method::GET, "/login", cookie, "")).await.body;
+    let login =
+        async |cookie: &str| ask(&world, request(Method::GET, "/login", cookie, "")).await.body;
     assert!(login("").await.contains("lang=\"en\""));
-    let answer = ask(&world, request(Method::POST, "/language", "", "language=de&back=/login")).await;
+    let answer =
+        ask(&world, request(Method::POST, "/language", "", "language=de&back=/login")).await;
     assert_eq!(answer.location, "/login");
     assert!(login(answer.cookie.split(';').next().unwrap()).await.contains("<html lang=\"de\""));
     for back in ["//evil.example", "https://evil.example", "javascript:x", ""] {
-        let answer = ask(&world, request(Method::POST, "/language", "", &format!("language=xx&back={}", encoded(back)))).await;
+        let answer = ask(
+            &world,
+            request(Method::POST, "/language", "", &format!("language=xx&back={}", encoded(back))),
+        )
+        .await;
         assert_eq!(answer.location, "/", "{back}");
     }
 }

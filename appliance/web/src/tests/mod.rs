@@ -59,8 +59,17 @@ async fn peopled(world: World) -> World {
     let store = &world.office.store;
     tokio::task::block_in_place(|| {
         let hash = hash::password(PASSWORD).unwrap();
-        store.change(SetPassword { address: ANN.into(), hash: hash.clone(), at: clock::now() }).wait().unwrap();
-        let bob = AddAccount { address: BOB.into(), name: String::new(), hash, policy: MailboxPolicy::Keep, at: clock::now() };
+        store
+            .change(SetPassword { address: ANN.into(), hash: hash.clone(), at: clock::now() })
+            .wait()
+            .unwrap();
+        let bob = AddAccount {
+            address: BOB.into(),
+            name: String::new(),
+            hash,
+            policy: MailboxPolicy::Keep,
+            at: clock::now(),
+        };
         store.change(bob).wait().unwrap();
         for address in [ANN, BOB] {
             deliver(&world, address, MESSAGE);
@@ -73,7 +82,8 @@ const MESSAGE: &str = "From: Cy <cy@a.test>\r\nTo: ann@box.test\r\nCc: dee@a.tes
     Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>hello <b>you</b><script>alert(1)</script><img src=\"https://evil.test/p\"></p>\r\n\
     --b\r\nContent-Type: application/pdf; name=\"../offer.pdf\"\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n--b--\r\n";
 
-/// Puts a message into somebody's inbox. Blocks.
+/// Puts a message into somebody's inbox.
+/// Blocks.
 fn deliver(world: &World, address: &str, content: &str) {
     use pillarbox_store::{Delivery, Fate, Flags, FolderId, LedgerRecord, Placement, ShortCode};
     let store = &world.office.store;
@@ -82,13 +92,19 @@ fn deliver(world: &World, address: &str, content: &str) {
     spool.append(content.as_bytes()).unwrap();
     let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
     let record = LedgerRecord::new(clock::now(), Fate::Delivered, ShortCode(9));
-    store.deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)).wait().unwrap();
+    store
+        .deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record))
+        .wait()
+        .unwrap();
 }
 
 fn request(method: Method, path: &str, cookie: &str, form: &str) -> Request<Body> {
-    let mut builder = Request::builder().method(method.clone()).uri(path).header(header::HOST, "box.test");
+    let mut builder =
+        Request::builder().method(method.clone()).uri(path).header(header::HOST, "box.test");
     if method == Method::POST {
-        builder = builder.header(header::ORIGIN, "https://box.test").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        builder = builder
+            .header(header::ORIGIN, "https://box.test")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     }
     if !cookie.is_empty() {
         builder = builder.header(header::COOKIE, cookie);
@@ -98,7 +114,13 @@ fn request(method: Method, path: &str, cookie: &str, form: &str) -> Request<Body
 
 /// What a hidden field of a page's form holds.
 fn hidden_in(page: &str, name: &str) -> String {
-    page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap().split('"').next().unwrap().to_string()
+    page.split(&format!("name=\"{name}\" value=\""))
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_string()
 }
 
 /// The form token of a page.
@@ -118,10 +140,21 @@ async fn ask_from(world: &World, peer: &str, mut request: Request<Body>) -> Answ
     request.extensions_mut().insert(Link { peer: peer.parse().unwrap(), is_secure: true });
     let answer = router(world.site.clone()).oneshot(request).await.unwrap();
     let (parts, body) = answer.into_parts();
-    let text = |name| parts.headers.get(name).and_then(|v: &axum::http::HeaderValue| v.to_str().ok()).unwrap_or_default().to_string();
+    let text = |name| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|v: &axum::http::HeaderValue| v.to_str().ok())
+            .unwrap_or_default()
+            .to_string()
+    };
     // Answers that go on and on are read for a moment.
     let is_endless = text(header::CONTENT_TYPE) == "text/event-stream";
-    let body = if is_endless { Default::default() } else { axum::body::to_bytes(body, 1 << 20).await.unwrap() };
+    let body = if is_endless {
+        Default::default()
+    } else {
+        axum::body::to_bytes(body, 1 << 20).await.unwrap()
+    };
     Answer {
         status: parts.status,
         location: text(header::LOCATION),
@@ -136,7 +169,17 @@ async fn ask(world: &World, request: Request<Body>) -> Answer {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
+    text.bytes()
+        .map(
+            |b| {
+                if b.is_ascii_alphanumeric() {
+                    (b as char).to_string()
+                } else {
+                    format!("%{b:02X}")
+                }
+            },
+        )
+        .collect()
 }
 
 /// Signs in and gives the cookie.
@@ -149,27 +192,42 @@ async fn cookie(world: &World, role: Role) -> String {
     let form = format!("user={}&password={}", encoded(user), encoded(PASSWORD));
     let answer = ask(world, request(Method::POST, "/login", "", &form)).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
-    assert!(answer.cookie.contains("HttpOnly") && answer.cookie.contains("SameSite=Strict") && answer.cookie.contains("Secure"));
+    assert!(
+        answer.cookie.contains("HttpOnly")
+            && answer.cookie.contains("SameSite=Strict")
+            && answer.cookie.contains("Secure")
+    );
     answer.cookie.split(';').next().unwrap().to_string()
 }
 
 /// An ask that posts a form with the session's token.
 async fn post(world: &World, path: &str, cookie: &str, form: &str) -> Answer {
     let page = ask(world, request(Method::GET, "/security", cookie, "")).await.body;
-    ask(world, request(Method::POST, path, cookie, &format!("token={}&{form}", token_in(&page)))).await
+    ask(world, request(Method::POST, path, cookie, &format!("token={}&{form}", token_in(&page))))
+        .await
 }
 
 /// A form as browsers send files.
-fn multipart(path: &str, cookie: &str, fields: &[(&str, &str)], files: &[(&str, &str)]) -> Request<Body> {
+fn multipart(
+    path: &str,
+    cookie: &str,
+    fields: &[(&str, &str)],
+    files: &[(&str, &str)],
+) -> Request<Body> {
     let mut body = String::new();
     for (name, value) in fields {
-        body.push_str(&format!("--BB\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
+        body.push_str(&format!(
+            "--BB\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        ));
     }
     for (name, content) in files {
         body.push_str(&format!("--BB\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/plain\r\n\r\n{content}\r\n"));
     }
     body.push_str("--BB--\r\n");
     let mut request = request(Method::POST, path, cookie, &body);
-    request.headers_mut().insert(header::CONTENT_TYPE, axum::http::HeaderValue::from_static("multipart/form-data; boundary=BB"));
+    request.headers_mut().insert(
+        header::CONTENT_TYPE,
+        axum::http::HeaderValue::from_static("multipart/form-data; boundary=BB"),
+    );
     request
 }

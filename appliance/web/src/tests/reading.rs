@@ -6,7 +6,11 @@ use super::*;
 async fn opened(world: &World, bob: &str, number: usize) -> [String; 3] {
     let uid = number + 1;
     let get = async |path: String| ask(world, request(Method::GET, &path, bob, "")).await.body;
-    [get(format!("/mail/1/{uid}")).await, get(format!("/mail/1/{uid}/html")).await, get(format!("/compose?answers=1.{uid}&how=reply")).await]
+    [
+        get(format!("/mail/1/{uid}")).await,
+        get(format!("/mail/1/{uid}/html")).await,
+        get(format!("/compose?answers=1.{uid}&how=reply")).await,
+    ]
 }
 
 /// Where texts stand in another, each behind the one before.
@@ -32,20 +36,33 @@ async fn all_texts_of_a_letter_are_shown_quoted_and_found() {
         "From: cy@a.test\r\nSubject: s\r\nContent-Type: multipart/mixed; boundary=gone\r\n\r\nFIRST\r\nSECOND\r\nTHIRD\r\n".into(),
         "From: cy@a.test\r\nSubject: s\r\nContent-Type: text/html; name=body.html\r\n\r\n<p>FIRST<p>SECOND<p>THIRD\r\n".into(),
     ];
-    tokio::task::block_in_place(|| messages.iter().for_each(|message| deliver(&world, BOB, message)));
+    tokio::task::block_in_place(|| {
+        messages.iter().for_each(|message| deliver(&world, BOB, message))
+    });
     let texts = ["FIRST", "SECOND", "THIRD"];
     for number in 1..=messages.len() {
         let [page, document, quote] = opened(&world, &bob, number).await;
         let shown = if page.contains("<iframe") { &document } else { &page };
         assert!(in_order(shown, &texts) && in_order(&quote, &texts), "{number}: {shown} {quote}");
-        assert!(!page.contains("body.html") && page.contains("offer.pdf") == (number == 1), "{page}");
+        assert!(
+            !page.contains("body.html") && page.contains("offer.pdf") == (number == 1),
+            "{page}"
+        );
     }
     let [page, document, _] = opened(&world, &bob, 1).await;
     // Nothing that one piece left open swallows the next, and nothing of a plain text is markup.
-    assert!(in_order(&document, &["FIRST", "</table>", "data:image/png;base64,", "SECOND &lt; 300", "THIRD &lt;b&gt;"]), "{document}");
+    assert!(
+        in_order(
+            &document,
+            &["FIRST", "</table>", "data:image/png;base64,", "SECOND &lt; 300", "THIRD &lt;b&gt;"]
+        ),
+        "{document}"
+    );
     assert!(!page.contains("(text/html)") && page.contains("p.png"), "{page}");
     let store = world.office.store.clone();
-    tokio::task::block_in_place(|| pillarbox_office::mail::index::rebuild(&store, &world.office.settings.get().data).unwrap());
+    tokio::task::block_in_place(|| {
+        pillarbox_office::mail::index::rebuild(&store, &world.office.settings.get().data).unwrap()
+    });
     let found = ask(&world, request(Method::GET, "/mail/1?q=third", &bob, "")).await.body;
     assert_eq!(found.matches("row-mail").count(), messages.len(), "{found}");
 }
@@ -61,19 +78,30 @@ async fn pictures_that_came_along_are_shown_whatever_they_are_called() {
              --b\r\nContent-Type: {kind}\r\nContent-ID: {id}\r\nContent-Transfer-Encoding: base64\r\n\r\n{body}\r\n--b--\r\n"
         )
     };
-    let svg = pillarbox_proto::smtp::encode_base64(b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>");
+    let svg = pillarbox_proto::smtp::encode_base64(
+        b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+    );
     let table = [
-        (message("CID:Logo@X", "application/octet-stream; name=\"logo.png\"", "<Logo@X>", png), true),
+        (
+            message("CID:Logo@X", "application/octet-stream; name=\"logo.png\"", "<Logo@X>", png),
+            true,
+        ),
         (message("cid:foo%25bar%40remote.test", "image/png", "<foo%bar@remote.test>", png), true),
         (message("cid:a&#64;b", "image/jpg", "a@b", png), true),
         (message("cid:a@b", "image/svg+xml", "<a@b>", &svg), false),
         (message("cid:a@b", "image/png", "<a@b>", &svg), false),
         (message("cid:other@b", "image/png", "<a@b>", png), false),
     ];
-    tokio::task::block_in_place(|| table.iter().for_each(|(message, _)| deliver(&world, BOB, message)));
+    tokio::task::block_in_place(|| {
+        table.iter().for_each(|(message, _)| deliver(&world, BOB, message))
+    });
     for (number, (message, is_shown)) in (1..).zip(&table) {
         let [_, document, _] = opened(&world, &bob, number).await;
-        assert_eq!(document.contains("data:image/png;base64,iVBOR"), *is_shown, "{message}: {document}");
+        assert_eq!(
+            document.contains("data:image/png;base64,iVBOR"),
+            *is_shown,
+            "{message}: {document}"
+        );
         assert!(!document.contains("svg"), "{document}");
     }
 }
@@ -91,26 +119,61 @@ async fn messages_in_messages_are_read_saved_and_go_along_as_they_are() {
     let base64 = pillarbox_proto::smtp::encode_base64(inner.as_bytes());
     let torn = pillarbox_proto::smtp::encode_base64(inner.replace("\r\n", "\n").as_bytes());
     let head = "From: cy@a.test\r\nSubject: s\r\n";
-    let mixed = |part: &str| format!("{head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nOUTERTEXT\r\n--b\r\n{part}\r\n--b--\r\n");
+    let mixed = |part: &str| {
+        format!(
+            "{head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nOUTERTEXT\r\n--b\r\n{part}\r\n--b--\r\n"
+        )
+    };
     let messages = [
         mixed(&format!("Content-Type: message/rfc822\r\n\r\n{inner}")),
-        mixed(&format!("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\n\r\n{base64}")),
-        mixed(&format!("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{torn}")),
-        mixed(&format!("Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\n{inner}\r\n--d--")),
+        mixed(&format!(
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\n\r\n{base64}"
+        )),
+        mixed(&format!(
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{torn}"
+        )),
+        mixed(&format!(
+            "Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\n{inner}\r\n--d--"
+        )),
         format!("{head}Content-Type: message/rfc822\r\n\r\n{inner}"),
     ];
-    tokio::task::block_in_place(|| messages.iter().for_each(|message| deliver(&world, BOB, message)));
+    tokio::task::block_in_place(|| {
+        messages.iter().for_each(|message| deliver(&world, BOB, message))
+    });
     for number in 1..=messages.len() {
         let (uid, part) = (number + 1, usize::from(number < messages.len()));
         let page = get(&format!("/mail/1/{uid}")).await.body;
-        assert!(in_order(&page, &["inner subject", "Inner Person", "INNERTEXT", "inner.pdf", "deepest", "DEEPTEXT &#60;b&#62;"]), "{page}");
+        assert!(
+            in_order(
+                &page,
+                &[
+                    "inner subject", "Inner Person", "INNERTEXT", "inner.pdf", "deepest",
+                    "DEEPTEXT &#60;b&#62;"
+                ]
+            ),
+            "{page}"
+        );
         assert_eq!(get(&format!("/mail/1/{uid}/part/{part}.1")).await.body, "Hello", "{number}");
-        assert!(get(&format!("/mail/1/{uid}/part/{part}.2.0")).await.body.contains("DEEPTEXT"), "{number}");
+        assert!(
+            get(&format!("/mail/1/{uid}/part/{part}.2.0")).await.body.contains("DEEPTEXT"),
+            "{number}"
+        );
         let saved = get(&format!("/mail/1/{uid}/part/{part}")).await;
-        assert!(saved.headers["content-disposition"].to_str().unwrap().contains("filename=\"inner subject.eml\""), "{:?}", saved.headers);
+        assert!(
+            saved.headers["content-disposition"]
+                .to_str()
+                .unwrap()
+                .contains("filename=\"inner subject.eml\""),
+            "{:?}",
+            saved.headers
+        );
         assert!(saved.body.starts_with("From: Inner Person"), "{}", saved.body);
         for wrong in ["9", "0.1.1", "x", "", ".", "1.1.1", "99999999999999999999"] {
-            assert_eq!(get(&format!("/mail/1/{uid}/part/{wrong}")).await.status, StatusCode::NOT_FOUND, "{wrong}");
+            assert_eq!(
+                get(&format!("/mail/1/{uid}/part/{wrong}")).await.status,
+                StatusCode::NOT_FOUND,
+                "{wrong}"
+            );
         }
     }
     post(&world, "/mail/settings", &bob, "undo=0").await;
@@ -120,10 +183,21 @@ async fn messages_in_messages_are_read_saved_and_go_along_as_they_are() {
         let carried = format!("1.{uid}.1");
         assert!(page.contains(&carried) && page.contains("message.eml"), "{page}");
         let token = token_in(&page);
-        let fields = [("token", token.as_str()), ("to", "x@a.test"), ("carry", &carried), ("order", "send")];
-        assert_eq!(ask(&world, multipart("/compose", &bob, &fields, &[])).await.location, "/mail/2");
+        let fields =
+            [("token", token.as_str()), ("to", "x@a.test"), ("carry", &carried), ("order", "send")];
+        assert_eq!(
+            ask(&world, multipart("/compose", &bob, &fields, &[])).await.location,
+            "/mail/2"
+        );
         let raw = get(&format!("/mail/2/{sent}/raw")).await.body;
-        assert_eq!(raw.contains("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit"), travels, "{raw}");
-        assert!(raw.contains("INNERTEXT") == travels && raw.contains("filename=\"inner subject.eml\""), "{raw}");
+        assert_eq!(
+            raw.contains("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit"),
+            travels,
+            "{raw}"
+        );
+        assert!(
+            raw.contains("INNERTEXT") == travels && raw.contains("filename=\"inner subject.eml\""),
+            "{raw}"
+        );
     }
 }

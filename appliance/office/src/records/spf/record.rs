@@ -53,8 +53,10 @@ pub fn parse(record: &str) -> Option<Vec<Term>> {
 }
 
 fn term(word: &str) -> Option<Term> {
-    let is_name =
-        |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
     if let Some((name, value)) = word.split_once('=').filter(|(name, _)| is_name(name)) {
         return Some(match name.to_ascii_lowercase().as_str() {
             "redirect" if value.is_empty() => return None,
@@ -71,7 +73,8 @@ fn term(word: &str) -> Option<Term> {
     };
     let end = word.find([':', '/']).unwrap_or(word.len());
     let (name, rest) = word.split_at(end);
-    let argument = |rest: &str| rest.strip_prefix(':').filter(|value| !value.is_empty()).map(str::to_string);
+    let argument =
+        |rest: &str| rest.strip_prefix(':').filter(|value| !value.is_empty()).map(str::to_string);
     let mechanism = match name.to_ascii_lowercase().as_str() {
         "all" if rest.is_empty() => Mechanism::All,
         "include" => Mechanism::Include(argument(rest)?),
@@ -109,7 +112,8 @@ impl Prefixes {
     /// Whether an address that was looked up stands for the sender's.
     pub fn cover(self, found: IpAddr, address: IpAddr) -> bool {
         let length = if found.is_ipv4() { self.v4 } else { self.v6 };
-        AddressBlock::try_from(format!("{found}/{length}")).is_ok_and(|network| network.contains(address))
+        AddressBlock::try_from(format!("{found}/{length}"))
+            .is_ok_and(|network| network.contains(address))
     }
 }
 
@@ -167,7 +171,13 @@ impl Sender<'_> {
             'd' => domain.to_string(),
             'i' => match self.address {
                 IpAddr::V4(v4) => v4.to_string(),
-                IpAddr::V6(v6) => v6.octets().iter().flat_map(|octet| [octet >> 4, octet & 15]).map(|n| format!("{n:x}")).collect::<Vec<_>>().join("."),
+                IpAddr::V6(v6) => v6
+                    .octets()
+                    .iter()
+                    .flat_map(|octet| [octet >> 4, octet & 15])
+                    .map(|n| format!("{n:x}"))
+                    .collect::<Vec<_>>()
+                    .join("."),
             },
             'v' => if self.address.is_ipv4() { "in-addr" } else { "ip6" }.to_string(),
             'h' => self.helo.to_string(),
@@ -189,7 +199,11 @@ impl Sender<'_> {
         if is_reversed {
             parts.reverse();
         }
-        let keep = if count.is_empty() { parts.len() } else { count.parse().ok().filter(|&n: &usize| n > 0)? };
+        let keep = if count.is_empty() {
+            parts.len()
+        } else {
+            count.parse().ok().filter(|&n: &usize| n > 0)?
+        };
         Some(parts[parts.len().saturating_sub(keep)..].join("."))
     }
 }
@@ -200,17 +214,23 @@ mod tests {
 
     #[test]
     fn records_are_read_or_refused_as_a_whole() {
-        for good in
-            ["v=spf1", "v=spf1 mx ~all", "V=SPF1 a:x.test/24//64 ip4:192.0.2.0/24 ip6:2001:db8::/32 ?all", "v=spf1 exp=%{d} x.y-z=1 redirect=_spf.x.test"]
-        {
+        for good in [
+            "v=spf1",
+            "v=spf1 mx ~all",
+            "V=SPF1 a:x.test/24//64 ip4:192.0.2.0/24 ip6:2001:db8::/32 ?all",
+            "v=spf1 exp=%{d} x.y-z=1 redirect=_spf.x.test",
+        ] {
             assert!(is_record(good) && parse(good).is_some(), "{good}");
         }
         for bad in [
-            "v=spf1 mxx", "v=spf1 ip4:x", "v=spf1 ip4:2001:db8::1", "v=spf1 ip6:192.0.2.1", "v=spf1 a/33", "v=spf1 include", "v=spf1 include:", "v=spf1 all:x",
-            "v=spf1 -", "v=spf1 redirect=",
+            "v=spf1 mxx", "v=spf1 ip4:x", "v=spf1 ip4:2001:db8::1", "v=spf1 ip6:192.0.2.1",
+            "v=spf1 a/33", "v=spf1 include", "v=spf1 include:", "v=spf1 all:x", "v=spf1 -",
+            "v=spf1 redirect=",
         ] {
             assert!(parse(bad).is_none(), "{bad}");
         }
-        assert!(!is_record("v=spf10 mx") && !is_record("\"v=spf1 mx\"") && !is_record("spf2.0/pra"));
+        assert!(
+            !is_record("v=spf10 mx") && !is_record("\"v=spf1 mx\"") && !is_record("spf2.0/pra")
+        );
     }
 }

@@ -64,7 +64,10 @@ impl Session {
     fn login_refused(&mut self, answer: Answer) {
         let refusal = match answer {
             Answer::Refuse(refusal) => refusal,
-            _ => Refusal { code: Some("SYS/TEMP"), text: "Logging in is not possible right now".into() },
+            _ => Refusal {
+                code: Some("SYS/TEMP"),
+                text: "Logging in is not possible right now".into(),
+            },
         };
         self.err(refusal.code, &refusal.text);
         self.failed_logins += 1;
@@ -95,7 +98,9 @@ impl Session {
         let lines = self.input[self.done..].split_inclusive(|&octet| octet == b'\n');
         let wanted = lines.zip(number.saturating_add(1)..).take_while(|(line, next)| {
             let line = line.strip_suffix(b"\n").map(|l| l.strip_suffix(b"\r").unwrap_or(l));
-            let number = line.and_then(|l| l.split_at_checked(5)).filter(|(verb, _)| verb.eq_ignore_ascii_case(b"RETR "));
+            let number = line
+                .and_then(|l| l.split_at_checked(5))
+                .filter(|(verb, _)| verb.eq_ignore_ascii_case(b"RETR "));
             number.and_then(|(_, n)| std::str::from_utf8(n).ok()?.parse().ok()) == Some(*next)
         });
         wanted.take(WAITING_LIMIT).count()

@@ -22,7 +22,8 @@ impl Session {
                 self.state = State::Closed;
             }
             ("QUIT", true) => self.quit(),
-            // RFC 6856 §2: before the login only. It changes nothing: messages go out as they came in.
+            // RFC 6856 §2: before the login only.
+            // It changes nothing: messages go out as they came in.
             ("UTF8", false) => self.ok("UTF-8 is fine here"),
             ("USER", false) => self.user(rest),
             ("PASS", false) => self.pass(rest),
@@ -36,8 +37,12 @@ impl Session {
             ("TOP", true) => self.top(rest),
             ("DELE", true) => self.dele(rest),
             ("RSET", true) => self.rset(),
-            ("USER" | "PASS" | "AUTH" | "STLS" | "UTF8", true) => self.error("You are logged in already"),
-            ("NOOP" | "STAT" | "LIST" | "UIDL" | "RETR" | "TOP" | "DELE" | "RSET", false) => self.error("Log in first"),
+            ("USER" | "PASS" | "AUTH" | "STLS" | "UTF8", true) => {
+                self.error("You are logged in already")
+            }
+            ("NOOP" | "STAT" | "LIST" | "UIDL" | "RETR" | "TOP" | "DELE" | "RSET", false) => {
+                self.error("Log in first")
+            }
             _ => self.error("This command is not known here"),
         }
     }

@@ -11,13 +11,18 @@ impl Session {
     }
 
     fn offers_stls(&self) -> bool {
-        self.security == Security::Plain && self.config.stls == Offer::Yes && self.maildrop.is_none()
+        self.security == Security::Plain
+            && self.config.stls == Offer::Yes
+            && self.maildrop.is_none()
     }
 
     /// RFC 2449 §5.
     pub(super) fn capa(&mut self) {
         self.ok("This server can");
-        let mut lines: Vec<String> = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "UTF8"].map(String::from).to_vec();
+        let mut lines: Vec<String> =
+            ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "UTF8"]
+                .map(String::from)
+                .to_vec();
         lines.push(match self.config.expire {
             Expire::Never => "EXPIRE NEVER".into(),
             Expire::Days(days) => format!("EXPIRE {days}"),
@@ -74,7 +79,11 @@ impl Session {
         }
         let Some(user) = self.user.take() else { return self.error("Say USER first") };
         let password = Secret::new(password.to_string());
-        self.state = State::Asking(Open::Login(Credentials { authorization: String::new(), user, password }));
+        self.state = State::Asking(Open::Login(Credentials {
+            authorization: String::new(),
+            user,
+            password,
+        }));
     }
 
     /// RFC 5034 §4.

@@ -14,7 +14,8 @@ fn an_overlong_line_is_swallowed_in_bounded_memory() {
 
 #[test]
 fn waiting_retrievals_are_counted() {
-    let mut session = Session::new(config(PlaintextLogin::Allowed), Security::Plain, Instant::now());
+    let mut session =
+        Session::new(config(PlaintextLogin::Allowed), Security::Plain, Instant::now());
     let now = Instant::now();
     let _ = session.poll(now);
     session.receive(now, b"USER a@b.c\r\nPASS right\r\nRETR 1\r\nretr 2\r\nRETR 3\r\nRETR 9\r\n");

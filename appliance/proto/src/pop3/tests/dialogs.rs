@@ -11,7 +11,10 @@ fn a_whole_session() {
         ("user ann@example.org\r\n", "+OK Now the password\r\n"),
         ("PASS wrong\r\n", "-ERR [AUTH] Wrong\r\n"),
         ("PASS right\r\n", "-ERR Say USER first\r\n"),
-        ("USER ann@example.org\r\nPASS right\r\n", "+OK Now the password\r\n+OK 3 messages, 63 octets\r\n"),
+        (
+            "USER ann@example.org\r\nPASS right\r\n",
+            "+OK Now the password\r\n+OK 3 messages, 63 octets\r\n",
+        ),
         ("STAT\r\n", "+OK 3 63\r\n"),
         ("LIST\r\n", "+OK Messages follow\r\n1 19\r\n2 13\r\n3 31\r\n.\r\n"),
         ("LIST 2\r\n", "+OK 2 13\r\n"),
@@ -40,9 +43,17 @@ fn capabilities_are_true_before_and_after_login_and_tls() {
     let mut peer = Peer::new(PlaintextLogin::OnlyUnderTls, Security::Plain);
     let said = peer.type_in("CAPA\r\n");
     assert!(said.contains("STLS\r\n") && !said.contains("USER\r\n") && !said.contains("SASL"));
-    assert!(said.contains("EXPIRE NEVER\r\nLOGIN-DELAY 9\r\n") && said.ends_with("IMPLEMENTATION Pillarbox-test\r\n.\r\n"));
-    assert!(peer.type_in("USER ann@example.org\r\n").starts_with("-ERR Passwords only under encryption"));
-    assert!(peer.type_in("AUTH PLAIN AGEAYg==\r\n").starts_with("-ERR Passwords only under encryption"));
+    assert!(
+        said.contains("EXPIRE NEVER\r\nLOGIN-DELAY 9\r\n")
+            && said.ends_with("IMPLEMENTATION Pillarbox-test\r\n.\r\n")
+    );
+    assert!(
+        peer.type_in("USER ann@example.org\r\n")
+            .starts_with("-ERR Passwords only under encryption")
+    );
+    assert!(
+        peer.type_in("AUTH PLAIN AGEAYg==\r\n").starts_with("-ERR Passwords only under encryption")
+    );
     peer.type_in("STLS\r\n");
     let said = peer.type_in("CAPA\r\n");
     assert!(said.contains("USER\r\nSASL PLAIN\r\n") && !said.contains("STLS"));
@@ -80,7 +91,9 @@ fn sasl_plain_with_and_without_initial_response() {
 #[test]
 fn a_listing_that_cannot_begin_is_an_error_and_one_that_breaks_off_drops_the_line() {
     let refusal = || Answer::Refuse(Refusal { code: Some("SYS/TEMP"), text: "Not now".into() });
-    for (good, wanted) in [(0, "-ERR [SYS/TEMP] Not now\r\n"), (1, "+OK Messages follow\r\n1 19\r\n")] {
+    for (good, wanted) in
+        [(0, "-ERR [SYS/TEMP] Not now\r\n"), (1, "+OK Messages follow\r\n1 19\r\n")]
+    {
         let mut peer = Peer::inside();
         let (session, now) = (peer.session.as_mut().unwrap(), peer.now);
         session.receive(now, b"LIST\r\n");
@@ -126,7 +139,10 @@ fn an_answer_that_fits_no_question_is_harmless() {
     assert!(matches!(session.poll(now), Action::Ask(_)));
     session.answer(now, Answer::Accept);
     peer.turn();
-    assert_eq!(std::mem::take(&mut peer.said), "-ERR [SYS/TEMP] Something went wrong here; try again later\r\n");
+    assert_eq!(
+        std::mem::take(&mut peer.said),
+        "-ERR [SYS/TEMP] Something went wrong here; try again later\r\n"
+    );
     assert_eq!(peer.type_in("STAT\r\n"), "+OK 3 63\r\n");
 }
 
@@ -136,6 +152,9 @@ fn passwords_keep_their_spaces_and_stay_out_of_debug_output() {
     let mut session = Session::new(config(PlaintextLogin::Allowed), Security::Plain, now);
     session.receive(now, "user ann@example.org\r\npass  two  words \u{fc} \n".as_bytes());
     let Action::Ask(Question::Login(credentials)) = session.poll(now) else { panic!("no login") };
-    assert_eq!((credentials.user.as_str(), credentials.password.as_str()), ("ann@example.org", " two  words \u{fc} "));
+    assert_eq!(
+        (credentials.user.as_str(), credentials.password.as_str()),
+        ("ann@example.org", " two  words \u{fc} ")
+    );
     assert!(!format!("{credentials:?}").contains("words"));
 }

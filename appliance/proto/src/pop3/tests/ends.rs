@@ -76,7 +76,10 @@ fn too_many_errors_end_the_session_and_say_so() {
     for _ in 0..50 {
         assert_eq!(peer.type_in("XYZ\r\n"), "-ERR This command is not known here\r\n");
     }
-    assert_eq!(peer.type_in("XYZ\r\nSTAT\r\n"), "-ERR This command is not known here; too many errors, goodbye\r\n");
+    assert_eq!(
+        peer.type_in("XYZ\r\nSTAT\r\n"),
+        "-ERR This command is not known here; too many errors, goodbye\r\n"
+    );
     assert!(peer.closed && peer.updates.is_empty());
 }
 
@@ -108,7 +111,8 @@ fn an_update_that_fails_is_told_and_ends_the_session() {
     for _ in 0..2 {
         assert!(matches!(session.poll(now), Action::Ask(Question::Update { deleted: [2] })));
     }
-    session.answer(now, Answer::Refuse(Refusal { code: Some("SYS/TEMP"), text: "Still here".into() }));
+    session
+        .answer(now, Answer::Refuse(Refusal { code: Some("SYS/TEMP"), text: "Still here".into() }));
     peer.turn();
     assert_eq!((peer.said.as_str(), peer.closed), ("-ERR [SYS/TEMP] Still here\r\n", true));
 }

@@ -7,10 +7,17 @@ mod ends;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Action, Answer, Config, ContentNeed, Entry, Expire, Limits, Offer, PlaintextLogin, Question, Refusal, Security, Session};
+use super::{
+    Action, Answer, Config, ContentNeed, Entry, Expire, Limits, Offer, PlaintextLogin, Question,
+    Refusal, Security, Session,
+};
 
 /// The maildrop of all tests.
-const MESSAGES: [&str; 3] = ["A: 1\r\n\r\none\r\n.dot\r\n", "B: 2\r\n\r\ntwo\r\n", "C: 3\r\n\r\nthree lines\r\nof\r\ntext\r\n"];
+const MESSAGES: [&str; 3] = [
+    "A: 1\r\n\r\none\r\n.dot\r\n",
+    "B: 2\r\n\r\ntwo\r\n",
+    "C: 3\r\n\r\nthree lines\r\nof\r\ntext\r\n",
+];
 
 fn config(plaintext_login: PlaintextLogin) -> Arc<Config> {
     Arc::new(Config {
@@ -86,7 +93,9 @@ impl Peer {
                         session.content_end();
                     }
                 }
-                Action::StartTls => self.session = self.session.take().map(|s| s.start_tls(self.now)),
+                Action::StartTls => {
+                    self.session = self.session.take().map(|s| s.start_tls(self.now))
+                }
                 Action::Close => {
                     self.closed = true;
                     return;
@@ -99,12 +108,17 @@ impl Peer {
 fn answer(question: Question) -> (Answer, Option<&'static str>) {
     let octets = |n: usize| MESSAGES[n].len() as u64;
     match question {
-        Question::Login(c) if c.password.as_str() == "right" => (Answer::LoggedIn { messages: 3, octets: (0..3).map(octets).sum() }, None),
-        Question::Login(_) => (Answer::Refuse(Refusal { code: Some("AUTH"), text: "Wrong".into() }), None),
+        Question::Login(c) if c.password.as_str() == "right" => {
+            (Answer::LoggedIn { messages: 3, octets: (0..3).map(octets).sum() }, None)
+        }
+        Question::Login(_) => {
+            (Answer::Refuse(Refusal { code: Some("AUTH"), text: "Wrong".into() }), None)
+        }
         Question::Listing { from, limit } => {
             // One at a time: the session must come back for the rest.
             let last = (from + limit - 1).min(3).min(from);
-            let entries = (from..=last).map(|n| Entry { octets: octets(n as usize - 1), uidl: [b'a' + n as u8; 16] });
+            let entries = (from..=last)
+                .map(|n| Entry { octets: octets(n as usize - 1), uidl: [b'a' + n as u8; 16] });
             (Answer::Listing(entries.collect()), None)
         }
         Question::Retrieve { number } => {

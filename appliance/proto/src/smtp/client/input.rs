@@ -46,7 +46,14 @@ pub struct Replies {
 
 impl Default for Replies {
     fn default() -> Self {
-        Replies { octets: Vec::new(), lines: Vec::new(), kept: 0, code: None, codes: Codes::Same, seen: 0 }
+        Replies {
+            octets: Vec::new(),
+            lines: Vec::new(),
+            kept: 0,
+            code: None,
+            codes: Codes::Same,
+            seen: 0,
+        }
     }
 }
 
@@ -88,7 +95,8 @@ impl Replies {
 
     fn line(&mut self, line: &[u8]) -> Result<Option<Heard>, NotSmtp> {
         let (code, rest) = line.split_at_checked(3).ok_or(NotSmtp)?;
-        let code = std::str::from_utf8(code).ok().and_then(|c| c.parse::<u16>().ok()).ok_or(NotSmtp)?;
+        let code =
+            std::str::from_utf8(code).ok().and_then(|c| c.parse::<u16>().ok()).ok_or(NotSmtp)?;
         if !(200..600).contains(&code) || line.len() > LINE_OCTETS {
             return Err(NotSmtp);
         }
@@ -111,7 +119,8 @@ impl Replies {
         let mut lines = std::mem::take(&mut self.lines);
         let codes = std::mem::replace(&mut self.codes, Codes::Same);
         (self.code, self.seen, self.kept) = (None, 0, 0);
-        let enhanced = lines.first().and_then(|line| enhanced(line, code)).map(|(enhanced, _)| enhanced);
+        let enhanced =
+            lines.first().and_then(|line| enhanced(line, code)).map(|(enhanced, _)| enhanced);
         if enhanced.is_some() {
             for line in &mut lines {
                 if let Some((_, text)) = self::enhanced(line, code) {
@@ -127,7 +136,8 @@ impl Replies {
         let room = TEXT_OCTETS - self.kept;
         if self.lines.len() < LINES && room > 0 {
             let text = String::from_utf8_lossy(text);
-            let clean: String = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let clean: String =
+                text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             let line = clip(&clean, room).to_string();
             self.kept += line.len();
             self.lines.push(line);
@@ -141,7 +151,8 @@ fn enhanced(text: &str, code: u16) -> Option<(Enhanced, &str)> {
     let mut numbers = word.split('.');
     let class: u8 = numbers.next()?.parse().ok()?;
     let (subject, detail) = (number(numbers.next()?)?, number(numbers.next()?)?);
-    (numbers.next().is_none() && u16::from(class) == code / 100 && matches!(class, 2 | 4 | 5)).then_some((Enhanced(class, subject, detail), rest))
+    (numbers.next().is_none() && u16::from(class) == code / 100 && matches!(class, 2 | 4 | 5))
+        .then_some((Enhanced(class, subject, detail), rest))
 }
 
 fn number(text: &str) -> Option<u16> {
@@ -170,7 +181,11 @@ mod tests {
     #[test]
     fn of_codes_that_contradict_each_other_the_last_one_counts() {
         let table = [
-            ("220-mx ESMTP\r\n521 5.7.1 Your address is on a list\r\n", "521 5.7.1 Your address is on a list", Codes::Mixed),
+            (
+                "220-mx ESMTP\r\n521 5.7.1 Your address is on a list\r\n",
+                "521 5.7.1 Your address is on a list",
+                Codes::Mixed,
+            ),
             ("220-mx\r\n521-5.7.1 Go\r\n521 5.7.1 away\r\n", "521 5.7.1 Go away", Codes::Mixed),
             ("250-a\r\n251 b\r\n", "251 b", Codes::Mixed),
             ("554-no\r\n220-but\r\n220 yes\r\n", "220 but yes", Codes::Mixed),
@@ -180,7 +195,10 @@ mod tests {
             for piece in 1..=wire.len() {
                 // What comes next is not mistaken for more of it.
                 let found = heard(format!("{wire}250 ok\r\n").as_bytes(), piece).unwrap();
-                assert_eq!((found[0].reply.on_one_line(" ").as_str(), found[0].codes), (text, codes));
+                assert_eq!(
+                    (found[0].reply.on_one_line(" ").as_str(), found[0].codes),
+                    (text, codes)
+                );
                 assert_eq!((found[1].reply.code, found[1].codes), (250, Codes::Same));
             }
         }
@@ -192,7 +210,8 @@ mod tests {
         for piece in 1..=wire.len() {
             let found = all(wire, piece).unwrap();
             let short: Vec<_> = found.iter().map(|r| (r.code, r.lines.join("|"))).collect();
-            let expected = [(220, "mail.example ESMTP"), (250, "one|two|three"), (550, "no|such"), (354, "")];
+            let expected =
+                [(220, "mail.example ESMTP"), (250, "one|two|three"), (550, "no|such"), (354, "")];
             assert_eq!(short, expected.map(|(c, t)| (c, t.to_string())));
             assert_eq!(found[2].enhanced, Some(Enhanced(5, 1, 1)));
         }
@@ -200,7 +219,15 @@ mod tests {
 
     #[test]
     fn what_is_no_smtp_is_refused_and_nothing_grows() {
-        for wire in [&b"HTTP/1.1 400 Bad\r\n"[..], b"2\r\n", b"250x\r\n", b"250-a\r\n2x1 b\r\n", b"999 a\r\n", b"\r\n", &[b'2'; 9000]] {
+        for wire in [
+            &b"HTTP/1.1 400 Bad\r\n"[..],
+            b"2\r\n",
+            b"250x\r\n",
+            b"250-a\r\n2x1 b\r\n",
+            b"999 a\r\n",
+            b"\r\n",
+            &[b'2'; 9000],
+        ] {
             assert_eq!(all(wire, 7), Err(NotSmtp), "{:?}", wire.escape_ascii());
         }
         let endless = b"250-abcdefgh\r\n".repeat(40_000);
@@ -209,10 +236,17 @@ mod tests {
 
     #[test]
     fn of_a_long_reply_little_is_kept() {
-        let wire = [b"550-5.7.1 ".to_vec(), "ü".repeat(2000).into_bytes(), b"\r\n".to_vec()].concat().repeat(60);
+        let wire = [b"550-5.7.1 ".to_vec(), "ü".repeat(2000).into_bytes(), b"\r\n".to_vec()]
+            .concat()
+            .repeat(60);
         let reply = all(&[wire, b"550 5.7.1 end\r\n".to_vec()].concat(), 1000).unwrap().remove(0);
         let kept: usize = reply.lines.iter().map(String::len).sum();
-        assert!(kept <= TEXT_OCTETS && kept > TEXT_OCTETS / 2 && reply.enhanced == Some(Enhanced(5, 7, 1)), "{kept}");
+        assert!(
+            kept <= TEXT_OCTETS
+                && kept > TEXT_OCTETS / 2
+                && reply.enhanced == Some(Enhanced(5, 7, 1)),
+            "{kept}"
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! SMTP from the client's side (RFC 5321 §2.1), without any I/O: one connection, any number of messages.
 //!
-//! [`Session`] is the main type. It knows the protocol; which server to ask, what TLS must prove and what
-//! becomes of a recipient that was refused is the driver's business. It must not know sockets, a clock or DNS.
+//! [`Session`] is the main type.
+//! It knows the protocol; which server to ask, what TLS must prove and what becomes of a recipient that was refused is
+//! the driver's business.
+//! It must not know sockets, a clock or DNS.
 //!
 //! Every message ends in one [`Report`]: a reply for each recipient, or none where the connection ended first.
 
@@ -15,4 +17,7 @@ mod types;
 
 pub use peer::Peer;
 pub use session::Session;
-pub use types::{Action, Config, Failure, Login, Mailing, Report, Stage, StartTls, Target, Timeouts, TranscriptLine};
+pub use types::{
+    Action, Config, Failure, Login, Mailing, Report, Stage, StartTls, Target, Timeouts,
+    TranscriptLine,
+};

@@ -26,7 +26,8 @@ impl Peer {
         let mut peer = Peer::default();
         for line in reply.lines.iter().skip(1) {
             // Some old servers write `AUTH=LOGIN PLAIN`.
-            let mut words = line.split([' ', '=']).filter(|w| !w.is_empty()).map(str::to_ascii_uppercase);
+            let mut words =
+                line.split([' ', '=']).filter(|w| !w.is_empty()).map(str::to_ascii_uppercase);
             match words.next().as_deref() {
                 Some("PIPELINING") => peer.pipelining = true,
                 Some("8BITMIME") => peer.eight_bit_mime = true,
@@ -34,7 +35,9 @@ impl Peer {
                 Some("STARTTLS") => peer.starttls = true,
                 Some("DSN") => peer.dsn = true,
                 Some("REQUIRETLS") => peer.requiretls = true,
-                Some("SIZE") => peer.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+                Some("SIZE") => {
+                    peer.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0))
+                }
                 Some("AUTH") => peer.auth.extend(words),
                 _ => {}
             }
@@ -48,7 +51,10 @@ impl Peer {
             && limit > 0
             && mailing.octets > limit
         {
-            let text = format!("The message has {} octets; that server takes at most {limit}", mailing.octets);
+            let text = format!(
+                "The message has {} octets; that server takes at most {limit}",
+                mailing.octets
+            );
             return Some(Reply::new(552, Enhanced(5, 3, 4), text));
         }
         if mailing.smtputf8 && !self.smtputf8 {
@@ -97,7 +103,9 @@ impl Peer {
             if let Some(notify) = recipient.notify {
                 command.push_str(&format!(" NOTIFY={}", notify_text(notify)));
             }
-            if let Some((kind, address)) = recipient.orcpt.as_deref().and_then(|o| o.split_once(';')) {
+            if let Some((kind, address)) =
+                recipient.orcpt.as_deref().and_then(|o| o.split_once(';'))
+            {
                 command.push_str(&format!(" ORCPT={kind};{}", xtext::encode(address)));
             }
         }

@@ -162,14 +162,17 @@ impl Session {
         self.is_eof = true;
     }
 
-    /// The next thing to do. Gives `Input` only when nothing else can be done.
+    /// The next thing to do.
+    /// Gives `Input` only when nothing else can be done.
     pub fn poll(&mut self, now: Instant) -> Action<'_> {
         loop {
             if matches!(self.phase, Phase::Failed) {
                 return Action::Failed;
             }
             self.say_waiting(now);
-            if !self.output.is_empty() && (self.output.len() >= OUTPUT_OCTETS || !matches!(self.phase, Phase::Content(_))) {
+            if !self.output.is_empty()
+                && (self.output.len() >= OUTPUT_OCTETS || !matches!(self.phase, Phase::Content(_)))
+            {
                 self.sent.clear();
                 std::mem::swap(&mut self.sent, &mut self.output);
                 return Action::Send(&self.sent);
@@ -209,7 +212,8 @@ impl Session {
         self.hello();
     }
 
-    /// Asks whether a recipient would be taken, and sends nothing; only after `Ready`. The report has the server's answer.
+    /// Asks whether a recipient would be taken, and sends nothing; only after `Ready`.
+    /// The report has the server's answer.
     /// A yes is no promise: many servers look closer at the message itself.
     pub fn ask(&mut self, reverse_path: &str, recipient: &str, now: Instant) {
         if self.is_open {
@@ -217,12 +221,18 @@ impl Session {
         }
         self.queue(format!("MAIL FROM:<{reverse_path}>"), Expect::Mail);
         self.queue(format!("RCPT TO:<{recipient}>"), Expect::Recipient(0));
-        self.transaction = Some(Transaction { outcomes: vec![None], accepted: Vec::new(), is_refused: false, is_question: true });
+        self.transaction = Some(Transaction {
+            outcomes: vec![None],
+            accepted: Vec::new(),
+            is_refused: false,
+            is_question: true,
+        });
         (self.is_open, self.phase) = (true, Phase::Talk);
         self.wait_for(self.config.timeouts.command, now);
     }
 
-    /// Begins a message; only after `Ready`. What the server cannot take is settled at once.
+    /// Begins a message; only after `Ready`.
+    /// What the server cannot take is settled at once.
     pub fn begin(&mut self, mailing: Mailing, now: Instant) {
         let refusal = self.peer.impossible(&mailing, self.is_secure);
         let outcomes = vec![refusal.clone(); mailing.recipients.len()];
@@ -239,7 +249,12 @@ impl Session {
             self.queue(self.peer.rcpt_command(recipient), Expect::Recipient(index));
         }
         self.queue("DATA".into(), Expect::Data);
-        self.transaction = Some(Transaction { outcomes, accepted: Vec::new(), is_refused: false, is_question: false });
+        self.transaction = Some(Transaction {
+            outcomes,
+            accepted: Vec::new(),
+            is_refused: false,
+            is_question: false,
+        });
         (self.is_open, self.phase) = (true, Phase::Talk);
         self.wait_for(self.config.timeouts.command, now);
     }
@@ -286,7 +301,10 @@ impl Session {
     /// Sends what may be sent: one command at a time, or many where the server pipelines.
     fn say_waiting(&mut self, now: Instant) {
         while let Some((_, expect)) = self.waiting.front() {
-            let is_group = matches!(expect, Expect::Reset | Expect::Mail | Expect::Recipient(_) | Expect::Data);
+            let is_group = matches!(
+                expect,
+                Expect::Reset | Expect::Mail | Expect::Recipient(_) | Expect::Data
+            );
             let limit = if self.peer.pipelining && is_group { IN_FLIGHT } else { 1 };
             if self.expected.len() >= limit {
                 return;
@@ -335,7 +353,9 @@ impl Session {
             Some(Expect::Ehlo | Expect::Helo) => Stage::Hello,
             Some(Expect::StartTls) => Stage::Tls,
             Some(Expect::Auth(..)) => Stage::Login,
-            Some(Expect::Reset | Expect::Mail | Expect::Recipient(_) | Expect::Data) => Stage::Envelope,
+            Some(Expect::Reset | Expect::Mail | Expect::Recipient(_) | Expect::Data) => {
+                Stage::Envelope
+            }
             Some(Expect::Final) => Stage::FinalReply,
             Some(Expect::Quit) => Stage::Idle,
             None if matches!(self.phase, Phase::Content(_)) => Stage::Content,
@@ -361,7 +381,9 @@ impl Session {
     fn heard(&mut self, heard: Heard, now: Instant) {
         let Heard { reply, codes } = heard;
         // Such as `220-mx ready`, `521 your address is on a list`: no welcome, and no clear "never" either.
-        let is_broken = codes == Codes::Mixed && self.expected.front() == Some(&Expect::Greeting) && !reply.is_positive();
+        let is_broken = codes == Codes::Mixed
+            && self.expected.front() == Some(&Expect::Greeting)
+            && !reply.is_positive();
         if is_broken {
             let reply = reply.clipped(REPLY_OCTETS);
             self.note(TranscriptLine::Theirs(reply.on_one_line(" / ")));
@@ -373,9 +395,15 @@ impl Session {
     fn reply(&mut self, reply: Reply, now: Instant) {
         let stage = self.stage();
         // A list of extensions is read as a whole; of everything else a reader needs the beginning.
-        let reply = if self.expected.front() == Some(&Expect::Ehlo) { reply } else { reply.clipped(REPLY_OCTETS) };
+        let reply = if self.expected.front() == Some(&Expect::Ehlo) {
+            reply
+        } else {
+            reply.clipped(REPLY_OCTETS)
+        };
         self.note(TranscriptLine::Theirs(reply.on_one_line(" / ")));
-        let Some(expect) = self.expected.pop_front() else { return self.fail(Failure::NotSmtp { stage }) };
+        let Some(expect) = self.expected.pop_front() else {
+            return self.fail(Failure::NotSmtp { stage });
+        };
         self.wait_for(self.config.timeouts.command, now);
         let is_bye = reply.code == 421 && expect != Expect::Quit;
         match expect {
@@ -388,7 +416,9 @@ impl Session {
                 self.after_hello();
             }
             // RFC 5321 §3.2: a server that does not know EHLO may know HELO.
-            Expect::Ehlo if reply.is_permanent() => self.queue(format!("HELO {}", self.config.hello), Expect::Helo),
+            Expect::Ehlo if reply.is_permanent() => {
+                self.queue(format!("HELO {}", self.config.hello), Expect::Helo)
+            }
             Expect::Helo if reply.code / 100 == 2 => self.after_hello(),
             Expect::StartTls if reply.code / 100 == 2 => {
                 // Octets that came along are not under TLS: they must not be read as if (RFC 3207 §4.2).
@@ -402,8 +432,14 @@ impl Session {
                 self.peer.starttls = false;
                 self.after_hello();
             }
-            Expect::Auth(mechanism, step) if reply.code / 100 == 2 || reply.code == 334 => self.auth(mechanism, step, reply),
-            Expect::Greeting | Expect::Ehlo | Expect::Helo | Expect::StartTls | Expect::Auth(..) => {
+            Expect::Auth(mechanism, step) if reply.code / 100 == 2 || reply.code == 334 => {
+                self.auth(mechanism, step, reply)
+            }
+            Expect::Greeting
+            | Expect::Ehlo
+            | Expect::Helo
+            | Expect::StartTls
+            | Expect::Auth(..) => {
                 self.fail(Failure::Refused { stage, reply: reply.clipped(REPLY_OCTETS) });
             }
             Expect::Quit => self.phase = Phase::Close,
@@ -456,7 +492,9 @@ impl Session {
             (Mechanism::Login, 0) => base64::encode(login.user.as_bytes()),
             (Mechanism::Login, 1) => base64::encode(login.password.as_str().as_bytes()),
             // It overlooked the initial response.
-            (Mechanism::Plain, 0) => base64::encode(format!("\0{}\0{}", login.user, login.password.as_str()).as_bytes()),
+            (Mechanism::Plain, 0) => {
+                base64::encode(format!("\0{}\0{}", login.user, login.password.as_str()).as_bytes())
+            }
             _ => return self.fail(Failure::NotSmtp { stage: Stage::Login }),
         };
         self.queue(answer, Expect::Auth(mechanism, step + 1));

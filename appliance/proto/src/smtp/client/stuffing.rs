@@ -15,8 +15,9 @@ impl Stuffing {
         Stuffing { at_line_start: true, ends_with_crlf: true, last: 0 }
     }
 
-    /// Appends a piece of content with a dot before each dot that begins a line. A NUL becomes `?`: no message has one
-    /// (RFC 5322 §2.1), and for a server that drops it `CRLF NUL . CRLF` would be an end.
+    /// Appends a piece of content with a dot before each dot that begins a line.
+    /// A NUL becomes `?`: no message has one (RFC 5322 §2.1), and for a server that drops it `CRLF NUL . CRLF` would be
+    /// an end.
     pub fn encode(&mut self, content: &[u8], out: &mut Vec<u8>) {
         let begin = out.len();
         self.encode_lines(content, out);
@@ -60,7 +61,9 @@ mod tests {
     fn nul_never_leaves() {
         for piece in 1..8 {
             let (mut stuffing, mut out) = (Stuffing::new(), b"DATA\0".to_vec());
-            b"a\r\n\0.\r\n.\0\r\n".chunks(piece).for_each(|content| stuffing.encode(content, &mut out));
+            b"a\r\n\0.\r\n.\0\r\n"
+                .chunks(piece)
+                .for_each(|content| stuffing.encode(content, &mut out));
             stuffing.finish(&mut out);
             assert_eq!(out.escape_ascii().to_string(), "DATA\\x00a\\r\\n?.\\r\\n..?\\r\\n.\\r\\n");
         }

@@ -9,7 +9,12 @@ use crate::smtp::envelope::{Body, Notify, Ret, Secret};
 const CONTENT: &[u8] = b"Subject: x\r\n\r\n.dot\r\n";
 
 fn config() -> Config {
-    Config { hello: "box.example".into(), starttls: StartTls::IfOffered, login: None, timeouts: Timeouts::default() }
+    Config {
+        hello: "box.example".into(),
+        starttls: StartTls::IfOffered,
+        login: None,
+        timeouts: Timeouts::default(),
+    }
 }
 
 fn mailing(recipients: &[&str]) -> Mailing {
@@ -21,12 +26,19 @@ fn mailing(recipients: &[&str]) -> Mailing {
         requiretls: false,
         ret: None,
         envid: None,
-        recipients: recipients.iter().map(|r| Target { address: r.to_string(), notify: None, orcpt: None }).collect(),
+        recipients: recipients
+            .iter()
+            .map(|r| Target { address: r.to_string(), notify: None, orcpt: None })
+            .collect(),
     }
 }
 
 /// Drives a session through a script and gives the report of each message, and the failure if it failed.
-fn play(mut session: Session, mut mailings: Vec<Mailing>, script: &str) -> (Vec<Report>, Option<Failure>) {
+fn play(
+    mut session: Session,
+    mut mailings: Vec<Mailing>,
+    script: &str,
+) -> (Vec<Report>, Option<Failure>) {
     let now = Instant::now();
     let mut reports = Vec::new();
     let mut heard = String::new();
@@ -105,7 +117,11 @@ fn an_old_server_gets_one_command_at_a_time() {
         S: 250 queued as 1
         C: QUIT
         S: 221 bye";
-    let (reports, failure) = play(Session::new(config(), false, Instant::now()), vec![mailing(&["bob@old.example"])], script);
+    let (reports, failure) = play(
+        Session::new(config(), false, Instant::now()),
+        vec![mailing(&["bob@old.example"])],
+        script,
+    );
     assert_eq!((codes(&reports[0]), failure), (vec![Some(250)], None));
 }
 
@@ -178,16 +194,24 @@ fn a_refused_sender_settles_everybody() {
         C: QUIT
         S: 221 bye"
     );
-    let (reports, _) = play(Session::new(config(), false, Instant::now()), vec![mailing(&["a@x", "b@x"])], &script);
+    let (reports, _) = play(
+        Session::new(config(), false, Instant::now()),
+        vec![mailing(&["a@x", "b@x"])],
+        &script,
+    );
     assert_eq!(codes(&reports[0]), [Some(550), Some(550)]);
 }
 
 #[test]
 fn a_question_sends_nothing() {
-    for (mail, rcpt, code) in [("250 ok", "250 ok", 250), ("250 ok", "550 no", 550), ("550 go away", "503 no", 550)] {
+    for (mail, rcpt, code) in
+        [("250 ok", "250 ok", 250), ("250 ok", "550 no", 550), ("550 go away", "503 no", 550)]
+    {
         let mut session = Session::new(config(), false, Instant::now());
         let now = Instant::now();
-        session.receive(format!("220 x\r\n250-x\r\n250 PIPELINING\r\n{mail}\r\n{rcpt}\r\n").as_bytes());
+        session.receive(
+            format!("220 x\r\n250-x\r\n250 PIPELINING\r\n{mail}\r\n{rcpt}\r\n").as_bytes(),
+        );
         let (mut asked, mut heard) = (false, String::new());
         let report = loop {
             match session.poll(now) {
@@ -226,7 +250,8 @@ fn delivery_notices_are_asked_for_where_the_server_knows_them() {
         S: 221 bye"
     );
     let mut wanted = mailing(&["a@x", "b@x"]);
-    (wanted.body, wanted.ret, wanted.envid) = (Body::EightBitMime, Some(Ret::Headers), Some("a+b".into()));
+    (wanted.body, wanted.ret, wanted.envid) =
+        (Body::EightBitMime, Some(Ret::Headers), Some("a+b".into()));
     wanted.recipients[0].notify = Some(Notify { success: true, failure: false, delay: true });
     wanted.recipients[0].orcpt = Some("rfc822;a=@x".into());
     wanted.recipients[1].notify = Some(Notify::NEVER);
@@ -237,10 +262,15 @@ fn delivery_notices_are_asked_for_where_the_server_knows_them() {
 #[test]
 fn what_the_server_cannot_take_is_settled_without_asking() {
     let script = format!("{MODERN}\nC: QUIT\nS: 221 bye");
-    let (mut large, mut foreign, mut guarded) = (mailing(&["a@x"]), mailing(&["ü@x"]), mailing(&["a@x"]));
+    let (mut large, mut foreign, mut guarded) =
+        (mailing(&["a@x"]), mailing(&["ü@x"]), mailing(&["a@x"]));
     (large.octets, foreign.smtputf8, guarded.requiretls) = (1001, true, true);
-    let (reports, _) = play(Session::new(config(), false, Instant::now()), vec![large, foreign, guarded], &script);
-    assert_eq!(reports.iter().map(codes).collect::<Vec<_>>(), [[Some(552)], [Some(550)], [Some(550)]]);
+    let (reports, _) =
+        play(Session::new(config(), false, Instant::now()), vec![large, foreign, guarded], &script);
+    assert_eq!(
+        reports.iter().map(codes).collect::<Vec<_>>(),
+        [[Some(552)], [Some(550)], [Some(550)]]
+    );
 }
 
 #[test]
@@ -258,10 +288,20 @@ fn tls_is_taken_where_offered_and_missed_where_it_must_be() {
         C: QUIT
         S: 221 bye";
     assert_eq!(play(Session::new(config(), false, Instant::now()), vec![], script), (vec![], None));
-    let refused = script.replace("S: 220 go\n        TLS\n        C: EHLO box.example\n        S: 250 x", "S: 454 broken");
-    assert_eq!(play(Session::new(config(), false, Instant::now()), vec![], &refused), (vec![], None));
-    let must = || Session::new(Config { starttls: StartTls::Must, ..config() }, false, Instant::now());
-    assert!(matches!(play(must(), vec![], &refused).1, Some(Failure::Refused { stage: Stage::Tls, .. })));
+    let refused = script.replace(
+        "S: 220 go\n        TLS\n        C: EHLO box.example\n        S: 250 x",
+        "S: 454 broken",
+    );
+    assert_eq!(
+        play(Session::new(config(), false, Instant::now()), vec![], &refused),
+        (vec![], None)
+    );
+    let must =
+        || Session::new(Config { starttls: StartTls::Must, ..config() }, false, Instant::now());
+    assert!(matches!(
+        play(must(), vec![], &refused).1,
+        Some(Failure::Refused { stage: Stage::Tls, .. })
+    ));
     let plain = "S: 220 x\nC: EHLO box.example\nS: 250 x";
     assert_eq!(play(must(), vec![], plain).1, Some(Failure::NoTls));
 }
@@ -282,16 +322,23 @@ fn nothing_said_before_tls_counts_under_it() {
 #[test]
 fn logging_in_happens_under_tls_only() {
     let login = Some(Login { user: "u".into(), password: Secret::new("p".into()) });
-    let with = |secure| Session::new(Config { login: login.clone(), ..config() }, secure, Instant::now());
+    let with =
+        |secure| Session::new(Config { login: login.clone(), ..config() }, secure, Instant::now());
     let script = "S: 220 x\nC: EHLO box.example\nS: 250-x\nS: 250 AUTH LOGIN PLAIN";
     assert_eq!(play(with(false), vec![], script).1, Some(Failure::NoLogin));
     let plain = format!("{script}\nC: AUTH PLAIN AHUAcA==\nS: 235 hello\nC: QUIT\nS: 221 bye");
     assert_eq!(play(with(true), vec![], &plain).1, None);
     let login_only = plain.replace("AUTH LOGIN PLAIN", "AUTH=LOGIN");
-    let login_only = login_only.replace("C: AUTH PLAIN AHUAcA==", "C: AUTH LOGIN\nS: 334 VXNlcg==\nC: dQ==\nS: 334 UA==\nC: cA==");
+    let login_only = login_only.replace(
+        "C: AUTH PLAIN AHUAcA==",
+        "C: AUTH LOGIN\nS: 334 VXNlcg==\nC: dQ==\nS: 334 UA==\nC: cA==",
+    );
     assert_eq!(play(with(true), vec![], &login_only).1, None);
     let wrong = plain.replace("S: 235 hello\nC: QUIT\nS: 221 bye", "S: 535 5.7.8 wrong");
-    assert!(matches!(play(with(true), vec![], &wrong).1, Some(Failure::Refused { stage: Stage::Login, .. })));
+    assert!(matches!(
+        play(with(true), vec![], &wrong).1,
+        Some(Failure::Refused { stage: Stage::Login, .. })
+    ));
 }
 
 #[test]
@@ -309,17 +356,30 @@ fn ends_at_any_point_leave_what_was_settled() {
     let two = || vec![mailing(&["a@x", "b@x"])];
     let session = || Session::new(config(), false, Instant::now());
     let (reports, failure) = play(session(), two(), &begun);
-    assert_eq!((codes(&reports[0]), failure), (vec![Some(550), None], Some(Failure::Broken { stage: Stage::Envelope })));
+    assert_eq!(
+        (codes(&reports[0]), failure),
+        (vec![Some(550), None], Some(Failure::Broken { stage: Stage::Envelope }))
+    );
     let (reports, failure) = play(session(), two(), &format!("{begun}\nHANG"));
-    assert_eq!((codes(&reports[0]), failure), (vec![Some(550), None], Some(Failure::TimedOut { stage: Stage::Envelope })));
+    assert_eq!(
+        (codes(&reports[0]), failure),
+        (vec![Some(550), None], Some(Failure::TimedOut { stage: Stage::Envelope }))
+    );
     let (reports, failure) = play(session(), two(), &format!("{begun}\nS: 354 go\nHANG"));
-    assert_eq!((codes(&reports[0]), failure), (vec![Some(550), None], Some(Failure::TimedOut { stage: Stage::FinalReply })));
-    let (reports, failure) = play(session(), two(), &format!("{begun}\nS: 421 4.3.2 shutting down"));
+    assert_eq!(
+        (codes(&reports[0]), failure),
+        (vec![Some(550), None], Some(Failure::TimedOut { stage: Stage::FinalReply }))
+    );
+    let (reports, failure) =
+        play(session(), two(), &format!("{begun}\nS: 421 4.3.2 shutting down"));
     assert_eq!(codes(&reports[0]), [Some(550), Some(421)]);
     assert!(matches!(failure, Some(Failure::Refused { stage: Stage::Envelope, .. })));
     // A yes before the content came is not taken for one.
     let (reports, failure) = play(session(), two(), &format!("{begun}\nS: 250 thanks"));
-    assert_eq!((codes(&reports[0]), failure), (vec![Some(550), None], Some(Failure::NotSmtp { stage: Stage::Envelope })));
+    assert_eq!(
+        (codes(&reports[0]), failure),
+        (vec![Some(550), None], Some(Failure::NotSmtp { stage: Stage::Envelope }))
+    );
     let (_, failure) = play(session(), two(), "S: 554 no mail from you");
     let reply = Reply::plain(554, "no mail from you");
     assert_eq!(failure, Some(Failure::Refused { stage: Stage::Greeting, reply }));
@@ -335,9 +395,15 @@ fn a_greeting_that_contradicts_itself_is_broken_and_its_words_are_kept() {
     assert_eq!(failure, Some(Failure::BrokenGreeting { reply }));
     assert!(matches!(play("S: 220-mx\nS: 450 later"), Some(Failure::BrokenGreeting { .. })));
     // The last line is a welcome.
-    assert_eq!(play("S: 554-mx\nS: 220 ready\nC: EHLO box.example\nS: 250 mx\nC: QUIT\nS: 221 bye"), None);
+    assert_eq!(
+        play("S: 554-mx\nS: 220 ready\nC: EHLO box.example\nS: 250 mx\nC: QUIT\nS: 221 bye"),
+        None
+    );
     // One code, however often: a plain refusal.
-    assert!(matches!(play("S: 521-no\nS: 521 no"), Some(Failure::Refused { stage: Stage::Greeting, .. })));
+    assert!(matches!(
+        play("S: 521-no\nS: 521 no"),
+        Some(Failure::Refused { stage: Stage::Greeting, .. })
+    ));
 }
 
 #[test]
@@ -371,14 +437,25 @@ fn too_many_recipients_means_later_and_a_full_mailbox_means_never() {
             C: QUIT
             S: 221 bye"
         );
-        let (reports, _) = play(Session::new(config(), false, Instant::now()), vec![mailing(&["a@x", "b@x"])], &script);
+        let (reports, _) = play(
+            Session::new(config(), false, Instant::now()),
+            vec![mailing(&["a@x", "b@x"])],
+            &script,
+        );
         assert_eq!(codes(&reports[0]), [Some(250), Some(code)], "{sent}");
         assert_eq!(reports[0].outcomes[1].as_ref().unwrap().on_one_line(" "), kept);
     }
     // At MAIL or after the content it is about the message, and final.
-    let script =
-        format!("{MODERN}\nC: MAIL FROM:<ann@box.example> SIZE=20\nC: RCPT TO:<a@x>\nC: DATA\nS: 552 too big\nS: 503 no\nS: 503 no\nC: QUIT\nS: 221 bye");
-    assert_eq!(codes(&play(Session::new(config(), false, Instant::now()), vec![mailing(&["a@x"])], &script).0[0]), [Some(552)]);
+    let script = format!(
+        "{MODERN}\nC: MAIL FROM:<ann@box.example> SIZE=20\nC: RCPT TO:<a@x>\nC: DATA\nS: 552 too big\nS: 503 no\nS: 503 no\nC: QUIT\nS: 221 bye"
+    );
+    assert_eq!(
+        codes(
+            &play(Session::new(config(), false, Instant::now()), vec![mailing(&["a@x"])], &script)
+                .0[0]
+        ),
+        [Some(552)]
+    );
 }
 
 #[test]
@@ -388,14 +465,21 @@ fn of_a_talkative_server_little_is_kept() {
     let recipients: Vec<String> = (0..30).map(|n| format!("r{n}@x")).collect();
     let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
     let named: String = recipients.iter().map(|r| format!("C: RCPT TO:<{r}>\n")).collect();
-    let script =
-        format!("{MODERN}\nC: MAIL FROM:<ann@box.example> SIZE=20\n{named}C: DATA\nS: 250 ok\n{}S: 554 nobody\nC: QUIT\nS: 221 bye", long(550).repeat(30));
+    let script = format!(
+        "{MODERN}\nC: MAIL FROM:<ann@box.example> SIZE=20\n{named}C: DATA\nS: 250 ok\n{}S: 554 nobody\nC: QUIT\nS: 221 bye",
+        long(550).repeat(30)
+    );
     let mut session = Session::new(config(), false, Instant::now());
     session.receive(b"220 x\r\n250 x\r\n");
-    let (reports, failure) = play(Session::new(config(), false, Instant::now()), vec![mailing(&recipients)], &script);
+    let (reports, failure) =
+        play(Session::new(config(), false, Instant::now()), vec![mailing(&recipients)], &script);
     assert_eq!(failure, None);
     for reply in reports[0].outcomes.iter().flatten() {
-        assert!(reply.code == 550 && reply.on_one_line(" ").len() < 1100, "{}", reply.on_one_line(" ").len());
+        assert!(
+            reply.code == 550 && reply.on_one_line(" ").len() < 1100,
+            "{}",
+            reply.on_one_line(" ").len()
+        );
     }
     // The same holds for what is shown of the conversation.
     while !matches!(session.poll(Instant::now()), Action::Ready) {}

@@ -155,7 +155,8 @@ pub enum Failure {
     NoLogin,
 }
 
-/// What became of the recipients of one message, in their order. `None`: not settled before the session ended.
+/// What became of the recipients of one message, in their order.
+/// `None`: not settled before the session ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub outcomes: Vec<Option<Reply>>,

@@ -29,10 +29,12 @@ pub enum Question<'a> {
     Mail(&'a MailCommand),
     /// Is mail for this recipient taken?
     Recipient(&'a Recipient),
-    /// Is the content welcome? Asked before 354, or at the first chunk.
+    /// Is the content welcome?
+    /// Asked before 354, or at the first chunk.
     BeginContent,
-    /// All content has been handed over, this many octets. Accepting it makes the driver responsible for the
-    /// message (RFC 5321 §6.1); a refusal drops it, without a `DiscardContent`.
+    /// All content has been handed over, this many octets.
+    /// Accepting it makes the driver responsible for the message (RFC 5321 §6.1); a refusal drops it, without a
+    /// `DiscardContent`.
     EndContent { octets: u64 },
     /// Do these credentials hold?
     Authenticate(&'a Credentials),
@@ -43,10 +45,12 @@ pub enum Question<'a> {
 pub enum Answer {
     /// Yes, with the session's own words.
     Accept,
-    /// Yes, with this positive reply. (To `BeginContent`, the same as `Accept`.)
+    /// Yes, with this positive reply.
+    /// (To `BeginContent`, the same as `Accept`.)
     AcceptAs(Reply),
     /// No, with this negative reply; 421 also closes the session.
     Refuse(Reply),
-    /// The peer is logged in as `identity`. Only to `Authenticate`.
+    /// The peer is logged in as `identity`.
+    /// Only to `Authenticate`.
     Authenticated { identity: String },
 }

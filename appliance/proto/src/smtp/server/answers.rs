@@ -9,7 +9,8 @@ use super::{Asked, Phase, Session, auth, replies};
 use crate::reply::{Enhanced, Reply};
 
 impl Session {
-    /// Answers the open question. Without one, the answer is ignored (and a fault of the driver).
+    /// Answers the open question.
+    /// Without one, the answer is ignored (and a fault of the driver).
     pub fn answer(&mut self, now: Instant, answer: Answer) {
         let Some(asked) = self.asked.take() else {
             debug_assert!(false, "nothing was asked");
@@ -61,7 +62,10 @@ impl Session {
                 self.content = Some(Content::new(&self.config.limits, self.announced(), now));
                 self.phase = Phase::Data(Dots::LineStart);
                 self.deadline = now + self.config.limits.timeouts.data_initiation;
-                self.say(&Reply::plain(354, "Send the message; end it with a line that holds only a dot"));
+                self.say(&Reply::plain(
+                    354,
+                    "Send the message; end it with a line that holds only a dot",
+                ));
             }
             Err(reply) => {
                 self.reset();
@@ -94,7 +98,9 @@ impl Session {
             Answer::Authenticated { identity } => (identity, auth::welcome()),
             Answer::Accept => (credentials.user, auth::welcome()),
             Answer::AcceptAs(reply) if reply.is_positive() => (credentials.user, reply),
-            Answer::AcceptAs(reply) | Answer::Refuse(reply) => return self.login_failed(&as_refusal(reply)),
+            Answer::AcceptAs(reply) | Answer::Refuse(reply) => {
+                return self.login_failed(&as_refusal(reply));
+            }
         };
         self.identity = Some(identity);
         self.say(&reply);

@@ -36,9 +36,15 @@ impl Session {
         let exchange = match mechanism.to_ascii_uppercase().as_str() {
             "PLAIN" => Exchange::Plain,
             "LOGIN" => Exchange::LoginUser,
-            "" => return self.say(&replies::bad_argument("AUTH takes a mechanism: PLAIN or LOGIN")),
+            "" => {
+                return self.say(&replies::bad_argument("AUTH takes a mechanism: PLAIN or LOGIN"));
+            }
             _ => {
-                return self.say(&Reply::new(504, Enhanced(5, 5, 4), "This mechanism is not offered; use PLAIN or LOGIN"));
+                return self.say(&Reply::new(
+                    504,
+                    Enhanced(5, 5, 4),
+                    "This mechanism is not offered; use PLAIN or LOGIN",
+                ));
             }
         };
         match (initial.trim(), &exchange) {
@@ -52,14 +58,16 @@ impl Session {
 
     fn check_auth(&self) -> Result<(), Reply> {
         if !self.is_submission() {
-            return Err(replies::not_offered("Nobody logs in on this port; mail programs use port 465 or 587"));
+            return Err(replies::not_offered(
+                "Nobody logs in on this port; mail programs use port 465 or 587",
+            ));
         }
         if !self.is_tls() {
             let text = "Switch on TLS (STARTTLS) first; passwords are not taken without it";
             return Err(Reply::new(538, Enhanced(5, 7, 11), text));
         }
-        // RFC 4954 §3 has AUTH after EHLO. Printers and scanners say HELO and log in all the same, and there is no way
-        // to teach them.
+        // RFC 4954 §3 has AUTH after EHLO.
+        // Printers and scanners say HELO and log in all the same, and there is no way to teach them.
         if matches!(self.hello, Hello::None) {
             return Err(replies::bad_sequence("Say EHLO first"));
         }
@@ -77,7 +85,9 @@ impl Session {
 
     /// A line of an exchange.
     pub(super) fn auth_line(&mut self, line: &str) {
-        let Phase::Auth(exchange) = std::mem::replace(&mut self.phase, Phase::Command) else { return };
+        let Phase::Auth(exchange) = std::mem::replace(&mut self.phase, Phase::Command) else {
+            return;
+        };
         match line {
             "*" => self.say(&Reply::new(501, Enhanced(5, 7, 0), "Login cancelled")),
             line => self.auth_response(exchange, line),
@@ -85,18 +95,34 @@ impl Session {
     }
 
     fn auth_response(&mut self, exchange: Exchange, response: &str) {
-        let Some(text) = base64::decode(response).and_then(|octets| String::from_utf8(octets).ok()) else {
-            return self.say(&Reply::new(501, Enhanced(5, 5, 2), "That is not UTF-8 text in base64"));
+        let Some(text) = base64::decode(response).and_then(|octets| String::from_utf8(octets).ok())
+        else {
+            return self.say(&Reply::new(
+                501,
+                Enhanced(5, 5, 2),
+                "That is not UTF-8 text in base64",
+            ));
         };
         match exchange {
             Exchange::Plain => match plain(&text) {
                 Some(credentials) => self.check_credentials(credentials),
-                None => self.say(&Reply::new(501, Enhanced(5, 5, 2), "PLAIN needs user name and password, separated by NUL")),
+                None => self.say(&Reply::new(
+                    501,
+                    Enhanced(5, 5, 2),
+                    "PLAIN needs user name and password, separated by NUL",
+                )),
             },
-            Exchange::LoginUser => self.prompt(Exchange::LoginPassword { user: text }, LOGIN_PASSWORD),
+            Exchange::LoginUser => {
+                self.prompt(Exchange::LoginPassword { user: text }, LOGIN_PASSWORD)
+            }
             Exchange::LoginPassword { user } => {
                 let password = Secret::new(text);
-                self.check_credentials(Credentials { mechanism: "LOGIN", authorization: String::new(), user, password });
+                self.check_credentials(Credentials {
+                    mechanism: "LOGIN",
+                    authorization: String::new(),
+                    user,
+                    password,
+                });
             }
         }
     }
@@ -123,6 +149,11 @@ fn plain(text: &str) -> Option<Credentials> {
     let mut parts = text.split('\0');
     let (authorization, user, password) = (parts.next()?, parts.next()?, parts.next()?);
     let password = Secret::new(password.to_string());
-    let credentials = Credentials { mechanism: "PLAIN", authorization: authorization.to_string(), user: user.to_string(), password };
+    let credentials = Credentials {
+        mechanism: "PLAIN",
+        authorization: authorization.to_string(),
+        user: user.to_string(),
+        password,
+    };
     parts.next().is_none().then_some(credentials)
 }

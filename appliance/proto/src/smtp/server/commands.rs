@@ -12,7 +12,8 @@ impl Session {
     /// Carries out one command line.
     pub(super) fn command(&mut self, line: &str, now: Instant) {
         let Some((verb, rest)) = command::split(line) else {
-            return self.say(&replies::not_understood("Command not understood; HELP lists the commands"));
+            return self
+                .say(&replies::not_understood("Command not understood; HELP lists the commands"));
         };
         if verb == Verb::Http {
             return self.part(&replies::not_the_web());
@@ -33,7 +34,9 @@ impl Session {
             Verb::Noop => self.say(&replies::ok("Ok")),
             Verb::Quit => self.quit(rest),
             Verb::Vrfy => self.vrfy(rest),
-            Verb::Expn => self.say(&replies::not_offered("This server does not tell who is on a list")),
+            Verb::Expn => {
+                self.say(&replies::not_offered("This server does not tell who is on a list"))
+            }
             Verb::Help => self.say(&help()),
             Verb::StartTls => self.starttls(rest),
             Verb::Auth => self.auth(rest),
@@ -51,10 +54,12 @@ impl Session {
         is_too_many
     }
 
-    /// EHLO and HELO (RFC 5321 §4.1.1.1). The name is only noted: a wrong one is no ground for refusal (§4.1.4).
+    /// EHLO and HELO (RFC 5321 §4.1.1.1).
+    /// The name is only noted: a wrong one is no ground for refusal (§4.1.4).
     fn hello_command(&mut self, verb: Verb, name: &str) {
         if name.is_empty() {
-            return self.say(&replies::bad_argument("Say who you are, as in EHLO mail.example.org"));
+            return self
+                .say(&replies::bad_argument("Say who you are, as in EHLO mail.example.org"));
         }
         self.reset();
         if verb == Verb::Helo {
@@ -99,7 +104,11 @@ impl Session {
     fn vrfy(&mut self, rest: &str) {
         match rest.is_empty() {
             true => self.say(&replies::bad_argument("VRFY takes an address")),
-            false => self.say(&Reply::new(252, Enhanced(2, 5, 0), "Not told here; send a message and see")),
+            false => self.say(&Reply::new(
+                252,
+                Enhanced(2, 5, 0),
+                "Not told here; send a message and see",
+            )),
         }
     }
 
@@ -114,8 +123,8 @@ impl Session {
         if !rest.is_empty() {
             return self.say(&replies::bad_argument("STARTTLS takes no arguments"));
         }
-        // Octets that came along were sent without protection, perhaps by somebody in between. Whoever sent them,
-        // they must not count, and without them nobody knows where the peer believes to be.
+        // Octets that came along were sent without protection, perhaps by somebody in between.
+        // Whoever sent them, they must not count, and without them nobody knows where the peer believes to be.
         if !self.input.unread().is_empty() {
             let text = "Nothing may follow STARTTLS before TLS has begun; closing the connection";
             return self.part(&Reply::new(554, Enhanced(5, 5, 1), text));
@@ -134,7 +143,9 @@ fn moves_mail(verb: Verb) -> bool {
 }
 
 fn help() -> Reply {
-    let lines =
-        ["This server understands EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH QUIT", "Write to postmaster if mail does not get through"];
+    let lines = [
+        "This server understands EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH QUIT",
+        "Write to postmaster if mail does not get through",
+    ];
     Reply { code: 214, enhanced: Some(Enhanced(2, 0, 0)), lines: lines.map(String::from).to_vec() }
 }

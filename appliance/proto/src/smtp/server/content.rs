@@ -12,7 +12,8 @@ use crate::smtp::config::Limits;
 #[derive(Debug)]
 pub struct Content {
     pub octets: u64,
-    /// Why the message will be refused at its end. The driver then gathers nothing (any more).
+    /// Why the message will be refused at its end.
+    /// The driver then gathers nothing (any more).
     pub refusal: Option<Reply>,
     /// When all of it must have arrived.
     pub until: Instant,
@@ -39,7 +40,8 @@ impl Content {
             until: now + limits.content_duration,
             hops: Hops::default(),
             most_octets: limits.message_octets,
-            announced: size.map_or(limits.message_octets, |size| with_room(size).min(limits.message_octets)),
+            announced: size
+                .map_or(limits.message_octets, |size| with_room(size).min(limits.message_octets)),
             most_hops: limits.received_headers,
             last: b'\n',
         }
@@ -59,10 +61,11 @@ impl Content {
         }
     }
 
-    /// Counts decoded content; says why it is not acceptable. Of several faults the one that comes first in the message counts,
-    /// however it is cut into pieces.
+    /// Counts decoded content; says why it is not acceptable.
+    /// Of several faults the one that comes first in the message counts, however it is cut into pieces.
     pub fn count(&mut self, octets: &[u8]) -> Result<(), Reply> {
-        let room = usize::try_from(self.announced.saturating_sub(self.octets)).unwrap_or(usize::MAX);
+        let room =
+            usize::try_from(self.announced.saturating_sub(self.octets)).unwrap_or(usize::MAX);
         let within = &octets[..room.min(octets.len())];
         let nul = memchr(0, within);
         self.hops.look(&within[..nul.unwrap_or(within.len())]);
@@ -191,10 +194,14 @@ mod tests {
             (None, 1_000_001, Some("too big")),
         ] {
             let mut content = Content::new(&limits, size, Instant::now());
-            let refused = vec![b'x'; octets].chunks(997).find_map(|piece| content.count(piece).err());
+            let refused =
+                vec![b'x'; octets].chunks(997).find_map(|piece| content.count(piece).err());
             let text = refused.map(|reply| reply.lines.join(" "));
             assert_eq!(text.is_some(), wanted.is_some(), "{size:?} {octets}");
-            assert!(text.unwrap_or_default().contains(wanted.unwrap_or_default()), "{size:?} {octets}");
+            assert!(
+                text.unwrap_or_default().contains(wanted.unwrap_or_default()),
+                "{size:?} {octets}"
+            );
         }
     }
 
@@ -212,8 +219,12 @@ mod tests {
         for (text, size, wanted) in table {
             for piece in 1..=text.len() {
                 let mut content = Content::new(&limits, size, Instant::now());
-                let refused = text.as_bytes().chunks(piece).find_map(|octets| content.count(octets).err());
-                assert!(refused.unwrap().lines.join(" ").contains(wanted), "{wanted}: pieces of {piece}");
+                let refused =
+                    text.as_bytes().chunks(piece).find_map(|octets| content.count(octets).err());
+                assert!(
+                    refused.unwrap().lines.join(" ").contains(wanted),
+                    "{wanted}: pieces of {piece}"
+                );
             }
         }
     }
@@ -223,7 +234,10 @@ mod tests {
         for text in ["\0", "Subject: a\0b\r\n\r\n", "\r\n\0.\r\n", "a: b\r\n\r\nbody\0"] {
             for piece in 1..=text.len() {
                 let mut content = Content::new(&Limits::default(), None, Instant::now());
-                assert!(text.as_bytes().chunks(piece).any(|octets| content.count(octets).is_err()), "{text:?}");
+                assert!(
+                    text.as_bytes().chunks(piece).any(|octets| content.count(octets).is_err()),
+                    "{text:?}"
+                );
             }
         }
     }

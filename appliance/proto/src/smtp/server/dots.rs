@@ -1,7 +1,8 @@
 //! The transparency procedure of DATA (RFC 5321 §4.5.2).
 //!
-//! Only CRLF.CRLF ends content. A CR or LF alone is reported and ends nothing: where one server takes LF.LF or
-//! CR.CR for the end and the next does not, a message can be smuggled past the first one's checks.
+//! Only CRLF.CRLF ends content.
+//! A CR or LF alone is reported and ends nothing: where one server takes LF.LF or CR.CR for the end and the next does
+//! not, a message can be smuggled past the first one's checks.
 
 use memchr::memchr2;
 
@@ -132,7 +133,12 @@ mod tests {
         for (wire, content, strays) in table {
             for piece in 1..=wire.len() {
                 let decoded = decode(wire, piece);
-                assert_eq!(decoded, Some((content.to_vec(), strays, Vec::new())), "{:?} by {piece}", wire.escape_ascii());
+                assert_eq!(
+                    decoded,
+                    Some((content.to_vec(), strays, Vec::new())),
+                    "{:?} by {piece}",
+                    wire.escape_ascii()
+                );
             }
         }
     }
@@ -140,7 +146,18 @@ mod tests {
     #[test]
     fn octets_after_the_end_stay() {
         assert_eq!(decode(b"a\r\n.\r\n.\r\n", 3), Some((b"a\r\n".to_vec(), 0, b".\r\n".to_vec())));
-        for wire in [&b""[..], b".", b".\r", b"a\r\n.", b"a\r\n.\r", b"a", b"a\r", b".\n", b"\n.\n", b"\r.\r"] {
+        for wire in [
+            &b""[..],
+            b".",
+            b".\r",
+            b"a\r\n.",
+            b"a\r\n.\r",
+            b"a",
+            b"a\r",
+            b".\n",
+            b"\n.\n",
+            b"\r.\r",
+        ] {
             assert_eq!(decode(wire, 2), None, "{:?}", wire.escape_ascii());
         }
     }

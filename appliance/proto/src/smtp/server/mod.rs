@@ -1,8 +1,9 @@
 //! The server's side of an SMTP session.
 //!
 //! The driver loops over [`Session::poll`]: it sends what it is told to send, reads when told to read, answers what it
-//! is asked with [`Session::answer`]. While a question is open nothing more is parsed, so a peer that pipelines
-//! (RFC 2920) can't overtake a decision. Replies to pipelined commands gather until the session must wait.
+//! is asked with [`Session::answer`].
+//! While a question is open nothing more is parsed, so a peer that pipelines (RFC 2920) can't overtake a decision.
+//! Replies to pipelined commands gather until the session must wait.
 //!
 //! | state | the peer sends | leaves by |
 //! |---|---|---|
@@ -14,8 +15,8 @@
 //! | `Tls` | nothing | [`Session::start_tls`] |
 //! | `Closing` | nothing that is read | – |
 //!
-//! Content whose refusal is already certain is still read to its true end, and never longer: only then is it
-//! known where the next command begins.
+//! Content whose refusal is already certain is still read to its true end, and never longer: only then is it known
+//! where the next command begins.
 
 mod action;
 mod answers;
@@ -48,7 +49,8 @@ const CONTENT_OCTETS: usize = 32 * 1024;
 /// Output is handed over at this size even if more input is at hand.
 const OUTPUT_OCTETS: usize = 4096;
 
-/// One SMTP session. See the module for its states.
+/// One SMTP session.
+/// See the module for its states.
 #[derive(Debug)]
 pub struct Session {
     config: Arc<Config>,
@@ -149,8 +151,8 @@ impl Session {
         session
     }
 
-    /// A session that is turned away with `reply`. After 421 or 521 it closes at once; after another it waits for
-    /// QUIT and refuses everything else (RFC 5321 §3.1).
+    /// A session that is turned away with `reply`.
+    /// After 421 or 521 it closes at once; after another it waits for QUIT and refuses everything else (RFC 5321 §3.1).
     pub fn refuse(config: Arc<Config>, reply: Reply, now: Instant) -> Session {
         let mut session = Session::silent(config, Security::Plain, now);
         session.welcome = Welcome::TurnedAway;
@@ -161,8 +163,9 @@ impl Session {
         session
     }
 
-    /// The session that follows once TLS is on. Everything the peer said before is forgotten, octets not yet
-    /// read included (RFC 3207 §4.2); only the tallies stay.
+    /// The session that follows once TLS is on.
+    /// Everything the peer said before is forgotten, octets not yet read included (RFC 3207 §4.2); only the tallies
+    /// stay.
     pub fn start_tls(self, now: Instant, facts: TlsFacts) -> Session {
         debug_assert!(matches!(self.phase, Phase::Tls), "nobody asked for TLS");
         let mut session = Session::silent(self.config, Security::Tls(facts), now);
@@ -198,12 +201,14 @@ impl Session {
         &self.config
     }
 
-    /// The current transaction. Complete while `EndContent` is asked; empty after its answer.
+    /// The current transaction.
+    /// Complete while `EndContent` is asked; empty after its answer.
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
     }
 
-    /// The name the peer gave in EHLO or HELO, as it gave it; empty before that. Not to be trusted in any way.
+    /// The name the peer gave in EHLO or HELO, as it gave it; empty before that.
+    /// Not to be trusted in any way.
     pub fn hello(&self) -> &str {
         match &self.hello {
             Hello::None => "",
@@ -238,8 +243,8 @@ impl Session {
         }
     }
 
-    /// Octets the session is ready to buffer now; at least 1 when `poll` gave `Input`. A driver that never hands
-    /// over more keeps the session's memory bounded.
+    /// Octets the session is ready to buffer now; at least 1 when `poll` gave `Input`.
+    /// A driver that never hands over more keeps the session's memory bounded.
     pub fn wants_input(&self) -> usize {
         let room = match self.phase {
             Phase::Data(_) | Phase::Chunk(_) => CONTENT_OCTETS,
@@ -264,7 +269,10 @@ impl Session {
 
     /// Takes octets from the peer.
     pub fn receive(&mut self, now: Instant, octets: &[u8]) {
-        if octets.is_empty() || self.eof == Pending::Yes || matches!(self.phase, Phase::Tls | Phase::Closing) {
+        if octets.is_empty()
+            || self.eof == Pending::Yes
+            || matches!(self.phase, Phase::Tls | Phase::Closing)
+        {
             return;
         }
         // A command line has one deadline however it drips in; content has one for each piece.
@@ -274,7 +282,8 @@ impl Session {
         self.input.push(octets);
     }
 
-    /// The peer will send no more. What it sent is still worked through, then the session closes.
+    /// The peer will send no more.
+    /// What it sent is still worked through, then the session closes.
     pub fn peer_closed(&mut self) {
         self.eof = Pending::Yes;
     }

@@ -8,7 +8,9 @@ use memchr::memchr;
 use super::action::{Action, Question};
 use super::content::Ending;
 use super::dots::{Dots, Found};
-use super::{AUTH_LINE_OCTETS, Asked, Chunk, OUTPUT_OCTETS, Pending, Phase, Place, Session, replies};
+use super::{
+    AUTH_LINE_OCTETS, Asked, Chunk, OUTPUT_OCTETS, Pending, Phase, Place, Session, replies,
+};
 use crate::reply::Reply;
 
 /// An action that borrows nothing yet.
@@ -42,7 +44,8 @@ enum Line {
 }
 
 impl Session {
-    /// The next thing to do. Never gives `Input` while something else can be done.
+    /// The next thing to do.
+    /// Never gives `Input` while something else can be done.
     pub fn poll(&mut self, now: Instant) -> Action<'_> {
         match self.step(now) {
             Step::Input => Action::Input,
@@ -121,7 +124,8 @@ impl Session {
 
     /// Octets that a line may have, CRLF included.
     pub(super) fn line_limit(&self) -> usize {
-        let is_auth = self.input.unread().get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"));
+        let is_auth =
+            self.input.unread().get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"));
         match is_auth || matches!(self.phase, Phase::Auth(_)) {
             true => AUTH_LINE_OCTETS.max(self.config.limits.command_line),
             false => self.config.limits.command_line,

@@ -22,7 +22,9 @@ impl Session {
             return Err(replies::bad_sequence("Say EHLO first"));
         }
         if self.envelope.mail.is_some() {
-            return Err(replies::bad_sequence("A message was already begun; finish it or say RSET"));
+            return Err(replies::bad_sequence(
+                "A message was already begun; finish it or say RSET",
+            ));
         }
         self.check_login()?;
         if self.tally.messages >= self.config.limits.messages {
@@ -42,7 +44,11 @@ impl Session {
             _ => {}
         }
         if mail.requiretls && !self.is_tls() {
-            return Err(Reply::new(550, Enhanced(5, 7, 30), "REQUIRETLS has to be asked for under TLS"));
+            return Err(Reply::new(
+                550,
+                Enhanced(5, 7, 30),
+                "REQUIRETLS has to be asked for under TLS",
+            ));
         }
         let most = self.config.limits.message_octets;
         if mail.size.is_some_and(|size| size > most) {
@@ -67,7 +73,9 @@ impl Session {
         }
         let text = match self.is_tls() {
             true => "Log in first: your mail program must send user name and password",
-            false => "Switch on TLS (STARTTLS) and log in first; see the settings of your mail program",
+            false => {
+                "Switch on TLS (STARTTLS) and log in first; see the settings of your mail program"
+            }
         };
         Err(Reply::new(530, Enhanced(5, 7, 0), text))
     }
@@ -91,7 +99,9 @@ impl Session {
             return Err(replies::bad_sequence("Begin a message with MAIL first"));
         };
         if self.content.is_some() {
-            return Err(replies::bad_sequence("The message has begun; it takes no more recipients"));
+            return Err(replies::bad_sequence(
+                "The message has begun; it takes no more recipients",
+            ));
         }
         let (inner, words) = command::path(rest, "TO:").map_err(replies::bad_recipient)?;
         self.check_parameters_allowed(words)?;
@@ -106,7 +116,8 @@ impl Session {
             }
             _ => {}
         }
-        let recipient = params::recipient(path, words, self.dsn()).map_err(replies::bad_parameter)?;
+        let recipient =
+            params::recipient(path, words, self.dsn()).map_err(replies::bad_parameter)?;
         let most = self.config.limits.recipients;
         match self.envelope.recipients.len() < most {
             true => Ok(Asked::Recipient(recipient)),
@@ -119,7 +130,9 @@ impl Session {
             return self.say(&replies::bad_argument("DATA takes no arguments"));
         }
         if self.content.is_some() {
-            return self.say(&replies::bad_sequence("The message began with BDAT and must go on with BDAT"));
+            return self.say(&replies::bad_sequence(
+                "The message began with BDAT and must go on with BDAT",
+            ));
         }
         match self.check_content() {
             Ok(()) => self.asked = Some(Asked::BeginData),
@@ -137,7 +150,8 @@ impl Session {
         }
     }
 
-    /// RFC 3030 §2. Whatever is wrong with it, its octets are content and are never read as commands.
+    /// RFC 3030 §2.
+    /// Whatever is wrong with it, its octets are content and are never read as commands.
     pub(super) fn bdat(&mut self, rest: &str, now: Instant) {
         let Some((declared, place)) = parse_chunk(rest) else {
             let text = "Write it as BDAT 1234 or BDAT 1234 LAST; closing the connection";
@@ -164,7 +178,9 @@ impl Session {
 
     /// Starts to read the octets of a chunk.
     pub(super) fn begin_chunk(&mut self, chunk: Chunk, now: Instant) {
-        if let Some(reply) = self.content.as_ref().and_then(|content| content.overflow(chunk.declared)) {
+        if let Some(reply) =
+            self.content.as_ref().and_then(|content| content.overflow(chunk.declared))
+        {
             self.spoil(reply);
         }
         self.deadline = now + self.config.limits.timeouts.data_block;

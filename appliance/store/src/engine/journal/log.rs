@@ -6,15 +6,18 @@ use std::path::Path;
 
 use crc32fast::Hasher;
 
-use super::record::{CONTENT_HEAD, Kind, Position, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead, encode, next_offset};
+use super::record::{
+    CONTENT_HEAD, Kind, Position, RECORD_HEAD, RecordHead, SEGMENT_HEAD, SegmentHead, encode,
+    next_offset,
+};
 use super::segments::Segments;
 use crate::engine::early;
 use crate::engine::layers::Writes;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
 
-/// Zeros written behind a record that makes a segment's file longer, at a time: the next records find their blocks there, so
-/// that their commits cost one flush in place of two.
+/// Zeros written behind a record that makes a segment's file longer, at a time: the next records find their blocks
+/// there, so that their commits cost one flush in place of two.
 const AHEAD_OCTETS: u64 = 256 * 1024;
 /// A commit with more octets than this gains less from that flush than the zeros cost.
 const AHEAD_WORTHWHILE: u64 = 64 * 1024;
@@ -33,7 +36,8 @@ pub(crate) struct Extent {
     pub offset: u32,
 }
 
-/// The end of the journal, where commits are appended. One process at a time holds its lock.
+/// The end of the journal, where commits are appended.
+/// One process at a time holds its lock.
 pub(crate) struct Log {
     pub segments: Segments,
     /// The segment in use; `None` before the first.
@@ -46,7 +50,8 @@ pub(crate) struct Log {
     next: u64,
     /// The commit under way.
     draft: Draft,
-    /// The last flush failed: nobody knows what is on the card behind `at`, so the next commit goes into another segment.
+    /// The last flush failed: nobody knows what is on the card behind `at`, so the next commit goes into another
+    /// segment.
     is_doubtful: bool,
     lock: File,
     /// How many commits processes beside the server made, for the server to see.
@@ -65,8 +70,19 @@ struct Draft {
 impl Log {
     /// The log behind what was read.
     pub fn open(segments: Segments, at: Position, next: u64) -> Result<Log> {
-        let (lock, others) = (open_small(segments.folder(), "lock")?, Watch::open(segments.folder())?);
-        let mut log = Log { segments, file: None, length: 0, at, next, draft: Draft::default(), is_doubtful: false, lock, others };
+        let (lock, others) =
+            (open_small(segments.folder(), "lock")?, Watch::open(segments.folder())?);
+        let mut log = Log {
+            segments,
+            file: None,
+            length: 0,
+            at,
+            next,
+            draft: Draft::default(),
+            is_doubtful: false,
+            lock,
+            others,
+        };
         log.moved_to(at, next)?;
         Ok(log)
     }
@@ -74,9 +90,13 @@ impl Log {
     /// Others went on to here.
     pub fn moved_to(&mut self, at: Position, next: u64) -> Result<()> {
         if self.file.is_none() || at.segment != self.at.segment {
-            self.file = self.segments.open(at.segment, true).or_else(|_| self.segments.open(at.segment, false))?;
+            self.file = self
+                .segments
+                .open(at.segment, true)
+                .or_else(|_| self.segments.open(at.segment, false))?;
         }
-        self.length = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |facts| facts.len());
+        self.length =
+            self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |facts| facts.len());
         (self.at, self.next) = (at, next);
         Ok(())
     }
@@ -96,12 +116,16 @@ impl Log {
         let _ = self.lock.unlock();
     }
 
-    /// Says to the server that another process made a commit. To be called with the lock held, and before anybody hears of the
-    /// commit: without it the server writes its next one to the same place.
+    /// Says to the server that another process made a commit.
+    /// To be called with the lock held, and before anybody hears of the commit: without it the server writes its next
+    /// one to the same place.
     pub fn count_own(&mut self) -> Result<()> {
         let next = self.others.count().wrapping_add(1);
         let path = self.segments.folder().join("others");
-        self.others.counter.write_all_at(&next.to_be_bytes(), 0).map_err(Error::io("writing", &path))
+        self.others
+            .counter
+            .write_all_at(&next.to_be_bytes(), 0)
+            .map_err(Error::io("writing", &path))
     }
 
     /// Writes the content of a message as part of the commit under way; `sum` went over it.
@@ -114,9 +138,14 @@ impl Log {
         extent(at)
     }
 
-    /// The same for content of a length that comes in pieces: `read` fills one with what is at an offset. Gives the CRC-32 of
-    /// what was written.
-    pub fn content_of(&mut self, message: MessageId, length: u64, read: impl Fn(&mut [u8], u64) -> Result<()>) -> Result<(Extent, u32)> {
+    /// The same for content of a length that comes in pieces: `read` fills one with what is at an offset.
+    /// Gives the CRC-32 of what was written.
+    pub fn content_of(
+        &mut self,
+        message: MessageId,
+        length: u64,
+        read: impl Fn(&mut [u8], u64) -> Result<()>,
+    ) -> Result<(Extent, u32)> {
         let at = self.room_for(CONTENT_HEAD as u64 + length)?;
         let (head, mut content) = (message.0.to_be_bytes(), Hasher::new());
         let mut held = hash(&head);
@@ -138,7 +167,8 @@ impl Log {
         Ok((extent(at)?, content.finalize()))
     }
 
-    /// Ends the commit under way: its writes, and the flush. On an error nothing counts as written.
+    /// Ends the commit under way: its writes, and the flush.
+    /// On an error nothing counts as written.
     pub fn commit(&mut self, writes: &Writes) -> Result<u64> {
         let octets = encode(writes);
         self.append(Kind::Rows, &[&octets], &hash(&octets))?;
@@ -167,7 +197,8 @@ impl Log {
     fn append(&mut self, kind: Kind, held: &[&[u8]], sum: &Hasher) -> Result<Position> {
         let length = held.iter().map(|piece| piece.len()).sum::<usize>() as u64;
         let at = self.room_for(length)?;
-        let mut octets = Vec::with_capacity(RECORD_HEAD + length.min(COPIED_OCTETS as u64) as usize);
+        let mut octets =
+            Vec::with_capacity(RECORD_HEAD + length.min(COPIED_OCTETS as u64) as usize);
         octets.extend_from_slice(&self.head(kind, at, length).write(sum));
         let mut offset = at.offset;
         for piece in held {
@@ -186,7 +217,8 @@ impl Log {
         Ok(at)
     }
 
-    /// Lets the card begin with a large record, while the rest of the commit is put together. Only a help: the flush counts.
+    /// Lets the card begin with a large record, while the rest of the commit is put together.
+    /// Only a help: the flush counts.
     fn begin_writing(&self, at: Position, length: u64) {
         if let Some(file) = self.file.as_ref().filter(|_| length >= LARGE_OCTETS) {
             early::begin(file, at.offset, length);
@@ -194,23 +226,37 @@ impl Log {
     }
 
     fn head(&self, kind: Kind, at: Position, length: u64) -> RecordHead {
-        RecordHead { kind, length: length as u32, segment: at.segment, commit: self.next, flushed: self.next - 1 }
+        RecordHead {
+            kind,
+            length: length as u32,
+            segment: at.segment,
+            commit: self.next,
+            flushed: self.next - 1,
+        }
     }
 
     fn write_at(&self, segment: u64, octets: &[u8], offset: u64) -> Result<()> {
-        let file = self.file.as_ref().ok_or_else(|| Error::Invalid { why: "the journal has no segment".into() })?;
-        file.write_all_at(octets, offset).map_err(|error| Error::io("writing", &self.segments.path(segment))(error))
+        let file = self
+            .file
+            .as_ref()
+            .ok_or_else(|| Error::Invalid { why: "the journal has no segment".into() })?;
+        file.write_all_at(octets, offset)
+            .map_err(|error| Error::io("writing", &self.segments.path(segment))(error))
     }
 
     /// A record of a length stands at a place: the next comes behind it.
     fn appended(&mut self, kind: Kind, at: Position, length: u64) {
         let end = next_offset(at.offset, length);
         if end > self.length {
-            let drafted = end.saturating_sub(if self.at.segment == at.segment { self.at.offset } else { 0 });
+            let drafted =
+                end.saturating_sub(if self.at.segment == at.segment { self.at.offset } else { 0 });
             let ahead = (self.segments.octets - end.min(self.segments.octets)).min(AHEAD_OCTETS);
             self.length = end;
             // Only an optimisation: a full disk shows itself at the next record.
-            if kind == Kind::Rows && drafted <= AHEAD_WORTHWHILE && self.write_at(at.segment, &vec![0; ahead as usize], end).is_ok() {
+            if kind == Kind::Rows
+                && drafted <= AHEAD_WORTHWHILE
+                && self.write_at(at.segment, &vec![0; ahead as usize], end).is_ok()
+            {
                 self.length = end + ahead;
             }
         }
@@ -221,7 +267,9 @@ impl Log {
     fn room_for(&mut self, length: u64) -> Result<Position> {
         let octets = self.segments.octets;
         if next_offset(SEGMENT_HEAD, length) > octets {
-            return Err(Error::Invalid { why: format!("a commit of {length} octets does not fit the journal's segments") });
+            return Err(Error::Invalid {
+                why: format!("a commit of {length} octets does not fit the journal's segments"),
+            });
         }
         let at = self.draft.at.unwrap_or(self.at);
         if self.file.is_some() && !self.is_doubtful && next_offset(at.offset, length) <= octets {
@@ -255,7 +303,11 @@ pub(crate) fn hash(octets: &[u8]) -> Hasher {
 /// Where the content is that a record holds.
 fn extent(at: Position) -> Result<Extent> {
     let offset = at.offset + (RECORD_HEAD + CONTENT_HEAD) as u64;
-    Ok(Extent { segment: at.segment, offset: u32::try_from(offset).map_err(|_| Error::Invalid { why: "a segment is too large".into() })? })
+    Ok(Extent {
+        segment: at.segment,
+        offset: u32::try_from(offset)
+            .map_err(|_| Error::Invalid { why: "a segment is too large".into() })?,
+    })
 }
 
 /// Returns when what was written to a segment is on the card.
@@ -281,7 +333,8 @@ impl Watch {
         Ok(Watch { counter })
     }
 
-    /// A number that others' commits change. A look at eight octets.
+    /// A number that others' commits change.
+    /// A look at eight octets.
     pub fn count(&self) -> u64 {
         let mut octets = [0; 8];
         // Empty before the first.
@@ -292,6 +345,14 @@ impl Watch {
 /// Opens a small file of the journal's folder; on a card that can only be read it can be read.
 fn open_small(journal: &Path, name: &str) -> Result<File> {
     let path = journal.join(name);
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    opened.or_else(|error| File::open(&path).map_err(|_| error)).map_err(Error::io("opening", &path))
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path);
+    opened
+        .or_else(|error| File::open(&path).map_err(|_| error))
+        .map_err(Error::io("opening", &path))
 }

@@ -4,7 +4,10 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::SEGMENT_OCTETS;
-use super::record::{ALIGNMENT, CONTENT_HEAD, Kind, Position, RECORD_HEAD, RecordHead, SEGMENT_HEAD, decode, next_offset};
+use super::record::{
+    ALIGNMENT, CONTENT_HEAD, Kind, Position, RECORD_HEAD, RecordHead, SEGMENT_HEAD, decode,
+    next_offset,
+};
 use super::segments::Segments;
 use crate::engine::layers::Writes;
 use crate::error::{Error, Result};
@@ -55,7 +58,8 @@ impl Follower {
         self.next
     }
 
-    /// The next commit; `None` at the end. Later more may have come.
+    /// The next commit; `None` at the end.
+    /// Later more may have come.
     pub fn next(&mut self) -> Result<Option<Commit>> {
         // A segment that began since says where this one ends: what stands behind that does not count.
         self.look_for_turn()?;
@@ -70,15 +74,19 @@ impl Follower {
                 Found::Record(head, held) if head.commit == self.next => {
                     self.at.offset = next_offset(self.at.offset, u64::from(head.length));
                     if head.kind == Kind::Rows {
-                        let damaged = || Error::damaged(format!("commit {} of the journal", head.commit));
+                        let damaged =
+                            || Error::damaged(format!("commit {} of the journal", head.commit));
                         let writes = decode(&held).ok_or_else(damaged)?;
                         self.next += 1;
                         return Ok(Some(Commit { number: head.commit, writes }));
                     }
                 }
-                // What was given up may not be whole. Nothing is missing when the next segment goes on with the same commit.
+                // What was given up may not be whole.
+                // Nothing is missing when the next segment goes on with the same commit.
                 _ => match self.turn {
-                    Some((end, commit)) if is_over || commit == self.next && self.at.offset < end => {
+                    Some((end, commit))
+                        if is_over || commit == self.next && self.at.offset < end =>
+                    {
                         self.at = Position { segment: self.at.segment + 1, offset: SEGMENT_HEAD };
                         (self.file, self.turn) = (None, None);
                     }
@@ -102,7 +110,9 @@ impl Follower {
     fn look_for_turn(&mut self) -> Result<()> {
         if self.turn.is_none() {
             let head = self.segments.head(self.at.segment + 1)?;
-            self.turn = head.filter(|head| head.before >= self.at.offset && head.commit >= self.next).map(|head| (head.before, head.commit));
+            self.turn = head
+                .filter(|head| head.before >= self.at.offset && head.commit >= self.next)
+                .map(|head| (head.before, head.commit));
         }
         Ok(())
     }
@@ -112,15 +122,23 @@ impl Follower {
         record(file, at)
     }
 
-    /// At the end of what could be read: looks for commits behind it that prove that what is missing was finished once. Gives
-    /// the number of the first of them, and goes on there. `None`: it is the end.
+    /// At the end of what could be read: looks for commits behind it that prove that what is missing was finished once.
+    /// Gives the number of the first of them, and goes on there.
+    /// `None`: it is the end.
     pub fn skip_damage(&mut self) -> Result<Option<u64>> {
         let (used, _) = self.segments.list()?;
         for segment in used.into_iter().filter(|&segment| segment >= self.at.segment) {
             let Some(file) = self.segments.open(segment, false)? else { continue };
-            let mut at = Position { segment, offset: if segment == self.at.segment { self.at.offset } else { SEGMENT_HEAD } };
+            let mut at = Position {
+                segment,
+                offset: if segment == self.at.segment { self.at.offset } else { SEGMENT_HEAD },
+            };
             // A segment begins for a commit when the one before that is on the card.
-            if let Some(head) = self.segments.head(segment)?.filter(|head| segment > self.at.segment && head.commit > self.next) {
+            if let Some(head) = self
+                .segments
+                .head(segment)?
+                .filter(|head| segment > self.at.segment && head.commit > self.next)
+            {
                 let first = self.next;
                 (self.at, self.next, self.file, self.turn) = (at, head.commit, Some(file), None);
                 return Ok(Some(first));
@@ -133,11 +151,16 @@ impl Follower {
                 let heads = (0..count.saturating_sub(RECORD_HEAD - 1)).step_by(ALIGNMENT as usize);
                 for place in heads {
                     let here = Position { segment, offset: at.offset + place as u64 };
-                    let is_it = |head: &RecordHead| head.commit > self.next && head.flushed >= self.next && here.offset < end;
-                    let Some(_) = RecordHead::read(&block[place..], segment).filter(is_it) else { continue };
+                    let is_it = |head: &RecordHead| {
+                        head.commit > self.next && head.flushed >= self.next && here.offset < end
+                    };
+                    let Some(_) = RecordHead::read(&block[place..], segment).filter(is_it) else {
+                        continue;
+                    };
                     if let Found::Record(head, _) = record(&file, here)? {
                         let first = self.next;
-                        (self.at, self.next, self.file, self.turn) = (here, head.commit, Some(file), None);
+                        (self.at, self.next, self.file, self.turn) =
+                            (here, head.commit, Some(file), None);
                         return Ok(Some(first));
                     }
                 }
@@ -161,7 +184,8 @@ pub(crate) struct Stored {
     pub octets: u32,
 }
 
-/// The next content of a segment at or behind an offset, and where to look for the one after it; `None` at the segment's end.
+/// The next content of a segment at or behind an offset, and where to look for the one after it; `None` at the
+/// segment's end.
 pub(crate) fn next_content(file: &File, segment: u64, mut offset: u64) -> Option<(Stored, u64)> {
     loop {
         let mut head = [0; RECORD_HEAD + CONTENT_HEAD];
@@ -173,13 +197,21 @@ pub(crate) fn next_content(file: &File, segment: u64, mut offset: u64) -> Option
         if found.kind == Kind::Content {
             let message = MessageId(u64::from_be_bytes(*head.last_chunk()?));
             let octets = found.length.checked_sub(CONTENT_HEAD as u32)?;
-            return Some((Stored { message, offset: u32::try_from(offset).ok()? + (RECORD_HEAD + CONTENT_HEAD) as u32, octets }, next));
+            return Some((
+                Stored {
+                    message,
+                    offset: u32::try_from(offset).ok()? + (RECORD_HEAD + CONTENT_HEAD) as u32,
+                    octets,
+                },
+                next,
+            ));
         }
         offset = next;
     }
 }
 
-/// What stands at a place. How large segments are made is a setting, which may have been another one when this was written.
+/// What stands at a place.
+/// How large segments are made is a setting, which may have been another one when this was written.
 fn record(file: &File, at: Position) -> Result<Found> {
     let mut head = [0; RECORD_HEAD];
     if at.offset + RECORD_HEAD as u64 > SEGMENT_OCTETS || !is_read(file, &mut head, at.offset) {
@@ -190,7 +222,8 @@ fn record(file: &File, at: Position) -> Result<Found> {
         return Ok(Found::Nothing);
     }
     let mut held = vec![0; found.length as usize];
-    let is_whole = is_read(file, &mut held, at.offset + RECORD_HEAD as u64) && RecordHead::is_right(&head, &held);
+    let is_whole = is_read(file, &mut held, at.offset + RECORD_HEAD as u64)
+        && RecordHead::is_right(&head, &held);
     Ok(if is_whole { Found::Record(found, held) } else { Found::Nothing })
 }
 
@@ -206,7 +239,8 @@ fn read_some(file: &File, block: &mut [u8], offset: u64) -> usize {
     count
 }
 
-/// Whether so many octets are there. A card that can't give them back (EIO) has none.
+/// Whether so many octets are there.
+/// A card that can't give them back (EIO) has none.
 fn is_read(file: &File, into: &mut [u8], offset: u64) -> bool {
     file.read_exact_at(into, offset).is_ok()
 }

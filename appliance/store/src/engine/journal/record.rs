@@ -51,16 +51,22 @@ impl SegmentHead {
         let magic = fields.take(8)?;
         let (segment, commit, before) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let sum = fields.u32()?;
-        (magic == MAGIC && crc32fast::hash(octets.get(..32)?) == sum).then_some(SegmentHead { segment, commit, before })
+        (magic == MAGIC && crc32fast::hash(octets.get(..32)?) == sum).then_some(SegmentHead {
+            segment,
+            commit,
+            before,
+        })
     }
 }
 
 /// What a record holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A message's octets, with the message's id in front. It belongs to the commit whose number it bears.
+    /// A message's octets, with the message's id in front.
+    /// It belongs to the commit whose number it bears.
     Content = 1,
-    /// All row writes of a commit. With it the commit is there.
+    /// All row writes of a commit.
+    /// With it the commit is there.
     Rows = 2,
 }
 
@@ -73,8 +79,8 @@ pub(crate) struct RecordHead {
     /// So that what an earlier use of the same file left is never taken for a record.
     pub segment: u64,
     pub commit: u64,
-    /// Commits up to this one were on stable storage when it was written: one of them that can't be read is damaged, a later
-    /// one may just not have been finished.
+    /// Commits up to this one were on stable storage when it was written: one of them that can't be read is damaged, a
+    /// later one may just not have been finished.
     pub flushed: u64,
 }
 
@@ -94,7 +100,8 @@ impl RecordHead {
         out
     }
 
-    /// The head, without a look at what it is the head of. `None` for what can't be one in this segment.
+    /// The head, without a look at what it is the head of.
+    /// `None` for what can't be one in this segment.
     pub fn read(octets: &[u8], segment: u64) -> Option<RecordHead> {
         let mut fields = Cursor(octets.get(4..RECORD_HEAD)?);
         let length = fields.u32()?;
@@ -105,7 +112,13 @@ impl RecordHead {
         };
         let in_segment = fields.u32()? == segment as u32;
         let (commit, flushed) = (fields.u64()?, fields.u64()?);
-        (in_segment && flushed < commit).then_some(RecordHead { kind, length, segment, commit, flushed })
+        (in_segment && flushed < commit).then_some(RecordHead {
+            kind,
+            length,
+            segment,
+            commit,
+            flushed,
+        })
     }
 
     /// Whether head and what it is the head of are as they were written.
@@ -124,7 +137,12 @@ pub(crate) fn next_offset(offset: u64, length: u64) -> u64 {
 
 /// The writes of a commit as octets: table, key, and the row or that it goes.
 pub(crate) fn encode(writes: &Writes) -> Vec<u8> {
-    let mut out = Vec::with_capacity(writes.iter().map(|(key, row)| key.len() + row.as_ref().map_or(0, |row| row.len()) + 6).sum());
+    let mut out = Vec::with_capacity(
+        writes
+            .iter()
+            .map(|(key, row)| key.len() + row.as_ref().map_or(0, |row| row.len()) + 6)
+            .sum(),
+    );
     for (key, row) in writes {
         put_bytes(&mut out, key);
         match row {
@@ -138,7 +156,8 @@ pub(crate) fn encode(writes: &Writes) -> Vec<u8> {
     out
 }
 
-/// The writes back. `None` when they are none; bounded by the octets.
+/// The writes back.
+/// `None` when they are none; bounded by the octets.
 pub(crate) fn decode(octets: &[u8]) -> Option<Writes> {
     let mut fields = Cursor(octets);
     let mut writes = Writes::new();
@@ -184,8 +203,13 @@ mod tests {
         let mut sum = crc32fast::Hasher::new();
         [b"he".as_slice(), b"llo"].iter().for_each(|piece| sum.update(piece));
         let octets = head.write(&sum);
-        assert_eq!((RecordHead::read(&octets, 7), RecordHead::read(&octets, 8)), (Some(head), None));
-        assert!(RecordHead::is_right(&octets, b"hello") && !RecordHead::is_right(&octets, b"hellO"));
+        assert_eq!(
+            (RecordHead::read(&octets, 7), RecordHead::read(&octets, 8)),
+            (Some(head), None)
+        );
+        assert!(
+            RecordHead::is_right(&octets, b"hello") && !RecordHead::is_right(&octets, b"hellO")
+        );
         let mut changed = octets;
         changed[20] ^= 1;
         assert!(!RecordHead::is_right(&changed, b"hello"));

@@ -1,7 +1,8 @@
 //! The files of the journal: segments in use by their number, and spare ones whose blocks are already there.
 //!
-//! An append to blocks that are there is one flush. One that makes the file longer is two: the file system's own journal has
-//! to remember the new length. Spare segments were in use before.
+//! An append to blocks that are there is one flush.
+//! One that makes the file longer is two: the file system's own journal has to remember the new length.
+//! Spare segments were in use before.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -42,7 +43,8 @@ impl Segments {
         for item in fs::read_dir(&self.folder).map_err(Error::io("listing", &self.folder))? {
             let name = item.map_err(Error::io("listing", &self.folder))?.file_name();
             let name = name.to_str().unwrap_or_default();
-            let number = |digits: &str| u64::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 16);
+            let number =
+                |digits: &str| u64::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 16);
             match name.strip_prefix("spare-") {
                 Some(digits) => spare.extend(number(digits)),
                 None => used.extend(number(name)),
@@ -73,20 +75,26 @@ impl Segments {
         }
     }
 
-    /// Takes a spare segment into use, or a new file where there is none. Durable but for the octets of its head: they come
-    /// with the first flush.
+    /// Takes a spare segment into use, or a new file where there is none.
+    /// Durable but for the octets of its head: they come with the first flush.
     pub fn begin(&self, head: SegmentHead) -> Result<File> {
         let path = self.path(head.segment);
         let (used, spare) = self.list()?;
         if used.last().is_some_and(|&last| last >= head.segment) {
-            return Err(Error::damaged(format!("segment {} of the journal is there and is not what comes next", head.segment)));
+            return Err(Error::damaged(format!(
+                "segment {} of the journal is there and is not what comes next",
+                head.segment
+            )));
         }
         let file = match spare.first() {
             Some(&number) => {
-                fs::rename(self.spare(number), &path).map_err(Error::io("taking into use", &path))?;
+                fs::rename(self.spare(number), &path)
+                    .map_err(Error::io("taking into use", &path))?;
                 OpenOptions::new().read(true).write(true).open(&path)
             }
-            None => OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path),
+            None => {
+                OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)
+            }
         };
         let file = file.map_err(Error::io("opening", &path))?;
         file.write_all_at(&head.write(), 0).map_err(Error::io("writing", &path))?;
@@ -95,13 +103,17 @@ impl Segments {
     }
 
     pub fn sync_folder(&self) -> Result<()> {
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(Error::io("syncing", &self.folder))
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(Error::io("syncing", &self.folder))
     }
 
     /// Puts away what a crash left behind the log's last segment: one that was to begin.
     pub fn retire_behind(&self, last: u64) -> Result<()> {
         let (used, _) = self.list()?;
-        used.into_iter().filter(|&segment| segment > last).try_for_each(|segment| self.retire(segment))
+        used.into_iter()
+            .filter(|&segment| segment > last)
+            .try_for_each(|segment| self.retire(segment))
     }
 
     /// Puts a segment that nothing refers to among the spare ones.

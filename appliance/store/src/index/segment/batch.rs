@@ -20,10 +20,18 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a message with its words, each with its field, once or more often. Known messages, and those beyond the index's
-    /// range, are left out: false.
-    pub fn add<'a>(&mut self, message: MessageId, words: impl IntoIterator<Item = (Field, &'a str)>) -> bool {
-        let Some(number) = number(message).filter(|_| self.messages.len() < MESSAGES && !self.contains(message)) else { return false };
+    /// Adds a message with its words, each with its field, once or more often.
+    /// Known messages, and those beyond the index's range, are left out: false.
+    pub fn add<'a>(
+        &mut self,
+        message: MessageId,
+        words: impl IntoIterator<Item = (Field, &'a str)>,
+    ) -> bool {
+        let Some(number) =
+            number(message).filter(|_| self.messages.len() < MESSAGES && !self.contains(message))
+        else {
+            return false;
+        };
         let place = self.messages.len() as u32;
         self.messages.push(number);
         for (field, word) in words.into_iter().filter(|(_, word)| !word.is_empty()) {
@@ -55,7 +63,12 @@ impl Batch {
     }
 
     /// Writes the file; there is at least one message.
-    pub(crate) fn write(&self, folder: &Path, account: AccountId, breathe: &mut dyn FnMut(usize) -> bool) -> Result<Written, Stop> {
+    pub(crate) fn write(
+        &self,
+        folder: &Path,
+        account: AccountId,
+        breathe: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Written, Stop> {
         let mut messages = self.messages.clone();
         messages.sort_unstable();
         let mut moved = vec![0; messages.len()];

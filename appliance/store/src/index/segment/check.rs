@@ -20,13 +20,17 @@ pub fn check_segment(octets: &[u8]) {
 }
 
 fn read(octets: &[u8]) {
-    let Ok(mut file) = memfd_create("segment", MFdFlags::MFD_CLOEXEC).map(File::from) else { return };
+    let Ok(mut file) = memfd_create("segment", MFdFlags::MFD_CLOEXEC).map(File::from) else {
+        return;
+    };
     if std::io::Write::write_all(&mut file, octets).is_err() {
         return;
     }
     let read = Segment::of(file, PathBuf::from("any octets")).and_then(|segment| {
         let messages = segment.messages();
-        let some = segment.visit(b"a", &mut |entries| entries.places(&mut |_| {}).map(|()| ControlFlow::Continue(())));
+        let some = segment.visit(b"a", &mut |entries| {
+            entries.places(&mut |_| {}).map(|()| ControlFlow::Continue(()))
+        });
         segment.verify(&mut || true)?;
         messages.and(some)
     });

@@ -1,5 +1,5 @@
-//! Several files as one, without the messages that are gone. Streams: it takes a block of each, and at most 16 octets
-//! for each message.
+//! Several files as one, without the messages that are gone.
+//! Streams: it takes a block of each, and at most 16 octets for each message.
 
 use std::path::Path;
 
@@ -20,8 +20,8 @@ struct Input<'a> {
     is_over: bool,
 }
 
-/// Writes the union of files of one account with the messages that `lives` accepts; `None` when there is none. The files have
-/// at most [`MESSAGES`] messages together.
+/// Writes the union of files of one account with the messages that `lives` accepts; `None` when there is none.
+/// The files have at most [`MESSAGES`] messages together.
 pub(crate) fn merge(
     folder: &Path,
     account: AccountId,
@@ -30,7 +30,8 @@ pub(crate) fn merge(
     lives: &mut dyn FnMut(&[u32]) -> crate::error::Result<RoaringBitmap>,
     breathe: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<Written>, Stop> {
-    let lists: Vec<Vec<u32>> = segments.iter().map(Segment::messages).collect::<crate::error::Result<_>>()?;
+    let lists: Vec<Vec<u32>> =
+        segments.iter().map(Segment::messages).collect::<crate::error::Result<_>>()?;
     let mut messages: Vec<u32> = Vec::new();
     for list in &lists {
         let living = lives(list)?;
@@ -46,7 +47,11 @@ pub(crate) fn merge(
     let mut inputs: Vec<Input<'_>> = segments
         .iter()
         .zip(&lists)
-        .map(|(segment, list)| Input { entries: segment.entries(), places: list.iter().map(place).collect(), is_over: false })
+        .map(|(segment, list)| Input {
+            entries: segment.entries(),
+            places: list.iter().map(place).collect(),
+            is_over: false,
+        })
         .collect();
     drop(lists);
     for input in &mut inputs {
@@ -54,14 +59,19 @@ pub(crate) fn merge(
     }
     let mut writer = Writer::create(folder, tier, account, &messages, breathe)?;
     let (mut key, mut places, mut count) = (Vec::new(), Vec::new(), 0);
-    while let Some(least) = inputs.iter().filter(|input| !input.is_over).map(|input| input.entries.key()).min() {
+    while let Some(least) =
+        inputs.iter().filter(|input| !input.is_over).map(|input| input.entries.key()).min()
+    {
         key.clear();
         key.extend_from_slice(least);
         places.clear();
         let mut sources = 0;
-        for input in inputs.iter_mut().filter(|input| !input.is_over && input.entries.key() == key) {
+        for input in inputs.iter_mut().filter(|input| !input.is_over && input.entries.key() == key)
+        {
             let known = &input.places;
-            input.entries.places(&mut |place| places.extend(known.get(place as usize).copied().flatten()))?;
+            input
+                .entries
+                .places(&mut |place| places.extend(known.get(place as usize).copied().flatten()))?;
             input.is_over = !input.entries.advance()?;
             sources += 1;
         }

@@ -1,5 +1,7 @@
-//! Which messages of a file have a term: ascending places in its list of messages, as distances in Rice codes (R. F. Rice,
-//! 1979). Their parameter follows from how many there are of how many, so it is not stored; frequent terms come to a bitmap by themselves.
+//! Which messages of a file have a term: ascending places in its list of messages, as distances in Rice codes (R. F.
+//! Rice, 1979).
+//! Their parameter follows from how many there are of how many, so it is not stored; frequent terms come to a bitmap by
+//! themselves.
 
 /// Low bits of a distance that are written as they are.
 fn low_bits(count: usize, messages: u32) -> u32 {
@@ -35,14 +37,22 @@ pub(super) fn write(places: &[u32], messages: u32, out: &mut Vec<u8>) {
     put(0, 7);
 }
 
-/// Gives `count` places below `messages` to `take`. `None`: these octets are none. Takes time by `count` and the octets.
-pub(super) fn read(octets: &[u8], count: u32, messages: u32, take: &mut dyn FnMut(u32)) -> Option<()> {
+/// Gives `count` places below `messages` to `take`.
+/// `None`: these octets are none.
+/// Takes time by `count` and the octets.
+pub(super) fn read(
+    octets: &[u8],
+    count: u32,
+    messages: u32,
+    take: &mut dyn FnMut(u32),
+) -> Option<()> {
     let low = low_bits(count as usize, messages);
     let mut bits = Bits { octets, held: 0, count: 0 };
     let mut next = 0u32;
     for _ in 0..count {
         let high = Some(bits.unary()?).filter(|high| *high <= messages >> low)?;
-        let place = next.checked_add(high << low | bits.low(low)?).filter(|place| *place < messages)?;
+        let place =
+            next.checked_add(high << low | bits.low(low)?).filter(|place| *place < messages)?;
         take(place);
         next = place + 1;
     }
@@ -129,14 +139,22 @@ mod tests {
     fn postings_take_few_bits_and_never_more_than_fit_into_a_frame() {
         let of = |step: usize| {
             let mut octets = Vec::new();
-            write(&(0..MESSAGES as u32).step_by(step).collect::<Vec<_>>(), MESSAGES as u32, &mut octets);
+            write(
+                &(0..MESSAGES as u32).step_by(step).collect::<Vec<_>>(),
+                MESSAGES as u32,
+                &mut octets,
+            );
             octets.len()
         };
         assert_eq!(of(1), MESSAGES / 8);
         assert!((1..2000).all(|step| of(step) < super::super::FRAME / 2));
         // A skew that fits no parameter.
         let mut octets = Vec::new();
-        write(&(0..MESSAGES as u32 / 2).chain([MESSAGES as u32 - 1]).collect::<Vec<_>>(), MESSAGES as u32, &mut octets);
+        write(
+            &(0..MESSAGES as u32 / 2).chain([MESSAGES as u32 - 1]).collect::<Vec<_>>(),
+            MESSAGES as u32,
+            &mut octets,
+        );
         assert!(octets.len() < super::super::FRAME / 2, "{}", octets.len());
     }
 }

@@ -5,7 +5,10 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{BEFORE, BEHIND, FOOT, FRAME, HEIGHT, Head, Kind, MAGIC, SegmentId, damaged, next_key, path, postings};
+use super::{
+    BEFORE, BEHIND, FOOT, FRAME, HEIGHT, Head, Kind, MAGIC, SegmentId, damaged, next_key, path,
+    postings,
+};
 use crate::engine::codec::Cursor;
 use crate::error::{Error, Result};
 
@@ -40,7 +43,8 @@ impl Segment {
     pub fn of(file: File, path: PathBuf) -> Result<Segment> {
         let octets = file.metadata().map_err(Error::io("reading", &path))?.len();
         let end = octets.checked_sub(FOOT as u64).ok_or_else(|| damaged(&path, "the length"))?;
-        let empty = Head { account: crate::ids::AccountId(0), tier: 0, messages: 1, first: 0, last: 0 };
+        let empty =
+            Head { account: crate::ids::AccountId(0), tier: 0, messages: 1, first: 0, last: 0 };
         let segment = Segment { file, path, head: empty, begin: 0, end, root: (0, 0), terms: 0 };
         let mut magic = [0; MAGIC.len()];
         segment.read_at(&mut magic, 0)?;
@@ -48,10 +52,14 @@ impl Segment {
             true => segment.frame(magic.len() as u64)?,
             false => return Err(damaged(&segment.path, "the beginning")),
         };
-        let head = Head::read(&payload).filter(|_| kind == Kind::Head).ok_or_else(|| damaged(&segment.path, "the head"))?;
+        let head = Head::read(&payload)
+            .filter(|_| kind == Kind::Head)
+            .ok_or_else(|| damaged(&segment.path, "the head"))?;
         let mut foot = [0; FOOT];
         segment.read_at(&mut foot, end)?;
-        let (root, terms) = read_foot(&foot).filter(|((_, height), _)| *height <= HEIGHT).ok_or_else(|| damaged(&segment.path, "the foot"))?;
+        let (root, terms) = read_foot(&foot)
+            .filter(|((_, height), _)| *height <= HEIGHT)
+            .ok_or_else(|| damaged(&segment.path, "the foot"))?;
         Ok(Segment { head, begin, root, terms, ..segment })
     }
 
@@ -72,9 +80,15 @@ impl Segment {
                 return Err(wrong());
             }
             while !cursor.0.is_empty() {
-                let distance = cursor.varint().filter(|distance| *distance > 0 || messages.is_empty()).ok_or_else(wrong)?;
+                let distance = cursor
+                    .varint()
+                    .filter(|distance| *distance > 0 || messages.is_empty())
+                    .ok_or_else(wrong)?;
                 let before = messages.last().map_or(0, |last| u64::from(*last));
-                let message = before.checked_add(distance).and_then(|message| u32::try_from(message).ok()).ok_or_else(wrong)?;
+                let message = before
+                    .checked_add(distance)
+                    .and_then(|message| u32::try_from(message).ok())
+                    .ok_or_else(wrong)?;
                 if messages.len() == count {
                     return Err(wrong());
                 }
@@ -83,12 +97,25 @@ impl Segment {
             at = next;
         }
         let bounds = (messages.first().copied(), messages.last().copied());
-        if bounds == (Some(self.head.first), Some(self.head.last)) { Ok(messages) } else { Err(wrong()) }
+        if bounds == (Some(self.head.first), Some(self.head.last)) {
+            Ok(messages)
+        } else {
+            Err(wrong())
+        }
     }
 
     /// All terms in order.
     pub fn entries(&self) -> Entries<'_> {
-        Entries { segment: self, at: self.begin, block: Vec::new(), offset: 0, key: Vec::new(), count: 0, places: 0..0, blocks: 0 }
+        Entries {
+            segment: self,
+            at: self.begin,
+            block: Vec::new(),
+            offset: 0,
+            key: Vec::new(),
+            count: 0,
+            places: 0..0,
+            blocks: 0,
+        }
     }
 
     /// The terms from the block on in which `key` is, if it is there.
@@ -120,8 +147,13 @@ impl Segment {
         Ok(entries)
     }
 
-    /// Visits the terms that begin with `prefix`, until no more of them are wanted. Returns how many blocks were read.
-    pub fn visit(&self, prefix: &[u8], visit: &mut dyn FnMut(&Entries<'_>) -> Result<ControlFlow<()>>) -> Result<u64> {
+    /// Visits the terms that begin with `prefix`, until no more of them are wanted.
+    /// Returns how many blocks were read.
+    pub fn visit(
+        &self,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&Entries<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<u64> {
         let mut entries = self.entries_from(prefix)?;
         while entries.advance()? {
             if entries.key() < prefix {
@@ -152,7 +184,9 @@ impl Segment {
         self.file.read_exact_at(octets, at).map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => damaged(&self.path, "the length"),
             // A card that can't give it back any more has damaged it as well as one that gives something else.
-            _ if error.raw_os_error() == Some(nix::errno::Errno::EIO as i32) => damaged(&self.path, "an unreadable part"),
+            _ if error.raw_os_error() == Some(nix::errno::Errno::EIO as i32) => {
+                damaged(&self.path, "an unreadable part")
+            }
             _ => Error::io("reading", &self.path)(error),
         })
     }
@@ -160,12 +194,20 @@ impl Segment {
     /// The frame at an offset, and where the next one is.
     fn frame(&self, at: u64) -> Result<(Kind, Vec<u8>, u64)> {
         let wrong = || damaged(&self.path, "a block");
-        let left = self.end.checked_sub(at).filter(|left| *left >= (BEFORE + BEHIND) as u64).ok_or_else(wrong)?;
+        let left = self
+            .end
+            .checked_sub(at)
+            .filter(|left| *left >= (BEFORE + BEHIND) as u64)
+            .ok_or_else(wrong)?;
         let mut octets = vec![0; (READ as u64).min(left) as usize];
         self.read_at(&mut octets, at)?;
         let mut cursor = Cursor(&octets);
         let kind = cursor.u8().and_then(Kind::of).ok_or_else(wrong)?;
-        let length = cursor.u32().map(|length| length as usize).filter(|length| *length <= FRAME).ok_or_else(wrong)?;
+        let length = cursor
+            .u32()
+            .map(|length| length as usize)
+            .filter(|length| *length <= FRAME)
+            .ok_or_else(wrong)?;
         let whole = BEFORE + length + BEHIND;
         if whole as u64 > left {
             return Err(wrong());
@@ -191,10 +233,12 @@ fn read_foot(foot: &[u8; FOOT]) -> Option<Foot> {
     let (covered, checksum) = foot.split_at(FOOT - 4);
     let mut cursor = Cursor(covered);
     let (offset, height) = (cursor.u64()?, cursor.u8()?);
-    (crc32fast::hash(covered).to_be_bytes() == checksum).then_some(((offset, height), cursor.u64()?))
+    (crc32fast::hash(covered).to_be_bytes() == checksum)
+        .then_some(((offset, height), cursor.u64()?))
 }
 
-/// Walks through terms. Holds one block.
+/// Walks through terms.
+/// Holds one block.
 pub(crate) struct Entries<'a> {
     segment: &'a Segment,
     /// Where the next block is.
@@ -222,7 +266,9 @@ impl Entries<'_> {
                 Kind::Terms => {
                     // Terms ascend from block to block, too.
                     let mut first = Vec::new();
-                    next_key(&mut Cursor(&payload), &mut first).filter(|()| first > self.key).ok_or_else(wrong)?;
+                    next_key(&mut Cursor(&payload), &mut first)
+                        .filter(|()| first > self.key)
+                        .ok_or_else(wrong)?;
                     self.key.clear();
                     (self.block, self.offset) = (payload, 0);
                     self.blocks += 1;
@@ -236,7 +282,10 @@ impl Entries<'_> {
         let mut key = std::mem::take(&mut self.key);
         let mut read = || {
             next_key(&mut cursor, &mut key)?;
-            let count = cursor.varint().filter(|count| (1..=u64::from(self.segment.head.messages)).contains(count))? as u32;
+            let count = cursor
+                .varint()
+                .filter(|count| (1..=u64::from(self.segment.head.messages)).contains(count))?
+                as u32;
             let length = match count {
                 // The place itself.
                 1 => {
@@ -251,7 +300,8 @@ impl Entries<'_> {
             cursor.take(length)?;
             Some((count, from..from + length))
         };
-        (self.count, self.places) = read().ok_or_else(|| damaged(&self.segment.path, "a block of terms"))?;
+        (self.count, self.places) =
+            read().ok_or_else(|| damaged(&self.segment.path, "a block of terms"))?;
         self.key = key;
         self.offset = self.places.end;
         Ok(true)
@@ -272,7 +322,11 @@ impl Entries<'_> {
         let messages = self.segment.head.messages;
         let octets = &self.block[self.places.clone()];
         let read = match self.count {
-            1 => Cursor(octets).varint().and_then(|place| u32::try_from(place).ok()).filter(|place| *place < messages).map(take),
+            1 => Cursor(octets)
+                .varint()
+                .and_then(|place| u32::try_from(place).ok())
+                .filter(|place| *place < messages)
+                .map(take),
             count => postings::read(octets, count, messages, take),
         };
         read.ok_or_else(|| damaged(&self.segment.path, "the postings"))

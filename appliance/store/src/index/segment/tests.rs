@@ -44,7 +44,10 @@ fn write(folder: &Path, messages: &BTreeMap<u32, Vec<String>>) -> (Written, Mode
     let (mut batch, mut model) = (Batch::default(), Model::new());
     // In any order.
     for (number, words) in messages.iter().rev() {
-        assert!(batch.add(MessageId(u64::from(*number)), words.iter().map(|word| (Field::Body, word.as_str()))));
+        assert!(batch.add(
+            MessageId(u64::from(*number)),
+            words.iter().map(|word| (Field::Body, word.as_str()))
+        ));
         for word in words {
             model.entry(super::key(word, Field::Body as u8)).or_default().insert(*number);
         }
@@ -127,9 +130,16 @@ proptest! {
 fn a_whole_file_with_any_places_and_terms_in_it_does_no_harm() {
     // A head of three messages, the messages, a block of two terms, and a directory that names it at its offset.
     let head = [&[1, 17, 0][..], &[0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 9]].concat();
-    for terms in [[3, 0, 2, b'a', 4, 1, 9].as_slice(), &[3, 0, 2, b'a', 4, 2, 200], &[3, 0, 2, b'a', 4, 255], &[3, 7, 2, b'a', 4, 1, 0]] {
+    for terms in [
+        [3, 0, 2, b'a', 4, 1, 9].as_slice(),
+        &[3, 0, 2, b'a', 4, 2, 200],
+        &[3, 0, 2, b'a', 4, 255],
+        &[3, 7, 2, b'a', 4, 1, 0],
+    ] {
         let block = [&[terms[0], terms.len() as u8 - 1][..], &terms[1..]].concat();
-        super::check::check_segment(&[&head[..], &[2, 3, 1, 3, 5], &block, &[4, 4, 0, 1, b'a', 60]].concat());
+        super::check::check_segment(
+            &[&head[..], &[2, 3, 1, 3, 5], &block, &[4, 4, 0, 1, b'a', 60]].concat(),
+        );
     }
 }
 
@@ -147,11 +157,16 @@ fn a_full_file_has_two_levels_and_the_largest_postings_fit() {
     for n in 0..60_000u32 {
         let key = format!("word{n:06}{}\u{4}", "x".repeat(n as usize % 30));
         let step = if n % 500 == 0 { 1 + n as usize % 7 } else { 9000 };
-        writer.push(key.as_bytes(), &places.iter().copied().step_by(step).collect::<Vec<_>>()).unwrap();
+        writer
+            .push(key.as_bytes(), &places.iter().copied().step_by(step).collect::<Vec<_>>())
+            .unwrap();
     }
     let written = writer.finish().unwrap();
     assert_eq!(slices.iter().sum::<usize>() as u64, written.octets);
-    assert!(slices.iter().all(|octets| *octets < super::write::SLICE + super::FRAME), "no slice keeps others waiting");
+    assert!(
+        slices.iter().all(|octets| *octets < super::write::SLICE + super::FRAME),
+        "no slice keeps others waiting"
+    );
     let segment = open(dir.path(), &written);
     assert_eq!(segment.messages().unwrap(), messages);
     let mut found = 0;
@@ -161,7 +176,10 @@ fn a_full_file_has_two_levels_and_the_largest_postings_fit() {
             Ok(std::ops::ControlFlow::Continue(()))
         })
         .unwrap();
-    assert!(found == 100 && blocks < 4 + (100 * (50 + BLOCK / 40) / BLOCK) as u64 * 2, "{found} in {blocks} blocks");
+    assert!(
+        found == 100 && blocks < 4 + (100 * (50 + BLOCK / 40) / BLOCK) as u64 * 2,
+        "{found} in {blocks} blocks"
+    );
     segment.verify(&mut || true).unwrap();
 }
 
@@ -169,8 +187,17 @@ fn a_full_file_has_two_levels_and_the_largest_postings_fit() {
 fn what_is_given_up_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let mut batch = Batch::default();
-    assert!(batch.add(MessageId(5), [(Field::Subject, "a"), (Field::Subject, "a"), (Field::Subject, "")]));
-    assert!(!batch.add(MessageId(5), []) && batch.add(MessageId(4), []) && !batch.add(MessageId(1 << 40), []));
+    assert!(
+        batch.add(
+            MessageId(5),
+            [(Field::Subject, "a"), (Field::Subject, "a"), (Field::Subject, "")]
+        )
+    );
+    assert!(
+        !batch.add(MessageId(5), [])
+            && batch.add(MessageId(4), [])
+            && !batch.add(MessageId(1 << 40), [])
+    );
     assert!(matches!(batch.write(dir.path(), ANN, &mut |_| false), Err(Stop::GivenUp)));
     drop(batch.write(dir.path(), ANN, &mut |_| true).unwrap());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -1,7 +1,8 @@
 //! Writing a file from its beginning to its end.
 //!
-//! Its name is random, and it is part of the index once a commit has named it. So there is no temporary name: a rename would
-//! add nothing but another commit of the file system's journal. A file that nobody names is removed at the start.
+//! Its name is random, and it is part of the index once a commit has named it.
+//! So there is no temporary name: a rename would add nothing but another commit of the file system's journal.
+//! A file that nobody names is removed at the start.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -78,7 +79,8 @@ struct Level {
     last: Vec<u8>,
 }
 
-/// A file on its way. Takes a slice and a block for each level in memory.
+/// A file on its way.
+/// Takes a slice and a block for each level in memory.
 pub(crate) struct Writer<'a, 'b> {
     file: File,
     folder: PathBuf,
@@ -87,7 +89,8 @@ pub(crate) struct Writer<'a, 'b> {
     levels: Vec<Level>,
     terms: u64,
     scratch: Vec<u8>,
-    /// Asked after each slice with its octets, and now and then with none; it may take its time. False: give up.
+    /// Asked after each slice with its octets, and now and then with none; it may take its time.
+    /// False: give up.
     breathe: &'a mut (dyn FnMut(usize) -> bool + 'b),
 }
 
@@ -100,15 +103,39 @@ impl<'a, 'b> Writer<'a, 'b> {
         messages: &[u32],
         breathe: &'a mut (dyn FnMut(usize) -> bool + 'b),
     ) -> Outcome<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::io("creating", folder))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(Error::io("creating", folder))?;
         let id = SegmentId(crate::engine::work::random()?);
         let path = path(folder, id);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(Error::io("creating", &path))?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(Error::io("creating", &path))?;
         let bounds = |at: Option<&u32>| at.copied().unwrap_or_default();
-        let head = Head { account, tier, messages: messages.len() as u32, first: bounds(messages.first()), last: bounds(messages.last()) };
+        let head = Head {
+            account,
+            tier,
+            messages: messages.len() as u32,
+            first: bounds(messages.first()),
+            last: bounds(messages.last()),
+        };
         let written = Written { id, head, octets: 0, path, is_named: false, is_kept: false };
         let folder = folder.to_path_buf();
-        let mut writer = Writer { file, folder, written, waiting: MAGIC.to_vec(), levels: vec![Level::default()], terms: 0, scratch: Vec::new(), breathe };
+        let mut writer = Writer {
+            file,
+            folder,
+            written,
+            waiting: MAGIC.to_vec(),
+            levels: vec![Level::default()],
+            terms: 0,
+            scratch: Vec::new(),
+            breathe,
+        };
         writer.written.octets = MAGIC.len() as u64;
         writer.frame(Kind::Head, &head.write())?;
         let (mut block, mut before) = (Vec::new(), 0);
@@ -174,7 +201,8 @@ impl<'a, 'b> Writer<'a, 'b> {
 
     fn block(&mut self, at: usize) -> Outcome<(u64, Vec<u8>)> {
         let level = &mut self.levels[at];
-        let (payload, first) = (std::mem::take(&mut level.payload), std::mem::take(&mut level.first));
+        let (payload, first) =
+            (std::mem::take(&mut level.payload), std::mem::take(&mut level.first));
         let offset = self.written.octets;
         self.frame(if at == 0 { Kind::Terms } else { Kind::Directory }, &payload)?;
         Ok((offset, first))
@@ -231,7 +259,9 @@ impl<'a, 'b> Writer<'a, 'b> {
         let at = &self.written.path;
         self.file.write_all(&self.waiting).map_err(Error::io("writing", at))?;
         self.file.sync_data().map_err(Error::io("syncing", at))?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(Error::io("syncing", &self.folder))?;
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(Error::io("syncing", &self.folder))?;
         if (self.breathe)(octets) { Ok(self.written) } else { Err(Stop::GivenUp) }
     }
 }

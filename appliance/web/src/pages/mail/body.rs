@@ -26,9 +26,13 @@ fn fragment(piece: &Piece) -> Cow<'_, str> {
         Piece::Html(html) => Cow::Borrowed(html),
         Piece::Text(text) => {
             let escaped = text.replace('&', "&amp;").replace('<', "&lt;");
-            Cow::Owned(format!("<pre style=\"white-space:pre-wrap;font:inherit\">\n{escaped}</pre>"))
+            Cow::Owned(format!(
+                "<pre style=\"white-space:pre-wrap;font:inherit\">\n{escaped}</pre>"
+            ))
         }
-        Piece::Picture(number) => Cow::Owned(format!("<p><img src=\"cid:{}\"></p>", in_place(*number))),
+        Piece::Picture(number) => {
+            Cow::Owned(format!("<p><img src=\"cid:{}\"></p>", in_place(*number)))
+        }
     }
 }
 
@@ -38,8 +42,19 @@ fn in_place(number: usize) -> String {
 }
 
 /// The pictures that came along and that the body shows, as data addresses by their content-id.
-pub fn pictures(store: &Store, content: &Content, structure: &Structure, body: &[Piece], budget: &Budget) -> Result<HashMap<String, String>, Unread> {
-    let named: BTreeSet<String> = body.iter().flat_map(|piece| if let Piece::Html(html) = piece { pictures::wanted(html) } else { BTreeSet::new() }).collect();
+pub fn pictures(
+    store: &Store,
+    content: &Content,
+    structure: &Structure,
+    body: &[Piece],
+    budget: &Budget,
+) -> Result<HashMap<String, String>, Unread> {
+    let named: BTreeSet<String> = body
+        .iter()
+        .flat_map(|piece| {
+            if let Piece::Html(html) = piece { pictures::wanted(html) } else { BTreeSet::new() }
+        })
+        .collect();
     let mut found = HashMap::new();
     let mut left = ALL_PICTURES;
     let all = structure.parts.iter().enumerate().filter(|(_, part)| !part.is_inline_text());
@@ -59,7 +74,10 @@ pub fn pictures(store: &Store, content: &Content, structure: &Structure, body: &
         // Whatever the sender calls it: old programs and gateways call pictures nothing but octets.
         let Some(kind) = pictures::kind(&octets) else { continue };
         left = left.saturating_sub(octets.len());
-        found.insert(id, format!("data:{kind};base64,{}", pillarbox_proto::smtp::encode_base64(&octets)));
+        found.insert(
+            id,
+            format!("data:{kind};base64,{}", pillarbox_proto::smtp::encode_base64(&octets)),
+        );
     }
     Ok(found)
 }

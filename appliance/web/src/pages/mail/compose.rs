@@ -87,10 +87,19 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
                 structure.date = entry.saved_at;
             }
             let text = reading::plain(&store, &content, &structure, SHOWN, budget)?;
-            let formatted = if goes_on { formatted(&store, &content, &structure, budget)? } else { String::new() };
-            let names = structure.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let formatted = if goes_on {
+                formatted(&store, &content, &structure, budget)?
+            } else {
+                String::new()
+            };
+            let names =
+                structure.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let at = t.date(structure.date);
-            let phrases = Phrases { intro: t.with_two("compose-wrote", ("who", &names), ("at", &at)), forwarded: t.get("compose-forwarded").into_owned(), at };
+            let phrases = Phrases {
+                intro: t.with_two("compose-wrote", ("who", &names), ("at", &at)),
+                forwarded: t.get("compose-forwarded").into_owned(),
+                at,
+            };
             let draft = draft::answer(&phrases, &answerer, &id, how, &structure, &text);
             Ok((structure, Draft { html: formatted, ..draft }))
         });
@@ -100,7 +109,13 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
         };
         match how {
             How::Forward | How::Draft | How::Again => carried = files(&structure, &asked.answers),
-            How::Attach => carried = vec![(format!("{}.{WHOLE}", asked.answers), whole_name(&structure), size(u64::from(entry.octets)))],
+            How::Attach => {
+                carried = vec![(
+                    format!("{}.{WHOLE}", asked.answers),
+                    whole_name(&structure),
+                    size(u64::from(entry.octets)),
+                )]
+            }
             How::Reply | How::All => {}
         }
         if how == How::Draft {
@@ -125,11 +140,25 @@ pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) ->
             draft.html = draft::as_html(&draft.body);
         }
     }
-    answer_page(&visit, &visitor, StatusCode::OK, frame(&visit, "compose-title"), draft, carried, false).await
+    answer_page(
+        &visit,
+        &visitor,
+        StatusCode::OK,
+        frame(&visit, "compose-title"),
+        draft,
+        carried,
+        false,
+    )
+    .await
 }
 
 /// The formatted text of a message that was begun here; empty where there is none, or more than is shown.
-fn formatted(store: &Store, content: &pillarbox_store::Content, structure: &Structure, budget: &Budget) -> Result<String, Unread> {
+fn formatted(
+    store: &Store,
+    content: &pillarbox_store::Content,
+    structure: &Structure,
+    budget: &Budget,
+) -> Result<String, Unread> {
     let body = reading::body(store, content, structure, Form::Html, SHOWN, budget)?;
     if !body.iter().any(|piece| matches!(piece, Piece::Html(_))) {
         return Ok(String::new());
@@ -171,9 +200,23 @@ pub async fn answer_page(
     let contacts = contacts(&visit.office, visitor.account).await;
     // Base64 makes a third more of a file.
     let limit_octets = visit.office.settings.get().limits.message_octets * 73 / 100;
-    let signed = |address: String| (address.clone(), visit.preferences.signature_for(&address).trim_end().to_string());
+    let signed = |address: String| {
+        (address.clone(), visit.preferences.signature_for(&address).trim_end().to_string())
+    };
     let senders = senders(&visit.office, &visitor.address).await.into_iter().map(signed).collect();
-    page(status, &ComposePage { frame, draft, contacts, carried, senders, limit: size(limit_octets), limit_octets, asks_for_file })
+    page(
+        status,
+        &ComposePage {
+            frame,
+            draft,
+            contacts,
+            carried,
+            senders,
+            limit: size(limit_octets),
+            limit_octets,
+            asks_for_file,
+        },
+    )
 }
 
 /// A person's own address, and those that lead to it by name.
@@ -185,13 +228,16 @@ pub async fn senders(office: &Arc<Office>, own: &str) -> Vec<String> {
             AddressTarget::Account(_) => false,
         };
         let mut all = vec![own.clone()];
-        all.extend(r.addresses()?.iter().filter(|row| leads_here(row)).map(|(address, _)| address.clone()));
+        all.extend(
+            r.addresses()?.iter().filter(|row| leads_here(row)).map(|(address, _)| address.clone()),
+        );
         Ok(all)
     });
     read.await.unwrap_or_default()
 }
 
-/// Addresses that lead to a person and to nobody else, in lower case: their own, and names for it, also by way of other names.
+/// Addresses that lead to a person and to nobody else, in lower case: their own, and names for it, also by way of other
+/// names.
 async fn own_addresses(office: &Arc<Office>, account: AccountId, own: &str) -> Vec<String> {
     let own = own.to_lowercase();
     let read = office.store.read_off_thread(move |r| {
@@ -199,10 +245,18 @@ async fn own_addresses(office: &Arc<Office>, account: AccountId, own: &str) -> V
         for _ in 0..NAMES_OF_NAMES {
             let leads_here = |(address, target): &&(String, AddressTarget)| match target {
                 AddressTarget::Account(known) => *known == account,
-                AddressTarget::Alias(to) => !address.starts_with('@') && !to.is_empty() && to.iter().all(|to| found.contains(&to.to_lowercase())),
+                AddressTarget::Alias(to) => {
+                    !address.starts_with('@')
+                        && !to.is_empty()
+                        && to.iter().all(|to| found.contains(&to.to_lowercase()))
+                }
             };
-            let more: Vec<String> =
-                all.iter().filter(leads_here).map(|(address, _)| address.to_lowercase()).filter(|address| !found.contains(address)).collect();
+            let more: Vec<String> = all
+                .iter()
+                .filter(leads_here)
+                .map(|(address, _)| address.to_lowercase())
+                .filter(|address| !found.contains(address))
+                .collect();
             if more.is_empty() {
                 break;
             }
@@ -218,8 +272,12 @@ async fn contacts(office: &Arc<Office>, account: AccountId) -> Vec<String> {
     let read = office.store.read_off_thread(move |r| {
         let mut known = r.contacts(account)?;
         known.sort_by_key(|(_, contact)| std::cmp::Reverse((contact.written, contact.last)));
-        let mut addresses: std::collections::HashSet<String> = known.iter().map(|(address, _)| address.clone()).collect();
-        let mut people: Vec<Correspondent> = known.into_iter().map(|(address, contact)| Correspondent { name: contact.name, address }).collect();
+        let mut addresses: std::collections::HashSet<String> =
+            known.iter().map(|(address, _)| address.clone()).collect();
+        let mut people: Vec<Correspondent> = known
+            .into_iter()
+            .map(|(address, contact)| Correspondent { name: contact.name, address })
+            .collect();
         for (_, entry) in r.entries_before(account, FolderId::INBOX, u32::MAX - 1, HEARD)? {
             let Some(card) = r.card(account, entry.message)? else { continue };
             if card.from.contains('@') && addresses.insert(card.from.to_lowercase()) {

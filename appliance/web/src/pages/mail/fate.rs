@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Detail, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey, QueueState, Reader, Resolution, Waiting};
+use pillarbox_store::{
+    AccountId, Detail, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey,
+    QueueState, Reader, Resolution, Waiting,
+};
 
 use crate::text::Texts;
 
@@ -38,26 +41,44 @@ pub struct Story {
 }
 
 /// Reads all of it.
-pub fn story(r: &Reader, t: Texts, account: AccountId, message: MessageId, program: &str) -> Result<Story, Error> {
+pub fn story(
+    r: &Reader,
+    t: Texts,
+    account: AccountId,
+    message: MessageId,
+    program: &str,
+) -> Result<Story, Error> {
     let now = clock::now();
     // A message has the number of the record of its arrival.
     let arrival = r.ledger_record(LedgerId(message.0))?;
     let is_sender = is_sender(r, account, message, arrival.as_ref())?;
-    let mut story = Story { arrival: arrival.filter(|record| record.fate == Fate::Delivered), ..Story::default() };
+    let mut story = Story {
+        arrival: arrival.filter(|record| record.fate == Fate::Delivered),
+        ..Story::default()
+    };
     if is_sender {
-        let waiting = r.queue(QueueKey { message, recipient: 0 }, STATES)?.into_iter().filter(|(key, _)| key.message == message);
-        story.states = waiting.map(|(_, waiting)| (waiting.address.clone(), state(t, &waiting, now))).collect();
+        let waiting = r
+            .queue(QueueKey { message, recipient: 0 }, STATES)?
+            .into_iter()
+            .filter(|(key, _)| key.message == message);
+        story.states = waiting
+            .map(|(_, waiting)| (waiting.address.clone(), state(t, &waiting, now)))
+            .collect();
     }
     let own = r.account_by_id(account)?.map(|account| account.address).unwrap_or_default();
     let found = r.ledger_about(message, RECORDS)?;
     for (_, record) in found {
         let at = t.moment(record.at, now);
         match record.fate {
-            Fate::Bounced | Fate::Expired if is_sender => {
-                story.failures.extend(record.recipients.iter().map(|address| failure(t, address, &record.detail, &at)))
-            }
+            Fate::Bounced | Fate::Expired if is_sender => story.failures.extend(
+                record.recipients.iter().map(|address| failure(t, address, &record.detail, &at)),
+            ),
             Fate::Collected if record.recipients.contains(&own) => {
-                let label = if record.detail == Detail::AccountPassword { program.to_string() } else { record.detail.to_string() };
+                let label = if record.detail == Detail::AccountPassword {
+                    program.to_string()
+                } else {
+                    record.detail.to_string()
+                };
                 // The newest of each program comes first.
                 if !story.fetched.iter().any(|(known, _)| *known == label) {
                     story.fetched.push((label, at));
@@ -67,20 +88,31 @@ pub fn story(r: &Reader, t: Texts, account: AccountId, message: MessageId, progr
         }
     }
     for report in r.reports(message)? {
-        let found = r.entries_before(account, FolderId::INBOX, u32::MAX - 1, 1000)?.into_iter().find(|(_, entry)| entry.message == report);
+        let found = r
+            .entries_before(account, FolderId::INBOX, u32::MAX - 1, 1000)?
+            .into_iter()
+            .find(|(_, entry)| entry.message == report);
         story.reports.extend(found.map(|(uid, _)| (FolderId::INBOX.0, uid)));
     }
     Ok(story)
 }
 
-/// What became of a message at its other recipients is its sender's alone: among them are those of Bcc, whom the others must not
-/// hear of (RFC 5322 §3.6.3). A notice goes to all who have the sender's address; so does this.
-fn is_sender(r: &Reader, account: AccountId, message: MessageId, arrival: Option<&LedgerRecord>) -> Result<bool, Error> {
+/// What became of a message at its other recipients is its sender's alone: among them are those of Bcc, whom the others
+/// must not hear of (RFC 5322 §3.6.3).
+/// A notice goes to all who have the sender's address; so does this.
+fn is_sender(
+    r: &Reader,
+    account: AccountId,
+    message: MessageId,
+    arrival: Option<&LedgerRecord>,
+) -> Result<bool, Error> {
     if let Some(outgoing) = r.outgoing(message)? {
         return Ok(outgoing.account == Some(account));
     }
     match arrival.map(|record| record.sender.to_lowercase()).filter(|sender| !sender.is_empty()) {
-        Some(sender) => Ok(matches!(r.resolve(&sender)?, Resolution::Accounts(accounts) if accounts.contains(&account))),
+        Some(sender) => Ok(
+            matches!(r.resolve(&sender)?, Resolution::Accounts(accounts) if accounts.contains(&account)),
+        ),
         None => Ok(false),
     }
 }
@@ -89,7 +121,15 @@ fn state(t: Texts, waiting: &Waiting, now: u64) -> String {
     match waiting.state {
         QueueState::Scheduled => {
             let domain = waiting.address.rsplit('@').next().unwrap_or_default();
-            format!("{} {}", t.with_two("mail-state-waiting", ("domain", domain), ("at", &t.moment(waiting.due, now))), waiting.last)
+            format!(
+                "{} {}",
+                t.with_two(
+                    "mail-state-waiting",
+                    ("domain", domain),
+                    ("at", &t.moment(waiting.due, now))
+                ),
+                waiting.last
+            )
         }
         _ => format!("{} {}", t.get("mail-state-held"), waiting.last),
     }

@@ -1,4 +1,5 @@
-//! The files of a message: one, those in a `winmail.dat`, all of them in one, the message itself. All of it streams.
+//! The files of a message: one, those in a `winmail.dat`, all of them in one, the message itself.
+//! All of it streams.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -38,31 +39,52 @@ pub struct FileAsked {
 }
 
 /// A message of the visitor's with its structure.
-pub async fn taken_apart(visit: &Visit, visitor: &Visitor, folder: u32, uid: u32) -> Result<(Content, Structure), Response> {
+pub async fn taken_apart(
+    visit: &Visit,
+    visitor: &Visitor,
+    folder: u32,
+    uid: u32,
+) -> Result<(Content, Structure), Response> {
     let content = match open(visit, visitor.account, FolderId(folder), uid).await {
         Ok(Some((_, content))) => content,
         Ok(None) => return Err(missing(visit)),
         Err(error) => return Err(failed(visit, &error)),
     };
     let (store, own) = (visit.office.store.clone(), content.clone());
-    let read = visit.office.readers.message(visitor.account, content.message, move |budget| reading::structure(&store, &own, budget)).await;
+    let read = visit
+        .office
+        .readers
+        .message(visitor.account, content.message, move |budget| {
+            reading::structure(&store, &own, budget)
+        })
+        .await;
     let structure = read.map_err(|why| unread(visit, &why))?;
     Ok((content, structure))
 }
 
 /// One part as a file.
-pub async fn part(Person(visit, visitor): Person, Path((folder, uid, way)): Path<(u32, u32, String)>, Query(asked): Query<FileAsked>) -> Response {
+pub async fn part(
+    Person(visit, visitor): Person,
+    Path((folder, uid, way)): Path<(u32, u32, String)>,
+    Query(asked): Query<FileAsked>,
+) -> Response {
     let (content, structure) = match taken_apart(&visit, &visitor, folder, uid).await {
         Ok(found) => found,
         Err(answer) => return answer,
     };
-    let Ok(numbers) = way.split('.').map(str::parse).collect::<Result<Vec<usize>, _>>() else { return missing(&visit) };
+    let Ok(numbers) = way.split('.').map(str::parse).collect::<Result<Vec<usize>, _>>() else {
+        return missing(&visit);
+    };
     let (store, own) = (visit.office.store.clone(), content.clone());
     let reached = visit.office.readers.message(visitor.account, content.message, move |budget| {
-        let Some(parts) = reading::reached(&store, &own, &structure, &numbers, budget)? else { return Ok(None) };
+        let Some(parts) = reading::reached(&store, &own, &structure, &numbers, budget)? else {
+            return Ok(None);
+        };
         let subject = match parts.last() {
             // Its beginning says what it is about.
-            Some(part) if part.is_message() && part.file_name.is_empty() => reading::subject(&store, &own, &parts, budget)?,
+            Some(part) if part.is_message() && part.file_name.is_empty() => {
+                reading::subject(&store, &own, &parts, budget)?
+            }
             _ => String::new(),
         };
         Ok(Some((parts, subject)))
@@ -85,29 +107,45 @@ pub async fn part(Person(visit, visitor): Person, Path((folder, uid, way)): Path
 }
 
 /// A file in a `winmail.dat`.
-pub async fn inside(Person(visit, visitor): Person, Path((folder, uid, number, at)): Path<(u32, u32, usize, usize)>) -> Response {
+pub async fn inside(
+    Person(visit, visitor): Person,
+    Path((folder, uid, number, at)): Path<(u32, u32, usize, usize)>,
+) -> Response {
     let (content, structure) = match taken_apart(&visit, &visitor, folder, uid).await {
         Ok(found) => found,
         Err(answer) => return answer,
     };
     let Some(part) = structure.parts.into_iter().nth(number) else { return missing(&visit) };
     let (store, own, wrapping) = (visit.office.store.clone(), content.clone(), part.clone());
-    let read = visit.office.readers.message(visitor.account, content.message, move |budget| reading::winmail(&store, &own, &wrapping, budget));
+    let read = visit.office.readers.message(visitor.account, content.message, move |budget| {
+        reading::winmail(&store, &own, &wrapping, budget)
+    });
     let found = match read.await {
         Ok(winmail) => winmail.files.into_iter().nth(at),
         Err(why) => return unread(&visit, &why),
     };
     let Some(found) = found else { return missing(&visit) };
     let name = if found.name.is_empty() { format!("file-{at}") } else { found.name };
-    file("application/octet-stream", disposition(&name, "attachment"), body(&visit, content, Extractor::new(&part), found.start, found.end))
+    file(
+        "application/octet-stream",
+        disposition(&name, "attachment"),
+        body(&visit, content, Extractor::new(&part), found.start, found.end),
+    )
 }
 
 /// The message as it came.
-pub async fn raw(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32, u32)>) -> Response {
+pub async fn raw(
+    Person(visit, visitor): Person,
+    Path((folder, uid)): Path<(u32, u32)>,
+) -> Response {
     match open(&visit, visitor.account, FolderId(folder), uid).await {
         Ok(Some((_, content))) => {
             let disposition = disposition(&format!("message-{uid}.eml"), "attachment");
-            file("message/rfc822", disposition, body(&visit, content, Extractor::whole(), 0, u64::MAX))
+            file(
+                "message/rfc822",
+                disposition,
+                body(&visit, content, Extractor::whole(), 0, u64::MAX),
+            )
         }
         Ok(None) => missing(&visit),
         Err(error) => failed(&visit, &error),
@@ -115,12 +153,16 @@ pub async fn raw(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32,
 }
 
 /// All files of a message in one, each as it is: what travels as files is mostly packed already.
-pub async fn all(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32, u32)>) -> Response {
+pub async fn all(
+    Person(visit, visitor): Person,
+    Path((folder, uid)): Path<(u32, u32)>,
+) -> Response {
     let (content, structure) = match taken_apart(&visit, &visitor, folder, uid).await {
         Ok(found) => found,
         Err(answer) => return answer,
     };
-    let parts: Vec<Part> = structure.attachments().into_iter().map(|(_, part)| part.clone()).collect();
+    let parts: Vec<Part> =
+        structure.attachments().into_iter().map(|(_, part)| part.clone()).collect();
     if parts.is_empty() {
         return missing(&visit);
     }
@@ -133,7 +175,11 @@ pub async fn all(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32,
             let _ = sender.send(Err(why)).await;
         }
     });
-    file("application/zip", disposition(&format!("message-{uid}.zip"), "attachment"), Body::new(stream::Octets::new(receiver)))
+    file(
+        "application/zip",
+        disposition(&format!("message-{uid}.zip"), "attachment"),
+        Body::new(stream::Octets::new(receiver)),
+    )
 }
 
 /// Octets on their way out of the packer.
@@ -157,16 +203,24 @@ impl Write for Outlet {
 }
 
 /// Reads the message once: its parts lie one behind the other.
-async fn pack(source: &mut Source, parts: Vec<Part>, sender: &mpsc::Sender<Result<Bytes, Error>>) -> Result<(), Error> {
-    let names = distinct(parts.iter().enumerate().map(|(at, part)| match part.file_name.is_empty() {
-        _ if part.is_message() => message_name(&part.file_name, ""),
-        true => format!("part-{}", at + 1),
-        false => part.file_name.clone(),
-    }));
-    let mut waiting: Vec<(Extractor, String)> = parts.iter().map(Extractor::new).zip(names).collect();
+async fn pack(
+    source: &mut Source,
+    parts: Vec<Part>,
+    sender: &mpsc::Sender<Result<Bytes, Error>>,
+) -> Result<(), Error> {
+    let names =
+        distinct(parts.iter().enumerate().map(|(at, part)| match part.file_name.is_empty() {
+            _ if part.is_message() => message_name(&part.file_name, ""),
+            true => format!("part-{}", at + 1),
+            false => part.file_name.clone(),
+        }));
+    let mut waiting: Vec<(Extractor, String)> =
+        parts.iter().map(Extractor::new).zip(names).collect();
     let outlet = Outlet::default();
     let mut packer = zip::ZipWriter::new_stream(outlet.clone());
-    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored).large_file(false);
+    let options = SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Stored)
+        .large_file(false);
     let wrong = |error: zip::result::ZipError| Error::Packing { why: error.to_string() };
     let (mut is_begun, mut out) = (false, Vec::new());
     while let Some(piece) = source.piece().await? {
@@ -194,7 +248,11 @@ async fn pack(source: &mut Source, parts: Vec<Part>, sender: &mpsc::Sender<Resul
 }
 
 fn file(kind: &str, disposition: String, body: Body) -> Response {
-    let mut response = ([(header::CONTENT_TYPE, kind.to_string()), (header::CONTENT_DISPOSITION, disposition)], body).into_response();
+    let mut response = (
+        [(header::CONTENT_TYPE, kind.to_string()), (header::CONTENT_DISPOSITION, disposition)],
+        body,
+    )
+        .into_response();
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FILE));
     response
 }

@@ -14,7 +14,10 @@ use pillarbox_message::structure::{Part, Person as Correspondent, Structure};
 use pillarbox_message::transfer::Encoding;
 use pillarbox_message::winmail;
 use pillarbox_platform::clock;
-use pillarbox_store::{AccountId, Content, Error, Flags, FolderId, FolderState, MailOrder, MailWhat, MessageId, Reader, Service, Store};
+use pillarbox_store::{
+    AccountId, Content, Error, Flags, FolderId, FolderState, MailOrder, MailWhat, MessageId,
+    Reader, Service, Store,
+};
 use serde::Deserialize;
 
 use super::body::{fragments, pictures};
@@ -144,7 +147,11 @@ struct Read {
     event: Option<calendar::Event>,
 }
 
-pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32, u32)>, Query(asked): Query<Asked>) -> Response {
+pub async fn show(
+    Person(visit, visitor): Person,
+    Path((folder, uid)): Path<(u32, u32)>,
+    Query(asked): Query<Asked>,
+) -> Response {
     let (account, folder) = (visitor.account, FolderId(folder));
     let (entry, content) = match open(&visit, account, folder, uid).await {
         Ok(Some(found)) => found,
@@ -153,18 +160,37 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
     };
     if !entry.flags.contains(Flags::SEEN) {
         let what = MailWhat::Flag { add: Flags::SEEN, remove: Flags::default() };
-        let order = MailOrder { account, folder, uids: vec![uid], what, at: clock::now(), service: Service::Web };
+        let order = MailOrder {
+            account,
+            folder,
+            uids: vec![uid],
+            what,
+            at: clock::now(),
+            service: Service::Web,
+        };
         match visit.office.store.change(order).done().await {
             // It stays unread on a card that can't be written; reading goes on.
             Ok(_) | Err(Error::Unwritable { .. }) => {}
             Err(error) => return failed(&visit, &error),
         }
     }
-    let (store, t, wants_plain, message) = (visit.office.store.clone(), visit.texts, !asked.plain.is_empty(), content.message);
-    let taken_apart = visit.office.readers.message(account, message, move |budget| read(&store, t, account, &content, wants_plain, budget)).await;
+    let (store, t, wants_plain, message) =
+        (visit.office.store.clone(), visit.texts, !asked.plain.is_empty(), content.message);
+    let taken_apart = visit
+        .office
+        .readers
+        .message(account, message, move |budget| {
+            read(&store, t, account, &content, wants_plain, budget)
+        })
+        .await;
     let read = match taken_apart {
         Ok(read) => Ok(read),
-        Err(Unread::Withheld) => visit.office.store.read_off_thread(move |r| withheld(r, t, account, message)).await.map_err(Unread::Store),
+        Err(Unread::Withheld) => visit
+            .office
+            .store
+            .read_off_thread(move |r| withheld(r, t, account, message))
+            .await
+            .map_err(Unread::Store),
         Err(why) => Err(why),
     };
     let read = match read {
@@ -172,7 +198,11 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
         Err(why) => return unread(&visit, &why),
     };
     let structure = read.structure;
-    let subject = if structure.subject.is_empty() { t.get("mail-no-subject").into_owned() } else { structure.subject.clone() };
+    let subject = if structure.subject.is_empty() {
+        t.get("mail-no-subject").into_owned()
+    } else {
+        structure.subject.clone()
+    };
     let sender = structure.from.first().map(|from| from.address.to_lowercase()).unwrap_or_default();
     let mut frame = frame(&visit, "mail-title");
     frame.title = subject.clone();
@@ -186,11 +216,17 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
         folders: shown(t, &read.folders, folder),
         folder: folder.0,
         uid,
-        at: t.moment(if structure.date > 0 { structure.date } else { entry.saved_at }, clock::now()),
+        at: t
+            .moment(if structure.date > 0 { structure.date } else { entry.saved_at }, clock::now()),
         card: read.event.map(|event| card(t, event)),
         unsubscribe: unsubscribe(&structure.list_unsubscribe),
-        leaves_by_click: structure.unsubscribes_by_post && oneclick::target(&unsubscribe(&structure.list_unsubscribe)).is_some(),
-        receipt_to: if folder == FolderId::SENT { String::new() } else { structure.receipt_to.first().map(|to| to.address.clone()).unwrap_or_default() },
+        leaves_by_click: structure.unsubscribes_by_post
+            && oneclick::target(&unsubscribe(&structure.list_unsubscribe)).is_some(),
+        receipt_to: if folder == FolderId::SENT {
+            String::new()
+        } else {
+            structure.receipt_to.first().map(|to| to.address.clone()).unwrap_or_default()
+        },
         details: details(t, &structure, &read.story, entry.saved_at),
         subject,
         structure,
@@ -199,7 +235,8 @@ pub async fn show(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32
         has_html: read.has_html,
         shows_html: read.shows_html,
         blocked: read.blocked,
-        with_pictures: !asked.pictures.is_empty() || visit.preferences.pictures_from.contains(&sender),
+        with_pictures: !asked.pictures.is_empty()
+            || visit.preferences.pictures_from.contains(&sender),
         sender,
         files: read.files,
         attached: read.attached,
@@ -232,18 +269,30 @@ fn withheld(r: &Reader, t: Texts, account: AccountId, message: MessageId) -> Res
     })
 }
 
-fn read(store: &Store, t: Texts, account: AccountId, content: &Content, wants_plain: bool, budget: &Budget) -> Result<Read, Unread> {
+fn read(
+    store: &Store,
+    t: Texts,
+    account: AccountId,
+    content: &Content,
+    wants_plain: bool,
+    budget: &Budget,
+) -> Result<Read, Unread> {
     let structure = reading::structure(store, content, budget)?;
     let rich = reading::body(store, content, &structure, Form::Html, SHOWN, budget)?;
     let is_rich = rich.iter().any(|piece| matches!(piece, Piece::Html(_)));
-    let cleaned = (is_rich && !wants_plain).then(|| html::clean_all(&fragments(&rich), &HashMap::new(), Remote::Blocked));
+    let cleaned = (is_rich && !wants_plain)
+        .then(|| html::clean_all(&fragments(&rich), &HashMap::new(), Remote::Blocked));
     let (blocked, shows_html) = match &cleaned {
         Some(Ok(clean)) => (clean.blocked, true),
         _ => (0, false),
     };
     let note = matches!(cleaned, Some(Err(_))).then_some("mail-too-much-html");
     let has_html = is_rich && note.is_none();
-    let mut text = if shows_html { String::new() } else { reading::plain(store, content, &structure, SHOWN, budget)? };
+    let mut text = if shows_html {
+        String::new()
+    } else {
+        reading::plain(store, content, &structure, SHOWN, budget)?
+    };
     let mut files = Vec::new();
     for (number, part) in structure.attachments() {
         if !winmail::is_wrapping(part) {
@@ -253,23 +302,50 @@ fn read(store: &Store, t: Texts, account: AccountId, content: &Content, wants_pl
         let winmail = reading::winmail(store, content, part, budget)?;
         let within = winmail.files.iter().enumerate().map(|(at, file)| File {
             link: format!("part/{number}/inside/{at}"),
-            name: if file.name.is_empty() { t.get("mail-part").into_owned() } else { file_name(&file.name) },
+            name: if file.name.is_empty() {
+                t.get("mail-part").into_owned()
+            } else {
+                file_name(&file.name)
+            },
             size: size(file.end - file.start),
             is_picture: false,
         });
         files.extend(within);
         if text.trim().is_empty() && !shows_html {
-            text = if winmail.text.is_empty() { html::to_text(&winmail.html) } else { winmail.text.replace("\r\n", "\n") };
+            text = if winmail.text.is_empty() {
+                html::to_text(&winmail.html)
+            } else {
+                winmail.text.replace("\r\n", "\n")
+            };
         }
     }
-    let attached = reading::attached(store, content, &structure, SHOWN, budget)?.into_iter().map(|found| message(t, found)).collect();
+    let attached = reading::attached(store, content, &structure, SHOWN, budget)?
+        .into_iter()
+        .map(|found| message(t, found))
+        .collect();
     let program = t.get("mail-a-program").into_owned();
-    let (story, folders) = store.read(|r| Ok((fate::story(r, t, account, content.message, &program)?, r.folders(account)?)))?;
+    let (story, folders) = store.read(|r| {
+        Ok((fate::story(r, t, account, content.message, &program)?, r.folders(account)?))
+    })?;
     let event = match structure.parts.iter().find(|part| part.kind == "text/calendar") {
-        Some(part) => calendar::event(&reading::text(store, content, part, calendar::OCTETS, budget)?),
+        Some(part) => {
+            calendar::event(&reading::text(store, content, part, calendar::OCTETS, budget)?)
+        }
         None => None,
     };
-    Ok(Read { has_html, structure, shows_html, blocked, text, note, files, attached, story, folders, event })
+    Ok(Read {
+        has_html,
+        structure,
+        shows_html,
+        blocked,
+        text,
+        note,
+        files,
+        attached,
+        story,
+        folders,
+        event,
+    })
 }
 
 fn card(t: Texts, event: calendar::Event) -> Card {
@@ -284,8 +360,16 @@ fn message(t: Texts, found: Attached) -> Message {
         from: list(&structure.from),
         to: list(&structure.to),
         at: if structure.date > 0 { t.moment(structure.date, clock::now()) } else { String::new() },
-        subject: if structure.subject.is_empty() { t.get("mail-no-subject").into_owned() } else { structure.subject.clone() },
-        files: structure.attachments().into_iter().map(|(number, part)| file(t, &format!("{way}.{number}"), part)).collect(),
+        subject: if structure.subject.is_empty() {
+            t.get("mail-no-subject").into_owned()
+        } else {
+            structure.subject.clone()
+        },
+        files: structure
+            .attachments()
+            .into_iter()
+            .map(|(number, part)| file(t, &format!("{way}.{number}"), part))
+            .collect(),
         text: found.text,
     }
 }
@@ -301,7 +385,12 @@ fn file(t: Texts, way: &str, part: &Part) -> File {
         true => format!("{} ({})", t.get("mail-part"), part.kind),
         false => file_name(&part.file_name),
     };
-    File { link: format!("part/{way}"), name, size: size(octets), is_picture: PICTURES.contains(&part.kind.as_str()) }
+    File {
+        link: format!("part/{way}"),
+        name,
+        size: size(octets),
+        is_picture: PICTURES.contains(&part.kind.as_str()),
+    }
 }
 
 /// What the header and the ledger say of a message's way, for people.
@@ -317,10 +406,18 @@ fn details(t: Texts, structure: &Structure, story: &Story, saved_at: u64) -> Vec
     }
     row("detail-arrived", t.moment(saved_at, now));
     if let Some(arrival) = &story.arrival {
-        let protocol = structure.received.split_once(" with ").and_then(|(_, rest)| rest.split([' ', ';']).next()).unwrap_or_default();
-        let how = if protocol.starts_with("ESMTPS") || protocol.starts_with("UTF8SMTPS") { "detail-encrypted" } else { "detail-not-encrypted" };
-        // Where one of the box's own people wrote from is theirs, and the trace field keeps it to itself, too. RFC 3848: `A` stands
-        // for a session that was signed in.
+        let protocol = structure
+            .received
+            .split_once(" with ")
+            .and_then(|(_, rest)| rest.split([' ', ';']).next())
+            .unwrap_or_default();
+        let how = if protocol.starts_with("ESMTPS") || protocol.starts_with("UTF8SMTPS") {
+            "detail-encrypted"
+        } else {
+            "detail-not-encrypted"
+        };
+        // Where one of the box's own people wrote from is theirs, and the trace field keeps it to itself, too.
+        // RFC 3848: `A` stands for a session that was signed in.
         let is_submitted = protocol == "HTTP" || protocol.ends_with('A');
         if let Some(peer) = arrival.peer.filter(|_| !is_submitted) {
             row("detail-server", format!("{peer}, {}", t.get(how)));
@@ -349,12 +446,18 @@ fn list(people: &[Correspondent]) -> String {
 /// The first web address of the field (RFC 2369 §3.2); others are offered by no button.
 pub fn unsubscribe(field: &str) -> String {
     let addresses = field.split('<').skip(1).filter_map(|rest| rest.split('>').next());
-    let mut usable = addresses.map(str::trim).filter(|address| address.starts_with("https://") && !address.contains(['"', ' ']));
+    let mut usable = addresses
+        .map(str::trim)
+        .filter(|address| address.starts_with("https://") && !address.contains(['"', ' ']));
     usable.next().unwrap_or_default().to_string()
 }
 
 /// The HTML body, cleaned, as a document of its own.
-pub async fn document(Person(visit, visitor): Person, Path((folder, uid)): Path<(u32, u32)>, Query(asked): Query<Asked>) -> Response {
+pub async fn document(
+    Person(visit, visitor): Person,
+    Path((folder, uid)): Path<(u32, u32)>,
+    Query(asked): Query<Asked>,
+) -> Response {
     let content = match open(&visit, visitor.account, FolderId(folder), uid).await {
         Ok(Some((_, content))) => content,
         Ok(None) => return missing(&visit),
@@ -397,7 +500,10 @@ mod tests {
 
     #[test]
     fn only_web_addresses_are_ways_out_of_a_list() {
-        assert_eq!(unsubscribe("<mailto:x@y>, <https://a.example/u?x=1>"), "https://a.example/u?x=1");
+        assert_eq!(
+            unsubscribe("<mailto:x@y>, <https://a.example/u?x=1>"),
+            "https://a.example/u?x=1"
+        );
         assert_eq!(unsubscribe("<javascript:alert(1)>, <https://a.example/\"x>"), "");
     }
 }

@@ -1,5 +1,5 @@
-//! Webmail: lists, messages, writing. A person sees and changes their own mail only: every question to the store carries
-//! the account of the session.
+//! Webmail: lists, messages, writing.
+//! A person sees and changes their own mail only: every question to the store carries the account of the session.
 
 pub mod act;
 mod body;
@@ -61,18 +61,36 @@ fn shown(t: Texts, found: &[(FolderId, String, FolderState)], here: FolderId) ->
         depth: name.matches('/').count().min(4),
         path: folder_name(t, *id, name),
         // Unread is of interest where mail comes in.
-        unseen: if matches!(*id, FolderId::SENT | FolderId::DRAFTS | FolderId::TRASH) { 0 } else { state.unseen },
+        unseen: if matches!(*id, FolderId::SENT | FolderId::DRAFTS | FolderId::TRASH) {
+            0
+        } else {
+            state.unseen
+        },
         is_here: *id == here,
         is_own: id.0 >= 16,
     };
     let mut folders: Vec<Folder> = found.iter().map(folder).collect();
     // Those everybody has, then one's own by name: a folder stands before those within it.
-    folders.sort_by_cached_key(|folder| (folder.is_own, if folder.is_own { folder.path.to_lowercase().replace('/', "\u{1}") } else { String::new() }));
+    folders.sort_by_cached_key(|folder| {
+        (
+            folder.is_own,
+            if folder.is_own {
+                folder.path.to_lowercase().replace('/', "\u{1}")
+            } else {
+                String::new()
+            },
+        )
+    });
     folders
 }
 
 /// A message of a person's own: its entry and content.
-async fn open(visit: &Visit, account: AccountId, folder: FolderId, uid: u32) -> Result<Option<(Entry, Content)>, Error> {
+async fn open(
+    visit: &Visit,
+    account: AccountId,
+    folder: FolderId,
+    uid: u32,
+) -> Result<Option<(Entry, Content)>, Error> {
     visit
         .office
         .store
@@ -107,7 +125,9 @@ fn missing(visit: &Visit) -> axum::response::Response {
 fn unread(visit: &Visit, why: &Unread) -> axum::response::Response {
     use axum::http::StatusCode;
     match why {
-        Unread::Withheld => notice(visit, StatusCode::CONFLICT, "mail-withheld-title", "mail-withheld"),
+        Unread::Withheld => {
+            notice(visit, StatusCode::CONFLICT, "mail-withheld-title", "mail-withheld")
+        }
         Unread::Busy | Unread::GivenUp => {
             tracing::warn!(%why, "a message was not read for a page");
             notice(visit, StatusCode::SERVICE_UNAVAILABLE, "mail-busy-title", "mail-busy")
@@ -121,7 +141,9 @@ fn failed(visit: &Visit, error: &Error) -> axum::response::Response {
     use axum::http::StatusCode;
     let (status, title, text) = match error {
         Error::Damaged { .. } => (StatusCode::GONE, "mail-damaged-title", "mail-damaged"),
-        Error::Unwritable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "mail-unwritable-title", "mail-unwritable"),
+        Error::Unwritable { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "mail-unwritable-title", "mail-unwritable")
+        }
         Error::Full => (StatusCode::INSUFFICIENT_STORAGE, "mail-full-title", "mail-full"),
         error => return trouble(visit, error),
     };

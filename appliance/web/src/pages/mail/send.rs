@@ -1,4 +1,5 @@
-//! A message on its way out of the browser: sent while it comes in, so that no copy of it lies in memory; or kept as a draft.
+//! A message on its way out of the browser: sent while it comes in, so that no copy of it lies in memory; or kept as a
+//! draft.
 
 use std::sync::Arc;
 
@@ -15,8 +16,9 @@ use pillarbox_outbound::Source;
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
-    AccountId, AnyChange, Content, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MailOrder, MailWhat, MessageId, NoteWritten, Placement, Service,
-    SetTimed, Spool, Timed, domain_of, off_thread,
+    AccountId, AnyChange, Content, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord,
+    MailOrder, MailWhat, MessageId, NoteWritten, Placement, Service, SetTimed, Spool, Timed,
+    domain_of, off_thread,
 };
 
 use super::act::parse_id;
@@ -125,14 +127,24 @@ pub async fn send(SignedFiles(Person(visit, visitor), form): SignedFiles<Person>
         }
         Err(Stop::Say(text)) => again(text, false, draft).await,
         Err(Stop::AsksForFile) => again(String::new(), true, draft).await,
-        Err(Stop::TooFormatted) => again(t.get("compose-too-formatted").into_owned(), false, draft).await,
+        Err(Stop::TooFormatted) => {
+            again(t.get("compose-too-formatted").into_owned(), false, draft).await
+        }
         Err(Stop::Unread(Unread::Store(error))) => failed(&visit, &error),
-        Err(Stop::Unread(Unread::Withheld)) => again(t.get("mail-withheld").into_owned(), false, draft).await,
+        Err(Stop::Unread(Unread::Withheld)) => {
+            again(t.get("mail-withheld").into_owned(), false, draft).await
+        }
         Err(Stop::Unread(_)) => again(t.get("mail-busy").into_owned(), false, draft).await,
-        Err(Stop::Refused(Refusal::Said(reply))) => again(reply.lines.join(" "), false, draft).await,
+        Err(Stop::Refused(Refusal::Said(reply))) => {
+            again(reply.lines.join(" "), false, draft).await
+        }
         Err(Stop::Refused(Refusal::Trouble(error)) | Stop::Store(error)) => match error {
-            pillarbox_store::Error::Full => again(t.get("compose-full").into_owned(), false, draft).await,
-            pillarbox_store::Error::Invalid { .. } => again(t.get("compose-too-large").into_owned(), false, draft).await,
+            pillarbox_store::Error::Full => {
+                again(t.get("compose-full").into_owned(), false, draft).await
+            }
+            pillarbox_store::Error::Invalid { .. } => {
+                again(t.get("compose-too-large").into_owned(), false, draft).await
+            }
             error => failed(&visit, &error),
         },
         Err(Stop::Stale) => stale(&visit),
@@ -141,7 +153,12 @@ pub async fn send(SignedFiles(Person(visit, visitor), form): SignedFiles<Person>
 }
 
 /// Takes the form in: texts first, then files straight into the message.
-async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, draft: &mut Draft) -> Result<String, Stop> {
+async fn take(
+    visit: &Visit,
+    visitor: &Visitor,
+    form: &mut Multipart,
+    draft: &mut Draft,
+) -> Result<String, Stop> {
     let boundary = format!("pillarbox-{:016x}", getrandom::u64().unwrap_or_default());
     let mut sink: Option<(Writing, When)> = None;
     while let Some(mut field) = form.next_field().await.map_err(|_| Stop::Broken)? {
@@ -207,7 +224,11 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, draft: &mu
                 None if draft.order == Order::Autosave => Ok(format!("3.{uid}")),
                 None => Ok("/mail/3".into()),
                 Some(due) => {
-                    let change = SetTimed { account: visitor.account, message, timed: Some(Timed { due, uid }) };
+                    let change = SetTimed {
+                        account: visitor.account,
+                        message,
+                        timed: Some(Timed { due, uid }),
+                    };
                     visit.office.store.change(change).done().await?;
                     Ok(format!("/mail/1?later=3.{uid}"))
                 }
@@ -219,7 +240,11 @@ async fn take(visit: &Visit, visitor: &Visitor, form: &mut Multipart, draft: &mu
 type Lists = [Result<Vec<Correspondent>, NotAnAddress>; 3];
 
 /// A message made harmless, and those it is for; both may be megabytes that were typed or pasted.
-async fn cleaned(visit: &Visit, visitor: &Visitor, draft: &Draft) -> Result<(Draft, Result<Lists, Excess>), Unread> {
+async fn cleaned(
+    visit: &Visit,
+    visitor: &Visitor,
+    draft: &Draft,
+) -> Result<(Draft, Result<Lists, Excess>), Unread> {
     let mut draft = draft.clone();
     let read = visit.office.readers.run(visitor.account, move |_| {
         let cleaned = draft.clean();
@@ -230,9 +255,17 @@ async fn cleaned(visit: &Visit, visitor: &Visitor, draft: &Draft) -> Result<(Dra
 }
 
 /// Checks what was typed and begins the message: header and text.
-async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, draft: &mut Draft, boundary: &str, has_files: bool) -> Result<(Writing<'a>, When), Stop> {
+async fn begin<'a>(
+    visit: &'a Visit,
+    visitor: &Visitor,
+    draft: &mut Draft,
+    boundary: &str,
+    has_files: bool,
+) -> Result<(Writing<'a>, When), Stop> {
     let (t, limit) = (visit.texts, visit.office.settings.get().limits.message_octets);
-    let say = |NotAnAddress(wrong)| Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned());
+    let say = |NotAnAddress(wrong)| {
+        Stop::Say(t.with("compose-wrong-address", "address", &wrong).into_owned())
+    };
     let is_draft = draft.is_draft();
     let when = when(visit, draft)?;
     let goes_later = !matches!(when, When::Now);
@@ -244,10 +277,19 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, draft: &mut Draft, bound
         [to, cc, bcc] => [to.map_err(say)?, cc.map_err(say)?, bcc.map_err(say)?],
     };
     // A name that reads as an address says nothing that the address does not, and submission refuses it.
-    let name = Some(own_name(&visit.office, visitor.account).await?).filter(|name| !reads_as_address(name)).unwrap_or_default();
+    let name = Some(own_name(&visit.office, visitor.account).await?)
+        .filter(|name| !reads_as_address(name))
+        .unwrap_or_default();
     let allowed = senders(&visit.office, &visitor.address).await;
-    let from = allowed.iter().find(|address| **address == draft.from).unwrap_or(&visitor.address).clone();
-    let mut header = draft::header(draft, &Correspondent { name, address: from.clone() }, &lists, boundary, has_files);
+    let from =
+        allowed.iter().find(|address| **address == draft.from).unwrap_or(&visitor.address).clone();
+    let mut header = draft::header(
+        draft,
+        &Correspondent { name, address: from.clone() },
+        &lists,
+        boundary,
+        has_files,
+    );
     if goes_later {
         // Its own from the beginning: should it go out twice, others see that it is one.
         let unique = getrandom::u64().unwrap_or_default();
@@ -266,7 +308,14 @@ async fn begin<'a>(visit: &'a Visit, visitor: &Visitor, draft: &mut Draft, bound
         if addresses.is_empty() {
             return Err(Stop::Say(t.get("compose-nobody").into_owned()));
         }
-        let begun = send::begin(&visit.office.submission, Sender { from, ..sender(visit, visitor) }, addresses, None).await.map_err(Stop::Refused)?;
+        let begun = send::begin(
+            &visit.office.submission,
+            Sender { from, ..sender(visit, visitor) },
+            addresses,
+            None,
+        )
+        .await
+        .map_err(Stop::Refused)?;
         match goes_later {
             // What is wrong with the addresses is said now, not later.
             true => Sink::Draft(visit.office.store.spool()),
@@ -297,12 +346,23 @@ fn when(visit: &Visit, draft: &Draft) -> Result<When, Stop> {
     if draft.later.is_empty() {
         return Ok(if undo > 0 { When::After(undo) } else { When::Now });
     }
-    let chosen = clock::parse_local(&draft.later, visit.texts.zone()).filter(|&at| at > now && at < now + LATEST);
-    chosen.map(When::At).ok_or_else(|| Stop::Say(visit.texts.get("compose-wrong-time").into_owned()))
+    let chosen = clock::parse_local(&draft.later, visit.texts.zone())
+        .filter(|&at| at > now && at < now + LATEST);
+    chosen
+        .map(When::At)
+        .ok_or_else(|| Stop::Say(visit.texts.get("compose-wrong-time").into_owned()))
 }
 
-async fn own_name(office: &Arc<Office>, account: AccountId) -> Result<String, pillarbox_store::Error> {
-    Ok(office.store.read_off_thread(move |r| r.account_by_id(account)).await?.map(|account| account.name).unwrap_or_default())
+async fn own_name(
+    office: &Arc<Office>,
+    account: AccountId,
+) -> Result<String, pillarbox_store::Error> {
+    Ok(office
+        .store
+        .read_off_thread(move |r| r.account_by_id(account))
+        .await?
+        .map(|account| account.name)
+        .unwrap_or_default())
 }
 
 async fn attach(sink: &mut Writing<'_>, field: &mut Field<'_>) -> Result<(), Stop> {
@@ -320,17 +380,32 @@ struct Opened {
     structure: Structure,
 }
 
-/// A file of another message goes along, or that message as a whole. `opened` is the one before: it is taken apart once for all
-/// its files.
-async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink: &mut Writing<'_>, opened: &mut Option<Opened>) -> Result<(), Stop> {
+/// A file of another message goes along, or that message as a whole.
+/// `opened` is the one before: it is taken apart once for all its files.
+async fn carry(
+    visit: &Visit,
+    visitor: &Visitor,
+    id: &str,
+    boundary: &str,
+    sink: &mut Writing<'_>,
+    opened: &mut Option<Opened>,
+) -> Result<(), Stop> {
     let (message, number) = id.rsplit_once('.').ok_or(Stop::Stale)?;
     let id = parse_id(message).ok_or(Stop::Stale)?;
     let Opened { content, structure, .. } = match opened.take_if(|known| known.id == id) {
         Some(known) => opened.insert(known),
         None => {
-            let Some((_, content)) = open(visit, visitor.account, id.0, id.1).await? else { return Err(Stop::Stale) };
+            let Some((_, content)) = open(visit, visitor.account, id.0, id.1).await? else {
+                return Err(Stop::Stale);
+            };
             let (store, own) = (visit.office.store.clone(), content.clone());
-            let structure = visit.office.readers.message(visitor.account, content.message, move |budget| reading::structure(&store, &own, budget)).await?;
+            let structure = visit
+                .office
+                .readers
+                .message(visitor.account, content.message, move |budget| {
+                    reading::structure(&store, &own, budget)
+                })
+                .await?;
             opened.insert(Opened { id, content, structure })
         }
     };
@@ -345,12 +420,28 @@ async fn carry(visit: &Visit, visitor: &Visitor, id: &str, boundary: &str, sink:
     if part.is_message() {
         return carry_message(visit, visitor, content, part, boundary, sink).await;
     }
-    sink.write(draft::part_header(boundary, &part.kind, if part.file_name.is_empty() { "file" } else { &part.file_name }).as_bytes()).await?;
+    sink.write(
+        draft::part_header(
+            boundary,
+            &part.kind,
+            if part.file_name.is_empty() { "file" } else { &part.file_name },
+        )
+        .as_bytes(),
+    )
+    .await?;
     copy(visit, content, Extractor::new(part), Some(Lines::default()), sink).await
 }
 
-/// A message that is a part goes along as it is (RFC 2046 §5.2.1: never encoded), or as octets if a line of it can't travel so.
-async fn carry_message(visit: &Visit, visitor: &Visitor, content: &Content, part: &Part, boundary: &str, sink: &mut Writing<'_>) -> Result<(), Stop> {
+/// A message that is a part goes along as it is (RFC 2046 §5.2.1: never encoded), or as octets if a line of it can't
+/// travel so.
+async fn carry_message(
+    visit: &Visit,
+    visitor: &Visitor,
+    content: &Content,
+    part: &Part,
+    boundary: &str,
+    sink: &mut Writing<'_>,
+) -> Result<(), Stop> {
     let (store, own, wanted) = (visit.office.store.clone(), content.clone(), part.clone());
     let read = visit.office.readers.message(visitor.account, content.message, move |budget| {
         let subject = reading::subject(&store, &own, std::slice::from_ref(&wanted), budget)?;
@@ -359,7 +450,8 @@ async fn carry_message(visit: &Visit, visitor: &Visitor, content: &Content, part
     let (subject, travels) = read.await?;
     let name = message_name(&part.file_name, &subject);
     if !travels {
-        sink.write(draft::part_header(boundary, "application/octet-stream", &name).as_bytes()).await?;
+        sink.write(draft::part_header(boundary, "application/octet-stream", &name).as_bytes())
+            .await?;
         return copy(visit, content, Extractor::new(part), Some(Lines::default()), sink).await;
     }
     sink.write(draft::message_header(boundary, &name).as_bytes()).await?;
@@ -368,12 +460,20 @@ async fn carry_message(visit: &Visit, visitor: &Visitor, content: &Content, part
 }
 
 /// Copies what an extractor takes out of a message, as lines of base64 or as it is.
-async fn copy(visit: &Visit, content: &Content, mut extractor: Extractor, mut lines: Option<Lines>, sink: &mut Writing<'_>) -> Result<(), Stop> {
+async fn copy(
+    visit: &Visit,
+    content: &Content,
+    mut extractor: Extractor,
+    mut lines: Option<Lines>,
+    sink: &mut Writing<'_>,
+) -> Result<(), Stop> {
     let mut source = Source::new(&visit.office.store, content, Vec::new(), false);
     let mut is_over = false;
     while !is_over {
         let mut out = Vec::new();
-        match source.piece().await.map_err(|error| Stop::Store(pillarbox_store::Error::Invalid { why: error.to_string() }))? {
+        match source.piece().await.map_err(|error| {
+            Stop::Store(pillarbox_store::Error::Invalid { why: error.to_string() })
+        })? {
             Some(piece) => extractor.push(&piece, &mut out),
             None => is_over = true,
         }
@@ -390,23 +490,46 @@ async fn copy(visit: &Visit, content: &Content, mut extractor: Extractor, mut li
 }
 
 /// A draft lies in its folder like any message.
-async fn save(visit: &Visit, visitor: &Visitor, draft: &Draft, spool: Spool) -> Result<(MessageId, u32), Stop> {
+async fn save(
+    visit: &Visit,
+    visitor: &Visitor,
+    draft: &Draft,
+    spool: Spool,
+) -> Result<(MessageId, u32), Stop> {
     let content = off_thread(move || spool.finish()).await?;
-    let placement = Placement { account: visitor.account, folder: FolderId::DRAFTS, flags: Flags::SEEN.with(Flags::DRAFT) };
+    let placement = Placement {
+        account: visitor.account,
+        folder: FolderId::DRAFTS,
+        flags: Flags::SEEN.with(Flags::DRAFT),
+    };
     let record = LedgerRecord {
         sender: visitor.address.clone(),
         subject: draft.subject.clone(),
         detail: Detail::Draft,
         ..LedgerRecord::new(clock::now(), Fate::Delivered, code::fresh())
     };
-    let delivered = visit.office.store.deliver(Delivery::local(content, 0, vec![placement], record)).done().await?;
+    let delivered = visit
+        .office
+        .store
+        .deliver(Delivery::local(content, 0, vec![placement], record))
+        .done()
+        .await?;
     Ok((delivered.message, delivered.uids.first().copied().unwrap_or(0)))
 }
 
 /// The draft that was gone on with is of no more use; what was answered gets its mark.
 async fn after(visit: &Visit, visitor: &Visitor, draft: &Draft) {
     let account = visitor.account;
-    let order = |folder, uid, what| AnyChange::of(MailOrder { account, folder, uids: vec![uid], what, at: clock::now(), service: Service::Web });
+    let order = |folder, uid, what| {
+        AnyChange::of(MailOrder {
+            account,
+            folder,
+            uids: vec![uid],
+            what,
+            at: clock::now(),
+            service: Service::Web,
+        })
+    };
     let mut changes = Vec::new();
     if let Some((FolderId::DRAFTS, uid)) = parse_id(&draft.continues) {
         changes.push(order(FolderId::DRAFTS, uid, MailWhat::Delete { code: code::fresh() }));
@@ -415,13 +538,23 @@ async fn after(visit: &Visit, visitor: &Visitor, draft: &Draft) {
         && let Some((id, "reply" | "all")) = draft.answers.rsplit_once(':')
         && let Some((folder, uid)) = parse_id(id)
     {
-        changes.push(order(folder, uid, MailWhat::Flag { add: Flags::ANSWERED, remove: Flags::default() }));
+        changes.push(order(
+            folder,
+            uid,
+            MailWhat::Flag { add: Flags::ANSWERED, remove: Flags::default() },
+        ));
     }
     if !draft.is_draft() {
         let lists = [draft.to.clone(), draft.cc.clone(), draft.bcc.clone()];
-        let written =
-            visit.office.readers.run(visitor.account, move |_| Ok(lists.iter().filter_map(|text| recipients(text).ok()).flatten().collect::<Vec<_>>()));
-        let people = written.await.unwrap_or_default().into_iter().map(|person| (person.name, person.address.to_lowercase())).collect();
+        let written = visit.office.readers.run(visitor.account, move |_| {
+            Ok(lists.iter().filter_map(|text| recipients(text).ok()).flatten().collect::<Vec<_>>())
+        });
+        let people = written
+            .await
+            .unwrap_or_default()
+            .into_iter()
+            .map(|person| (person.name, person.address.to_lowercase()))
+            .collect();
         changes.push(AnyChange::of(NoteWritten { account, people, at: clock::now() }));
     }
     for change in changes {

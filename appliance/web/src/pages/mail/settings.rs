@@ -32,27 +32,54 @@ pub async fn show(Person(visit, visitor): Person) -> Response {
     answer(&visit, &visitor, preferences, frame(&visit, "mail-settings-title")).await
 }
 
-async fn answer(visit: &Visit, visitor: &Visitor, preferences: Preferences, mut frame: Frame) -> Response {
+async fn answer(
+    visit: &Visit,
+    visitor: &Visitor,
+    preferences: Preferences,
+    mut frame: Frame,
+) -> Response {
     frame.here = "/mail/settings";
     let account = visitor.account;
-    let read = visit.office.store.read_off_thread(move |r| Ok(r.folders(account)?.iter().map(|(_, _, state)| state.octets).sum()));
+    let read = visit.office.store.read_off_thread(move |r| {
+        Ok(r.folders(account)?.iter().map(|(_, _, state)| state.octets).sum())
+    });
     let octets = match read.await {
         Ok(octets) => octets,
         Err(error) => return failed(visit, &error),
     };
     let (free, total) = visit.office.condition.disk();
-    let signed = |address: String| (address.clone(), preferences.signature_for(&address).to_string());
-    let signatures = senders(&visit.office, &visitor.address).await.into_iter().take(SIGNATURES).map(signed).collect();
+    let signed =
+        |address: String| (address.clone(), preferences.signature_for(&address).to_string());
+    let signatures = senders(&visit.office, &visitor.address)
+        .await
+        .into_iter()
+        .take(SIGNATURES)
+        .map(signed)
+        .collect();
     let taken = (total.saturating_sub(free) * 100).checked_div(total).unwrap_or(0);
-    page(StatusCode::OK, &SettingsPage { frame, used: size(octets), free: size(free), taken, signatures, zones: Zone::names(), preferences })
+    page(
+        StatusCode::OK,
+        &SettingsPage {
+            frame,
+            used: size(octets),
+            free: size(free),
+            taken,
+            signatures,
+            zones: Zone::names(),
+            preferences,
+        },
+    )
 }
 
 pub async fn save(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
     let mut preferences = visit.preferences.clone();
     let own = senders(&visit.office, &visitor.address).await;
     // Each signature field follows the address it is for.
-    for (address, signature) in
-        fields.all("address").zip(fields.all("signature")).filter(|(address, _)| own.iter().any(|known| known == address)).take(SIGNATURES)
+    for (address, signature) in fields
+        .all("address")
+        .zip(fields.all("signature"))
+        .filter(|(address, _)| own.iter().any(|known| known == address))
+        .take(SIGNATURES)
     {
         let mut signature = signature.replace("\r\n", "\n");
         signature.truncate(signature.floor_char_boundary(SIGNATURE));
@@ -65,11 +92,19 @@ pub async fn save(Signed(Person(visit, visitor), fields): Signed<Person, Fields>
     preferences.is_rich = !fields.one("rich").is_empty();
     preferences.notifies = !fields.one("notifies").is_empty();
     preferences.undo = fields.one("undo").parse().unwrap_or(10).min(LONGEST_UNDO);
-    preferences.language = Texts::chosen(fields.one("language")).map(|texts| texts.lang().to_string()).unwrap_or_default();
+    preferences.language = Texts::chosen(fields.one("language"))
+        .map(|texts| texts.lang().to_string())
+        .unwrap_or_default();
     let zone = fields.one("zone").trim();
     if !zone.is_empty() && Zone::named(zone).is_none() {
         let said = visit.texts.with("mail-zone-unknown", "zone", zone).into_owned();
-        return answer(&visit, &visitor, preferences, frame(&visit, "mail-settings-title").trouble(said)).await;
+        return answer(
+            &visit,
+            &visitor,
+            preferences,
+            frame(&visit, "mail-settings-title").trouble(said),
+        )
+        .await;
     }
     preferences.zone = zone.to_string();
     for sender in fields.all("forget") {
@@ -77,9 +112,17 @@ pub async fn save(Signed(Person(visit, visitor), fields): Signed<Person, Fields>
     }
     match visit.office.store.change(preferences.change(visitor.account)).done().await {
         Ok(_) => {
-            let texts = Texts::chosen(&preferences.language).unwrap_or(visit.texts).in_zone(Zone::named(&preferences.zone).unwrap_or_default());
+            let texts = Texts::chosen(&preferences.language)
+                .unwrap_or(visit.texts)
+                .in_zone(Zone::named(&preferences.zone).unwrap_or_default());
             let visit = Visit { texts, ..visit };
-            answer(&visit, &visitor, preferences, frame(&visit, "mail-settings-title").done(visit.texts.get("saved"))).await
+            answer(
+                &visit,
+                &visitor,
+                preferences,
+                frame(&visit, "mail-settings-title").done(visit.texts.get("saved")),
+            )
+            .await
         }
         Err(error) => failed(&visit, &error),
     }

@@ -88,17 +88,19 @@ impl Session {
 }
 
 /// Whether a reply to RCPT says "too many recipients", which RFC 821 had 552 for: RFC 5321 §4.5.3.1.10 wants it taken
-/// as 452. Where the enhanced code says that a mailbox is full, a message too large or a policy against it, "never" is
-/// meant.
+/// as 452.
+/// Where the enhanced code says that a mailbox is full, a message too large or a policy against it, "never" is meant.
 fn is_too_many(reply: &Reply) -> bool {
-    reply.code == 552 && reply.enhanced.is_none_or(|Enhanced(_, subject, _)| matches!(subject, 0 | 4 | 5))
+    reply.code == 552
+        && reply.enhanced.is_none_or(|Enhanced(_, subject, _)| matches!(subject, 0 | 4 | 5))
 }
 
 /// The same reply as "not now"; its text keeps the code that was sent.
 fn later(mut reply: Reply) -> Reply {
     let sent = reply.enhanced.map_or("552".to_string(), |enhanced| format!("552 {enhanced}"));
     reply.code = 452;
-    reply.enhanced = reply.enhanced.map(|Enhanced(_, subject, detail)| Enhanced(4, subject, detail));
+    reply.enhanced =
+        reply.enhanced.map(|Enhanced(_, subject, detail)| Enhanced(4, subject, detail));
     let text = reply.lines.pop().unwrap_or_default();
     reply.lines.push(format!("{text} (sent as {sent})"));
     reply

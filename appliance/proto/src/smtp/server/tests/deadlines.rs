@@ -2,7 +2,8 @@
 
 use super::*;
 
-const TIMED_OUT: &str = "S: 421 4.4.2 box.example waited too long for you; closing the connection\nE: close";
+const TIMED_OUT: &str =
+    "S: 421 4.4.2 box.example waited too long for you; closing the connection\nE: close";
 const TO_DATA: &str = "MAIL FROM:<>\r\nRCPT TO:<ann@box.example>\r\nDATA\r\n";
 
 fn seconds(count: u64) -> Duration {
@@ -129,7 +130,10 @@ fn a_lost_connection_discards_half_a_message() {
     hangs_up(after(TO_DATA), "E: discard\nE: close");
     hangs_up(after(&format!("{TO_DATA}a\r\n.\r")), "E: discard\nE: close");
     hangs_up(after(&format!("{TO_DATA}a\n")), "E: close");
-    hangs_up(after("MAIL FROM:<>\r\nRCPT TO:<ann@box.example>\r\nBDAT 1\r\na"), "E: discard\nE: close");
+    hangs_up(
+        after("MAIL FROM:<>\r\nRCPT TO:<ann@box.example>\r\nBDAT 1\r\na"),
+        "E: discard\nE: close",
+    );
 }
 
 #[test]

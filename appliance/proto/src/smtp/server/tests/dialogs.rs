@@ -234,17 +234,35 @@ fn commands_out_of_turn() {
 fn mistakes_are_told_in_words() {
     // What the peer says within a transaction, what it hears.
     let table = [
-        ("RCPT TO:ann@box.example", "501 5.5.4 The address must stand in angle brackets: RCPT TO:<user@example.org>"),
+        (
+            "RCPT TO:ann@box.example",
+            "501 5.5.4 The address must stand in angle brackets: RCPT TO:<user@example.org>",
+        ),
         ("RCPT <ann@box.example>", "501 5.5.4 Write it as RCPT TO:<user@example.org>"),
-        ("RCPT TO:<>", "501 5.1.3 Bad recipient address: an address needs a domain, as in user@example.org"),
-        ("RCPT TO:<ann>", "501 5.1.3 Bad recipient address: an address needs a domain, as in user@example.org"),
+        (
+            "RCPT TO:<>",
+            "501 5.1.3 Bad recipient address: an address needs a domain, as in user@example.org",
+        ),
+        (
+            "RCPT TO:<ann>",
+            "501 5.1.3 Bad recipient address: an address needs a domain, as in user@example.org",
+        ),
         ("RCPT TO:<a..b@c>", "501 5.1.3 Bad recipient address: the part before the @ is not valid"),
-        ("RCPT TO:<ann@box..example>", "501 5.1.3 Bad recipient address: the part after the @ is not a valid domain"),
+        (
+            "RCPT TO:<ann@box..example>",
+            "501 5.1.3 Bad recipient address: the part after the @ is not a valid domain",
+        ),
         ("RCPT TO:<änn@box.example>", "553 5.6.7 ..."),
         ("RCPT TO:<ann@box.example> SIZE=1", "555 5.5.4 The parameter SIZE is not known here"),
-        ("RCPT TO:<ann@box.example> NOTIFY=SOON", "555 5.5.4 The parameter NOTIFY is not known here"),
+        (
+            "RCPT TO:<ann@box.example> NOTIFY=SOON",
+            "555 5.5.4 The parameter NOTIFY is not known here",
+        ),
         ("RCPT TO: <@a.example,@b.example:ann@box.example>", "250 2.1.5 Recipient ok"),
-        ("RCPT TO:<ann@box.example> ORCPT=rfc822;ann@box.example", "555 5.5.4 The parameter ORCPT is not known here"),
+        (
+            "RCPT TO:<ann@box.example> ORCPT=rfc822;ann@box.example",
+            "555 5.5.4 The parameter ORCPT is not known here",
+        ),
         ("rcpt to:<POSTMASTER>", "250 2.1.5 Recipient ok"),
         ("DATA now", "501 5.5.4 DATA takes no arguments"),
         ("RSET now", "501 5.5.4 RSET takes no arguments"),
@@ -253,7 +271,10 @@ fn mistakes_are_told_in_words() {
         ("VRFY ann", "252 2.5.0 Not told here; send a message and see"),
         ("EXPN staff", "502 5.5.1 This server does not tell who is on a list"),
         ("NOOP please", "250 2.0.0 Ok"),
-        ("AUTH PLAIN AGEAYg==", "502 5.5.1 Nobody logs in on this port; mail programs use port 465 or 587"),
+        (
+            "AUTH PLAIN AGEAYg==",
+            "502 5.5.1 Nobody logs in on this port; mail programs use port 465 or 587",
+        ),
         ("XYZZY", "500 5.5.2 Command not understood; HELP lists the commands"),
         ("", "500 5.5.2 Command not understood; HELP lists the commands"),
         (r"NOOP \0", "500 5.5.2 That line holds control characters"),
@@ -271,7 +292,10 @@ fn senders() {
         ("<>", "250 2.1.0 Sender ok"),
         ("<> SIZE=1000", "250 2.1.0 Sender ok"),
         (" <bob@example.org>", "250 2.1.0 Sender ok"),
-        ("<bob@example.org> SIZE=1001", "552 5.3.4 The message is too big; this server takes up to 1000 octets"),
+        (
+            "<bob@example.org> SIZE=1001",
+            "552 5.3.4 The message is too big; this server takes up to 1000 octets",
+        ),
         ("<bob@example.org> SIZE=99999999999999999999", "552 5.3.4 ..."),
         ("<bøb@example.org>", "553 5.6.7 ..."),
         ("<bøb@example.org> SMTPUTF8", "250 2.1.0 Sender ok"),
@@ -281,7 +305,10 @@ fn senders() {
         ("<bob@example.org> ENVID=QQ314159", "555 5.5.4 The parameter ENVID is not known here"),
         ("<bob@example.org> XSTRANGE=1", "555 5.5.4 The parameter XSTRANGE is not known here"),
         ("<bob>", "501 5.1.7 ..."),
-        ("bob@example.org", "501 5.5.4 The address must stand in angle brackets: MAIL FROM:<user@example.org>"),
+        (
+            "bob@example.org",
+            "501 5.5.4 The address must stand in angle brackets: MAIL FROM:<user@example.org>",
+        ),
     ];
     for (path, reply) in table {
         after_ehlo(mta(), Security::Plain, &format!("C: MAIL FROM:{path}\nS: {reply}"));
@@ -307,7 +334,11 @@ fn an_international_message_names_its_protocol() {
 
 #[test]
 fn help_is_given() {
-    after_ehlo(mta(), Security::Plain, "C: HELP\nS: 214-2.0.0 This server understands...\nS: 214 2.0.0 Write to postmaster...");
+    after_ehlo(
+        mta(),
+        Security::Plain,
+        "C: HELP\nS: 214-2.0.0 This server understands...\nS: 214 2.0.0 Write to postmaster...",
+    );
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 use super::*;
 
-const REFUSED: &str = "S: 554 5.6.0 The message holds a CR or LF alone; every line must end with CR LF";
+const REFUSED: &str =
+    "S: 554 5.6.0 The message holds a CR or LF alone; every line must end with CR LF";
 const TO_DATA: &str = "C: MAIL FROM:<>\nC: RCPT TO:<ann@box.example>\nC: DATA\nS: 250 2.1.0 Sender ok\nS: 250 2.1.5 Recipient ok\nS: 354 ...\n";
 
 #[test]
 fn nothing_but_a_true_end_ends_content() {
-    for end in [r"\n.\n", r"\r.\r", r"\n.\r\n", r"\r\n.\n", r"\r\n.\r", r"\n.\r", r"\r.\n", r"\r.\r\n", r"\n\n.\r\n"] {
+    for end in [
+        r"\n.\n", r"\r.\r", r"\n.\r\n", r"\r\n.\n", r"\r\n.\r", r"\n.\r", r"\r.\n", r"\r.\r\n",
+        r"\n\n.\r\n",
+    ] {
         let script = format!(
             r"{TO_DATA}
             c: Subject: x\r\n\r\nbody{end}MAIL FROM:<evil@example.org>\r\nRCPT TO:<ann@box.example>\r\nDATA\r\nspam
@@ -26,7 +30,10 @@ fn nothing_but_a_true_end_ends_content() {
 #[test]
 fn nul_is_refused_wherever_it_stands() {
     let refused = "S: 550 5.6.0 The message holds NUL octets, which no mail may have; send such data as an attachment";
-    for content in [r"a: b\r\n\r\n.\0\r\n", r"a: b\r\n\r\nx\r\n\0.\r\n", r"Subject: a\0b\r\n\r\nx\r\n", r"\0\r\n"] {
+    for content in [
+        r"a: b\r\n\r\n.\0\r\n", r"a: b\r\n\r\nx\r\n\0.\r\n", r"Subject: a\0b\r\n\r\nx\r\n",
+        r"\0\r\n",
+    ] {
         let script = format!(
             r"{TO_DATA}
             c: {content}MAIL FROM:<evil@example.org>\r\n
@@ -123,7 +130,9 @@ fn a_bare_line_feed_ends_the_session_not_a_command() {
 #[test]
 fn web_requests_end_the_session() {
     for line in ["GET / HTTP/1.1", "POST /x HTTP/1.1", "post / http/1.0"] {
-        let script = format!("C: {line}\nC: Host: box.example\nC: \nC: MAIL FROM:<>\nS: 554 5.5.1 This is a mail server...\nE: close");
+        let script = format!(
+            "C: {line}\nC: Host: box.example\nC: \nC: MAIL FROM:<>\nS: 554 5.5.1 This is a mail server...\nE: close"
+        );
         after_ehlo(mta(), Security::Plain, &script);
     }
 }
@@ -148,8 +157,12 @@ fn a_message_beyond_the_limit_is_read_past() {
     script.extend(std::iter::repeat_n(format!("C: {line}\n"), 11));
     script.push_str("C: .\nE: discard\nS: 552 5.3.4 The message is too big; this server takes up to 1000 octets\n");
     let chunk = "x".repeat(1001);
-    script.push_str(&format!("C: MAIL FROM:<>\nC: RCPT TO:<ann@box.example>\nC: BDAT 1001 LAST\nc: {chunk}\n"));
-    script.push_str("E: discard\nS: 250 2.1.0 Sender ok\nS: 250 2.1.5 Recipient ok\nS: 552 5.3.4 ...\n");
+    script.push_str(&format!(
+        "C: MAIL FROM:<>\nC: RCPT TO:<ann@box.example>\nC: BDAT 1001 LAST\nc: {chunk}\n"
+    ));
+    script.push_str(
+        "E: discard\nS: 250 2.1.0 Sender ok\nS: 250 2.1.5 Recipient ok\nS: 552 5.3.4 ...\n",
+    );
     after_ehlo(mta(), Security::Plain, &script);
 }
 
@@ -193,17 +206,22 @@ fn limits_of_a_session() {
     let rcpt = "C: RCPT TO:<ann@box.example>\n";
     let many = format!("C: MAIL FROM:<>\n{}S: 250 2.1.0 Sender ok\n", rcpt.repeat(5))
         + &"S: 250 2.1.5 Recipient ok\n".repeat(3)
-        + &"S: 452 4.5.3 A message can have 3 recipients here; send to the others separately\n".repeat(2);
+        + &"S: 452 4.5.3 A message can have 3 recipients here; send to the others separately\n"
+            .repeat(2);
     after_ehlo(mta(), Security::Plain, &many);
-    let errors = "C: X\n".repeat(9) + &"S: 500 ...\n".repeat(6) + "S: 421 4.7.0 box.example saw too many errors; closing the connection\nE: close";
+    let errors = "C: X\n".repeat(9)
+        + &"S: 500 ...\n".repeat(6)
+        + "S: 421 4.7.0 box.example saw too many errors; closing the connection\nE: close";
     after_ehlo(mta(), Security::Plain, &errors);
     // EHLO was the first of eight.
     let commands = "C: NOOP\n".repeat(9)
         + &"S: 250 2.0.0 Ok\n".repeat(7)
         + "S: 421 4.7.0 box.example saw too many commands without mail; closing the connection\nE: close";
     after_ehlo(mta(), Security::Plain, &commands);
-    let message = format!("{TO_DATA}C: .\nM: <> <ann@box.example> \nS: 250 2.0.0 Ok: stored as K7QX\n");
-    let messages = message.repeat(3) + "C: MAIL FROM:<>\nS: 421 4.7.0 box.example takes no more messages in this session; please connect again\nE: close";
+    let message =
+        format!("{TO_DATA}C: .\nM: <> <ann@box.example> \nS: 250 2.0.0 Ok: stored as K7QX\n");
+    let messages = message.repeat(3)
+        + "C: MAIL FROM:<>\nS: 421 4.7.0 box.example takes no more messages in this session; please connect again\nE: close";
     after_ehlo(mta(), Security::Plain, &messages);
 }
 

@@ -212,8 +212,14 @@ fn logins_that_go_wrong() {
         ("AUTH PLAIN AGE", "501 5.5.2 That is not UTF-8 text in base64"),
         ("AUTH PLAIN =", "501 5.5.2 PLAIN needs user name and password, separated by NUL"),
         ("AUTH PLAIN //8=", "501 5.5.2 That is not UTF-8 text in base64"),
-        ("AUTH PLAIN AAA=", "535 5.7.8 Wrong user name or password. The user name is the full e-mail address"),
-        ("AUTH PLAIN AGEAYg==", "535 5.7.8 Wrong user name or password. The user name is the full e-mail address"),
+        (
+            "AUTH PLAIN AAA=",
+            "535 5.7.8 Wrong user name or password. The user name is the full e-mail address",
+        ),
+        (
+            "AUTH PLAIN AGEAYg==",
+            "535 5.7.8 Wrong user name or password. The user name is the full e-mail address",
+        ),
         ("AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: *", "501 5.7.0 Login cancelled"),
         ("AUTH PLAIN\nS: 334 \nC: %%%", "501 5.5.2 That is not UTF-8 text in base64"),
         ("AUTH PLAIN\nS: 334 \nC: \\0", "500 5.5.2 That line holds control characters"),

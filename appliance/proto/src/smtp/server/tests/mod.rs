@@ -49,7 +49,11 @@ fn tls() -> Security {
 }
 
 fn facts() -> TlsFacts {
-    TlsFacts { version: "TLS1.3".into(), cipher: "TLS13_AES_128_GCM_SHA256".into(), server_name: None }
+    TlsFacts {
+        version: "TLS1.3".into(),
+        cipher: "TLS13_AES_128_GCM_SHA256".into(),
+        server_name: None,
+    }
 }
 
 /// A driver with a fixed policy, and a record of all that happened.
@@ -69,7 +73,14 @@ impl Driver {
     }
 
     fn drive(session: Session, now: Instant) -> Driver {
-        let mut driver = Driver { session: Some(session), now, output: vec![], content: vec![], record: vec![], is_closed: false };
+        let mut driver = Driver {
+            session: Some(session),
+            now,
+            output: vec![],
+            content: vec![],
+            record: vec![],
+            is_closed: false,
+        };
         driver.pump();
         driver
     }
@@ -100,7 +111,8 @@ impl Driver {
                 Action::Ask(_) => self.decide(),
                 Action::StartTls => {
                     self.event("E: tls");
-                    self.session = self.session.take().map(|session| session.start_tls(now, facts()));
+                    self.session =
+                        self.session.take().map(|session| session.start_tls(now, facts()));
                 }
                 Action::Close => {
                     if !std::mem::replace(&mut self.is_closed, true) {
@@ -131,10 +143,12 @@ impl Driver {
         let content = std::mem::take(&mut self.content);
         let session = self.session.as_mut().unwrap();
         let Action::Ask(question) = session.poll(now) else { panic!("the question is gone") };
-        let is_end = matches!(question, Question::EndContent { octets } if octets == content.len() as u64);
+        let is_end =
+            matches!(question, Question::EndContent { octets } if octets == content.len() as u64);
         let answer = answer(question, &content);
         if is_end && !matches!(answer, Answer::Refuse(_)) {
-            let to: Vec<_> = session.envelope().recipients.iter().map(|r| format!("<{}>", r.path)).collect();
+            let to: Vec<_> =
+                session.envelope().recipients.iter().map(|r| format!("<{}>", r.path)).collect();
             let from = &session.envelope().mail.as_ref().unwrap().reverse_path;
             let line = format!("M: <{from}> {} {}", to.join(" "), content.escape_ascii());
             session.answer(now, answer);
@@ -149,13 +163,21 @@ fn answer(question: Question, content: &[u8]) -> Answer {
     let refuse = |code, enhanced, text: &str| Answer::Refuse(Reply::new(code, enhanced, text));
     match question {
         Question::Recipient(r) => match &r.path {
-            ForwardPath::Address(a) if a.local() == "nobody" => refuse(550, Enhanced(5, 1, 1), "No such mailbox"),
-            ForwardPath::Address(a) if a.local() == "later" => refuse(450, Enhanced(4, 2, 1), "Not now"),
-            ForwardPath::Address(a) if a.local() == "bye" => refuse(421, Enhanced(4, 7, 0), "Go away"),
+            ForwardPath::Address(a) if a.local() == "nobody" => {
+                refuse(550, Enhanced(5, 1, 1), "No such mailbox")
+            }
+            ForwardPath::Address(a) if a.local() == "later" => {
+                refuse(450, Enhanced(4, 2, 1), "Not now")
+            }
+            ForwardPath::Address(a) if a.local() == "bye" => {
+                refuse(421, Enhanced(4, 7, 0), "Go away")
+            }
             _ => Answer::Accept,
         },
         Question::Mail(mail) => match &mail.reverse_path {
-            ReversePath::Address(a) if a.local() == "spammer" => refuse(550, Enhanced(5, 7, 1), "No mail from you"),
+            ReversePath::Address(a) if a.local() == "spammer" => {
+                refuse(550, Enhanced(5, 7, 1), "No mail from you")
+            }
             _ => Answer::Accept,
         },
         Question::EndContent { octets } => {
@@ -181,7 +203,8 @@ fn dialog(config: Config, security: Security, script: &str) -> Driver {
 
 #[track_caller]
 fn play(mut driver: Driver, script: &str) -> Driver {
-    let lines: Vec<&str> = script.lines().map(str::trim_start).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> =
+        script.lines().map(str::trim_start).filter(|line| !line.is_empty()).collect();
     for group in lines.chunk_by(|a, b| is_input(a) == is_input(b)) {
         if is_input(group[0]) {
             let octets: Vec<u8> = group.iter().flat_map(|line| unescape(line)).collect();
@@ -209,7 +232,8 @@ fn is_input(line: &str) -> bool {
 fn unescape(line: &str) -> Vec<u8> {
     let end = if line.starts_with('C') { "\r\n" } else { "" };
     let text = line.get(3..).unwrap_or_default();
-    let text = text.replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0").replace("\\t", "\t");
+    let text =
+        text.replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0").replace("\\t", "\t");
     (text + end).into_bytes()
 }
 

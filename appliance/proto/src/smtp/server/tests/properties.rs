@@ -54,13 +54,16 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(&b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 9\r\n"[..]),
         1 => Just(&b"EHLO x\r\nAUTH PLAIN AGFubkBib3guZXhhbXBsZQBzZWNyZXQ=\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"[..]),
     ];
-    (start, prop::collection::vec(phrase, 0..40)).prop_map(|(start, phrases)| [start.to_vec(), phrases.concat()].concat())
+    (start, prop::collection::vec(phrase, 0..40))
+        .prop_map(|(start, phrases)| [start.to_vec(), phrases.concat()].concat())
 }
 
 fn server() -> impl Strategy<Value = (Config, Security)> {
     let roles = prop::sample::select(vec![Role::Mta, Role::Submission]);
     let limits = Limits { errors: 1000, commands: 1000, messages: 1000, ..mta().limits };
-    roles.prop_map(move |role| (Config { role, starttls: Offer::No, limits: limits.clone(), ..mta() }, tls()))
+    roles.prop_map(move |role| {
+        (Config { role, starttls: Offer::No, limits: limits.clone(), ..mta() }, tls())
+    })
 }
 
 /// All that the peer and the driver see in the end.
