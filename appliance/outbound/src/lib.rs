@@ -1,7 +1,8 @@
 //! Mail to other servers: the scheduler that takes what is due from the queue, and the workers that carry it.
 //!
 //! ```text
-//! agenda (destination queues by time) ── claim ── worker: hosts, TLS policy, connection, messages ── decide ── settle (one commit)
+//! agenda (destination queues by time) ── claim ── worker: hosts, TLS policy, connection, messages
+//!        ── decide ── settle (one commit)
 //! ```
 //! What is due is found by looking at the front of an index; what is not due costs nothing.
 //! A worker holds the recipients it works on, in memory only: after a crash they are due again, and nothing was settled
