@@ -88,7 +88,7 @@ impl Server {
         tokio::task::block_in_place(|| {
             preseed::apply_at_start(&settings, &store, &handles.secrets)
         })?;
-        claim::prepare(&settings.get().data, &store, &certificates)?;
+        claim::prepare(&settings.get().data, &store)?;
         Ok(Server {
             office: Office::new(settings, certificates, outbound, handles),
             listeners,
@@ -127,6 +127,9 @@ impl Server {
             (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
         let mut hangup = signals(SignalKind::hangup())?;
         let front = Arc::new(Front::new(office.clone()));
+        tokio::task::block_in_place(|| {
+            claim::announce(&office.settings.get().data, &office.store, &office.certificates)
+        })?;
         for (service, listener) in listeners {
             tracing::info!(service = service.name(), address = ?listener.local_addr().ok(), "listening");
             tokio::spawn(accept(front.clone(), service, listener));

@@ -9,22 +9,29 @@ use pillarbox_store::Store;
 use crate::error::Result;
 use crate::{code, preseed};
 
-/// Makes the claim code of a box that is unclaimed, and says it in the log.
-pub fn prepare(data: &Path, store: &Store, certificates: &Certificates) -> Result<()> {
+/// Makes the claim code of a box that is unclaimed.
+pub fn prepare(data: &Path, store: &Store) -> Result<()> {
     if store.read(|r| r.accounts())?.is_empty() {
         if current(data).is_none() {
             write_private(&file(data), &code::fresh().to_string())?;
         }
-        let code = current(data).unwrap_or_default();
+    } else if file(data).exists() {
+        // Somebody became the owner in another way: by a file, or on the command line.
+        forget(data);
+    }
+    Ok(())
+}
+
+/// Says in the log what the owner-to-be of an unclaimed box needs.
+pub fn announce(data: &Path, store: &Store, certificates: &Certificates) -> Result<()> {
+    let is_unclaimed = store.read(|r| r.accounts())?.is_empty();
+    if let Some(code) = current(data).filter(|_| is_unclaimed) {
         let fingerprint = certificates.facts().fingerprint;
         tracing::info!(
             code,
             fingerprint,
-            "this box is nobody's yet: open its page and give this claim code"
+            "this box has no owner yet: open its page and give this claim code"
         );
-    } else if file(data).exists() {
-        // Somebody became the owner in another way: by a file, or on the command line.
-        forget(data);
     }
     Ok(())
 }
