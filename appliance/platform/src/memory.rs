@@ -28,7 +28,7 @@ impl InFlight {
             set => set,
         };
         let part = octets / 16;
-        InFlight { content: 9 * part, large: 3 * part, ahead: 4 * part }
+        InFlight { content: 11 * part, large: part, ahead: 4 * part }
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(sum(InFlight::of(64 << 20, 512 << 20)), 64 << 20);
         assert_eq!(
             InFlight::of(0, 1 << 30),
-            InFlight { content: 18 << 20, large: 6 << 20, ahead: 8 << 20 }
+            InFlight { content: 22 << 20, large: 2 << 20, ahead: 8 << 20 }
         );
     }
 
