@@ -10,7 +10,7 @@ use pillarbox_store::{
 use serde::Deserialize;
 
 use super::failed;
-use super::message::{Leaving, unsubscribe};
+use super::leaving::{Leaving, unsubscribe};
 use crate::frame::{notice, said};
 use crate::session::{Person, Visit};
 use crate::signed::{Fields, Signed};

@@ -7,6 +7,7 @@ pub mod compose;
 pub mod contacts;
 pub mod fate;
 pub mod files;
+mod leaving;
 pub mod list;
 pub mod message;
 pub mod send;
