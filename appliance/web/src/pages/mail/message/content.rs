@@ -23,6 +23,9 @@ use crate::pages::mail::size;
 use crate::session::Visit;
 use crate::text::Texts;
 
+/// All folders of a person: number, name, state.
+type Folders = Vec<(FolderId, String, FolderState)>;
+
 /// A message as it was read from the store for its page.
 #[derive(Default)]
 pub struct Shown {
@@ -32,8 +35,8 @@ pub struct Shown {
     pub attached: Vec<Message>,
     pub event: Option<calendar::Event>,
     pub story: Story,
-    /// All folders of the person, for the navigation.
-    pub folders: Vec<(FolderId, String, FolderState)>,
+    /// For the navigation.
+    pub folders: Folders,
 }
 
 /// What a message says: as HTML in a frame of its own, or as text.
@@ -155,7 +158,7 @@ fn story(
     t: Texts,
     account: AccountId,
     message: MessageId,
-) -> Result<(Story, Vec<(FolderId, String, FolderState)>), Error> {
+) -> Result<(Story, Folders), Error> {
     let program = t.get("mail-a-program").into_owned();
     Ok((fate::story(r, t, account, message, &program)?, r.folders(account)?))
 }
