@@ -5,6 +5,7 @@ pub mod act;
 mod body;
 pub mod compose;
 pub mod contacts;
+mod correspondents;
 pub mod fate;
 pub mod files;
 mod leaving;
