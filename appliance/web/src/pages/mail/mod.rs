@@ -8,6 +8,7 @@ pub mod contacts;
 mod correspondents;
 pub mod fate;
 pub mod files;
+pub mod folders;
 mod leaving;
 pub mod list;
 pub mod message;
