@@ -25,7 +25,7 @@ mod text;
 use axum::extract::DefaultBodyLimit;
 use axum::{Extension, Router};
 
-use pages::mail::{act, compose, contacts, files, list, message, send, settings};
+use pages::mail::{act, compose, contacts, files, folders, list, message, send, settings};
 use pages::{
     about, certificate, discovery, doctor, domains, find, home, internet_connection, login,
     loopback, metrics, network, people, person, programs, queue, security, setup, system, welcome,
@@ -124,7 +124,7 @@ fn table(message: usize) -> Vec<Route> {
             .get(contacts::file)
             .post(contacts::import)
             .limit(contacts::FILE),
-        at("/mail/folders", Person, Remote).post(act::folders),
+        at("/mail/folders", Person, Remote).post(folders::change),
         at("/mail/settings", Person, Remote)
             .get(settings::show)
             .post(settings::save)

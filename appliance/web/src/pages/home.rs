@@ -5,7 +5,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_platform::clock;
-use pillarbox_store::{Fate, Hour, LedgerRecord};
+use pillarbox_store::{Error, Fate, Hour, LedgerId, LedgerRecord, Reader, Route};
 
 use super::about;
 use crate::frame::{Frame, page, trouble};
@@ -18,12 +18,14 @@ use pillarbox_office::statistics;
 
 /// Ledger records looked at for the last mail in and out.
 const RECENT: usize = 500;
+/// Ledger records that are shown.
+const LINES: usize = 8;
 /// Recipients of a message that are named in a line.
 const RECIPIENTS: usize = 5;
 /// Hours in the picture of mail and of the queue, and days in the picture of the disk.
 const HOURS: u64 = 48;
 const DAYS: u64 = 30;
-/// Days before a certificate's end at which the owner hears of it.
+/// Days before a certificate's end from which on the page shows it.
 const CERTIFICATE: u64 = 14;
 const DAY: u64 = 86_400;
 
@@ -85,153 +87,141 @@ pub fn line(t: Texts, record: &LedgerRecord) -> Line {
     }
 }
 
+/// What the page shows of the store.
+struct Known {
+    /// Messages that are not read, as they stopped the server once.
+    skipped: u64,
+    /// Recipients in the queue, and those of them that are tried by themselves.
+    queued: u64,
+    scheduled: u64,
+    ledger: Vec<(LedgerId, LedgerRecord)>,
+    routes: Vec<(String, Route)>,
+    people: usize,
+    domains: Vec<String>,
+    /// Statistics by the hour, counted since 1970.
+    hours: Vec<(u64, Hour)>,
+}
+
 pub async fn show(Owner(visit, _): Owner) -> Response {
-    let office = visit.office.clone();
-    let now = clock::now();
+    let (office, t, now) = (&visit.office, visit.texts, clock::now());
     let hour = now / 3600;
     let own = office.clone();
-    let read = office.store.read_off_thread(move |r| {
-        let rows = statistics::known(&own.statistics, r, hour.saturating_sub(DAYS * 24))?;
-        let mut skipped = 0;
-        for id in own.readers.marks.skipped() {
-            skipped += u64::from(r.content(id)?.is_some());
-        }
-        Ok((
-            skipped,
-            r.queue_counts()?,
-            r.ledger_recent(RECENT)?,
-            r.routes()?,
-            r.accounts()?.len(),
-            r.domains()?,
-            rows,
-        ))
-    });
-    let (skipped, (all, scheduled), ledger, routes, people, domains, rows) = match read.await {
-        Ok(read) => read,
+    let known = match office.store.read_off_thread(move |r| read(&own, r, hour)).await {
+        Ok(known) => known,
         Err(error) => return trouble(&visit, &error),
     };
-    let t = visit.texts;
-    let attention = attention(&office, t, &routes, skipped, all.saturating_sub(scheduled), now);
-    let last = |wanted: &[Fate]| {
-        ledger
-            .iter()
-            .find(|(_, r)| wanted.contains(&r.fate))
-            .map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now))
+    let (free, size) = office.condition.disk();
+    let shown = HomePage {
+        frame: Frame::new(&visit, "/home", "home-title"),
+        attention: attention(office, t, &known, now),
+        tiles: tiles(office, t, &known, (free, size), now),
+        pictures: pictures(t, &known.hours, hour, size),
+        recent: known.ledger.iter().take(LINES).map(|(_, record)| line(t, record)).collect(),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+fn read(office: &Office, r: &Reader, hour: u64) -> Result<Known, Error> {
+    let hours = statistics::known(&office.statistics, r, hour.saturating_sub(DAYS * 24))?;
+    let mut skipped = 0;
+    for id in office.readers.marks.skipped() {
+        skipped += u64::from(r.content(id)?.is_some());
+    }
+    let (queued, scheduled) = r.queue_counts()?;
+    Ok(Known {
+        skipped,
+        queued,
+        scheduled,
+        ledger: r.ledger_recent(RECENT)?,
+        routes: r.routes()?,
+        people: r.accounts()?.len(),
+        domains: r.domains()?,
+        hours,
+    })
+}
+
+/// The figures; `free` and `size` of the disk in octets.
+fn tiles(
+    office: &Office,
+    t: Texts,
+    known: &Known,
+    (free, size): (u64, u64),
+    now: u64,
+) -> Vec<Tile> {
+    let last = |wanted: Fate| {
+        let found = known.ledger.iter().find(|(_, record)| record.fate == wanted);
+        found.map_or_else(|| t.get("home-never").into_owned(), |(_, r)| t.moment(r.at, now))
     };
     let tile = |label: &str, value: String, note: String| Tile {
         label: t.get(label).into_owned(),
         value,
         note,
     };
-    let certificate = office.certificates.facts();
-    let (free, size) = office.condition.disk();
-    let days = certificate.ends.saturating_sub(now) / DAY;
-    let certificate_note = t
-        .get(if certificate.is_self_signed { "home-self-signed" } else { "home-issued" })
-        .into_owned();
     let memory = about::memory()
         .map_or_else(|| "-".into(), |octets| format!("{:.0} MB", octets as f64 / 1e6));
-    let tiles = vec![
-        tile("home-last-in", last(&[Fate::Delivered]), String::new()),
-        tile("home-last-out", last(&[Fate::Relayed]), String::new()),
-        tile("home-queue", all.to_string(), t.count("queue-count", all).into_owned()),
-        tile("home-people", people.to_string(), domains.join(", ")),
-        tile(
-            "home-disk",
-            gigabytes(free),
-            t.with("home-of", "size", &gigabytes(size)).into_owned(),
-        ),
-        tile(
-            "home-certificate",
-            if certificate.is_self_signed {
-                t.get("home-own").into_owned()
-            } else {
-                t.count("home-days", days).into_owned()
-            },
-            certificate_note,
-        ),
+    let of = t.with("home-of", "size", &gigabytes(size)).into_owned();
+    let clock = if clock::is_trusted() { "home-clock-right" } else { "home-clock-wrong" };
+    let certificate = office.certificates.facts();
+    let (validity, issuer) = if certificate.is_self_signed {
+        (t.get("home-own"), "home-self-signed")
+    } else {
+        (t.count("home-days", certificate.ends.saturating_sub(now) / DAY), "home-issued")
+    };
+    let queue = t.count("queue-count", known.queued).into_owned();
+    vec![
+        tile("home-last-in", last(Fate::Delivered), String::new()),
+        tile("home-last-out", last(Fate::Relayed), String::new()),
+        tile("home-queue", known.queued.to_string(), queue),
+        tile("home-people", known.people.to_string(), known.domains.join(", ")),
+        tile("home-disk", gigabytes(free), of),
+        tile("home-certificate", validity.into_owned(), t.get(issuer).into_owned()),
         tile("home-memory", memory, String::new()),
-        tile(
-            "home-clock-tile",
-            t.get(if clock::is_trusted() { "home-clock-right" } else { "home-clock-wrong" })
-                .into_owned(),
-            t.moment(now, now),
-        ),
-    ];
-    let recent = ledger.iter().take(8).map(|(_, record)| line(t, record)).collect();
-    let pictures = pictures(t, &rows, hour, size);
-    page(
-        StatusCode::OK,
-        &HomePage {
-            frame: Frame::new(&visit, "/home", "home-title"),
-            attention,
-            tiles,
-            pictures,
-            recent,
-        },
-    )
+        tile("home-clock-tile", t.get(clock).into_owned(), t.moment(now, now)),
+    ]
 }
 
 /// What needs the owner, the worst first.
-fn attention(
-    office: &Office,
-    t: Texts,
-    routes: &[(String, pillarbox_store::Route)],
-    skipped: u64,
-    held: u64,
-    now: u64,
-) -> Vec<Item> {
-    let mut attention = Vec::new();
-    let mut item = |text: String, to, action: &str| {
-        attention.push(Item { text, to, action: t.get(action).into_owned() })
-    };
-    for trouble in office.condition.look() {
-        match trouble {
-            Trouble::Unwritable(why) => {
-                item(t.with("home-unwritable", "why", &why).into_owned(), "/home", "home-again")
-            }
-            Trouble::NoSpace => {
-                item(t.get("home-disk-full").into_owned(), "/people", "home-see-people")
-            }
-            Trouble::NoFiles => {
-                item(t.get("home-no-files").into_owned(), "/people", "home-see-people")
-            }
-            Trouble::Damaged(count) => {
-                item(t.count("home-damaged", count as u64).into_owned(), "/log", "home-see-log")
-            }
-            Trouble::Clock => item(t.get("home-clock").into_owned(), "/home", "home-again"),
-            Trouble::UpdateNotKept => {
-                item(t.get("home-not-kept").into_owned(), "/system", "home-see-system")
-            }
-        }
+fn attention(office: &Office, t: Texts, known: &Known, now: u64) -> Vec<Item> {
+    let item =
+        |text: String, to, action: &str| Item { text, to, action: t.get(action).into_owned() };
+    let mut items: Vec<Item> =
+        office.condition.look().iter().map(|one| trouble_item(t, one)).collect();
+    if known.skipped > 0 {
+        let text = t.count("home-skipped", known.skipped).into_owned();
+        items.push(item(text, "/log", "home-see-log"));
     }
-    if skipped > 0 {
-        item(t.count("home-skipped", skipped).into_owned(), "/log", "home-see-log");
+    for (_, route) in known.routes.iter().filter(|(_, route)| !route.fault.is_none()) {
+        let text = t.with("home-provider", "host", &route.host).into_owned();
+        items.push(item(text, "/line", "home-see-line"));
     }
-    for (_, route) in routes.iter().filter(|(_, r)| !r.fault.is_none()) {
-        item(t.with("home-provider", "host", &route.host).into_owned(), "/line", "home-see-line");
-    }
+    let held = known.queued.saturating_sub(known.scheduled);
     if held > 0 {
-        item(t.count("home-held", held).into_owned(), "/queue", "home-see-queue");
+        items.push(item(t.count("home-held", held).into_owned(), "/queue", "home-see-queue"));
     }
     let certificate = office.certificates.facts();
-    let hostname = office.settings.get().hostname();
     if !certificate.is_self_signed && certificate.ends < now + CERTIFICATE * DAY {
-        item(
-            t.count("home-certificate-ends", certificate.ends.saturating_sub(now) / DAY)
-                .into_owned(),
-            "/certificate",
-            "home-see-certificate",
-        );
+        let days = certificate.ends.saturating_sub(now) / DAY;
+        let text = t.count("home-certificate-ends", days).into_owned();
+        items.push(item(text, "/certificate", "home-see-certificate"));
     }
+    let hostname = office.settings.get().hostname();
     if !certificate.is_self_signed && !certificate.names(&hostname) {
-        item(
-            t.with("home-certificate-name", "name", &hostname).into_owned(),
-            "/certificate",
-            "home-see-certificate",
-        );
+        let text = t.with("home-certificate-name", "name", &hostname).into_owned();
+        items.push(item(text, "/certificate", "home-see-certificate"));
     }
-    attention
+    items
+}
+
+fn trouble_item(t: Texts, trouble: &Trouble) -> Item {
+    let (text, to, action) = match trouble {
+        Trouble::Unwritable(why) => (t.with("home-unwritable", "why", why), "/home", "home-again"),
+        Trouble::NoSpace => (t.get("home-disk-full"), "/people", "home-see-people"),
+        Trouble::NoFiles => (t.get("home-no-files"), "/people", "home-see-people"),
+        Trouble::Damaged(count) => (t.count("home-damaged", *count as u64), "/log", "home-see-log"),
+        Trouble::Clock => (t.get("home-clock"), "/home", "home-again"),
+        Trouble::UpdateNotKept => (t.get("home-not-kept"), "/system", "home-see-system"),
+    };
+    Item { text: text.into_owned(), to, action: t.get(action).into_owned() }
 }
 
 fn pictures(t: Texts, rows: &[(u64, Hour)], hour: u64, size: u64) -> Vec<Picture> {

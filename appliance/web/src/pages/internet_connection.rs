@@ -12,85 +12,13 @@ use pillarbox_store::{Detail, Error, RemoveRoute, Route, RouteTls, SetRoute, off
 use serde::Deserialize;
 
 use super::doctor::{Step, step};
+use super::providers::{PRESETS, Preset};
 use crate::frame::{Frame, page, trouble};
-use crate::session::{Owner, Visit};
+use crate::session::{Owner, Visit, Visitor};
 use crate::signed::Signed;
+use crate::text::Texts;
 use pillarbox_office::internet_connection::{Advice, Facts, advise, examine};
 use pillarbox_office::settings;
-
-/// A provider people often have.
-pub struct Preset {
-    pub name: &'static str,
-    pub host: &'static str,
-    pub port: u16,
-    pub starttls: bool,
-    /// What to know before logging in there; the key of a text, or empty.
-    pub hint: &'static str,
-}
-
-/// Well-known providers with what they publish for mail programs.
-pub const PRESETS: [Preset; 12] = [
-    Preset {
-        name: "Gmail / Google Workspace",
-        host: "smtp.gmail.com",
-        port: 465,
-        starttls: false,
-        hint: "line-app-password",
-    },
-    Preset {
-        name: "Microsoft 365",
-        host: "smtp.office365.com",
-        port: 587,
-        starttls: true,
-        hint: "line-smtp-auth",
-    },
-    Preset {
-        name: "GMX",
-        host: "mail.gmx.net",
-        port: 465,
-        starttls: false,
-        hint: "line-allow-pop",
-    },
-    Preset {
-        name: "WEB.DE",
-        host: "smtp.web.de",
-        port: 465,
-        starttls: false,
-        hint: "line-allow-pop",
-    },
-    Preset {
-        name: "T-Online",
-        host: "securesmtp.t-online.de",
-        port: 465,
-        starttls: false,
-        hint: "line-mail-password",
-    },
-    Preset { name: "IONOS", host: "smtp.ionos.de", port: 465, starttls: false, hint: "" },
-    Preset { name: "Strato", host: "smtp.strato.de", port: 465, starttls: false, hint: "" },
-    Preset { name: "mailbox.org", host: "smtp.mailbox.org", port: 465, starttls: false, hint: "" },
-    Preset { name: "Posteo", host: "posteo.de", port: 465, starttls: false, hint: "" },
-    Preset {
-        name: "Yahoo",
-        host: "smtp.mail.yahoo.com",
-        port: 465,
-        starttls: false,
-        hint: "line-app-password",
-    },
-    Preset {
-        name: "iCloud",
-        host: "smtp.mail.me.com",
-        port: 587,
-        starttls: true,
-        hint: "line-app-password",
-    },
-    Preset {
-        name: "Fastmail",
-        host: "smtp.fastmail.com",
-        port: 465,
-        starttls: false,
-        hint: "line-app-password",
-    },
-];
 
 #[derive(Template)]
 #[template(path = "internet-connection.html")]
@@ -164,24 +92,10 @@ pub struct Asked {
 pub async fn show(Owner(visit, visitor): Owner, Query(asked): Query<Asked>) -> Response {
     let found = match asked.check.as_str() {
         "" => None,
-        _ => {
-            let facts = examine(
-                &visit.office.settings.get(),
-                &visit.office.handles.dns,
-                &visit.office.outbound,
-            )
-            .await;
-            if let Some(address) = facts.address {
-                let store = visit.office.store.clone();
-                let kept = off_thread(move || {
-                    settings::set(&store, settings::PUBLIC_ADDRESS, Some(address.to_string()))
-                });
-                if let Err(error) = kept.await {
-                    return trouble(&visit, &error);
-                }
-            }
-            Some(found(&visit, &facts))
-        }
+        _ => match check(&visit).await {
+            Ok(found) => Some(found),
+            Err(error) => return trouble(&visit, &error),
+        },
     };
     let preset = PRESETS.iter().find(|preset| preset.host == asked.preset);
     let mut frame = Frame::new(&visit, "/line", "line-title");
@@ -203,6 +117,20 @@ pub async fn show(Owner(visit, visitor): Owner, Query(asked): Query<Asked>) -> R
         Vec::new(),
     )
     .await
+}
+
+/// Examines the connection, and keeps the address that the world sees.
+async fn check(visit: &Visit) -> Result<Found, Error> {
+    let office = &visit.office;
+    let facts = examine(&office.settings.get(), &office.handles.dns, &office.outbound).await;
+    if let Some(address) = facts.address {
+        let store = office.store.clone();
+        off_thread(move || {
+            settings::set(&store, settings::PUBLIC_ADDRESS, Some(address.to_string()))
+        })
+        .await?;
+    }
+    Ok(found(visit, &facts))
 }
 
 async fn answer(
@@ -300,80 +228,74 @@ fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
 }
 
 pub async fn change(Signed(Owner(visit, visitor), form): Signed<Owner, Provider>) -> Response {
-    let t = visit.texts;
-    let frame = || Frame::new(&visit, "/line", "line-title");
-    if form.order == Wish::Direct {
-        return match visit.office.store.change(RemoveRoute { domain: String::new() }).done().await {
-            Ok(_) | Err(Error::NotFound { .. }) => match release(&visit).await {
-                Ok(()) => Redirect::to("/line").into_response(),
-                Err(error) => trouble(&visit, &error),
-            },
-            Err(error) => trouble(&visit, &error),
-        };
+    match form.order {
+        Wish::Direct => remove(&visit).await,
+        Wish::Save => save(&visit, &visitor, form).await,
     }
-    let route = match route(&visit, &form) {
-        Ok(route) => route,
+}
+
+/// Mail goes out directly from now on.
+async fn remove(visit: &Visit) -> Response {
+    let removed = visit.office.store.change(RemoveRoute { domain: String::new() }).done().await;
+    let released = match removed {
+        Ok(_) | Err(Error::NotFound { .. }) => release(visit).await,
+        Err(error) => Err(error),
+    };
+    match released {
+        Ok(()) => Redirect::to("/line").into_response(),
+        Err(error) => trouble(visit, &error),
+    }
+}
+
+/// Mail goes out through a provider from now on, if a message to try it with does.
+async fn save(visit: &Visit, visitor: &Visitor, form: Provider) -> Response {
+    let t = visit.texts;
+    let frame = Frame::new(visit, "/line", "line-title");
+    let (route, to) = match understood(visit, &form) {
+        Ok(understood) => understood,
         Err(key) => {
-            return answer(
-                &visit,
-                StatusCode::BAD_REQUEST,
-                frame().trouble(t.get(key)),
-                None,
-                form,
-                Vec::new(),
-            )
-            .await;
+            let frame = frame.trouble(t.get(key));
+            return answer(visit, StatusCode::BAD_REQUEST, frame, None, form, Vec::new()).await;
         }
     };
-    let Ok(to) = Address::parse(form.to.trim()) else {
-        return answer(
-            &visit,
-            StatusCode::BAD_REQUEST,
-            frame().trouble(t.get("people-wrong-address")),
-            None,
-            form,
-            Vec::new(),
-        )
-        .await;
-    };
-    let (sender, hostname) = (visitor.address.clone(), visit.office.settings.get().hostname());
-    let content = format!(
-        "From: <{sender}>\r\nTo: <{to}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <trial-{:016x}@{hostname}>\r\nMIME-Version: 1.0\r\n\
-         Content-Type: text/plain; charset=us-ascii\r\n\r\nPillarbox\r\n",
-        encoded_words(&t.get("line-trial-subject")),
-        clock::rfc5322(clock::now()),
-        getrandom::u64().unwrap_or_default(),
-    );
-    let (to, content) = (to.to_string(), content.into_bytes());
-    let findings = try_route(
-        &visit.office.outbound,
-        &route,
-        Trial { sender: &sender, recipient: &to, content },
-    )
-    .await;
+    let (sender, to) = (&visitor.address, to.to_string());
+    let content = trial_message(t, sender, &to, &visit.office.settings.get().hostname());
+    let trial = Trial { sender, recipient: &to, content: content.into_bytes() };
+    let findings = try_route(&visit.office.outbound, &route, trial).await;
     let works = !findings.is_empty() && findings.iter().all(|finding| finding.is_well);
     let tried: Vec<Step> = findings.into_iter().map(|finding| step(t, finding)).collect();
     if !works {
-        return answer(
-            &visit,
-            StatusCode::OK,
-            frame().trouble(t.get("line-trial-failed")),
-            None,
-            form,
-            tried,
-        )
-        .await;
+        let frame = frame.trouble(t.get("line-trial-failed"));
+        return answer(visit, StatusCode::OK, frame, None, form, tried).await;
     }
-    let saved = visit.office.store.change(SetRoute { domain: String::new(), route }).done().await;
-    match saved {
-        Ok(_) => {}
-        Err(error) => return trouble(&visit, &error),
+    let change = SetRoute { domain: String::new(), route };
+    if let Err(error) = visit.office.store.change(change).done().await {
+        return trouble(visit, &error);
     }
-    if let Err(error) = release(&visit).await {
-        return trouble(&visit, &error);
+    if let Err(error) = release(visit).await {
+        return trouble(visit, &error);
     }
-    let done = t.with("line-trial-done", "to", &to).into_owned();
-    answer(&visit, StatusCode::OK, frame().done(done), None, Provider::default(), tried).await
+    let frame = frame.done(t.with("line-trial-done", "to", &to).into_owned());
+    answer(visit, StatusCode::OK, frame, None, Provider::default(), tried).await
+}
+
+/// What was typed: the route, and to whom the trial goes; the error is the key of a text.
+fn understood(visit: &Visit, form: &Provider) -> Result<(Route, Address), &'static str> {
+    let route = route(visit, form)?;
+    let to = Address::parse(form.to.trim()).map_err(|_| "people-wrong-address")?;
+    Ok((route, to))
+}
+
+/// A message (RFC 5322) that shows whether the provider takes mail.
+fn trial_message(t: Texts, sender: &str, to: &str, hostname: &str) -> String {
+    let subject = encoded_words(&t.get("line-trial-subject"));
+    let date = clock::rfc5322(clock::now());
+    let unique = getrandom::u64().unwrap_or_default();
+    format!(
+        "From: <{sender}>\r\nTo: <{to}>\r\nSubject: {subject}\r\nDate: {date}\r\n\
+         Message-ID: <trial-{unique:016x}@{hostname}>\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=us-ascii\r\n\r\nPillarbox\r\n"
+    )
 }
 
 /// What waited for the provider's password is tried at once.

@@ -17,6 +17,7 @@ pub mod network;
 pub mod people;
 pub mod person;
 pub mod programs;
+mod providers;
 pub mod queue;
 pub mod security;
 pub mod setup;

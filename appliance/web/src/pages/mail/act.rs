@@ -1,27 +1,27 @@
-//! What a person does with messages and folders: forms that work without a script.
+//! What a person does with messages: forms that work without a script.
+
+use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_message::structure::Structure;
 use pillarbox_platform::clock;
 use pillarbox_proto::address::Address;
 use pillarbox_store::{
-    AccountId, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat, MakeFolder, RemoveFolder,
-    RenameFolder, Service,
+    AccountId, Content, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat, Service,
 };
 use serde::Deserialize;
 
-use super::failed;
-use super::message::{Leaving, unsubscribe};
-use crate::frame::{notice, said};
-use crate::session::{Person, Visit};
+use super::files::taken_apart;
+use super::leaving::{Leaving, unsubscribe};
+use super::{failed, missing};
+use crate::frame::said;
+use crate::session::{Person, Visit, Visitor};
 use crate::signed::{Fields, Signed};
 use pillarbox_office::code;
 use pillarbox_office::mail::preferences::PICTURES_FROM;
-use pillarbox_office::oneclick;
+use pillarbox_office::oneclick::{self, Target};
 use pillarbox_office::submission::Refusal;
 use pillarbox_office::submission::later;
-
-/// Characters of a folder's name.
-const NAME: usize = 60;
 
 /// `folder.uid`
 pub fn parse_id(text: &str) -> Option<(FolderId, u32)> {
@@ -29,7 +29,7 @@ pub fn parse_id(text: &str) -> Option<(FolderId, u32)> {
     Some((FolderId(folder.parse().ok()?), uid.parse().ok()?))
 }
 
-/// Only our own lists: nobody is led elsewhere by a form.
+/// Only our own lists: a form leads to no other site.
 fn back(text: &str) -> String {
     let is_ours = text.starts_with("/mail/")
         && !text.contains("//")
@@ -38,67 +38,33 @@ fn back(text: &str) -> String {
 }
 
 pub async fn act(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
-    let back = back(fields.one("back"));
-    let mut by_folder: std::collections::BTreeMap<FolderId, Vec<u32>> =
-        std::collections::BTreeMap::new();
-    for (folder, uid) in fields.all("id").filter_map(parse_id) {
-        by_folder.entry(folder).or_default().push(uid);
-    }
-    // Taking back: a folder and a span of UIDs, `4:57-59:1`.
+    let (account, back) = (visitor.account, back(fields.one("back")));
     if let Some((folder, uids, to)) = parse_undo(fields.one("undo")) {
-        let order = MailOrder {
-            account: visitor.account,
-            folder,
-            uids,
-            what: MailWhat::Move { to },
-            at: clock::now(),
-            service: Service::Web,
-        };
-        return match visit.office.store.change(order).done().await {
+        let taken_back = order(account, folder, uids, MailWhat::Move { to });
+        return match visit.office.store.change(taken_back).done().await {
             Ok(_) => Redirect::to(&back).into_response(),
             Err(error) => failed(&visit, &error),
         };
     }
     let mut undo = String::new();
-    for (folder, uids) in by_folder {
-        let what = match what(fields.order("order"), folder, fields.one("to")) {
-            Some(what) => what,
-            None => return Redirect::to(&back).into_response(),
+    for (folder, uids) in by_folder(&fields) {
+        let Some(what) = what(fields.order("order"), folder, fields.one("to")) else {
+            return Redirect::to(&back).into_response();
         };
-        let target = match what {
-            MailWhat::Move { to } => Some(to),
-            MailWhat::Judge { is_junk } => {
-                Some(if is_junk { FolderId::JUNK } else { FolderId::INBOX })
-            }
-            _ => None,
-        };
-        let account = visitor.account;
+        let target = target(&what);
         let first = match next_uid(&visit, account, target).await {
             Ok(first) => first,
             Err(error) => return failed(&visit, &error),
         };
-        let count = uids.len() as u32;
-        for uids in uids.chunks(MAIL_ORDER) {
-            let order = MailOrder {
-                account,
-                folder,
-                uids: uids.to_vec(),
-                what: what.clone(),
-                at: clock::now(),
-                service: Service::Web,
-            };
-            loop {
-                match visit.office.store.change(order.clone()).done().await {
-                    Ok(1..) => {}
-                    Ok(0) => break,
-                    // The folder was removed in another window.
-                    Err(Error::NotFound { .. }) => return Redirect::to("/mail/1").into_response(),
-                    Err(error) => return failed(&visit, &error),
-                }
-            }
+        match carry_out(&visit, account, folder, &uids, &what).await {
+            Ok(()) => {}
+            // The folder was removed in another window.
+            Err(Error::NotFound { .. }) => return Redirect::to("/mail/1").into_response(),
+            Err(error) => return failed(&visit, &error),
         }
         if let (Some(to), Some(first)) = (target, first) {
-            undo = format!("{}:{first}-{}:{}", to.0, first + count - 1, folder.0);
+            let last = first + uids.len() as u32 - 1;
+            undo = format!("{}:{first}-{last}:{}", to.0, folder.0);
         }
     }
     let back = if undo.is_empty() {
@@ -107,6 +73,44 @@ pub async fn act(Signed(Person(visit, visitor), fields): Signed<Person, Fields>)
         format!("{back}{}undo={undo}", if back.contains('?') { '&' } else { '?' })
     };
     Redirect::to(&back).into_response()
+}
+
+/// The messages that a form names, by folder.
+fn by_folder(fields: &Fields) -> BTreeMap<FolderId, Vec<u32>> {
+    let mut found: BTreeMap<FolderId, Vec<u32>> = BTreeMap::new();
+    for (folder, uid) in fields.all("id").filter_map(parse_id) {
+        found.entry(folder).or_default().push(uid);
+    }
+    found
+}
+
+fn order(account: AccountId, folder: FolderId, uids: Vec<u32>, what: MailWhat) -> MailOrder {
+    MailOrder { account, folder, uids, what, at: clock::now(), service: Service::Web }
+}
+
+/// Gives the store's orders one after the other, each until nothing of it is left to do.
+async fn carry_out(
+    visit: &Visit,
+    account: AccountId,
+    folder: FolderId,
+    uids: &[u32],
+    what: &MailWhat,
+) -> Result<(), Error> {
+    for uids in uids.chunks(MAIL_ORDER) {
+        let order = order(account, folder, uids.to_vec(), what.clone());
+        while visit.office.store.change(order.clone()).done().await? > 0 {}
+    }
+    Ok(())
+}
+
+/// The folder that messages go into, if they leave theirs.
+fn target(what: &MailWhat) -> Option<FolderId> {
+    match what {
+        MailWhat::Move { to } => Some(*to),
+        MailWhat::Judge { is_junk: true } => Some(FolderId::JUNK),
+        MailWhat::Judge { is_junk: false } => Some(FolderId::INBOX),
+        _ => None,
+    }
 }
 
 /// What is done with some messages.
@@ -145,6 +149,7 @@ fn what(order: Act, folder: FolderId, to: &str) -> Option<MailWhat> {
     }
 }
 
+/// What is taken back: a folder, a span of UIDs and where they were, `4:57-59:1`.
 fn parse_undo(text: &str) -> Option<(FolderId, Vec<u32>, FolderId)> {
     let mut parts = text.split(':');
     let folder = FolderId(parts.next()?.parse().ok()?);
@@ -155,6 +160,7 @@ fn parse_undo(text: &str) -> Option<(FolderId, Vec<u32>, FolderId)> {
         .then(|| (folder, (first..=last).collect(), to))
 }
 
+/// The UID that the next message of a folder gets.
 async fn next_uid(
     visit: &Visit,
     account: AccountId,
@@ -185,153 +191,74 @@ enum Once {
 }
 
 pub async fn message(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
-    let Some((folder, uid)) = parse_id(fields.one("id")) else { return super::missing(&visit) };
-    let (content, structure) =
-        match super::files::taken_apart(&visit, &visitor, folder.0, uid).await {
-            Ok(found) => found,
-            Err(answer) => return answer,
-        };
+    let Some((folder, uid)) = parse_id(fields.one("id")) else { return missing(&visit) };
+    let (content, structure) = match taken_apart(&visit, &visitor, folder.0, uid).await {
+        Ok(found) => found,
+        Err(answer) => return answer,
+    };
     let here = format!("/mail/{}/{uid}", folder.0);
     match fields.order("order") {
         Once::Pictures => {
-            let sender =
-                structure.from.first().map(|from| from.address.to_lowercase()).unwrap_or_default();
-            let mut preferences = visit.preferences.clone();
-            if preferences.pictures_from.len() < PICTURES_FROM && !sender.is_empty() {
-                preferences.pictures_from.insert(sender);
+            if let Err(error) = show_pictures(&visit, visitor.account, &structure).await {
+                return failed(&visit, &error);
             }
-            match visit.office.store.change(preferences.change(visitor.account)).done().await {
-                Ok(_) => Redirect::to(&here).into_response(),
-                Err(error) => failed(&visit, &error),
+            Redirect::to(&here).into_response()
+        }
+        Once::Leave => match oneclick::target(&unsubscribe(&structure.list_unsubscribe)) {
+            Some(target) => {
+                let outcome = leave(&visit, &target).await;
+                Redirect::to(&format!("{here}?list={}", outcome.as_str())).into_response()
             }
-        }
-        Once::Leave => {
-            let Some(target) = oneclick::target(&unsubscribe(&structure.list_unsubscribe)) else {
-                return super::missing(&visit);
-            };
-            let outcome = match oneclick::leave(
-                &visit.office.handles.dns,
-                &visit.office.handles.tls,
-                &target,
-                pillarbox_host::net::is_public,
-            )
-            .await
-            {
-                Ok(()) => Leaving::Left,
-                Err(why) => {
-                    tracing::info!(host = target.host, %why, "a mailing list could not be left");
-                    Leaving::NotLeft
-                }
-            };
-            Redirect::to(&format!("{here}?list={}", outcome.as_str())).into_response()
-        }
-        Once::Again => {
-            let Ok(to) = Address::parse(fields.one("to")) else { return super::missing(&visit) };
-            match later::submit_to(
-                &visit.office.submission,
-                visitor.account,
-                &visitor.address,
-                &structure,
-                &content,
-                vec![to],
-            )
-            .await
-            {
-                Ok(()) => Redirect::to("/mail/2").into_response(),
-                Err(Refusal::Said(reply)) => said(&visit, reply.lines.join(" ")),
-                Err(Refusal::Trouble(error)) => failed(&visit, &error),
-            }
-        }
+            None => missing(&visit),
+        },
+        Once::Again => match Address::parse(fields.one("to")) {
+            Ok(to) => again(&visit, &visitor, &structure, &content, to).await,
+            Err(_) => missing(&visit),
+        },
         Once::Unknown => Redirect::to(&here).into_response(),
     }
 }
 
-/// What a person does with a folder of one's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Folders {
-    Make,
-    Rename,
-    Remove,
-    #[default]
-    #[serde(other)]
-    Unknown,
-}
-
-/// Folders of one's own.
-pub async fn folders(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
-    let name: String =
-        fields.one("name").trim().chars().filter(|c| !c.is_control()).take(NAME).collect();
-    let folder = FolderId(fields.one("folder").parse().unwrap_or(0));
-    let account = visitor.account;
-    let changed = match fields.order("order") {
-        Folders::Make if !name.is_empty() => {
-            let made = visit.office.store.change(MakeFolder { account, name }).done().await;
-            made.map(|made| format!("/mail/{}", made.0))
-        }
-        Folders::Rename if !name.is_empty() => {
-            return rename(&visit, account, folder, fields.one("within"), &name).await;
-        }
-        Folders::Remove => visit
-            .office
-            .store
-            .change(RemoveFolder { account, folder })
-            .done()
-            .await
-            .map(|()| "/mail/1".to_string()),
-        Folders::Make | Folders::Rename | Folders::Unknown => {
-            return Redirect::to("/mail/1").into_response();
-        }
-    };
-    match changed {
-        Ok(there) => Redirect::to(&there).into_response(),
-        Err(Error::Exists { .. } | Error::NotFound { .. }) => {
-            Redirect::to("/mail/1").into_response()
-        }
-        Err(Error::Invalid { .. }) => {
-            notice(&visit, axum::http::StatusCode::CONFLICT, "folder-full-title", "folder-full")
-        }
-        Err(error) => failed(&visit, &error),
-    }
-}
-
-/// Renames or moves a folder, and those within it with it: a folder within another has its name in front,
-/// `Customers/Berlin`.
-async fn rename(
+/// Pictures of this message's sender are shown from now on.
+async fn show_pictures(
     visit: &Visit,
     account: AccountId,
-    folder: FolderId,
-    within: &str,
-    name: &str,
-) -> Response {
-    let folders = match visit.office.store.read_off_thread(move |r| r.folders(account)).await {
-        Ok(folders) => folders,
-        Err(error) => return failed(visit, &error),
-    };
-    let known = |id: FolderId| {
-        folders.iter().find(|(known, ..)| *known == id).map(|(_, name, _)| name.clone())
-    };
-    let Some(old) = known(folder) else { return Redirect::to("/mail/1").into_response() };
-    let parent =
-        within.parse().ok().map(FolderId).filter(|id| id.0 >= 16 && *id != folder).and_then(known);
-    // Never into one of its own.
-    let parent = parent.filter(|parent| !format!("{parent}/").starts_with(&format!("{old}/")));
-    let name = name.replace('/', "-");
-    let new = parent.map_or(name.clone(), |parent| format!("{parent}/{name}"));
-    for (id, known, _) in &folders {
-        let Some(rest) = known
-            .strip_prefix(old.as_str())
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-        else {
-            continue;
-        };
-        let change = RenameFolder { account, folder: *id, name: format!("{new}{rest}") };
-        match visit.office.store.change(change).done().await {
-            Ok(_) | Err(Error::Exists { .. } | Error::NotFound { .. }) => {}
-            Err(error) => return failed(visit, &error),
+    structure: &Structure,
+) -> Result<(), Error> {
+    let sender = structure.from.first().map(|from| from.address.to_lowercase()).unwrap_or_default();
+    let mut preferences = visit.preferences.clone();
+    if preferences.pictures_from.len() < PICTURES_FROM && !sender.is_empty() {
+        preferences.pictures_from.insert(sender);
+    }
+    visit.office.store.change(preferences.change(account)).done().await.map(|_| ())
+}
+
+async fn leave(visit: &Visit, target: &Target) -> Leaving {
+    let (dns, tls) = (&visit.office.handles.dns, &visit.office.handles.tls);
+    match oneclick::leave(dns, tls, target, pillarbox_host::net::is_public).await {
+        Ok(()) => Leaving::Left,
+        Err(why) => {
+            tracing::info!(host = target.host, %why, "a mailing list could not be left");
+            Leaving::NotLeft
         }
     }
-    Redirect::to(&format!("/mail/{}", folder.0)).into_response()
+}
+
+/// Sends a message again, to one recipient.
+async fn again(
+    visit: &Visit,
+    visitor: &Visitor,
+    structure: &Structure,
+    content: &Content,
+    to: Address,
+) -> Response {
+    let submission = &visit.office.submission;
+    let (account, from) = (visitor.account, &visitor.address);
+    match later::submit_to(submission, account, from, structure, content, vec![to]).await {
+        Ok(()) => Redirect::to("/mail/2").into_response(),
+        Err(Refusal::Said(reply)) => said(visit, reply.lines.join(" ")),
+        Err(Refusal::Trouble(error)) => failed(visit, &error),
+    }
 }
 
 #[cfg(test)]

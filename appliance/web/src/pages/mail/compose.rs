@@ -1,35 +1,27 @@
 //! Writing: new messages, answers, forwards, drafts gone on with, messages sent once more.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pillarbox_message::addresses::mailbox;
 use pillarbox_message::choice::Form;
 use pillarbox_message::draft::{self, Answerer, Draft, How, Phrases};
 use pillarbox_message::html;
 use pillarbox_message::names::message_name;
-use pillarbox_message::structure::{Part, Person as Correspondent, Structure};
-use pillarbox_store::{AccountId, AddressTarget, FolderId, SetTimed, Store};
+use pillarbox_message::structure::{Part, Structure};
+use pillarbox_store::{Content, FolderId, SetTimed, Store};
 use serde::Deserialize;
 
 use super::act::parse_id;
-use super::{failed, frame, open, size, unread};
+use super::correspondents::{contacts, own_addresses, senders};
+use super::{failed, frame, missing, open, size, unread};
 use crate::frame::{Frame, page};
 use crate::session::{Person, Visit, Visitor};
-use pillarbox_office::Office;
+use crate::text::Texts;
 use pillarbox_office::mail::readers::{Budget, Unread};
 use pillarbox_office::mail::reading::{self, Piece, SHOWN};
 
-/// Correspondents that are offered.
-const CONTACTS: usize = 300;
-/// Received messages whose senders are offered too.
-const HEARD: usize = 50;
-/// Names that lead to names.
-const NAMES_OF_NAMES: usize = 8;
-/// Stands for a part's number: all of the message.
+/// In place of a part's number: all of the message.
 pub const WHOLE: &str = "message";
 
 #[derive(Template)]
@@ -38,9 +30,9 @@ struct ComposePage {
     frame: Frame,
     draft: Draft,
     contacts: Vec<String>,
-    /// Files of another message that can go along: `folder.uid.part`, name and size.
-    carried: Vec<(String, String, String)>,
-    /// Addresses the person may write from, with what stands under messages from them.
+    /// Files of another message that can go along.
+    carried: Vec<Carried>,
+    /// Addresses the person may write from, with the signatures for them.
     senders: Vec<(String, String)>,
     limit: String,
     limit_octets: u64,
@@ -62,100 +54,119 @@ pub struct Asked {
     how: String,
 }
 
+/// A message that is being written, and what of others can go along.
+struct Begun {
+    draft: Draft,
+    carried: Vec<Carried>,
+}
+
+/// `folder.uid.part`, name and size.
+type Carried = (String, String, String);
+
 pub async fn show(Person(visit, visitor): Person, Query(asked): Query<Asked>) -> Response {
-    let (account, preferences) = (visitor.account, &visit.preferences);
-    let mut draft = Draft { to: asked.to.clone(), subject: asked.subject, ..Draft::default() };
-    let mut carried = Vec::new();
     let how = How::of(&asked.how);
-    let goes_on = matches!(how, How::Draft | How::Again);
-    if let Some((folder, uid)) = parse_id(&asked.answers) {
-        let (entry, content) = match open(&visit, account, folder, uid).await {
-            Ok(Some(found)) => found,
-            Ok(None) => return super::missing(&visit),
-            Err(error) => return failed(&visit, &error),
-        };
-        let (store, t) = (visit.office.store.clone(), visit.texts);
-        let answerer = Answerer {
-            own: own_addresses(&visit.office, account, &visitor.address).await,
-            senders: senders(&visit.office, &visitor.address).await,
-            has_sent_it: folder == FolderId::SENT,
-        };
-        let id = asked.answers.clone();
-        let read = visit.office.readers.message(visitor.account, content.message, move |budget| {
-            let mut structure = reading::structure(&store, &content, budget)?;
-            if structure.date == 0 {
-                structure.date = entry.saved_at;
-            }
-            let text = reading::plain(&store, &content, &structure, SHOWN, budget)?;
-            let formatted = if goes_on {
-                formatted(&store, &content, &structure, budget)?
-            } else {
-                String::new()
-            };
-            let names =
-                structure.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let at = t.date(structure.date);
-            let phrases = Phrases {
-                intro: t.with_two("compose-wrote", ("who", &names), ("at", &at)),
-                forwarded: t.get("compose-forwarded").into_owned(),
-                at,
-            };
-            let draft = draft::answer(&phrases, &answerer, &id, how, &structure, &text);
-            Ok((structure, Draft { html: formatted, ..draft }))
-        });
-        let (structure, begun) = match read.await {
-            Ok(read) => read,
-            Err(why) => return unread(&visit, &why),
-        };
-        match how {
-            How::Forward | How::Draft | How::Again => carried = files(&structure, &asked.answers),
-            How::Attach => {
-                carried = vec![(
-                    format!("{}.{WHOLE}", asked.answers),
-                    whole_name(&structure),
-                    size(u64::from(entry.octets)),
-                )]
-            }
-            How::Reply | How::All => {}
+    let begun = match parse_id(&asked.answers) {
+        Some((folder, uid)) => answer(&visit, &visitor, (folder, uid), how, &asked).await,
+        None => {
+            let (to, subject) = (asked.to, asked.subject);
+            Ok(Begun { draft: Draft { to, subject, ..Draft::default() }, carried: Vec::new() })
         }
-        if how == How::Draft {
-            // A message that is worked on must not go out meanwhile.
-            let change = SetTimed { account, message: entry.message, timed: None };
-            if let Err(error) = visit.office.store.change(change).done().await {
-                return failed(&visit, &error);
-            }
-        }
-        draft = begun;
-        if how == How::Again {
-            draft.to = asked.to;
-        }
+    };
+    let Begun { mut draft, carried } = match begun {
+        Ok(begun) => begun,
+        Err(answer) => return answer,
+    };
+    if !goes_on(how) {
+        sign(&visit, &visitor, &mut draft);
     }
-    if !goes_on {
-        let from = if draft.from.is_empty() { &visitor.address } else { &draft.from };
-        let signature = preferences.signature_for(from).trim_end();
-        if !signature.is_empty() {
-            draft.body = format!("\n\n-- \n{signature}\n{}", draft.body);
+    let frame = frame(&visit, "compose-title");
+    answer_page(&visit, &visitor, StatusCode::OK, frame, draft, carried, false).await
+}
+
+/// It was written before: signature and formatting are in it.
+fn goes_on(how: How) -> bool {
+    matches!(how, How::Draft | How::Again)
+}
+
+/// A message that begins with another one.
+async fn answer(
+    visit: &Visit,
+    visitor: &Visitor,
+    (folder, uid): (FolderId, u32),
+    how: How,
+    asked: &Asked,
+) -> Result<Begun, Response> {
+    let account = visitor.account;
+    let (entry, content) = match open(visit, account, folder, uid).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return Err(missing(visit)),
+        Err(error) => return Err(failed(visit, &error)),
+    };
+    let answerer = Answerer {
+        own: own_addresses(&visit.office, account, &visitor.address).await,
+        senders: senders(&visit.office, &visitor.address).await,
+        has_sent_it: folder == FolderId::SENT,
+    };
+    let (store, t, id) = (visit.office.store.clone(), visit.texts, asked.answers.clone());
+    let read = visit.office.readers.message(account, content.message, move |budget| {
+        let mut structure = reading::structure(&store, &content, budget)?;
+        if structure.date == 0 {
+            structure.date = entry.saved_at;
         }
-        if preferences.is_rich {
-            draft.html = draft::as_html(&draft.body);
-        }
+        let text = reading::plain(&store, &content, &structure, SHOWN, budget)?;
+        let html = if goes_on(how) {
+            formatted(&store, &content, &structure, budget)?
+        } else {
+            String::new()
+        };
+        let draft = draft::answer(&phrases(t, &structure), &answerer, &id, how, &structure, &text);
+        Ok((structure, Draft { html, ..draft }))
+    });
+    let (structure, mut draft) = read.await.map_err(|why| unread(visit, &why))?;
+    if how == How::Draft {
+        // A message that is worked on must not go out meanwhile.
+        let change = SetTimed { account, message: entry.message, timed: None };
+        let changed = visit.office.store.change(change).done().await;
+        changed.map_err(|error| failed(visit, &error))?;
     }
-    answer_page(
-        &visit,
-        &visitor,
-        StatusCode::OK,
-        frame(&visit, "compose-title"),
-        draft,
-        carried,
-        false,
-    )
-    .await
+    if how == How::Again {
+        draft.to = asked.to.clone();
+    }
+    let carried = match how {
+        How::Forward | How::Draft | How::Again => files(&structure, &asked.answers),
+        How::Attach => vec![whole(&structure, &asked.answers, u64::from(entry.octets))],
+        How::Reply | How::All => Vec::new(),
+    };
+    Ok(Begun { draft, carried })
+}
+
+/// Puts the signature below a new message, formatted if the person writes so.
+fn sign(visit: &Visit, visitor: &Visitor, draft: &mut Draft) {
+    let from = if draft.from.is_empty() { &visitor.address } else { &draft.from };
+    let signature = visit.preferences.signature_for(from).trim_end();
+    if !signature.is_empty() {
+        draft.body = format!("\n\n-- \n{signature}\n{}", draft.body);
+    }
+    if visit.preferences.is_rich {
+        draft.html = draft::as_html(&draft.body);
+    }
+}
+
+/// What is written above a quoted or forwarded message.
+fn phrases(t: Texts, structure: &Structure) -> Phrases {
+    let names = structure.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let at = t.date(structure.date);
+    Phrases {
+        intro: t.with_two("compose-wrote", ("who", &names), ("at", &at)),
+        forwarded: t.get("compose-forwarded").into_owned(),
+        at,
+    }
 }
 
 /// The formatted text of a message that was begun here; empty where there is none, or more than is shown.
 fn formatted(
     store: &Store,
-    content: &pillarbox_store::Content,
+    content: &Content,
     structure: &Structure,
     budget: &Budget,
 ) -> Result<String, Unread> {
@@ -176,7 +187,13 @@ pub fn whole_name(structure: &Structure) -> String {
     message_name("", &structure.subject)
 }
 
-fn files(structure: &Structure, id: &str) -> Vec<(String, String, String)> {
+/// A message as a whole; `id` is `folder.uid`.
+fn whole(structure: &Structure, id: &str, octets: u64) -> Carried {
+    (format!("{id}.{WHOLE}"), whole_name(structure), size(octets))
+}
+
+/// A message's files; `id` is `folder.uid`.
+fn files(structure: &Structure, id: &str) -> Vec<Carried> {
     let one = |(number, part): (usize, &Part)| {
         let name = match part.file_name.is_empty() {
             _ if part.is_message() => message_name(&part.file_name, ""),
@@ -188,13 +205,14 @@ fn files(structure: &Structure, id: &str) -> Vec<(String, String, String)> {
     structure.attachments().into_iter().map(one).collect()
 }
 
+/// The page with a message in it, not sent yet.
 pub async fn answer_page(
     visit: &Visit,
     visitor: &Visitor,
     status: StatusCode,
     frame: Frame,
     draft: Draft,
-    carried: Vec<(String, String, String)>,
+    carried: Vec<Carried>,
     asks_for_file: bool,
 ) -> Response {
     let contacts = contacts(&visit.office, visitor.account).await;
@@ -217,74 +235,4 @@ pub async fn answer_page(
             asks_for_file,
         },
     )
-}
-
-/// A person's own address, and those that lead to it by name.
-pub async fn senders(office: &Arc<Office>, own: &str) -> Vec<String> {
-    let own = own.to_string();
-    let read = office.store.read_off_thread(move |r| {
-        let leads_here = |(address, target): &(String, AddressTarget)| match target {
-            AddressTarget::Alias(to) => to.contains(&own) && !address.starts_with('@'),
-            AddressTarget::Account(_) => false,
-        };
-        let mut all = vec![own.clone()];
-        all.extend(
-            r.addresses()?.iter().filter(|row| leads_here(row)).map(|(address, _)| address.clone()),
-        );
-        Ok(all)
-    });
-    read.await.unwrap_or_default()
-}
-
-/// Addresses that lead to a person and to nobody else, in lower case: their own, and names for it, also by way of other
-/// names.
-async fn own_addresses(office: &Arc<Office>, account: AccountId, own: &str) -> Vec<String> {
-    let own = own.to_lowercase();
-    let read = office.store.read_off_thread(move |r| {
-        let (mut found, all) = (vec![own.clone()], r.addresses()?);
-        for _ in 0..NAMES_OF_NAMES {
-            let leads_here = |(address, target): &&(String, AddressTarget)| match target {
-                AddressTarget::Account(known) => *known == account,
-                AddressTarget::Alias(to) => {
-                    !address.starts_with('@')
-                        && !to.is_empty()
-                        && to.iter().all(|to| found.contains(&to.to_lowercase()))
-                }
-            };
-            let more: Vec<String> = all
-                .iter()
-                .filter(leads_here)
-                .map(|(address, _)| address.to_lowercase())
-                .filter(|address| !found.contains(address))
-                .collect();
-            if more.is_empty() {
-                break;
-            }
-            found.extend(more);
-        }
-        Ok(found)
-    });
-    read.await.unwrap_or_default()
-}
-
-/// Those a person knows, most written to first, and those they heard from lately.
-async fn contacts(office: &Arc<Office>, account: AccountId) -> Vec<String> {
-    let read = office.store.read_off_thread(move |r| {
-        let mut known = r.contacts(account)?;
-        known.sort_by_key(|(_, contact)| std::cmp::Reverse((contact.written, contact.last)));
-        let mut addresses: std::collections::HashSet<String> =
-            known.iter().map(|(address, _)| address.clone()).collect();
-        let mut people: Vec<Correspondent> = known
-            .into_iter()
-            .map(|(address, contact)| Correspondent { name: contact.name, address })
-            .collect();
-        for (_, entry) in r.entries_before(account, FolderId::INBOX, u32::MAX - 1, HEARD)? {
-            let Some(card) = r.card(account, entry.message)? else { continue };
-            if card.from.contains('@') && addresses.insert(card.from.to_lowercase()) {
-                people.push(Correspondent { name: card.from_name, address: card.from });
-            }
-        }
-        Ok(people.iter().take(CONTACTS).map(mailbox).collect())
-    });
-    read.await.unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_platform::clock::Zone;
 
-use super::compose::senders;
+use super::correspondents::senders;
 use super::{failed, frame, size};
 use crate::frame::{Frame, page};
 use crate::session::{Person, Visit, Visitor};
