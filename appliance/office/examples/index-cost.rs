@@ -100,24 +100,77 @@ fn size(folder: &Path) -> Outcome<u64> {
     Ok(octets)
 }
 
-fn run(batch: usize) -> Outcome<()> {
-    let dir = tempfile::tempdir()?;
-    let store = Store::open(dir.path(), Access::Server, &Options::default())?;
+/// A store with some accounts and nothing in them.
+fn store(folder: &Path) -> Outcome<(Store, Vec<AccountId>)> {
+    let store = Store::open(folder, Access::Server, &Options::default())?;
     store.change(AddDomain { name: "example.org".into(), at: 1 }).wait()?;
     let mut accounts = Vec::new();
     for n in 0..ACCOUNTS {
         let address = format!("p{n}@example.org");
-        store
-            .change(AddAccount {
-                address: address.clone(),
-                name: String::new(),
-                hash: "x".into(),
-                policy: MailboxPolicy::Keep,
-                at: 1,
-            })
-            .wait()?;
+        let add = AddAccount {
+            address: address.clone(),
+            name: String::new(),
+            hash: "x".into(),
+            policy: MailboxPolicy::Keep,
+            at: 1,
+        };
+        store.change(add).wait()?;
         accounts.push(store.read(|r| r.account(&address))?.ok_or("no account")?.0);
     }
+    Ok((store, accounts))
+}
+
+fn deliver(store: &Store, account: AccountId, text: &str) -> Outcome<Pending<Delivered>> {
+    let mut spool = store.spool();
+    spool.append(text.as_bytes())?;
+    let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
+    let record = LedgerRecord::new(1, Fate::Delivered, ShortCode(9));
+    Ok(store.deliver(Delivery::local(spool.finish()?, 0, vec![placement], record)))
+}
+
+/// Puts what is new into an account's index.
+/// Gives the octets of its file.
+fn index(store: &Store, account: AccountId, batch: usize) -> Outcome<usize> {
+    let mut octets = 0;
+    for Unindexed { folder, from, entries, .. } in
+        store.read(|r| r.unindexed(Some(account), batch))?
+    {
+        let (mut new, mut cards) = (Batch::default(), Vec::new());
+        for (uid, entry) in &entries {
+            let found = store.read(|r| r.content(entry.message))?.ok_or("no content")?;
+            let summary = summary(store, &found, &Budget::of(std::time::Duration::from_secs(60)))
+                .map_err(|why| why.to_string())?;
+            new.add(entry.message, Spoken::of(&summary.texts).terms());
+            cards.push((folder, *uid, entry.message, summary.card));
+        }
+        store.change(PutCards { account, cards }).wait()?;
+        let segment = store.write_segment(account, &new, &mut |slice| {
+            octets += slice;
+            true
+        })?;
+        let below = entries.last().map_or(from, |(uid, _)| uid + 1);
+        let messages = entries.iter().map(|(uid, entry)| (*uid, entry.message)).collect();
+        let folders = vec![Indexed { folder, from, below, messages }];
+        store.change(IndexWork { account, folders, segment }).wait()?;
+    }
+    Ok(octets)
+}
+
+/// Merges an account's files while there are enough of them.
+/// Gives the octets that were written.
+fn merge(store: &Store, account: AccountId) -> Outcome<usize> {
+    let mut octets = 0;
+    while store.merge_segments(account, &mut |slice| {
+        octets += slice;
+        true
+    })? == Merged::Done
+    {}
+    Ok(octets)
+}
+
+fn run(batch: usize) -> Outcome<()> {
+    let dir = tempfile::tempdir()?;
+    let (store, accounts) = store(dir.path())?;
     let words: Vec<String> = (1..=WORDS).map(word).collect();
     let mut pending = Vec::new();
     let mut dice = Dice(88_172_645_463_325_252);
@@ -126,53 +179,19 @@ fn run(batch: usize) -> Outcome<()> {
         let account = accounts[n % ACCOUNTS];
         let text = message(&mut dice, &words);
         content += text.len() as u64;
-        let mut spool = store.spool();
-        spool.append(text.as_bytes())?;
-        let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
-        let record = LedgerRecord::new(1, Fate::Delivered, ShortCode(9));
-        pending.push(store.deliver(Delivery::local(spool.finish()?, 0, vec![placement], record)));
-        if !(n / ACCOUNTS + 1).is_multiple_of(batch) && n / ACCOUNTS + 1 != MESSAGES / ACCOUNTS {
+        pending.push(deliver(&store, account, &text)?);
+        let count = n / ACCOUNTS + 1;
+        if !count.is_multiple_of(batch) && count != MESSAGES / ACCOUNTS {
             continue;
         }
         for delivered in pending.drain(..) {
             delivered.wait()?;
         }
         let before = written()?;
-        let mut octets = 0;
-        for Unindexed { folder, from, entries, .. } in
-            store.read(|r| r.unindexed(Some(account), batch))?
-        {
-            let (mut new, mut cards) = (Batch::default(), Vec::new());
-            for (uid, entry) in &entries {
-                let found = store.read(|r| r.content(entry.message))?.ok_or("no content")?;
-                let summary =
-                    summary(&store, &found, &Budget::of(std::time::Duration::from_secs(60)))
-                        .map_err(|why| why.to_string())?;
-                new.add(entry.message, Spoken::of(&summary.texts).terms());
-                cards.push((folder, *uid, entry.message, summary.card));
-            }
-            store.change(PutCards { account, cards }).wait()?;
-            let segment = store.write_segment(account, &new, &mut |slice| {
-                octets += slice;
-                true
-            })?;
-            let below = entries.last().map_or(from, |(uid, _)| uid + 1);
-            let messages = entries.iter().map(|(uid, entry)| (*uid, entry.message)).collect();
-            store
-                .change(IndexWork {
-                    account,
-                    folders: vec![Indexed { folder, from, below, messages }],
-                    segment,
-                })
-                .wait()?;
-        }
+        let octets = index(&store, account, batch)?;
         of_files += octets;
         of_rows += written()? - before - octets as u64;
-        while store.merge_segments(account, &mut |slice| {
-            of_merges += slice;
-            true
-        })? == Merged::Done
-        {}
+        of_merges += merge(&store, account)?;
     }
     let index = size(&dir.path().join("index"))?;
     let each = MESSAGES as u64;

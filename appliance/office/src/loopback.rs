@@ -24,6 +24,9 @@ use crate::auth::hash;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Octets of an answer that are read.
 const ANSWER: usize = 64 * 1024;
+/// What is found when mail of another sender came in between.
+const OTHER_MESSAGE: &str =
+    "the newest message is another one: somebody else's mail came at the same moment; try again";
 
 /// What the way needs.
 struct Loopback {
@@ -67,71 +70,21 @@ async fn bring(
     subject: &str,
     findings: &mut Findings,
 ) -> Option<String> {
-    let settings = &this.settings;
-    let hostname = settings.hostname();
-    let Some(place) = own(&this.settings, Service::Smtp) else {
-        findings
-            .add(
-                Topic::Connection,
-                false,
-                Detail::found(4, 4, 1, "this box listens on no port for SMTP"),
-                Vec::new(),
-            )
-            .await;
-        return None;
-    };
-    let endpoint = Endpoint {
-        host: hostname.clone(),
-        address: place.ip(),
-        port: place.port(),
-        security: Security::Opportunistic,
-        is_implicit: false,
-        login: None,
-    };
-    let opening =
-        Connection::open(endpoint, &hostname, this.handles.tls.clone(), &settings.outbound);
-    let mut connection = match tokio::time::timeout(PATIENCE, opening).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err((trouble, lines))) => {
-            findings
-                .add(
-                    Topic::Connection,
-                    false,
-                    Detail::found(4, 4, 1, format!("{place}: {trouble:?}")),
-                    lines,
-                )
-                .await;
-            return None;
+    let mut connection = match connect(this).await {
+        Ok((place, mut connection)) => {
+            let tls = connection.tls().unwrap_or_else(|| "-".into());
+            let summary = Detail::text(format!("{place}, TLS: {tls}"));
+            findings.add(Topic::Connection, true, summary, connection.transcript()).await;
+            connection
         }
-        Err(_) => {
-            findings
-                .add(
-                    Topic::Connection,
-                    false,
-                    Detail::found(4, 4, 2, format!("{place} was silent for too long")),
-                    Vec::new(),
-                )
-                .await;
+        Err((why, lines)) => {
+            findings.add(Topic::Connection, false, why, lines).await;
             return None;
         }
     };
-    let tls = connection.tls().unwrap_or_else(|| "-".into());
-    findings
-        .add(
-            Topic::Connection,
-            true,
-            Detail::text(format!("{place}, TLS: {tls}")),
-            connection.transcript(),
-        )
-        .await;
+    let hostname = this.settings.hostname();
     let mark = format!("round-{:016x}@{hostname}", getrandom::u64().unwrap_or_default());
-    let sender = format!("postmaster@{hostname}");
-    let content = format!(
-        "From: Pillarbox <{sender}>\r\nTo: <{address}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{mark}>\r\n\
-         Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{mark}\r\n",
-        encoded_words(subject),
-        clock::rfc5322(clock::now()),
-    );
+    let content = content(&hostname, address, subject, &mark);
     let trial = Trial { sender: "", recipient: address, content: content.into_bytes() };
     let (report, _) = connection.send(mailing(&trial), &mut Source::of_octets(trial.content)).await;
     let lines = connection.transcript();
@@ -147,6 +100,48 @@ async fn bring(
         return None;
     }
     stored(this, address, &mark, findings).await.then_some(mark)
+}
+
+/// Connects to our own port 25: the place, and the connection.
+/// An error has its reason and the conversation so far.
+async fn connect(this: &Loopback) -> Result<(SocketAddr, Connection), (Detail, Vec<String>)> {
+    let settings = &this.settings;
+    let hostname = settings.hostname();
+    let Some(place) = own(settings, Service::Smtp) else {
+        let why = Detail::found(4, 4, 1, "this box listens on no port for SMTP");
+        return Err((why, Vec::new()));
+    };
+    let endpoint = Endpoint {
+        host: hostname.clone(),
+        address: place.ip(),
+        port: place.port(),
+        security: Security::Opportunistic,
+        is_implicit: false,
+        login: None,
+    };
+    let opening =
+        Connection::open(endpoint, &hostname, this.handles.tls.clone(), &settings.outbound);
+    match tokio::time::timeout(PATIENCE, opening).await {
+        Ok(Ok(connection)) => Ok((place, connection)),
+        Ok(Err((trouble, lines))) => {
+            Err((Detail::found(4, 4, 1, format!("{place}: {trouble:?}")), lines))
+        }
+        Err(_) => {
+            let why = format!("{place} was silent for too long");
+            Err((Detail::found(4, 4, 2, why), Vec::new()))
+        }
+    }
+}
+
+/// The message, with `mark` as its Message-ID and as its text.
+fn content(hostname: &str, address: &str, subject: &str, mark: &str) -> String {
+    format!(
+        "From: Pillarbox <postmaster@{hostname}>\r\nTo: <{address}>\r\nSubject: {}\r\nDate: {}\r\n\
+         Message-ID: <{mark}>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=utf-8\r\n\r\n{mark}\r\n",
+        encoded_words(subject),
+        clock::rfc5322(clock::now()),
+    )
 }
 
 /// What the ledger says of it: it was written in the same commit as the message.
@@ -224,65 +219,55 @@ async fn remove(this: &Loopback, address: &str, device: DeviceId) {
 
 type Talk = Result<(String, Vec<String>), (String, Vec<String>)>;
 
+/// Fetches the newest message; gives the place and the conversation, or why not and the conversation so far.
 async fn pop3(this: &Loopback, address: &str, password: &str, mark: &str) -> Talk {
-    let none = |why: String| (why, Vec::new());
-    let place = own(&this.settings, Service::Pop3s)
-        .ok_or_else(|| none("this box listens on no port for POP3".into()))?;
-    let tcp = TcpStream::connect(place).await.map_err(|e| none(format!("{place}: {e}")))?;
-    let patience = Patience { send: PATIENCE, handshake: PATIENCE };
-    let config = this
-        .handles
-        .tls
-        .clone()
-        .config(&Security::Opportunistic)
-        .map_err(|e| none(e.to_string()))?;
-    let mut stream = Stream::plain(tcp, patience)
-        .start_client_tls(config, ServerName::from(place.ip()))
-        .await
-        .map_err(|e| none(e.to_string()))?;
+    let (place, mut stream) = connect_pop3(this).await.map_err(|why| (why, Vec::new()))?;
     let mut lines = Vec::new();
-    let fail = |why: String, lines: &[String]| Err((why, lines.to_vec()));
     let mut last = String::new();
-    for (command, is_long) in [
-        ("", false),
-        ("USER", false),
-        ("PASS", false),
-        ("STAT", false),
-        ("RETR", true),
-        ("QUIT", false),
-    ] {
-        let (sent, shown) = match command {
-            "" => (String::new(), String::new()),
-            "USER" => (format!("USER {address}\r\n"), format!("USER {address}")),
-            "PASS" => (format!("PASS {password}\r\n"), "PASS ****".into()),
-            "RETR" => {
-                // STAT counted them; the newest is the last.
-                let count = last.split(' ').nth(1).unwrap_or("1");
-                (format!("RETR {count}\r\n"), format!("RETR {count}"))
-            }
-            other => (format!("{other}\r\n"), other.to_string()),
+    for verb in ["", "USER", "PASS", "STAT", "RETR", "QUIT"] {
+        // STAT counted them; the newest is the last.
+        let count = last.split(' ').nth(1).unwrap_or("1");
+        let (command, shown) = match verb {
+            "USER" => (format!("USER {address}"), format!("USER {address}")),
+            "PASS" => (format!("PASS {password}"), "PASS ****".into()),
+            "RETR" => (format!("RETR {count}"), format!("RETR {count}")),
+            other => (other.to_string(), other.to_string()),
         };
-        if !sent.is_empty() {
+        if !command.is_empty() {
             lines.push(format!("> {shown}"));
-            stream
-                .send(sent.as_bytes())
-                .await
-                .map_err(|_| ("the connection broke".to_string(), lines.clone()))?;
+            if stream.send(format!("{command}\r\n").as_bytes()).await.is_err() {
+                return Err(("the connection broke".into(), lines));
+            }
         }
+        let is_long = verb == "RETR";
         let answer = match answer(&mut stream, is_long).await {
             Ok(answer) => answer,
-            Err(why) => return fail(why, &lines),
+            Err(why) => return Err((why, lines)),
         };
         last = answer.lines().next().unwrap_or_default().to_string();
         lines.push(format!("< {last}"));
         if !last.starts_with("+OK") {
-            return fail(last, &lines);
+            return Err((last, lines));
         }
         if is_long && !answer.contains(mark) {
-            return fail("the newest message is another one: somebody else's mail came at the same moment; try again".into(), &lines);
+            return Err((OTHER_MESSAGE.into(), lines));
         }
     }
     Ok((format!("{place}"), lines))
+}
+
+/// Connects to our own POP3 service, with TLS from the start.
+async fn connect_pop3(this: &Loopback) -> Result<(SocketAddr, Stream), String> {
+    let place =
+        own(&this.settings, Service::Pop3s).ok_or("this box listens on no port for POP3")?;
+    let tcp = TcpStream::connect(place).await.map_err(|e| format!("{place}: {e}"))?;
+    let config =
+        this.handles.tls.config(&Security::Opportunistic).map_err(|error| error.to_string())?;
+    let stream = Stream::plain(tcp, Patience { send: PATIENCE, handshake: PATIENCE })
+        .start_client_tls(config, ServerName::from(place.ip()))
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok((place, stream))
 }
 
 /// An answer, to its last line.

@@ -88,6 +88,19 @@ pub fn sts_policy(facts: &Facts) -> Option<String> {
     })
 }
 
+/// Why a record is there: its words in the pages' catalogue, and the same in English.
+type Why = (&'static str, &'static str);
+
+impl DnsRecord {
+    fn must(name: String, kind: &'static str, value: String, (key, why): Why) -> DnsRecord {
+        DnsRecord { name, kind, value, why, key, need: Need::Must }
+    }
+
+    fn good(name: String, kind: &'static str, value: String, (key, why): Why) -> DnsRecord {
+        DnsRecord { name, kind, value, why, key, need: Need::Good }
+    }
+}
+
 /// The records that a domain of this box should have, the necessary ones first.
 pub fn records(
     reader: &Reader,
@@ -95,119 +108,100 @@ pub fn records(
     facts: &Facts,
     now: u64,
 ) -> pillarbox_store::Result<Vec<DnsRecord>> {
-    let host = &facts.hostname;
-    let record = |name: String, kind, value: String, why, key, need| DnsRecord {
-        name,
-        kind,
-        value,
-        why,
-        key,
-        need,
-    };
     let mut records = Vec::new();
-    if let Some(address) =
-        facts.address.filter(|_| host.ends_with(&format!(".{domain}")) || host == domain)
-    {
-        let kind = if address.is_ipv4() { "A" } else { "AAAA" };
-        records.push(record(
-            host.clone(),
-            kind,
-            address.to_string(),
-            "where the box is",
-            "record-address",
-            Need::Must,
-        ));
-    }
-    records.push(record(
-        domain.into(),
-        "MX",
-        format!("10 {host}."),
-        "where other servers bring mail for the domain",
-        "record-mx",
-        Need::Must,
-    ));
-    records.push(record(
-        domain.into(),
-        "TXT",
-        "v=spf1 mx ~all".into(),
-        "who may send mail of the domain (SPF)",
-        "record-spf",
-        Need::Must,
-    ));
-    for (name, value, is_old) in dkim::published(reader, domain, now)? {
-        let (why, key) = match is_old {
-            false => ("the key with which this box signs the domain's mail (DKIM)", "record-dkim"),
-            true => (
-                "an older key: leave it until mail signed with it has arrived (30 days)",
-                "record-dkim-old",
-            ),
-        };
-        records.push(record(name, "TXT", value, why, key, Need::Must));
-    }
-    let dmarc = format!("v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}");
-    let why = "what others do with mail that only pretends to be the domain's (DMARC)";
-    records.push(record(format!("_dmarc.{domain}"), "TXT", dmarc, why, "record-dmarc", Need::Must));
-    for prefix in ["autoconfig", "autodiscover"] {
-        let why = "mail programs find their settings there";
-        records.push(record(
-            format!("{prefix}.{domain}"),
-            "CNAME",
-            format!("{host}."),
-            why,
-            "record-autoconfig",
-            Need::Good,
-        ));
-    }
-    // RFC 6186 §3.4, RFC 8314 §5.1: where programs fetch and send; a lone dot says that there is no such service.
-    for (service, value) in [
+    records.extend(address_of_the_box(domain, facts));
+    records.extend(way_in(domain, &facts.hostname));
+    records.extend(proof_of_sender(domain, dkim::published(reader, domain, now)?));
+    records.extend(settings_of_programs(domain, &facts.hostname));
+    records.extend(encrypted_transport(domain, facts));
+    Ok(records)
+}
+
+/// Where the box is, if its name belongs to the domain.
+fn address_of_the_box(domain: &str, facts: &Facts) -> Option<DnsRecord> {
+    let host = &facts.hostname;
+    let is_within = host.ends_with(&format!(".{domain}")) || host == domain;
+    let address = facts.address.filter(|_| is_within)?;
+    let kind = if address.is_ipv4() { "A" } else { "AAAA" };
+    let why = ("record-address", "where the box is");
+    Some(DnsRecord::must(host.clone(), kind, address.to_string(), why))
+}
+
+/// Which host takes mail for the domain (RFC 5321 §5), and sends it (RFC 7208).
+fn way_in(domain: &str, host: &str) -> [DnsRecord; 2] {
+    let mx = ("record-mx", "where other servers bring mail for the domain");
+    let spf = ("record-spf", "who may send mail of the domain (SPF)");
+    [
+        DnsRecord::must(domain.into(), "MX", format!("10 {host}."), mx),
+        DnsRecord::must(domain.into(), "TXT", "v=spf1 mx ~all".into(), spf),
+    ]
+}
+
+/// Keys of signatures (RFC 6376 §3.6), and what to do with mail that lacks one (RFC 7489 §6.3).
+/// `keys`: name, value, and whether it is an older one.
+fn proof_of_sender(domain: &str, keys: Vec<(String, String, bool)>) -> Vec<DnsRecord> {
+    let new = ("record-dkim", "the key with which this box signs the domain's mail (DKIM)");
+    let old = (
+        "record-dkim-old",
+        "an older key: leave it until mail signed with it has arrived (30 days)",
+    );
+    let mut records: Vec<DnsRecord> = keys
+        .into_iter()
+        .map(|(name, value, is_old)| {
+            DnsRecord::must(name, "TXT", value, if is_old { old } else { new })
+        })
+        .collect();
+    let policy = format!("v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}");
+    let why =
+        ("record-dmarc", "what others do with mail that only pretends to be the domain's (DMARC)");
+    records.push(DnsRecord::must(format!("_dmarc.{domain}"), "TXT", policy, why));
+    records
+}
+
+/// Where mail programs find their settings and the services.
+fn settings_of_programs(domain: &str, host: &str) -> Vec<DnsRecord> {
+    let settings = ("record-autoconfig", "mail programs find their settings there");
+    let services = ("record-srv", "where mail programs fetch and send");
+    let names = ["autoconfig", "autodiscover"].map(|prefix| {
+        DnsRecord::good(format!("{prefix}.{domain}"), "CNAME", format!("{host}."), settings)
+    });
+    // RFC 6186 §3.4, RFC 8314 §5.1; a lone dot says that there is no such service.
+    let places = [
         ("_submissions._tcp", format!("0 1 465 {host}.")),
         ("_submission._tcp", format!("0 2 587 {host}.")),
         ("_pop3s._tcp", format!("0 1 995 {host}.")),
         ("_imap._tcp", "0 0 0 .".to_string()),
         ("_imaps._tcp", "0 0 0 .".to_string()),
         ("_autodiscover._tcp", format!("0 1 443 {host}.")),
-    ] {
-        records.push(record(
-            format!("{service}.{domain}"),
-            "SRV",
-            value,
-            "where mail programs fetch and send",
-            "record-srv",
-            Need::Good,
-        ));
-    }
+    ];
+    let places = places.into_iter().map(|(service, value)| {
+        DnsRecord::good(format!("{service}.{domain}"), "SRV", value, services)
+    });
+    names.into_iter().chain(places).collect()
+}
+
+/// That mail comes encrypted (RFC 8461 §3.1), and where trouble with it is reported (RFC 8460 §3).
+fn encrypted_transport(domain: &str, facts: &Facts) -> Vec<DnsRecord> {
+    let mut records = Vec::new();
     if let Some(policy) = sts_policy(facts) {
         let id: String =
             Sha256::digest(policy).iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+        let host = format!("{}.", facts.hostname);
         let why = "mail to the domain comes encrypted or not at all (MTA-STS)";
-        records.push(record(
-            format!("mta-sts.{domain}"),
-            "CNAME",
-            format!("{host}."),
-            why,
-            "record-sts-host",
-            Need::Good,
-        ));
-        records.push(record(
-            format!("_mta-sts.{domain}"),
-            "TXT",
-            format!("v=STSv1; id={id}"),
-            why,
-            "record-sts",
-            Need::Good,
-        ));
+        records.extend([
+            DnsRecord::good(format!("mta-sts.{domain}"), "CNAME", host, ("record-sts-host", why)),
+            DnsRecord::good(
+                format!("_mta-sts.{domain}"),
+                "TXT",
+                format!("v=STSv1; id={id}"),
+                ("record-sts", why),
+            ),
+        ]);
     }
     let reports = format!("v=TLSRPTv1; rua=mailto:postmaster@{domain}");
-    let why = "where other servers report trouble with encryption";
-    records.push(record(
-        format!("_smtp._tls.{domain}"),
-        "TXT",
-        reports,
-        why,
-        "record-tls-reports",
-        Need::Good,
-    ));
-    Ok(records)
+    let why = ("record-tls-reports", "where other servers report trouble with encryption");
+    records.push(DnsRecord::good(format!("_smtp._tls.{domain}"), "TXT", reports, why));
+    records
 }
 
 /// The records as lines of a zone file (RFC 1035 §5.1); long texts in pieces of at most 255 octets.

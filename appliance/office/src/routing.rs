@@ -226,68 +226,102 @@ mod tests {
         Access, AddAccount, AddDomain, MailboxPolicy, Options, SetAlias, SetSetting,
     };
 
-    #[test]
-    fn postmaster_of_the_box_reaches_a_person_and_details_reach_theirs() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
-        let house = |sub_addresses| House { hostname: "Mail.example.test".into(), sub_addresses };
-        let to = |text: &str, sub_addresses| {
-            let path = ForwardPath::Address(Address::parse(text).unwrap());
-            store.read(|r| route(r, &house(sub_addresses), &path)).unwrap()
-        };
-        let on = |text: &str| to(text, SubAddresses::On);
-        assert_eq!(on("postmaster@mail.example.test"), Routing::NotSetUp);
-        store.change(AddDomain { name: "example.test".into(), at: 1 }).wait().unwrap();
-        for name in ["ann", "bob", "c+d"] {
-            let address = format!("{name}@example.test");
-            store
-                .change(AddAccount {
-                    address,
+    /// A store with a domain, and who gets mail in it.
+    struct World {
+        store: Store,
+        _dir: tempfile::TempDir,
+    }
+
+    impl World {
+        fn empty() -> World {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
+            World { store, _dir: dir }
+        }
+
+        /// Ann, who is the owner, Bob, and one with a plus sign in the address.
+        fn with_people() -> World {
+            let world = World::empty();
+            let domain = AddDomain { name: "example.test".into(), at: 1 };
+            world.store.change(domain).wait().unwrap();
+            for name in ["ann", "bob", "c+d"] {
+                let add = AddAccount {
+                    address: format!("{name}@example.test"),
                     name: name.into(),
                     hash: "x".into(),
                     policy: MailboxPolicy::Keep,
                     at: 1,
-                })
-                .wait()
-                .unwrap();
+                };
+                world.store.change(add).wait().unwrap();
+            }
+            world
         }
-        let accounts = store.read(|r| r.accounts()).unwrap();
-        let is = |name: &str| {
-            let found = accounts
-                .iter()
-                .find(|(_, account)| account.address == format!("{name}@example.test"));
+
+        fn alias(&self, address: &str, target: &str) {
+            let alias = SetAlias { address: address.into(), targets: vec![target.into()] };
+            self.store.change(alias).wait().unwrap();
+        }
+
+        fn path(&self, path: &ForwardPath, sub_addresses: SubAddresses) -> Routing {
+            let house = House { hostname: "Mail.example.test".into(), sub_addresses };
+            self.store.read(|r| route(r, &house, path)).unwrap()
+        }
+
+        fn to(&self, address: &str, sub_addresses: SubAddresses) -> Routing {
+            self.path(&ForwardPath::Address(Address::parse(address).unwrap()), sub_addresses)
+        }
+
+        fn on(&self, address: &str) -> Routing {
+            self.to(address, SubAddresses::On)
+        }
+
+        fn is(&self, name: &str) -> Routing {
+            let accounts = self.store.read(|r| r.accounts()).unwrap();
+            let address = format!("{name}@example.test");
+            let found = accounts.iter().find(|(_, account)| account.address == address);
             Routing::Local(vec![found.unwrap().0])
-        };
+        }
+    }
+
+    #[test]
+    fn postmaster_of_the_box_reaches_a_person() {
+        assert_eq!(World::empty().on("postmaster@mail.example.test"), Routing::NotSetUp);
+        let world = World::with_people();
         for address in [
             "postmaster@mail.example.test", "PostMaster@MAIL.example.test",
             "postmaster@example.test",
         ] {
-            assert_eq!(on(address), is("ann"), "{address}");
+            assert_eq!(world.on(address), world.is("ann"), "{address}");
         }
-        assert_eq!(
-            store.read(|r| route(r, &house(SubAddresses::On), &ForwardPath::Postmaster)).unwrap(),
-            is("ann")
-        );
+        assert_eq!(world.path(&ForwardPath::Postmaster, SubAddresses::On), world.is("ann"));
+        for address in
+            ["ann@mail.example.test", "postmaster@other.test", "postmaster+x@mail.example.test"]
+        {
+            assert_eq!(world.on(address), Routing::Elsewhere, "{address}");
+        }
+    }
+
+    #[test]
+    fn postmaster_is_reached_at_the_addresses_of_the_box() {
+        let world = World::with_people();
         let public =
             SetSetting { key: settings::PUBLIC_ADDRESS.into(), value: Some("203.0.113.9".into()) };
-        store.change(public).wait().unwrap();
+        world.store.change(public).wait().unwrap();
         for (address, is_ours) in [
             ("postmaster@[203.0.113.9]", true),
             ("postmaster@[127.0.0.1]", true),
             ("postmaster@[198.51.100.7]", false),
             ("ann@[203.0.113.9]", false),
         ] {
-            assert_eq!(
-                on(address),
-                if is_ours { is("ann") } else { Routing::Elsewhere },
-                "{address}"
-            );
+            let expected = if is_ours { world.is("ann") } else { Routing::Elsewhere };
+            assert_eq!(world.on(address), expected, "{address}");
         }
-        for address in
-            ["ann@mail.example.test", "postmaster@other.test", "postmaster+x@mail.example.test"]
-        {
-            assert_eq!(on(address), Routing::Elsewhere, "{address}");
-        }
+    }
+
+    #[test]
+    fn details_after_a_plus_sign_reach_their_address() {
+        let world = World::with_people();
+        let (on, is) = (|address: &str| world.on(address), |name: &str| world.is(name));
         assert_eq!(
             (on("bob+shop@example.test"), on("Bob+a+b@Example.test"), on("c+d@example.test")),
             (is("bob"), is("bob"), is("c+d"))
@@ -296,27 +330,15 @@ mod tests {
             (on("nobody+x@example.test"), on("+bob@example.test")),
             (Routing::NoSuchAddress, Routing::NoSuchAddress)
         );
-        assert_eq!(to("bob+shop@example.test", SubAddresses::Off), Routing::NoSuchAddress);
-        // An alias has details, too, and the catch-all gets what is nobody's even so.
-        store
-            .change(SetAlias {
-                address: "info@example.test".into(),
-                targets: vec!["bob@example.test".into()],
-            })
-            .wait()
-            .unwrap();
-        store
-            .change(SetAlias {
-                address: "@example.test".into(),
-                targets: vec!["ann@example.test".into()],
-            })
-            .wait()
-            .unwrap();
+        assert_eq!(world.to("bob+shop@example.test", SubAddresses::Off), Routing::NoSuchAddress);
+        // An alias has details, too, and the catch-all gets what is unclaimed even so.
+        world.alias("info@example.test", "bob@example.test");
+        world.alias("@example.test", "ann@example.test");
         assert_eq!(
             (on("info+x@example.test"), on("bob+y@example.test"), on("nobody+x@example.test")),
             (is("bob"), is("bob"), is("ann"))
         );
-        assert_eq!(to("bob+y@example.test", SubAddresses::Off), is("ann"));
+        assert_eq!(world.to("bob+y@example.test", SubAddresses::Off), is("ann"));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use pillarbox_platform::clock;
 use pillarbox_platform::tasks::Tasks;
 use pillarbox_store::{
-    AccountId, Ask, Batch, Change, Entry, Error, FolderId, IndexWork, Indexed, Merged, MessageId,
-    NoteWritten, PutCards, Result, Space, Store, Truth, Unindexed, off_thread,
+    AccountId, Ask, Batch, Card, Change, Entry, Error, FolderId, IndexWork, Indexed, Merged,
+    MessageId, NoteWritten, PutCards, Result, Space, Store, Truth, Unindexed, off_thread,
 };
 
 use super::marks::{Kind, Marks};
@@ -203,70 +203,114 @@ fn batch(
     marks: Option<&Marks>,
     is_withheld: &dyn Fn(MessageId) -> bool,
 ) -> Result<bool> {
-    let store = gentle.store;
     let all = waiting.iter().flat_map(|folder| &folder.entries).take(BATCH);
     let ids: Vec<MessageId> =
         all.map(|(_, entry)| entry.message).filter(|id| !is_withheld(*id)).collect();
     let _mark = marks.map(|marks| marks.set(Kind::Batch, &ids));
-    let (mut words, mut folders, mut cards, mut left) =
-        (Batch::default(), Vec::new(), Vec::new(), BATCH);
+    let mut gathered = Gathered::of(account);
     for Unindexed { folder, from, entries, .. } in waiting {
         let mut indexed = Indexed { folder, from, below: from, messages: Vec::new() };
         for (uid, entry) in entries {
-            if left == 0 || words.octets() >= OCTETS {
+            if gathered.is_full() {
                 break;
             }
-            left -= 1;
+            gathered.seen += 1;
             indexed.below = uid + 1;
-            if is_withheld(entry.message) {
+            if is_withheld(entry.message) || !gathered.read(gentle, folder, uid, entry.message)? {
                 continue;
             }
-            if !words.contains(entry.message)
-                && !store.read(|r| r.is_indexed(account, entry.message))?
-            {
-                let Some(Summary { card, texts, recipients }) = summary(store, entry.message)?
-                else {
-                    continue;
-                };
-                if folder == FolderId::SENT {
-                    let people = recipients
-                        .into_iter()
-                        .map(|person| (person.name, person.address.to_lowercase()))
-                        .filter(|(_, address)| address.contains('@'));
-                    gentle.change(NoteWritten {
-                        account,
-                        people: people.collect(),
-                        at: card.date,
-                    })?;
-                }
-                words.add(entry.message, Spoken::of(&texts).terms());
-                cards.push((folder, uid, entry.message, card));
-            }
             indexed.messages.push((uid, entry.message));
-            if cards.len() == CARDS {
-                gentle.change(PutCards { account, cards: std::mem::take(&mut cards) })?;
+            if gathered.cards.len() == CARDS {
+                gathered.put_cards(gentle)?;
             }
             if !gentle.breathe(0) {
                 return Ok(false);
             }
         }
         if indexed.below > from {
-            folders.push(indexed);
+            gathered.folders.push(indexed);
         }
     }
-    if !cards.is_empty() {
-        gentle.change(PutCards { account, cards })?;
+    gathered.write(gentle)
+}
+
+/// What a batch has read and not yet written.
+struct Gathered {
+    account: AccountId,
+    words: Batch,
+    cards: Vec<(FolderId, u32, MessageId, Card)>,
+    folders: Vec<Indexed>,
+    /// Entries that were looked at.
+    seen: usize,
+}
+
+impl Gathered {
+    fn of(account: AccountId) -> Gathered {
+        Gathered {
+            account,
+            words: Batch::default(),
+            cards: Vec::new(),
+            folders: Vec::new(),
+            seen: 0,
+        }
     }
-    let segment = match words.is_empty() {
-        true => None,
-        false => {
-            match store.write_segment(account, &words, &mut |octets| gentle.breathe(octets))? {
-                None => return Ok(false),
-                written => written,
+
+    fn is_full(&self) -> bool {
+        self.seen == BATCH || self.words.octets() >= OCTETS
+    }
+
+    /// Reads a message, unless it is in the index already.
+    /// False: it is gone.
+    fn read(
+        &mut self,
+        gentle: &mut Gentle<'_>,
+        folder: FolderId,
+        uid: u32,
+        message: MessageId,
+    ) -> Result<bool> {
+        let (store, account) = (gentle.store, self.account);
+        if self.words.contains(message) || store.read(|r| r.is_indexed(account, message))? {
+            return Ok(true);
+        }
+        let Some(Summary { card, texts, recipients }) = summary(store, message)? else {
+            return Ok(false);
+        };
+        if folder == FolderId::SENT {
+            let people = recipients
+                .into_iter()
+                .map(|person| (person.name, person.address.to_lowercase()))
+                .filter(|(_, address)| address.contains('@'))
+                .collect();
+            gentle.change(NoteWritten { account, people, at: card.date })?;
+        }
+        self.words.add(message, Spoken::of(&texts).terms());
+        self.cards.push((folder, uid, message, card));
+        Ok(true)
+    }
+
+    fn put_cards(&mut self, gentle: &mut Gentle<'_>) -> Result<()> {
+        let cards = std::mem::take(&mut self.cards);
+        gentle.change(PutCards { account: self.account, cards })?;
+        Ok(())
+    }
+
+    /// Writes a file with the words, and names it in the store.
+    /// False: somebody else was there meanwhile, or it is over.
+    fn write(mut self, gentle: &mut Gentle<'_>) -> Result<bool> {
+        if !self.cards.is_empty() {
+            self.put_cards(gentle)?;
+        }
+        let Gathered { account, words, folders, .. } = self;
+        let mut segment = None;
+        if !words.is_empty() {
+            let store = gentle.store;
+            segment = store.write_segment(account, &words, &mut |octets| gentle.breathe(octets))?;
+            if segment.is_none() {
+                return Ok(false);
             }
         }
-    };
-    gentle.change(IndexWork { account, folders, segment })
+        gentle.change(IndexWork { account, folders, segment })
+    }
 }
 
 /// Makes the whole index anew; `data` is the data folder.

@@ -9,7 +9,7 @@ use crate::internet_connection;
 
 use pillarbox_platform::dns::{Dns, DnsError};
 pub use record::Verdict;
-use record::{Mechanism, Sender, Term, is_record, parse};
+use record::{Mechanism, Prefixes, Sender, Term, is_record, parse};
 
 /// Terms that ask the DNS (§4.6.4).
 const LOOKUPS: u32 = 10;
@@ -81,7 +81,7 @@ impl Evaluation<'_> {
                 (None, _) => Ok(Verdict::Neutral),
                 (Some(target), None) => {
                     self.count()?;
-                    let target = self.sender.expand(target, &domain).ok_or(Trouble::Wrong)?;
+                    let target = self.expand(target, &domain)?;
                     match self.domain(target).await? {
                         Verdict::None => Err(Trouble::Wrong),
                         verdict => Ok(verdict),
@@ -92,17 +92,17 @@ impl Evaluation<'_> {
         })
     }
 
+    /// Whether a mechanism is about the sender's address (§5).
     async fn matches(&mut self, mechanism: &Mechanism, domain: &str) -> Result<bool, Trouble> {
         match mechanism {
             Mechanism::All => return Ok(true),
             Mechanism::Ip(network) => return Ok(network.contains(self.sender.address)),
             _ => self.count()?,
         }
-        let target = |spec: &Option<String>| spec.clone().unwrap_or_else(|| "%{d}".into());
         match mechanism {
             Mechanism::All | Mechanism::Ip(_) => Ok(false),
             Mechanism::Include(target) => {
-                let target = self.sender.expand(target, domain).ok_or(Trouble::Wrong)?;
+                let target = self.expand(target, domain)?;
                 match self.domain(target).await? {
                     Verdict::Pass => Ok(true),
                     Verdict::None => Err(Trouble::Wrong),
@@ -110,62 +110,67 @@ impl Evaluation<'_> {
                 }
             }
             Mechanism::A(host, prefixes) => {
-                let host = self.sender.expand(&target(host), domain).ok_or(Trouble::Wrong)?;
-                Ok(self
-                    .addresses(&host)
-                    .await?
-                    .into_iter()
-                    .any(|found| prefixes.cover(found, self.sender.address)))
+                let host = self.expand(or_domain(host), domain)?;
+                self.is_covered(&host, *prefixes).await
             }
             Mechanism::Mx(host, prefixes) => {
-                let host = self.sender.expand(&target(host), domain).ok_or(Trouble::Wrong)?;
-                let answer = self.dns.mx(&host).await.map(|answer| answer.records);
-                let hosts = self.or_void(answer)?;
-                if hosts.len() > HOSTS {
-                    return Err(Trouble::Wrong);
-                }
-                for (_, exchanger) in hosts {
-                    if self
-                        .addresses(&exchanger)
-                        .await?
-                        .into_iter()
-                        .any(|found| prefixes.cover(found, self.sender.address))
-                    {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
+                let host = self.expand(or_domain(host), domain)?;
+                self.is_exchanger(&host, *prefixes).await
             }
             Mechanism::Ptr(host) => {
-                let wanted = self
-                    .sender
-                    .expand(&target(host), domain)
-                    .ok_or(Trouble::Wrong)?
-                    .to_ascii_lowercase();
-                let names = self
-                    .dns
-                    .ptr(&internet_connection::reverse_name(self.sender.address))
-                    .await
-                    .map(|answer| answer.records);
-                let names = self.or_void(names)?;
-                for name in names
-                    .into_iter()
-                    .take(HOSTS)
-                    .filter(|name| *name == wanted || name.ends_with(&format!(".{wanted}")))
-                {
-                    if self.addresses(&name).await?.contains(&self.sender.address) {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
+                let host = self.expand(or_domain(host), domain)?;
+                self.is_named_below(&host.to_ascii_lowercase()).await
             }
             Mechanism::Exists(target) => {
-                let target = self.sender.expand(target, domain).ok_or(Trouble::Wrong)?;
+                let target = self.expand(target, domain)?;
                 Ok(self.addresses(&target).await?.iter().any(IpAddr::is_ipv4))
             }
         }
     }
 
+    /// Whether the sender's address is one of a host's, or near it (§5.3).
+    async fn is_covered(&mut self, host: &str, prefixes: Prefixes) -> Result<bool, Trouble> {
+        let addresses = self.addresses(host).await?;
+        Ok(addresses.into_iter().any(|found| prefixes.cover(found, self.sender.address)))
+    }
+
+    /// Whether the sender's address is one of the hosts that take mail for a domain (§5.4).
+    async fn is_exchanger(&mut self, domain: &str, prefixes: Prefixes) -> Result<bool, Trouble> {
+        let answer = self.dns.mx(domain).await.map(|answer| answer.records);
+        let hosts = self.or_void(answer)?;
+        if hosts.len() > HOSTS {
+            return Err(Trouble::Wrong);
+        }
+        for (_, exchanger) in hosts {
+            if self.is_covered(&exchanger, prefixes).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the sender's address has a name in a domain, which leads back to the address (§5.5).
+    async fn is_named_below(&mut self, domain: &str) -> Result<bool, Trouble> {
+        let reverse = internet_connection::reverse_name(self.sender.address);
+        let names = self.dns.ptr(&reverse).await.map(|answer| answer.records);
+        let names = self.or_void(names)?;
+        let below = format!(".{domain}");
+        for name in names.into_iter().take(HOSTS) {
+            if (name == domain || name.ends_with(&below))
+                && self.addresses(&name).await?.contains(&self.sender.address)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A name with its macros filled in (§7).
+    fn expand(&self, spec: &str, domain: &str) -> Result<String, Trouble> {
+        self.sender.expand(spec, domain).ok_or(Trouble::Wrong)
+    }
+
+    /// Counts a term that asks the DNS.
     fn count(&mut self) -> Result<(), Trouble> {
         self.lookups += 1;
         if self.lookups > LOOKUPS { Err(Trouble::Wrong) } else { Ok(()) }
@@ -191,6 +196,11 @@ impl Evaluation<'_> {
             }
         }
     }
+}
+
+/// The host of a mechanism; without one the domain itself is meant.
+fn or_domain(host: &Option<String>) -> &str {
+    host.as_deref().unwrap_or("%{d}")
 }
 
 #[cfg(test)]

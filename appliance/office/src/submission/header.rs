@@ -126,59 +126,9 @@ pub struct Prepared {
 
 /// Mends a submitted header (RFC 6409 §8): takes blind copies out, adds what is missing.
 pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
-    let mut kept = Vec::with_capacity(header.len() + 200);
-    let (mut has_from, mut has_date, mut has_id) = (false, false, false);
-    let (mut is_automatic, mut is_tls_optional) = (false, false);
-    let mut is_dropped = false;
-    // From and Sender fields, each by itself: of two of a kind a parser would show one.
-    let (mut sender_fields, mut is_sender): (Vec<Vec<u8>>, bool) = (Vec::new(), false);
-    let mut body_line: &[u8] = b"";
-    for line in header.split_inclusive(|&b| b == b'\n') {
-        if line == b"\r\n" {
-            body_line = line;
-            break;
-        }
-        if !matches!(line.first(), Some(b' ' | b'\t')) {
-            let colon = line.iter().position(|&b| b == b':').unwrap_or(0);
-            let name = line[..colon].trim_ascii_end().to_ascii_lowercase();
-            let value = line[colon..].trim_ascii().to_ascii_lowercase();
-            is_sender = matches!(&name[..], b"from" | b"sender");
-            if is_sender {
-                sender_fields.push(b"From".to_vec());
-            }
-            is_dropped = matches!(&name[..], b"bcc" | b"resent-bcc" | b"return-path");
-            match &name[..] {
-                b"from" => has_from = true,
-                b"date" => has_date = true,
-                b"message-id" => has_id = true,
-                b"auto-submitted" => is_automatic = value != b": no" && value != b":no",
-                b"tls-required" => is_tls_optional = value == b": no" || value == b":no",
-                _ => {}
-            }
-        }
-        if let Some(field) = sender_fields.last_mut().filter(|_| is_sender) {
-            let is_first = field == b"From";
-            let from = if is_first { line.iter().position(|&b| b == b':').unwrap_or(0) } else { 0 };
-            field.extend_from_slice(&line[from..]);
-        }
-        if !is_dropped {
-            kept.extend_from_slice(line);
-        }
-    }
-    if !kept.is_empty() && !kept.ends_with(b"\r\n") {
-        kept.extend_from_slice(b"\r\n");
-    }
-    let mut add = |is_there: bool, name: &str, value: &str| {
-        if !is_there {
-            kept.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-        }
-    };
-    add(has_from, "From", additions.from);
-    add(has_date, "Date", additions.date);
-    add(has_id, "Message-ID", &format!("<{}>", additions.message_id));
-    if !has_from {
-        sender_fields.push(format!("From: {}\r\n", additions.from).into_bytes());
-    }
+    let (mut fields, empty_line) = Fields::read(header);
+    fields.complete(additions);
+    let Fields { mut kept, senders: sender_fields, is_automatic, is_tls_optional, .. } = fields;
     let (mut senders, mut fault) = (Vec::new(), None);
     for field in &sender_fields {
         match addresses(field) {
@@ -186,19 +136,115 @@ pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
             Err(wrong) => fault = fault.or(Some(wrong)),
         }
     }
+    let (message_id, subject) = message_id_and_subject(&kept);
+    kept.extend_from_slice(empty_line);
+    Prepared { header: kept, senders, fault, message_id, subject, is_automatic, is_tls_optional }
+}
+
+/// The fields of a header, as its lines are read one after the other.
+#[derive(Default)]
+struct Fields {
+    /// All that is sent.
+    kept: Vec<u8>,
+    /// From and Sender fields, each by itself: of two of a kind a parser would show one.
+    senders: Vec<Vec<u8>>,
+    has_from: bool,
+    has_date: bool,
+    has_id: bool,
+    is_automatic: bool,
+    is_tls_optional: bool,
+    /// Whether the field of the last line is not sent.
+    is_dropped: bool,
+    /// Whether it names senders.
+    is_sender: bool,
+}
+
+impl Fields {
+    /// Reads a header up to its empty line, and gives that, too.
+    fn read(header: &[u8]) -> (Fields, &[u8]) {
+        let kept = Vec::with_capacity(header.len() + 200);
+        let mut fields = Fields { kept, ..Fields::default() };
+        let mut empty_line: &[u8] = b"";
+        for line in header.split_inclusive(|&b| b == b'\n') {
+            if line == b"\r\n" {
+                empty_line = line;
+                break;
+            }
+            fields.line(line);
+        }
+        if !fields.kept.is_empty() && !fields.kept.ends_with(b"\r\n") {
+            fields.kept.extend_from_slice(b"\r\n");
+        }
+        (fields, empty_line)
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let is_continued = matches!(line.first(), Some(b' ' | b'\t'));
+        let colon = line.iter().position(|&b| b == b':').unwrap_or(0);
+        if !is_continued {
+            self.field(&line[..colon], &line[colon..]);
+        }
+        match self.senders.last_mut().filter(|_| self.is_sender) {
+            Some(field) if is_continued => field.extend_from_slice(line),
+            Some(field) => field.extend_from_slice(&line[colon..]),
+            None => {}
+        }
+        if !self.is_dropped {
+            self.kept.extend_from_slice(line);
+        }
+    }
+
+    /// A field begins; `value` is its first line from the colon on.
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        let name = name.trim_ascii_end().to_ascii_lowercase();
+        let value = value.trim_ascii().to_ascii_lowercase();
+        let is_no = value == b": no" || value == b":no";
+        self.is_sender = matches!(&name[..], b"from" | b"sender");
+        if self.is_sender {
+            self.senders.push(b"From".to_vec());
+        }
+        self.is_dropped = matches!(&name[..], b"bcc" | b"resent-bcc" | b"return-path");
+        match &name[..] {
+            b"from" => self.has_from = true,
+            b"date" => self.has_date = true,
+            b"message-id" => self.has_id = true,
+            b"auto-submitted" => self.is_automatic = !is_no,
+            b"tls-required" => self.is_tls_optional = is_no,
+            _ => {}
+        }
+    }
+
+    /// Adds the fields that are missing.
+    fn complete(&mut self, additions: &Additions) {
+        let id = format!("<{}>", additions.message_id);
+        for (is_there, name, value) in [
+            (self.has_from, "From", additions.from),
+            (self.has_date, "Date", additions.date),
+            (self.has_id, "Message-ID", &id),
+        ] {
+            if !is_there {
+                self.kept.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+            }
+        }
+        if !self.has_from {
+            self.senders.push(format!("From: {}\r\n", additions.from).into_bytes());
+        }
+    }
+}
+
+/// Both in plain text, empty where there is none.
+fn message_id_and_subject(header: &[u8]) -> (String, String) {
     let parser = MessageParser::new()
         .header_text(HeaderName::Subject)
         .header_id(HeaderName::MessageId)
         .default_header_ignore();
-    let parsed = parser.parse_headers(&[&kept[..], b"\r\n"].concat()).map(|message| {
+    let parsed = parser.parse_headers(&[header, b"\r\n"].concat()).map(|message| {
         (
             message.message_id().unwrap_or_default().to_string(),
             message.subject().unwrap_or_default().to_string(),
         )
     });
-    let (message_id, subject) = parsed.unwrap_or_default();
-    kept.extend_from_slice(body_line);
-    Prepared { header: kept, senders, fault, message_id, subject, is_automatic, is_tls_optional }
+    parsed.unwrap_or_default()
 }
 
 /// The addresses in one From or Sender field.

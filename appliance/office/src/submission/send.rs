@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use pillarbox_proto::address::Address;
+use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Body, ForwardPath, MailCommand, Recipient, ReversePath, trace};
-use pillarbox_store::{AccountId, Delivered, DeviceId, Error};
+use pillarbox_store::{AccountId, Delivered, DeviceId, Error, ShortCode};
 
 use crate::auth::Identity;
 use crate::code;
@@ -41,43 +42,12 @@ pub async fn begin(
     octets: Option<u64>,
 ) -> Result<Submission<'_>, Refusal> {
     let code = code::fresh();
-    let wanted: Vec<ForwardPath> = recipients.into_iter().map(ForwardPath::Address).collect();
-    let routed = routing::find_all(&agent.store, &agent.settings.get(), wanted).await?;
-    let (mut local, mut accounts, mut remote) = (Vec::new(), Vec::new(), Vec::new());
-    for (routing, path) in routed {
-        let recipient = Recipient { path, notify: None, orcpt: None };
-        match routing {
-            Routing::Local(found) => {
-                accounts.extend(found);
-                local.push(recipient);
-            }
-            Routing::Elsewhere => remote.push(recipient),
-            Routing::NoSuchAddress | Routing::NotSetUp => {
-                let text = format!("{} is not an address of this box ({code})", recipient.path);
-                let reply = pillarbox_proto::reply::Reply::new(
-                    550,
-                    pillarbox_proto::reply::Enhanced(5, 1, 1),
-                    text,
-                );
-                return Err(Refusal::Said(reply));
-            }
-        }
-    }
+    let Routed { local, accounts, remote } = route(agent, recipients, code).await?;
     let path = Address::parse(&sender.from).map_err(|_| Error::Closed)?;
-    let (account, reverse) = (sender.account, ReversePath::Address(path.clone()));
-    if agent.store.read_off_thread(move |r| submission::sender(r, account, &reverse)).await?
-        == submission::Sender::Foreign
-    {
-        let reply = submission::foreign_sender(
-            "as sender",
-            &sender.from,
-            &sender.address,
-            &code.to_string(),
-        );
-        return Err(Refusal::Said(reply));
-    }
+    let reverse_path = ReversePath::Address(path);
+    check(agent, &sender, reverse_path.clone(), code).await?;
     let mail = MailCommand {
-        reverse_path: ReversePath::Address(path),
+        reverse_path,
         size: octets,
         body: Body::EightBitMime,
         smtputf8: true,
@@ -106,4 +76,55 @@ pub async fn begin(
     let facts =
         Facts { identity, peer: sender.peer, code, mail, received, local, accounts, remote };
     Ok(Submission::begin(agent, facts).await?)
+}
+
+/// Recipients by where their mail goes.
+#[derive(Default)]
+struct Routed {
+    local: Vec<Recipient>,
+    /// Mailboxes of the local ones.
+    accounts: Vec<AccountId>,
+    remote: Vec<Recipient>,
+}
+
+/// Looks recipients up; one that does not exist is refused, and with it the message.
+async fn route(
+    agent: &SubmissionAgent,
+    recipients: Vec<Address>,
+    code: ShortCode,
+) -> Result<Routed, Refusal> {
+    let wanted = recipients.into_iter().map(ForwardPath::Address).collect();
+    let mut routed = Routed::default();
+    for (routing, path) in routing::find_all(&agent.store, &agent.settings.get(), wanted).await? {
+        let recipient = Recipient { path, notify: None, orcpt: None };
+        match routing {
+            Routing::Local(found) => {
+                routed.accounts.extend(found);
+                routed.local.push(recipient);
+            }
+            Routing::Elsewhere => routed.remote.push(recipient),
+            Routing::NoSuchAddress | Routing::NotSetUp => {
+                let text = format!("{} is not an address of this box ({code})", recipient.path);
+                return Err(Refusal::Said(Reply::new(550, Enhanced(5, 1, 1), text)));
+            }
+        }
+    }
+    Ok(routed)
+}
+
+/// Refuses a sender's address that is not the account's.
+async fn check(
+    agent: &SubmissionAgent,
+    sender: &Sender,
+    path: ReversePath,
+    code: ShortCode,
+) -> Result<(), Refusal> {
+    let account = sender.account;
+    let whose = agent.store.read_off_thread(move |r| submission::sender(r, account, &path)).await?;
+    if whose == submission::Sender::Foreign {
+        let (from, login) = (&sender.from, &sender.address);
+        let reply = submission::foreign_sender("as sender", from, login, &code.to_string());
+        return Err(Refusal::Said(reply));
+    }
+    Ok(())
 }

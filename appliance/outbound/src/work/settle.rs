@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use pillarbox_store::{
-    Content, Delivery, Detail, Fate, LedgerRecord, MessageId, Outgoing, Resolution, Result,
-    Settlement, ShortCode, SubAddresses, Traits, Transcript, Verdict, off_thread,
+    AccountId, Content, Delivery, Detail, LedgerRecord, MessageId, Outgoing, Resolution, Result,
+    Settlement, ShortCode, Store, SubAddresses, Traits, Transcript, Verdict, off_thread,
 };
 
-use super::{FAULT_PAUSE, Group, Worker};
+use super::{Ended, FAULT_PAUSE, Group, Queued, Worker};
 use crate::dsn::{self, About, Facts, Returned};
 use crate::owner;
 use crate::schedule::{self, Dsn, Outcome};
@@ -18,22 +18,47 @@ const UNSETTLED: usize = 8;
 /// Octets of an attempt's conversation that are kept.
 const TRANSCRIPT_OCTETS: usize = 8 * 1024;
 
+/// What senders are to hear of an attempt: by kind of notice the recipients it is about.
+type Owed = BTreeMap<u8, (Dsn, Vec<About>)>;
+
 impl Worker<'_> {
     /// Writes outcomes down with all that follows from them.
     /// The commit is awaited later.
-    pub(super) async fn settle(
-        &mut self,
-        outgoing: &Outgoing,
-        content: &Content,
-        group: Group,
-        outcomes: Vec<Outcome>,
-        transcript: Vec<String>,
-    ) {
-        let now = self.outbound.now();
-        let limits = self.outbound.limits();
+    pub(super) async fn settle(&mut self, queued: &Queued, group: Group, ended: Ended) {
+        let message = group.message;
         let keys = group.keys();
         let removed = self.removed(&group).await;
+        let (mut settlement, owed) = self.decide(&queued.outgoing, group, ended, &removed);
+        match self.notices(queued, message, owed, settlement.at).await {
+            Ok(notices) => settlement.notices = notices,
+            Err(error) => {
+                // Without its notice a failure must not be settled: the next attempt brings both.
+                tracing::error!(%error, message = message.0, "a notice can't be written");
+                tokio::time::sleep(FAULT_PAUSE).await;
+                return self.outbound.give_back(keys);
+            }
+        }
+        if settlement.verdicts.is_empty() {
+            return self.outbound.give_back(keys);
+        }
+        self.settling.push_back((keys, self.outbound.store.settle(settlement)));
+        if self.settling.len() >= UNSETTLED {
+            self.settle_one().await;
+        }
+    }
+
+    /// What becomes of each recipient, and which notices are owed for it.
+    fn decide(
+        &self,
+        outgoing: &Outgoing,
+        group: Group,
+        ended: Ended,
+        removed: &[u32],
+    ) -> (Settlement, Owed) {
+        let (now, limits) = (self.outbound.now(), self.outbound.limits());
+        let Ended { outcomes, transcript } = ended;
         let first = group.recipients.first().map_or(0, |(r, _)| *r);
+        let mut owed = Owed::new();
         let mut settlement = Settlement {
             message: group.message,
             at: now.at,
@@ -43,7 +68,6 @@ impl Worker<'_> {
             transcript: (!transcript.is_empty())
                 .then(|| (first, Transcript { at: now.at, text: kept(&transcript) })),
         };
-        let mut notices: BTreeMap<u8, (Dsn, Vec<About>)> = BTreeMap::new();
         for ((recipient, waiting), outcome) in group.recipients.into_iter().zip(outcomes) {
             let Some(outcome) = of_removed(outcome, removed.contains(&recipient)) else { continue };
             let spread = group.message.0.wrapping_mul(31).wrapping_add(u64::from(recipient));
@@ -55,42 +79,28 @@ impl Worker<'_> {
                 id = %outgoing.code, to = waiting.address, fate = step.fate.as_str(), detail = %step.detail,
                 attempts = waiting.attempts + 1, "delivery attempt"
             );
-            let about = About {
-                address: waiting.address.clone(),
-                orcpt: waiting.orcpt.clone(),
-                detail: step.detail.clone(),
-                until: waiting.since.max(1).saturating_add(limits.lifetime),
-                attempted_at: now.at,
-            };
             if let Some(dsn) = step.dsn {
-                notices.entry(dsn as u8).or_insert_with(|| (dsn, Vec::new())).1.push(about);
+                let about = About {
+                    address: waiting.address.clone(),
+                    orcpt: waiting.orcpt,
+                    detail: step.detail.clone(),
+                    until: waiting.since.max(1).saturating_add(limits.lifetime),
+                    attempted_at: now.at,
+                };
+                owed.entry(dsn as u8).or_insert_with(|| (dsn, Vec::new())).1.push(about);
             }
-            note(
-                &mut settlement.records, outgoing, group.message, now.at, step.fate, step.detail,
-                waiting.address,
-            );
+            let record = LedgerRecord {
+                sender: outgoing.sender.clone(),
+                recipients: vec![waiting.address],
+                subject: outgoing.subject.clone(),
+                detail: step.detail,
+                messages: vec![group.message.0],
+                ..LedgerRecord::new(now.at, step.fate, outgoing.code)
+            };
+            note(&mut settlement.records, record);
             settlement.verdicts.push((recipient, step.verdict));
         }
-        if !outgoing.sender.is_empty() && !outgoing.traits.contains(Traits::AUTOMATIC) {
-            for (dsn, about) in notices.into_values() {
-                match self.dsn(outgoing, content, group.message, dsn, &about, now.at).await {
-                    Ok(delivery) => settlement.notices.extend(delivery),
-                    Err(error) => {
-                        // Without its notice a failure must not be settled: the next attempt brings both.
-                        tracing::error!(%error, message = group.message.0, "a notice can't be written");
-                        tokio::time::sleep(FAULT_PAUSE).await;
-                        return self.outbound.give_back(keys);
-                    }
-                }
-            }
-        }
-        if settlement.verdicts.is_empty() {
-            return self.outbound.give_back(keys);
-        }
-        self.settling.push_back((keys, self.outbound.store.settle(settlement)));
-        if self.settling.len() >= UNSETTLED {
-            self.settle_one().await;
-        }
+        (settlement, owed)
     }
 
     /// Recipients that the owner took out of the queue during a long attempt.
@@ -125,76 +135,97 @@ impl Worker<'_> {
         }
     }
 
-    /// A notice to the sender, into a mailbox of this box: senders are always ours.
-    /// Where the sender's mailbox is gone, the owner reads it.
-    async fn dsn(
+    /// The notices that are owed; none about a notice or another automatic message (RFC 3834 §2).
+    async fn notices(
         &self,
-        outgoing: &Outgoing,
-        content: &Content,
+        queued: &Queued,
         message: MessageId,
-        dsn: Dsn,
-        about: &[About],
+        owed: Owed,
         at: u64,
-    ) -> Result<Option<Delivery>> {
-        let (store, outgoing, content, about) =
-            (self.outbound.store.clone(), outgoing.clone(), content.clone(), about.to_vec());
-        let hostname = self.outbound.hostname();
-        off_thread(move || {
-            let accounts = store.read(|r| {
-                match r.resolve_with(&outgoing.sender.to_lowercase(), SubAddresses::On)? {
-                    Resolution::Accounts(accounts) => Ok(accounts),
-                    _ => Ok(r.accounts()?.first().map(|(id, _)| *id).into_iter().collect()),
-                }
-            })?;
-            if accounts.is_empty() {
-                return Ok(None);
-            }
-            let code = ShortCode::fresh(at);
-            let whole = dsn == Dsn::Failed
-                && !outgoing.traits.contains(Traits::RETURN_HEADERS)
-                && content.octets <= dsn::RETURN_OCTETS as u64;
-            let mut original = Vec::new();
-            Source::blocking(&store, &content, false, &mut |piece| {
-                let room = dsn::RETURN_OCTETS.saturating_sub(original.len()).min(piece.len());
-                original.extend_from_slice(&piece[..room]);
-            })?;
-            if !whole {
-                let end = memchr::memmem::find(&original, b"\r\n\r\n")
-                    .map_or(original.len(), |at| at + 2);
-                original.truncate(end.min(dsn::HEADER_OCTETS));
-            }
-            let unique = getrandom::u64().unwrap_or(u64::from(code.0));
-            let facts = Facts {
-                hostname: &hostname,
-                sender: &outgoing.sender,
-                subject: &outgoing.subject,
-                code: &outgoing.code.to_string(),
-                arrived: outgoing.arrived,
-                envid: &outgoing.envid,
-                about: &about,
-                returned: if whole {
-                    Returned::Message(original)
-                } else {
-                    Returned::Header(original)
-                },
-                now: at,
-                unique,
-            };
-            let text = dsn::build(dsn, &facts);
-            owner::delivery(&store, accounts, &outgoing.sender, &text, code, at).map(
-                |mut delivery| {
-                    delivery.report_on = Some(message);
-                    Some(delivery)
-                },
-            )
-        })
-        .await
+    ) -> Result<Vec<Delivery>> {
+        let outgoing = &queued.outgoing;
+        let mut notices = Vec::new();
+        if outgoing.sender.is_empty() || outgoing.traits.contains(Traits::AUTOMATIC) {
+            return Ok(notices);
+        }
+        for (dsn, about) in owed.into_values() {
+            let (store, queued) = (self.outbound.store.clone(), queued.clone());
+            let hostname = self.outbound.hostname();
+            let notice =
+                off_thread(move || notice(&store, &hostname, &queued, dsn, &about, at)).await?;
+            notices.extend(notice.map(|notice| Delivery { report_on: Some(message), ..notice }));
+        }
+        Ok(notices)
     }
 }
 
+/// A notice to the sender, into a mailbox of this box: senders are always ours.
+/// `None`: there is no mailbox at all.
+/// Blocks.
+fn notice(
+    store: &Store,
+    hostname: &str,
+    queued: &Queued,
+    dsn: Dsn,
+    about: &[About],
+    at: u64,
+) -> Result<Option<Delivery>> {
+    let Queued { outgoing, content } = queued;
+    let accounts = readers(store, &outgoing.sender)?;
+    if accounts.is_empty() {
+        return Ok(None);
+    }
+    let whole = dsn == Dsn::Failed
+        && !outgoing.traits.contains(Traits::RETURN_HEADERS)
+        && content.octets <= dsn::RETURN_OCTETS as u64;
+    let original = beginning(store, content)?;
+    let code = ShortCode::fresh(at);
+    let facts = Facts {
+        hostname,
+        sender: &outgoing.sender,
+        subject: &outgoing.subject,
+        code: &outgoing.code.to_string(),
+        arrived: outgoing.arrived,
+        envid: &outgoing.envid,
+        about,
+        returned: match whole {
+            true => Returned::Message(original),
+            false => Returned::Header(header(original)),
+        },
+        now: at,
+        unique: getrandom::u64().unwrap_or(u64::from(code.0)),
+    };
+    let text = dsn::build(dsn, &facts);
+    owner::delivery(store, accounts, &outgoing.sender, &text, code, at).map(Some)
+}
+
+/// Who reads a notice to this sender: where the sender's mailbox is gone, the owner does.
+fn readers(store: &Store, sender: &str) -> Result<Vec<AccountId>> {
+    store.read(|r| match r.resolve_with(&sender.to_lowercase(), SubAddresses::On)? {
+        Resolution::Accounts(accounts) => Ok(accounts),
+        _ => Ok(r.accounts()?.first().map(|(id, _)| *id).into_iter().collect()),
+    })
+}
+
+/// As much of a content as a notice may bring back.
+fn beginning(store: &Store, content: &Content) -> Result<Vec<u8>> {
+    let mut original = Vec::new();
+    Source::blocking(store, content, false, &mut |piece| {
+        let room = dsn::RETURN_OCTETS.saturating_sub(original.len()).min(piece.len());
+        original.extend_from_slice(&piece[..room]);
+    })?;
+    Ok(original)
+}
+
+/// The header of a message, with the end of its last line.
+fn header(mut message: Vec<u8>) -> Vec<u8> {
+    let end = memchr::memmem::find(&message, b"\r\n\r\n").map_or(message.len(), |at| at + 2);
+    message.truncate(end.min(dsn::HEADER_OCTETS));
+    message
+}
+
 /// What is written down of an outcome; `None`: nothing.
-/// Of a removed recipient only that it went all the same: the ledger says "removed" already, and nobody is to hear of
-/// more.
+/// Of a removed recipient only that it went all the same: the ledger says "removed" already.
 fn of_removed(outcome: Outcome, is_removed: bool) -> Option<Outcome> {
     match (outcome, is_removed) {
         (Outcome::Withdrawn, _) => None,
@@ -226,27 +257,12 @@ fn kept(lines: &[String]) -> String {
     }
 }
 
-/// Adds a recipient's fate to the ledger's records; those with the same fate and words share one.
-fn note(
-    records: &mut Vec<LedgerRecord>,
-    outgoing: &Outgoing,
-    message: MessageId,
-    at: u64,
-    fate: Fate,
-    detail: Detail,
-    address: String,
-) {
-    if let Some(record) = records.iter_mut().find(|r| r.fate == fate && r.detail == detail) {
-        return record.recipients.push(address);
+/// Adds a recipient's record to the ledger's; those with the same fate and words share one.
+fn note(records: &mut Vec<LedgerRecord>, record: LedgerRecord) {
+    match records.iter_mut().find(|r| r.fate == record.fate && r.detail == record.detail) {
+        Some(same) => same.recipients.extend(record.recipients),
+        None => records.push(record),
     }
-    records.push(LedgerRecord {
-        sender: outgoing.sender.clone(),
-        recipients: vec![address],
-        subject: outgoing.subject.clone(),
-        detail,
-        messages: vec![message.0],
-        ..LedgerRecord::new(at, fate, outgoing.code)
-    });
 }
 
 #[cfg(test)]
@@ -256,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_was_removed_only_that_it_went_is_told() {
+    fn of_a_removed_recipient_only_that_it_went_is_reported() {
         let said = Detail::Reply(RemoteReply {
             host: "mx".into(),
             code: 250,
