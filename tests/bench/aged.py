@@ -18,6 +18,8 @@ from volumes import CARD
 
 # Messages that a store had, of which half were collected and deleted, and the people they were for.
 AGE, PEOPLE = fewer(100_000, part=50), 10
+# Messages over eight sessions after which they connect again: servers take a limited number in each.
+PART = 40_000
 # Messages that the index has to catch up with.
 BACKLOG = fewer(50_000, part=50)
 # Seconds with hardly a write after which a volume counts as quiet: the file system may keep data for 35.
@@ -50,14 +52,18 @@ class Aged:
         server.volume.keep("aged")
 
     def fill(self, server, messages, seed):
-        """English text at full speed."""
+        """English text at full speed; gives its octets."""
         server.volume.throttle(FREE)
-        sent = load("smtp", patience=7200, address=f"127.0.0.1:{server.smtp}", messages=messages, sessions=8, domain=DOMAIN, users=PEOPLE, text="yes", seed=seed)
-        if sent["failures"]:
-            raise RuntimeError(f"{server.name}: {sent}")
-        while not server.drained():
-            time.sleep(0.1)
-        return sent
+        octets = 0
+        for part, begin in enumerate(range(0, messages, PART)):
+            sent = load("smtp", patience=7200, address=f"127.0.0.1:{server.smtp}", messages=min(PART, messages - begin), sessions=8,
+                        domain=DOMAIN, users=PEOPLE, text="yes", seed=1000 * seed + part)
+            if sent["failures"]:
+                raise RuntimeError(f"{server.name}: {sent}")
+            octets += sent["octets"]
+            while not server.drained():
+                time.sleep(0.1)
+        return octets
 
     def settle(self, server):
         """Until the index is up to date and nothing is written any more."""
@@ -204,10 +210,10 @@ class Aged:
         for server in self.servers:
             server.restart_empty()
             before = server.volume.used()
-            sent = self.fill(server, fewer(20_000, part=4), seed=3)
+            octets = self.fill(server, fewer(20_000, part=4), seed=3)
             self.settle(server)
             server.end()
-            shares.append((server.volume.used() - before) / sent["octets"])
+            shares.append((server.volume.used() - before) / octets)
             server.start()
         self.row("octets on disk per octet of letters, index included", "", shares, "<= 1.25", 2)
 
