@@ -47,6 +47,7 @@ class Aged:
         for n in range(PEOPLE):
             for order in ("retr", "dele"):
                 load("pop3", address=f"127.0.0.1:{server.pop3}", user=server.user(n), password=server.password, repeat=1, every=2, **{order: "yes"})
+        server.index_all()
         self.settle(server)
         server.end()
         server.volume.keep("aged")
@@ -158,6 +159,7 @@ class Aged:
             server.volume.keep("backlog")
         if not server.volume.has(name):
             server.restart_on("backlog")
+            server.index_all()
             self.settle(server)
             server.end()
             server.volume.keep(name)

@@ -92,6 +92,9 @@ class Server:
         """True when no index has anything to catch up with."""
         return True
 
+    def index_all(self):
+        """Makes the index at full speed, where there is one."""
+
 
 class Pillarbox(Server):
     name = "pillarbox"
@@ -126,6 +129,12 @@ class Pillarbox(Server):
 
     def push(self):
         """Nothing waits anywhere."""
+
+    def index_all(self):
+        # Beside its other work the server takes a third of an hour for a hundred thousand messages.
+        self.end()
+        subprocess.run([self.program(), "--config", self.config, "check", "--rebuild-index"], check=True, capture_output=True)
+        self.start()
 
     def indexed(self):
         """Complete, or no more left than waits for others in each of ten mailboxes (127 at most; other builds leave none)."""
