@@ -72,7 +72,7 @@ async fn pages_stay_quick_with_much_mail_and_a_long_queue() {
 async fn the_set_up_is_left_and_taken_up_again_where_it_was() {
     let world = World::around(pillarbox_office::world::World::empty().await);
     let (data, office) = (world.office.settings.get().data.clone(), &world.office);
-    claim::prepare(&data, &office.store, &office.certificates).unwrap();
+    claim::prepare(&data, &office.store).unwrap();
     let code = claim::current(&data).unwrap();
     assert_eq!(ask(&world, request(Method::GET, "/", "", "")).await.location, "/setup");
     let form = |code: &str| {
