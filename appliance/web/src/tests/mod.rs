@@ -1,13 +1,13 @@
 //! The pages as browsers ask for them: what all these tests share.
 
-mod answering;
+mod factor;
 mod gates;
 mod hostile;
 mod machine;
 mod mail;
 mod owner;
 mod person;
-mod reading;
+mod programs;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
@@ -205,6 +205,37 @@ async fn post(world: &World, path: &str, cookie: &str, form: &str) -> Answer {
     let page = ask(world, request(Method::GET, "/security", cookie, "")).await.body;
     ask(world, request(Method::POST, path, cookie, &format!("token={}&{form}", token_in(&page))))
         .await
+}
+
+/// The browser of somebody who is signed in.
+struct Browser<'a> {
+    world: &'a World,
+    cookie: String,
+}
+
+impl Browser<'_> {
+    async fn of(world: &World, role: Role) -> Browser<'_> {
+        Browser { world, cookie: cookie(world, role).await }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        ask(self.world, request(Method::GET, path, &self.cookie, "")).await
+    }
+
+    /// The body of a page.
+    async fn page(&self, path: &str) -> String {
+        self.get(path).await.body
+    }
+
+    /// Posts a form with the session's token.
+    async fn post(&self, path: &str, form: &str) -> Answer {
+        post(self.world, path, &self.cookie, form).await
+    }
+
+    /// Sends a form with files; the token is among the fields.
+    async fn send(&self, path: &str, fields: &[(&str, &str)], files: &[(&str, &str)]) -> Answer {
+        ask(self.world, multipart(path, &self.cookie, fields, files)).await
+    }
 }
 
 /// A form as browsers send files.

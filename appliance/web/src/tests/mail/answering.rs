@@ -1,4 +1,4 @@
-//! Answers: to whom they go, from whom they come, and what stands above the quote.
+//! Answers: to whom they go, from whom they come, and what is written above the quote.
 
 use super::*;
 
