@@ -151,7 +151,7 @@ pub struct Order {
     days: String,
     #[serde(default)]
     device: String,
-    /// The address once more, so that nobody removes a mailbox by a slip.
+    /// The address once more, so that a mailbox is not removed by a slip.
     #[serde(default)]
     confirm: String,
 }

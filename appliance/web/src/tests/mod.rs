@@ -78,9 +78,12 @@ async fn peopled(world: World) -> World {
     world
 }
 
-const MESSAGE: &str = "From: Cy <cy@a.test>\r\nTo: ann@box.test\r\nCc: dee@a.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <1@a.test>\r\nMIME-Version: 1.0\r\n\
-    Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>hello <b>you</b><script>alert(1)</script><img src=\"https://evil.test/p\"></p>\r\n\
-    --b\r\nContent-Type: application/pdf; name=\"../offer.pdf\"\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n--b--\r\n";
+const MESSAGE: &str = "From: Cy <cy@a.test>\r\nTo: ann@box.test\r\nCc: dee@a.test\r\n\
+    Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <1@a.test>\r\nMIME-Version: 1.0\r\n\
+    Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n\
+    <p>hello <b>you</b><script>alert(1)</script><img src=\"https://evil.test/p\"></p>\r\n\
+    --b\r\nContent-Type: application/pdf; name=\"../offer.pdf\"\r\n\
+    Content-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n--b--\r\n";
 
 /// Puts a message into somebody's inbox.
 /// Blocks.
@@ -252,7 +255,11 @@ fn multipart(
         ));
     }
     for (name, content) in files {
-        body.push_str(&format!("--BB\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/plain\r\n\r\n{content}\r\n"));
+        body.push_str(&format!(
+            "--BB\r\n\
+            Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+            Content-Type: text/plain\r\n\r\n{content}\r\n"
+        ));
     }
     body.push_str("--BB--\r\n");
     let mut request = request(Method::POST, path, cookie, &body);

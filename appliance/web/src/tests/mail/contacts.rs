@@ -51,7 +51,8 @@ async fn contacts_are_edited_found_removed_and_come_and_go_as_cards() {
             .body
             .contains("not an e-mail address")
     );
-    let cards = "BEGIN:VCARD\r\nFN:Cy <b>\r\nEMAIL:cy@a.test\r\nEND:VCARD\r\nBEGIN:VCARD\r\nFN:No\r\nEND:VCARD\r\n";
+    let cards = "BEGIN:VCARD\r\nFN:Cy <b>\r\nEMAIL:cy@a.test\r\nEND:VCARD\r\nBEGIN:VCARD\r\n\
+        FN:No\r\nEND:VCARD\r\n";
     let taken = bob.send("/mail/contacts/file", &[("token", &token)], &[("c.vcf", cards)]).await;
     assert!(
         taken.body.contains("Contacts taken in: 1. Left out for want of an address: 1.")

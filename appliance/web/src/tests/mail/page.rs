@@ -44,8 +44,12 @@ async fn mail_is_read_safely() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_a_card() {
     let world = world().await;
-    let message = "From: cy@a.test\r\nSubject: Lunch\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\ncome\r\n--b\r\nContent-Type: text/calendar; charset=utf-8\r\n\r\n\
-        BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:Lunch <b>now</b>\r\nORGANIZER:mailto:cy@a.test\r\nDTSTART:20260921T141320Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n--b--\r\n";
+    let message = "From: cy@a.test\r\nSubject: Lunch\r\n\
+        Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\ncome\r\n--b\r\n\
+        Content-Type: text/calendar; charset=utf-8\r\n\r\n\
+        BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:Lunch <b>now</b>\r\n\
+        ORGANIZER:mailto:cy@a.test\r\nDTSTART:20260921T141320Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n\
+        --b--\r\n";
     tokio::task::block_in_place(|| deliver(&world, BOB, message));
     let bob = Browser::of(&world, Role::Worker).await;
     let page = bob.page("/mail/1/2").await;
@@ -61,11 +65,16 @@ async fn an_invitation_is_a_card() {
 /// A message with a `winmail.dat` and two other files.
 fn wrapped_files() -> String {
     // With a text and a file, whose name is there in short and in full.
-    let wrapped = "eJ8+IgEAAQeQBgAIAAAA5AQAAAAAAAAAAAEMgAYACAAAAEhpIPxiZXIAAAACApAGAA4AAAAAAAAAAAAAAAAAAAAAAAAAAhCABgANAAAAQkVSU0lDfjEuUERGAAAAAg+ABg\
-                   APAAAAJVBERi0xLjQgaW5zaWRlAAACBZAGACwAAAABAAAAHwAHNwEAAAAcAAAA3ABiAGUAcgBzAGkAYwBoAHQALgBwAGQAZgAAAAAA";
+    let wrapped = "eJ8+IgEAAQeQBgAIAAAA5AQAAAAAAAAAAAEMgAYACAAAAEhpIPxiZXIAAAACApAGAA4AAAAA\
+                   AAAAAAAAAAAAAAAAAAAAAhCABgANAAAAQkVSU0lDfjEuUERGAAAAAg+ABgAPAAAAJVBERi0x\
+                   LjQgaW5zaWRlAAACBZAGACwAAAABAAAAHwAHNwEAAAAcAAAA3ABiAGUAcgBzAGkAYwBoAHQA\
+                   LgBwAGQAZgAAAAAA";
     format!(
-        "From: old@a.test\r\nSubject: wrapped\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/ms-tnef; name=winmail.dat\r\n\
-         Content-Transfer-Encoding: base64\r\n\r\n{wrapped}\r\n--b\r\nContent-Type: text/x-a; name=a.txt\r\n\r\nfirst\r\n--b\r\nContent-Type: text/x-a; name=A.txt\r\n\r\nsecond\r\n--b--\r\n"
+        "From: old@a.test\r\nSubject: wrapped\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: application/ms-tnef; name=winmail.dat\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n{wrapped}\r\n--b\r\n\
+         Content-Type: text/x-a; name=a.txt\r\n\r\nfirst\r\n--b\r\n\
+         Content-Type: text/x-a; name=A.txt\r\n\r\nsecond\r\n--b--\r\n"
     )
 }
 
@@ -138,8 +147,10 @@ const OWN: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 
 async fn leaving_a_list_is_offered_and_never_knocks_in_the_own_network() {
     let world = world().await;
     let bob = Browser::of(&world, Role::Worker).await;
-    let message = "From: news@lists.test\r\nSubject: news\r\nDisposition-Notification-To: <track@lists.test>\r\nList-Id: News <news.lists.test>\r\n\
-        List-Unsubscribe: <mailto:x@lists.test>, <https://lists.test/leave?id=7>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\nhello\r\n";
+    let message = "From: news@lists.test\r\nSubject: news\r\n\
+        Disposition-Notification-To: <track@lists.test>\r\nList-Id: News <news.lists.test>\r\n\
+        List-Unsubscribe: <mailto:x@lists.test>, <https://lists.test/leave?id=7>\r\n\
+        List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\nhello\r\n";
     tokio::task::block_in_place(|| deliver(&world, BOB, message));
     let page = bob.page("/mail/1/2").await;
     assert!(

@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// A picture of one pixel.
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA\
+                    WjR9awAAAABJRU5ErkJggg==";
+
 /// Opens the `number`th message of Bob's inbox that is delivered in a test: page, document, quote.
 async fn opened(world: &World, bob: &str, number: usize) -> [String; 3] {
     let uid = number + 1;
@@ -23,18 +27,25 @@ fn in_order(whole: &str, texts: &[&str]) -> bool {
 async fn all_texts_of_a_message_are_shown_quoted_and_found() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
-    let png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
     let head = "From: cy@a.test\r\nSubject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n";
     let picture = format!(
-        "--b\r\nContent-Type: image/png; name=p.png\r\nContent-Disposition: inline; filename=p.png\r\nContent-Transfer-Encoding: base64\r\n\r\n{png}\r\n"
+        "--b\r\nContent-Type: image/png; name=p.png\r\n\
+         Content-Disposition: inline; filename=p.png\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+         {PNG}\r\n"
     );
     let messages = [
         format!(
-            "{head}--b\r\nContent-Type: text/html\r\n\r\n<p>FIRST<table><tr><td>\r\n{picture}--b\r\nContent-Type: text/html\r\n\r\n<p>SECOND &lt; 300\r\n\
-             --b\r\nContent-Type: application/pdf; name=offer.pdf\r\n\r\nx\r\n--b\r\nContent-Type: text/plain\r\n\r\nTHIRD <b>\r\n--b--\r\n"
+            "{head}--b\r\nContent-Type: text/html\r\n\r\n<p>FIRST<table><tr><td>\r\n\
+             {picture}--b\r\nContent-Type: text/html\r\n\r\n<p>SECOND &lt; 300\r\n\
+             --b\r\nContent-Type: application/pdf; name=offer.pdf\r\n\r\nx\r\n--b\r\n\
+             Content-Type: text/plain\r\n\r\nTHIRD <b>\r\n--b--\r\n"
         ),
-        "From: cy@a.test\r\nSubject: s\r\nContent-Type: multipart/mixed; boundary=gone\r\n\r\nFIRST\r\nSECOND\r\nTHIRD\r\n".into(),
-        "From: cy@a.test\r\nSubject: s\r\nContent-Type: text/html; name=body.html\r\n\r\n<p>FIRST<p>SECOND<p>THIRD\r\n".into(),
+        "From: cy@a.test\r\nSubject: s\r\nContent-Type: multipart/mixed; boundary=gone\r\n\r\n\
+         FIRST\r\nSECOND\r\nTHIRD\r\n"
+            .into(),
+        "From: cy@a.test\r\nSubject: s\r\nContent-Type: text/html; name=body.html\r\n\r\n\
+         <p>FIRST<p>SECOND<p>THIRD\r\n"
+            .into(),
     ];
     tokio::task::block_in_place(|| {
         messages.iter().for_each(|message| deliver(&world, BOB, message))
@@ -68,11 +79,12 @@ async fn all_texts_of_a_message_are_shown_quoted_and_found() {
 async fn pictures_that_came_along_are_shown_whatever_they_are_called() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
-    let png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
     let message = |src: &str, kind: &str, id: &str, body: &str| {
         format!(
-            "From: cy@a.test\r\nSubject: s\r\nContent-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x<img src=\"{src}\">\r\n\
-             --b\r\nContent-Type: {kind}\r\nContent-ID: {id}\r\nContent-Transfer-Encoding: base64\r\n\r\n{body}\r\n--b--\r\n"
+            "From: cy@a.test\r\nSubject: s\r\nContent-Type: multipart/related; boundary=b\r\n\r\n\
+             --b\r\nContent-Type: text/html\r\n\r\n<p>x<img src=\"{src}\">\r\n\
+             --b\r\nContent-Type: {kind}\r\nContent-ID: {id}\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n{body}\r\n--b--\r\n"
         )
     };
     let svg = pillarbox_proto::smtp::encode_base64(
@@ -80,14 +92,14 @@ async fn pictures_that_came_along_are_shown_whatever_they_are_called() {
     );
     let table = [
         (
-            message("CID:Logo@X", "application/octet-stream; name=\"logo.png\"", "<Logo@X>", png),
+            message("CID:Logo@X", "application/octet-stream; name=\"logo.png\"", "<Logo@X>", PNG),
             true,
         ),
-        (message("cid:foo%25bar%40remote.test", "image/png", "<foo%bar@remote.test>", png), true),
-        (message("cid:a&#64;b", "image/jpg", "a@b", png), true),
+        (message("cid:foo%25bar%40remote.test", "image/png", "<foo%bar@remote.test>", PNG), true),
+        (message("cid:a&#64;b", "image/jpg", "a@b", PNG), true),
         (message("cid:a@b", "image/svg+xml", "<a@b>", &svg), false),
         (message("cid:a@b", "image/png", "<a@b>", &svg), false),
-        (message("cid:other@b", "image/png", "<a@b>", png), false),
+        (message("cid:other@b", "image/png", "<a@b>", PNG), false),
     ];
     tokio::task::block_in_place(|| {
         table.iter().for_each(|(message, _)| deliver(&world, BOB, message))
@@ -106,23 +118,28 @@ async fn pictures_that_came_along_are_shown_whatever_they_are_called() {
 /// A message with a text, a file and another message in it, brought by others in five ways: as it is, in base64 with
 /// its own ends of lines, in base64 with bare line feeds, in a digest, and alone.
 fn nested() -> [String; 5] {
-    let file = "Content-Type: application/pdf; name=inner.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n";
+    let file = "Content-Type: application/pdf; name=inner.pdf\r\n\
+        Content-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n";
     let inner = format!(
-        "From: Inner Person <inner@a.test>\r\nSubject: inner subject\r\nContent-Type: multipart/mixed; boundary=IN\r\n\r\n--IN\r\n\r\nINNERTEXT\r\n--IN\r\n{file}\
-         --IN\r\nContent-Type: message/rfc822\r\n\r\nSubject: deepest\r\n\r\nDEEPTEXT <b>\r\n--IN--\r\n"
+        "From: Inner Person <inner@a.test>\r\nSubject: inner subject\r\n\
+         Content-Type: multipart/mixed; boundary=IN\r\n\r\n--IN\r\n\r\nINNERTEXT\r\n--IN\r\n{file}\
+         --IN\r\nContent-Type: message/rfc822\r\n\r\nSubject: deepest\r\n\r\nDEEPTEXT <b>\r\n\
+         --IN--\r\n"
     );
     let base64 = pillarbox_proto::smtp::encode_base64(inner.as_bytes());
     let torn = pillarbox_proto::smtp::encode_base64(inner.replace("\r\n", "\n").as_bytes());
     let head = "From: cy@a.test\r\nSubject: s\r\n";
     let mixed = |part: &str| {
         format!(
-            "{head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nOUTERTEXT\r\n--b\r\n{part}\r\n--b--\r\n"
+            "{head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nOUTERTEXT\r\n--b\r\n\
+             {part}\r\n--b--\r\n"
         )
     };
     [
         mixed(&format!("Content-Type: message/rfc822\r\n\r\n{inner}")),
         mixed(&format!(
-            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\n\r\n{base64}"
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\
+             Content-Disposition: attachment\r\n\r\n{base64}"
         )),
         mixed(&format!(
             "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{torn}"

@@ -194,7 +194,8 @@ async fn formatted_messages_have_a_plain_text_and_nothing_that_runs() {
     let page = bob.page("/compose?answers=1.1&how=reply").await;
     assert!(page.contains("data-html=\"&#60;div&#62;"), "{page}");
     let token = token_in(&page);
-    let html = "<div>Hi <b>Cy</b></div><img src=x onerror=alert(1)><script>alert(1)</script><a href=\"javascript:alert(1)\">x</a>";
+    let html = "<div>Hi <b>Cy</b></div><img src=x onerror=alert(1)>\
+                <script>alert(1)</script><a href=\"javascript:alert(1)\">x</a>";
     let fields =
         [("token", token.as_str()), ("to", "cy@a.test"), ("body", "stale"), ("html", html)];
     let with = |order: &'static str| [&fields[..], &[("order", order)]].concat();

@@ -5,16 +5,16 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn language_zone_and_signatures_are_the_persons_wherever_they_sign_in() {
     let world = world().await;
-    let (bob, owner) = (cookie(&world, Role::Worker).await, cookie(&world, Role::Owner).await);
-    post(&world, "/people/alias", &owner, "order=add&address=sales&to=bob@box.test").await;
-    let get = async |cookie: &str, path: &str| {
-        ask(&world, request(Method::GET, path, cookie, "")).await.body
-    };
-    let form = "language=de&zone=Asia/Tokyo&address=bob@box.test&signature=Bob&address=sales@box.test&signature=Sales+team&address=ann@box.test&signature=stolen";
-    assert!(post(&world, "/mail/settings", &bob, form).await.body.contains("Gespeichert"));
+    let bob = Browser::of(&world, Role::Worker).await;
+    let ann = Browser::of(&world, Role::Owner).await;
+    ann.post("/people/alias", "order=add&address=sales&to=bob@box.test").await;
+    let form = "language=de&zone=Asia/Tokyo&address=bob@box.test&signature=Bob\
+                &address=sales@box.test&signature=Sales+team\
+                &address=ann@box.test&signature=stolen";
+    assert!(bob.post("/mail/settings", form).await.body.contains("Gespeichert"));
     // Another browser of the same person.
-    let elsewhere = cookie(&world, Role::Worker).await;
-    let page = get(&elsewhere, "/mail/settings").await;
+    let elsewhere = Browser::of(&world, Role::Worker).await;
+    let page = elsewhere.page("/mail/settings").await;
     assert!(
         page.contains("lang=\"de\"")
             && page.contains("value=\"Asia/Tokyo\"")
@@ -22,24 +22,23 @@ async fn language_zone_and_signatures_are_the_persons_wherever_they_sign_in() {
             && !page.contains("stolen"),
         "{page}"
     );
-    assert!(get(&elsewhere, "/compose").await.contains("data-signature=\"Sales team\""));
-    assert!(get(&owner, "/home").await.contains("lang=\"en\""));
+    assert!(elsewhere.page("/compose").await.contains("data-signature=\"Sales team\""));
+    assert!(ann.page("/home").await.contains("lang=\"en\""));
     let message = "From: cy@a.test\r\nDate: Mon, 21 Sep 2020 14:13:20 +0000\r\n\r\nx\r\n";
     tokio::task::block_in_place(|| deliver(&world, BOB, message));
-    let page = get(&elsewhere, "/mail/1/2").await;
+    let page = elsewhere.page("/mail/1/2").await;
     assert!(page.contains("21. Sept. 2020, 23:13"), "{page}");
     assert!(
-        post(&world, "/mail/settings", &bob, "zone=Nowhere/City")
+        bob.post("/mail/settings", "zone=Nowhere/City")
             .await
             .body
             .contains("There is no time zone")
-            || get(&bob, "/mail/settings").await.contains("Asia/Tokyo")
+            || bob.page("/mail/settings").await.contains("Asia/Tokyo")
     );
-    let choose =
-        ask(&world, request(Method::POST, "/language", &bob, "language=en&back=/mail/settings"))
-            .await;
+    let form = "language=en&back=/mail/settings";
+    let choose = ask(&world, request(Method::POST, "/language", &bob.cookie, form)).await;
     assert!(
         choose.cookie.contains("language=en")
-            && get(&elsewhere, "/mail/settings").await.contains("lang=\"en\"")
+            && elsewhere.page("/mail/settings").await.contains("lang=\"en\"")
     );
 }
