@@ -200,7 +200,7 @@ pub fn said(visit: &Visit, text: String) -> Response {
     page(StatusCode::CONFLICT, &NoticePage { frame: Frame::new(visit, "", "trouble-title"), text })
 }
 
-/// The world failed: the person hears that and what to do, the log why.
+/// The world failed: the person reads that and what to do, the log has the reason.
 pub fn trouble(visit: &Visit, error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "a page could not be made");
     notice(visit, StatusCode::INTERNAL_SERVER_ERROR, "trouble-title", "trouble")

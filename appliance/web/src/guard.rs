@@ -17,9 +17,11 @@ use pillarbox_office::Office;
 /// Octets of a form.
 pub const BODY_OCTETS: usize = 64 * 1024;
 
-/// Nothing but our own files runs, shows or is asked for; no page of ours stands in a frame.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
-                      frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; report-uri /policy-report";
+/// Nothing but our own files runs, shows or is asked for; no page of ours can be shown in a frame.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+                      img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+                      frame-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'; report-uri /policy-report";
 
 /// Names of a domain that lead here, besides the domain itself.
 const PREFIXES: [&str; 5] = ["mail.", "autoconfig.", "autodiscover.", "mta-sts.", "www."];
@@ -114,8 +116,8 @@ async fn refuse(
 }
 
 /// There is a certificate: the pages are under TLS.
-/// Whoever came by a name that is not in it (`pillarbox.local`) is told both ways: the good name may lead nowhere from
-/// inside the office.
+/// Whoever came by a name that is not in it (`pillarbox.local`) gets both links.
+/// The good name may lead nowhere from inside the office.
 fn to_https(
     asked: &str,
     hostname: &str,
@@ -128,8 +130,10 @@ fn to_https(
         return Redirect::temporary(&format!("https://{asked}{port}{path}")).into_response();
     }
     let text = format!(
-        "This box has a certificate now, and its pages are encrypted:\n\nhttps://{hostname}{port}/\n\n\
-         If that does not open from here, use this address, which your browser will warn about:\nhttps://{asked}{port}/\n"
+        "This box has a certificate now, and its pages are encrypted:\n\n\
+         https://{hostname}{port}/\n\n\
+         If that does not open from here, use this address, \
+         which your browser will warn about:\nhttps://{asked}{port}/\n"
     );
     (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "TLS/1.2, HTTP/1.1")], text).into_response()
 }
@@ -152,10 +156,14 @@ fn is_our_host(
 ) -> bool {
     let name = name_of(host).trim_end_matches('.').to_ascii_lowercase();
     let label = name.strip_suffix(".local").unwrap_or(&name);
+    let is_of = |domain: &String| {
+        let mut known = PREFIXES.iter();
+        name == *domain || known.any(|prefix| name.strip_prefix(prefix) == Some(domain))
+    };
     name.parse::<IpAddr>().is_ok()
         || ["localhost", "pillarbox.local", "pillarbox"].contains(&name.as_str())
         || name == own
-        || domains.iter().any(|domain| name == *domain || PREFIXES.iter().any(|prefix| name.strip_prefix(prefix) == Some(domain)))
+        || domains.iter().any(is_of)
         // Last: a file is read for it.
         || !label.is_empty() && office().iter().any(|known| known == label)
 }

@@ -37,7 +37,7 @@ pub struct Visit {
     pub visitor: Option<Visitor>,
     /// All pages, for the navigation.
     pub routes: Routes,
-    /// The visitor's, or nobody's.
+    /// The visitor's; without one, the defaults.
     pub preferences: Preferences,
 }
 
@@ -88,7 +88,7 @@ where
     }
 }
 
-/// The owner; anybody else is sent to sign in, or told that the page is not theirs.
+/// The owner; anybody else is sent to sign in, or reads that the page is not theirs.
 pub struct Owner(pub Visit, pub Visitor);
 
 impl<S: Send + Sync> FromRequestParts<S> for Owner

@@ -84,7 +84,7 @@ where
 }
 
 /// A form with files, and what is left of it behind the token of its sender's session.
-/// The token stands first in each of our forms, so nothing is taken in before it is known to be right.
+/// The token is the first field of each of our forms, so nothing is taken in before it is known to be right.
 /// `None`: the form broke off or is too large before its first field was there.
 pub struct SignedFiles<W>(pub W, pub Option<Multipart>);
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 
-/// Stands in a template where the pieces go.
+/// Marks in a template where the pieces go.
 const PLACE: &str = "<!--pieces-->";
 /// Pieces that wait for a slow browser.
 const WAITING: usize = 8;
@@ -69,7 +69,7 @@ pub fn page<T: Send + 'static>(
                 return;
             }
         }
-        // Nobody reading any more is no failure.
+        // A browser that has gone is no failure.
         let _ = sender.send(end).await;
     });
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], Body::new(Pieces(receiver)))

@@ -22,7 +22,8 @@ pub fn bars(values: &[(u64, u64)], title: &str) -> String {
                 // Writing into a string can't fail.
                 let _ = write!(
                     out,
-                    "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" rx=\"1\"/>",
+                    "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" \
+                     width=\"{width:.1}\" height=\"{:.1}\" rx=\"1\"/>",
                     height(value)
                 );
             }
@@ -53,7 +54,8 @@ pub fn curve(values: &[u64], most: u64, title: &str) -> String {
     if !values.is_empty() {
         let _ = write!(
             out,
-            "<path class=\"area\" d=\"{line}L{last:.1} {HEIGHT}L0 {HEIGHT}Z\"/><path class=\"line\" d=\"{line}\"/>"
+            "<path class=\"area\" d=\"{line}L{last:.1} {HEIGHT}L0 {HEIGHT}Z\"/>\
+             <path class=\"line\" d=\"{line}\"/>"
         );
     }
     out.push_str("</svg>");
@@ -63,7 +65,8 @@ pub fn curve(values: &[u64], most: u64, title: &str) -> String {
 fn open(title: &str) -> String {
     let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
     format!(
-        "<svg class=\"picture\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>"
+        "<svg class=\"picture\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" \
+         role=\"img\" aria-label=\"{title}\"><title>{title}</title>"
     )
 }
 
@@ -80,8 +83,10 @@ pub fn qr(text: &str, title: &str) -> String {
     }
     let side = size + 4;
     format!(
-        "<svg class=\"qr\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\" role=\"img\" aria-label=\"{title}\">\
-         <rect width=\"{side}\" height=\"{side}\" class=\"paper\"/><path class=\"ink\" d=\"{path}\"/></svg>"
+        "<svg class=\"qr\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\" \
+         role=\"img\" aria-label=\"{title}\">\
+         <rect width=\"{side}\" height=\"{side}\" class=\"paper\"/>\
+         <path class=\"ink\" d=\"{path}\"/></svg>"
     )
 }
 

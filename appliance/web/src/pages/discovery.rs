@@ -81,12 +81,14 @@ fn address_in(body: &str) -> Option<String> {
 }
 
 /// What Outlook asks for by POST ([MS-OXDSCLI], "POX").
-/// The address is given back as it came; nothing tells whether there is such a mailbox.
+/// The address is given back as it came; nothing shows whether there is such a mailbox.
 pub async fn autodiscover(State(office): State<Arc<Office>>, body: Bytes) -> Response {
     let Some(address) = address_in(&String::from_utf8_lossy(&body)) else {
         let text = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
-             <Autodiscover xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006\">\n\
-             <Response><Error Time=\"00:00:00\" Id=\"0\"><ErrorCode>600</ErrorCode><Message>Invalid Request</Message><DebugData /></Error></Response>\n\
+             <Autodiscover \
+             xmlns=\"http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006\">\n\
+             <Response><Error Time=\"00:00:00\" Id=\"0\"><ErrorCode>600</ErrorCode>\
+             <Message>Invalid Request</Message><DebugData /></Error></Response>\n\
              </Autodiscover>\n";
         return xml(Ok(text.to_string()), "text/xml; charset=utf-8");
     };
@@ -107,21 +109,15 @@ pub async fn autodiscover_json(
 ) -> Response {
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).map(str::to_string);
     let host = host.unwrap_or_else(|| office.settings.get().hostname());
-    match asked.protocol.eq_ignore_ascii_case("autodiscoverv1") {
-        true => {
-            let body = json!({"Protocol": "AutodiscoverV1", "Url": format!("https://{host}/autodiscover/autodiscover.xml")});
-            ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
-        }
-        false => {
-            let body = json!({"ErrorCode": "InvalidProtocol", "ErrorMessage": "The protocol is not supported. Supported: Autodiscoverv1"});
-            (
-                StatusCode::BAD_REQUEST,
-                [(header::CONTENT_TYPE, "application/json")],
-                body.to_string(),
-            )
-                .into_response()
-        }
-    }
+    let (status, body) = if asked.protocol.eq_ignore_ascii_case("autodiscoverv1") {
+        let url = format!("https://{host}/autodiscover/autodiscover.xml");
+        (StatusCode::OK, json!({"Protocol": "AutodiscoverV1", "Url": url}))
+    } else {
+        let message = "The protocol is not supported. Supported: Autodiscoverv1";
+        let body = json!({"ErrorCode": "InvalidProtocol", "ErrorMessage": message});
+        (StatusCode::BAD_REQUEST, body)
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
 /// Paths that no route has: programs write those of Autodiscover in any case, and newer ones put the address behind
@@ -247,7 +243,8 @@ mod tests {
     fn outlooks_request_is_read_and_what_is_strange_is_not() {
         let body = |address: &str| {
             format!(
-                "<?xml version=\"1.0\"?><Autodiscover><Request><EMailAddress>{address}</EMailAddress></Request></Autodiscover>"
+                "<?xml version=\"1.0\"?><Autodiscover><Request>\
+                 <EMailAddress>{address}</EMailAddress></Request></Autodiscover>"
             )
         };
         assert_eq!(address_in(&body(" ann@example.org ")).as_deref(), Some("ann@example.org"));

@@ -75,7 +75,7 @@ pub async fn sign_in(visit: Visit, Form(login): Form<Login>) -> Response {
     page(status, &LoginPage { frame, user })
 }
 
-/// The hash of somebody's own password; empty where there is nobody.
+/// The hash of a person's own password; empty where there is no such person.
 async fn credential_of(visit: &Visit, user: &str) -> String {
     let wanted = user.to_lowercase();
     if !wanted.contains('@') {
@@ -232,7 +232,7 @@ pub async fn language(visit: Visit, Form(form): Form<Language>) -> Response {
             return trouble(&visit, &error);
         }
     }
-    // Only paths of ours: nobody is led elsewhere by a form.
+    // Only paths of ours: a form leads to no other site.
     let is_ours = form.back.starts_with('/')
         && !form.back.starts_with("//")
         && form.back.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/');

@@ -121,7 +121,8 @@ pub async fn run(Signed(Owner(visit, visitor), asked): Signed<Owner, Asked>) -> 
 async fn send(visit: &Visit, visitor: &Visitor, to: Address) -> Result<(), Refusal> {
     let t = visit.texts;
     let content = format!(
-        "From: <{}>\r\nTo: <{to}>\r\nSubject: {}\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        "From: <{}>\r\nTo: <{to}>\r\nSubject: {}\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=utf-8\r\n\
          Content-Transfer-Encoding: 8bit\r\n\r\n{}\r\n",
         visitor.address,
         encoded_words(&t.get("round-subject")),

@@ -24,14 +24,20 @@ pub async fn health(State(office): State<Arc<Office>>) -> Response {
     let (all, scheduled) = queue.unwrap_or_default();
     let days = office.certificates.facts().ends.saturating_sub(clock::now()) / 86_400;
     let body = json!({
-        "ok": is_well, "troubles": troubles.iter().map(condition::Trouble::name).collect::<Vec<_>>(), "space": office.condition.has_space(), "clock": clock::is_trusted(), "queued": all,
-        "held": all.saturating_sub(scheduled), "certificate_days": days, "version": env!("CARGO_PKG_VERSION"),
+        "ok": is_well,
+        "troubles": troubles.iter().map(condition::Trouble::name).collect::<Vec<_>>(),
+        "space": office.condition.has_space(),
+        "clock": clock::is_trusted(),
+        "queued": all,
+        "held": all.saturating_sub(scheduled),
+        "certificate_days": days,
+        "version": env!("CARGO_PKG_VERSION"),
     });
     let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// Octets of a browser's report that stand in the log, and reports that do: the rest is counted only.
+/// Octets of a browser's report that are logged, and reports that are: the rest is counted only.
 const REPORT: usize = 400;
 const REPORTS: u64 = 50;
 
@@ -74,7 +80,9 @@ pub async fn show(
         // Writing into a string can't fail.
         let _ = write!(
             text,
-            "# HELP pillarbox_{name} {help}\n# TYPE pillarbox_{name} gauge\npillarbox_{name} {value}\n"
+            "# HELP pillarbox_{name} {help}\n\
+             # TYPE pillarbox_{name} gauge\n\
+             pillarbox_{name} {value}\n"
         );
     };
     gauge("hour_delivered", "Messages delivered within this hour.", row.delivered);

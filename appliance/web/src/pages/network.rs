@@ -297,9 +297,10 @@ mod tests {
                 "{address} {gateway} {servers}"
             );
         }
-        assert!(
-            matches!(wish(&Typed { order: Order::Name, name: "Post".into(), ..Typed::default() }), Ok((Wish::SetHostName { name }, _)) if name.as_str() == "post")
-        );
+        let named = Typed { order: Order::Name, name: "Post".into(), ..Typed::default() };
+        let is_post =
+            |wish: Wish| matches!(wish, Wish::SetHostName { name } if name.as_str() == "post");
+        assert!(wish(&named).is_ok_and(|(wish, _)| is_post(wish)));
         assert!(
             wish(&Typed { order: Order::Name, name: "a.b".into(), ..Typed::default() }).is_err()
         );

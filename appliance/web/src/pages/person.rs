@@ -18,6 +18,8 @@ use pillarbox_office::directory;
 
 /// Days that can be chosen.
 const DAYS: u16 = 3650;
+/// Days where none were chosen.
+const USUAL_DAYS: u16 = 30;
 
 #[derive(Template)]
 #[template(path = "person.html")]
@@ -89,9 +91,9 @@ async fn answer(
         Err(error) => return trouble(visit, &error),
     };
     let (policy, days) = match found.account.policy {
-        MailboxPolicy::Keep => ("keep", 30),
+        MailboxPolicy::Keep => ("keep", USUAL_DAYS),
         MailboxPolicy::TrashAfter { days } => ("trash", days),
-        MailboxPolicy::DeleteWhenAll => ("delete", 30),
+        MailboxPolicy::DeleteWhenAll => ("delete", USUAL_DAYS),
     };
     let shown = PersonPage {
         frame,
@@ -151,7 +153,7 @@ pub struct Order {
     days: String,
     #[serde(default)]
     device: String,
-    /// The address once more, so that nobody removes a mailbox by a slip.
+    /// The address once more, so that a mailbox is not removed by a slip.
     #[serde(default)]
     confirm: String,
 }
@@ -165,64 +167,76 @@ pub async fn change(
         Ok(None) => return notice(&visit, StatusCode::NOT_FOUND, "not-found-title", "not-found"),
         Err(error) => return trouble(&visit, &error),
     };
-    let (t, address) = (visit.texts, found.account.address.clone());
-    let frame = || Frame::new(&visit, "/people", "people-title");
-    let refuse = async |key: &str| {
-        answer(&visit, &address, StatusCode::BAD_REQUEST, frame().trouble(t.get(key)), None).await
-    };
-    let changes = match form.order {
-        Wish::Save => {
-            let days = form
-                .days
-                .trim()
-                .parse()
-                .ok()
-                .filter(|days| (1..=DAYS).contains(days))
-                .unwrap_or(30);
-            let policy = match form.policy {
-                Policy::Keep => MailboxPolicy::Keep,
-                Policy::Delete => MailboxPolicy::DeleteWhenAll,
-                Policy::Trash => MailboxPolicy::TrashAfter { days },
-            };
-            let name = directory::clean_name(&form.name);
-            vec![
-                AnyChange::of(SetName { address: address.clone(), name }),
-                AnyChange::of(SetPolicy { address: address.clone(), policy }),
-            ]
-        }
-        Wish::Link => {
-            return match welcome::invite(&visit, found.id).await {
-                Ok(invitation) => {
-                    answer(&visit, &address, StatusCode::OK, frame(), Some(invitation)).await
-                }
-                Err(error) => trouble(&visit, &error),
-            };
-        }
-        Wish::Device => match form.device.parse() {
-            Ok(device) => vec![AnyChange::of(RemoveDevice {
-                address: address.clone(),
-                device: DeviceId(device),
-            })],
-            Err(_) => Vec::new(),
+    let (address, frame) = (&found.account.address, Frame::new(&visit, "/people", "people-title"));
+    match form.order {
+        Wish::Link => match welcome::invite(&visit, found.id).await {
+            Ok(invitation) => {
+                answer(&visit, address, StatusCode::OK, frame, Some(invitation)).await
+            }
+            Err(error) => trouble(&visit, &error),
         },
-        Wish::Factor => vec![AnyChange::of(SetFactor { account: found.id, factor: None })],
-        Wish::Remove if found.is_owner => return refuse("person-owner-stays").await,
-        Wish::Remove if form.confirm.trim().to_lowercase() != address => {
-            return refuse("person-confirm-wrong").await;
-        }
-        Wish::Remove => {
-            return match visit.office.store.change(RemoveAccount { address }).done().await {
-                Ok(_) => Redirect::to("/people").into_response(),
-                Err(error) => trouble(&visit, &error),
-            };
-        }
-        Wish::Unknown => Vec::new(),
-    };
-    for change in changes {
-        match visit.office.store.change(change).done().await {
-            Ok(_) | Err(Error::NotFound { .. }) => {}
-            Err(error) => return trouble(&visit, &error),
+        Wish::Remove => remove(&visit, frame, &found, &form.confirm).await,
+        Wish::Save | Wish::Device | Wish::Factor | Wish::Unknown => {
+            for change in changes(&found, &form) {
+                match visit.office.store.change(change).done().await {
+                    Ok(_) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => return trouble(&visit, &error),
+                }
+            }
+            let frame = frame.done(visit.texts.get("saved"));
+            answer(&visit, address, StatusCode::OK, frame, None).await
         }
     }
-    answer(&visit, &address, StatusCode::OK, frame().done(t.get("saved")), None).await
+}
+
+/// The store's changes for what is done with a person who stays.
+fn changes(found: &Found, form: &Order) -> Vec<AnyChange> {
+    let address = found.account.address.clone();
+    match form.order {
+        Wish::Save => {
+            let (name, policy) = (directory::clean_name(&form.name), policy(form));
+            vec![
+                AnyChange::of(SetName { address: address.clone(), name }),
+                AnyChange::of(SetPolicy { address, policy }),
+            ]
+        }
+        Wish::Device => {
+            let device = form.device.parse().map(DeviceId);
+            let change = device.map(|device| AnyChange::of(RemoveDevice { address, device }));
+            change.into_iter().collect()
+        }
+        Wish::Factor => vec![AnyChange::of(SetFactor { account: found.id, factor: None })],
+        Wish::Link | Wish::Remove | Wish::Unknown => Vec::new(),
+    }
+}
+
+fn policy(form: &Order) -> MailboxPolicy {
+    match form.policy {
+        Policy::Keep => MailboxPolicy::Keep,
+        Policy::Delete => MailboxPolicy::DeleteWhenAll,
+        Policy::Trash => {
+            let days = form.days.trim().parse().ok().filter(|days| (1..=DAYS).contains(days));
+            MailboxPolicy::TrashAfter { days: days.unwrap_or(USUAL_DAYS) }
+        }
+    }
+}
+
+/// Removes a person with all mail, unless it is the owner; `confirm` is the address once more.
+async fn remove(visit: &Visit, frame: Frame, found: &Found, confirm: &str) -> Response {
+    let address = &found.account.address;
+    let refused = if found.is_owner {
+        Some("person-owner-stays")
+    } else if confirm.trim().to_lowercase() != *address {
+        Some("person-confirm-wrong")
+    } else {
+        None
+    };
+    if let Some(key) = refused {
+        let frame = frame.trouble(visit.texts.get(key));
+        return answer(visit, address, StatusCode::BAD_REQUEST, frame, None).await;
+    }
+    match visit.office.store.change(RemoveAccount { address: address.clone() }).done().await {
+        Ok(_) => Redirect::to("/people").into_response(),
+        Err(error) => trouble(visit, &error),
+    }
 }

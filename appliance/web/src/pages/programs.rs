@@ -44,7 +44,7 @@ pub struct Servers {
     pub submission: u16,
 }
 
-/// What leads to the box: its name, or its address where nobody chose a name and none could be had in the office.
+/// What leads to the box: its name, or its address where no name was chosen and none could be had in the office.
 fn host(config: &Config) -> String {
     let is_nameless = config.hostname.is_empty() && net::local_name().is_none();
     let address = is_nameless.then(crate::frame::office_address).flatten();

@@ -135,7 +135,7 @@ pub async fn order(Signed(Owner(visit, _), asked): Signed<Owner, Asked>) -> Resp
     let is_late = matches!(order.order, Order::Remove | Order::Hold(_))
         && visit.office.outbound.is_under_way(key);
     match visit.office.store.change(order).done().await {
-        // The worker looks once more before it sends; nobody can know here whether it has.
+        // The worker looks once more before it sends; here it is not known whether it has.
         Ok(_) if is_late => {
             notice(&visit, StatusCode::OK, "queue-under-way-title", "queue-under-way")
         }

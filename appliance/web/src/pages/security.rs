@@ -179,7 +179,7 @@ pub struct Order {
     password: String,
 }
 
-/// What the sealed secret in the form is for: one account, so that nobody is given another's.
+/// What the sealed secret in the form is for: one account, so that it can't be used for another.
 fn purpose(visitor: &Visitor) -> String {
     format!("offer:{}", visitor.account.0)
 }

@@ -268,9 +268,13 @@ impl Drop for Part {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn slots_are_read_as_rauc_tells_them() {
-        let said = r#"{"compatible":"x","booted":"A","slots":[{"rootfs.0":{"class":"rootfs","bootname":"A","state":"booted","boot_status":"good","slot_status":{"bundle":{"version":"2"}}}},
-            {"kernel.0":{"class":"kernel","state":"active"}},{"rootfs.1":{"class":"rootfs","bootname":"B","state":"inactive","boot_status":"bad"}}]}"#;
+    fn slots_are_read_as_rauc_reports_them() {
+        let said = r#"{"compatible":"x","booted":"A","slots":[
+            {"rootfs.0":{"class":"rootfs","bootname":"A","state":"booted","boot_status":"good",
+             "slot_status":{"bundle":{"version":"2"}}}},
+            {"kernel.0":{"class":"kernel","state":"active"}},
+            {"rootfs.1":{"class":"rootfs","bootname":"B","state":"inactive","boot_status":"bad"}}
+        ]}"#;
         let found = super::slots(said);
         assert_eq!(
             found

@@ -1,4 +1,4 @@
-//! What stands before every page: roles, origins, names, networks, TLS, sessions.
+//! What every request passes before it reaches a page: roles, origins, names, networks, TLS, sessions.
 //! And that each page is for those the route table says.
 
 use super::*;
@@ -126,38 +126,51 @@ fn what_the_internet_programs_and_plain_http_get_is_known() {
     );
 }
 
+/// The roles, each with a session of its own, or none.
+async fn cookies(world: &World) -> [(Role, String); 3] {
+    [
+        (Role::Nobody, String::new()),
+        (Role::Worker, cookie(world, Role::Worker).await),
+        (Role::Owner, cookie(world, Role::Owner).await),
+    ]
+}
+
+/// Whether a page answers somebody as the route table has it.
+fn is_right(path: &str, least: crate::routes::Role, role: Role, answer: &Answer) -> bool {
+    let may = (role as u8) >= (least as u8);
+    match (may, role) {
+        (true, _) if answer.status == StatusCode::SEE_OTHER => {
+            matches!(path, "/" | "/login" | "/setup" | "/setup/resume" | "/mail")
+        }
+        // Nothing of that kind is in the message.
+        (true, _) if path.contains("/inside/") => answer.status == StatusCode::NOT_FOUND,
+        (true, _) if least == crate::routes::Role::Anyone => {
+            answer.status == StatusCode::OK || answer.status.is_client_error()
+        }
+        (true, _) => answer.status == StatusCode::OK,
+        (false, Role::Nobody) => {
+            answer.status == StatusCode::SEE_OTHER && answer.location == "/login"
+        }
+        (false, _) => answer.status == StatusCode::FORBIDDEN,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_in_every_role_and_method() {
     let world = world().await;
-    let cookies = [
-        (Role::Nobody, String::new()),
-        (Role::Worker, cookie(&world, Role::Worker).await),
-        (Role::Owner, cookie(&world, Role::Owner).await),
-    ];
-    let routes = routes();
+    let (routes, cookies) = (routes(), cookies(&world).await);
     let paths = routes.all().iter().map(|row| example(row.path)).chain(VARIANTS.map(String::from));
     for path in paths {
         let path = path.as_str();
         let least = least(&routes, path, &Method::GET);
         for (role, cookie) in &cookies {
             let answer = ask(&world, request(Method::GET, path, cookie, "")).await;
-            let may = (*role as u8) >= (least as u8);
-            let expected = match (may, role) {
-                (true, _) if answer.status == StatusCode::SEE_OTHER => {
-                    matches!(path, "/" | "/login" | "/setup" | "/setup/resume" | "/mail")
-                }
-                // Nothing of that kind is in the message.
-                (true, _) if path.contains("/inside/") => answer.status == StatusCode::NOT_FOUND,
-                (true, _) if least == crate::routes::Role::Anyone => {
-                    answer.status == StatusCode::OK || answer.status.is_client_error()
-                }
-                (true, _) => answer.status == StatusCode::OK,
-                (false, Role::Nobody) => {
-                    answer.status == StatusCode::SEE_OTHER && answer.location == "/login"
-                }
-                (false, _) => answer.status == StatusCode::FORBIDDEN,
-            };
-            assert!(expected, "GET {path} as {role:?}: {} to {:?}", answer.status, answer.location);
+            assert!(
+                is_right(path, least, *role, &answer),
+                "GET {path} as {role:?}: {} to {:?}",
+                answer.status,
+                answer.location
+            );
             for name in [
                 "content-security-policy", "x-content-type-options", "x-frame-options",
                 "referrer-policy",
@@ -174,7 +187,13 @@ async fn every_route_in_every_role_and_method() {
             }
         }
     }
-    // Forms: without a session, with too small a role, and without the token of the page.
+    assert_eq!(world.office.store.read(|r| r.accounts()).unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_form_is_taken_without_session_role_and_token() {
+    let world = world().await;
+    let (routes, cookies) = (routes(), cookies(&world).await);
     for (path, form) in FORMS {
         let least = least(&routes, path, &Method::POST);
         for (role, cookie) in &cookies {
@@ -337,4 +356,13 @@ async fn the_language_is_the_browsers_or_the_persons_and_leads_nowhere_else() {
         .await;
         assert_eq!(answer.location, "/", "{back}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_of_broken_policies_are_counted() {
+    let world = world().await;
+    let report = request(Method::POST, "/policy-report", "", "{\"csp-report\":{}}");
+    assert_eq!(ask(&world, report).await.status, StatusCode::NO_CONTENT);
+    let ann = Browser::of(&world, Role::Owner).await;
+    assert!(ann.page("/metrics").await.contains("pillarbox_policy_reports 1"));
 }

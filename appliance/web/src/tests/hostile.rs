@@ -42,7 +42,7 @@ async fn a_message_that_is_all_tags_is_shown_as_text_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_formatted_beyond_all_measure_comes_back_as_plain_text() {
+async fn a_message_formatted_beyond_all_measure_comes_back_as_plain_text() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let token = token_in(&ask(&world, request(Method::GET, "/compose", &bob, "")).await.body);
@@ -116,7 +116,7 @@ async fn a_message_that_stopped_the_box_is_never_opened_again_and_its_source_can
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_goes_along_counts_against_the_size_of_a_letter() {
+async fn what_goes_along_counts_against_the_size_of_a_message() {
     let world = world().await;
     let bob = cookie(&world, Role::Worker).await;
     let mut config = pillarbox_platform::config::Config::clone(&world.office.settings.get());
@@ -154,7 +154,7 @@ async fn what_goes_along_counts_against_the_size_of_a_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_fate_of_other_recipients_and_the_place_of_a_worker_are_shown_to_nobody_else() {
+async fn the_fate_of_other_recipients_and_the_place_of_a_worker_stay_private() {
     let world = world().await;
     world.zone.mx("null.test", 0, ".");
     let (bob, ann) = (cookie(&world, Role::Worker).await, cookie(&world, Role::Owner).await);
@@ -183,12 +183,12 @@ async fn the_fate_of_other_recipients_and_the_place_of_a_worker_are_shown_to_nob
         assert!(!others.contains("secret") && !others.contains("blind@"), "{others}");
         world.work().await;
     }
-    // Also when the letter came by mail alone, without anybody elsewhere.
+    // Also when the message came by mail alone, without anybody elsewhere.
     for uid in [2, 3] {
         let page = get(&ann, &format!("/mail/1/{uid}")).await;
         assert!(page.contains("words") && !page.contains("192.168.7.77"), "{page}");
     }
-    // Nobody becomes the sender by moving a letter among what they sent.
+    // Moving a message into the folder of sent mail makes no one its sender.
     post(&world, "/mail/act", &ann, "id=1.2&order=move&to=2").await;
     assert!(!get(&ann, "/mail/2/1").await.contains("secret"));
 }
@@ -204,7 +204,8 @@ async fn a_name_that_looks_like_an_address_does_not_hide_the_real_one_in_lists()
                 &world,
                 BOB,
                 &format!(
-                    "From: {from} <evil@x.test>\r\nTo: {from} <evil@x.test>\r\nSubject: pay\r\n\r\nx\r\n"
+                    "From: {from} <evil@x.test>\r\nTo: {from} <evil@x.test>\r\nSubject: pay\r\n\r\n\
+                     x\r\n"
                 ),
             )
         });

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The program that does what needs root, on a folder that stands for the system.
+/// The program that does what needs root, on a folder in place of the system.
 fn machine(world: &World) -> tempfile::TempDir {
     use pillarbox_host::Caller;
     use pillarbox_host::serve::{System, serve};
@@ -20,34 +20,32 @@ fn machine(world: &World) -> tempfile::TempDir {
     root
 }
 
+/// A file that the program wrote.
+fn written(root: &tempfile::TempDir, name: &str) -> Option<String> {
+    std::fs::read_to_string(root.path().join("data/system").join(name)).ok()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_network_is_changed_and_the_new_address_confirmed_where_it_is() {
+async fn a_box_whose_helper_is_not_there_yet_says_that_it_starts() {
     let world = world().await;
-    let owner = cookie(&world, Role::Owner).await;
-    assert!(
-        ask(&world, request(Method::GET, "/network", &owner, ""))
-            .await
-            .body
-            .contains("not in its own box")
-    );
-    // A box whose helper is not there yet is a box all the same, and says that it starts.
+    let ann = Browser::of(&world, Role::Owner).await;
+    assert!(ann.page("/network").await.contains("not in its own box"));
     world.change_config(|config| config.privop = "/nonexistent/privop.sock".into());
-    let page = ask(&world, request(Method::GET, "/network", &owner, "")).await.body;
+    let page = ann.page("/network").await;
     assert!(page.contains("Use this address") && !page.contains("not in its own box"), "{page}");
-    assert!(
-        post(&world, "/network", &owner, "order=zone&zone=Europe/Berlin")
-            .await
-            .body
-            .contains("is still starting")
-    );
+    let answer = ann.post("/network", "order=zone&zone=Europe/Berlin").await;
+    assert!(answer.body.contains("is still starting"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_address_is_confirmed_where_it_is() {
+    let world = world().await;
+    let ann = Browser::of(&world, Role::Owner).await;
     let root = machine(&world);
-    let read =
-        |name: &str| std::fs::read_to_string(root.path().join("data/system").join(name)).ok();
-    let page = ask(&world, request(Method::GET, "/network", &owner, "")).await.body;
+    let page = ann.page("/network").await;
     assert!(page.contains("Use this address") && !page.contains("Yes, keep it"), "{page}");
-    let wrong =
-        post(&world, "/network", &owner, "order=cable&address=192.168.1.7/24&gateway=10.0.0.1")
-            .await;
+    let wrong = "order=cable&address=192.168.1.7/24&gateway=10.0.0.1";
+    let wrong = ann.post("/network", wrong).await;
     assert!(
         wrong.status == StatusCode::BAD_REQUEST
             && wrong.body.contains("must be another address")
@@ -55,78 +53,64 @@ async fn the_network_is_changed_and_the_new_address_confirmed_where_it_is() {
         "{}",
         wrong.body
     );
-    assert!(read("network/10-owner.network").is_none());
-    let page = post(
-        &world,
-        "/network",
-        &owner,
-        "order=cable&address=192.168.1.7/24&gateway=192.168.1.1&servers=9.9.9.9",
-    )
-    .await
-    .body;
+    assert!(written(&root, "network/10-owner.network").is_none());
+    let good = "order=cable&address=192.168.1.7/24&gateway=192.168.1.1&servers=9.9.9.9";
+    let page = ann.post("/network", good).await.body;
     assert!(
         page.contains("http://192.168.1.7/network")
             && page.contains("unless you confirm")
             && !page.contains("Yes, keep it"),
         "{page}"
     );
-    assert!(read("network/10-owner.network").unwrap().contains("Address=192.168.1.7/24"));
+    let network = written(&root, "network/10-owner.network").unwrap();
+    assert!(network.contains("Address=192.168.1.7/24"));
     // From the old address nothing is confirmed: that the page is seen here says nothing about there.
-    let early = post(&world, "/network", &owner, "order=confirm").await;
+    let early = ann.post("/network", "order=confirm").await;
     assert!(
-        early.status == StatusCode::CONFLICT && read("network/10-owner.before").is_some(),
+        early.status == StatusCode::CONFLICT && written(&root, "network/10-owner.before").is_some(),
         "{}",
         early.body
     );
-    let at = |method, body: &str| {
-        let mut request = request(method, "/network", &owner, body);
-        request
-            .headers_mut()
-            .insert(header::HOST, axum::http::HeaderValue::from_static("192.168.1.7"));
-        request
-            .headers_mut()
-            .insert(header::ORIGIN, axum::http::HeaderValue::from_static("http://192.168.1.7"));
+    let at_new_address = |method, body: &str| {
+        let mut request = request(method, "/network", &ann.cookie, body);
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, axum::http::HeaderValue::from_static("192.168.1.7"));
+        headers.insert(header::ORIGIN, axum::http::HeaderValue::from_static("http://192.168.1.7"));
         request
     };
-    let page = ask(&world, at(Method::GET, "")).await.body;
+    let page = ask(&world, at_new_address(Method::GET, "")).await.body;
     assert!(page.contains("Yes, keep it"), "{page}");
-    let kept =
-        ask(&world, at(Method::POST, &format!("order=confirm&token={}", token_in(&page)))).await;
+    let form = format!("order=confirm&token={}", token_in(&page));
+    let kept = ask(&world, at_new_address(Method::POST, &form)).await;
     assert!(
         kept.body.contains("The new address stays") && !kept.body.contains("Yes, keep it"),
         "{}",
         kept.body
     );
     assert!(
-        read("network/10-owner.before").is_none() && read("network/10-owner.network").is_some()
+        written(&root, "network/10-owner.before").is_none()
+            && written(&root, "network/10-owner.network").is_some()
     );
-    assert!(
-        post(
-            &world,
-            "/network",
-            &owner,
-            "order=wireless&ssid=Caf%C3%A9&password=eight+%22letters%22&country=de"
-        )
-        .await
-        .body
-        .contains("joins the Wi-Fi")
-    );
-    assert!(read("wifi.conf").unwrap().contains(
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wireless_name_and_time_zone_are_set() {
+    let world = world().await;
+    let ann = Browser::of(&world, Role::Owner).await;
+    let root = machine(&world);
+    let wireless = "order=wireless&ssid=Caf%C3%A9&password=eight+%22letters%22&country=de";
+    assert!(ann.post("/network", wireless).await.body.contains("joins the Wi-Fi"));
+    assert!(written(&root, "wifi.conf").unwrap().contains(
         "country=DE\nnetwork={\n  ssid=436166c3a9\n  scan_ssid=1\n  psk=\"eight \"letters\"\"\n"
     ));
     assert!(
-        post(&world, "/network", &owner, "order=name&name=Post")
-            .await
-            .body
-            .contains("has its new name")
-            && read("hostname").as_deref() == Some("post\n")
+        ann.post("/network", "order=name&name=Post").await.body.contains("has its new name")
+            && written(&root, "hostname").as_deref() == Some("post\n")
     );
+    let zone = ann.post("/network", "order=zone&zone=Europe/Berlin").await;
     assert!(
-        post(&world, "/network", &owner, "order=zone&zone=Europe/Berlin")
-            .await
-            .body
-            .contains("time zone is set")
-            && read("zone").as_deref() == Some("Europe/Berlin\n")
+        zone.body.contains("time zone is set")
+            && written(&root, "zone").as_deref() == Some("Europe/Berlin\n")
     );
 }
 
@@ -143,7 +127,7 @@ async fn the_machine_is_asked_for_updates_and_restarts() {
     assert!(
         post(&world, "/system", &owner, "order=restart").await.body.contains("The box restarts")
     );
-    // An update that was not kept is told of, until that was seen.
+    // The page reports an update that was not kept, until that was seen.
     assert!(!page.contains("was not kept"));
     std::fs::write(
         root.path().join("fell-back"),

@@ -1,13 +1,13 @@
 //! The pages as browsers ask for them: what all these tests share.
 
-mod answering;
+mod factor;
 mod gates;
 mod hostile;
 mod machine;
 mod mail;
 mod owner;
 mod person;
-mod reading;
+mod programs;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
@@ -78,9 +78,12 @@ async fn peopled(world: World) -> World {
     world
 }
 
-const MESSAGE: &str = "From: Cy <cy@a.test>\r\nTo: ann@box.test\r\nCc: dee@a.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <1@a.test>\r\nMIME-Version: 1.0\r\n\
-    Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>hello <b>you</b><script>alert(1)</script><img src=\"https://evil.test/p\"></p>\r\n\
-    --b\r\nContent-Type: application/pdf; name=\"../offer.pdf\"\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n--b--\r\n";
+const MESSAGE: &str = "From: Cy <cy@a.test>\r\nTo: ann@box.test\r\nCc: dee@a.test\r\n\
+    Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <1@a.test>\r\nMIME-Version: 1.0\r\n\
+    Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n\
+    <p>hello <b>you</b><script>alert(1)</script><img src=\"https://evil.test/p\"></p>\r\n\
+    --b\r\nContent-Type: application/pdf; name=\"../offer.pdf\"\r\n\
+    Content-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n--b--\r\n";
 
 /// Puts a message into somebody's inbox.
 /// Blocks.
@@ -207,6 +210,37 @@ async fn post(world: &World, path: &str, cookie: &str, form: &str) -> Answer {
         .await
 }
 
+/// The browser of somebody who is signed in.
+struct Browser<'a> {
+    world: &'a World,
+    cookie: String,
+}
+
+impl Browser<'_> {
+    async fn of(world: &World, role: Role) -> Browser<'_> {
+        Browser { world, cookie: cookie(world, role).await }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        ask(self.world, request(Method::GET, path, &self.cookie, "")).await
+    }
+
+    /// The body of a page.
+    async fn page(&self, path: &str) -> String {
+        self.get(path).await.body
+    }
+
+    /// Posts a form with the session's token.
+    async fn post(&self, path: &str, form: &str) -> Answer {
+        post(self.world, path, &self.cookie, form).await
+    }
+
+    /// Sends a form with files; the token is among the fields.
+    async fn send(&self, path: &str, fields: &[(&str, &str)], files: &[(&str, &str)]) -> Answer {
+        ask(self.world, multipart(path, &self.cookie, fields, files)).await
+    }
+}
+
 /// A form as browsers send files.
 fn multipart(
     path: &str,
@@ -221,7 +255,11 @@ fn multipart(
         ));
     }
     for (name, content) in files {
-        body.push_str(&format!("--BB\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/plain\r\n\r\n{content}\r\n"));
+        body.push_str(&format!(
+            "--BB\r\n\
+            Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+            Content-Type: text/plain\r\n\r\n{content}\r\n"
+        ));
     }
     body.push_str("--BB--\r\n");
     let mut request = request(Method::POST, path, cookie, &body);

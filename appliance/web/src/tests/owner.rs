@@ -156,7 +156,7 @@ async fn the_line_is_examined_and_a_provider_is_kept_only_when_it_works() {
         page.contains("list of lines that should not send") && page.contains("broken.test"),
         "{page}"
     );
-    // A provider that nobody answers for is not kept.
+    // A provider that does not answer is not kept.
     let form = "order=save&host=smtp.nowhere.test&port=2525&user=me&password=x&to=me@a.test";
     let page = post(&world, "/line", &owner, form).await;
     assert!(
@@ -191,7 +191,7 @@ async fn a_link_gives_a_new_password_once() {
     );
     let chosen = ask(&world, request(Method::POST, &path, "", "password=bobs+own+words")).await;
     assert_eq!((chosen.status, chosen.location.as_str()), (StatusCode::SEE_OTHER, "/"));
-    // The old session is over, the link is used up, and nobody else's link is made of it.
+    // The old session is over, the link is used up, and can't be turned into a link for another person.
     assert_eq!(ask(&world, request(Method::GET, "/programs", &bob, "")).await.location, "/login");
     assert_eq!(
         ask(&world, request(Method::POST, &path, "", "password=somebody+elses")).await.status,

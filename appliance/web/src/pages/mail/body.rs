@@ -36,7 +36,7 @@ fn fragment(piece: &Piece) -> Cow<'_, str> {
     }
 }
 
-/// What a picture is called that stands between texts and needs no content-id.
+/// The name of a picture between texts, in place of a content-id.
 fn in_place(number: usize) -> String {
     format!("part-{number}")
 }

@@ -110,9 +110,10 @@ fn is_sender(
         return Ok(outgoing.account == Some(account));
     }
     match arrival.map(|record| record.sender.to_lowercase()).filter(|sender| !sender.is_empty()) {
-        Some(sender) => Ok(
-            matches!(r.resolve(&sender)?, Resolution::Accounts(accounts) if accounts.contains(&account)),
-        ),
+        Some(sender) => Ok(match r.resolve(&sender)? {
+            Resolution::Accounts(accounts) => accounts.contains(&account),
+            _ => false,
+        }),
         None => Ok(false),
     }
 }

@@ -240,7 +240,7 @@ async fn pack(
             is_begun = !extractor.is_over();
         }
         waiting.retain(|(extractor, _)| !extractor.is_over());
-        // Nobody reading any more ends it.
+        // A browser that has gone ends it.
         sender.send(Ok(outlet.drain())).await.map_err(|_| Error::BrowserGone)?;
     }
     packer.finish().map_err(wrong)?;
@@ -283,7 +283,7 @@ fn body(visit: &Visit, content: Content, mut extractor: Extractor, from: u64, to
                     return;
                 }
             }
-            // Nobody reading any more is no failure.
+            // A browser that has gone is no failure.
             if sender.send(Ok(cut(out))).await.is_err() {
                 return;
             }

@@ -26,7 +26,7 @@ use pillarbox_office::mail::readers::Unread;
 #[derive(Clone, Debug)]
 pub struct Folder {
     pub id: FolderId,
-    /// The last part of its name, and how deep it lies within others.
+    /// The last part of its name, and how many folders it is within.
     pub name: String,
     pub depth: usize,
     /// All of its name.
@@ -38,7 +38,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Whether it lies directly in another.
+    /// Whether it is directly in another.
     fn is_within(&self, parent: &Folder) -> bool {
         self.path.rsplit_once('/').is_some_and(|(front, _)| front == parent.path)
     }
@@ -73,7 +73,7 @@ fn shown(t: Texts, found: &[(FolderId, String, FolderState)], here: FolderId) ->
         is_own: id.0 >= 16,
     };
     let mut folders: Vec<Folder> = found.iter().map(folder).collect();
-    // Those everybody has, then one's own by name: a folder stands before those within it.
+    // Those everybody has, then one's own by name: a folder comes before those within it.
     folders.sort_by_cached_key(|folder| {
         (
             folder.is_own,
@@ -119,7 +119,7 @@ pub fn size(octets: u64) -> String {
     }
 }
 
-/// Somebody asked for mail that is not there (any more), or not theirs.
+/// The mail that was asked for is not there (any more), or belongs to another person.
 fn missing(visit: &Visit) -> axum::response::Response {
     notice(visit, axum::http::StatusCode::NOT_FOUND, "mail-gone-title", "mail-gone")
 }

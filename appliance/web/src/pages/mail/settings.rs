@@ -72,22 +72,9 @@ async fn answer(
 }
 
 pub async fn save(Signed(Person(visit, visitor), fields): Signed<Person, Fields>) -> Response {
-    let mut preferences = visit.preferences.clone();
     let own = senders(&visit.office, &visitor.address).await;
-    // Each signature field follows the address it is for.
-    for (address, signature) in fields
-        .all("address")
-        .zip(fields.all("signature"))
-        .filter(|(address, _)| own.iter().any(|known| known == address))
-        .take(SIGNATURES)
-    {
-        let mut signature = signature.replace("\r\n", "\n");
-        signature.truncate(signature.floor_char_boundary(SIGNATURE));
-        match address == visitor.address {
-            true => preferences.signature = signature,
-            false => drop(preferences.signatures.insert(address.to_string(), signature)),
-        }
-    }
+    let mut preferences = visit.preferences.clone();
+    put_signatures(&mut preferences, &fields, &visitor.address, &own);
     preferences.conversations = !fields.one("conversations").is_empty();
     preferences.is_rich = !fields.one("rich").is_empty();
     preferences.notifies = !fields.one("notifies").is_empty();
@@ -98,13 +85,8 @@ pub async fn save(Signed(Person(visit, visitor), fields): Signed<Person, Fields>
     let zone = fields.one("zone").trim();
     if !zone.is_empty() && Zone::named(zone).is_none() {
         let said = visit.texts.with("mail-zone-unknown", "zone", zone).into_owned();
-        return answer(
-            &visit,
-            &visitor,
-            preferences,
-            frame(&visit, "mail-settings-title").trouble(said),
-        )
-        .await;
+        let frame = frame(&visit, "mail-settings-title").trouble(said);
+        return answer(&visit, &visitor, preferences, frame).await;
     }
     preferences.zone = zone.to_string();
     for sender in fields.all("forget") {
@@ -116,14 +98,23 @@ pub async fn save(Signed(Person(visit, visitor), fields): Signed<Person, Fields>
                 .unwrap_or(visit.texts)
                 .in_zone(Zone::named(&preferences.zone).unwrap_or_default());
             let visit = Visit { texts, ..visit };
-            answer(
-                &visit,
-                &visitor,
-                preferences,
-                frame(&visit, "mail-settings-title").done(visit.texts.get("saved")),
-            )
-            .await
+            let frame = frame(&visit, "mail-settings-title").done(visit.texts.get("saved"));
+            answer(&visit, &visitor, preferences, frame).await
         }
         Err(error) => failed(&visit, &error),
+    }
+}
+
+/// Takes the signatures for a person's own addresses; each field follows the address it is for.
+fn put_signatures(preferences: &mut Preferences, fields: &Fields, main: &str, own: &[String]) {
+    let typed = fields.all("address").zip(fields.all("signature"));
+    let usable = typed.filter(|(address, _)| own.iter().any(|known| known == address));
+    for (address, signature) in usable.take(SIGNATURES) {
+        let mut signature = signature.replace("\r\n", "\n");
+        signature.truncate(signature.floor_char_boundary(SIGNATURE));
+        match address == main {
+            true => preferences.signature = signature,
+            false => drop(preferences.signatures.insert(address.to_string(), signature)),
+        }
     }
 }

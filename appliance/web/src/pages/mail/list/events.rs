@@ -1,4 +1,4 @@
-//! A page that listens hears when something changes in its person's folders (server-sent events, HTML §9.2).
+//! Reports to an open page that something changed in its person's folders (server-sent events, HTML §9.2).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Answers: to whom they go, from whom they come, and what stands above the quote.
+//! Answers: to whom they go, from whom they come, and what is written above the quote.
 
 use super::*;
 
@@ -18,7 +18,9 @@ async fn answers_go_where_people_expect_and_nowhere_else() {
     }
     post(&world, "/mail/settings", &bob, "undo=0").await;
     let get = async |path: &str| ask(&world, request(Method::GET, path, &bob, "")).await.body;
-    let message = "From: \"Miller, Hans\" <h@a.test>\r\nTo: info@box.test, \"Doe, Jane\" <jane@a.test>\r\nDate: Thu, 26 Nov 2026 08:00:00 +0000\r\nMessage-ID: <n@a.test>\r\n\
+    let message = "From: \"Miller, Hans\" <h@a.test>\r\n\
+        To: info@box.test, \"Doe, Jane\" <jane@a.test>\r\nDate: Thu, 26 Nov 2026 08:00:00 +0000\r\n\
+        Message-ID: <n@a.test>\r\n\
         Subject: names\r\n\r\nhello\r\n";
     tokio::task::block_in_place(|| deliver(&world, BOB, message));
     let page = get("/compose?answers=1.2&how=all").await;
