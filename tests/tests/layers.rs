@@ -151,6 +151,8 @@ const PLATFORM: &[(&str, &[&str])] = &[
     ("dns/signed.rs", &["crate::"]),
     ("dns/bare.rs", &["crate::"]),
     ("tls.rs", &["crate::"]),
+    ("tls/facts.rs", &["crate::"]),
+    ("tls/proof.rs", &["crate::"]),
     ("secrets.rs", &["crate::"]),
     ("clock.rs", &["crate::"]),
 ];
