@@ -246,101 +246,86 @@ mod tests {
         walker.finish()
     }
 
-    /// The kinds of a message's parts, and which of them are shown richly, shown plainly, and files.
-    type Row<'a> = (&'a [&'a str], &'a [usize], &'a [usize], &'a [usize]);
+    /// The parts of a message as in [`built`]; which of them are shown richly, which plainly, and which are files.
+    type Row = (&'static [&'static str], &'static [usize], &'static [usize], &'static [usize]);
+
+    const MESSAGES: [Row; 20] = [
+        (&["plain"], &[0], &[0], &[]),
+        (
+            &["mixed(", "html", "png", "html", "pdf", "html", ")"],
+            &[0, 1, 2, 4],
+            &[0, 2, 4],
+            &[1, 3],
+        ),
+        (&["mixed(", "plain", "html", ")"], &[0, 1], &[0, 1], &[]),
+        (&["alternative(", "plain", "html", ")"], &[1], &[0], &[]),
+        (&["alternative(", "html", "plain", ")"], &[0], &[1], &[]),
+        (&["alternative(", "empty", "html", ")"], &[1], &[1], &[]),
+        (&["mixed(", "alternative(", "plain", "html", ")", "plain", ")"], &[1, 2], &[0, 2], &[]),
+        (&["alternative(", "plain", "related(", "html", "cid", ")", ")"], &[1], &[0], &[2]),
+        (&["related(", "alternative(", "plain", "html", ")", "cid", ")"], &[1], &[0], &[2]),
+        (&["alternative(", "related(", "plain", "cid", ")", "html", ")"], &[2], &[0], &[1]),
+        (
+            &["alternative(", "plain", "mixed(", "html", "pdf", "html", ")", ")"],
+            &[1, 3],
+            &[0],
+            &[2],
+        ),
+        (&["alternative(", "plain", "html", "Content-Type: text/calendar", ")"], &[1], &[0], &[2]),
+        (
+            &["alternative(", "plain", "Content-Type: text/x-amp-html", "html", ")"],
+            &[2],
+            &[0],
+            &[1],
+        ),
+        (&["Content-Type: text/html; name=body.html"], &[0], &[0], &[]),
+        (
+            &["mixed(", "plain", "Content-Type: text/plain; name=notes.txt", ")"],
+            &[0, 1],
+            &[0, 1],
+            &[1],
+        ),
+        (
+            &["mixed(", "plain", "Content-Type: text/plain|Content-Disposition: attachment", ")"],
+            &[0],
+            &[0],
+            &[1],
+        ),
+        (
+            &[
+                "mixed(", "plain", "Content-Type: text/csv; name=a.csv",
+                "Content-Type: text/x-log", ")",
+            ],
+            &[0, 2],
+            &[0, 2],
+            &[1],
+        ),
+        (
+            &["related(", "html", "Content-Type: text/css|Content-ID: <c@x>", "plain", ")"],
+            &[0, 2],
+            &[0, 2],
+            &[1],
+        ),
+        (
+            &[
+                "report(", "Content-Type: message/delivery-status", "Content-Type: message/rfc822",
+                ")",
+            ],
+            &[0],
+            &[0],
+            &[1],
+        ),
+        (
+            &["mixed(", "plain", "digest(", "Subject: y", "Subject: z", ")", ")"],
+            &[0],
+            &[0],
+            &[1, 2],
+        ),
+    ];
 
     #[test]
     fn what_can_be_read_in_its_place_is_read_there_and_only_alternatives_are_a_choice() {
-        let table: [Row; 20] = [
-            // Parts; shown richly, shown plainly, files.
-            (&["plain"], &[0], &[0], &[]),
-            (
-                &["mixed(", "html", "png", "html", "pdf", "html", ")"],
-                &[0, 1, 2, 4],
-                &[0, 2, 4],
-                &[1, 3],
-            ),
-            (&["mixed(", "plain", "html", ")"], &[0, 1], &[0, 1], &[]),
-            (&["alternative(", "plain", "html", ")"], &[1], &[0], &[]),
-            (&["alternative(", "html", "plain", ")"], &[0], &[1], &[]),
-            (&["alternative(", "empty", "html", ")"], &[1], &[1], &[]),
-            (
-                &["mixed(", "alternative(", "plain", "html", ")", "plain", ")"],
-                &[1, 2],
-                &[0, 2],
-                &[],
-            ),
-            (&["alternative(", "plain", "related(", "html", "cid", ")", ")"], &[1], &[0], &[2]),
-            (&["related(", "alternative(", "plain", "html", ")", "cid", ")"], &[1], &[0], &[2]),
-            (&["alternative(", "related(", "plain", "cid", ")", "html", ")"], &[2], &[0], &[1]),
-            (
-                &["alternative(", "plain", "mixed(", "html", "pdf", "html", ")", ")"],
-                &[1, 3],
-                &[0],
-                &[2],
-            ),
-            (
-                &["alternative(", "plain", "html", "Content-Type: text/calendar", ")"],
-                &[1],
-                &[0],
-                &[2],
-            ),
-            (
-                &["alternative(", "plain", "Content-Type: text/x-amp-html", "html", ")"],
-                &[2],
-                &[0],
-                &[1],
-            ),
-            (&["Content-Type: text/html; name=body.html"], &[0], &[0], &[]),
-            (
-                &["mixed(", "plain", "Content-Type: text/plain; name=notes.txt", ")"],
-                &[0, 1],
-                &[0, 1],
-                &[1],
-            ),
-            (
-                &[
-                    "mixed(",
-                    "plain",
-                    "Content-Type: text/plain|Content-Disposition: attachment",
-                    ")",
-                ],
-                &[0],
-                &[0],
-                &[1],
-            ),
-            (
-                &[
-                    "mixed(", "plain", "Content-Type: text/csv; name=a.csv",
-                    "Content-Type: text/x-log", ")",
-                ],
-                &[0, 2],
-                &[0, 2],
-                &[1],
-            ),
-            (
-                &["related(", "html", "Content-Type: text/css|Content-ID: <c@x>", "plain", ")"],
-                &[0, 2],
-                &[0, 2],
-                &[1],
-            ),
-            (
-                &[
-                    "report(", "Content-Type: message/delivery-status",
-                    "Content-Type: message/rfc822", ")",
-                ],
-                &[0],
-                &[0],
-                &[1],
-            ),
-            (
-                &["mixed(", "plain", "digest(", "Subject: y", "Subject: z", ")", ")"],
-                &[0],
-                &[0],
-                &[1, 2],
-            ),
-        ];
-        for (parts, html, plain, files) in table {
+        for (parts, html, plain, files) in MESSAGES {
             let found = built(parts);
             let numbers: Vec<usize> = found.attachments().iter().map(|(at, _)| *at).collect();
             assert_eq!(
