@@ -25,7 +25,7 @@ use super::notices::Listeners;
 use super::options::{Access, Options, Recovered};
 use super::room::{Disk, Reserve};
 use super::shared::{Published, Shared, folded};
-use super::table::Declared;
+use super::table::declared::Declared;
 
 /// LMDB can address at most this much on 32-bit machines beside everything else.
 const MAP_LIMIT: u64 = if cfg!(target_pointer_width = "32") { 1 << 30 } else { 1 << 40 };
