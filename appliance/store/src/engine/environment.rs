@@ -60,21 +60,11 @@ pub(crate) fn open(
     let map_octets = map_octets(&lmdb, options);
     let env = open_env(&lmdb, map_octets, is_read_only)?;
     let may_change = !is_read_only && (is_alone || access == Access::Server);
-    let tables = match may_change {
-        true => current_tables(&env)?,
-        false => {
-            let tables = open_tables(&env)?;
-            migration::check(&env, &tables)?;
-            tables
-        }
-    };
+    let tables = if may_change { current_tables(&env)? } else { checked_tables(&env)? };
     let mut bases = Vec::new();
     tables.bases(&mut bases);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(!is_read_only)
-        .open(&data)
-        .map_err(Error::io("opening", &data))?;
+    let file = OpenOptions::new().read(true).write(!is_read_only).open(&data);
+    let file = file.map_err(Error::io("opening", &data))?;
     let anchor = match may_change {
         true => Some(anchor(&env, &tables, &data, checkpoint, kept.as_deref())?),
         false => None,
@@ -138,6 +128,13 @@ fn current_tables(env: &Env<WithoutTls>) -> Result<Tables<'static>> {
     env.clear_stale_readers().map_err(Error::lmdb("clearing readers of ended processes"))?;
     let tables = create_tables(env)?;
     migration::run(env, &tables)?;
+    Ok(tables)
+}
+
+/// The tables of a store that is not changed, if this release can read them.
+fn checked_tables(env: &Env<WithoutTls>) -> Result<Tables<'static>> {
+    let tables = open_tables(env)?;
+    migration::check(env, &tables)?;
     Ok(tables)
 }
 
