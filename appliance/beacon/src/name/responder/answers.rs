@@ -7,7 +7,7 @@ use hickory_proto::op::Query;
 use hickory_proto::rr::Record;
 
 use super::{LinkId, Packet, Responder, Target, Way, plain};
-use crate::name::link::GAP;
+use crate::name::link::{GAP, Link};
 use crate::name::packet::{self, Heard, PORT};
 use crate::name::records::{Item, Names};
 
@@ -51,22 +51,14 @@ impl Responder {
                 continue;
             }
             if !is_legacy {
-                // RFC 6762 §5.4: what the others have not heard for long they are told, too.
                 let wants_all = way == Way::Group && !question.wants_unicast;
-                let ttl = |item: &Item| {
-                    Duration::from_secs(self.names.record(*item, &addresses).ttl.into())
+                let due = match wants_all {
+                    true => items.clone(),
+                    false => overdue(&self.names, link, &items, now),
                 };
-                let told: Vec<Item> = items
-                    .iter()
-                    .copied()
-                    .filter(|item| wants_all || !link.was_sent(*item, ttl(item) / 4, now))
-                    .collect();
-                let is_shared = told.iter().any(|item| item.is_shared());
-                link.send(
-                    &told,
-                    if is_shared || heard.is_truncated { now + wait } else { now },
-                    GAP,
-                );
+                let is_shared = due.iter().any(|item| item.is_shared());
+                let at = if is_shared || heard.is_truncated { now + wait } else { now };
+                link.send(&due, at, GAP);
                 if wants_all {
                     continue;
                 }
@@ -92,4 +84,11 @@ impl Responder {
         };
         self.out.push_back(Packet { link: id, to: Target::One(from), octets });
     }
+}
+
+/// Records that the others have not heard for a quarter of their time: they get them, too (RFC 6762 §5.4).
+fn overdue(names: &Names, link: &Link, items: &[Item], now: Instant) -> Vec<Item> {
+    let addresses = link.announced();
+    let ttl = |item: Item| Duration::from_secs(names.record(item, &addresses).ttl.into());
+    items.iter().copied().filter(|item| !link.was_sent(*item, ttl(*item) / 4, now)).collect()
 }

@@ -148,7 +148,7 @@ fn who_wants_an_answer_alone_gets_it_alone() {
         (1, Target::One(SocketAddr::new(ip("192.168.1.9"), PORT)))
     );
     assert_eq!((sent[0].metadata.id, sent[0].queries.len(), sent[0].answers[0].ttl), (0, 0, 120));
-    // Long after the announcement the others are told, too.
+    // Long after the announcement the others hear it, too.
     world.run(Duration::from_secs(60));
     world.sent.clear();
     world.say("192.168.1.9", PORT, message.to_vec().unwrap());
