@@ -151,6 +151,8 @@ const PLATFORM: &[(&str, &[&str])] = &[
     ("dns/signed.rs", &["crate::"]),
     ("dns/bare.rs", &["crate::"]),
     ("tls.rs", &["crate::"]),
+    ("tls/facts.rs", &["crate::"]),
+    ("tls/proof.rs", &["crate::"]),
     ("secrets.rs", &["crate::"]),
     ("clock.rs", &["crate::"]),
 ];
@@ -257,7 +259,10 @@ fn no_file_holds_a_path_of_a_developers_machine() {
 
 #[test]
 fn the_name_in_the_office_is_held_without_clock_or_socket() {
-    for file in ["candidates", "link", "packet", "records", "responder"] {
+    for file in [
+        "candidates", "link", "packet", "records", "responder", "responder/answers",
+        "responder/conflicts",
+    ] {
         let text = fs::read_to_string(root().join(format!("appliance/beacon/src/name/{file}.rs")))
             .unwrap();
         for word in ["Instant::now", "UdpSocket", "smol", "std::fs", "pillarbox_host"] {

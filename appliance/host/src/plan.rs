@@ -1,10 +1,10 @@
 //! From a request to the steps that fulfil it: a pure function, so that a test sees every path and every command line.
 
 use crate::request::{Network, Request};
-use crate::values::usable;
+use crate::values::{HostName, usable};
 use crate::wireless::Wireless;
 
-/// The owner's settings for the cable; what they were before lies beside it until the new ones are confirmed.
+/// The owner's settings for the cable; what they were before is beside it until the new ones are confirmed.
 /// A start with both there goes back, too: `systemd/bin/firstboot`.
 pub const NETWORK: &str = "/data/system/network/10-owner.network";
 const NETWORK_BEFORE: &str = "/data/system/network/10-owner.before";
@@ -14,7 +14,7 @@ const WIRELESS: &str = "/data/system/wifi.conf";
 const HOST_NAME: &str = "/data/system/hostname";
 const ZONE: &str = "/data/system/zone";
 const RESET: &str = "/data/system/reset";
-/// Where bundles lie before they are installed.
+/// Where bundles are before they are installed.
 pub const UPDATES: &str = "/data/update";
 const USB: &str = "/run/pillarbox-usb";
 /// The timer that undoes a change of the network, and the seconds until it does.
@@ -35,7 +35,7 @@ pub enum Step {
         path: &'static str,
     },
     /// Puts back what [`Step::Remember`] kept, and forgets it.
-    /// Nothing was kept: nothing is done.
+    /// Where nothing was kept, nothing is done.
     Restore {
         from: &'static str,
         to: &'static str,
@@ -89,65 +89,23 @@ fn attempt(program: &'static str, arguments: &[&str]) -> Step {
 /// The steps of a request.
 /// Refusals are for what can't be known from one value alone.
 pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
-    // By way of the system's manager: `networkctl` refuses to work from another network than the daemon's, and a
-    // request has one of its own.
-    let reload = || soon(&["reload-or-restart", "systemd-networkd.service"]);
     Ok(match request {
-        Request::SetNetwork { network } => {
-            let text = network_file(network)?;
-            vec![
-                Step::Remember { from: NETWORK, to: NETWORK_BEFORE },
-                attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")]),
-                // The way back is ready before the change is made.
-                run(
-                    "/usr/bin/systemd-run",
-                    &[
-                        &format!("--on-active={UNDO_SECONDS}"),
-                        EXACT,
-                        &format!("--unit={UNDO}"),
-                        "/usr/bin/pillarbox-privop",
-                        "--roll-back-network",
-                    ],
-                ),
-                Step::Write { path: NETWORK, content: text.clone() },
-                Step::Write { path: NETWORK_IN_USE, content: text },
-                reload(),
-            ]
-        }
-        Request::ConfirmNetwork => vec![
-            attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")]),
-            Step::Remove { path: NETWORK_BEFORE },
-        ],
+        Request::SetNetwork { network } => change_network(network_file(network)?),
+        Request::ConfirmNetwork => vec![stop_undo(), Step::Remove { path: NETWORK_BEFORE }],
         Request::RollBackNetwork => vec![
             Step::Restore { from: NETWORK_BEFORE, to: NETWORK },
             Step::Remove { path: NETWORK_IN_USE },
             Step::Keep { from: NETWORK, to: NETWORK_IN_USE },
-            reload(),
+            reload_network(),
         ],
         Request::SetWireless { name, password, country } => {
-            let wireless = Wireless {
-                name: name.clone(),
-                password: password.clone(),
-                country: country.clone(),
-            };
+            let (name, password, country) = (name.clone(), password.clone(), country.clone());
             vec![
-                join(&wireless),
+                join(&Wireless { name, password, country }),
                 attempt("/usr/bin/systemctl", &["restart", "pillarbox-wireless.service"]),
             ]
         }
-        Request::SetHostName { name } => vec![
-            Step::Write { path: HOST_NAME, content: format!("{}\n", name.as_str()) },
-            run("/usr/bin/hostname", &[name.as_str()]),
-            // All three see the name of their start only; the server's sockets stay meanwhile.
-            // Nobody waits for it: the page that asked would wait for as long as a busy box takes.
-            attempt(
-                "/usr/bin/systemctl",
-                &[
-                    "--no-block", "try-restart", "pillarbox-name.service",
-                    "pillarbox-beacon.service", "pillarbox.service",
-                ],
-            ),
-        ],
+        Request::SetHostName { name } => change_host_name(name),
         Request::SetTimeZone { zone } => vec![
             Step::Write { path: ZONE, content: format!("{}\n", zone.as_str()) },
             run(
@@ -179,21 +137,64 @@ pub fn plan(request: &Request) -> Result<Vec<Step>, String> {
                 &["--unit=pillarbox.service", "--lines=200", "--no-pager", "--output=short-iso"],
             ),
         ],
-        Request::MountUsb { read_only } => vec![
-            Step::Folder { path: USB },
-            // By the system itself: this program sees other mounts than the server does.
-            run(
-                "/usr/bin/systemd-mount",
-                &[
-                    "-o",
-                    if *read_only { "ro,nosuid,nodev,noexec" } else { "rw,nosuid,nodev,noexec" },
-                    "/dev/disk/by-label/PILLARBOX-USB",
-                    USB,
-                ],
-            ),
-        ],
+        Request::MountUsb { read_only: true } => mount_usb("ro,nosuid,nodev,noexec"),
+        Request::MountUsb { read_only: false } => mount_usb("rw,nosuid,nodev,noexec"),
         Request::UnmountUsb => vec![run("/usr/bin/systemd-umount", &[USB])],
     })
+}
+
+/// Puts new settings for the cable in use; the way back is ready before the change is made.
+fn change_network(file: String) -> Vec<Step> {
+    vec![
+        Step::Remember { from: NETWORK, to: NETWORK_BEFORE },
+        stop_undo(),
+        run(
+            "/usr/bin/systemd-run",
+            &[
+                &format!("--on-active={UNDO_SECONDS}"),
+                EXACT,
+                &format!("--unit={UNDO}"),
+                "/usr/bin/pillarbox-privop",
+                "--roll-back-network",
+            ],
+        ),
+        Step::Write { path: NETWORK, content: file.clone() },
+        Step::Write { path: NETWORK_IN_USE, content: file },
+        reload_network(),
+    ]
+}
+
+/// Stops the timer that would undo a change of the network.
+fn stop_undo() -> Step {
+    attempt("/usr/bin/systemctl", &["stop", &format!("{UNDO}.timer")])
+}
+
+/// By way of the system's manager: `networkctl` refuses to work from another network than the daemon's, and a request
+/// has one of its own.
+fn reload_network() -> Step {
+    soon(&["reload-or-restart", "systemd-networkd.service"])
+}
+
+/// The name, and the services that see the name of their start only; the server's sockets stay meanwhile.
+/// They are not waited for: the page that asked would wait for as long as a busy box takes.
+fn change_host_name(name: &HostName) -> Vec<Step> {
+    vec![
+        Step::Write { path: HOST_NAME, content: format!("{}\n", name.as_str()) },
+        run("/usr/bin/hostname", &[name.as_str()]),
+        attempt(
+            "/usr/bin/systemctl",
+            &[
+                "--no-block", "try-restart", "pillarbox-name.service", "pillarbox-beacon.service",
+                "pillarbox.service",
+            ],
+        ),
+    ]
+}
+
+/// Mounts by way of the system itself: this program sees other mounts than the server does.
+fn mount_usb(options: &str) -> Vec<Step> {
+    let mount = ["-o", options, "/dev/disk/by-label/PILLARBOX-USB", USB];
+    vec![Step::Folder { path: USB }, run("/usr/bin/systemd-mount", &mount)]
 }
 
 /// Writes a wireless network down; it is joined at the next start, or when its service is started anew.
@@ -230,9 +231,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::values::{
-        BundleName, Country, HostName, Interface, NetworkName, Passphrase, ZoneName,
-    };
+    use crate::values::{BundleName, Country, Interface, NetworkName, Passphrase, ZoneName};
 
     fn steps(json: &str) -> Vec<Step> {
         plan(&Request::parse(json).unwrap()).unwrap()

@@ -1,90 +1,19 @@
 //! Octets as letters, whatever they are called: by their label, by what they are in spite of it, and by what old
 //! programs meant.
 //!
-//! What browsers know is `encoding_rs`'s; here stand the other names of it, the code pages of DOS, and the encodings
-//! that shift between sets, which browsers gave up because pages could hide in them what runs.
+//! What browsers know is `encoding_rs`'s; here are the other names of it (`labels`), the code pages of DOS (`dos`), and
+//! the encodings that shift between sets (`shifting`), which browsers gave up because pages could hide in them what runs.
 //! Text is all that comes of them here.
 
-use encoding_rs::{
-    BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, ISO_2022_JP, MACINTOSH, SHIFT_JIS, UTF_8,
-    UTF_16BE, UTF_16LE, WINDOWS_1252,
-};
+mod dos;
+mod labels;
+mod shifting;
 
-use crate::transfer::{Decoder, Encoding as Transfer};
+use encoding_rs::{EUC_KR, GBK, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// How octets stand for letters.
-#[derive(Clone, Copy, Debug)]
-enum Charset {
-    Known(&'static Encoding),
-    /// ASCII, and 128 letters above it.
-    Dos(&'static str),
-    Utf7,
-    /// RFC 1843.
-    Hz,
-    /// ISO-2022-KR (RFC 1557) and ISO-2022-CN (RFC 1922): what stands between SO and SI, with the high bit set.
-    Shifted(&'static Encoding),
-}
+use labels::{Charset, named};
 
-/// Code pages of DOS by their number: the letters from 128 on.
-const DOS: [(&str, &str); 14] = [
-    (
-        "437",
-        "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
-    ),
-    (
-        "737",
-        "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩαβγδεζηθικλμνξοπρσςτυφχψ░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀ωάέήϊίόύϋώΆΈΉΊΌΎΏ±≥≤ΪΫ÷≈°∙·√ⁿ²■\u{a0}",
-    ),
-    (
-        "775",
-        "ĆüéāäģåćłēŖŗīŹÄÅÉæÆōöĢ¢ŚśÖÜø£Ø×¤ĀĪóŻżź”¦©®¬½¼Ł«»░▒▓│┤ĄČĘĖ╣║╗╝ĮŠ┐└┴┬├─┼ŲŪ╚╔╩╦╠═╬Žąčęėįšųūž┘┌█▄▌▐▀ÓßŌŃõÕµńĶķĻļņĒŅ’\u{ad}±“¾¶§÷„°∙·¹³²■\u{a0}",
-    ),
-    (
-        "850",
-        "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}",
-    ),
-    (
-        "852",
-        "ÇüéâäůćçłëŐőîŹÄĆÉĹĺôöĽľŚśÖÜŤťŁ×čáíóúĄąŽžĘę¬źČş«»░▒▓│┤ÁÂĚŞ╣║╗╝Żż┐└┴┬├─┼Ăă╚╔╩╦╠═╬¤đĐĎËďŇÍÎě┘┌█▄ŢŮ▀ÓßÔŃńňŠšŔÚŕŰýÝţ´\u{ad}˝˛ˇ˘§÷¸°¨˙űŘř■\u{a0}",
-    ),
-    (
-        "855",
-        "ђЂѓЃёЁєЄѕЅіІїЇјЈљЉњЊћЋќЌўЎџЏюЮъЪаАбБцЦдДеЕфФгГ«»░▒▓│┤хХиИ╣║╗╝йЙ┐└┴┬├─┼кК╚╔╩╦╠═╬¤лЛмМнНоОп┘┌█▄Пя▀ЯрРсСтТуУжЖвВьЬ№\u{ad}ыЫзЗшШэЭщЩчЧ§■\u{a0}",
-    ),
-    (
-        "857",
-        "ÇüéâäàåçêëèïîıÄÅÉæÆôöòûùİÖÜø£ØŞşáíóúñÑĞğ¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ºªÊËÈ\u{fffd}ÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµ\u{fffd}×ÚÛÙìÿ¯´\u{ad}±\u{fffd}¾¶§÷¸°¨·¹³²■\u{a0}",
-    ),
-    (
-        "858",
-        "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈ€ÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}",
-    ),
-    (
-        "860",
-        "ÇüéâãàÁçêÊèÍÔìÃÂÉÀÈôõòÚùÌÕÜ¢£Ù₧ÓáíóúñÑªº¿Ò¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
-    ),
-    (
-        "861",
-        "ÇüéâäàåçêëèÐðÞÄÅÉæÆôöþûÝýÖÜø£Ø₧ƒáíóúÁÍÓÚ¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
-    ),
-    (
-        "862",
-        "אבגדהוזחטיךכלםמןנסעףפץצקרשת¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
-    ),
-    (
-        "863",
-        "ÇüéâÂà¶çêëèïî‗À§ÉÈÊôËÏûù¤ÔÜ¢£ÙÛƒ¦´óú¨¸³¯Î⌐¬½¼¾«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
-    ),
-    (
-        "865",
-        "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø₧ƒáíóúñÑªº¿⌐¬½¼¡«¤░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
-    ),
-    (
-        "869",
-        "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}Ά\u{fffd}·¬¦‘’Έ―ΉΊΪΌ\u{fffd}\u{fffd}ΎΫ©Ώ²³ά£έήίϊΐόύΑΒΓΔΕΖΗ½ΘΙ«»░▒▓│┤ΚΛΜΝ╣║╗╝ΞΟ┐└┴┬├─┼ΠΡ╚╔╩╦╠═╬ΣΤΥΦΧΨΩαβγ┘┌█▄δε▀ζηθικλμνξοπρσςτ΄\u{ad}±υφχ§ψ΅°¨ωϋΰώ■\u{a0}",
-    ),
-];
-/// Octets of HTML in which its charset must stand (HTML §13.2.3.2 has 1024; some programs write long comments before
+/// Octets of HTML in which its charset must be (HTML §13.2.3.2 has 1024; some programs write long comments before
 /// it).
 const META: usize = 4096;
 
@@ -132,129 +61,13 @@ pub fn decode_html(octets: &[u8], label: &str) -> String {
     }
 }
 
-/// What a label means; `None`: nothing that is known.
-fn named(label: &str) -> Option<Charset> {
-    let label = label
-        .split('*')
-        .next()?
-        .trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
-    let plain: String = label
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .take(40)
-        .collect();
-    let digits =
-        plain.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start_matches('0');
-    let letters = plain.trim_end_matches(|c: char| c.is_ascii_digit());
-    let shifted = match plain.as_str() {
-        "utf7" | "unicode11utf7" | "csunicode11utf7" | "cp65000" => Some(Charset::Utf7),
-        "hz" | "hzgb2312" | "cp52936" => Some(Charset::Hz),
-        "iso2022kr" | "csiso2022kr" | "cp50225" => Some(Charset::Shifted(EUC_KR)),
-        "iso2022cn" | "iso2022cnext" | "cp50227" => Some(Charset::Shifted(GBK)),
-        "cspc8codepage437" => dos("437"),
-        "cspc850multilingual" => dos("850"),
-        "cspcp852" => dos("852"),
-        _ => None,
-    };
-    let is_page = matches!(
-        letters,
-        "" | "cp"
-            | "ms"
-            | "win"
-            | "windows"
-            | "ibm"
-            | "ibmcp"
-            | "csibm"
-            | "oem"
-            | "dos"
-            | "xcp"
-            | "xmscp"
-            | "codepage"
-            | "ccsid"
-    );
-    let page = || page(digits).map(Charset::Known).or_else(|| dos(digits));
-    shifted
-        .or_else(|| page().filter(|_| is_page))
-        .or_else(|| other_name(&plain).map(Charset::Known))
-        // What stands for "replace all of it", and for private letters, is no help to a reader.
-        .or_else(|| {
-            Encoding::for_label_no_replacement(label.as_bytes())
-                .filter(|known| known.name() != "x-user-defined")
-                .map(Charset::Known)
-        })
-}
-
-fn dos(number: &str) -> Option<Charset> {
-    DOS.iter().find(|(known, _)| *known == number).map(|(_, letters)| Charset::Dos(letters))
-}
-
-/// The code pages of Windows by their numbers.
-fn page(number: &str) -> Option<&'static Encoding> {
-    Some(match number.parse::<u16>().ok()? {
-        932 | 943 => SHIFT_JIS,
-        936 | 1386 => GBK,
-        949 | 970 | 1363 | 51949 => EUC_KR,
-        950 | 951 => BIG5,
-        1200 => UTF_16LE,
-        1201 => UTF_16BE,
-        10000 => MACINTOSH,
-        20127 => WINDOWS_1252,
-        20866 => encoding_rs::KOI8_R,
-        21866 => encoding_rs::KOI8_U,
-        50220..=50222 => ISO_2022_JP,
-        51932 => EUC_JP,
-        51936 => GBK,
-        54936 => GB18030,
-        65001 => UTF_8,
-        page @ (866 | 874 | 1250..=1258) => {
-            return Encoding::for_label(
-                if page == 866 { "ibm866".into() } else { format!("windows-{page}") }.as_bytes(),
-            );
-        }
-        page @ 28591..=28606 => {
-            return Encoding::for_label(format!("iso-8859-{}", page - 28590).as_bytes());
-        }
-        _ => return None,
-    })
-}
-
-/// Names that programs write and no list has, without what is neither letter nor digit.
-fn other_name(plain: &str) -> Option<&'static Encoding> {
-    Some(match plain {
-        "eucjpms" | "eucjpwin" | "ujis" => EUC_JP,
-        "mskanji" | "sjiswin" | "shiftjis2004" | "shiftjisx0213" => SHIFT_JIS,
-        "euccn" | "eucgb2312cn" | "xgbk" => GBK,
-        "ksc5601" | "uhc" | "ksc56011987" => EUC_KR,
-        "utf8mb4" | "utf8n" => UTF_8,
-        "mac" | "macroman" | "applemacintosh" => MACINTOSH,
-        "koi8" => encoding_rs::KOI8_R,
-        "latin9" => encoding_rs::ISO_8859_15,
-        name if name.starts_with("iso2022jp") || name.starts_with("csiso2022jp") => ISO_2022_JP,
-        name => {
-            let number = name.strip_prefix("iso8859").or_else(|| name.strip_prefix("8859"))?;
-            return Encoding::for_label(format!("iso-8859-{number}").as_bytes());
-        }
-    })
-}
-
 fn read(octets: &[u8], charset: Charset) -> String {
     match charset {
         Charset::Known(known) => known.decode(octets).0.into_owned(),
-        Charset::Dos(letters) => {
-            let letters: Vec<char> = letters.chars().collect();
-            let letter = |&octet: &u8| {
-                if octet < 128 {
-                    char::from(octet)
-                } else {
-                    letters.get(usize::from(octet) - 128).copied().unwrap_or('\u{fffd}')
-                }
-            };
-            octets.iter().map(letter).collect()
-        }
-        Charset::Utf7 => utf7(octets),
-        Charset::Hz => hz(octets),
-        Charset::Shifted(set) => shifted(octets, set),
+        Charset::Dos(letters) => dos::decode(octets, letters),
+        Charset::Utf7 => shifting::utf7(octets),
+        Charset::Hz => shifting::hz(octets),
+        Charset::Shifted(set) => shifting::shifted(octets, set),
     }
 }
 
@@ -320,73 +133,6 @@ fn meta(octets: &[u8]) -> Option<String> {
             }
         })
     })
-}
-
-/// RFC 2152.
-fn utf7(octets: &[u8]) -> String {
-    let (mut out, mut rest) = (String::new(), octets);
-    while let Some(at) = memchr::memchr(b'+', rest) {
-        out.push_str(&String::from_utf8_lossy(&rest[..at]));
-        rest = &rest[at + 1..];
-        let end = rest
-            .iter()
-            .position(|&octet| !octet.is_ascii_alphanumeric() && octet != b'+' && octet != b'/')
-            .unwrap_or(rest.len());
-        let (encoded, behind) = rest.split_at(end);
-        let has_end = behind.first() == Some(&b'-');
-        if encoded.is_empty() {
-            out.push('+');
-        }
-        let (mut decoder, mut units) = (Decoder::new(Transfer::Base64), Vec::new());
-        decoder.push(encoded, &mut units);
-        let units = units.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
-        out.extend(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
-        rest = if has_end { &behind[1..] } else { behind };
-    }
-    out.push_str(&String::from_utf8_lossy(rest));
-    out
-}
-
-/// RFC 1843: `~{` begins pairs of GB 2312, `~}` ends them, `~~` is one; so does the end of a line, for safety.
-fn hz(octets: &[u8]) -> String {
-    let (mut plain, mut is_pairs, mut at) = (Vec::with_capacity(octets.len()), false, 0);
-    while let Some(&octet) = octets.get(at) {
-        at += 2;
-        match (octet, octets.get(at - 1)) {
-            (b'~', Some(b'{')) => is_pairs = true,
-            (b'~', Some(b'}')) => is_pairs = false,
-            (b'~', Some(b'~')) if !is_pairs => plain.push(b'~'),
-            (b'~', Some(b'\n')) if !is_pairs => {}
-            (0x21..=0x7e, Some(&second @ 0x21..=0x7e)) if is_pairs => {
-                plain.extend([octet | 0x80, second | 0x80])
-            }
-            _ => {
-                is_pairs &= octet != b'\n';
-                plain.push(octet);
-                at -= 1;
-            }
-        }
-    }
-    GBK.decode_without_bom_handling(&plain).0.into_owned()
-}
-
-/// What stands between SO and SI belongs to the set; its escape sequence says only which one it is.
-fn shifted(octets: &[u8], set: &'static Encoding) -> String {
-    let (mut plain, mut is_out, mut at) = (Vec::with_capacity(octets.len()), false, 0);
-    while let Some(&octet) = octets.get(at) {
-        at += 1;
-        match octet {
-            0x1b if octets.get(at) == Some(&b'$') => at += 3,
-            0x0e => is_out = true,
-            0x0f => is_out = false,
-            0x21..=0x7e if is_out => plain.push(octet | 0x80),
-            _ => {
-                is_out &= octet != b'\n';
-                plain.push(octet);
-            }
-        }
-    }
-    set.decode_without_bom_handling(&plain).0.into_owned()
 }
 
 #[cfg(test)]

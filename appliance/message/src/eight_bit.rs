@@ -2,23 +2,25 @@
 //! longer than mail may have (RFC 5322 §2.1.1), text parts become quoted-printable, others base64 (RFC 2045 §6).
 //! Works line by line in bounded memory; what is already fit stays octet for octet.
 //!
-//! Which parts have long lines is known only behind them, and their header stands in front: [`long_parts`] reads the
+//! Which parts have long lines is known only behind them, and their header is in front: [`LongParts`] reads the
 //! content once before [`Downgrade`] does.
 
 mod header;
+mod part;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use header::{field, parameter, with_encoding};
+use header::with_encoding;
+use part::{Body, Part};
 
 use crate::lines;
 
 /// Longest header block of a part, in octets; beyond it the part's encoding is left alone.
 const HEADER_OCTETS: usize = 128 * 1024;
-/// Nested multiparts that are told apart.
+/// Nested multiparts that are kept apart.
 const DEPTH: usize = 32;
 /// Octets of a line that are held; a longer one is encoded in pieces.
 const LINE_OCTETS: usize = 64 * 1024;
@@ -48,20 +50,6 @@ impl Needs {
     pub const SEVEN_BITS: Needs = Needs { bits: Bits::Seven, long: None };
 }
 
-/// What is done with the lines of a part's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Body {
-    AsItIs,
-    QuotedPrintable,
-    Base64,
-    /// It is base64 in lines that are too long.
-    Base64Again,
-    /// The same of quoted-printable.
-    QuotedPrintableAgain,
-    /// It can't be encoded: long lines are cut.
-    Wrapped,
-}
-
 enum State {
     /// Gathering the header of a part.
     Header(Vec<u8>),
@@ -87,8 +75,8 @@ pub struct Downgrade {
     line_end: bool,
     /// Parts with long lines, while they are looked for.
     found: BTreeSet<usize>,
-    /// Text in front of, between and behind parts: nobody's.
-    is_nobodys: bool,
+    /// Text in front of, between and behind parts: it belongs to none.
+    is_unclaimed: bool,
 }
 
 impl Downgrade {
@@ -104,18 +92,18 @@ impl Downgrade {
             pending: Vec::new(),
             line_end: false,
             found: BTreeSet::new(),
-            is_nobodys: false,
+            is_unclaimed: false,
         }
     }
 
     /// A line of a body was met.
     fn note_length(&mut self, octets: usize) {
-        if octets > lines::LINE_OCTETS && self.parts > 0 && !self.is_nobodys {
+        if octets > lines::LINE_OCTETS && self.parts > 0 && !self.is_unclaimed {
             self.found.insert(self.parts - 1);
         }
     }
 
-    /// Appends a header, or text that is nobody's, as the server takes it.
+    /// Appends a header, or text that belongs to no part, as the server takes it.
     fn plain(&self, octets: &[u8], out: &mut Vec<u8>) {
         match self.needs.bits {
             Bits::Seven => out.extend(octets.iter().map(narrow)),
@@ -179,10 +167,10 @@ impl Downgrade {
             }
             self.plain(line, out);
             self.boundaries.truncate(if is_close { depth } else { depth + 1 });
-            // What follows a closing boundary is nobody's text: passed on without wide octets.
-            self.is_nobodys = is_close;
+            // What follows a closing boundary belongs to no part: passed on without wide octets.
+            self.is_unclaimed = is_close;
             self.state =
-                if is_close { State::Body(self.nobodys()) } else { State::Header(Vec::new()) };
+                if is_close { State::Body(self.unclaimed()) } else { State::Header(Vec::new()) };
             return;
         }
         match &mut self.state {
@@ -248,7 +236,7 @@ impl Downgrade {
     }
 
     /// What is done with text between and behind the parts.
-    fn nobodys(&self) -> Body {
+    fn unclaimed(&self) -> Body {
         if self.needs.long.is_some() { Body::Wrapped } else { Body::AsItIs }
     }
 
@@ -307,72 +295,33 @@ impl Downgrade {
     fn begin_body(&mut self, header: &[u8], out: &mut Vec<u8>) {
         let is_long = self.needs.long.as_ref().is_some_and(|long| long.contains(&self.parts));
         self.parts += 1;
-        self.is_nobodys = false;
-        let content_type = field(header, "content-type").unwrap_or_default();
-        let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let encoding = field(header, "content-transfer-encoding")
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        if let Some(boundary) =
-            parameter(&content_type, "boundary").filter(|_| media.starts_with("multipart/"))
-            && self.boundaries.len() < DEPTH
-        {
-            self.boundaries.push(boundary.into_bytes());
+        self.is_unclaimed = false;
+        let part = Part::of(header);
+        if let Some(boundary) = part.boundary().filter(|_| self.boundaries.len() < DEPTH) {
+            self.boundaries.push(boundary);
             self.container(header, out);
-            self.is_nobodys = true;
-            self.state = State::Body(self.nobodys());
+            self.is_unclaimed = true;
+            self.state = State::Body(self.unclaimed());
             return;
         }
-        if media.starts_with("message/")
-            && media != "message/global"
-            && matches!(encoding.as_str(), "" | "7bit" | "8bit" | "binary")
-        {
+        if part.is_open_message() {
             // An attached message must not be encoded as a whole (RFC 2046 §5.2.1): its parts are.
             self.container(header, out);
-            self.state = match media.as_str() {
+            self.state = match part.media.as_str() {
                 "message/rfc822" => State::Header(Vec::new()),
-                _ => State::Body(self.nobodys()),
+                _ => State::Body(self.unclaimed()),
             };
             return;
         }
-        let is_text = media.is_empty() || media.starts_with("text/");
-        // Some programs name a character set and forget the encoding.
-        let has_charset = parameter(&content_type, "charset")
-            .is_some_and(|c| !c.eq_ignore_ascii_case("us-ascii"));
-        let is_wide = match encoding.as_str() {
-            "8bit" | "binary" => true,
-            "" | "7bit" => is_text && has_charset,
-            _ => false,
-        };
-        let body = match encoding.as_str() {
-            "base64" if is_long => Body::Base64Again,
-            "quoted-printable" if is_long => Body::QuotedPrintableAgain,
-            "" | "7bit" | "8bit" | "binary"
-                if is_long || is_wide && self.needs.bits == Bits::Seven =>
-            {
-                match is_text {
-                    true => Body::QuotedPrintable,
-                    false => Body::Base64,
-                }
-            }
-            // An encoding that nobody knows: it can't be made shorter without a fault, nor left.
-            _ if is_long => Body::Wrapped,
-            _ => Body::AsItIs,
-        };
-        let named = match body {
-            Body::QuotedPrintable => Some("quoted-printable"),
-            Body::Base64 => Some("base64"),
-            _ => None,
-        };
-        match named {
+        let body = part.body(self.needs.bits, is_long);
+        match body.encoding() {
             Some(encoding) => self.header(&with_encoding(header, Some(encoding)), out),
             None => self.header(header, out),
         }
         self.state = State::Body(body);
     }
 
-    /// The header of what only holds other parts; of eight bits it tells no more when there are none.
+    /// The header of what only contains other parts; it says nothing of eight bits where there are none.
     fn container(&self, header: &[u8], out: &mut Vec<u8>) {
         match self.needs.bits {
             Bits::Seven => self.header(&with_encoding(header, None), out),

@@ -1,18 +1,14 @@
 //! A certificate from an authority (RFC 8555): ordered, proven by HTTP, TLS or DNS, taken into use, renewed.
 
+mod client;
+mod proofs;
+
 use std::collections::HashMap;
-use std::future::Future;
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
-use hyper_util::rt::TokioIo;
 use instant_acme::{
-    Account, AccountCredentials, AuthorizationStatus, BodyWrapper, BytesResponse, ChallengeType,
-    HttpClient, Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AccountCredentials, Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
 use pillarbox_outbound::{ClientTls, Handles};
 use pillarbox_platform::clock;
@@ -22,25 +18,15 @@ use pillarbox_platform::tasks::Tasks;
 use pillarbox_platform::tls::{self, Certificates, write_private};
 use pillarbox_proto::reply::clip;
 use pillarbox_store::Store;
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio_rustls::TlsConnector;
 
 use crate::error::{Error, Result};
 use crate::settings;
-
-/// Octets of an authority's answer.
-const ANSWER: usize = 1 << 20;
+use client::Client;
 /// Octets of an authority's reason that are kept.
 const REASON_OCTETS: usize = 1024;
-/// For one request.
-const REQUEST: Duration = Duration::from_secs(30);
 /// How long an authority may look at proofs, and make the certificate.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long a record in the DNS is waited for.
-const RECORD: Duration = Duration::from_secs(24 * 3600);
 /// Seconds before the end at which a new certificate is ordered; for short-lived ones a third of their life.
 const AHEAD: u64 = 30 * 86_400;
 /// Seconds between two tries that the box makes by itself.
@@ -55,7 +41,7 @@ pub enum Method {
     Http,
     /// The authority asks on port 443.
     Tls,
-    /// Somebody publishes records.
+    /// The owner publishes records.
     Dns,
 }
 
@@ -120,7 +106,7 @@ impl Acme {
         self.tokens.lock().unwrap_or_else(|e| e.into_inner()).get(token).cloned()
     }
 
-    /// Somebody says that the records are published.
+    /// The owner says that the records are published.
     pub fn go_on(&self) {
         self.records_are_there.notify_one();
     }
@@ -217,13 +203,13 @@ async fn order(
     match method {
         Method::Http => {
             acme.set(Progress::Proving(method));
-            prove_by_http(acme, &mut order).await?;
+            proofs::by_http(acme, &mut order).await?;
         }
         Method::Tls => {
             acme.set(Progress::Proving(method));
-            prove_by_tls(acme, &mut order).await?;
+            proofs::by_tls(acme, &mut order).await?;
         }
-        Method::Dns => prove_by_dns(acme, &mut order).await?,
+        Method::Dns => proofs::by_dns(acme, &mut order).await?,
     }
     let retry = RetryPolicy::new().timeout(PATIENCE);
     let status = order.poll_ready(&retry).await.map_err(Error::authority)?;
@@ -237,115 +223,6 @@ async fn order(
     let acme = acme.clone();
     let installed = tokio::task::spawn_blocking(move || acme.certificates.install(&chain, &key));
     Ok(installed.await.map_err(Error::failed("taking the certificate into use"))??)
-}
-
-/// Why a name can't be proven this way.
-fn missing(name: &str) -> Error {
-    Error::NoSuchProof { name: name.to_string() }
-}
-
-/// Lays the proofs of all names ready on port 80.
-async fn prove_by_http(acme: &Arc<Acme>, order: &mut Order) -> Result<()> {
-    let mut authorizations = order.authorizations();
-    while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(Error::authority)?;
-        if authorization.status == AuthorizationStatus::Valid {
-            continue;
-        }
-        let name = authorization.identifier().to_string();
-        let mut challenge =
-            authorization.challenge(ChallengeType::Http01).ok_or_else(|| missing(&name))?;
-        let proof = challenge.key_authorization().as_str().to_string();
-        acme.tokens
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .insert(challenge.token.clone(), proof);
-        challenge.set_ready().await.map_err(Error::authority)?;
-    }
-    Ok(())
-}
-
-/// Shows the records, waits until somebody says that they are published, and lets the authority look.
-async fn prove_by_dns(acme: &Arc<Acme>, order: &mut Order) -> Result<()> {
-    let mut records = Vec::new();
-    let mut authorizations = order.authorizations();
-    while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(Error::authority)?;
-        if authorization.status == AuthorizationStatus::Valid {
-            continue;
-        }
-        let name = authorization.identifier().to_string();
-        let challenge =
-            authorization.challenge(ChallengeType::Dns01).ok_or_else(|| missing(&name))?;
-        records
-            .push((format!("_acme-challenge.{name}"), challenge.key_authorization().dns_value()));
-    }
-    if records.is_empty() {
-        return Ok(());
-    }
-    acme.set(Progress::WaitingForRecords(records));
-    let waiting = tokio::time::timeout(RECORD, acme.records_are_there.notified()).await;
-    waiting.map_err(|_| Error::RecordsMissing)?;
-    acme.set(Progress::Proving(Method::Dns));
-    ready(order).await
-}
-
-/// Proves one name after the other over TLS: one proof at a time stands on port 443.
-async fn prove_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<()> {
-    while let Some(name) = next_by_tls(acme, order).await? {
-        settled(order, &name).await?;
-    }
-    Ok(())
-}
-
-/// Lays the proof for the next name ready; `None` when there is none left.
-async fn next_by_tls(acme: &Arc<Acme>, order: &mut Order) -> Result<Option<String>> {
-    let mut authorizations = order.authorizations();
-    while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(Error::authority)?;
-        if authorization.status != AuthorizationStatus::Pending {
-            continue;
-        }
-        let name = authorization.identifier().to_string();
-        let mut challenge =
-            authorization.challenge(ChallengeType::TlsAlpn01).ok_or_else(|| missing(&name))?;
-        acme.certificates.prove(Some((&name, challenge.key_authorization().digest().as_ref())))?;
-        challenge.set_ready().await.map_err(Error::authority)?;
-        return Ok(Some(name));
-    }
-    Ok(None)
-}
-
-/// Waits until the authority has looked at the proof for a name.
-async fn settled(order: &mut Order, name: &str) -> Result<()> {
-    const PAUSE: Duration = Duration::from_secs(1);
-    for _ in 0..PATIENCE.as_secs() {
-        let mut authorizations = order.authorizations();
-        while let Some(authorization) = authorizations.next().await {
-            let mut authorization = authorization.map_err(Error::authority)?;
-            if authorization.identifier().to_string() == name {
-                let state = authorization.refresh().await.map_err(Error::authority)?;
-                if state.status != AuthorizationStatus::Pending {
-                    return Ok(());
-                }
-            }
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    Err(Error::ProofUnseen { name: name.to_string() })
-}
-
-async fn ready(order: &mut Order) -> Result<()> {
-    let mut authorizations = order.authorizations();
-    while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization.map_err(Error::authority)?;
-        if authorization.status == AuthorizationStatus::Pending
-            && let Some(mut challenge) = authorization.challenge(ChallengeType::Dns01)
-        {
-            challenge.set_ready().await.map_err(Error::authority)?;
-        }
-    }
-    Ok(())
 }
 
 /// What the authority says was wrong.
@@ -391,7 +268,10 @@ async fn account(acme: &Arc<Acme>) -> Result<Account> {
     let settings = acme.settings.get();
     let path = settings.data.join("tls").join("acme-account.json");
     let directory = settings.acme.directory.clone();
-    let client = || Account::builder_with_http(Box::new(Client { acme: Arc::downgrade(acme) }));
+    let client = || {
+        let (dns, tls) = (acme.dns.clone(), acme.tls.clone());
+        Account::builder_with_http(Box::new(Client { dns, tls }))
+    };
     let known = std::fs::read_to_string(&path).ok().and_then(|text| {
         let (from, credentials) = text.split_once('\n')?;
         (from == directory)
@@ -408,86 +288,6 @@ async fn account(acme: &Arc<Acme>) -> Result<Account> {
     let text = serde_json::to_string(&credentials).map_err(Error::failed("keeping the account"))?;
     write_private(&path, &format!("{directory}\n{text}"))?;
     Ok(account)
-}
-
-/// Requests over our own names, trust and limits.
-struct Client {
-    acme: std::sync::Weak<Acme>,
-}
-
-impl HttpClient for Client {
-    fn request(
-        &self,
-        request: http::Request<BodyWrapper<Bytes>>,
-    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
-        let acme = self.acme.upgrade();
-        Box::pin(async move {
-            let acme = acme.ok_or_else(|| other(asking("the box was stopped")))?;
-            let asked = tokio::time::timeout(REQUEST, ask(&acme, request)).await;
-            asked.unwrap_or_else(|_| Err(asking("no answer in time"))).map_err(other)
-        })
-    }
-}
-
-fn other(error: Error) -> instant_acme::Error {
-    instant_acme::Error::Other(error.into())
-}
-
-fn asking(why: impl std::fmt::Display) -> Error {
-    Error::failed("asking the authority")(why)
-}
-
-async fn ask(
-    acme: &Arc<Acme>,
-    mut request: http::Request<BodyWrapper<Bytes>>,
-) -> Result<BytesResponse> {
-    let uri = request.uri().clone();
-    let host = uri
-        .host()
-        .ok_or_else(|| asking("its address has no host"))?
-        .trim_matches(['[', ']'])
-        .to_string();
-    if uri.scheme_str() != Some("https") {
-        return Err(asking(format!("{uri} is not https")));
-    }
-    let port = uri.port_u16().unwrap_or(443);
-    let tcp = connect(acme, &host, port).await?;
-    let tls: Arc<ClientConfig> = acme.tls.verified();
-    let name = ServerName::try_from(host.clone()).map_err(asking)?;
-    let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(asking)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(asking)?;
-    tokio::spawn(connection);
-    let authority = uri.authority().map(|a| a.to_string()).unwrap_or(host);
-    let value = http::HeaderValue::from_str(&authority).map_err(asking)?;
-    request.headers_mut().insert(http::header::HOST, value);
-    *request.uri_mut() = uri
-        .path_and_query()
-        .map_or("/", |p| p.as_str())
-        .parse()
-        .map_err(|_| asking("a strange address"))?;
-    let (parts, body) = sender.send_request(request).await.map_err(asking)?.into_parts();
-    let body = Limited::new(body, ANSWER).collect().await.map_err(asking)?.to_bytes();
-    Ok(BytesResponse::from(http::Response::from_parts(parts, http_body_util::Full::new(body))))
-}
-
-async fn connect(acme: &Arc<Acme>, host: &str, port: u16) -> Result<TcpStream> {
-    let addresses = match host.parse::<IpAddr>() {
-        Ok(address) => vec![address],
-        Err(_) => {
-            let found = acme.dns.addresses(host).await;
-            let (v4, v6) = found.map_err(|e| asking(format!("{host} was not found: {e:?}")))?;
-            [v4.records, v6.records].concat()
-        }
-    };
-    let mut last = format!("{host} has no address");
-    for address in addresses {
-        match TcpStream::connect((address, port)).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => last = format!("{host} [{address}]: {error}"),
-        }
-    }
-    Err(asking(last))
 }
 
 #[cfg(test)]

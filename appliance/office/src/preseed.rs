@@ -1,214 +1,39 @@
-//! The owner's settings as a file: exported from one box, laid beside a new one to answer its set-up beforehand.
+//! The owner's settings as a file: exported from one box, put into a new one to answer its set-up beforehand.
 //!
-//! `pillarbox-setup.toml` in the data folder is applied when the server starts, and removed then: it may hold
+//! `pillarbox-setup.toml` in the data folder is applied when the server starts, and removed then: it may contain
 //! passwords.
+
+mod export;
+mod file;
+mod plan;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use pillarbox_host::text;
-use pillarbox_outbound::ROUTE_PURPOSE;
 use pillarbox_outbound::dkim;
 use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, Live};
 use pillarbox_platform::secrets::Secrets;
-use pillarbox_proto::address::{Address, Domain};
-use pillarbox_store::{
-    AddDomain, AddressTarget, AnyChange, Detail, DeviceId, Route, RouteTls, SetAlias, SetRoute,
-    SetSetting, Store,
-};
-use serde::{Deserialize, Serialize};
+use pillarbox_store::Store;
 
 use crate::claim;
-use crate::directory::{self, Password, USUAL_POLICY};
 use crate::error::{Error, Result};
 use crate::naming;
-use crate::settings::{self, Progress, Step};
+use crate::settings::{Progress, Step};
+pub use export::{Passwords, export};
+pub use file::{Setup, parse};
 
 /// Its name in the data folder.
 pub const FILE: &str = "pillarbox-setup.toml";
 /// Octets of such a file.
 const OCTETS: usize = 1 << 20;
 
-/// The whole file.
-/// Whatever is missing is asked in the browser.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Setup {
-    /// The box's name, such as `mail.example.org`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hostname: Option<String>,
-    /// Domains the box takes mail for.
-    pub domains: Vec<String>,
-    /// Seven characters instead of a code that the box makes up; only counts while nobody owns the box.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub claim_code: Option<String>,
-    /// `direct`, or `provider` with a route below for everything.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<Line>,
-    /// `authority` (by ACME) or `own`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<Certificate>,
-    /// True: the pages lead through no further steps.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finished: Option<bool>,
-    /// The first one is the owner.
-    #[serde(rename = "person")]
-    pub people: Vec<Person>,
-    #[serde(rename = "alias")]
-    pub aliases: Vec<Alias>,
-    #[serde(rename = "route")]
-    pub routes: Vec<SetupRoute>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Line {
-    Direct,
-    Provider,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Certificate {
-    Authority,
-    Own,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Person {
-    pub address: String,
-    pub name: String,
-    /// In clear, for a first set-up; never exported.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub password: String,
-    /// As exported with `--with-passwords`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub password_hash: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Alias {
-    /// `@example.org` stands for all addresses that have no mailbox.
-    pub address: String,
-    pub to: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SetupRoute {
-    /// Mail to this domain only; empty: all mail.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub domain: String,
-    pub host: String,
-    pub port: u16,
-    /// False: TLS from the start; true: STARTTLS.
-    pub starttls: bool,
-    pub user: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub password: String,
-}
-
-/// What an export holds of passwords.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passwords {
-    Left,
-    /// Hashes of people's passwords, and providers' passwords in clear: for moving to another box.
-    Included,
-}
-
-/// Reads a file.
-/// The error names the line and never shows what stands there: it may be a password, and errors are kept.
-pub fn parse(text: &str) -> Result<Setup> {
-    toml::from_str(text).map_err(|error| {
-        let message = match error.message().split_once(", expected ") {
-            Some((found, wanted)) if found.starts_with("invalid") => format!("expected {wanted}"),
-            _ => error.message().to_string(),
-        };
-        let before = error.span().and_then(|span| text.get(..span.start));
-        Error::SetupFile {
-            line: before.map(|before| before.matches('\n').count() + 1),
-            why: message,
-        }
-    })
-}
-
-/// The settings of a box.
-pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<Setup> {
-    let read = store.read(|r| {
-        let accounts = r.accounts()?;
-        let credentials =
-            accounts.iter().map(|(id, _)| r.credentials(*id)).collect::<Result<Vec<_>, _>>()?;
-        let chosen =
-            (r.setting(settings::HOSTNAME)?, r.setting(settings::CERTIFICATE)?, Progress::read(r)?);
-        Ok((accounts, credentials, r.domains()?, r.addresses()?, r.routes()?, chosen))
-    });
-    let (accounts, credentials, domains, addresses, routes, (hostname, certificate, progress)) =
-        read?;
-    let people = accounts.into_iter().zip(credentials).map(|((_, account), credentials)| {
-        let main = credentials
-            .into_iter()
-            .find(|(device, _)| *device == DeviceId::MAIN)
-            .map(|(_, c)| c.hash);
-        let password_hash = main.filter(|_| passwords == Passwords::Included).unwrap_or_default();
-        Person {
-            address: account.address,
-            name: account.name,
-            password: String::new(),
-            password_hash,
-        }
-    });
-    let aliases = addresses.into_iter().filter_map(|(address, target)| match target {
-        AddressTarget::Alias(to) => Some(Alias { address, to }),
-        AddressTarget::Account(_) => None,
-    });
-    let mut all = Vec::new();
-    for (domain, route) in routes {
-        let password = match passwords {
-            Passwords::Included if !route.user.is_empty() => {
-                String::from_utf8_lossy(&secrets.open_sealed(ROUTE_PURPOSE, &route.sealed)?)
-                    .into_owned()
-            }
-            _ => String::new(),
-        };
-        let starttls = route.tls == RouteTls::StartTls;
-        all.push(SetupRoute {
-            domain,
-            host: route.host,
-            port: route.port,
-            starttls,
-            user: route.user,
-            password,
-        });
-    }
-    let is_done = |step| progress.as_ref().is_none_or(|p| p.is_done(step));
-    let line =
-        if all.iter().any(|route| route.domain.is_empty()) { Line::Provider } else { Line::Direct };
-    let certificate = if certificate.as_deref() == Some("acme") {
-        Certificate::Authority
-    } else {
-        Certificate::Own
-    };
-    Ok(Setup {
-        hostname,
-        domains,
-        claim_code: None,
-        line: is_done(Step::Line).then_some(line),
-        certificate: is_done(Step::Certificate).then_some(certificate),
-        finished: Some(progress.is_none()),
-        people: people.collect(),
-        aliases: aliases.collect(),
-        routes: all,
-    })
-}
-
 /// Applies settings to a box; what is there already stays, so that the same file does no harm twice.
 /// Everything is looked at before anything is changed.
 /// Blocks.
 pub fn apply(store: &Store, secrets: &Secrets, setup: &Setup) -> Result<()> {
-    let changes = plan(secrets, setup)?;
+    let changes = plan::plan(secrets, setup, clock::now())?;
     let is_new = store.read(|r| r.accounts())?.is_empty();
     for change in changes {
         match store.change(change).wait() {
@@ -219,7 +44,7 @@ pub fn apply(store: &Store, secrets: &Secrets, setup: &Setup) -> Result<()> {
     let progress = match store.read(Progress::read)? {
         Some(progress) => progress,
         None if is_new => Progress::default(),
-        // Somebody's already, and set up: the pages lead through nothing again.
+        // Claimed and set up before: the pages lead through nothing again.
         None => return Ok(()),
     };
     let answered = [
@@ -238,85 +63,7 @@ pub fn apply(store: &Store, secrets: &Secrets, setup: &Setup) -> Result<()> {
     Ok(store.change(progress.change()).wait().map(drop)?)
 }
 
-fn plan(secrets: &Secrets, setup: &Setup) -> Result<Vec<AnyChange>> {
-    let at = clock::now();
-    let mut changes = Vec::new();
-    if let Some(hostname) = &setup.hostname {
-        changes.push(AnyChange::of(SetSetting {
-            key: settings::HOSTNAME.into(),
-            value: Some(domain(hostname)?),
-        }));
-    }
-    for name in &setup.domains {
-        changes.push(AnyChange::of(AddDomain { name: domain(name)?, at }));
-    }
-    for person in &setup.people {
-        let wrong = |why: String| Error::SetupPerson { address: person.address.clone(), why };
-        let password = match (&person.password[..], &person.password_hash[..]) {
-            ("", "") => return Err(wrong("needs password or password_hash".into())),
-            ("", hash) => Password::hashed(hash),
-            (password, _) => Password::chosen(password),
-        };
-        let password =
-            password.and_then(Password::prepare).map_err(|why| wrong(why.to_string()))?;
-        changes.push(AnyChange::of(directory::person(
-            &address(&person.address)?,
-            &person.name,
-            &password,
-            USUAL_POLICY,
-            at,
-        )));
-    }
-    for alias in &setup.aliases {
-        let from = match alias.address.strip_prefix('@') {
-            Some(name) => format!("@{}", domain(name)?),
-            None => address(&alias.address)?.canonical(),
-        };
-        let targets = alias
-            .to
-            .iter()
-            .map(|to| address(to).map(|to| to.canonical()))
-            .collect::<Result<Vec<_>, _>>()?;
-        changes.push(AnyChange::of(SetAlias { address: from, targets }));
-    }
-    for route in &setup.routes {
-        let stored = Route {
-            host: domain(&route.host)?,
-            port: if route.port == 0 { if route.starttls { 587 } else { 465 } } else { route.port },
-            tls: if route.starttls { RouteTls::StartTls } else { RouteTls::Implicit },
-            user: route.user.clone(),
-            sealed: secrets.seal(ROUTE_PURPOSE, route.password.as_bytes())?,
-            fault: Detail::None,
-            told_at: 0,
-        };
-        let name = if route.domain.is_empty() { String::new() } else { domain(&route.domain)? };
-        changes.push(AnyChange::of(SetRoute { domain: name, route: stored }));
-    }
-    if setup.line == Some(Line::Provider)
-        && !setup.routes.iter().any(|route| route.domain.is_empty())
-    {
-        return Err(Error::NoProvider);
-    }
-    if let Some(certificate) = setup.certificate {
-        let value = (certificate == Certificate::Authority).then(|| "acme".to_string());
-        changes.push(AnyChange::of(SetSetting { key: settings::CERTIFICATE.into(), value }));
-    }
-    Ok(changes)
-}
-
-fn domain(text: &str) -> Result<String> {
-    match Domain::parse(text.trim()) {
-        Ok(domain) if !domain.is_literal() => Ok(domain.to_string()),
-        _ => Err(Error::NotADomain { text: text.to_string() }),
-    }
-}
-
-fn address(text: &str) -> Result<Address> {
-    Address::parse(text.trim())
-        .map_err(|e| Error::NotAnAddress { text: text.to_string(), why: e.to_string() })
-}
-
-/// Where a mistake in the file is told, for who wrote it.
+/// Where a mistake in the file is reported, for the person who wrote it.
 pub fn mistake(data: &Path) -> PathBuf {
     data.join(FILE).with_extension("toml.error")
 }
@@ -326,7 +73,7 @@ fn aside(data: &Path) -> PathBuf {
     data.join(FILE).with_extension("toml.wrong")
 }
 
-/// Removes a file with a mistake and what was said of it: the box is somebody's, and passwords may stand there.
+/// Removes a file with a mistake and its report: the box is claimed, and they may contain passwords.
 pub fn forget_mistake(data: &Path) {
     for path in [mistake(data), aside(data)] {
         let _ = std::fs::remove_file(path);
@@ -366,7 +113,7 @@ pub fn apply_at_start(settings: &Live, store: &Store, secrets: &Secrets) -> Resu
                 }
             }
             tracing::info!("{FILE} was applied and is removed");
-            // What an earlier one was told is old.
+            // The report on an earlier file is out of date.
             forget_mistake(&data);
             remove(&path)
         }

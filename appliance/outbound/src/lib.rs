@@ -22,6 +22,7 @@ mod owner;
 mod policy;
 mod schedule;
 mod sender;
+mod source;
 mod sts;
 #[cfg(any(test, feature = "world"))]
 pub mod tests;
@@ -37,6 +38,7 @@ pub use failure::failure_class;
 pub use owner::{Arrived, tell_delivered, tell_of_limit};
 pub use schedule::Now;
 pub use sender::{Handles, Outbound, ROUTE_PURPOSE, release_after_login};
+pub use source::Source;
 pub use tls::{ClientTls, Security};
-pub use transport::{Connection, Endpoint, Source};
+pub use transport::{Connection, Endpoint};
 pub use trial::{Trial, greet, mailing, try_route};

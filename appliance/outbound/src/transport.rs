@@ -4,19 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pillarbox_message::eight_bit::{Downgrade, Needs};
 use pillarbox_platform::config::{self, seconds};
 use pillarbox_platform::stream::{Patience, Stream};
 use pillarbox_proto::smtp::client::{
     Action, Config, Failure, Login, Mailing, Report, Session, Stage, StartTls, Timeouts,
 };
-use pillarbox_store::{Content, ContentReader, Store, off_thread};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 
+use super::source::Source;
 use super::tls::{ClientTls, Security};
 
-/// Content is sent in pieces of this size.
+/// Octets that are read at a time.
 const PIECE: usize = 64 * 1024;
 
 /// Where to connect, and what is expected there.
@@ -38,10 +37,10 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-/// Why there is no connection, or no more.
+/// Why there is no connection, or none any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Nobody there, or the line broke.
+    /// The server was not reached, or the connection broke.
     Connect(String),
     /// TLS did not come about, or did not prove what it must.
     Tls(String),
@@ -133,7 +132,8 @@ impl Connection {
     }
 
     /// Hands a message over.
-    /// The report tells what was settled, also when there was trouble; after trouble the connection is of no more use.
+    /// The report contains what was settled, also when there was trouble.
+    /// After trouble the connection is of no more use.
     pub async fn send(
         &mut self,
         mailing: Mailing,
@@ -161,7 +161,7 @@ impl Connection {
     /// Says goodbye.
     pub async fn quit(mut self) {
         self.session.quit(Instant::now());
-        // What goes wrong now harms nobody.
+        // What goes wrong now does no harm.
         let _ = self.drive(None).await;
         if let Some(stream) = &mut self.stream {
             stream.close().await;
@@ -251,188 +251,5 @@ fn plain(error: &std::io::Error) -> String {
             "there is no way there from this line".into()
         }
         _ => error.to_string(),
-    }
-}
-
-/// The content of a stored message on its way out: fields in front, what belongs to final delivery left off.
-pub struct Source {
-    front: Vec<u8>,
-    skip: usize,
-    place: Place,
-    downgrade: Option<Downgrade>,
-    is_finished: bool,
-}
-
-enum Place {
-    Start(Store, Content),
-    Inline(Vec<u8>, usize),
-    File(Box<ContentReader>),
-}
-
-impl Source {
-    /// `front` is put before the content; with `to_seven_bits` wide content is converted.
-    pub fn new(store: &Store, content: &Content, front: Vec<u8>, to_seven_bits: bool) -> Source {
-        Source::converted(store, content, front, to_seven_bits.then_some(Needs::SEVEN_BITS))
-    }
-
-    /// The same, made into what another server needs.
-    pub fn converted(
-        store: &Store,
-        content: &Content,
-        front: Vec<u8>,
-        needs: Option<Needs>,
-    ) -> Source {
-        Source {
-            skip: content.delivery_octets(),
-            front,
-            place: Place::Start(store.clone(), content.clone()),
-            downgrade: needs.map(Downgrade::new),
-            is_finished: false,
-        }
-    }
-
-    /// Content that lies in no store.
-    pub fn of_octets(octets: Vec<u8>) -> Source {
-        Source {
-            skip: 0,
-            front: Vec::new(),
-            place: Place::Inline(octets, 0),
-            downgrade: None,
-            is_finished: false,
-        }
-    }
-
-    /// The next piece; `None` at the end.
-    pub async fn piece(&mut self) -> pillarbox_store::Result<Option<Vec<u8>>> {
-        if !self.front.is_empty() {
-            return Ok(Some(std::mem::take(&mut self.front)));
-        }
-        loop {
-            if self.is_finished {
-                return Ok(None);
-            }
-            let read = self.read().await?;
-            let Some(downgrade) = &mut self.downgrade else {
-                self.is_finished = read.is_none();
-                return Ok(read);
-            };
-            let mut out = Vec::new();
-            match read {
-                Some(piece) => downgrade.push(&piece, &mut out),
-                None => {
-                    self.is_finished = true;
-                    std::mem::replace(downgrade, Downgrade::new(Needs::SEVEN_BITS))
-                        .finish(&mut out);
-                }
-            }
-            if !out.is_empty() {
-                return Ok(Some(out));
-            }
-        }
-    }
-
-    async fn read(&mut self) -> pillarbox_store::Result<Option<Vec<u8>>> {
-        if let Place::Start(store, content) = &self.place {
-            let (store, content) = (store.clone(), content.clone());
-            self.place = off_thread(move || match store.open_large(&content)? {
-                Some(file) => Ok(Place::File(Box::new(file))),
-                None => {
-                    let mut octets = Vec::new();
-                    store.read(|r| r.read_inline(&content, &mut octets))?;
-                    Ok(Place::Inline(octets, 0))
-                }
-            })
-            .await?;
-        }
-        let piece = match &mut self.place {
-            Place::Start(..) => Vec::new(),
-            Place::Inline(octets, from) => {
-                let start = (*from).max(self.skip).min(octets.len());
-                let end = (start + PIECE).min(octets.len());
-                *from = end;
-                self.skip = 0;
-                octets[start..end].to_vec()
-            }
-            Place::File(_) => {
-                let Place::File(mut file) =
-                    std::mem::replace(&mut self.place, Place::Inline(Vec::new(), 0))
-                else {
-                    return Ok(None);
-                };
-                let mut skip = std::mem::take(&mut self.skip);
-                let (file, piece) = off_thread(move || {
-                    let mut piece = vec![0; PIECE];
-                    // What is left off may be more than one read gives.
-                    loop {
-                        let count = file.read(&mut piece)?;
-                        let skipped = skip.min(count);
-                        skip -= skipped;
-                        if count == 0 || skipped < count {
-                            piece.truncate(count);
-                            piece.drain(..skipped);
-                            return Ok((file, piece));
-                        }
-                    }
-                })
-                .await?;
-                self.place = Place::File(file);
-                piece
-            }
-        };
-        Ok((!piece.is_empty()).then_some(piece))
-    }
-
-    /// All of it, through a callback, on a thread that may block: for signing and counting.
-    pub fn blocking(
-        store: &Store,
-        content: &Content,
-        to_seven_bits: bool,
-        take: &mut dyn FnMut(&[u8]),
-    ) -> pillarbox_store::Result<()> {
-        Source::blocking_converted(store, content, to_seven_bits.then_some(Needs::SEVEN_BITS), take)
-    }
-
-    /// The same, made into what another server needs.
-    pub fn blocking_converted(
-        store: &Store,
-        content: &Content,
-        needs: Option<Needs>,
-        take: &mut dyn FnMut(&[u8]),
-    ) -> pillarbox_store::Result<()> {
-        let mut downgrade = needs.map(Downgrade::new);
-        let mut give = |piece: &[u8]| match &mut downgrade {
-            None => take(piece),
-            Some(downgrade) => {
-                let mut out = Vec::new();
-                downgrade.push(piece, &mut out);
-                take(&out);
-            }
-        };
-        let mut skip = content.delivery_octets();
-        match store.open_large(content)? {
-            None => {
-                let mut octets = Vec::new();
-                store.read(|r| r.read_inline(content, &mut octets))?;
-                give(&octets[skip.min(octets.len())..]);
-            }
-            Some(mut file) => {
-                let mut piece = vec![0; PIECE];
-                loop {
-                    let count = file.read(&mut piece)?;
-                    if count == 0 {
-                        break;
-                    }
-                    let skipped = skip.min(count);
-                    skip -= skipped;
-                    give(&piece[skipped..count]);
-                }
-            }
-        }
-        if let Some(downgrade) = downgrade {
-            let mut out = Vec::new();
-            downgrade.finish(&mut out);
-            take(&out);
-        }
-        Ok(())
     }
 }

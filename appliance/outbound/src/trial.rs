@@ -11,7 +11,8 @@ use super::doctor::{Finding, Topic, finding};
 use super::endpoint::{Known, TlsPolicyMode};
 use super::exchangers::NoHosts;
 use super::sender::{NextHop, Outbound};
-use super::transport::{Connection, Source};
+use super::source::Source;
+use super::transport::Connection;
 use super::work::{describe, said};
 
 /// For one connection.

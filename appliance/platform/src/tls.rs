@@ -1,5 +1,8 @@
 //! The box's certificate: made at first start, read again when its files change, replaced by one from an authority.
 
+mod facts;
+mod proof;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,17 +11,13 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
 
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use sha2::{Digest, Sha256};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::error::{Error, Result};
-
-/// The protocol with which an authority asks for its proof (RFC 8737 §4).
-const ACME_TLS: &[u8] = b"acme-tls/1";
+pub use facts::Facts;
+use facts::facts;
+use proof::proof_config;
 
 /// Hands out the current TLS configuration.
 pub struct Certificates {
@@ -38,43 +37,7 @@ struct State {
     facts: Facts,
 }
 
-/// What stands in the certificate in use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// DNS names among its alternative names (RFC 5280 §4.2.1.6).
-    pub names: Vec<String>,
-    /// Organisation of the issuer, else its common name; empty where there is neither.
-    pub issuer: String,
-    /// Seconds since 1970.
-    pub starts: u64,
-    /// Seconds since 1970.
-    pub ends: u64,
-    /// Issued by the name it is for.
-    pub is_self_signed: bool,
-    /// SHA-256 over the certificate, in hex with colons: what a browser shows.
-    pub fingerprint: String,
-}
-
-impl Facts {
-    /// Whether a name is one of the certificate's (RFC 6125 §6.4).
-    pub fn names(&self, host: &str) -> bool {
-        self.names.iter().any(|name| match name.strip_prefix("*.") {
-            Some(suffix) => {
-                host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix))
-            }
-            None => name.eq_ignore_ascii_case(host),
-        })
-    }
-}
-
-impl Facts {
-    /// Whether other servers believe it, for this name at this time.
-    pub fn is_believed(&self, host: &str, now: u64) -> bool {
-        !self.is_self_signed && self.ends > now && self.names(host)
-    }
-}
-
-/// What stands in the certificate that a server uses, of these files; `None` where there is none yet.
+/// What the certificate says that a server uses, of these files; `None` where there is none yet.
 /// One from an authority comes first.
 pub fn in_use(set: &Path, issued: Option<&Path>) -> Option<Facts> {
     let path = issued.filter(|path| path.exists()).unwrap_or(set);
@@ -129,7 +92,7 @@ impl Certificates {
         proof.unwrap_or_else(|| self.current())
     }
 
-    /// What stands in the certificate in use.
+    /// What the certificate in use says.
     pub fn facts(&self) -> Facts {
         self.state.read().unwrap_or_else(|e| e.into_inner()).facts.clone()
     }
@@ -179,8 +142,10 @@ impl Certificates {
     /// Answers an authority that asks over TLS (RFC 8737) for `name` with the digest of the key authorization; `None`
     /// ends that.
     pub fn prove(&self, proof: Option<(&str, &[u8])>) -> Result<()> {
-        let config =
-            proof.map(|(name, digest)| proof_config(name, digest, self.current())).transpose()?;
+        let config = match proof {
+            Some((name, digest)) => Some(proof_config(builder()?, name, digest, self.current())?),
+            None => None,
+        };
         *self.proof.write().unwrap_or_else(|e| e.into_inner()) = config;
         Ok(())
     }
@@ -227,67 +192,6 @@ fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::Wants
     let builder =
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(builder.map_err(Error::failed("setting TLS up"))?.with_no_client_auth())
-}
-
-fn facts(der: &CertificateDer) -> Result<Facts> {
-    let (_, certificate) = X509Certificate::from_der(der)
-        .map_err(|e| Error::NotACertificate { why: e.to_string() })?;
-    let names = certificate
-        .subject_alternative_name()
-        .ok()
-        .flatten()
-        .map(|extension| &extension.value.general_names);
-    let name = |name: &GeneralName| match name {
-        GeneralName::DNSName(name) => Some(name.to_string()),
-        _ => None,
-    };
-    let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
-    let issuer = certificate.issuer();
-    let organisation =
-        issuer.iter_organization().chain(issuer.iter_common_name()).find_map(|o| o.as_str().ok());
-    let fingerprint = Sha256::digest(der)
-        .iter()
-        .map(|octet| format!("{octet:02X}"))
-        .collect::<Vec<_>>()
-        .join(":");
-    Ok(Facts {
-        names: names.map(|names| names.iter().filter_map(name).collect()).unwrap_or_default(),
-        issuer: organisation.unwrap_or_default().to_string(),
-        starts: seconds(certificate.validity().not_before),
-        ends: seconds(certificate.validity().not_after),
-        is_self_signed: certificate.issuer() == certificate.subject(),
-        fingerprint,
-    })
-}
-
-/// Answers with the proof when that is asked for, with the usual certificate else.
-#[derive(Debug)]
-struct Proof {
-    proof: Arc<CertifiedKey>,
-    usual: Arc<ServerConfig>,
-}
-
-impl ResolvesServerCert for Proof {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let asks = hello.alpn().is_some_and(|mut protocols| protocols.any(|p| p == ACME_TLS));
-        if asks { Some(self.proof.clone()) } else { self.usual.cert_resolver.resolve(hello) }
-    }
-}
-
-fn proof_config(name: &str, digest: &[u8], usual: Arc<ServerConfig>) -> Result<Arc<ServerConfig>> {
-    const MAKING: &str = "making the proof";
-    let mut params =
-        rcgen::CertificateParams::new(vec![name.to_string()]).map_err(Error::failed(MAKING))?;
-    params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(digest)];
-    let key = rcgen::KeyPair::generate().map_err(Error::failed(MAKING))?;
-    let certificate = params.self_signed(&key).map_err(Error::failed(MAKING))?;
-    let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(Error::failed(MAKING))?;
-    let signing =
-        rustls::crypto::ring::sign::any_supported_type(&private).map_err(Error::failed(MAKING))?;
-    let proof = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signing));
-    let mut config = builder()?.with_cert_resolver(Arc::new(Proof { proof, usual }));
-    config.alpn_protocols = vec![ACME_TLS.to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
 
 fn make_self_signed(certificate: &Path, key: &Path, names: &[String]) -> Result<()> {

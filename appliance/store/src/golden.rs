@@ -11,7 +11,7 @@ use crate::contacts::Contact;
 use crate::content::{ContentHead, ContentKey, Location};
 use crate::directory::{Account, AddressTarget, Credential, DomainRecord, MailboxPolicy};
 use crate::engine::codec::{Cursor, FixedKey, Record};
-use crate::engine::table::Declared;
+use crate::engine::table::declared::Declared;
 use crate::ids::{
     AccountId, BlobId, DayKey, DestinationId, DeviceId, DeviceKey, FolderId, FolderKey, MessageId,
 };

@@ -10,6 +10,7 @@
 pub(crate) mod files;
 pub(crate) mod manifest;
 pub(crate) mod read;
+pub(crate) mod removal;
 pub(crate) mod search;
 pub(crate) mod segment;
 pub(crate) mod upkeep;

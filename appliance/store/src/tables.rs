@@ -35,7 +35,7 @@ tables! {
 /// # Panics
 /// When a value does not survive.
 pub fn check_all(octets: &[u8]) {
-    <Tables as crate::engine::table::Declared>::check(octets);
+    <Tables as crate::engine::table::declared::Declared>::check(octets);
     // Tables that hold several kinds of values give them back as octets.
     mailbox::Entry::check(octets);
     mailbox::FolderState::check(octets);

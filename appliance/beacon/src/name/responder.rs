@@ -12,16 +12,18 @@
 //! | held | probing | a new interface, or a check after somebody else answered for the name |
 //! | none | | all names are taken; silent for [`SILENCE`] |
 
+mod answers;
+mod conflicts;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use hickory_proto::op::Query;
 use hickory_proto::rr::Record;
 
 use super::candidates::candidates;
-use super::link::{Address, GAP, GAP_DEFENCE, Link, Phase, Probing};
-use super::packet::{self, Heard, PORT};
+use super::link::{Address, GAP, Link, Phase, Probing};
+use super::packet::{self, PORT};
 use super::records::{Item, Names, TTL_HOST};
 
 /// The kernel's number of an interface.
@@ -33,28 +35,15 @@ const PROBE_GAP: Duration = Duration::from_millis(250);
 /// RFC 6762 §8.3.
 const ANNOUNCEMENTS: u8 = 2;
 const ANNOUNCEMENT_GAP: Duration = Duration::from_secs(1);
-/// RFC 6762 §8.2: for whoever lost to somebody asking at the same time.
-const DEFERRAL: Duration = Duration::from_secs(1);
-/// Losses after which a name counts as taken: whoever wins it announces it after the first.
-const LOSSES: u8 = 5;
 /// An address that was ours a moment ago is still ours when it comes back to us.
 const ECHO: Duration = Duration::from_secs(120);
 /// A name that is held is checked when somebody else answers for it, but then not again for so long; twice as long each
 /// time.
 const CHECK_GAP: Duration = Duration::from_secs(5);
-const CHECK_GAP_MOST: Duration = Duration::from_secs(300);
-/// Without a check for so long the first gap applies again.
-const CHECK_QUIET: Duration = Duration::from_secs(600);
 /// All names are taken: tried again after this.
 const SILENCE: Duration = Duration::from_secs(600);
 /// Addresses in a claim, of all interfaces together.
 const CLAIMED: usize = 32;
-/// Waits of an answer (RFC 6762 §6), in milliseconds: one that several machines may give, and one whose question goes
-/// on in another packet (§7.2).
-const SHARED_WAIT: std::ops::Range<u64> = 20..120;
-const TRUNCATED_WAIT: std::ops::Range<u64> = 400..500;
-/// Seconds that an answer to an ordinary resolver may be kept (RFC 6762 §6.7).
-const TTL_LEGACY: u32 = 10;
 
 /// What has become of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,7 +257,7 @@ impl Responder {
             || self.recent.get(&ip).is_some_and(|until| *until > now)
     }
 
-    /// All addresses that the machine is told to others by, whatever the interface: claims are compared as a whole, so
+    /// All addresses under which others find the machine, whatever the interface: claims are compared as a whole, so
     /// that two machines that meet on two interfaces at once come to the same end on both.
     fn claim(&self) -> Vec<IpAddr> {
         let mut all: Vec<IpAddr> = self.links.values().flat_map(Link::announced).collect();
@@ -276,93 +265,6 @@ impl Responder {
         all.dedup();
         all.truncate(CLAIMED);
         all
-    }
-
-    /// Somebody answers.
-    /// Only addresses for our name count that are not ours; a good-bye is no answer.
-    fn hear_answers(&mut self, id: LinkId, heard: &Heard, now: Instant) {
-        let addresses = heard
-            .records
-            .iter()
-            .filter(|known| known.ttl > 0 && known.name == self.names.host)
-            .filter_map(packet::Known::address);
-        let is_foreign = addresses.into_iter().any(|ip| !self.is_ours(ip, now));
-        let Some(link) = self.links.get(&id).filter(|_| is_foreign) else { return };
-        match link.phase {
-            Phase::Probing(Probing { is_check: true, sent: 0, .. }) => {}
-            Phase::Probing(_) => self.lose(now),
-            Phase::Announcing { .. } | Phase::Held => self.check(now),
-        }
-    }
-
-    /// Somebody asks whether our name is taken.
-    /// The answer is whether that was our own question, come back.
-    fn hear_claim(&mut self, id: LinkId, heard: &Heard, now: Instant) -> bool {
-        let mut theirs: Vec<_> = heard
-            .claims
-            .iter()
-            .filter(|claim| claim.name == self.names.host)
-            .map(|claim| claim.what.clone())
-            .collect();
-        if theirs.is_empty() {
-            return false;
-        }
-        theirs.sort();
-        theirs.dedup();
-        let known = |ip: &IpAddr| packet::comparable(*ip);
-        let current = self.links.values().flat_map(Link::addresses).map(|address| address.ip);
-        let ours_ever: Vec<_> = current
-            .chain(self.recent.iter().filter(|(_, until)| **until > now).map(|(ip, _)| *ip))
-            .map(|ip| known(&ip))
-            .collect();
-        if theirs.iter().all(|what| ours_ever.contains(what)) {
-            return true;
-        }
-        let mut ours: Vec<_> = self.claim().iter().map(known).collect();
-        ours.sort();
-        let jitter = self.up_to(PROBE_GAP);
-        let Some(link) = self.links.get_mut(&id) else { return false };
-        match &mut link.phase {
-            // RFC 6762 §8.2: whoever's data come later in the alphabet wins.
-            // Whoever waits already waits no longer for it.
-            Phase::Probing(probing) => {
-                let is_waiting = probing.losses > 0 && probing.sent == 0;
-                if ours < theirs && !is_waiting {
-                    *probing = Probing {
-                        sent: 0,
-                        next: now + DEFERRAL + jitter,
-                        losses: probing.losses + 1,
-                        ..*probing
-                    };
-                    if probing.losses > LOSSES {
-                        self.lose(now);
-                    }
-                }
-            }
-            // To all and not to the one who asks, even where that is asked for: a repeater may have asked for it.
-            Phase::Announcing { .. } | Phase::Held => {
-                let addresses: Vec<Item> =
-                    link.announced().into_iter().map(Item::Address).collect();
-                link.send(&addresses, now, GAP_DEFENCE);
-            }
-        }
-        false
-    }
-
-    /// The name is somebody else's.
-    fn lose(&mut self, now: Instant) {
-        let last = if self.state == State::Held { 0 } else { self.lost };
-        self.lost = last + 1;
-        if self.state == State::Held {
-            // The services of whoever has the name now may look like ours.
-            self.say_goodbye(|item| matches!(item, Item::Address(_)));
-        }
-        self.state = State::Sought;
-        if self.lost >= self.labels.len() {
-            self.state = State::None { until: now + SILENCE };
-            return;
-        }
-        self.try_name((self.at + 1) % self.labels.len(), now);
     }
 
     fn try_name(&mut self, at: usize, now: Instant) {
@@ -375,20 +277,6 @@ impl Responder {
     fn probe_everywhere(&mut self, now: Instant, is_check: bool) {
         let first = now + self.up_to(PROBE_GAP);
         self.links.values_mut().for_each(|link| link.probe(first, is_check));
-    }
-
-    /// Somebody else answered for the name that is held: it is asked for anew, and only an answer to that counts.
-    /// This must not happen at every packet: anybody can send one.
-    fn check(&mut self, now: Instant) {
-        match self.last_check.map(|last| now.duration_since(last)) {
-            Some(since) if since < self.check_gap => return,
-            Some(since) if since < CHECK_QUIET => {
-                self.check_gap = (2 * self.check_gap).min(CHECK_GAP_MOST)
-            }
-            _ => self.check_gap = CHECK_GAP,
-        }
-        self.last_check = Some(now);
-        self.probe_everywhere(now, true);
     }
 
     fn advance_link(&mut self, id: LinkId, now: Instant) {
@@ -459,73 +347,6 @@ impl Responder {
             to: Target::Group,
             octets,
         }));
-    }
-
-    /// Answers what is asked, to all or to the one who asks.
-    fn answer(&mut self, id: LinkId, from: SocketAddr, way: Way, heard: &Heard, now: Instant) {
-        let wait = Duration::from_millis(self.chance.u64(if heard.is_truncated {
-            TRUNCATED_WAIT
-        } else {
-            SHARED_WAIT
-        }));
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if link.is_probing() {
-            return;
-        }
-        // RFC 6762 §6.7: whoever asks from another port is an ordinary resolver, which hears nothing that is said to
-        // all.
-        let is_legacy = from.port() != PORT;
-        let addresses = link.announced();
-        let (mut to_one, mut asked) = (Vec::new(), Vec::new());
-        for question in &heard.questions {
-            let mut items = self.names.answers(question, &addresses);
-            items.retain(|item| {
-                is_legacy || !self.names.is_known(*item, &addresses, &heard.records)
-            });
-            if items.is_empty() {
-                continue;
-            }
-            if !is_legacy {
-                // RFC 6762 §5.4: what the others have not heard for long they are told, too.
-                let wants_all = way == Way::Group && !question.wants_unicast;
-                let ttl = |item: &Item| {
-                    Duration::from_secs(self.names.record(*item, &addresses).ttl.into())
-                };
-                let told: Vec<Item> = items
-                    .iter()
-                    .copied()
-                    .filter(|item| wants_all || !link.was_sent(*item, ttl(item) / 4, now))
-                    .collect();
-                let is_shared = told.iter().any(|item| item.is_shared());
-                link.send(
-                    &told,
-                    if is_shared || heard.is_truncated { now + wait } else { now },
-                    GAP,
-                );
-                if wants_all {
-                    continue;
-                }
-            }
-            asked.push(Query::query(question.name.clone(), question.kind));
-            to_one.extend(items);
-        }
-        if to_one.is_empty() || !link.reaches(from.ip()) {
-            return;
-        }
-        to_one.sort();
-        to_one.dedup();
-        let more = Names::more(&to_one, &addresses);
-        let record = |item: &Item| {
-            let record = self.names.record(*item, &addresses);
-            if is_legacy { plain(record, TTL_LEGACY) } else { record }
-        };
-        let (answers, more): (Vec<Record>, Vec<Record>) =
-            (to_one.iter().map(record).collect(), more.iter().map(record).collect());
-        let octets = match is_legacy {
-            true => packet::to_one(heard.id, &asked, &answers, &more),
-            false => packet::to_one(0, &[], &answers, &more),
-        };
-        self.out.push_back(Packet { link: id, to: Target::One(from), octets });
     }
 
     fn say_goodbye(&mut self, ends: impl Fn(&Item) -> bool) {

@@ -19,7 +19,7 @@ use pillarbox_office::delivery::{Envelope, Incoming, Refusal};
 use pillarbox_office::routing::{self, Routing};
 use pillarbox_office::submission::{self, Facts, Submission};
 
-use super::Edge;
+use super::{Edge, replies};
 
 /// A question, owned: the session can't be borrowed while the answer is awaited.
 pub enum Owned {
@@ -50,7 +50,7 @@ pub struct Transaction<'a> {
     code: ShortCode,
     local: Vec<Recipient>,
     accounts: Vec<AccountId>,
-    /// Recipients elsewhere; only of somebody logged in.
+    /// Recipients elsewhere; only of a person who is logged in.
     remote: Vec<Recipient>,
     taking: Taking<'a>,
     /// Of the message under way.
@@ -66,7 +66,7 @@ enum Taking<'a> {
     Transfer(Box<Incoming<'a>>),
     /// From a person.
     Submission(Box<Submission<'a>>),
-    /// What went wrong while content came in; told at its end.
+    /// What went wrong while content came in; reported at its end.
     Failed(Error),
 }
 
@@ -122,14 +122,19 @@ impl<'a> Transaction<'a> {
         self.taking = Taking::Nothing;
     }
 
+    /// Answers a question; refusals are logged.
     pub async fn answer(&mut self, session: &Session, question: Owned) -> Answer {
-        match question {
+        let answer = match question {
             Owned::Mail(mail) => self.mail(mail).await,
             Owned::Recipient(recipient) => self.recipient(session, recipient).await,
             Owned::BeginContent => self.begin(session).await,
             Owned::EndContent => self.end(session).await,
             Owned::Authenticate(credentials) => self.authenticate(credentials).await,
+        };
+        if let Answer::Refuse(reply) = &answer {
+            tracing::info!(peer = %self.peer, reply = reply.code, text = reply.lines.join(" "), "smtp refusal");
         }
+        answer
     }
 
     async fn mail(&mut self, mail: MailCommand) -> Answer {
@@ -140,10 +145,10 @@ impl<'a> Transaction<'a> {
         self.taking = Taking::Nothing;
         if !self.edge.condition.is_writable() {
             // No record either: there is nothing to write it on.
-            return Answer::Refuse(cannot_store(self.code));
+            return Answer::Refuse(replies::cannot_store(self.code));
         }
         if !self.edge.condition.has_space() {
-            return self.refuse(&path_text(&mail.reverse_path), None, no_space(self.code));
+            return self.refuse(&path_text(&mail.reverse_path), None, replies::no_space(self.code));
         }
         let Some(identity) = self.identity.clone() else { return Answer::Accept };
         let path = mail.reverse_path.clone();
@@ -216,7 +221,7 @@ impl<'a> Transaction<'a> {
         };
         trace::Received {
             hello: session.hello().to_string(),
-            // RFC 6409 §7: where a worker sits is nobody's business.
+            // RFC 6409 §7: where a worker sits is not shown.
             peer: match self.identity {
                 Some(_) => trace::Peer::Hidden,
                 None => trace::Peer::Shown(self.peer),
@@ -373,47 +378,18 @@ impl<'a> Transaction<'a> {
         Answer::Refuse(reply)
     }
 
-    /// The world failed: the peer hears a plain "later", the log the detail.
+    /// The world failed: the peer gets a plain "later", the log the detail.
     fn trouble(&self, error: &Error) -> Reply {
-        if let Error::Busy = error {
-            tracing::warn!(peer = %self.peer, id = %self.code, "no memory for this message in time");
-            return Reply::new(
-                452,
-                Enhanced(4, 3, 1),
-                format!(
-                    "Too much mail comes in at once; try again in a few minutes ({})",
-                    self.code
-                ),
-            );
-        }
-        tracing::error!(peer = %self.peer, id = %self.code, %error, "taking mail failed");
         match error {
-            Error::Full => no_space(self.code),
-            Error::Unwritable { .. } => cannot_store(self.code),
-            Error::NotFound { .. } => Reply::new(
-                450,
-                Enhanced(4, 2, 1),
-                format!("The mailbox was removed just now; try again ({})", self.code),
-            ),
-            _ => Reply::new(
-                451,
-                Enhanced(4, 3, 0),
-                format!("Something went wrong here; try again later ({})", self.code),
-            ),
+            Error::Busy => {
+                tracing::warn!(peer = %self.peer, id = %self.code, "no memory for this message in time")
+            }
+            _ => {
+                tracing::error!(peer = %self.peer, id = %self.code, %error, "taking mail failed")
+            }
         }
+        replies::later(error, self.code)
     }
-}
-
-fn cannot_store(code: ShortCode) -> Reply {
-    Reply::new(
-        451,
-        Enhanced(4, 3, 0),
-        format!("Nothing can be stored here at the moment; try again later ({code})"),
-    )
-}
-
-fn no_space(code: ShortCode) -> Reply {
-    Reply::new(452, Enhanced(4, 3, 1), format!("The disk is nearly full; try again later ({code})"))
 }
 
 fn path_text(path: &ReversePath) -> String {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod edge;
+mod replies;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use pillarbox_platform::connections::{self, Purpose};
 use pillarbox_platform::stream::{Ended, Stream};
-use pillarbox_proto::smtp::{self, Action, Answer, Session};
+use pillarbox_proto::smtp::{self, Action, Session};
 
 use answers::Transaction;
 pub use edge::Edge;
@@ -26,7 +27,7 @@ pub enum Service {
     Submissions,
 }
 
-/// How often a peer that is waited for is looked at: it may stand in the way of others by then.
+/// How often a peer that is waited for is looked at: it may be in the way of others by then.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a peer may be silent while connections are scarce.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -40,10 +41,10 @@ pub async fn serve(
 ) -> Result<(), Ended> {
     let settings = edge.settings.get();
     let profiles = edge.profiles.of(&settings, Profiles::new);
-    let config = match service {
-        Service::Smtp => profiles.smtp.clone(),
-        Service::Submission => profiles.submission.clone(),
-        Service::Submissions => profiles.submissions.clone(),
+    let (config, purpose) = match service {
+        Service::Smtp => (profiles.smtp.clone(), Purpose::Relay),
+        Service::Submission => (profiles.submission.clone(), Purpose::Submission),
+        Service::Submissions => (profiles.submissions.clone(), Purpose::Submission),
     };
     let security = match stream.facts() {
         Some(facts) => smtp::Security::Tls(facts),
@@ -53,19 +54,14 @@ pub async fn serve(
     let mut transaction = Transaction::new(&edge, peer);
     let mut stop = edge.tasks.stop();
     let mut heard = Instant::now();
-    let purpose = if service == Service::Smtp { Purpose::Relay } else { Purpose::Submission };
     loop {
         match session.poll(Instant::now()) {
             Action::Input => {
                 let room = session.wants_input();
                 let now = Instant::now();
                 let is_silent = now.saturating_duration_since(heard) >= SILENCE;
-                let is_unwanted = is_silent
-                    && edge.connections.is_scarce(
-                        connections::Limits::of(&settings),
-                        peer,
-                        purpose,
-                    );
+                let limits = connections::Limits::of(&settings);
+                let is_unwanted = is_silent && edge.connections.is_scarce(limits, peer, purpose);
                 if is_unwanted || transaction.is_in_the_way(now) {
                     tracing::info!(peer = %peer, "a silent or slow peer makes room for others");
                     session.give_up(now);
@@ -92,9 +88,6 @@ pub async fn serve(
             Action::Ask(question) => {
                 let question = answers::Owned::from(question);
                 let answer = transaction.answer(&session, question).await;
-                if let Answer::Refuse(reply) = &answer {
-                    tracing::info!(peer = %peer, reply = reply.code, text = reply.lines.join(" "), "smtp refusal");
-                }
                 session.answer(Instant::now(), answer);
             }
             Action::StartTls => {

@@ -4,23 +4,25 @@
 //!
 //! What is read is marked before (`marks`), so that a message that stops the server is found out and left alone.
 
+mod gentle;
+
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pillarbox_platform::clock;
 use pillarbox_platform::tasks::Tasks;
 use pillarbox_store::{
-    AccountId, Ask, Batch, Card, Change, Entry, Error, FolderId, IndexWork, Indexed, Merged,
-    MessageId, NoteWritten, PutCards, Result, Space, Store, Truth, Unindexed, off_thread,
+    AccountId, Ask, Batch, Card, Entry, Error, FolderId, IndexWork, Indexed, Merged, MessageId,
+    NoteWritten, PutCards, Result, Space, Store, Truth, Unindexed, off_thread,
 };
 
 use super::marks::{Kind, Marks};
-use super::pace::{self, Pace};
-use super::readers::Readers;
-use super::readers::{Budget, Unread};
+use super::pace::Pace;
+use super::readers::{Budget, Readers, Unread};
 use super::reading::{self, Summary};
 use super::spoken::Spoken;
+use gentle::Gentle;
 
 /// Messages of one batch, and the octets of memory its words take.
 const BATCH: usize = 256;
@@ -32,8 +34,6 @@ const WORTH: usize = 128;
 const PATIENCE: u64 = 12 * 3600;
 /// New messages that a search looks at by itself.
 pub const FRESH: usize = 2000;
-/// Between two looks, while it rests, whether it is to end.
-const NAP: Duration = Duration::from_millis(100);
 /// Octets of room that a batch needs at most.
 const ROOM: u64 = 8 << 20;
 /// Messages whose cards go into one commit.
@@ -49,55 +49,6 @@ fn is_worth(count: usize, oldest: Option<u64>, now: u64) -> bool {
 /// When the oldest of these messages was stored.
 fn oldest(waiting: &[Unindexed]) -> Option<u64> {
     waiting.iter().flat_map(|folder| &folder.entries).map(|(_, entry)| entry.saved_at).min()
-}
-
-/// Rests between its pieces of work, until it is to end.
-struct Gentle<'a> {
-    store: &'a Store,
-    is_over: &'a dyn Fn() -> bool,
-    /// None: whoever waits for it wants it soon.
-    pace: Option<Pace>,
-    begun: Instant,
-    worked_since: Instant,
-    own: u64,
-}
-
-impl<'a> Gentle<'a> {
-    fn new(store: &'a Store, is_over: &'a dyn Fn() -> bool, pace: Option<Pace>) -> Gentle<'a> {
-        let now = Instant::now();
-        Gentle { store, is_over, pace, begun: now, worked_since: now, own: store.load().asked }
-    }
-
-    /// A piece of work is done, which gave the card some octets.
-    /// False: it is over.
-    fn breathe(&mut self, octets: usize) -> bool {
-        if let Some(pace) = &mut self.pace {
-            let allowance = pace.allowance(self.store.load(), self.own, self.begun.elapsed());
-            let mut left = pace::rest(allowance, self.worked_since.elapsed(), octets);
-            while !left.is_zero() && !(self.is_over)() {
-                let nap = left.min(NAP);
-                std::thread::sleep(nap);
-                left -= nap;
-            }
-        }
-        self.worked_since = Instant::now();
-        !(self.is_over)()
-    }
-
-    fn change<C: Change>(&mut self, change: C) -> Result<C::Outcome> {
-        self.own += 1;
-        let outcome = self.store.change(change).wait();
-        self.breathe(0);
-        outcome
-    }
-
-    /// For calls of the store that change something themselves, once or not at all.
-    fn with<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.store.load().asked;
-        let outcome = call(self);
-        self.own += (self.store.load().asked - before).min(1);
-        outcome
-    }
 }
 
 /// Works through what is new, when it is worth it.

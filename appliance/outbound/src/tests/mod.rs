@@ -6,9 +6,15 @@
 
 pub mod authority;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
+mod content;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod names;
+#[cfg(test)]
+mod notices;
 #[cfg(test)]
 mod orders;
 pub mod peer;

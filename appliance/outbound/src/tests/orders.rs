@@ -2,7 +2,6 @@
 
 use pillarbox_store::{Fate, Hold, Order, QueueKey, QueueOrder, Service};
 
-use super::delivery::fates;
 use super::peer::Script;
 use super::world::World;
 
@@ -26,7 +25,7 @@ async fn the_owner_can_hold_release_remove_and_give_up() {
     world.work().await;
     assert_eq!((peer.connections(), world.queue().len()), (0, 1));
     assert!(world.inbox()[0].contains("given up by the owner"));
-    assert_eq!(fates(&world, messages[1]), [Fate::Queued, Fate::Deleted]);
+    assert_eq!(world.fates(messages[1]), [Fate::Queued, Fate::Deleted]);
     give(0, Order::Release).await;
     world.work().await;
     assert_eq!(peer.taken()[0].to, ["a@a.test"]);
@@ -63,7 +62,7 @@ async fn ordered_under_way(order: Order) -> (Vec<Fate>, usize, usize) {
         (1, &["cy@a.test".to_string()][..]),
         "{order:?}"
     );
-    (fates(&world, message), world.queue().len(), world.inbox().len())
+    (world.fates(message), world.queue().len(), world.inbox().len())
 }
 
 #[tokio::test(flavor = "multi_thread")]

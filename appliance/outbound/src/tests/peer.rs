@@ -1,4 +1,4 @@
-//! Another mail server that does what a test tells it.
+//! Another mail server, which follows a script of the test.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -99,7 +99,7 @@ impl Peer {
                     if scripts.len() > 1 { scripts.remove(0) } else { scripts[0].clone() }
                 };
                 tokio::spawn(async move {
-                    // How a connection ends is the test's to see from the other side.
+                    // The test looks from the other side at how a connection ends.
                     let _ = peer.serve(tcp, script).await;
                 });
             }
@@ -139,111 +139,164 @@ impl Peer {
         script: &Script,
         under_tls: bool,
     ) -> std::io::Result<Next> {
-        let (mut from, mut to) = (String::new(), Vec::new());
-        let (mut has_sender, mut count) = (false, 0);
+        let mut session = Session {
+            peer: self,
+            script,
+            under_tls,
+            from: String::new(),
+            to: Vec::new(),
+            has_sender: false,
+            count: 0,
+        };
         loop {
             let mut line = String::new();
             if stream.read_line(&mut line).await? == 0 {
                 return Ok(Next::End);
             }
-            let line = line.trim_end().to_string();
-            let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
-            match verb.as_str() {
-                "EHLO" => {
-                    let mut lines = vec!["peer"];
-                    lines.extend(&script.abilities);
-                    if script.tls.is_some() && !under_tls {
-                        lines.push("STARTTLS");
-                    }
-                    let last = lines.len() - 1;
-                    for (at, text) in lines.iter().enumerate() {
-                        say(stream, &format!("250{}{text}", if at == last { ' ' } else { '-' }))
-                            .await?;
-                    }
-                }
-                "STARTTLS" => {
-                    say(stream, "220 go").await?;
-                    return Ok(Next::Tls);
-                }
-                "AUTH" => say(stream, script.login).await?,
-                "MAIL" if script.fault == Fault::OneMessage && count > 0 => {
-                    say(stream, "421 4.7.0 one message is enough").await?;
-                    return Ok(Next::End);
-                }
-                "MAIL" => {
-                    from = inner(&line);
-                    to.clear();
-                    has_sender = script.mail.starts_with('2');
-                    say(stream, script.mail).await?;
-                }
-                "RCPT" | "DATA" if !has_sender => say(stream, "503 5.5.1 no sender").await?,
-                "RCPT" => {
-                    let address = inner(&line);
-                    let reply = script
-                        .recipients
-                        .iter()
-                        .find(|(a, _)| *a == address)
-                        .map(|(_, reply)| *reply);
-                    if reply.is_none_or(|r| r.starts_with('2')) {
-                        to.push(address);
-                    }
-                    say(stream, reply.unwrap_or("250 2.1.5 ok")).await?;
-                }
-                "DATA" => {
-                    if script.fault == Fault::HangAtData {
-                        std::future::pending::<()>().await;
-                    }
-                    if to.is_empty() && script.data.starts_with('3') {
-                        say(stream, "554 5.5.1 nobody").await?;
-                        continue;
-                    }
-                    say(stream, script.data).await?;
-                    if !script.data.starts_with('3') {
-                        continue;
-                    }
-                    let mut content = String::new();
-                    loop {
-                        let mut octets = Vec::new();
-                        if stream.read_until(b'\n', &mut octets).await? == 0
-                            || script.fault == Fault::DropInContent
-                        {
-                            return Ok(Next::End);
-                        }
-                        if script.fault == Fault::Poison && octets.starts_with(b"Subject: poison") {
-                            return Ok(Next::End);
-                        }
-                        if octets == b".\r\n" {
-                            break;
-                        }
-                        let text = octets.strip_prefix(b".").unwrap_or(&octets);
-                        content.push_str(&String::from_utf8_lossy(text));
-                    }
-                    count += 1;
-                    self.taken.lock().unwrap().push(Taken {
-                        from: from.clone(),
-                        to: to.clone(),
-                        content,
-                        under_tls,
-                    });
-                    if script.fault == Fault::DropAfterContent {
-                        return Ok(Next::End);
-                    }
-                    say(stream, script.end).await?;
-                }
-                "QUIT" => {
-                    say(stream, "221 bye").await?;
-                    return Ok(Next::End);
-                }
-                _ => say(stream, "250 ok").await?,
+            match session.command(stream, line.trim_end()).await? {
+                Next::Command => {}
+                next => return Ok(next),
             }
         }
     }
 }
 
+/// What follows a command.
 #[derive(PartialEq, Eq)]
 enum Next {
+    Command,
     Tls,
     End,
+}
+
+/// What was said so far.
+struct Session<'a> {
+    peer: &'a Peer,
+    script: &'a Script,
+    under_tls: bool,
+    from: String,
+    to: Vec<String>,
+    has_sender: bool,
+    /// Messages that were taken.
+    count: usize,
+}
+
+impl Session<'_> {
+    async fn command<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut BufReader<S>,
+        line: &str,
+    ) -> std::io::Result<Next> {
+        let script = self.script;
+        let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        match verb.as_str() {
+            "EHLO" => self.abilities(stream).await?,
+            "STARTTLS" => {
+                say(stream, "220 go").await?;
+                return Ok(Next::Tls);
+            }
+            "AUTH" => say(stream, script.login).await?,
+            "MAIL" if script.fault == Fault::OneMessage && self.count > 0 => {
+                say(stream, "421 4.7.0 one message is enough").await?;
+                return Ok(Next::End);
+            }
+            "MAIL" => {
+                self.from = inner(line);
+                self.to.clear();
+                self.has_sender = script.mail.starts_with('2');
+                say(stream, script.mail).await?;
+            }
+            "RCPT" | "DATA" if !self.has_sender => say(stream, "503 5.5.1 no sender").await?,
+            "RCPT" => {
+                let address = inner(line);
+                let reply = script.recipients.iter().find(|(a, _)| *a == address);
+                let reply = reply.map_or("250 2.1.5 ok", |(_, reply)| *reply);
+                if reply.starts_with('2') {
+                    self.to.push(address);
+                }
+                say(stream, reply).await?;
+            }
+            "DATA" => return self.data(stream).await,
+            "QUIT" => {
+                say(stream, "221 bye").await?;
+                return Ok(Next::End);
+            }
+            _ => say(stream, "250 ok").await?,
+        }
+        Ok(Next::Command)
+    }
+
+    /// The reply to EHLO, a line for each ability.
+    async fn abilities<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut BufReader<S>,
+    ) -> std::io::Result<()> {
+        let mut lines = vec!["peer"];
+        lines.extend(&self.script.abilities);
+        if self.script.tls.is_some() && !self.under_tls {
+            lines.push("STARTTLS");
+        }
+        let last = lines.len() - 1;
+        for (at, text) in lines.iter().enumerate() {
+            say(stream, &format!("250{}{text}", if at == last { ' ' } else { '-' })).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a message.
+    async fn data<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut BufReader<S>,
+    ) -> std::io::Result<Next> {
+        let script = self.script;
+        if script.fault == Fault::HangAtData {
+            std::future::pending::<()>().await;
+        }
+        if self.to.is_empty() && script.data.starts_with('3') {
+            say(stream, "554 5.5.1 nobody").await?;
+            return Ok(Next::Command);
+        }
+        say(stream, script.data).await?;
+        if !script.data.starts_with('3') {
+            return Ok(Next::Command);
+        }
+        let Some(content) = content(stream, script.fault).await? else { return Ok(Next::End) };
+        self.count += 1;
+        self.peer.taken.lock().unwrap().push(Taken {
+            from: self.from.clone(),
+            to: self.to.clone(),
+            content,
+            under_tls: self.under_tls,
+        });
+        if script.fault == Fault::DropAfterContent {
+            return Ok(Next::End);
+        }
+        say(stream, script.end).await?;
+        Ok(Next::Command)
+    }
+}
+
+/// Content up to the final dot, without the dots that were added (RFC 5321 §4.5.2).
+/// `None`: the connection ends here.
+async fn content<S: AsyncRead + Unpin>(
+    stream: &mut BufReader<S>,
+    fault: Fault,
+) -> std::io::Result<Option<String>> {
+    let mut content = String::new();
+    loop {
+        let mut octets = Vec::new();
+        if stream.read_until(b'\n', &mut octets).await? == 0 || fault == Fault::DropInContent {
+            return Ok(None);
+        }
+        if fault == Fault::Poison && octets.starts_with(b"Subject: poison") {
+            return Ok(None);
+        }
+        if octets == b".\r\n" {
+            return Ok(Some(content));
+        }
+        let text = octets.strip_prefix(b".").unwrap_or(&octets);
+        content.push_str(&String::from_utf8_lossy(text));
+    }
 }
 
 async fn say<S: AsyncRead + AsyncWrite + Unpin>(

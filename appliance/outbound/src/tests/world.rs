@@ -283,6 +283,11 @@ impl World {
             .unwrap()
     }
 
+    /// What became of a message, oldest first.
+    pub fn fates(&self, message: MessageId) -> Vec<Fate> {
+        self.story(message).into_iter().map(|(fate, _)| fate).collect()
+    }
+
     /// Fates and details of a message, oldest first.
     pub fn story(&self, message: MessageId) -> Vec<(Fate, String)> {
         let found = self.store.read(|r| {

@@ -8,7 +8,8 @@ use super::connect::{Endpoints, describe, said};
 use super::{Attempt, Ended, Group, Worker};
 use crate::schedule::Outcome;
 use crate::sender::NextHop;
-use crate::transport::{Connection, Source, Trouble};
+use crate::source::Source;
+use crate::transport::{Connection, Trouble};
 
 /// What an attempt has come to so far.
 struct Progress {

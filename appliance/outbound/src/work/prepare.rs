@@ -10,7 +10,7 @@ use pillarbox_store::{Content, Notices, Outgoing, Traits, Waiting, domain_of};
 use super::{Attempt, Queued, Worker};
 use crate::error::{Error, Result};
 use crate::sender::Outbound;
-use crate::transport::Source;
+use crate::source::Source;
 
 /// What goes in front of a content, and how that is converted on its way.
 struct Copy {

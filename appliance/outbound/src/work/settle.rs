@@ -11,7 +11,7 @@ use super::{Ended, FAULT_PAUSE, Group, Queued, Worker};
 use crate::dsn::{self, About, Facts, Returned};
 use crate::owner;
 use crate::schedule::{self, Dsn, Outcome};
-use crate::transport::Source;
+use crate::source::Source;
 
 /// Settlements under way while the next message is being sent.
 const UNSETTLED: usize = 8;

@@ -25,7 +25,7 @@ use super::notices::Listeners;
 use super::options::{Access, Options, Recovered};
 use super::room::{Disk, Reserve};
 use super::shared::{Published, Shared, folded};
-use super::table::Declared;
+use super::table::declared::Declared;
 
 /// LMDB can address at most this much on 32-bit machines beside everything else.
 const MAP_LIMIT: u64 = if cfg!(target_pointer_width = "32") { 1 << 30 } else { 1 << 40 };
@@ -58,39 +58,13 @@ pub(crate) fn open(
     let (checkpoint, kept) = open_checkpoint(&lmdb, is_alone && !is_read_only)?;
     check_file(&data)?;
     let map_octets = map_octets(&lmdb, options);
-    let mut flags = EnvFlags::NO_READ_AHEAD;
-    flags.set(EnvFlags::READ_ONLY, is_read_only);
-    let mut opener = EnvOpenOptions::new().read_txn_without_tls();
-    opener.map_size(map_octets as usize).max_dbs(MAX_TABLES).max_readers(READERS);
-    // SAFETY: the file is ours alone (private directory, LMDB's own lock file) and is not on a network file system; its
-    // head was checked above.
-    // `NO_READ_AHEAD`: with mail, neighbours are rarely wanted, and on a small board read-ahead pushes out pages that
-    // are.
-    // `READERS`: see there.
-    let env = unsafe { opener.flags(flags).open(&lmdb) };
-    let env = env.map_err(Error::lmdb("opening the store"))?;
+    let env = open_env(&lmdb, map_octets, is_read_only)?;
     let may_change = !is_read_only && (is_alone || access == Access::Server);
-    let tables = match may_change {
-        true => {
-            env.clear_stale_readers()
-                .map_err(Error::lmdb("clearing readers of ended processes"))?;
-            let tables = create_tables(&env)?;
-            migration::run(&env, &tables)?;
-            tables
-        }
-        false => {
-            let tables = open_tables(&env)?;
-            migration::check(&env, &tables)?;
-            tables
-        }
-    };
+    let tables = if may_change { current_tables(&env)? } else { checked_tables(&env)? };
     let mut bases = Vec::new();
     tables.bases(&mut bases);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(!is_read_only)
-        .open(&data)
-        .map_err(Error::io("opening", &data))?;
+    let file = OpenOptions::new().read(true).write(!is_read_only).open(&data);
+    let file = file.map_err(Error::io("opening", &data))?;
     let anchor = match may_change {
         true => Some(anchor(&env, &tables, &data, checkpoint, kept.as_deref())?),
         false => None,
@@ -134,8 +108,38 @@ pub(crate) fn open(
     Ok((shared, anchor.filter(|_| access == Access::Server)))
 }
 
+/// Opens LMDB's files.
+fn open_env(lmdb: &Path, map_octets: u64, is_read_only: bool) -> Result<Env<WithoutTls>> {
+    let mut flags = EnvFlags::NO_READ_AHEAD;
+    flags.set(EnvFlags::READ_ONLY, is_read_only);
+    let mut opener = EnvOpenOptions::new().read_txn_without_tls();
+    opener.map_size(map_octets as usize).max_dbs(MAX_TABLES).max_readers(READERS);
+    // SAFETY: the file is ours alone (private directory, LMDB's own lock file) and is not on a network file system; its
+    // head was checked by the caller.
+    // `NO_READ_AHEAD`: with mail, neighbours are rarely wanted, and on a small board read-ahead pushes out pages that
+    // are.
+    // `READERS`: see there.
+    let env = unsafe { opener.flags(flags).open(lmdb) };
+    env.map_err(Error::lmdb("opening the store"))
+}
+
+/// The tables as this release has them: missing ones are created, and those of older releases are migrated.
+fn current_tables(env: &Env<WithoutTls>) -> Result<Tables<'static>> {
+    env.clear_stale_readers().map_err(Error::lmdb("clearing readers of ended processes"))?;
+    let tables = create_tables(env)?;
+    migration::run(env, &tables)?;
+    Ok(tables)
+}
+
+/// The tables of a store that is not changed, if this release can read them.
+fn checked_tables(env: &Env<WithoutTls>) -> Result<Tables<'static>> {
+    let tables = open_tables(env)?;
+    migration::check(env, &tables)?;
+    Ok(tables)
+}
+
 /// Opens the checkpoint, and gives the meta page that it kept.
-/// Where nobody else has the store open it is put back: whatever LMDB wrote since goes, and comes again from the
+/// Where no other process has the store open it is put back: whatever LMDB wrote since goes, and comes again from the
 /// journal.
 fn open_checkpoint(lmdb: &Path, may_restore: bool) -> Result<(Checkpoint, Option<Vec<u8>>)> {
     let (checkpoint, kept) = Checkpoint::open(lmdb)?;
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_server_is_told_and_a_tool_is_not_hindered() {
+    fn a_second_server_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let _first = open(dir.path(), Access::Server, &Options::default()).unwrap();
         assert!(matches!(lock(dir.path()), Err(Error::InUse { .. })));

@@ -1,5 +1,7 @@
 //! What the writer and all readers of a process share: the tables, the newer rows above them, the end of the journal.
 
+mod fold;
+
 use std::collections::VecDeque;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::ffi::c_void;
@@ -23,7 +25,7 @@ use super::journal::log::{Log, Watch};
 use super::journal::read::Follower;
 use super::journal::record::Position;
 use super::journal::segments::Segments;
-use super::layers::{Layer, NUMBER_OCTETS, Writes};
+use super::layers::{Layer, Writes};
 use super::medium::Medium;
 use super::notices::Listeners;
 use super::options::{Access, Recovered};
@@ -317,69 +319,6 @@ impl Shared {
         published.fresh.add(writes);
         published.end = log.end();
         published.counted = self.watch.count();
-    }
-
-    /// Brings what has gathered into LMDB, in one commit, while a new layer gathers what comes.
-    /// Gives the commit of LMDB and up to where the journal is in it; `None` when nothing had gathered.
-    /// What failed before is tried again.
-    pub(crate) fn fold(&self) -> Result<Option<(usize, (Position, u64))>> {
-        let (rows, end) = {
-            let mut published = self.published();
-            if published.frozen.is_none() {
-                published.frozen = Some(std::mem::take(&mut published.fresh));
-                published.frozen_end = published.end;
-            }
-            (published.frozen.clone().unwrap_or_default(), published.frozen_end)
-        };
-        let commit = match rows.is_empty() {
-            true => None,
-            false => Some(self.write_rows(&rows, end)?),
-        };
-        let mut published = self.published();
-        if let Some(commit) = commit {
-            published.base = commit;
-            self.idle.renew(commit);
-        }
-        published.frozen = None;
-        Ok(commit.map(|commit| (commit, end)))
-    }
-
-    /// Writes rows into LMDB, and up to where the journal is in them.
-    fn write_rows(&self, rows: &Layer, end: (Position, u64)) -> Result<usize> {
-        let doing = "folding the journal into the tables";
-        let mut txn = self.env.write_txn().map_err(Error::lmdb(doing))?;
-        let mut table: Option<(u16, Base, Option<Vec<u8>>)> = None;
-        for (key, row) in rows.iter() {
-            let (number, key) = key.split_at(NUMBER_OCTETS);
-            let number = u16::from_be_bytes([number[0], number[1]]);
-            if table.as_ref().is_none_or(|(known, ..)| *known != number) {
-                // Rows of a table that this release does not have are of no use to it.
-                let Some(&(_, base)) = self.bases.iter().find(|(known, _)| *known == number) else {
-                    continue;
-                };
-                let last =
-                    base.last(&txn).map_err(Error::lmdb(doing))?.map(|(key, _)| key.to_vec());
-                table = Some((number, base, last));
-            }
-            let Some((_, base, last)) = &table else { continue };
-            match row {
-                // Behind the last row pages are filled to the end instead of being split in the middle.
-                Some(row) if last.as_ref().is_none_or(|last| key > &last[..]) => {
-                    base.put_with_flags(&mut txn, heed::PutFlags::APPEND, key, row)
-                }
-                Some(row) => base.put(&mut txn, key, row),
-                None => base.delete(&mut txn, key).map(drop),
-            }
-            .map_err(Error::lmdb(doing))?;
-        }
-        let mark: Vec<u8> = [end.1, end.0.segment, end.0.offset]
-            .iter()
-            .flat_map(|word| word.to_be_bytes())
-            .collect();
-        meta(&self.tables).put(&mut txn, FOLDED, &mark).map_err(Error::lmdb(doing))?;
-        let id = txn.id();
-        txn.commit().map_err(Error::lmdb(doing))?;
-        Ok(id)
     }
 
     /// Lets go of the pages of the map that reading made resident.

@@ -1,23 +1,19 @@
 //! What tables are: how they are declared, opened and measured, and how their rows are read and written through a
 //! [`Snapshot`].
-//!
-//! [`Named`] is a table whose keys are texts from outside: addresses, domains, words.
-//! LMDB takes keys of 1 to 511 octets; others never reach it.
-//! What can't be a key is not there, and can't be put there.
+
+pub(crate) mod declared;
+pub(crate) mod named;
 
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 
-use heed::types::{Bytes, Str, Unit};
-use heed::{
-    BytesDecode, BytesEncode, CommitToken, Database, DatabaseOpener, OnCommit, RoTxn, RwTxn,
-};
+use heed::types::{Bytes, Str};
+use heed::{BytesDecode, BytesEncode, CommitToken, Database, OnCommit};
 
-use super::codec::{Key, Record, Value, stable_hash};
+use super::codec::{Key, Value, stable_hash};
 use super::snapshot::{Rows, Snapshot};
-
-/// Longest key, in octets (LMDB's own limit, as heed builds it).
-const LONGEST: usize = 511;
+pub(crate) use declared::tables;
+pub(crate) use named::{Named, fits};
 
 /// A table: its number in the journal, where LMDB keeps it, and what its keys and values are made of.
 pub(crate) struct Table<'e, K, V> {
@@ -285,259 +281,9 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
     }
 }
 
-/// A table by text or octets.
-pub(crate) struct Named<'e, K, V>(Table<'e, K, Value<V>>);
-
-impl<K, V> Clone for Named<'_, K, V> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<K, V> Copy for Named<'_, K, V> {}
-
-impl<K: 'static, V: 'static> OnCommit for Named<'_, K, V> {
-    type Committed = Named<'static, K, V>;
-    fn on_commit(self, token: &CommitToken) -> Self::Committed {
-        Named(self.0.on_commit(token))
-    }
-}
-
-/// Whether octets can be a key.
-pub(crate) fn fits(key: &[u8]) -> bool {
-    (1..=LONGEST).contains(&key.len())
-}
-
-impl<K, V: Record> Named<'static, K, V>
-where
-    K: 'static + for<'a> BytesEncode<'a> + for<'a> BytesDecode<'a>,
-    for<'a> <K as BytesEncode<'a>>::EItem: AsRef<[u8]>,
-{
-    /// The row; a key that can't be has none.
-    pub fn get<'a>(
-        &self,
-        view: &Snapshot,
-        key: &'a <K as BytesEncode<'a>>::EItem,
-    ) -> heed::Result<Option<V>> {
-        if fits(key.as_ref()) { self.0.get(view, key) } else { Ok(None) }
-    }
-
-    /// Writes a row.
-    ///
-    /// # Errors
-    /// [`heed::Error::Encoding`] for a key that can't be; nothing was changed.
-    pub fn put<'a>(
-        &self,
-        view: &mut Snapshot,
-        key: &'a <K as BytesEncode<'a>>::EItem,
-        value: &'a V,
-    ) -> heed::Result<()> {
-        match key.as_ref().len() {
-            0 => Err(heed::Error::Encoding("an empty name can't be kept".into())),
-            octets if octets > LONGEST => Err(heed::Error::Encoding(
-                format!("a name of {octets} octets can't be kept: {LONGEST} at most").into(),
-            )),
-            _ => self.0.put(view, key, value),
-        }
-    }
-
-    /// Removes a row; false when there is none.
-    pub fn delete<'a>(
-        &self,
-        view: &mut Snapshot,
-        key: &'a <K as BytesEncode<'a>>::EItem,
-    ) -> heed::Result<bool> {
-        if fits(key.as_ref()) { self.0.delete(view, key) } else { Ok(false) }
-    }
-
-    /// Removes the rows between two keys, and gives their number.
-    pub fn delete_range<'a, R: RangeBounds<<K as BytesEncode<'a>>::EItem>>(
-        &self,
-        view: &mut Snapshot,
-        range: &'a R,
-    ) -> heed::Result<usize> {
-        self.0.delete_range(view, range)
-    }
-
-    /// All rows in order.
-    pub fn iter<'t>(
-        &self,
-        view: &'t Snapshot,
-    ) -> heed::Result<
-        impl Iterator<Item = heed::Result<(<K as BytesDecode<'t>>::DItem, V)>> + use<'t, K, V>,
-    > {
-        self.0.iter(view)
-    }
-
-    /// The rows whose keys begin with this, in order.
-    pub fn prefix_iter<'a, 't>(
-        &self,
-        view: &'t Snapshot,
-        prefix: &'a <K as BytesEncode<'a>>::EItem,
-    ) -> heed::Result<
-        impl Iterator<Item = heed::Result<(<K as BytesDecode<'t>>::DItem, V)>> + use<'a, 't, K, V>,
-    > {
-        let rows =
-            if fits(prefix.as_ref()) { Some(self.0.prefix_iter(view, prefix)?) } else { None };
-        Ok(rows.into_iter().flatten())
-    }
-}
-
-/// What values of a table are made of.
-pub(crate) trait Kind {
-    /// See [`Record::check`].
-    fn check(octets: &[u8]);
-}
-
-impl<V: Record> Kind for Value<V> {
-    fn check(octets: &[u8]) {
-        V::check(octets);
-    }
-}
-
-/// Octets without a structure of their own.
-impl Kind for Bytes {
-    fn check(_: &[u8]) {}
-}
-
-impl Kind for Str {
-    fn check(_: &[u8]) {}
-}
-
-impl Kind for Unit {
-    fn check(_: &[u8]) {}
-}
-
-/// A table that is made with the others when the store is opened, or a group of them.
-pub(crate) trait Declared<'e>: Sized {
-    /// Opens the table, and makes it where it is missing.
-    fn create<T>(
-        opener: &DatabaseOpener<'e, T>,
-        txn: &mut RwTxn<'e>,
-        name: &str,
-    ) -> heed::Result<Self>;
-
-    /// Opens the table without writing.
-    ///
-    /// # Errors
-    /// When it is not there: the store was written by an older release.
-    fn open<T>(opener: &DatabaseOpener<'e, T>, txn: &RoTxn<'e>, name: &str) -> heed::Result<Self>;
-
-    /// Adds where LMDB keeps each table, by its number.
-    fn bases(&self, all: &mut Vec<(u16, Database<'e, Bytes, Bytes>)>);
-
-    /// Checks that arbitrary octets do no harm as a value.
-    /// See [`Record::check`].
-    fn check(octets: &[u8]);
-
-    /// The names of tables, in order of declaration.
-    #[cfg(test)]
-    fn names(name: &'static str, names: &mut Vec<&'static str>);
-}
-
-impl<'e, K: 'static, V: Kind + 'static> Declared<'e> for Table<'e, K, V> {
-    fn create<T>(
-        opener: &DatabaseOpener<'e, T>,
-        txn: &mut RwTxn<'e>,
-        name: &str,
-    ) -> heed::Result<Self> {
-        opener.create_database(txn, Some(name)).map(|base| Table::of(name, base))
-    }
-
-    fn open<T>(opener: &DatabaseOpener<'e, T>, txn: &RoTxn<'e>, name: &str) -> heed::Result<Self> {
-        let base = opener
-            .open_database(txn, Some(name))?
-            .ok_or(heed::Error::Mdb(heed::MdbError::NotFound))?;
-        Ok(Table::of(name, base))
-    }
-
-    fn bases(&self, all: &mut Vec<(u16, Database<'e, Bytes, Bytes>)>) {
-        all.push((self.number, self.base));
-    }
-
-    fn check(octets: &[u8]) {
-        V::check(octets);
-    }
-
-    #[cfg(test)]
-    fn names(name: &'static str, names: &mut Vec<&'static str>) {
-        names.push(name);
-    }
-}
-
-impl<'e, K: 'static, V: Record> Declared<'e> for Named<'e, K, V> {
-    fn create<T>(
-        opener: &DatabaseOpener<'e, T>,
-        txn: &mut RwTxn<'e>,
-        name: &str,
-    ) -> heed::Result<Self> {
-        Declared::create(opener, txn, name).map(Named)
-    }
-
-    fn open<T>(opener: &DatabaseOpener<'e, T>, txn: &RoTxn<'e>, name: &str) -> heed::Result<Self> {
-        Declared::open(opener, txn, name).map(Named)
-    }
-
-    fn bases(&self, all: &mut Vec<(u16, Database<'e, Bytes, Bytes>)>) {
-        self.0.bases(all);
-    }
-
-    fn check(octets: &[u8]) {
-        V::check(octets);
-    }
-
-    #[cfg(test)]
-    fn names(name: &'static str, names: &mut Vec<&'static str>) {
-        names.push(name);
-    }
-}
-
 /// A table by a key of fixed width.
 pub(crate) type Keyed<'e, K, V> = Table<'e, Key<K>, Value<V>>;
 /// The same with octets that the owner of the table reads itself.
 pub(crate) type Raw<'e, K> = Table<'e, Key<K>, Bytes>;
 /// A table by text.
 pub(crate) type ByText<'e, V> = Named<'e, Str, V>;
-
-/// Declares tables, or groups of them, once: field, type and document line; a table's name is its field's.
-macro_rules! tables {
-    ($(#[$whole:meta])* $all:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$whole])*
-        #[derive(Clone, Copy)]
-        pub(crate) struct $all<'e> {
-            $($(#[$doc])* pub $field: $type,)*
-        }
-
-        impl heed::OnCommit for $all<'_> {
-            type Committed = $all<'static>;
-            fn on_commit(self, token: &heed::CommitToken) -> $all<'static> {
-                $all { $($field: self.$field.on_commit(token),)* }
-            }
-        }
-
-        impl<'e> $crate::engine::table::Declared<'e> for $all<'e> {
-            fn create<T>(opener: &heed::DatabaseOpener<'e, T>, txn: &mut heed::RwTxn<'e>, _: &str) -> heed::Result<Self> {
-                Ok($all { $($field: $crate::engine::table::Declared::create(opener, txn, stringify!($field))?,)* })
-            }
-
-            fn open<T>(opener: &heed::DatabaseOpener<'e, T>, txn: &heed::RoTxn<'e>, _: &str) -> heed::Result<Self> {
-                Ok($all { $($field: $crate::engine::table::Declared::open(opener, txn, stringify!($field))?,)* })
-            }
-
-            fn bases(&self, all: &mut Vec<(u16, heed::Database<'e, heed::types::Bytes, heed::types::Bytes>)>) {
-                $($crate::engine::table::Declared::bases(&self.$field, all);)*
-            }
-
-            fn check(octets: &[u8]) {
-                $(<$type as $crate::engine::table::Declared>::check(octets);)*
-            }
-
-            #[cfg(test)]
-            fn names(_: &'static str, names: &mut Vec<&'static str>) {
-                $(<$type as $crate::engine::table::Declared>::names(stringify!($field), names);)*
-            }
-        }
-    };
-}
-
-pub(crate) use tables;

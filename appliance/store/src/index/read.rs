@@ -21,6 +21,8 @@ const BLOCKS: u64 = 1000;
 /// Messages that one page of a search looks at.
 const LOOKED: usize = 20_000;
 
+const SEARCHING: &str = "searching";
+
 /// A message that a search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -269,75 +271,83 @@ impl Reader<'_> {
         before: Option<MessageId>,
         limit: usize,
     ) -> Result<Page> {
-        let doing = "searching";
-        let (mut page, mut looked) = (Page { damage: heard.damage, ..Page::default() }, 0);
-        let mut visit = |message: MessageId, places: &Places| -> Result<ControlFlow<()>> {
-            let Some(number) = number(message) else { return Ok(ControlFlow::Continue(())) };
-            let words = Known { number, hits: &heard.hits };
-            for &(folder, uid) in &places.0 {
-                let Some(entry) =
-                    self.entry(account, folder, uid)?.filter(|entry| entry.message == message)
-                else {
-                    continue;
-                };
-                match ask.holds(&words, folder, &entry) {
-                    Truth::No => {}
-                    // Words that a damaged file does not give are no words that the message has not.
-                    truth => page.hits.push((
-                        Found { folder, uid, entry },
-                        truth == Truth::Yes && page.damage.is_none(),
-                    )),
-                }
-            }
-            looked += 1;
-            if page.hits.len() < limit && looked < LOOKED {
-                return Ok(ControlFlow::Continue(()));
-            }
-            page.next = Some(message);
-            Ok(ControlFlow::Break(()))
-        };
+        let Heard { hits, damage } = heard;
+        let page = Page { damage, ..Page::default() };
+        let mut search = Search { reader: self, account, ask, hits: &hits, limit, looked: 0, page };
         let before = before.unwrap_or(MessageId(u64::MAX));
-        match among(ask, &heard.hits) {
-            Some(numbers) => {
-                let below =
-                    numbers.iter().rev().skip_while(|number| u64::from(*number) >= before.0);
-                for message in below.map(|number| MessageId(u64::from(number))) {
-                    let places = self
-                        .shared
-                        .tables
-                        .index
-                        .places
-                        .get(&self.txn, &PlaceKey { account, message })
-                        .map_err(Error::lmdb(doing))?;
-                    if places
-                        .map_or(Ok(ControlFlow::Continue(())), |places| visit(message, &places))?
-                        .is_break()
-                    {
-                        break;
-                    }
-                }
-            }
-            None => {
-                let range = PlaceKey { account, message: MessageId(0) }..PlaceKey {
-                    account,
-                    message: before,
-                };
-                for row in self
-                    .shared
-                    .tables
-                    .index
-                    .places
-                    .rev_range(&self.txn, &range)
-                    .map_err(Error::lmdb(doing))?
-                {
-                    let (key, places) = row.map_err(Error::lmdb(doing))?;
-                    if visit(key.message, &places)?.is_break() {
-                        break;
-                    }
-                }
+        match among(ask, &hits) {
+            Some(numbers) => search.look_at(&numbers, before)?,
+            None => search.look_at_all(before)?,
+        }
+        Ok(search.page)
+    }
+}
+
+/// A search on its way through an account's messages, newest first, until its page is full.
+struct Search<'s, 'r> {
+    reader: &'s Reader<'r>,
+    account: AccountId,
+    ask: &'s Ask,
+    hits: &'s Hits,
+    limit: usize,
+    /// Messages that were looked at.
+    looked: usize,
+    page: Page,
+}
+
+impl Search<'_, '_> {
+    /// Looks at the messages with these numbers.
+    fn look_at(&mut self, numbers: &RoaringBitmap, before: MessageId) -> Result<()> {
+        let reader = self.reader;
+        let below = numbers.iter().rev().skip_while(|number| u64::from(*number) >= before.0);
+        for message in below.map(|number| MessageId(u64::from(number))) {
+            let key = PlaceKey { account: self.account, message };
+            let places = reader.shared.tables.index.places.get(&reader.txn, &key);
+            if let Some(places) = places.map_err(Error::lmdb(SEARCHING))?
+                && self.visit(message, &places)?.is_break()
+            {
+                break;
             }
         }
-        Ok(page)
+        Ok(())
+    }
+
+    /// Looks at every message of the account's index.
+    fn look_at_all(&mut self, before: MessageId) -> Result<()> {
+        let (reader, account) = (self.reader, self.account);
+        let range =
+            PlaceKey { account, message: MessageId(0) }..PlaceKey { account, message: before };
+        let rows = reader.shared.tables.index.places.rev_range(&reader.txn, &range);
+        for row in rows.map_err(Error::lmdb(SEARCHING))? {
+            let (key, places) = row.map_err(Error::lmdb(SEARCHING))?;
+            if self.visit(key.message, &places)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at one message, at each of its places.
+    /// Breaks when the page is full.
+    fn visit(&mut self, message: MessageId, places: &Places) -> Result<ControlFlow<()>> {
+        let Some(number) = number(message) else { return Ok(ControlFlow::Continue(())) };
+        let words = Known { number, hits: self.hits };
+        for &(folder, uid) in &places.0 {
+            let entry = self.reader.entry(self.account, folder, uid)?;
+            let Some(entry) = entry.filter(|entry| entry.message == message) else { continue };
+            let truth = self.ask.holds(&words, folder, &entry);
+            if truth != Truth::No {
+                // A damaged file gives fewer words than its messages have.
+                let is_certain = truth == Truth::Yes && self.page.damage.is_none();
+                self.page.hits.push((Found { folder, uid, entry }, is_certain));
+            }
+        }
+        self.looked += 1;
+        if self.page.hits.len() < self.limit && self.looked < LOOKED {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.page.next = Some(message);
+        Ok(ControlFlow::Break(()))
     }
 }
 

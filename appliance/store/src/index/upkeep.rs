@@ -9,13 +9,14 @@ use crate::ids::{AccountId, MessageId};
 use crate::index::files;
 use crate::index::manifest::{Named, due};
 use crate::index::read::Page;
+use crate::index::removal::{Forget, Tidy};
 use crate::index::search::Ask;
 use crate::index::segment::SegmentId;
 use crate::index::segment::batch::Batch;
 use crate::index::segment::merge::merge;
 use crate::index::segment::read::Segment;
 use crate::index::segment::write::{Written, unless_given_up};
-use crate::index::write::{Forget, Replace, Tidy};
+use crate::index::write::Replace;
 use crate::store::Store;
 
 /// Messages looked up in one view of the store.

@@ -11,9 +11,6 @@ use crate::index::segment::write::Written;
 use crate::index::{Card, Places};
 use crate::mailbox::MailKey;
 
-/// Rows that one commit removes of an index that is given up: some dozen pages.
-const ROWS: usize = 2000;
-
 const DOING: &str = "changing the index";
 
 /// What lists show of messages that were read.
@@ -160,53 +157,12 @@ fn named(segment: &Written) -> Named {
     }
 }
 
-/// Gives up the index of an account, or of all; it is made anew from the messages.
-/// Gives the files nobody needs any more.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Forget(pub Option<AccountId>);
-
-impl Change for Forget {
-    type Outcome = Vec<SegmentId>;
-    fn apply(&mut self, work: &mut Work) -> Result<Vec<SegmentId>> {
-        let accounts = match self.0 {
-            Some(account) => vec![account],
-            None => work.indexed_accounts()?,
-        };
-        let mut gone = Vec::new();
-        for account in accounts {
-            gone.extend(work.forget(account)?);
-        }
-        Ok(gone)
-    }
-}
-
-/// What a step of tidying up came to.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tidied {
-    pub is_more: bool,
-    pub gone: Vec<SegmentId>,
-}
-
-/// Removes some of what is left of indexes that were given up, and of an index as releases before kept it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tidy;
-
-impl Change for Tidy {
-    type Outcome = Tidied;
-    fn apply(&mut self, work: &mut Work) -> Result<Tidied> {
-        work.tidy()
-    }
-    fn frees_much(&self) -> bool {
-        true
-    }
-}
-
 impl Work<'_, '_> {
-    fn manifest(&self, account: AccountId) -> Result<Option<Manifest>> {
+    pub(super) fn manifest(&self, account: AccountId) -> Result<Option<Manifest>> {
         self.tables.index.segments.get(self.txn, &account).map_err(Error::lmdb(DOING))
     }
 
-    fn put_manifest(&mut self, account: AccountId, manifest: &Manifest) -> Result<()> {
+    pub(super) fn put_manifest(&mut self, account: AccountId, manifest: &Manifest) -> Result<()> {
         self.tables.index.segments.put(self.txn, &account, manifest).map_err(Error::lmdb(DOING))
     }
 
@@ -297,105 +253,5 @@ impl Work<'_, '_> {
         }
         places.0.push(at);
         self.tables.index.places.put(self.txn, &key, &places).map_err(Error::lmdb(DOING))
-    }
-
-    /// Accounts with an index of whatever kind.
-    fn indexed_accounts(&self) -> Result<Vec<AccountId>> {
-        let mut accounts = self.tables.index.marked(self.txn)?;
-        for row in self.tables.index.segments.iter(self.txn).map_err(Error::lmdb(DOING))? {
-            accounts.push(row.map_err(Error::lmdb(DOING))?.0);
-        }
-        accounts.sort_unstable();
-        accounts.dedup();
-        Ok(accounts)
-    }
-
-    /// The account has no index from now on, and all of its messages wait for one.
-    fn forget(&mut self, account: AccountId) -> Result<Vec<SegmentId>> {
-        let known = self.manifest(account)?.unwrap_or_default();
-        self.put_manifest(account, &Manifest { is_void: true, segments: Vec::new() })?;
-        let range = FolderKey { account, folder: FolderId(0) }..=FolderKey {
-            account,
-            folder: FolderId(u32::MAX),
-        };
-        self.tables.index.indexed.delete_range(self.txn, &range).map_err(Error::lmdb(DOING))?;
-        Ok(known.segments.iter().map(|segment| segment.id).collect())
-    }
-
-    fn tidy(&mut self) -> Result<Tidied> {
-        let mut tidied = Tidied::default();
-        // A mark without a manifest is of an index as releases before kept it.
-        for account in self.indexed_accounts()? {
-            let exists = self
-                .tables
-                .directory
-                .accounts
-                .get(self.txn, &account)
-                .map_err(Error::lmdb(DOING))?
-                .is_some();
-            if self.manifest(account)?.is_none_or(|manifest| !manifest.is_void && !exists) {
-                tidied.gone.extend(self.forget(account)?);
-                tidied.is_more = true;
-            }
-        }
-        let mut rows = ROWS;
-        for (account, is_void) in self.tables.index.manifests(self.txn)? {
-            if !is_void || rows == 0 {
-                continue;
-            }
-            let range = PlaceKey { account, message: MessageId(0) }..=PlaceKey {
-                account,
-                message: MessageId(u64::MAX),
-            };
-            let found = self
-                .tables
-                .index
-                .places
-                .remap_data_type::<heed::types::DecodeIgnore>()
-                .range(self.txn, &range)
-                .map_err(Error::lmdb(DOING))?;
-            let keys: Vec<PlaceKey> = found
-                .take(rows)
-                .map(|row| row.map(|(key, ())| key))
-                .collect::<heed::Result<_>>()
-                .map_err(Error::lmdb(DOING))?;
-            rows -= keys.len();
-            for key in &keys {
-                self.tables.index.places.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
-                self.tables.index.summaries.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
-            }
-            if rows > 0 {
-                self.tables
-                    .index
-                    .segments
-                    .delete(self.txn, &account)
-                    .map_err(Error::lmdb(DOING))?;
-            }
-            tidied.is_more = true;
-        }
-        if rows > 0 {
-            let found = self.tables.index.postings.iter(self.txn).map_err(Error::lmdb(DOING))?;
-            let keys: Vec<Vec<u8>> = found
-                .take(rows)
-                .map(|row| row.map(|(key, _)| key.to_vec()))
-                .collect::<heed::Result<_>>()
-                .map_err(Error::lmdb(DOING))?;
-            tidied.is_more |= !keys.is_empty();
-            rows -= keys.len();
-            for key in &keys {
-                self.tables.index.postings.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
-            }
-            let found = self.tables.index.cards.iter(self.txn).map_err(Error::lmdb(DOING))?;
-            let keys: Vec<MessageId> = found
-                .take(rows)
-                .map(|row| row.map(|(key, _)| key))
-                .collect::<heed::Result<_>>()
-                .map_err(Error::lmdb(DOING))?;
-            tidied.is_more |= !keys.is_empty();
-            for key in &keys {
-                self.tables.index.cards.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
-            }
-        }
-        Ok(tidied)
     }
 }

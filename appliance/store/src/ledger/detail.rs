@@ -5,12 +5,15 @@
 //! Records from before version 3 kept this wording; [`Detail::of_record`] and [`Detail::of_attempt`] turn it into data
 //! when they are read.
 
+mod reply;
+mod wording;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::engine::codec::{Cursor, put_bytes, put_varint};
 use crate::ids::DeviceId;
-use crate::ledger::{Fate, Service};
+pub use reply::{RemoteReply, Status};
 
 /// What programs are called that have no password of their own, in logs and the ledger.
 pub const ACCOUNT_PASSWORD: &str = "account password";
@@ -25,127 +28,6 @@ const TRASH: &str = "Trash";
 
 /// Longest name of a server that is kept, in octets (RFC 1035 §2.3.4).
 const HOST_OCTETS: usize = 255;
-
-/// An enhanced status code (RFC 3463 §2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Status {
-    /// 2, 4 or 5.
-    pub class: u8,
-    /// 0 to 999.
-    pub subject: u16,
-    /// 0 to 999.
-    pub detail: u16,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
-    }
-}
-
-impl Status {
-    /// The status in front of a text and a space, and the text behind it.
-    pub fn leading(text: &str) -> Option<(Status, &str)> {
-        let (word, rest) = text.split_once(' ')?;
-        let mut numbers = word
-            .split('.')
-            .map(|part| if part.len() <= 3 { part.parse::<u16>().ok() } else { None });
-        let (class, subject, detail) = (numbers.next()??, numbers.next()??, numbers.next()??);
-        let status = Status { class: u8::try_from(class).ok()?, subject, detail };
-        // Signs and leading zeros are none of a status.
-        (numbers.next().is_none() && status.is_valid() && status.to_string() == word)
-            .then_some((status, rest))
-    }
-
-    fn is_valid(self) -> bool {
-        matches!(self.class, 2 | 4 | 5) && self.subject <= 999 && self.detail <= 999
-    }
-
-    fn write(self, out: &mut Vec<u8>) {
-        out.push(self.class);
-        put_varint(out, u64::from(self.subject));
-        put_varint(out, u64::from(self.detail));
-    }
-
-    /// Whatever was written is read again: a row must not be lost for a number that no standard knows.
-    fn read(octets: &mut Cursor<'_>) -> Option<Status> {
-        let class = octets.u8()?;
-        Status::read_rest(class, octets)
-    }
-
-    fn read_rest(class: u8, octets: &mut Cursor<'_>) -> Option<Status> {
-        let mut number = || u16::try_from(octets.varint()?).ok();
-        Some(Status { class, subject: number()?, detail: number()? })
-    }
-}
-
-/// A reply of another server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteReply {
-    /// The server's name as it was looked up.
-    pub host: String,
-    /// 100 to 999; servers that follow RFC 5321 §4.2 use 200 to 599.
-    pub code: u16,
-    /// What stands in front of the text, whatever its class.
-    pub status: Option<Status>,
-    /// Its lines with a space between them.
-    pub text: String,
-}
-
-impl RemoteReply {
-    /// `mx.example.net said: 550 5.1.1 No such user`, back from its wording.
-    fn of(text: &str) -> Option<RemoteReply> {
-        let (host, reply) = text.split_once(" said: ")?;
-        let (code, text) = code(reply)?;
-        let (status, text) =
-            Status::leading(text).map_or((None, text), |(status, text)| (Some(status), text));
-        (!host.is_empty() && !host.contains(' ')).then(|| RemoteReply {
-            host: host.into(),
-            code,
-            status,
-            text: text.into(),
-        })
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        put_bytes(out, self.host.as_bytes());
-        out.extend_from_slice(&self.code.to_be_bytes());
-        // No status is a class of 0.
-        match self.status.filter(|status| status.class != 0) {
-            Some(status) => status.write(out),
-            None => out.push(0),
-        }
-        put_bytes(out, self.text.as_bytes());
-    }
-
-    fn read(octets: &mut Cursor<'_>) -> Option<RemoteReply> {
-        let (host, code) = (octets.string()?, octets.u16()?);
-        let status = match octets.u8()? {
-            0 => None,
-            class => Some(Status::read_rest(class, octets)?),
-        };
-        Some(RemoteReply { host, code, status, text: octets.string()? })
-    }
-}
-
-/// The reply without the server's name.
-impl fmt::Display for RemoteReply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.code)?;
-        if let Some(status) = self.status {
-            write!(f, "{status} ")?;
-        }
-        f.write_str(&self.text)
-    }
-}
-
-/// A reply code of three digits in front of a space, and the text behind it.
-fn code(reply: &str) -> Option<(u16, &str)> {
-    let (word, text) = reply.split_once(' ')?;
-    let is_code =
-        word.len() == 3 && word.bytes().all(|b| b.is_ascii_digit()) && !word.starts_with('0');
-    is_code.then(|| word.parse().ok())?.map(|code| (code, text))
-}
 
 /// Why something happened, or who did it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -273,70 +155,6 @@ impl Detail {
         text.truncate(text.floor_char_boundary(text.len().saturating_sub(excess)));
     }
 
-    /// From the wording in a row of the queue or of a provider, where only attempts and what the owner did are told.
-    pub(crate) fn of_attempt(text: String) -> Detail {
-        let given_up = text.strip_prefix(GIVEN_UP).and_then(|rest| match rest {
-            "" => Some(None),
-            _ => rest
-                .strip_prefix(BEFORE)
-                .map(|before| Some(Box::new(Detail::of_one_attempt(before)))),
-        });
-        given_up.map_or_else(|| Detail::of_one_attempt(&text), Detail::GivenUp)
-    }
-
-    fn of_one_attempt(text: &str) -> Detail {
-        if text.is_empty() {
-            return Detail::None;
-        }
-        let too_late =
-            text.strip_suffix(TOO_LATE).and_then(RemoteReply::of).map(Detail::ReplyTooLate);
-        let found = || {
-            Status::leading(text).map(|(status, text)| Detail::Found { status, text: text.into() })
-        };
-        too_late
-            .or_else(|| RemoteReply::of(text).map(Detail::Reply))
-            .or_else(found)
-            .unwrap_or_else(|| Detail::text(text))
-    }
-
-    /// From the wording in a record of a fate, and the service that it stands for.
-    pub(crate) fn of_record(fate: Fate, text: String) -> (Detail, Option<Service>) {
-        if text.is_empty() {
-            return (Detail::None, None);
-        }
-        match fate {
-            Fate::Relayed | Fate::Queued | Fate::Bounced | Fate::Expired => {
-                (Detail::of_attempt(text), None)
-            }
-            Fate::Refused => (Detail::of_refusal(text), None),
-            Fate::Delivered if text == DRAFT => (Detail::Draft, None),
-            Fate::Delivered | Fate::Quarantined => (Detail::Text(text), None),
-            Fate::Deleted if text == REMOVED => (Detail::Removed, None),
-            Fate::Deleted if text == TRASH => (Detail::Trash, None),
-            Fate::Deleted if Service::of_ledger_word(&text).is_some() => {
-                (Detail::None, Service::of_ledger_word(&text))
-            }
-            Fate::Deleted | Fate::Collected if text == ACCOUNT_PASSWORD => {
-                (Detail::AccountPassword, Some(Service::Pop3))
-            }
-            Fate::Deleted | Fate::Collected => (Detail::Device(text), Some(Service::Pop3)),
-        }
-    }
-
-    fn of_refusal(text: String) -> Detail {
-        let not_written = text
-            .strip_suffix(NOT_WRITTEN)
-            .and_then(|number| number.parse().ok())
-            .map(Detail::NotWritten);
-        if let Some(found) = not_written.filter(|found| found.to_string() == text) {
-            return found;
-        }
-        match code(&text) {
-            Some((code, text)) => Detail::Answer { code, text: text.into() },
-            None => Detail::Text(text),
-        }
-    }
-
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.push(match self {
             Detail::None => 0,
@@ -429,8 +247,6 @@ impl fmt::Display for Detail {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn reply(code: u16, status: Option<Status>, text: &str) -> RemoteReply {
@@ -438,86 +254,6 @@ mod tests {
     }
 
     const UNKNOWN: Status = Status { class: 5, subject: 1, detail: 1 };
-
-    #[test]
-    fn old_wordings_become_data() {
-        for (fate, text, expected) in [
-            (
-                Fate::Bounced,
-                "mx.x said: 550 5.1.1 No such user",
-                Detail::Reply(reply(550, Some(UNKNOWN), "No such user")),
-            ),
-            (Fate::Relayed, "mx.x said: 250 ok", Detail::Reply(reply(250, None, "ok"))),
-            (
-                Fate::Relayed,
-                "mx.x said: 250 2.0.0 ",
-                Detail::Reply(reply(250, Some(Status { class: 2, subject: 0, detail: 0 }), "")),
-            ),
-            (
-                Fate::Relayed,
-                &format!("mx.x said: 250 ok{TOO_LATE}"),
-                Detail::ReplyTooLate(reply(250, None, "ok")),
-            ),
-            // What a server says with codes of two classes is kept as it said it.
-            (
-                Fate::Bounced,
-                "mx.x said: 450 5.1.1 no",
-                Detail::Reply(reply(450, Some(UNKNOWN), "no")),
-            ),
-            (
-                Fate::Queued,
-                "4.4.1 connecting to mx.x: refused",
-                Detail::found(4, 4, 1, "connecting to mx.x: refused"),
-            ),
-            (Fate::Bounced, "given up by the owner of this box", Detail::GivenUp(None)),
-            (
-                Fate::Bounced,
-                "given up by the owner of this box; before that: mx.x said: 451 later",
-                Detail::GivenUp(Some(Box::new(Detail::Reply(reply(451, None, "later"))))),
-            ),
-            (Fate::Queued, "mx.x said: 5500 5.1.1 no", Detail::text("mx.x said: 5500 5.1.1 no")),
-            (Fate::Queued, "my host said: 550 no", Detail::text("my host said: 550 no")),
-            (Fate::Queued, "5.01.1 no", Detail::text("5.01.1 no")),
-            (Fate::Queued, "", Detail::None),
-            (
-                Fate::Refused,
-                "550 There is no such mailbox",
-                Detail::Answer { code: 550, text: "There is no such mailbox".into() },
-            ),
-            (
-                Fate::Refused,
-                "12 more refusals within a second were not written down",
-                Detail::NotWritten(12),
-            ),
-            (
-                Fate::Refused,
-                "+1 more refusals within a second were not written down",
-                Detail::text(format!("+1{NOT_WRITTEN}")),
-            ),
-            (Fate::Collected, "Reception PC", Detail::Device("Reception PC".into())),
-            (Fate::Collected, "4.4.1 is my name", Detail::Device("4.4.1 is my name".into())),
-            (Fate::Collected, "account password", Detail::AccountPassword),
-            (Fate::Deleted, "removed from the queue by the owner", Detail::Removed),
-            (Fate::Deleted, "Trash", Detail::Trash),
-            (Fate::Deleted, "Reception PC", Detail::Device("Reception PC".into())),
-            (Fate::Delivered, "draft", Detail::Draft),
-            (Fate::Delivered, "", Detail::None),
-        ] {
-            let (detail, _) = Detail::of_record(fate, text.to_string());
-            assert_eq!(detail, expected);
-            assert_eq!(detail.to_string(), text);
-        }
-        for (text, service) in [("webmail", Service::Web), ("command-line", Service::CommandLine)] {
-            assert_eq!(
-                Detail::of_record(Fate::Deleted, text.into()),
-                (Detail::None, Some(service))
-            );
-        }
-        assert_eq!(
-            Detail::of_record(Fate::Collected, "webmail".into()),
-            (Detail::Device("webmail".into()), Some(Service::Pop3))
-        );
-    }
 
     #[test]
     fn a_reply_is_split_into_server_and_words() {
@@ -573,36 +309,5 @@ mod tests {
             read_again(&Detail::Reply(reply(550, Some(strange(0)), "x"))),
             Some(Detail::Reply(reply(550, None, "x")))
         );
-    }
-
-    fn fates() -> impl Strategy<Value = Fate> {
-        proptest::sample::select(Fate::ALL.to_vec())
-    }
-
-    /// Wordings that are near the known ones.
-    fn wordings() -> impl Strategy<Value = String> {
-        let pieces = [
-            "mx.x", " said: ", "550", " ", "-", "5.1.1", "4.4.1 ", "0", "12", "no", GIVEN_UP,
-            BEFORE, TOO_LATE, REMOVED, NOT_WRITTEN, DRAFT, TRASH, ACCOUNT_PASSWORD, "webmail", "ü",
-        ];
-        prop_oneof![
-            any::<String>(),
-            proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..8)
-                .prop_map(|pieces| pieces.concat())
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn no_wording_is_lost(fate in fates(), text in wordings()) {
-            let (detail, service) = Detail::of_record(fate, text.clone());
-            match service.filter(|_| detail.is_none()) {
-                Some(service) => prop_assert_eq!(service.ledger_word(), text),
-                None => prop_assert_eq!(detail.to_string(), text),
-            }
-            let mut octets = Vec::new();
-            detail.write(&mut octets);
-            prop_assert_eq!(Detail::read(&mut Cursor(&octets)), Some(detail));
-        }
     }
 }

@@ -1,16 +1,18 @@
 //! The session: commands out, replies in.
 
+mod login;
 mod outcomes;
+mod replies;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::input::{Codes, Heard, Replies};
+use super::input::Replies;
 use super::peer::Peer;
 use super::stuffing::Stuffing;
-use super::types::{Action, Config, Failure, Mailing, Report, Stage, StartTls, TranscriptLine};
+use super::types::{Action, Config, Failure, Mailing, Report, Stage, TranscriptLine};
 use crate::reply::Reply;
-use crate::smtp::base64;
+use login::Mechanism;
 
 /// Commands under way at once, where the server takes several (RFC 2920).
 const IN_FLIGHT: usize = 100;
@@ -38,12 +40,6 @@ enum Expect {
     Data,
     Final,
     Quit,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mechanism {
-    Plain,
-    Login,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,7 +285,7 @@ impl Session {
         if matches!(self.phase, Phase::Ready) {
             self.phase = Phase::Talk;
             self.queue("QUIT".into(), Expect::Quit);
-            // Nobody needs this answer for long.
+            // This answer is not needed for long.
             self.wait_for(self.config.timeouts.command.min(Duration::from_secs(10)), now);
         }
     }
@@ -309,8 +305,8 @@ impl Session {
             if self.expected.len() >= limit {
                 return;
             }
-            // A server that takes no group is spared a DATA that nobody is to get.
-            if *expect == Expect::Data && self.expected.is_empty() && self.nobody_accepted() {
+            // A server that takes no group is spared a DATA without recipients.
+            if *expect == Expect::Data && self.expected.is_empty() && self.none_accepted() {
                 self.waiting.clear();
                 return self.finish();
             }
@@ -331,7 +327,7 @@ impl Session {
         }
     }
 
-    fn nobody_accepted(&self) -> bool {
+    fn none_accepted(&self) -> bool {
         self.transaction.as_ref().is_none_or(|t| t.is_refused || t.accepted.is_empty())
     }
 
@@ -376,128 +372,6 @@ impl Session {
 
     fn hello(&mut self) {
         self.queue(format!("EHLO {}", self.config.hello), Expect::Ehlo);
-    }
-
-    fn heard(&mut self, heard: Heard, now: Instant) {
-        let Heard { reply, codes } = heard;
-        // Such as `220-mx ready`, `521 your address is on a list`: no welcome, and no clear "never" either.
-        let is_broken = codes == Codes::Mixed
-            && self.expected.front() == Some(&Expect::Greeting)
-            && !reply.is_positive();
-        if is_broken {
-            let reply = reply.clipped(REPLY_OCTETS);
-            self.note(TranscriptLine::Theirs(reply.on_one_line(" / ")));
-            return self.fail(Failure::BrokenGreeting { reply });
-        }
-        self.reply(reply, now);
-    }
-
-    fn reply(&mut self, reply: Reply, now: Instant) {
-        let stage = self.stage();
-        // A list of extensions is read as a whole; of everything else a reader needs the beginning.
-        let reply = if self.expected.front() == Some(&Expect::Ehlo) {
-            reply
-        } else {
-            reply.clipped(REPLY_OCTETS)
-        };
-        self.note(TranscriptLine::Theirs(reply.on_one_line(" / ")));
-        let Some(expect) = self.expected.pop_front() else {
-            return self.fail(Failure::NotSmtp { stage });
-        };
-        self.wait_for(self.config.timeouts.command, now);
-        let is_bye = reply.code == 421 && expect != Expect::Quit;
-        match expect {
-            Expect::Greeting if reply.code / 100 == 2 && !is_bye => {
-                self.greeting = reply.lines.first().cloned().unwrap_or_default();
-                self.hello();
-            }
-            Expect::Ehlo if reply.code / 100 == 2 => {
-                self.peer = Peer::of(&reply);
-                self.after_hello();
-            }
-            // RFC 5321 §3.2: a server that does not know EHLO may know HELO.
-            Expect::Ehlo if reply.is_permanent() => {
-                self.queue(format!("HELO {}", self.config.hello), Expect::Helo)
-            }
-            Expect::Helo if reply.code / 100 == 2 => self.after_hello(),
-            Expect::StartTls if reply.code / 100 == 2 => {
-                // Octets that came along are not under TLS: they must not be read as if (RFC 3207 §4.2).
-                match self.replies.has_rest() {
-                    true => self.fail(Failure::NotSmtp { stage }),
-                    false => self.phase = Phase::Tls,
-                }
-            }
-            // No to STARTTLS after it was offered: plain mail may go on, where it may go plain.
-            Expect::StartTls if self.config.starttls == StartTls::IfOffered && !is_bye => {
-                self.peer.starttls = false;
-                self.after_hello();
-            }
-            Expect::Auth(mechanism, step) if reply.code / 100 == 2 || reply.code == 334 => {
-                self.auth(mechanism, step, reply)
-            }
-            Expect::Greeting
-            | Expect::Ehlo
-            | Expect::Helo
-            | Expect::StartTls
-            | Expect::Auth(..) => {
-                self.fail(Failure::Refused { stage, reply: reply.clipped(REPLY_OCTETS) });
-            }
-            Expect::Quit => self.phase = Phase::Close,
-            Expect::Reset if is_bye => self.fail(Failure::Refused { stage, reply }),
-            Expect::Reset => {}
-            Expect::Mail => self.mail_reply(reply, is_bye),
-            Expect::Recipient(index) => self.recipient_reply(index, reply, is_bye),
-            Expect::Data => self.data_reply(reply, now, is_bye),
-            Expect::Final => self.final_reply(reply, is_bye),
-        }
-    }
-
-    fn after_hello(&mut self) {
-        if !self.is_secure && self.config.starttls != StartTls::Never {
-            if self.peer.starttls {
-                return self.queue("STARTTLS".into(), Expect::StartTls);
-            }
-            if self.config.starttls == StartTls::Must {
-                return self.fail(Failure::NoTls);
-            }
-        }
-        match self.config.login.is_some() && !self.is_logged_in {
-            true => self.log_in(),
-            false => self.phase = Phase::Ready,
-        }
-    }
-
-    fn log_in(&mut self) {
-        let Some(login) = self.config.login.clone() else { return };
-        let has = |name: &str| self.peer.auth.iter().any(|m| m == name);
-        if self.is_secure && has("PLAIN") {
-            let message = format!("\0{}\0{}", login.user, login.password.as_str());
-            let command = format!("AUTH PLAIN {}", base64::encode(message.as_bytes()));
-            self.queue(command, Expect::Auth(Mechanism::Plain, 0));
-        } else if self.is_secure && has("LOGIN") {
-            self.queue("AUTH LOGIN".into(), Expect::Auth(Mechanism::Login, 0));
-        } else {
-            self.fail(Failure::NoLogin);
-        }
-    }
-
-    fn auth(&mut self, mechanism: Mechanism, step: u8, reply: Reply) {
-        if reply.code / 100 == 2 {
-            self.is_logged_in = true;
-            self.phase = Phase::Ready;
-            return;
-        }
-        let Some(login) = self.config.login.clone() else { return };
-        let answer = match (mechanism, step) {
-            (Mechanism::Login, 0) => base64::encode(login.user.as_bytes()),
-            (Mechanism::Login, 1) => base64::encode(login.password.as_str().as_bytes()),
-            // It overlooked the initial response.
-            (Mechanism::Plain, 0) => {
-                base64::encode(format!("\0{}\0{}", login.user, login.password.as_str()).as_bytes())
-            }
-            _ => return self.fail(Failure::NotSmtp { stage: Stage::Login }),
-        };
-        self.queue(answer, Expect::Auth(mechanism, step + 1));
     }
 
     fn finish(&mut self) {

@@ -46,7 +46,7 @@ impl Session {
     }
 
     pub(super) fn data_reply(&mut self, reply: Reply, now: Instant, is_bye: bool) {
-        let nobody = self.nobody_accepted();
+        let nobody = self.none_accepted();
         if reply.code == 354 {
             if nobody {
                 // RFC 2920 §3.1: it waits for content that there is none of.

@@ -1,0 +1,6 @@
+//! Responders on a link that exists only here.
+
+mod answers;
+mod changes;
+mod names;
+mod world;
