@@ -115,65 +115,62 @@ async fn wireless_name_and_time_zone_are_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_machine_is_asked_for_updates_and_restarts() {
+async fn a_box_restarts_and_a_server_elsewhere_does_not() {
     let world = world().await;
-    let owner = cookie(&world, Role::Owner).await;
-    let page = ask(&world, request(Method::GET, "/system", &owner, "")).await.body;
+    let ann = Browser::of(&world, Role::Owner).await;
+    let page = ann.page("/system").await;
     assert!(page.contains("not in its own box") && !page.contains("Switch it off"), "{page}");
-    let root = machine(&world);
+    let _root = machine(&world);
     // What knows the two systems does not answer here, as it does not in a box's first seconds.
-    let page = ask(&world, request(Method::GET, "/system", &owner, "")).await.body;
+    let page = ann.page("/system").await;
     assert!(page.contains("Switch it off") && page.contains("not known at the moment"), "{page}");
-    assert!(
-        post(&world, "/system", &owner, "order=restart").await.body.contains("The box restarts")
-    );
-    // The page reports an update that was not kept, until that was seen.
-    assert!(!page.contains("was not kept"));
-    std::fs::write(
-        root.path().join("fell-back"),
-        "pillarbox-9\nmail does not work here: <no answer>\n",
-    )
-    .unwrap();
-    let page = ask(&world, request(Method::GET, "/system", &owner, "")).await.body;
+    assert!(ann.post("/system", "order=restart").await.body.contains("The box restarts"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_was_not_kept_is_reported_until_that_was_seen() {
+    let world = world().await;
+    let ann = Browser::of(&world, Role::Owner).await;
+    let root = machine(&world);
+    assert!(!ann.page("/system").await.contains("was not kept"));
+    let reason = "pillarbox-9\nmail does not work here: <no answer>\n";
+    std::fs::write(root.path().join("fell-back"), reason).unwrap();
+    let page = ann.page("/system").await;
     assert!(
         page.contains("An update was not kept")
             && page.contains("pillarbox-9")
             && page.contains("&#60;no answer&#62;"),
         "{page}"
     );
-    assert!(
-        ask(&world, request(Method::GET, "/home", &owner, ""))
-            .await
-            .body
-            .contains("tried and not kept")
-    );
-    assert!(!post(&world, "/system", &owner, "order=seen").await.body.contains("was not kept"));
-    assert!(
-        !ask(&world, request(Method::GET, "/home", &owner, ""))
-            .await
-            .body
-            .contains("tried and not kept")
-    );
-    // A reset needs the owner's own address, typed.
-    assert_eq!(
-        post(&world, "/system", &owner, "order=reset&confirm=yes").await.status,
-        StatusCode::BAD_REQUEST
-    );
+    assert!(ann.page("/home").await.contains("tried and not kept"));
+    assert!(!ann.post("/system", "order=seen").await.body.contains("was not kept"));
+    assert!(!ann.page("/home").await.contains("tried and not kept"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_needs_the_owners_own_address() {
+    let world = world().await;
+    let ann = Browser::of(&world, Role::Owner).await;
+    let root = machine(&world);
+    let wrong = ann.post("/system", "order=reset&confirm=yes").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     assert!(!root.path().join("data/system/reset").exists());
-    assert!(
-        post(&world, "/system", &owner, "order=reset&confirm=ANN@box.test")
-            .await
-            .body
-            .contains("is empty then")
-    );
+    let reset = ann.post("/system", "order=reset&confirm=ANN@box.test").await;
+    assert!(reset.body.contains("is empty then"));
     assert!(root.path().join("data/system/reset").exists());
-    let token = token_in(&ask(&world, request(Method::GET, "/system", &owner, "")).await.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_is_installed_and_takes_no_room_afterwards() {
+    let world = world().await;
+    let ann = Browser::of(&world, Role::Owner).await;
+    let root = machine(&world);
+    let token = token_in(&ann.page("/system").await);
     let send = async |name: &str, token: &str| {
-        ask(&world, multipart("/system/update", &owner, &[("token", token)], &[(name, "bundle")]))
-            .await
+        ann.send("/system/update", &[("token", token)], &[(name, "bundle")]).await
     };
     assert!(send("pillarbox-2.raucb", &token).await.body.contains("The update is installed"));
-    assert!(!root.path().join("pillarbox-2.raucb").exists(), "what was installed takes no room");
+    assert!(!root.path().join("pillarbox-2.raucb").exists());
     assert!(send("../evil.img", &token).await.body.contains("was not installed"));
     assert_eq!(send("pillarbox-2.raucb", "x").await.status, StatusCode::FORBIDDEN);
     assert!(!root.path().join("pillarbox-2.raucb").exists());
