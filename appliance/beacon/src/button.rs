@@ -7,7 +7,7 @@ use evdev::KeyCode;
 
 /// The key that the button sends; a Raspberry Pi's pins 5 and 6 are one (`buildroot/board/rpi64/config.txt`).
 pub const KEY: KeyCode = KeyCode::KEY_UNDO;
-/// Held for so long it counts: by then nobody does so by accident.
+/// Held for so long it counts: by then it is no accident.
 pub const HOLD: Duration = Duration::from_secs(10);
 /// Held for longer it counts no more: a bridge between the pins that was forgotten must not empty the box at every
 /// start.

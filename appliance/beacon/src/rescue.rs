@@ -277,7 +277,7 @@ mod tests {
         );
         let owned = StatusFile { owner: Some("$argon2id$".into()), ..StatusFile::default() };
         assert!(page(german, State::Fault, &owned, "", "").contains("Passwort des Besitzers"));
-        // Nobody's password is known: nobody is asked for one.
+        // No password is known, so none is asked for.
         for state in [State::Fault, State::NoData] {
             let shown = page(Language::ENGLISH, state, &StatusFile::default(), "", "");
             assert!(shown.contains("pillarbox-reset") && !shown.contains("<form"), "{shown}");

@@ -1,4 +1,4 @@
-//! What stands on a screen that is plugged in: how to reach the box, its claim code, how it is.
+//! What is shown on a screen that is plugged in: how to reach the box, its claim code, how it is.
 
 use std::net::IpAddr;
 

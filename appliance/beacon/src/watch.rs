@@ -1,4 +1,4 @@
-//! From what is seen of the server to what is shown: a value that is told what was seen and when.
+//! From what is seen of the server to what is shown: a value that takes in what was seen and when.
 
 use std::time::{Duration, Instant};
 

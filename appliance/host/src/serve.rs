@@ -149,7 +149,7 @@ impl System {
     }
 }
 
-/// Who is at the other end of a socket; others than the box's own programs are nobody.
+/// Who is at the other end of a socket; others than the box's own programs have no name here.
 pub fn caller(socket: impl AsFd) -> Option<Caller> {
     let credentials = getsockopt(&socket, sockopt::PeerCredentials).ok()?;
     let uid = Uid::from_raw(credentials.uid());

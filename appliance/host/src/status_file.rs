@@ -6,28 +6,28 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Where it lies on the box.
+/// Where it is on the box.
 pub const STATUS_FILE: &str = "/run/pillarbox/board.json";
 /// Its copy in the data folder.
 /// A start puts it where the beacon reads, so old that it is no pulse (`systemd/bin/firstboot`): the rescue page must
 /// know its owner also when the server has not run since.
 pub const KEPT: &str = "board.json";
 /// Beside the status file while the server does not run, until it does.
-/// What stands in it is the reason, if it is not the server.
+/// It contains the reason, if that is not the server.
 pub const STOPPED: &str = "stopped";
 /// That reason when the data partition can't be used.
 pub const NO_DATA: &str = "no-data";
 /// Seconds between two writings; a file three times as old has no living writer.
 pub const PULSE: u64 = 15;
 
-/// What stands in it.
+/// What it contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusFile {
     pub hostname: String,
-    /// Only while the box is nobody's.
+    /// Only while the box is unclaimed.
     pub claim_code: Option<String>,
-    /// The owner's password as a PHC string, for the rescue page; none while the box is nobody's.
+    /// The owner's password as a PHC string, for the rescue page; none while the box is unclaimed.
     pub owner: Option<String>,
     /// SHA-256 of the certificate, as browsers show it.
     pub fingerprint: String,
@@ -37,7 +37,7 @@ pub struct StatusFile {
 }
 
 impl StatusFile {
-    /// Writes it beside the old one and puts it in its place: nobody reads half of it.
+    /// Writes it beside the old one and puts it in its place, so that it is never read half.
     /// Readable by its folder's group.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;

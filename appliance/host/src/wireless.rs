@@ -32,7 +32,7 @@ impl Wireless {
         for line in
             text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
         {
-            // Blanks around a value are none of it, unless it stands in quotation marks.
+            // Blanks around a value are none of it, unless it is in quotation marks.
             let (key, value) =
                 line.split_once('=').map_or((line, ""), |(key, value)| (key.trim(), value.trim()));
             let value = value
@@ -45,7 +45,7 @@ impl Wireless {
                 "password" => &mut password,
                 "country" => &mut country,
                 "hidden" => &mut hidden,
-                // Not the line itself: a password may stand in it.
+                // Not the line itself: it may contain a password.
                 _ => return Err(said("wifi-file-line")),
             };
             *place = Some(value).filter(|value| !value.is_empty());
@@ -86,7 +86,7 @@ impl Wireless {
             .as_ref()
             .map(|country| format!("country={}\n", country.as_str()))
             .unwrap_or_default();
-        // Asked for by name always: a hidden network says it to nobody else.
+        // Always asked for by name: a hidden network answers only that.
         format!("{country}network={{\n  ssid={ssid}\n  scan_ssid=1\n  {key}\n}}\n")
     }
 }

@@ -26,7 +26,7 @@ use pillarbox_office::history::What;
 use pillarbox_office::{claim, naming, preseed, update};
 use pillarbox_web::{self as web, Site};
 
-/// A server that listens but serves nobody yet.
+/// A server that listens but serves no connection yet.
 pub struct Server {
     office: Office,
     listeners: Vec<(Service, TcpListener)>,

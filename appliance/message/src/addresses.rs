@@ -46,7 +46,7 @@ pub fn recipients(text: &str) -> Result<Vec<Person>, NotAnAddress> {
     Ok(found)
 }
 
-/// What stands between separators, those within quotes, brackets and comments left out of account.
+/// What is between separators, those within quotes, brackets and comments left out of account.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut at = Within::default();
     let between = text.split(move |c: char| {
@@ -56,7 +56,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     between.map(str::trim).filter(|piece| !piece.is_empty())
 }
 
-/// Where in the syntax of addresses a character stands.
+/// Where in the syntax of addresses a character is.
 #[derive(Clone, Copy, Default)]
 struct Within {
     is_quoted: bool,

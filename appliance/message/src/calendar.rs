@@ -70,7 +70,7 @@ fn organizer(value: &str) -> String {
     address.chars().filter(|c| c.is_ascii_graphic()).take(TEXT).collect()
 }
 
-/// A time in UTC, in a named zone, or where the box stands; a day begins at midnight (RFC 5545 §3.3.4, §3.3.5).
+/// A time in UTC, in a named zone, or where the box is; a day begins at midnight (RFC 5545 §3.3.4, §3.3.5).
 fn moment<'t>(parameters: impl Iterator<Item = &'t str>, value: &str) -> Option<u64> {
     let mut zone = TimeZone::system();
     for parameter in parameters {

@@ -27,7 +27,7 @@ const BLANK: u64 = 4;
 
 impl Part {
     /// Whether it is text that is read in its place.
-    /// A name makes no file of it (RFC 2183 §2), unless nobody reads such text.
+    /// A name makes no file of it (RFC 2183 §2), unless such text is not for people.
     pub fn is_inline_text(&self) -> bool {
         let is_read = match self.kind.as_str() {
             "text/plain" | "text/html" => true,
@@ -56,7 +56,7 @@ impl Part {
     }
 }
 
-/// What stands in a multipart.
+/// What is in a multipart.
 #[derive(Clone, Copy)]
 enum Child {
     Part(usize),
@@ -97,12 +97,12 @@ impl Structure {
         self.parts.iter().enumerate().filter(is_file).collect()
     }
 
-    /// The kind of the multipart a part stands in; empty for the message itself.
+    /// The kind of the multipart a part is in; empty for the message itself.
     pub fn within(&self, part: &Part) -> &str {
         part.group.and_then(|at| self.groups.get(at)).map_or("", |group| &group.kind)
     }
 
-    /// Whether a choice stands above a part.
+    /// Whether a choice is above a part.
     fn is_choice(&self, part: &Part) -> bool {
         let mut above = part.group.and_then(|at| self.groups.get(at));
         while let Some(group) = above {
@@ -168,7 +168,7 @@ impl Structure {
         root.into_iter().chain(lists.flatten().filter(is_own)).collect()
     }
 
-    /// What stands directly in a multipart, or is the message.
+    /// What is directly in a multipart, or is the message.
     fn children(&self, group: Option<usize>) -> Vec<Child> {
         let (mut at, end) = group.map_or((0, self.parts.len()), |group| {
             (self.groups[group].first, self.groups[group].end)
@@ -185,7 +185,7 @@ impl Structure {
         found
     }
 
-    /// The child of a multipart that a part is, or stands in.
+    /// The child of a multipart that a part is, or is in.
     fn child(&self, part: usize, group: Option<usize>) -> Child {
         let mut found = Child::Part(part);
         let mut above = self.parts[part].group;

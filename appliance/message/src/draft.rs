@@ -194,7 +194,7 @@ mod tests {
         let people = |text: &str| crate::addresses::recipients(text).unwrap();
         let phrases =
             Phrases { intro: "wrote".into(), forwarded: "f".into(), at: "1 Jan 2026".into() };
-        // From, Reply-To, To, Cc, lies among the sent ones; from, To, Cc of an answer to all.
+        // From, Reply-To, To, Cc, is among the sent ones; from, To, Cc of an answer to all.
         for (from, reply_to, to, cc, is_sent, answer_from, answer_to, answer_cc) in [
             (
                 "\"Miller, Hans\" <h@x.test>", "", "bob@box.test, \"Doe, Jane\" <j@x.test>", "",

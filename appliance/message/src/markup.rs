@@ -11,7 +11,7 @@ pub enum Token<'h> {
     Text(&'h str),
     Open {
         name: &'h str,
-        /// What stands between the name and the end of the tag.
+        /// What is between the name and the end of the tag.
         inside: &'h str,
     },
     Close {
@@ -127,7 +127,7 @@ fn ends_name(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' | b'/' | b'>')
 }
 
-/// Where the `>` of a tag stands, behind its name: one within quotes is none.
+/// Where the `>` of a tag is, behind its name: one within quotes is none.
 fn tag_end(octets: &[u8]) -> Option<usize> {
     let mut attributes = Attributes { rest: octets };
     while attributes.raw().is_some() {}

@@ -52,7 +52,7 @@ pub fn disposition(name: &str, kind: &str) -> String {
     format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{}", percent_encoded(&name))
 }
 
-/// Names that differ from each other, for files that lie together: `a.pdf`, `a (2).pdf`.
+/// Names that differ from each other, for files that are together: `a.pdf`, `a (2).pdf`.
 pub fn distinct(names: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut taken = std::collections::HashSet::new();
     let mut one = |name: String| {

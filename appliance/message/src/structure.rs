@@ -129,7 +129,7 @@ pub struct Structure {
     pub list_unsubscribe: String,
     /// One click leaves the list (RFC 8058 §3.1).
     pub unsubscribes_by_post: bool,
-    /// Who wants to be told that it was read (RFC 8098 §2.1); no such message is sent by itself.
+    /// Who wants to know that it was read (RFC 8098 §2.1); no such message is sent by itself.
     pub receipt_to: Vec<Person>,
     /// The mailing list it came over (RFC 2919).
     pub list_id: String,

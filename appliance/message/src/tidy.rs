@@ -202,7 +202,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The innermost open element of these, if no barrier stands in between.
+    /// The innermost open element of these, if no barrier is in between.
     fn find(&self, names: &[&str], barriers: &[&str]) -> Option<usize> {
         let is_end = |open: &&str| {
             names.contains(open) || BARRIERS.contains(open) || barriers.contains(open)

@@ -14,7 +14,7 @@ const VALUE: usize = 4_000;
 /// Properties that go into the note.
 const NOTED: [&str; 4] = ["TEL", "ORG", "TITLE", "NOTE"];
 
-/// Somebody as a file of cards has them; the address stands beside it.
+/// Somebody as a file of cards has them; the address is beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contact {
     /// One line, at most 200 characters when it was read; may be empty.

@@ -1,9 +1,9 @@
 //! `winmail.dat`: what old Outlooks wrap files and text in (MS-OXTNEF, "Transport Neutral Encapsulation Format").
-//! Read in one pass, in bounded memory: files are told by where they lie, small attributes alone are kept.
+//! Read in one pass, in bounded memory: of files the place is kept, of small attributes the content.
 
 use crate::structure::Part;
 
-/// Files that are told.
+/// Files that are listed.
 const FILES: usize = 200;
 /// Characters of a file's name.
 const NAME: usize = 300;
@@ -66,7 +66,7 @@ enum State {
     Header,
     /// An attribute's data: its id, what is still to come, and whether it is kept.
     Data { id: u16, left: u64, is_kept: bool },
-    /// Two octets of a sum that nobody checks.
+    /// Two octets of a sum that is not checked.
     Sum,
     /// Not what it says it is, or broken off.
     Over,

@@ -208,7 +208,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (store, secrets) = open(dir.path());
         assert!(parse("hostnam = \"x\"").unwrap_err().to_string().contains("hostnam"));
-        // No word of a line is shown: a password may stand there.
+        // No word of a line is shown: it may be a password.
         for (line, word) in [
             ("pasword = \"geheim\"", "`pasword`"),
             ("password = 47114711", "expected a string"),

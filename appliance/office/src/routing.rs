@@ -20,9 +20,9 @@ use crate::settings;
 pub enum Routing {
     /// To these mailboxes.
     Local(Vec<AccountId>),
-    /// Nobody here has this address.
+    /// No mailbox here has this address.
     NoSuchAddress,
-    /// The address lies elsewhere.
+    /// The address is elsewhere.
     Elsewhere,
     /// The box has no mailbox at all yet.
     NotSetUp,

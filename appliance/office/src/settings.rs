@@ -1,5 +1,5 @@
 //! What the owner chose, by name in the store.
-//! Each name stands here once, with what its text means.
+//! Each name is here once, with what its text means.
 
 use pillarbox_store::{Reader, Result, SetSetting, Store};
 

@@ -46,7 +46,7 @@ pub async fn count(statistics: &Arc<Statistics>) {
     let statistics = statistics.clone();
     let counted = off_thread(move || {
         if !clock::is_trusted() {
-            // What stands in the wrong hour can't be put right later.
+            // What is counted in the wrong hour can't be put right later.
             return Ok(());
         }
         let mut rest = Rest::Some;

@@ -1,4 +1,4 @@
-//! What the beacon is told: written anew while the server lives, so that its age is the server's pulse.
+//! What the beacon reads: written anew while the server lives, so that its age is the server's pulse.
 
 use pillarbox_host::StatusFile;
 use pillarbox_host::status_file::KEPT;

@@ -32,7 +32,7 @@ impl World {
         World::around(world::World::new().await)
     }
 
-    /// A box that is nobody's yet and has no name; one domain is there.
+    /// A box that is unclaimed yet and has no name; one domain is there.
     pub async fn empty() -> World {
         World::around(world::World::empty().await)
     }

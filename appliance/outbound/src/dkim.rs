@@ -19,7 +19,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
 use crate::error::{Error, Result};
 
 /// Fields that are signed where they are there, and whose later addition breaks the signature where they are not.
-/// Those that stand here twice are named once more than they occur: a second one put in front of them, which many
+/// Those that are here twice are named once more than they occur: a second one put in front of them, which many
 /// programs would show, breaks it, too (RFC 6376 §5.4.2, §8.15).
 const FIELDS: [&str; 24] = [
     "From", "From", "Sender", "Sender", "Reply-To", "Reply-To", "To", "To", "Cc", "Cc", "Subject",

@@ -352,7 +352,7 @@ mod tests {
             assert_eq!(kind.title(), title);
             let text = human(kind, &facts(&list, "x"));
             assert!(text.contains(named) && text.contains(SEPARATOR), "{text}");
-            // No key is left where a text should stand.
+            // No key is left where a text should be.
             assert!(
                 !text.contains("notice-") && !text.contains("cause-") && !text.contains('{'),
                 "{text}"

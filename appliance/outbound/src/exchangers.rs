@@ -17,7 +17,7 @@ pub enum NoHosts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts {
     pub names: Vec<String>,
-    /// DNSSEC proved that these are the hosts, or nothing stands between them and the domain's name.
+    /// DNSSEC proved that these are the hosts, or nothing is between them and the domain's name.
     pub is_proven: bool,
 }
 
@@ -79,7 +79,7 @@ pub fn order(
     keyed.sort();
     let mut names: Vec<String> = Vec::new();
     for (_, _, name) in keyed {
-        // A host that stands there twice is tried once, as its better preference has it.
+        // A host that is there twice is tried once, as its better preference has it.
         if !names.contains(&name) && names.len() < HOSTS {
             names.push(name);
         }

@@ -24,7 +24,7 @@ pub struct Policy {
 impl Policy {
     /// Reads a policy (RFC 8461 §3.2); `None` when it is none.
     pub fn parse(text: &str) -> Option<Policy> {
-        // Of a field that stands there twice the first one counts, whatever the second says.
+        // Of a field that is there twice the first one counts, whatever the second says.
         let (mut version, mut mode, mut max_age, mut mx) = (None, None, None, Vec::new());
         for line in text.lines() {
             let Some((key, value)) = line.split_once(':') else { continue };
@@ -77,7 +77,7 @@ fn pattern(text: &str) -> Option<String> {
 
 /// The `id` in a domain's TXT records (RFC 8461 §3.1); `None` unless exactly one of them is for MTA-STS.
 pub fn record_id(records: &[String]) -> Option<String> {
-    // White space may stand on both sides of a semicolon.
+    // White space may be on both sides of a semicolon.
     let fields = |record: &str| {
         record.strip_prefix("v=STSv1").map(|rest| rest.trim_start_matches([' ', '\t']).to_string())
     };

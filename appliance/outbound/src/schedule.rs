@@ -134,7 +134,7 @@ fn deferred(
     let attempts = waiting.attempts.saturating_add(1);
     let since = match (waiting.since, now.is_trusted) {
         (0, true) => now.at,
-        // A time from the future was told by a clock that was wrong.
+        // A time from the future is of a clock that was wrong.
         (since, true) => since.min(now.at),
         (since, false) => since,
     };

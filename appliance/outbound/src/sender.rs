@@ -66,7 +66,7 @@ pub(crate) struct State {
     pub(crate) active: HashMap<String, usize>,
     /// Domains whose TLS policy could not be fetched, and until when they are left alone.
     pub(crate) sts_pauses: HashMap<String, u64>,
-    /// When the owner was last told that an account reached its limit, in days since 1970.
+    /// When the owner last got a message that an account reached its limit, in days since 1970.
     pub(crate) limits_told: HashMap<AccountId, u64>,
 }
 
@@ -187,7 +187,7 @@ impl Outbound {
             outbound.store.read(|reader| {
                 let routes = reader.routes()?;
                 let mut queues: Vec<_> = reader.agenda(now, QUEUES)?;
-                // From here on nobody else claims: what is seen as free is free.
+                // From here on no other worker claims: what is seen as free is free.
                 let mut state = outbound.state();
                 let workers = |state: &State, domain: &str| {
                     let destination = next_hop(&routes, domain).destination(domain);

@@ -19,7 +19,7 @@ use super::policy::Policy;
 
 /// Octets of a policy; RFC 8461 §3.3 suggests 64 KiB, real ones have a few hundred.
 const POLICY_OCTETS: usize = 64 * 1024;
-/// Octets of a media type that are told.
+/// Octets of a media type that are reported.
 const MEDIA_OCTETS: usize = 100;
 /// Header fields of a web server's answer.
 const HEADERS: usize = 100;

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::error::{Error, Result};
 
-/// Seconds since 1970 by the box's clock; 0 when it stands before that.
+/// Seconds since 1970 by the box's clock; 0 when it is before that.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }

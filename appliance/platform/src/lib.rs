@@ -1,4 +1,4 @@
-//! What a server stands on: the clock, the settings file, names and addresses, certificates, sockets and connections,
+//! What a server is built on: the clock, the settings file, names and addresses, certificates, sockets and connections,
 //! what these may take of the machine, sealed secrets, and the log.
 //!
 //! Nothing here knows a protocol, a mailbox or a page.

@@ -1,4 +1,4 @@
-//! Secrets at rest: sealed with a key that lies beside the store, not in it.
+//! Secrets at rest: sealed with a key that is beside the store, not in it.
 //! A copy of the store's file alone (a backup gone astray, a support ticket) gives no password away.
 
 use std::fs;

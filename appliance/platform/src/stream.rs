@@ -21,7 +21,7 @@ const LARGE: usize = 32 * 1024;
 const BULK_PAUSE: Duration = Duration::from_millis(250);
 
 /// Why a conversation ended early.
-/// The session's own reasons are told to the peer; these can't be.
+/// The session's own reasons are reported to the peer; these can't be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The connection broke, or the peer spoke no proper TLS.

@@ -30,7 +30,7 @@ pub enum Error {
     NotFound { what: &'static str, name: String },
     /// A named thing exists already.
     Exists { what: &'static str, name: String },
-    /// A request that can't be carried out as it stands.
+    /// A request that can't be carried out as it is.
     Invalid { why: String },
     /// There was no memory for more content in time; nothing was changed.
     Busy,
@@ -73,7 +73,7 @@ impl Error {
         Error::Damaged { what: what.into() }
     }
 
-    /// True when the fault lies in the request and other writes of the same commit are unharmed.
+    /// True when the fault is in the request and other writes of the same commit are unharmed.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Error::NotFound { .. } | Error::Exists { .. } | Error::Invalid { .. })
     }

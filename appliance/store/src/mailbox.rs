@@ -277,7 +277,7 @@ compound_key! {
 pub struct Timed {
     /// When, in seconds since 1970.
     pub due: u64,
-    /// Where it lies.
+    /// Where it is.
     pub uid: u32,
 }
 

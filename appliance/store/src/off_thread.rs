@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// Runs something that may block where that harms nobody.
+/// Runs something that may block where that does no harm.
 /// Needs a tokio runtime; [`Error::Closed`] when that ends first.
 pub async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,

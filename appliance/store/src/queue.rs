@@ -83,7 +83,7 @@ impl Traits {
     pub const UTF8: Traits = Traits(2);
     /// Under verified TLS or not at all (RFC 8689).
     pub const REQUIRE_TLS: Traits = Traits(4);
-    /// A program's answer: nobody is told when it fails (RFC 3834).
+    /// A program's answer: its failure is not reported (RFC 3834).
     pub const AUTOMATIC: Traits = Traits(8);
     /// A notice brings back the header fields only (RFC 3461 §4.3, `RET=HDRS`).
     pub const RETURN_HEADERS: Traits = Traits(16);
@@ -181,7 +181,7 @@ impl Notices {
     pub const SUCCESS: Notices = Notices(1);
     pub const FAILURE: Notices = Notices(2);
     pub const DELAY: Notices = Notices(4);
-    /// Set when the sender said anything at all; without it failures and delays are told.
+    /// Set when the sender said anything at all; without it failures and delays are reported.
     pub const ASKED: Notices = Notices(8);
 
     pub fn contains(self, other: Notices) -> bool {
@@ -190,11 +190,11 @@ impl Notices {
     pub fn with(self, other: Notices) -> Notices {
         Notices(self.0 | other.0)
     }
-    /// Whether a failure is to be told.
+    /// Whether a failure is to be reported.
     pub fn wants_failure(self) -> bool {
         !self.contains(Notices::ASKED) || self.contains(Notices::FAILURE)
     }
-    /// Whether a delay is to be told.
+    /// Whether a delay is to be reported.
     pub fn wants_delay(self) -> bool {
         !self.contains(Notices::ASKED) || self.contains(Notices::DELAY)
     }
@@ -216,7 +216,7 @@ pub struct Waiting {
     /// From when its life time counts, seconds since 1970; 0 until the clock can be trusted.
     pub since: u64,
     pub attempts: u32,
-    /// The sender was told that it takes longer.
+    /// The sender knows that it takes longer.
     pub is_delay_told: bool,
     /// When it was last tried, and what came of it.
     pub last_at: u64,

@@ -40,7 +40,7 @@ pub struct Route {
     pub sealed: Vec<u8>,
     /// Why nothing is sent this way for now; `None` when all is well.
     pub fault: Detail,
-    /// When the owner was last told of the fault, seconds since 1970.
+    /// When the fault was last reported to the owner, seconds since 1970.
     pub told_at: u64,
 }
 
@@ -102,7 +102,7 @@ pub struct SigningKey {
     pub kind: KeyKind,
     /// The private key in DER (PKCS #1 for RSA, PKCS #8 for Ed25519), sealed with a key that is not in the store.
     pub sealed: Vec<u8>,
-    /// The public key as it stands in the DNS record: base64 without line ends.
+    /// The public key as it is in the DNS record: base64 without line ends.
     pub public: String,
     /// Seconds since 1970.
     pub created: u64,

@@ -15,7 +15,7 @@ tables! {
     Tables {
         /// Signed-in browsers by the hash of their token.
         sessions: ByText<'e, WebSession>,
-        /// Links for new passwords by the hash of what stands in them.
+        /// Links for new passwords by the hash of what they contain.
         links: ByText<'e, OneTimeLink>,
         factors: Keyed<'e, AccountId, SecondFactor>,
         /// The last sign-ins of each account.
@@ -65,7 +65,7 @@ impl Record for WebSession {
     }
 }
 
-/// A link with which somebody chooses a new password, once; its row's key is the hash of what stands in the link.
+/// A link with which a person chooses a new password, once; its row's key is the hash of what the link contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OneTimeLink {
     pub account: AccountId,

@@ -270,7 +270,7 @@ impl Store {
         self.inner.notes.lock().unwrap_or_else(|e| e.into_inner()).add(record);
     }
 
-    /// Reads a whole content, wherever it lies, and compares its checksum.
+    /// Reads a whole content, wherever it is, and compares its checksum.
     pub fn verify(&self, reader: &Reader, content: &Content) -> Result<()> {
         match self.open_large(content)? {
             Some(large) => large.read_through(),

@@ -106,7 +106,7 @@ impl Link {
         self.waiting.retain(|item, _| is_there(item));
     }
 
-    /// What others are told.
+    /// What others may know.
     /// An IPv4 address that the interface gave itself is of use only where there is no other; one of IPv6 always is,
     /// because on a cable without a router it is all there is.
     pub fn announced(&self) -> Vec<IpAddr> {

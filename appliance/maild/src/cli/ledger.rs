@@ -109,7 +109,7 @@ pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
     }
     let stories = store.read(|r| stories(r, &found)).map_err(|e| e.to_string())?;
     stories.iter().try_for_each(|story| {
-        // What happened first stands first; its later fates are set in below it.
+        // What happened first is first; its later fates are set in below it.
         story.iter().enumerate().try_for_each(|(place, record)| {
             say(&format!("{}{}", if place == 0 { "" } else { "    " }, as_text(record)))
         })

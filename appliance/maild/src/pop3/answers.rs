@@ -301,7 +301,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The conversation is over.
-    /// Without QUIT nothing is deleted, but what was fetched is told.
+    /// Without QUIT nothing is deleted, but what was fetched is recorded.
     pub fn leave(&mut self) {
         let Some(inside) = self.inside.take() else { return };
         for messages in inside.fetched.chunks(256) {

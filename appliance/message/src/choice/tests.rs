@@ -126,7 +126,7 @@ fn a_broken_multipart_is_never_an_empty_page() {
             &["only words\r\n-- \r\nAnn\r\n"],
         ),
         ("multipart/mixed; boundary=\"\"", "--\r\nwords\r\n", &["--\r\nwords\r\n"]),
-        // Another boundary than the header says, or none there: what stands before a part's fields is one.
+        // Another boundary than the header says, or none there: what is before a part's fields is one.
         (
             "multipart/mixed; boundary=b",
             "--c\r\nContent-Type: text/plain\r\n\r\none\r\n--c\r\n\r\ntwo\r\n--c--\r\n",

@@ -69,7 +69,7 @@ fn parts_with_long_lines_are_encoded_and_the_others_stay() {
             "{bits:?}"
         );
     }
-    // Where no line is long nothing changes, whatever stands in between.
+    // Where no line is long nothing changes, whatever is in between.
     let short = MIXED.as_bytes();
     assert_eq!(shortened(Bits::Eight, short, 10), short);
 }

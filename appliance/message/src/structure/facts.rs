@@ -65,7 +65,7 @@ fn short(text: String) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }
 
-/// Who wants to be told that the message was read.
+/// Who wants to know that the message was read.
 fn receipt(message: &mail_parser::Message) -> Vec<Person> {
     let field = message.header_raw("Disposition-Notification-To").unwrap_or_default();
     let own = format!("To: {}\r\n\r\n", short(field.to_string()));

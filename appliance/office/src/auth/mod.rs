@@ -47,7 +47,7 @@ pub enum Refusal {
     DevicePassword,
     /// Too many wrong attempts: seconds to wait.
     Wait(u64),
-    /// It can't be told right now.
+    /// It can't be decided right now.
     Unavailable,
 }
 
@@ -106,7 +106,7 @@ impl Authenticator {
         let user = user.trim().to_lowercase();
         let attempt = self.lock_cache().fingerprint(&user, password);
         let Ok(found) = look_up(store, &user, peer).await else { return Err(Refusal::Unavailable) };
-        // Random with 80 bits: nobody guesses one, so nobody who has one waits for those who guess.
+        // Random with 80 bits, which can't be guessed: whoever has one need not wait for those who guess.
         if let Some(identity) = found.as_ref().and_then(|found| by_device(found, password)) {
             self.lock_throttle().succeeded(peer, &user);
             return Ok(identity);

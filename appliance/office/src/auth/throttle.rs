@@ -28,7 +28,7 @@ const MEMORY: Duration = Duration::from_secs(3600);
 const RECENT: usize = 8;
 /// Longest pause between two attempts of the same neighbour at the same account.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-/// A neighbour's attempts stand in line for so long; a longer line is sent away to come again.
+/// A neighbour's attempts wait in line for so long; a longer line is sent away to come again.
 const LINE: Duration = Duration::from_secs(12);
 
 /// Whether an attempt may be made.

@@ -169,7 +169,7 @@ impl Marks {
         Mark(Some(path).filter(|path| path.exists()))
     }
 
-    /// Whether a message must not be read by anybody but the index, or by nobody.
+    /// Whether a message must not be read, or by the index alone.
     pub fn is_withheld(&self, id: MessageId) -> bool {
         let known = self.lock();
         known.suspects.contains(&id) || known.skipped.contains(&id)
@@ -225,7 +225,7 @@ mod tests {
         numbers.iter().copied().map(MessageId).collect()
     }
 
-    /// The server dies: nobody takes the mark away.
+    /// The server dies, and the mark stays.
     fn die(mark: Mark) {
         std::mem::forget(mark);
     }

@@ -21,7 +21,7 @@ pub struct Allowance {
 
 /// While somebody writes: a tenth of the time, and of what a slow card takes.
 const BESIDE: Allowance = Allowance { share: 10, octets_per_second: 1 << 20 };
-/// While nobody does.
+/// While there is none.
 /// Some of the time is still left to whoever begins.
 const ALONE: Allowance = Allowance { share: 2, octets_per_second: 8 << 20 };
 

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Unread {
     /// Too much is being read already.
     Busy,
-    /// It took too long, or nobody waits for it any more.
+    /// It took too long, or it is not waited for any more.
     GivenUp,
     /// It stopped the server once, or may have.
     Withheld,
@@ -93,7 +93,7 @@ pub fn folder(data: &Path) -> std::path::PathBuf {
 #[derive(Default)]
 struct Turns {
     waiting: VecDeque<(AccountId, VecDeque<Job>)>,
-    /// Threads that work at it: none before the first reading, as a box that nobody reads mail on needs none.
+    /// Threads that work at it: none before the first reading, as a box on which no mail is read needs none.
     threads: usize,
     is_over: bool,
 }
@@ -200,7 +200,7 @@ impl Readers {
                 Err(error) => {
                     tracing::error!(%error, "a thread that reads mail for the pages can't be started");
                     if turns.threads == 0 {
-                        // Whoever waits is told that nothing comes of it.
+                        // Whoever waits learns that nothing comes of it.
                         turns.waiting.clear();
                     }
                 }
@@ -363,7 +363,7 @@ mod tests {
         for _ in 0..THREADS {
             ends.recv().await.unwrap();
         }
-        // What nobody waited for was not begun; and there is room again.
+        // What was not waited for was not begun, and there is room again.
         let mut answer = readers.run(ANN, |_| Ok(7)).await;
         while matches!(answer, Err(Unread::Busy)) {
             tokio::task::yield_now().await;

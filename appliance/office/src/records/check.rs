@@ -50,11 +50,11 @@ async fn found(dns: &Dns, kind: &str, name: &str) -> Result<Vec<String>, DnsErro
     }
 }
 
-/// Many providers append the domain to whatever is typed in: a full name then stands in the DNS with the domain twice.
+/// Many providers append the domain to whatever is typed in: a full name is in the DNS with the domain twice then.
 async fn doubled(dns: &Dns, domain: &str, record: &DnsRecord) -> Option<Check> {
     let name = format!("{}.{domain}", record.name);
     let found = found(dns, record.kind, &name).await.ok()?;
-    // What stands there for every name is no record of ours.
+    // What is there for every name is no record of ours.
     let is_ours = record.kind != "TXT" || found.iter().any(|text| is_of_kind(text, record));
     is_ours.then(|| Check::Different(format!("{name}: {}", found.join(" · "))))
 }
@@ -105,7 +105,7 @@ async fn senders(dns: &Dns, facts: &Facts, record: &DnsRecord) -> Check {
         };
     };
     if facts.sends == Sends::ThroughProvider {
-        // Receivers see the provider's addresses, which are nobody's to know here.
+        // Receivers see the provider's addresses, which are unknown here.
         return Check::Right;
     }
     let address = match facts.address {
@@ -148,7 +148,7 @@ pub fn compare(record: &DnsRecord, found: Result<Vec<String>, DnsError>) -> Chec
         Err(why) => return failed(why),
     };
     let bare = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
-    // Whatever stands at a selector is a key record to those who ask (RFC 6376 §3.6.2.2); elsewhere other texts are
+    // Whatever is at a selector is a key record to those who ask (RFC 6376 §3.6.2.2); elsewhere other texts are
     // none of ours.
     let is_key = matches!(record.key, "record-dkim" | "record-dkim-old");
     let same: Vec<&str> = found

@@ -7,7 +7,7 @@ pub fn is_tls_reports(text: &str) -> bool {
     })
 }
 
-/// A list of tags and values (RFC 6376 §3.2), at least one; `None`: it is none, or a tag stands there twice.
+/// A list of tags and values (RFC 6376 §3.2), at least one; `None`: it is none, or a tag is there twice.
 fn tags(text: &str) -> Option<Vec<(&str, &str)>> {
     let mut tags: Vec<(&str, &str)> = Vec::new();
     for field in text.trim_end().trim_end_matches(';').split(';') {

@@ -28,7 +28,7 @@ pub fn sender(reader: &Reader, account: AccountId, path: &ReversePath) -> Result
 }
 
 fn owns(reader: &Reader, account: AccountId, address: &str) -> Result<Sender> {
-    // Whatever the settings say of incoming mail: an address with a detail is nobody else's.
+    // Whatever the settings say of incoming mail: an address with a detail belongs to the same person.
     Ok(match reader.resolve_with(address, SubAddresses::On)? {
         Resolution::Accounts(accounts) if accounts.contains(&account) => Sender::Own,
         _ => Sender::Foreign,

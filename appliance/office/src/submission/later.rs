@@ -1,6 +1,6 @@
 //! Messages that go out by themselves: a moment after "send", so that they can be called back, or at a time that was
 //! chosen.
-//! Until then they lie among the drafts, on stable storage; if the box stops between sending and tidying up, a message
+//! Until then they are among the drafts, on stable storage; if the box stops between sending and tidying up, a message
 //! may go out twice, with the same Message-ID, but never not at all.
 
 use std::net::{IpAddr, Ipv4Addr};

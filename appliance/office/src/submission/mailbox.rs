@@ -140,7 +140,7 @@ impl Parser<'_> {
         Err(Fault::Unclear)
     }
 
-    /// What stands in angle brackets, without blanks around it.
+    /// What is in angle brackets, without blanks around it.
     /// A quoted local part may hold a bracket of its own.
     fn angle(&mut self) -> Result<String, Fault> {
         let mut text = String::new();

@@ -74,7 +74,7 @@ impl<'a> Submission<'a> {
         })
     }
 
-    /// Takes a piece of content; what is wrong with it is told at the end.
+    /// Takes a piece of content; what is wrong with it is reported at the end.
     pub async fn content(&mut self, octets: &[u8]) {
         self.came.add(octets);
         let result = match &mut self.gathering {

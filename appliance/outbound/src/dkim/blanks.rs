@@ -4,7 +4,7 @@
 //! The signing crate drops empty lines at the end of a body before it looks at blanks, so it keeps a last line that
 //! holds nothing else.
 //! The standard has it the other way round, and every verifier follows the standard.
-//! [`Blanks`] stands in front of the crate, which then meets no blank where the order matters.
+//! [`Blanks`] is in front of the crate, which then meets no blank where the order matters.
 
 /// Where the header section ends.
 const BOUNDARY: &[u8] = b"\r\n\r\n";
@@ -33,7 +33,7 @@ impl Blanks {
         &self.out
     }
 
-    /// Reads on in the header section; returns what lies behind it.
+    /// Reads on in the header section; returns what is behind it.
     fn header<'a>(&mut self, piece: &'a [u8]) -> &'a [u8] {
         let mut rest = piece;
         while self.matched < BOUNDARY.len() {

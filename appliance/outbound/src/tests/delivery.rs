@@ -277,7 +277,7 @@ async fn what_is_not_due_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ipv6_is_used_after_ipv4_has_failed() {
-    // A machine without IPv6 has nobody to reach there: the first half still holds on it.
+    // A machine without IPv6 can't reach it: the first half still holds there.
     let world = World::new().await;
     world.zone.mx("a.test", 10, "mx1.test");
     world.zone.address("mx1.test", host(1));

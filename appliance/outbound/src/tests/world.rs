@@ -69,7 +69,7 @@ impl World {
         World::open(zone, dir, config, Arc::new(AtomicU64::new(START)), person)
     }
 
-    /// A box that is nobody's yet and has no name; one domain is there.
+    /// A box that is unclaimed yet and has no name; one domain is there.
     pub async fn empty() -> World {
         let mut world = World::new().await;
         let config = Config {
@@ -263,7 +263,7 @@ impl World {
         self.store.read(|r| r.queue(from, 1000)).unwrap().into_iter().map(|(_, w)| w).collect()
     }
 
-    /// What lies in Ann's inbox.
+    /// What is in Ann's inbox.
     pub fn inbox(&self) -> Vec<String> {
         let store = &self.store;
         store

@@ -169,7 +169,7 @@ impl Worker<'_> {
         let now = self.outbound.now().at;
         let current = self.outbound.read(|r| r.routes()).await.unwrap_or_default();
         if current.iter().any(|(n, r)| n == name && !r.fault.is_none()) {
-            // Another worker met it a moment ago, and told.
+            // Another worker met it a moment ago, and reported it.
             return;
         }
         let held = Route { fault: fault.clone(), told_at: now, ..route.clone() };
@@ -211,7 +211,7 @@ pub fn said(host: &str, reply: &Reply) -> Detail {
 }
 
 /// Trouble as the ledger keeps it, and whether it is a server's "never".
-/// What comes from outside (a reply, the names in a certificate) may be long: as much is told as is kept.
+/// What comes from outside (a reply, the names in a certificate) may be long: as much is reported as is kept.
 pub fn describe(trouble: &Trouble, endpoint: &Endpoint) -> (Detail, bool) {
     let (detail, is_never) = in_full(trouble, endpoint);
     (detail.clipped(DETAIL_OCTETS).into_owned(), is_never)

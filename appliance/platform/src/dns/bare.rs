@@ -58,7 +58,7 @@ async fn ask(server: SocketAddr, name: &Name, kind: RecordType) -> Option<Vec<Re
     };
     let socket = UdpSocket::bind((any, 0)).await.ok()?;
     socket.connect(server).await.ok()?;
-    // A number that nobody guesses, from a port that nobody guesses (RFC 5452 §4).
+    // A number and a port that can't be guessed (RFC 5452 §4).
     let id = getrandom::u32().ok()? as u16;
     let query = Query::query(name.clone(), kind);
     let mut question = Message::query();

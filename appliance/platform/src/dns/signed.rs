@@ -1,4 +1,4 @@
-//! Whether a name lies in a signed zone, when its answers could not be proven: mail for an unsigned domain goes on
+//! Whether a name is in a signed zone, when its answers could not be proven: mail for an unsigned domain goes on
 //! without proof, mail for a signed one waits.
 //!
 //! Zone cuts are found by DS, which the parent's servers answer (RFC 4035 §3.1.4.1).

@@ -169,7 +169,7 @@ impl Session {
         self.ended = true;
     }
 
-    /// The server stops: the peer is told after the current response; nothing is deleted.
+    /// The server stops: the peer learns it after the current response; nothing is deleted.
     pub fn shut_down(&mut self) {
         self.stopping = true;
     }

@@ -25,7 +25,7 @@ pub enum PlaintextLogin {
     OnlyUnderTls,
 }
 
-/// How long mail stays that nobody deletes (RFC 2449 §6.7).
+/// How long mail stays that is not deleted (RFC 2449 §6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expire {
     Never,

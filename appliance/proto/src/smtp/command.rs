@@ -65,7 +65,7 @@ pub enum PathError {
     NoKeyword,
     /// There is no `<` … `>` around the address.
     NoBrackets,
-    /// What stands between the brackets is no address.
+    /// What is between the brackets is no address.
     Address(AddressError),
 }
 

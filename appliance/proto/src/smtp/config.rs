@@ -1,4 +1,4 @@
-//! What a session is told about itself: its role, its limits, its connection.
+//! What a session knows of itself: its role, its limits, its connection.
 
 use std::time::Duration;
 

@@ -82,7 +82,7 @@ pub struct MailCommand {
     pub ret: Option<Ret>,
     /// Envelope identifier, printable ASCII, decoded (RFC 3461 §4.4).
     pub envid: Option<String>,
-    /// Who first submitted the message, decoded; `<>` for nobody known (RFC 4954 §5).
+    /// Who first submitted the message, decoded; `<>` where that is unknown (RFC 4954 §5).
     /// A mere claim.
     pub auth: Option<String>,
 }

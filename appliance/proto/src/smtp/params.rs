@@ -13,7 +13,7 @@ const ORCPT_OCTETS: usize = 500;
 pub enum ParamError {
     /// The server doesn't know it: 555 (RFC 5321 §4.1.1.11).
     Unknown(String),
-    /// Its value makes no sense, or it stands there twice: 501.
+    /// Its value makes no sense, or it is there twice: 501.
     Bad(&'static str),
 }
 
@@ -84,7 +84,7 @@ fn words(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
-/// Sets a parameter that has a value and stands there once.
+/// Sets a parameter that has a value and is there once.
 fn once<T>(slot: &mut Option<T>, value: Option<T>, name: &'static str) -> Result<(), ParamError> {
     match (&slot, value) {
         (None, Some(value)) => {

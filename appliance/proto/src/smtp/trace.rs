@@ -14,7 +14,7 @@ const HELLO_CHARS: usize = 255;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     Shown(IpAddr),
-    /// The `from` clause is left out: where a person sits who submits mail is nobody's business.
+    /// The `from` clause is left out: where a person sits who submits mail is not shown.
     Hidden,
 }
 

@@ -281,7 +281,7 @@ impl Settled {
 
 /// Content ready to be committed.
 pub struct Spooled {
-    /// What stands in front of a file; in memory it is part of the content.
+    /// What is in front of a file; in memory it is part of the content.
     pub(crate) prefix: Vec<u8>,
     pub(crate) place: Place,
     pub(crate) octets: u64,
@@ -324,7 +324,7 @@ impl Spooled {
     }
 }
 
-/// Where a content file lies.
+/// Where a content file is.
 pub(crate) fn path(folder: &Path, blob: BlobId) -> PathBuf {
     folder.join(format!("{:016x}", blob.0))
 }

@@ -19,7 +19,7 @@ use crate::ids::MessageId;
 pub struct ContentReader {
     shared: Arc<Shared>,
     message: MessageId,
-    /// What stands in front of the file and was not given yet.
+    /// What is in front of the file and was not given yet.
     prefix: VecDeque<u8>,
     file: Arc<File>,
     path: PathBuf,
@@ -126,7 +126,7 @@ fn hold(shared: &Arc<Shared>, content: &Content) -> Result<(Held, u32)> {
         };
         let held = Held::new(shared, segment);
         // What is still there now stays there as long as it is held.
-        // Of a message that was deleted meanwhile nobody knows.
+        // A message that was deleted meanwhile is unknown.
         match shared.head(content.message)? {
             Some(head) if head.location != location => location = head.location,
             _ => return Ok((held, offset)),

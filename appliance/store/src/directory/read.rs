@@ -13,13 +13,13 @@ const ALIAS_DEPTH: usize = 8;
 pub enum Resolution {
     /// These local mailboxes, each once.
     Accounts(Vec<AccountId>),
-    /// The domain is ours, the address is nobody's.
+    /// The domain is ours, the address is unclaimed.
     NoSuchAddress,
     /// The domain is not ours.
     OtherDomain,
 }
 
-/// Whether `ann+shop@` reaches ann (RFC 5233 §1: what stands behind the separator is the recipient's own).
+/// Whether `ann+shop@` reaches ann (RFC 5233 §1: what is behind the separator is the recipient's own).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubAddresses {
     On,
@@ -112,12 +112,12 @@ impl Reader<'_> {
             .map_err(Error::lmdb("reading addresses"))
     }
 
-    /// Follows a canonical address through aliases, and to the domain's catch-all where it is nobody's.
+    /// Follows a canonical address through aliases, and to the domain's catch-all where it is unclaimed.
     pub fn resolve(&self, address: &str) -> Result<Resolution> {
         self.resolve_with(address, SubAddresses::Off)
     }
 
-    /// The same; an address that is nobody's as it stands is looked up without its detail before the catch-all gets it.
+    /// The same; an address that is unclaimed as it is, is looked up without its detail before the catch-all gets it.
     pub fn resolve_with(&self, address: &str, sub_addresses: SubAddresses) -> Result<Resolution> {
         let domain = domain_of(address);
         if !self.is_local(domain)? {

@@ -63,7 +63,7 @@ pub trait Change: Send + 'static {
 /// A change whose kind does not matter, for lists of several kinds.
 pub struct AnyChange(Box<dyn Unit>);
 
-/// A change whose outcome nobody wants.
+/// A change whose outcome is not wanted.
 trait Unit: Send {
     fn name(&self) -> &'static str;
     fn apply(&mut self, work: &mut Work) -> Result<()>;

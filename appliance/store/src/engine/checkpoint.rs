@@ -20,7 +20,7 @@ const MAGIC: &[u8; 8] = b"PBXCHKP1";
 /// Octets in front of the meta page: magic, serial number, CRC-32 of the rest.
 const HEAD: usize = 64;
 const SLOT: usize = HEAD + PAGE as usize;
-/// Slots lie this far apart, so that a torn write of one can't touch the other.
+/// Slots are this far apart, so that a torn write of one can't touch the other.
 const SLOT_DISTANCE: u64 = 4 * PAGE;
 
 /// A read transaction that no thread owns.

@@ -220,7 +220,7 @@ fn a_torn_last_commit_is_none_wherever_it_is_torn() {
         fs::write(&segment, &torn).unwrap();
         let (shared, _anchor) = open_server(dir.path());
         let found = rows(&shared);
-        // Behind the record there are up to 15 octets that nobody reads.
+        // Behind the record there are up to 15 octets that are never read.
         let is_whole = torn == whole || cut + 16 > to && found == all[5].0;
         assert!(found == all[if is_whole { 5 } else { 4 }].0, "cut at {cut}");
         assert_eq!(shared.recovered.damaged, [""; 0]);

@@ -36,7 +36,7 @@ pub(crate) fn lock(dir: &Path) -> Result<Flock<File>> {
 }
 
 /// Takes part in having the store open.
-/// True: nobody else does, and nobody can until this process is ready.
+/// True: no other process does, and none can until this one is ready.
 pub(crate) fn lock_open(dir: &Path) -> Result<(File, bool)> {
     let path = dir.join("open.lock");
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);

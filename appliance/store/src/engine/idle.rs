@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Transactions kept at most: as many as read at the same time, now and then.
 const KEPT: usize = 8;
 
-/// The transactions that nobody uses at the moment.
+/// The transactions that are not used at the moment.
 pub(crate) struct Idle {
     env: Env<WithoutTls>,
     state: Mutex<State>,

@@ -52,7 +52,7 @@ impl Shared {
 
     /// Whether the disk has room.
     /// The data file never gets smaller: when the disk is nearly used up, the pages inside it that deletions let go
-    /// count, and segments of the journal that are spare, else deleting would help nobody.
+    /// count, and segments of the journal that are spare, else deleting would not help.
     fn has_disk(&self, content: u64, rows: u64) -> bool {
         match room::look(&self.blobs, content + rows, self.reserve_octets) {
             Room::Enough => true,

@@ -47,7 +47,7 @@ impl Medium {
     }
 
     /// Why nothing can be written, if so.
-    /// Looks at the file system, too: a card may turn read-only while nobody writes.
+    /// Looks at the file system, too: a card may turn read-only while nothing is written.
     pub(crate) fn unwritable(&self) -> Option<String> {
         let known = self.lock_unwritable().clone();
         known.or_else(|| is_read_only(&self.folder).then(|| READ_ONLY.to_string()))

@@ -1,4 +1,4 @@
-//! What the ideas of the store stand on: the environment, tables, the codec, one transaction and its writer.
+//! What the ideas of the store are built on: the environment, tables, the codec, one transaction and its writer.
 
 pub(crate) mod bell;
 pub(crate) mod change;

@@ -1,4 +1,4 @@
-//! Commit notices: who listens is told what changed, after the commit and never before.
+//! Commit notices: who listens gets to know what changed, after the commit and never before.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};

@@ -7,7 +7,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::error::{Error, Result};
 
-/// The file system that a folder lies on, in octets.
+/// The file system that a folder is on, in octets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Disk {
     /// For whoever is not root.
@@ -81,7 +81,7 @@ impl Reserve {
         }
         let Ok(file) = File::create(&self.path) else { return };
         if fallocate(&file, FallocateFlags::empty(), 0, self.octets as i64).is_err() {
-            // What is not all there helps nobody.
+            // What is not all there does not help.
             let _ = file.set_len(0);
         }
     }

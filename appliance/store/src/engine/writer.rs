@@ -23,7 +23,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest wait for more writes to share a commit.
 const GATHER_LIMIT: Duration = Duration::from_millis(3);
 
-/// Longest time a change that nobody waits for stays in memory.
+/// Longest time a change that is not waited for stays in memory.
 const LAZY_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often resident pages of the map are let go while there is work.
@@ -32,14 +32,14 @@ const TRIM_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest wait for a fold that is under way.
 const FOLD_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Gives what nobody waits for: it goes along with the next commit.
+/// Gives what is not waited for: it goes along with the next commit.
 pub(crate) type Lazy = Box<dyn FnMut() -> Option<Box<dyn Task>> + Send>;
 
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     queue: Receiver<Box<dyn Task>>,
     waiting: Arc<AtomicUsize>,
-    /// What nobody waits for, if there is any.
+    /// What is not waited for, if there is any.
     lazy: Lazy,
     options: Options,
     /// How many writes the next commit can hope for: the last batch and what queued behind it.
@@ -169,7 +169,7 @@ impl Writer {
         self.expected = (size + queued).min(self.options.batch_writes);
     }
 
-    /// Tries now and then whether the card takes something again: nobody else does while it is known that it does not.
+    /// Tries now and then whether the card takes something again: nothing else does while it is known that it does not.
     fn probe(&mut self) {
         if self.shared.medium.is_read_only || self.probed.elapsed() < PROBE_INTERVAL {
             return;

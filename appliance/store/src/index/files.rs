@@ -42,7 +42,7 @@ pub(crate) fn remove(shared: &Shared, gone: &[SegmentId]) {
     }
 }
 
-/// Removes files that nobody names: left by a crash between their writing and their commit, or between a commit that
+/// Removes files that are not named: left by a crash between their writing and their commit, or between a commit that
 /// named others and their removal.
 /// To be called by the server only, before it works.
 /// Returns how many there were.

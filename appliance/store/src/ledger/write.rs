@@ -19,7 +19,7 @@ const OLD_TERMS: usize = 2000;
 /// Most records that wait in memory; of a flood of refused attempts only the number of the rest is kept.
 const MOST_NOTES: usize = 1024;
 
-/// Records to append; asked for by nobody who waits.
+/// Records to append; they are not waited for.
 struct Append(Vec<LedgerRecord>);
 
 impl Change for Append {
@@ -35,7 +35,7 @@ impl Change for Append {
     }
 }
 
-/// Ledger records that nobody waits for.
+/// Ledger records that are not waited for.
 #[derive(Default)]
 pub(crate) struct Notes {
     records: Vec<LedgerRecord>,

@@ -39,7 +39,7 @@ pub enum MailWhat {
     Judge {
         is_junk: bool,
     },
-    /// For good, as many as one commit may free (the outcome is the number of the rest); `code` stands in the ledger.
+    /// For good, as many as one commit may free (the outcome is the number of the rest); `code` is in the ledger.
     Delete {
         code: ShortCode,
     },

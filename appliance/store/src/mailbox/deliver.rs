@@ -26,7 +26,7 @@ pub struct Delivery {
     pub delivery_octets: u16,
     /// At least one, unless it is relayed; the same folder named twice gets one copy.
     pub placements: Vec<Placement>,
-    /// The acceptance as it will stand in the ledger; `at` is the time of arrival.
+    /// The acceptance as it will be in the ledger; `at` is the time of arrival.
     pub record: LedgerRecord,
     /// Further fates of the acceptance; the message's id is put into them.
     pub further: Vec<LedgerRecord>,

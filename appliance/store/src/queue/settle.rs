@@ -17,7 +17,7 @@ pub enum Verdict {
     /// It leaves the queue: delivered or given up.
     Gone,
     /// It stays, with this row.
-    /// What the owner ordered meanwhile stands.
+    /// What the owner ordered meanwhile stays.
     Keep(Waiting),
 }
 
@@ -42,9 +42,9 @@ pub enum Order {
     Hold(Hold),
     /// Held ones go on.
     Release,
-    /// Out of the queue; nobody is told.
+    /// Out of the queue, without a notice.
     Remove,
-    /// Given up; the sender is told.
+    /// Given up, with a notice to the sender.
     GiveUp,
 }
 
@@ -72,7 +72,7 @@ impl Change for QueueOrder {
 /// A settlement, and where its notices go.
 pub(crate) struct Settle {
     settlement: Settlement,
-    /// `None`: for nobody, as the one who was to read it is gone.
+    /// `None`: there is none, as the one who was to read it is gone.
     places: Vec<Option<Vec<Placement>>>,
     /// The notices that were taken in.
     messages: Vec<MessageId>,

@@ -25,7 +25,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// A link for a new password by the hash of what stands in it.
+    /// A link for a new password by the hash of what it contains.
     pub fn link(&self, key: &str) -> Result<Option<OneTimeLink>> {
         self.shared.tables.sessions.links.get(&self.txn, key).map_err(Error::lmdb("reading a link"))
     }

@@ -60,7 +60,7 @@ impl Change for RemoveSession {
     }
 }
 
-/// `key` is the hash of what stands in the link; older links of the account end.
+/// `key` is the hash of what the link contains; older links of the account end.
 #[derive(Clone, Debug)]
 pub struct PutLink {
     pub key: String,

@@ -122,7 +122,7 @@ fn a_full_memory_still_counts() {
         ),
         "and new ones count"
     );
-    // All of those networks lie in one of 32 bits.
+    // All of those networks are in one of 32 bits.
     assert!(matches!(throttle.decide(spread(70_000), "z", Place::New, later), Decision::Wait(_)));
 }
 

@@ -25,7 +25,7 @@ pub fn is_record(text: &str) -> bool {
 pub enum Term {
     Mechanism(Verdict, Mechanism),
     Redirect(String),
-    /// `exp` and what nobody knows (§6).
+    /// `exp`, and modifiers that are unknown (§6).
     Other,
 }
 

@@ -100,7 +100,7 @@ impl Session {
         self.part(&Reply::new(221, Enhanced(2, 0, 0), "Goodbye"));
     }
 
-    /// RFC 5321 §7.3: whether somebody exists is not told.
+    /// RFC 5321 §7.3: whether a mailbox exists is not reported.
     fn vrfy(&mut self, rest: &str) {
         match rest.is_empty() {
             true => self.say(&replies::bad_argument("VRFY takes an address")),

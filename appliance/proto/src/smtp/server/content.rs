@@ -47,7 +47,7 @@ impl Content {
         }
     }
 
-    /// Content that nobody wants and that only has to be read past.
+    /// Content that is not wanted and only has to be read past.
     pub fn unwanted(limits: &Limits, now: Instant, refusal: Reply) -> Content {
         Content { refusal: Some(refusal), ..Content::new(limits, None, now) }
     }

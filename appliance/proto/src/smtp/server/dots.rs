@@ -14,7 +14,7 @@ pub enum Dots {
     Line,
 }
 
-/// What stands at the front of the octets.
+/// What is at the front of the octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// So many octets of content.
@@ -25,7 +25,7 @@ pub enum Found {
     Stray,
     /// Three octets that end the content.
     End,
-    /// Nothing that can be told apart without more octets.
+    /// Nothing that can be decided without more octets.
     Starved,
 }
 

@@ -1,6 +1,6 @@
 //! The server's side of an SMTP session.
 //!
-//! The driver loops over [`Session::poll`]: it sends what it is told to send, reads when told to read, answers what it
+//! The driver loops over [`Session::poll`]: it sends and reads when the session says so, answers what it
 //! is asked with [`Session::answer`].
 //! While a question is open nothing more is parsed, so a peer that pipelines (RFC 2920) can't overtake a decision.
 //! Replies to pipelined commands gather until the session must wait.
@@ -67,7 +67,7 @@ pub struct Session {
     envelope: Envelope,
     /// The message whose content has begun to arrive.
     content: Option<Content>,
-    /// The driver must be told to drop what it gathered.
+    /// The driver must drop what it gathered.
     discard: Pending,
     tally: Tally,
     deadline: Instant,
@@ -196,7 +196,7 @@ impl Session {
         }
     }
 
-    /// What the session was told about itself.
+    /// What the session knows of itself.
     pub fn config(&self) -> &Config {
         &self.config
     }

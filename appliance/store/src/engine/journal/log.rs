@@ -50,7 +50,7 @@ pub(crate) struct Log {
     next: u64,
     /// The commit under way.
     draft: Draft,
-    /// The last flush failed: nobody knows what is on the card behind `at`, so the next commit goes into another
+    /// The last flush failed: it is unknown what is on the card behind `at`, so the next commit goes into another
     /// segment.
     is_doubtful: bool,
     lock: File,
@@ -176,7 +176,7 @@ impl Log {
         let files = draft.before.iter().chain(&self.file);
         let mut flushed = files.map(flush);
         if let Some(error) = flushed.find_map(std::io::Result::err) {
-            // Where it reached into a second segment, nobody knows whether that has begun: recovery finds out.
+            // Where it reached into a second segment, that may have begun or not: recovery finds out.
             if !draft.before.is_empty() {
                 return Err(Error::Spent);
             }
@@ -244,7 +244,7 @@ impl Log {
             .map_err(|error| Error::io("writing", &self.segments.path(segment))(error))
     }
 
-    /// A record of a length stands at a place: the next comes behind it.
+    /// A record of a length is at a place: the next comes behind it.
     fn appended(&mut self, kind: Kind, at: Position, length: u64) {
         let end = next_offset(at.offset, length);
         if end > self.length {

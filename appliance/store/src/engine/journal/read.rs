@@ -35,7 +35,7 @@ pub(crate) struct Commit {
     pub writes: Writes,
 }
 
-/// What stands at the place of the next record.
+/// What is at the place of the next record.
 enum Found {
     Record(RecordHead, Vec<u8>),
     /// Nothing that was finished.
@@ -61,7 +61,7 @@ impl Follower {
     /// The next commit; `None` at the end.
     /// Later more may have come.
     pub fn next(&mut self) -> Result<Option<Commit>> {
-        // A segment that began since says where this one ends: what stands behind that does not count.
+        // A segment that began since says where this one ends: what is behind that does not count.
         self.look_for_turn()?;
         loop {
             if self.file.is_none() {
@@ -143,7 +143,7 @@ impl Follower {
                 (self.at, self.next, self.file, self.turn) = (at, head.commit, Some(file), None);
                 return Ok(Some(first));
             }
-            // Where the next segment says that this one ends, it ends, whatever stands there.
+            // Where the next segment says that this one ends, it ends, whatever is there.
             let end = self.segments.head(segment + 1)?.map_or(SEGMENT_OCTETS, |head| head.before);
             let mut block = vec![0; SCAN_OCTETS];
             while at.offset + RECORD_HEAD as u64 <= end {
@@ -210,7 +210,7 @@ pub(crate) fn next_content(file: &File, segment: u64, mut offset: u64) -> Option
     }
 }
 
-/// What stands at a place.
+/// What is at a place.
 /// How large segments are made is a setting, which may have been another one when this was written.
 fn record(file: &File, at: Position) -> Result<Found> {
     let mut head = [0; RECORD_HEAD];

@@ -2,7 +2,7 @@
 //!
 //! Its name is random, and it is part of the index once a commit has named it.
 //! So there is no temporary name: a rename would add nothing but another commit of the file system's journal.
-//! A file that nobody names is removed at the start.
+//! A file that is not named is removed at the start.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
