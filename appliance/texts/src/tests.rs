@@ -60,7 +60,7 @@ impl Text {
     fn inline(&mut self, inline: &InlineExpression<&str>) {
         match inline {
             InlineExpression::VariableReference { id } => {
-                drop(self.variables.insert(id.name.to_string()))
+                self.variables.insert(id.name.to_string());
             }
             InlineExpression::Placeable { expression } => self.expression(expression),
             InlineExpression::FunctionReference {
