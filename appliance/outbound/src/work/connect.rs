@@ -36,6 +36,20 @@ pub(super) struct Endpoints {
     pub(super) transcript: Vec<String>,
 }
 
+impl Endpoints {
+    /// What follows when none is left: "never" only if all of them said so.
+    fn exhausted(&self, domain: &str) -> Outcome {
+        match &self.last {
+            Some(reason) if self.all_said_never => Outcome::Refused { reply: reason.clone() },
+            Some(reason) => Outcome::Deferred { reason: reason.clone() },
+            None => {
+                let text = format!("{domain} has no host that can be used");
+                Outcome::Deferred { reason: Detail::found(4, 4, 4, text) }
+            }
+        }
+    }
+}
+
 impl Worker<'_> {
     /// The next connection that comes about, or what to do when none does.
     pub(super) async fn connect(
@@ -50,61 +64,67 @@ impl Worker<'_> {
         let Some(endpoints) = endpoints else {
             return Err(Outcome::Deferred { reason: Detail::found(4, 3, 0, "no endpoints") });
         };
-        let config = self.outbound.config();
-        loop {
-            let next = if endpoints.tried < TRIES { endpoints.current.pop_front() } else { None };
-            let Some(endpoint) = next else {
-                let Some(host) = endpoints.hosts.pop_front().filter(|_| endpoints.tried < TRIES)
-                else {
-                    let reason = endpoints.last.clone().unwrap_or_else(|| {
-                        Detail::found(4, 4, 4, format!("{domain} has no host that can be used"))
-                    });
-                    return Err(match endpoints.all_said_never && endpoints.last.is_some() {
-                        true => Outcome::Refused { reply: reason },
-                        false => Outcome::Deferred { reason },
-                    });
-                };
-                self.endpoints_of(&host, next_hop, tls_mode, endpoints).await;
-                continue;
-            };
+        while let Some(endpoint) = self.next_endpoint(attempt, endpoints).await {
             endpoints.tried += 1;
             let shown = endpoint.clone();
-            let hello = config.hostname();
-            let mut limits = config.outbound.clone();
-            if endpoints.tried > 1 {
-                // A destination whose first host is silent is often silent as a whole.
-                limits.connect = limits.connect.min(FURTHER_CONNECT);
-            }
-            match Connection::open(endpoint, &hello, self.outbound.tls.clone(), &limits).await {
+            let (trouble, said) = match self.open(endpoint, endpoints.tried).await {
                 Ok(connection) => {
                     // It was there: whatever follows, "never" is not what all of them said.
                     endpoints.all_said_never = false;
                     return Ok(connection);
                 }
-                Err((trouble, said)) => {
-                    endpoints.transcript.push(format!("* {shown}"));
-                    endpoints.transcript.extend(said);
-                    let (reason, says_never) = describe(&trouble, &shown);
-                    endpoints.transcript.push(format!("* {reason}"));
-                    if let (NextHop::Route(name, route), Some(fault)) =
-                        (next_hop, login_fault(&trouble, &reason))
-                    {
-                        self.hold_route(name, route, &fault).await;
-                        return Err(Outcome::LoginRefused { reason: fault });
-                    }
-                    // TLS that was only offered and does not work: plain, as if it had not been offered (RFC 7435).
-                    if matches!(trouble, Trouble::Tls(_))
-                        && shown.security == Security::Opportunistic
-                    {
-                        endpoints
-                            .current
-                            .push_front(Endpoint { security: Security::Plain, ..shown });
-                    }
-                    endpoints.all_said_never &= says_never;
-                    endpoints.last = Some(reason);
-                }
+                Err(failed) => failed,
+            };
+            endpoints.transcript.push(format!("* {shown}"));
+            endpoints.transcript.extend(said);
+            let (reason, says_never) = describe(&trouble, &shown);
+            endpoints.transcript.push(format!("* {reason}"));
+            if let (NextHop::Route(name, route), Some(fault)) =
+                (next_hop, login_fault(&trouble, &reason))
+            {
+                self.hold_route(name, route, &fault).await;
+                return Err(Outcome::LoginRefused { reason: fault });
             }
+            // TLS that was only offered and does not work: plain, as if it had not been offered (RFC 7435).
+            if matches!(trouble, Trouble::Tls(_)) && shown.security == Security::Opportunistic {
+                endpoints.current.push_front(Endpoint { security: Security::Plain, ..shown });
+            }
+            endpoints.all_said_never &= says_never;
+            endpoints.last = Some(reason);
         }
+        Err(endpoints.exhausted(domain))
+    }
+
+    /// Where to try next: hosts are looked up as they are needed.
+    async fn next_endpoint(
+        &self,
+        attempt: &Attempt<'_>,
+        endpoints: &mut Endpoints,
+    ) -> Option<Endpoint> {
+        while endpoints.tried < TRIES {
+            if let Some(endpoint) = endpoints.current.pop_front() {
+                return Some(endpoint);
+            }
+            let host = endpoints.hosts.pop_front()?;
+            self.endpoints_of(&host, attempt.next_hop, attempt.tls_mode, endpoints).await;
+        }
+        None
+    }
+
+    /// Connects; `tried`: connections of this destination so far, this one included.
+    async fn open(
+        &self,
+        endpoint: Endpoint,
+        tried: usize,
+    ) -> std::result::Result<Connection, (Trouble, Vec<String>)> {
+        let config = self.outbound.config();
+        let mut limits = config.outbound.clone();
+        if tried > 1 {
+            // A destination whose first host is silent is often silent as a whole.
+            limits.connect = limits.connect.min(FURTHER_CONNECT);
+        }
+        let tls = self.outbound.tls.clone();
+        Connection::open(endpoint, &config.hostname(), tls, &limits).await
     }
 
     async fn endpoints(
