@@ -2,7 +2,8 @@
 //! programs meant.
 //!
 //! What browsers know is `encoding_rs`'s; here are the other names of it (`labels`), the code pages of DOS (`dos`), and
-//! the encodings that shift between sets (`shifting`), which browsers gave up because pages could hide in them what runs.
+//! the encodings that shift between sets (`shifting`).
+//! Browsers gave those up because pages could hide in them what runs.
 //! Text is all that comes of them here.
 
 mod dos;

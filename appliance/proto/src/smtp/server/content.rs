@@ -82,17 +82,25 @@ impl Content {
         Ok(())
     }
 
-    /// Looks for a CR or LF without its partner in a chunk; an unpaired CR at its end is remembered.
-    pub fn has_stray(&mut self, octets: &[u8]) -> bool {
-        let Some((&first, &last)) = octets.first().zip(octets.last()) else { return false };
+    /// Looks for a CR or LF without its partner in a chunk: where the octet is that shows it.
+    /// An unpaired CR at the chunk's end is remembered.
+    pub fn stray(&mut self, octets: &[u8]) -> Option<usize> {
+        let (&first, &last) = octets.first().zip(octets.last())?;
         let before = std::mem::replace(&mut self.last, last);
         if before == b'\r' && first != b'\n' {
-            return true;
+            return Some(0);
         }
-        memchr2_iter(b'\r', b'\n', octets).any(|at| match octets[at] {
-            b'\r' => octets.get(at + 1).is_some_and(|&next| next != b'\n'),
-            _ => (if at == 0 { before } else { octets[at - 1] }) != b'\r',
+        memchr2_iter(b'\r', b'\n', octets).find_map(|at| match octets[at] {
+            b'\r' => octets.get(at + 1).filter(|next| **next != b'\n').map(|_| at + 1),
+            _ => ((if at == 0 { before } else { octets[at - 1] }) != b'\r').then_some(at),
         })
+    }
+
+    /// Why a chunk with a CR or LF without its partner is refused.
+    /// Of several faults the one that comes first counts, however the content is cut.
+    pub fn stray_fault(&mut self, octets: &[u8]) -> Option<Reply> {
+        let place = self.stray(octets)?;
+        Some(self.count(&octets[..place]).err().unwrap_or_else(replies::stray_line_end))
     }
 
     /// How content that came in chunks ends.
@@ -230,6 +238,31 @@ mod tests {
     }
 
     #[test]
+    fn the_first_fault_of_chunks_counts_however_they_are_cut() {
+        let limits = Limits { message_octets: 10, ..Limits::default() };
+        let table = [
+            ("a\0\nb", "NUL"),
+            ("a\n\0b", "alone"),
+            ("a\r\0", "alone"),
+            ("ab\rcd\0", "alone"),
+            ("a\r\nb\0\r\r", "NUL"),
+            ("twelve octet\n", "too big"),
+            ("ten octets\nand", "alone"),
+        ];
+        for (text, wanted) in table {
+            for piece in 1..=text.len() {
+                let mut content = Content::new(&limits, None, Instant::now());
+                let mut pieces = text.as_bytes().chunks(piece);
+                let refused = pieces.find_map(|octets| {
+                    content.stray_fault(octets).or_else(|| content.count(octets).err())
+                });
+                let said = refused.unwrap().lines.join(" ");
+                assert!(said.contains(wanted), "{text:?} in pieces of {piece}: {said}");
+            }
+        }
+    }
+
+    #[test]
     fn nul_is_found_wherever_it_stands() {
         for text in ["\0", "Subject: a\0b\r\n\r\n", "\r\n\0.\r\n", "a: b\r\n\r\nbody\0"] {
             for piece in 1..=text.len() {
@@ -257,7 +290,7 @@ mod tests {
         for (text, expected) in table {
             for piece in 1..=text.len() {
                 let mut content = Content::new(&Limits::default(), None, Instant::now());
-                let found = text.chunks(piece).any(|octets| content.has_stray(octets));
+                let found = text.chunks(piece).any(|octets| content.stray(octets).is_some());
                 assert_eq!(found, expected, "{:?} in pieces of {piece}", text.escape_ascii());
             }
         }

@@ -246,8 +246,10 @@ impl Session {
         let range = self.input.take(count);
         self.phase = Phase::Chunk(Chunk { remaining: chunk.remaining - count as u64, ..chunk });
         let octets = self.input.taken(range.clone());
-        if self.content.as_mut().is_some_and(|content| content.has_stray(octets)) {
-            self.spoil(replies::stray_line_end());
+        if let Some(content) = self.content.as_mut().filter(|content| content.refusal.is_none())
+            && let Some(reply) = content.stray_fault(octets)
+        {
+            self.spoil(reply);
         }
         self.gather(range)
     }
@@ -260,7 +262,7 @@ impl Session {
                 Ending::StrayCr => self.spoil(replies::stray_line_end()),
                 Ending::NoLine => {
                     // Everything behind us (mailboxes, POP3) thinks in lines; RFC 6376 §3.4 also completes the last.
-                    content.has_stray(b"\r\n");
+                    content.stray(b"\r\n");
                     match content.count(b"\r\n") {
                         Ok(()) => return Progress::Yield(Step::LineEnd),
                         Err(reply) => self.spoil(reply),
