@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, SaltString};
+use argon2::password_hash::{Output, PasswordHash, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use sha2::{Digest, Sha256};
 
@@ -32,11 +32,22 @@ fn argon2() -> Argon2<'static> {
 pub fn password(password: &str) -> Result<String> {
     let mut salt = [0u8; 16];
     getrandom::fill(&mut salt).map_err(Error::no_random_numbers)?;
-    let salt = SaltString::encode_b64(&salt).map_err(Error::failed(HASHING))?;
-    argon2()
-        .hash_password(password.as_bytes(), &salt)
-        .map(|h| h.to_string())
-        .map_err(Error::failed(HASHING))
+    let text = SaltString::encode_b64(&salt).map_err(Error::failed(HASHING))?;
+    let (argon2, mut found) = (argon2(), [0u8; Params::DEFAULT_OUTPUT_LEN]);
+    let params = argon2.params();
+    let mut blocks = WORKSPACES.take(params.block_count());
+    let hashed =
+        argon2.hash_password_into_with_memory(password.as_bytes(), &salt, &mut found, &mut blocks);
+    WORKSPACES.give_back(blocks);
+    hashed.map_err(Error::failed(HASHING))?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: params.try_into().map_err(Error::failed(HASHING))?,
+        salt: Some(text.as_salt()),
+        hash: Some(Output::new(&found).map_err(Error::failed(HASHING))?),
+    };
+    Ok(hash.to_string())
 }
 
 /// True when the password matches a PHC string.
