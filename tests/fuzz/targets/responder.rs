@@ -7,7 +7,7 @@
 mod candidates;
 #[path = "../../../appliance/beacon/src/name/link.rs"]
 pub mod link;
-#[path = "../../../appliance/beacon/src/name/responder.rs"]
+#[path = "../../../appliance/beacon/src/name/responder/mod.rs"]
 pub mod machine;
 #[path = "../../../appliance/beacon/src/name/packet.rs"]
 pub mod packet;

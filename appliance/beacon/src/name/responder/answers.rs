@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::Query;
 use hickory_proto::rr::Record;
 
+use super::super::link::{GAP, Link};
+use super::super::packet::{self, Heard, PORT};
+use super::super::records::{Item, Names};
 use super::{LinkId, Packet, Responder, Target, Way, plain};
-use crate::name::link::{GAP, Link};
-use crate::name::packet::{self, Heard, PORT};
-use crate::name::records::{Item, Names};
 
 /// Waits of an answer (RFC 6762 §6), in milliseconds: one that several machines may give, and one whose question goes
 /// on in another packet (§7.2).

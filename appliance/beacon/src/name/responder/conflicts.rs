@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::link::{GAP_DEFENCE, Link, Phase, Probing};
+use super::super::packet::{self, Heard};
+use super::super::records::Item;
 use super::{CHECK_GAP, LinkId, PROBE_GAP, Responder, SILENCE, State};
-use crate::name::link::{GAP_DEFENCE, Link, Phase, Probing};
-use crate::name::packet::{self, Heard};
-use crate::name::records::Item;
 
 /// RFC 6762 §8.2: for whoever lost to somebody asking at the same time.
 const DEFERRAL: Duration = Duration::from_secs(1);
