@@ -260,7 +260,7 @@ fn no_file_holds_a_path_of_a_developers_machine() {
 #[test]
 fn the_name_in_the_office_is_held_without_clock_or_socket() {
     for file in [
-        "candidates", "link", "packet", "records", "responder", "responder/answers",
+        "candidates", "link", "packet", "records", "responder/mod", "responder/answers",
         "responder/conflicts",
     ] {
         let text = fs::read_to_string(root().join(format!("appliance/beacon/src/name/{file}.rs")))
