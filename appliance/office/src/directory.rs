@@ -2,7 +2,7 @@
 //! Pages, set-up file and command line add people and set passwords by these functions only.
 
 use pillarbox_proto::address::Address;
-use pillarbox_store::{AddAccount, MailboxPolicy};
+use pillarbox_store::{AddAccount, MailboxPolicy, Store};
 
 use crate::auth::hash;
 
@@ -113,6 +113,12 @@ pub fn person(
         policy,
         at,
     }
+}
+
+/// The domain that is meant where none is typed; empty where there is none.
+pub async fn first_domain(store: &Store) -> String {
+    let domains = store.read_off_thread(|r| r.domains()).await.unwrap_or_default();
+    domains.into_iter().next().unwrap_or_default()
 }
 
 /// A name as it is kept: one line of at most [`NAME`] characters.

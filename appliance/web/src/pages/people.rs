@@ -113,15 +113,7 @@ pub async fn add(Signed(Owner(visit, _), form): Signed<Owner, Add>) -> Response 
     let refuse = async |key: &str| {
         list(&visit, StatusCode::BAD_REQUEST, frame().trouble(visit.texts.get(key)), None).await
     };
-    let domain = visit
-        .office
-        .store
-        .read_off_thread(|r| r.domains())
-        .await
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .unwrap_or_default();
+    let domain = directory::first_domain(&visit.office.store).await;
     let typed = form.address.trim();
     let whole = if typed.contains('@') { typed.to_string() } else { format!("{typed}@{domain}") };
     let Ok(address) = Address::parse(&whole) else { return refuse("people-wrong-address").await };
@@ -199,15 +191,7 @@ pub async fn alias(Signed(Owner(visit, _), form): Signed<Owner, Alias>) -> Respo
         let frame = Frame::new(&visit, "/people", "people-title").trouble(visit.texts.get(key));
         list(&visit, StatusCode::BAD_REQUEST, frame, None).await
     };
-    let domain = visit
-        .office
-        .store
-        .read_off_thread(|r| r.domains())
-        .await
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .unwrap_or_default();
+    let domain = directory::first_domain(&visit.office.store).await;
     let Some(address) = alias_address(&form.address, &domain) else {
         return refuse("people-wrong-address").await;
     };

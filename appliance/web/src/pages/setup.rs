@@ -67,15 +67,7 @@ pub async fn show(visit: Visit) -> Response {
     if is_claimed(&visit.office).await {
         return Redirect::to("/").into_response();
     }
-    let domain = visit
-        .office
-        .store
-        .read_off_thread(|r| r.domains())
-        .await
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .unwrap_or_default();
+    let domain = directory::first_domain(&visit.office.store).await;
     answer(&visit, StatusCode::OK, Claim { domain, ..Claim::default() }, None)
 }
 
@@ -226,15 +218,7 @@ async fn name_page(
     frame: Frame,
     typed: Option<String>,
 ) -> Response {
-    let domain = visit
-        .office
-        .store
-        .read_off_thread(|r| r.domains())
-        .await
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .unwrap_or_default();
+    let domain = directory::first_domain(&visit.office.store).await;
     let hostname = visit.office.settings.get().hostname();
     let is_usable = super::certificate::is_public_name(&hostname);
     let suggestion = typed
