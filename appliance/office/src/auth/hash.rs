@@ -34,16 +34,11 @@ pub fn password(password: &str) -> Result<String> {
     getrandom::fill(&mut salt).map_err(Error::no_random_numbers)?;
     let text = SaltString::encode_b64(&salt).map_err(Error::failed(HASHING))?;
     let (argon2, mut found) = (argon2(), [0u8; Params::DEFAULT_OUTPUT_LEN]);
-    let params = argon2.params();
-    let mut blocks = WORKSPACES.take(params.block_count());
-    let hashed =
-        argon2.hash_password_into_with_memory(password.as_bytes(), &salt, &mut found, &mut blocks);
-    WORKSPACES.give_back(blocks);
-    hashed.map_err(Error::failed(HASHING))?;
+    WORKSPACES.hash(&argon2, password, &salt, &mut found).map_err(Error::failed(HASHING))?;
     let hash = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: params.try_into().map_err(Error::failed(HASHING))?,
+        params: argon2.params().try_into().map_err(Error::failed(HASHING))?,
         salt: Some(text.as_salt()),
         hash: Some(Output::new(&found).map_err(Error::failed(HASHING))?),
     };
@@ -63,27 +58,35 @@ fn computed(stored: &str, password: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut octets = [0u8; 64];
     let salt = salt.decode_b64(&mut octets).ok()?;
     let params = Params::try_from(&parsed).ok()?;
-    let mut blocks = WORKSPACES.take(params.block_count());
     let mut found = vec![0; wanted.len()];
     let algorithm = Algorithm::try_from(parsed.algorithm).ok()?;
-    let computed = Argon2::new(algorithm, Version::V0x13, params).hash_password_into_with_memory(
-        password.as_bytes(),
-        salt,
-        &mut found,
-        &mut blocks,
-    );
-    WORKSPACES.give_back(blocks);
-    computed.ok()?;
+    let argon2 = Argon2::new(algorithm, Version::V0x13, params);
+    WORKSPACES.hash(&argon2, password, salt, &mut found).ok()?;
     Some((wanted.as_bytes().to_vec(), found))
 }
 
-/// Memory that password checks work in, used again: as many pieces as checks ran at once.
+/// Memory that passwords are hashed in, used again: as many pieces as checks ran at once.
 /// A check that takes fresh memory leaves 7 MiB behind in each thread that ran one.
 struct Workspaces(Mutex<Vec<Vec<Block>>>);
 
 static WORKSPACES: Workspaces = Workspaces(Mutex::new(Vec::new()));
 
 impl Workspaces {
+    /// Hashes a password in one of them.
+    fn hash(
+        &self,
+        argon2: &Argon2<'_>,
+        password: &str,
+        salt: &[u8],
+        found: &mut [u8],
+    ) -> argon2::Result<()> {
+        let mut blocks = self.take(argon2.params().block_count());
+        let hashed =
+            argon2.hash_password_into_with_memory(password.as_bytes(), salt, found, &mut blocks);
+        self.give_back(blocks);
+        hashed
+    }
+
     fn take(&self, blocks: usize) -> Vec<Block> {
         let kept = self.0.lock().unwrap_or_else(|e| e.into_inner()).pop();
         let mut workspace = kept.unwrap_or_default();
