@@ -5,7 +5,6 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, Live, seconds};
 use pillarbox_platform::connections::{self, TooMany};
 use pillarbox_platform::dns::Dns;
-use pillarbox_platform::memory::{self, InFlight};
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::service::Service;
 use pillarbox_platform::sockets;
@@ -186,7 +185,7 @@ pub fn store_options(config: &Config) -> pillarbox_store::Options {
         reserve_octets: config.store.reserve_octets,
         batch_writes: config.store.batch_messages,
         batch_octets: config.store.batch_octets,
-        large_octets: InFlight::of(config.limits.octets_in_flight, memory::of_machine()).large,
+        large_octets: config.limits.in_flight().large,
     }
 }
 

@@ -39,7 +39,6 @@ pub use error::{Error, Result};
 use pillarbox_outbound::{Handles, Outbound};
 use pillarbox_platform::config::Live;
 use pillarbox_platform::connections::Connections;
-use pillarbox_platform::memory::{self, InFlight};
 use pillarbox_platform::tls::Certificates;
 use pillarbox_store::Store;
 
@@ -73,7 +72,7 @@ impl Office {
     ) -> Office {
         let (config, store, tasks) = (settings.get(), handles.store.clone(), handles.tasks.clone());
         let connections = Arc::new(Connections::default());
-        let octets = InFlight::of(config.limits.octets_in_flight, memory::of_machine()).content;
+        let octets = config.limits.in_flight().content;
         let delivery =
             Arc::new(delivery::DeliveryAgent::new(store.clone(), outbound.signer.clone(), octets));
         let submission = submission::SubmissionAgent {

@@ -22,7 +22,7 @@ pub struct InFlight {
 
 impl InFlight {
     /// Shares of what the owner set; 0: of a part of the machine's memory.
-    pub fn of(set: usize, machine: u64) -> InFlight {
+    pub(crate) fn of(set: usize, machine: u64) -> InFlight {
         let octets = match set {
             0 => (machine / 32).clamp(LEAST, MOST) as usize,
             set => set,
@@ -33,7 +33,7 @@ impl InFlight {
 }
 
 /// The machine's memory in octets, as Linux says it (proc_meminfo(5)).
-pub fn of_machine() -> u64 {
+pub(crate) fn of_machine() -> u64 {
     fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text)).unwrap_or(UNKNOWN)
 }
 

@@ -7,7 +7,6 @@ use std::time::Instant;
 use pillarbox_office::Office;
 use pillarbox_office::auth::SignIns;
 use pillarbox_platform::config::{Config, Derived, Live, seconds};
-use pillarbox_platform::memory::{self, InFlight};
 use pillarbox_platform::tasks::Tasks;
 use pillarbox_platform::tls::Certificates;
 use pillarbox_proto::pop3;
@@ -73,11 +72,7 @@ impl Edge {
             sign_ins: office.sign_ins.clone(),
             tasks: office.handles.tasks.clone(),
             profiles: Derived::default(),
-            read_ahead: Semaphore::new(
-                InFlight::of(office.settings.get().limits.octets_in_flight, memory::of_machine())
-                    .ahead
-                    / 1024,
-            ),
+            read_ahead: Semaphore::new(office.settings.get().limits.in_flight().ahead / 1024),
             logins: Mutex::default(),
         }
     }

@@ -7,6 +7,7 @@ use pillarbox_vocabulary::AddressBlock;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::memory::{self, InFlight};
 
 /// Declares a section with its defaults; keys it does not know are refused.
 macro_rules! section {
@@ -237,5 +238,12 @@ impl TryFrom<String> for DnsServer {
 impl From<DnsServer> for String {
     fn from(server: DnsServer) -> String {
         server.0.to_string()
+    }
+}
+
+impl Limits {
+    /// How much memory there is for mail on its way, on this machine.
+    pub fn in_flight(&self) -> InFlight {
+        InFlight::of(self.octets_in_flight, memory::of_machine())
     }
 }
