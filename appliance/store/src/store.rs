@@ -183,13 +183,12 @@ impl Store {
     /// [`Error::Damaged`] when it is not, or is gone.
     pub fn open_whole(&self, content: &Content) -> Result<Option<ContentReader>> {
         let medium = &self.inner.shared.medium;
-        let opened = self.open_large(content)?;
-        if let Some(reader) =
-            opened.filter(|_| !medium.is_known_whole(content.message, Instant::now()))
-        {
-            reader.read_through()?;
-            medium.note_whole(content.message, Instant::now());
+        let Some(reader) = self.open_large(content)? else { return Ok(None) };
+        if medium.is_known_whole(content.message, Instant::now()) {
+            return Ok(Some(reader));
         }
+        reader.read_through()?;
+        medium.note_whole(content.message, Instant::now());
         self.open_large(content)
     }
 

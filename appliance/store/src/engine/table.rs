@@ -157,7 +157,12 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
         R: RangeBounds<K::EItem>,
     {
         let (from, to) = (octets::<K>(range.start_bound())?, octets::<K>(range.end_bound())?);
-        self.delete_between(view, &from, &to)
+        self.delete_between(view, &from, &to, usize::MAX)
+    }
+
+    /// Removes the first rows, at most so many, and gives their number: for a table that is emptied little by little.
+    pub fn delete_first(&self, view: &mut Snapshot, most: usize) -> heed::Result<usize> {
+        self.delete_between(view, &Bound::Unbounded, &Bound::Unbounded, most)
     }
 
     fn delete_between(
@@ -165,8 +170,9 @@ impl<K: 'static, V: 'static> Table<'static, K, V> {
         view: &mut Snapshot,
         from: &Bound<Vec<u8>>,
         to: &Bound<Vec<u8>>,
+        most: usize,
     ) -> heed::Result<usize> {
-        let rows = self.between(view, from, to, false)?;
+        let rows = self.between(view, from, to, false)?.take(most);
         let keys =
             rows.map(|row| row.map(|(key, _)| key.to_vec())).collect::<heed::Result<Vec<_>>>()?;
         keys.iter().for_each(|key| view.write(self.number, key, None));

@@ -115,7 +115,9 @@ impl Work<'_, '_> {
             };
             let places = self.tables.index.places.remap_data_type::<DecodeIgnore>();
             let rows = places.range(self.txn, &range).map_err(Error::lmdb(DOING))?;
-            let keys: Vec<PlaceKey> = first_keys(rows, *room)?;
+            let keys = rows.take(*room).map(|row| row.map(|(key, ())| key));
+            let keys: Vec<PlaceKey> =
+                keys.collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))?;
             *room -= keys.len();
             for key in &keys {
                 self.tables.index.places.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
@@ -136,28 +138,10 @@ impl Work<'_, '_> {
         if *room == 0 {
             return Ok(false);
         }
-        let rows = self.tables.index.postings.iter(self.txn).map_err(Error::lmdb(DOING))?;
-        let postings: Vec<Vec<u8>> =
-            first_keys(rows.map(|row| row.map(|(key, word)| (key.to_vec(), word))), *room)?;
-        *room -= postings.len();
-        for key in &postings {
-            self.tables.index.postings.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
-        }
-        let rows = self.tables.index.cards.iter(self.txn).map_err(Error::lmdb(DOING))?;
-        let cards: Vec<MessageId> = first_keys(rows, *room)?;
-        *room -= cards.len();
-        for key in &cards {
-            self.tables.index.cards.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
-        }
-        Ok(!postings.is_empty() || !cards.is_empty())
+        let index = &self.tables.index;
+        let before = *room;
+        *room -= index.postings.delete_first(self.txn, *room).map_err(Error::lmdb(DOING))?;
+        *room -= index.cards.delete_first(self.txn, *room).map_err(Error::lmdb(DOING))?;
+        Ok(*room < before)
     }
-}
-
-/// The keys of the first rows, at most so many.
-fn first_keys<K, V>(
-    rows: impl Iterator<Item = heed::Result<(K, V)>>,
-    most: usize,
-) -> Result<Vec<K>> {
-    let keys = rows.take(most).map(|row| row.map(|(key, _)| key));
-    keys.collect::<heed::Result<_>>().map_err(Error::lmdb(DOING))
 }

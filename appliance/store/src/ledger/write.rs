@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::ids::LedgerId;
 use crate::ledger::detail::Detail;
 use crate::ledger::filter::filter;
-use crate::ledger::{Fate, LEDGER_BLOCK, LedgerRecord, TermKey};
+use crate::ledger::{Fate, LEDGER_BLOCK, LedgerRecord};
 
 const DOING: &str = "housekeeping";
 
@@ -131,16 +131,8 @@ impl Work<'_, '_> {
 
     /// Removes some of the index that releases before kept.
     pub(crate) fn remove_old_terms(&mut self) -> Result<bool> {
-        let rows = self.tables.ledger.terms.iter(self.txn).map_err(Error::lmdb(DOING))?;
-        let keys: Vec<TermKey> = rows
-            .take(OLD_TERMS)
-            .map(|row| row.map(|(key, ())| key))
-            .collect::<heed::Result<_>>()
-            .map_err(Error::lmdb(DOING))?;
-        for key in &keys {
-            self.tables.ledger.terms.delete(self.txn, key).map_err(Error::lmdb(DOING))?;
-        }
-        Ok(!keys.is_empty())
+        let removed = self.tables.ledger.terms.delete_first(self.txn, OLD_TERMS);
+        Ok(removed.map_err(Error::lmdb(DOING))? > 0)
     }
 
     /// Removes the oldest block when it is too old or the ledger too large; the newest block always stays, as the next
@@ -171,6 +163,7 @@ impl Work<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::TermKey;
     use crate::*;
 
     #[test]
