@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use pillarbox_tests::{files, root};
 use syn::visit::{self, Visit};
 
 /// A module by its path: the crate's name, then the modules down to it.
@@ -26,10 +27,6 @@ struct Room {
     paths: BTreeSet<Vec<String>>,
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 /// The names that crates have in code, with their folders.
 fn crates() -> Vec<(String, PathBuf)> {
     let folders =
@@ -46,32 +43,23 @@ fn crates() -> Vec<(String, PathBuf)> {
 
 /// Every file of a crate that is shipped.
 fn rooms(name: &str, folder: &Path) -> Vec<Room> {
-    let (src, mut found, mut folders) = (folder.join("src"), Vec::new(), vec![folder.join("src")]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let within = path.strip_prefix(&src).unwrap().with_extension("");
-            let mut module: Module =
-                within.iter().map(|part| part.to_str().unwrap().to_string()).collect();
-            if path.extension().is_none_or(|extension| extension != "rs")
-                || module.iter().any(|part| part == "tests")
-            {
-                continue;
-            }
-            if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
-                module.pop();
-            }
-            module.insert(0, name.to_string());
-            let file = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
-            let mut names = Names { module: &module, paths: BTreeSet::new() };
-            names.visit_file(&file);
-            let paths = names.paths;
-            found.push(Room { module, paths });
+    let (src, mut found) = (folder.join("src"), Vec::new());
+    for (path, text) in files(&src, "rs") {
+        let within = path.strip_prefix(&src).unwrap().with_extension("");
+        let mut module: Module =
+            within.iter().map(|part| part.to_str().unwrap().to_string()).collect();
+        if module.iter().any(|part| part == "tests") {
+            continue;
         }
+        if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
+            module.pop();
+        }
+        module.insert(0, name.to_string());
+        let file = syn::parse_file(&text).unwrap();
+        let mut names = Names { module: &module, paths: BTreeSet::new() };
+        names.visit_file(&file);
+        let paths = names.paths;
+        found.push(Room { module, paths });
     }
     found
 }

@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pillarbox_tests::{files, root};
+
 /// Columns of a comment or a line of a document. Tables and addresses may be wider.
 const COLUMNS: usize = 120;
 /// Lines of a function.
@@ -19,27 +21,8 @@ const TABLES: &[(&str, &str)] = &[
     ("browser/src/office.rs", "a_message_shows_its_parts_and_its_way"),
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-    for item in fs::read_dir(folder).unwrap() {
-        let path = item.unwrap().path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
-            files(&path, extension, found);
-        } else if path.extension().is_some_and(|e| e == extension) {
-            found.push(path);
-        }
-    }
-}
-
 fn below(folders: &[&str], extension: &str) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    folders.iter().for_each(|folder| files(&root().join(folder), extension, &mut found));
-    assert!(!found.is_empty());
-    found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+    folders.iter().flat_map(|folder| files(&root().join(folder), extension)).collect()
 }
 
 /// The functions of a file: name, lines from the signature to the closing brace.
