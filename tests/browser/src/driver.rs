@@ -202,6 +202,12 @@ impl Browser {
         Ok(self.client.find(Locator::Css(css)).await?.click().await?)
     }
 
+    /// What stands in a field; empty where there is nothing.
+    pub async fn value(&self, css: &str) -> Result<String> {
+        let field = self.client.find(Locator::Css(css)).await?;
+        Ok(field.prop("value").await?.unwrap_or_default())
+    }
+
     pub async fn script(&self, script: &str) -> Result<Value> {
         Ok(self.client.execute(script, Vec::new()).await?)
     }

@@ -79,13 +79,7 @@ pub async fn letters_are_formatted_and_take_files_by_drop_and_paste(
         becomes(&browser, "the formatted draft", "return document.querySelector('.editor')?.innerHTML.includes('<b>important</b>') === true").await?;
         browser.sees("dropped.txt").await?;
         browser.click("Plain text").await?;
-        let plain = browser
-            .client
-            .find(Locator::Css("textarea"))
-            .await?
-            .prop("value")
-            .await?
-            .unwrap_or_default();
+        let plain = browser.value("textarea").await?;
         check(plain.contains("Dear Bob, this is important"), &plain)?;
         browser.close().await?;
     }
@@ -289,11 +283,10 @@ pub async fn a_letter_tells_what_became_of_it(driver: &Driver, pictures: &Path) 
     }
     browser.click("Correct the address").await?;
     browser.sees("Keep as a draft").await?;
-    let to = browser.client.find(Locator::Css("[name=to]")).await?.prop("value").await?;
-    let body = browser.client.find(Locator::Css("textarea")).await?.prop("value").await?;
+    let to = browser.value("[name=to]").await?;
+    let body = browser.value("textarea").await?;
     check(
-        to.as_deref() == Some("typo@nowhere.example")
-            && body.is_some_and(|body| body.contains("Ten boxes")),
+        to == "typo@nowhere.example" && body.contains("Ten boxes"),
         "the letter can be corrected",
     )?;
     browser.open(&product.url("/mail/2/1")).await?;
@@ -326,13 +319,7 @@ pub async fn what_a_person_likes_follows_them(driver: &Driver, pictures: &Path) 
     crate::owner::sign_in(&elsewhere, &product, &user, &password).await?;
     elsewhere.open(&product.url("/compose")).await?;
     elsewhere.sees("Entwurf").await?;
-    let body = elsewhere
-        .client
-        .find(Locator::Css("textarea"))
-        .await?
-        .prop("value")
-        .await?
-        .unwrap_or_default();
+    let body = elsewhere.value("textarea").await?;
     check(body.contains("-- \nAnn\nPillarbox Ltd"), &format!("the signature: {body}"))?;
     // New mail outside of the window, while it is not looked at.
     elsewhere.open(&product.url("/mail/1")).await?;

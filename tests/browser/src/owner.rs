@@ -61,8 +61,8 @@ pub async fn a_wrong_claim_code_is_refused(driver: &Driver, pictures: &Path) -> 
     browser.picture(pictures, "setup-claim-390").await?;
     claim(&browser, &product, "0000000").await?;
     browser.sees("That is not the claim code").await?;
-    let kept = browser.client.find(Locator::Css("[name=domain]")).await?.prop("value").await?;
-    check(kept.as_deref() == Some("example.org"), "what was typed must stay")?;
+    let kept = browser.value("[name=domain]").await?;
+    check(kept == "example.org", "what was typed must stay")?;
     for code in ["0000001", "0000002", "0000003", "0000004", "0000005"] {
         browser.fill("code", code).await?;
         browser.fill("password", PASSWORD).await?;
@@ -87,9 +87,8 @@ pub async fn the_first_run_from_claim_code_to_mail(driver: &Driver, pictures: &P
     claim(&browser, &product, &product.claim_code()?.to_lowercase()).await?;
     browser.sees("The box's name").await?;
     shot("1-name").await?;
-    let suggested =
-        browser.client.find(Locator::Css("main [name=name]")).await?.prop("value").await?;
-    check(suggested.as_deref() == Some("mail.example.org"), "the usual name is suggested")?;
+    let suggested = browser.value("main [name=name]").await?;
+    check(suggested == "mail.example.org", "the usual name is suggested")?;
     browser.click("Save").await?;
     browser.sees("Examine the line now").await?;
     browser.click("Examine the line now").await?;

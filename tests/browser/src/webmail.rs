@@ -85,13 +85,7 @@ pub async fn mail_is_read_answered_and_found(driver: &Driver, pictures: &Path) -
         browser.client.enter_parent_frame().await?;
         browser.click("Reply").await?;
         browser.sees("Keep as a draft").await?;
-        let body = browser
-            .client
-            .find(Locator::Css("textarea"))
-            .await?
-            .prop("value")
-            .await?
-            .unwrap_or_default();
+        let body = browser.value("textarea").await?;
         check(body.contains("> Dear Ann, here it is"), &format!("the answer quotes: {body}"))?;
         browser.picture(pictures, &format!("mail-compose-{}", kind.width)).await?;
         browser.close().await?;
@@ -125,8 +119,8 @@ pub async fn two_people_write_to_each_other_and_see_it_at_once(
     bob.sees("Call it back").await?;
     bob.click("Call it back").await?;
     bob.sees("Keep as a draft").await?;
-    let kept = bob.client.find(Locator::Css("[name=subject]")).await?.prop("value").await?;
-    check(kept.as_deref() == Some("Lunch, Grüße"), "what was called back is as it was")?;
+    let kept = bob.value("[name=subject]").await?;
+    check(kept == "Lunch, Grüße", "what was called back is as it was")?;
     bob.sees("Files that go along").await?;
     bob.click("Send").await?;
     bob.sees("Call it back").await?;
