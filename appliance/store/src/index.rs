@@ -76,6 +76,11 @@ impl Tables<'static> {
         Ok(accounts)
     }
 
+    /// Which files are an account's index; `None` where it has none.
+    pub(crate) fn manifest(&self, txn: &Snapshot, account: AccountId) -> Result<Option<Manifest>> {
+        self.segments.get(txn, &account).map_err(Error::lmdb("reading the index"))
+    }
+
     /// Accounts with an index, and whether it is being given up.
     pub(crate) fn manifests(&self, txn: &Snapshot) -> Result<Vec<(AccountId, bool)>> {
         let doing = "reading the index";

@@ -350,6 +350,26 @@ impl Tables<'static> {
             .map(move |row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))))
     }
 
+    /// A folder's live set, as it was written last.
+    pub(crate) fn live_set(&self, txn: &Snapshot, folder: FolderKey) -> Result<UidSet> {
+        let live = self.live.get(txn, &folder).map_err(Error::lmdb("reading a live set"))?;
+        Ok(live.unwrap_or_default())
+    }
+
+    /// The UIDs that a folder has now: its live set, and what came behind it.
+    pub(crate) fn live_now(
+        &self,
+        txn: &Snapshot,
+        folder: FolderKey,
+        state: &FolderState,
+    ) -> Result<UidSet> {
+        let mut live = self.live_set(txn, folder)?;
+        for row in self.entries(txn, folder, state.live_below)? {
+            live.0.insert(row?.0);
+        }
+        Ok(live)
+    }
+
     pub(crate) fn folder(&self, txn: &Snapshot, folder: FolderKey) -> Result<Option<FolderState>> {
         self.states.get(txn, &folder).map_err(Error::lmdb("reading folder counters"))
     }

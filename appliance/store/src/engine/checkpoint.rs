@@ -9,10 +9,10 @@
 //! The journal has everything behind it.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::engine::files::{Meta, PAGE};
+use crate::engine::files::{Meta, PAGE, open_small};
 use crate::engine::journal::record::Position;
 use crate::error::{Error, Result};
 
@@ -44,17 +44,7 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// Opens the file beside LMDB's, and gives the last meta page that was kept.
     pub fn open(folder: &Path) -> Result<(Checkpoint, Option<Vec<u8>>)> {
-        let path = folder.join("checkpoint");
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let file = opened
-            .or_else(|error| File::open(&path).map_err(|_| error))
-            .map_err(Error::io("opening", &path))?;
+        let file = open_small(&folder.join("checkpoint"))?;
         let newest = (0..2).filter_map(|slot| read(&file, slot)).max_by_key(|(serial, _)| *serial);
         let serial = newest.as_ref().map_or(0, |(serial, _)| *serial);
         Ok((Checkpoint { file, serial }, newest.map(|(_, page)| page)))

@@ -1,7 +1,7 @@
 //! The files of a store before LMDB gets to see them: folders, locks, and whether a data file can be one.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -33,6 +33,18 @@ pub(crate) fn lock(dir: &Path) -> Result<Flock<File>> {
         .map_err(Error::io("opening", &path))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock)
         .map_err(|_| Error::InUse { path: dir.to_path_buf() })
+}
+
+/// Opens a small file, and makes it where it is missing; on a card that can only be read it can be read.
+pub(crate) fn open_small(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    opened.or_else(|error| File::open(path).map_err(|_| error)).map_err(Error::io("opening", path))
 }
 
 /// Takes part in having the store open.

@@ -177,25 +177,13 @@ impl Reader<'_> {
 
     /// Whether the index of an account is being given up: it knows nothing any more.
     pub(crate) fn is_void(&self, account: AccountId) -> Result<bool> {
-        let manifest = self
-            .shared
-            .tables
-            .index
-            .segments
-            .get(&self.txn, &account)
-            .map_err(Error::lmdb("reading the index"))?;
+        let manifest = self.shared.tables.index.manifest(&self.txn, account)?;
         Ok(manifest.is_some_and(|manifest| manifest.is_void))
     }
 
     /// The files of an account's index, oldest first.
     pub(crate) fn segments(&self, account: AccountId) -> Result<Vec<Named>> {
-        let manifest = self
-            .shared
-            .tables
-            .index
-            .segments
-            .get(&self.txn, &account)
-            .map_err(Error::lmdb("reading the index"))?;
+        let manifest = self.shared.tables.index.manifest(&self.txn, account)?;
         Ok(manifest
             .filter(|manifest| !manifest.is_void)
             .map(|manifest| manifest.segments)

@@ -159,7 +159,7 @@ fn named(segment: &Written) -> Named {
 
 impl Work<'_, '_> {
     pub(super) fn manifest(&self, account: AccountId) -> Result<Option<Manifest>> {
-        self.tables.index.segments.get(self.txn, &account).map_err(Error::lmdb(DOING))
+        self.tables.index.manifest(self.txn, account)
     }
 
     pub(super) fn put_manifest(&mut self, account: AccountId, manifest: &Manifest) -> Result<()> {

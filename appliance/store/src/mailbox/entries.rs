@@ -80,16 +80,7 @@ impl Work<'_, '_> {
     /// Brings the live set up to date with the newest entries.
     fn fold_live(&mut self, folder: FolderKey, state: &mut FolderState) -> Result<()> {
         let doing = "writing a live set";
-        let mut live = self
-            .tables
-            .mailbox
-            .live
-            .get(self.txn, &folder)
-            .map_err(Error::lmdb(doing))?
-            .unwrap_or_default();
-        for row in self.tables.mailbox.entries(self.txn, folder, state.live_below)? {
-            live.0.insert(row?.0);
-        }
+        let live = self.tables.mailbox.live_now(self.txn, folder, state)?;
         state.live_below = state.next_uid;
         self.tables.mailbox.live.put(self.txn, &folder, &live).map_err(Error::lmdb(doing))
     }
@@ -122,13 +113,7 @@ impl Work<'_, '_> {
         self.note_expunged(folder, state.modseq, taken.iter().map(|(uid, _)| *uid).collect())?;
         self.notice(folder, Happened::Removed);
         if uids.min().is_some_and(|first| first < state.live_below) {
-            let mut live = self
-                .tables
-                .mailbox
-                .live
-                .get(self.txn, &folder)
-                .map_err(Error::lmdb(doing))?
-                .unwrap_or_default();
+            let mut live = self.tables.mailbox.live_set(self.txn, folder)?;
             live.0 -= uids;
             self.tables.mailbox.live.put(self.txn, &folder, &live).map_err(Error::lmdb(doing))?;
         }

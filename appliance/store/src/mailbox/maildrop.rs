@@ -5,7 +5,6 @@ use roaring::RoaringBitmap;
 use crate::engine::reader::Reader;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DeviceId, DeviceKey, FolderId, FolderKey, MessageId};
-use crate::mailbox::FolderState;
 
 /// What one device sees of an inbox at one instant.
 /// Message numbers count from 1 in order of UID.
@@ -51,7 +50,7 @@ impl Reader<'_> {
         let state = self.shared.tables.mailbox.folder(&self.txn, folder)?;
         let state = state
             .ok_or_else(|| Error::NotFound { what: "mailbox", name: account.0.to_string() })?;
-        let mut uids = self.live(folder, &state)?;
+        let mut uids = self.shared.tables.mailbox.live_now(&self.txn, folder, &state)?.0;
         let mut octets = state.octets;
         let key = DeviceKey { account, device };
         if let Some(view) =
@@ -61,17 +60,6 @@ impl Reader<'_> {
             octets = octets.saturating_sub(view.hidden_octets);
         }
         Ok(Maildrop { account, device, uids, octets })
-    }
-
-    fn live(&self, folder: FolderKey, state: &FolderState) -> Result<RoaringBitmap> {
-        let doing = "opening a maildrop";
-        let live =
-            self.shared.tables.mailbox.live.get(&self.txn, &folder).map_err(Error::lmdb(doing))?;
-        let mut uids = live.unwrap_or_default().0;
-        for row in self.shared.tables.mailbox.entries(&self.txn, folder, state.live_below)? {
-            uids.insert(row?.0);
-        }
-        Ok(uids)
     }
 
     /// Messages `from` (counted from 1) and following of a maildrop, at most `limit`.

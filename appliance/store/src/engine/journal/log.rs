@@ -1,7 +1,7 @@
 //! Appending to the journal.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crc32fast::Hasher;
@@ -12,6 +12,7 @@ use super::record::{
 };
 use super::segments::Segments;
 use crate::engine::early;
+use crate::engine::files::open_small;
 use crate::engine::layers::Writes;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
@@ -71,7 +72,7 @@ impl Log {
     /// The log behind what was read.
     pub fn open(segments: Segments, at: Position, next: u64) -> Result<Log> {
         let (lock, others) =
-            (open_small(segments.folder(), "lock")?, Watch::open(segments.folder())?);
+            (open_small(&segments.folder().join("lock"))?, Watch::open(segments.folder())?);
         let mut log = Log {
             segments,
             file: None,
@@ -329,7 +330,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub fn open(journal: &Path) -> Result<Watch> {
-        let counter = open_small(journal, "others")?;
+        let counter = open_small(&journal.join("others"))?;
         Ok(Watch { counter })
     }
 
@@ -340,19 +341,4 @@ impl Watch {
         // Empty before the first.
         self.counter.read_exact_at(&mut octets, 0).map_or(0, |()| u64::from_be_bytes(octets))
     }
-}
-
-/// Opens a small file of the journal's folder; on a card that can only be read it can be read.
-fn open_small(journal: &Path, name: &str) -> Result<File> {
-    let path = journal.join(name);
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path);
-    opened
-        .or_else(|error| File::open(&path).map_err(|_| error))
-        .map_err(Error::io("opening", &path))
 }
