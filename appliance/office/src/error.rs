@@ -3,65 +3,56 @@
 use std::fmt;
 
 /// The crate's one error type.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
-    Store(pillarbox_store::Error),
-    Platform(pillarbox_platform::Error),
-    Outbound(pillarbox_outbound::Error),
+    #[error(transparent)]
+    Store(#[from] pillarbox_store::Error),
+    #[error(transparent)]
+    Platform(#[from] pillarbox_platform::Error),
+    #[error(transparent)]
+    Outbound(#[from] pillarbox_outbound::Error),
     /// What a certificate's authority, or the library that speaks with it, says.
-    Authority {
-        why: String,
-    },
+    #[error("{why}")]
+    Authority { why: String },
     /// The authority offers no proof of the kind that was chosen.
-    NoSuchProof {
-        name: String,
-    },
+    #[error("the authority offers no such proof for {name}")]
+    NoSuchProof { name: String },
     /// The authority did not look at a proof in time.
-    ProofUnseen {
-        name: String,
-    },
+    #[error("the authority did not look at the proof for {name}")]
+    ProofUnseen { name: String },
     /// The records in the DNS were not published in time.
+    #[error("the records were not published within a day")]
     RecordsMissing,
     /// No way to prove the names was accepted; one reason each.
+    #[error("{}", all(.0))]
     NotProven(Vec<Error>),
     /// A name that a certificate is wanted for has no address.
-    Unpublished {
-        host: String,
-    },
+    #[error("{host} has no address in the DNS yet: publish it first")]
+    Unpublished { host: String },
     /// The server ends.
+    #[error("the box was stopped")]
     Stopped,
     /// A mailing list could not be left.
-    NotLeft {
-        host: String,
-        why: String,
-    },
+    #[error("{why}")]
+    NotLeft { host: String, why: String },
     /// A file for the set-up can't be read; its line, counted from 1, where that is known.
-    SetupFile {
-        line: Option<usize>,
-        why: String,
-    },
+    #[error("{}{why}", line.map_or_else(String::new, |line| format!("line {line}: ")))]
+    SetupFile { line: Option<usize>, why: String },
     /// A person of a file for the set-up.
-    SetupPerson {
-        address: String,
-        why: String,
-    },
+    #[error("{address}: {why}")]
+    SetupPerson { address: String, why: String },
     /// A file for the set-up wants a provider and names none.
+    #[error("line = \"provider\" needs a [[route]] without domain")]
     NoProvider,
-    NotADomain {
-        text: String,
-    },
-    NotAnAddress {
-        text: String,
-        why: String,
-    },
-    NoRandomNumbers {
-        why: String,
-    },
+    #[error("{text:?} is no domain name")]
+    NotADomain { text: String },
+    #[error("{text:?} is no mail address: {why}")]
+    NotAnAddress { text: String, why: String },
+    #[error("the system gave no random numbers: {why}")]
+    NoRandomNumbers { why: String },
     /// What was begun could not be done.
-    Failed {
-        doing: &'static str,
-        why: String,
-    },
+    #[error("{doing}: {why}")]
+    Failed { doing: &'static str, why: String },
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -81,71 +72,9 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Store(error) => error.fmt(f),
-            Error::Platform(error) => error.fmt(f),
-            Error::Outbound(error) => error.fmt(f),
-            Error::Authority { why } | Error::NotLeft { why, .. } => f.write_str(why),
-            Error::NoSuchProof { name } => {
-                write!(f, "the authority offers no such proof for {name}")
-            }
-            Error::ProofUnseen { name } => {
-                write!(f, "the authority did not look at the proof for {name}")
-            }
-            Error::RecordsMissing => f.write_str("the records were not published within a day"),
-            Error::NotProven(reasons) => {
-                reasons.iter().enumerate().try_for_each(|(place, reason)| {
-                    f.write_str(if place == 0 { "" } else { " · " })?;
-                    reason.fmt(f)
-                })
-            }
-            Error::Unpublished { host } => {
-                write!(f, "{host} has no address in the DNS yet: publish it first")
-            }
-            Error::Stopped => f.write_str("the box was stopped"),
-            Error::SetupFile { line: Some(line), why } => write!(f, "line {line}: {why}"),
-            Error::SetupFile { line: None, why } => f.write_str(why),
-            Error::SetupPerson { address, why } => write!(f, "{address}: {why}"),
-            Error::NoProvider => {
-                f.write_str("line = \"provider\" needs a [[route]] without domain")
-            }
-            Error::NotADomain { text } => write!(f, "{text:?} is no domain name"),
-            Error::NotAnAddress { text, why } => write!(f, "{text:?} is no mail address: {why}"),
-            Error::NoRandomNumbers { why } => write!(f, "the system gave no random numbers: {why}"),
-            Error::Failed { doing, why } => write!(f, "{doing}: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Store(error) => Some(error),
-            Error::Platform(error) => Some(error),
-            Error::Outbound(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<pillarbox_store::Error> for Error {
-    fn from(error: pillarbox_store::Error) -> Error {
-        Error::Store(error)
-    }
-}
-
-impl From<pillarbox_platform::Error> for Error {
-    fn from(error: pillarbox_platform::Error) -> Error {
-        Error::Platform(error)
-    }
-}
-
-impl From<pillarbox_outbound::Error> for Error {
-    fn from(error: pillarbox_outbound::Error) -> Error {
-        Error::Outbound(error)
-    }
+/// Reasons in one line.
+fn all(reasons: &[Error]) -> String {
+    reasons.iter().map(Error::to_string).collect::<Vec<_>>().join(" · ")
 }
 
 /// The command line says what happened and ends.

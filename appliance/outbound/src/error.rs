@@ -7,43 +7,47 @@ use std::path::PathBuf;
 use pillarbox_platform::dns::DnsError;
 
 /// The crate's one error type.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
-    Store(pillarbox_store::Error),
-    Platform(pillarbox_platform::Error),
+    #[error(transparent)]
+    Store(#[from] pillarbox_store::Error),
+    #[error(transparent)]
+    Platform(#[from] pillarbox_platform::Error),
     /// A file with further authorities, as the settings name it.
-    Roots {
-        path: PathBuf,
-        why: String,
-    },
+    #[error("outbound.roots, {}: {why}", path.display())]
+    Roots { path: PathBuf, why: String },
     /// A domain's TLS policy could not be fetched.
-    TlsPolicy {
-        host: String,
-        fault: PolicyFault,
-    },
+    #[error("fetching the TLS policy from {host}: {fault}")]
+    TlsPolicy { host: String, fault: PolicyFault },
     /// What was begun could not be done.
-    Failed {
-        doing: &'static str,
-        why: String,
-    },
+    #[error("{doing}: {why}")]
+    Failed { doing: &'static str, why: String },
 }
 
 /// Why there is no TLS policy to be had (RFC 8461 §3.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyFault {
+    #[error("it has no address")]
     NoAddress,
     /// Its address can't be looked up.
+    #[error("it has no address: {0:?}")]
     Unknown(DnsError),
+    #[error("it took too long")]
     Slow,
     /// The connection, or the conversation over it, failed.
+    #[error("{0}")]
     Broken(String),
     /// The server answered with another status than 200.
+    #[error("the server said {0}")]
     Status(u16),
     /// The answer is of another type than policies are.
+    #[error("it is {0:?}, not text/plain")]
     Media(String),
     /// The body is cut off or too long.
+    #[error("it is cut off or too long: {0}")]
     Body(String),
     /// What came is no policy.
+    #[error("it is no policy")]
     Malformed,
 }
 
@@ -59,57 +63,6 @@ impl Error {
 impl PolicyFault {
     pub(crate) fn broken(why: impl fmt::Display) -> PolicyFault {
         PolicyFault::Broken(why.to_string())
-    }
-}
-
-impl fmt::Display for PolicyFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PolicyFault::NoAddress => f.write_str("it has no address"),
-            PolicyFault::Unknown(why) => write!(f, "it has no address: {why:?}"),
-            PolicyFault::Slow => f.write_str("it took too long"),
-            PolicyFault::Broken(why) => f.write_str(why),
-            PolicyFault::Status(status) => write!(f, "the server said {status}"),
-            PolicyFault::Media(media) => write!(f, "it is {media:?}, not text/plain"),
-            PolicyFault::Malformed => f.write_str("it is no policy"),
-            PolicyFault::Body(why) => write!(f, "it is cut off or too long: {why}"),
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Store(error) => error.fmt(f),
-            Error::Platform(error) => error.fmt(f),
-            Error::Roots { path, why } => write!(f, "outbound.roots, {}: {why}", path.display()),
-            Error::TlsPolicy { host, fault } => {
-                write!(f, "fetching the TLS policy from {host}: {fault}")
-            }
-            Error::Failed { doing, why } => write!(f, "{doing}: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Store(error) => Some(error),
-            Error::Platform(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<pillarbox_store::Error> for Error {
-    fn from(error: pillarbox_store::Error) -> Error {
-        Error::Store(error)
-    }
-}
-
-impl From<pillarbox_platform::Error> for Error {
-    fn from(error: pillarbox_platform::Error) -> Error {
-        Error::Platform(error)
     }
 }
 

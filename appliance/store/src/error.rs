@@ -1,40 +1,61 @@
 //! What can go wrong in the store, in words an operator can act on.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The store's one error type.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused an operation on a file.
+    #[error("{doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     /// LMDB refused an operation.
+    #[error("{doing}: {source}")]
     Lmdb { doing: &'static str, source: heed::Error },
     /// The configured size or the disk is used up.
     /// Nothing was changed.
+    #[error(
+        "the store is full: free disk space or raise store.max_octets, then try again; nothing was lost"
+    )]
     Full,
     /// The card takes nothing any more; what is on it can still be read.
+    #[error(
+        "nothing can be written ({why}); mail can still be read. Save it, and put a new card in"
+    )]
     Unwritable { why: String },
     /// A write failed half-way: LMDB does nothing any more, not even read, until the store is opened anew.
+    #[error("a write failed half-way; the store must be opened anew")]
     Spent,
     /// Another server already uses this data directory.
+    #[error("another Pillarbox server is running on {}: stop it first, or give this one its own data directory", path.display())]
     InUse { path: PathBuf },
     /// The directory holds no Pillarbox store and may not be made into one.
+    #[error("{} is not a usable Pillarbox store ({why}); nothing was changed. Restore it from a backup, or choose another data directory", path.display())]
     NotAStore { path: PathBuf, why: String },
     /// The store was written by a newer Pillarbox.
+    #[error(
+        "the store has format {found}, this Pillarbox knows formats up to {known}: install the newer Pillarbox that wrote it; nothing was changed"
+    )]
     TooNew { found: u32, known: u32 },
     /// Bytes on disk are not what was written.
+    #[error(
+        "the store is damaged ({what}); run `pillarbox check`, and restore the data directory from a backup if it confirms this"
+    )]
     Damaged { what: String },
     /// A named thing does not exist.
+    #[error("there is no {what} {name}")]
     NotFound { what: &'static str, name: String },
     /// A named thing exists already.
+    #[error("the {what} {name} exists already")]
     Exists { what: &'static str, name: String },
     /// A request that can't be carried out as it is.
+    #[error("{why}")]
     Invalid { why: String },
     /// There was no memory for more content in time; nothing was changed.
+    #[error("there is no memory for more messages at this moment")]
     Busy,
     /// The writer has stopped; the store is closing.
+    #[error("the store is closing")]
     Closed,
 }
 
@@ -89,61 +110,4 @@ fn is_full(code: i32) -> bool {
 fn is_unwritable(code: i32) -> bool {
     use nix::errno::Errno;
     [Errno::EROFS, Errno::EIO].iter().any(|errno| *errno as i32 == code)
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Io { doing, path, source } => write!(f, "{doing} {}: {source}", path.display()),
-            Error::Lmdb { doing, source } => write!(f, "{doing}: {source}"),
-            Error::Full => write!(
-                f,
-                "the store is full: free disk space or raise store.max_octets, then try again; nothing was lost"
-            ),
-            Error::Unwritable { why } => write!(
-                f,
-                "nothing can be written ({why}); mail can still be read. Save it, and put a new card in"
-            ),
-            Error::InUse { path } => {
-                write!(
-                    f,
-                    "another Pillarbox server is running on {}: stop it first, or give this one its own data directory",
-                    path.display()
-                )
-            }
-            Error::NotAStore { path, why } => {
-                write!(
-                    f,
-                    "{} is not a usable Pillarbox store ({why}); nothing was changed. Restore it from a backup, or choose another data directory",
-                    path.display()
-                )
-            }
-            Error::TooNew { found, known } => write!(
-                f,
-                "the store has format {found}, this Pillarbox knows formats up to {known}: install the newer Pillarbox that wrote it; nothing was changed"
-            ),
-            Error::Damaged { what } => {
-                write!(
-                    f,
-                    "the store is damaged ({what}); run `pillarbox check`, and restore the data directory from a backup if it confirms this"
-                )
-            }
-            Error::NotFound { what, name } => write!(f, "there is no {what} {name}"),
-            Error::Exists { what, name } => write!(f, "the {what} {name} exists already"),
-            Error::Invalid { why } => f.write_str(why),
-            Error::Busy => f.write_str("there is no memory for more messages at this moment"),
-            Error::Spent => f.write_str("a write failed half-way; the store must be opened anew"),
-            Error::Closed => f.write_str("the store is closing"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Io { source, .. } => Some(source),
-            Error::Lmdb { source, .. } => Some(source),
-            _ => None,
-        }
-    }
 }
