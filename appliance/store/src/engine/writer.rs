@@ -21,7 +21,7 @@ use crate::ids::BlobId;
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Longest wait for more writes to share a commit.
-const GATHER_LIMIT: Duration = Duration::from_millis(3);
+const GATHER_LIMIT: Duration = Duration::from_millis(8);
 
 /// Longest time a change that is not waited for stays in memory.
 const LAZY_LIMIT: Duration = Duration::from_secs(1);
@@ -44,7 +44,9 @@ pub(crate) struct Writer {
     options: Options,
     /// How many writes the next commit can hope for: the last batch and what queued behind it.
     expected: usize,
-    last_commit: Duration,
+    /// How long commits take: a mean in which the last ones weigh most.
+    /// A card often takes some in no time and then has one wait for all of them.
+    usual_commit: Duration,
     trimmed: Instant,
     /// When a card that took nothing was tried last.
     probed: Instant,
@@ -68,7 +70,7 @@ impl Writer {
             lazy,
             options,
             expected: 1,
-            last_commit: Duration::ZERO,
+            usual_commit: Duration::ZERO,
             trimmed: now,
             probed: now,
             known,
@@ -116,10 +118,10 @@ impl Writer {
     }
 
     /// Collects what is waiting.
-    /// When the last commits had company, waits a moment for it: writers that were just answered come back within a few
-    /// round trips, and one flush for all is worth more than a head start.
+    /// When the last commits had company, waits for it, at most half as long as a commit takes: writers that were just
+    /// answered come back within a few round trips, and one flush for all is worth more than a head start.
     fn gather(&self, first: Box<dyn Task>) -> Vec<Box<dyn Task>> {
-        let deadline = Instant::now() + GATHER_LIMIT.min(self.last_commit);
+        let deadline = Instant::now() + GATHER_LIMIT.min(self.usual_commit / 2);
         let mut octets = first.content_octets();
         let mut closed = first.frees_much();
         let mut batch = vec![first];
@@ -164,7 +166,7 @@ impl Writer {
         if !batch.is_empty() {
             self.write_all(batch);
         }
-        self.last_commit = begun.elapsed();
+        self.usual_commit = (self.usual_commit * 7 + begun.elapsed()) / 8;
         let queued = self.waiting.fetch_sub(size, Ordering::Relaxed).saturating_sub(size);
         self.expected = (size + queued).min(self.options.batch_writes);
     }
