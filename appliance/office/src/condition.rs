@@ -1,11 +1,13 @@
 //! How the box is: one look for the home page, `/health`, the light and the metrics, so that all of them say the same.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Live;
-use pillarbox_store::{Disk, Space, Store, off_thread};
+use pillarbox_store::{Disk, Result, Space, Store, off_thread};
 
+use crate::mail::readers::Readers;
 use crate::update;
 
 /// Something that is not as it should be, the worst first.
@@ -19,6 +21,8 @@ pub enum Trouble {
     NoFiles,
     /// So many messages are not what was stored.
     Damaged(usize),
+    /// So many messages stopped the server when they were read, and are not opened any more.
+    Skipped(usize),
     /// The clock can't be believed.
     Clock,
     /// An update was tried and not kept.
@@ -33,6 +37,7 @@ impl Trouble {
             Trouble::NoSpace => "no-space",
             Trouble::NoFiles => "no-files",
             Trouble::Damaged(_) => "damaged",
+            Trouble::Skipped(_) => "skipped",
             Trouble::Clock => "clock",
             Trouble::UpdateNotKept => "update-not-kept",
         }
@@ -51,6 +56,7 @@ pub struct Signs {
     pub has_space: bool,
     pub is_short_of_files: bool,
     pub damaged: usize,
+    pub skipped: usize,
     pub clock_is_trusted: bool,
     pub update_was_not_kept: bool,
 }
@@ -65,6 +71,9 @@ pub fn judge(signs: &Signs) -> Vec<Trouble> {
     if signs.damaged > 0 {
         troubles.push(Trouble::Damaged(signs.damaged));
     }
+    if signs.skipped > 0 {
+        troubles.push(Trouble::Skipped(signs.skipped));
+    }
     if !signs.clock_is_trusted {
         troubles.push(Trouble::Clock);
     }
@@ -78,6 +87,7 @@ pub fn judge(signs: &Signs) -> Vec<Trouble> {
 pub struct Condition {
     settings: Live,
     store: Store,
+    readers: Arc<Readers>,
     /// False while mail has to wait outside because the disk is nearly full.
     has_space: AtomicBool,
     /// False while nothing can be written at all.
@@ -85,10 +95,11 @@ pub struct Condition {
 }
 
 impl Condition {
-    pub fn new(settings: Live, store: Store) -> Condition {
+    pub fn new(settings: Live, store: Store, readers: Arc<Readers>) -> Condition {
         Condition {
             settings,
             store,
+            readers,
             has_space: AtomicBool::new(true),
             is_writable: AtomicBool::new(true),
         }
@@ -118,8 +129,22 @@ impl Condition {
             has_space: self.has_space(),
             is_short_of_files: Disk::of(&settings.data).unwrap_or_default().is_short_of_files(),
             damaged: self.store.damaged().len() + self.store.recovered().damaged.len(),
+            skipped: self.skipped().unwrap_or_default(),
             clock_is_trusted: clock::is_trusted(),
             update_was_not_kept: update::not_kept(&settings.updates).is_some(),
+        })
+    }
+
+    /// Messages that are not opened any more and still exist.
+    fn skipped(&self) -> Result<usize> {
+        let known = self.readers.marks.skipped();
+        if known.is_empty() {
+            return Ok(0);
+        }
+        self.store.read(|r| {
+            known.into_iter().try_fold(0, |count, message| {
+                Ok(count + usize::from(r.content(message)?.is_some()))
+            })
         })
     }
 
@@ -174,6 +199,7 @@ mod tests {
                 true,
             ),
             (Signs { damaged: 2, ..well.clone() }, Trouble::Damaged(2), false),
+            (Signs { skipped: 1, ..well.clone() }, Trouble::Skipped(1), false),
             (Signs { clock_is_trusted: false, ..well.clone() }, Trouble::Clock, false),
             (Signs { update_was_not_kept: true, ..well.clone() }, Trouble::UpdateNotKept, false),
         ];

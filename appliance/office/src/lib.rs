@@ -81,6 +81,7 @@ impl Office {
             delivery,
             outbound: outbound.clone(),
         };
+        let readers = Arc::new(mail::readers::Readers::new(&config.data));
         Office {
             sign_ins: Arc::new(auth::SignIns::new(store.clone(), &config, connections.clone())),
             submission: Arc::new(submission),
@@ -89,13 +90,17 @@ impl Office {
                 certificates.clone(),
                 handles.clone(),
             )),
-            readers: Arc::new(mail::readers::Readers::new(&config.data)),
+            readers: readers.clone(),
             statistics: Arc::new(statistics::Statistics::new(
                 settings.clone(),
                 store.clone(),
                 tasks,
             )),
-            condition: Arc::new(condition::Condition::new(settings.clone(), store.clone())),
+            condition: Arc::new(condition::Condition::new(
+                settings.clone(),
+                store.clone(),
+                readers,
+            )),
             settings,
             store,
             certificates,

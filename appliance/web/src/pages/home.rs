@@ -90,7 +90,6 @@ pub fn line(t: Texts, record: &LedgerRecord) -> Line {
 /// What the page shows of the store.
 struct Known {
     /// Messages that are not read, as they stopped the server once.
-    skipped: u64,
     /// Recipients in the queue, and those of them that are tried by themselves.
     queued: u64,
     scheduled: u64,
@@ -123,13 +122,8 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
 
 fn read(office: &Office, r: &Reader, hour: u64) -> Result<Known, Error> {
     let hours = statistics::known(&office.statistics, r, hour.saturating_sub(DAYS * 24))?;
-    let mut skipped = 0;
-    for id in office.readers.marks.skipped() {
-        skipped += u64::from(r.content(id)?.is_some());
-    }
     let (queued, scheduled) = r.queue_counts()?;
     Ok(Known {
-        skipped,
         queued,
         scheduled,
         ledger: r.ledger_recent(RECENT)?,
@@ -186,10 +180,6 @@ fn attention(office: &Office, t: Texts, known: &Known, now: u64) -> Vec<Item> {
         |text: String, to, action: &str| Item { text, to, action: t.get(action).into_owned() };
     let mut items: Vec<Item> =
         office.condition.look().iter().map(|one| trouble_item(t, one)).collect();
-    if known.skipped > 0 {
-        let text = t.count("home-skipped", known.skipped).into_owned();
-        items.push(item(text, "/log", "home-see-log"));
-    }
     for (_, route) in known.routes.iter().filter(|(_, route)| !route.fault.is_none()) {
         let text = t.with("home-provider", "host", &route.host).into_owned();
         items.push(item(text, "/line", "home-see-line"));
@@ -218,6 +208,7 @@ fn trouble_item(t: Texts, trouble: &Trouble) -> Item {
         Trouble::NoSpace => (t.get("home-disk-full"), "/people", "home-see-people"),
         Trouble::NoFiles => (t.get("home-no-files"), "/people", "home-see-people"),
         Trouble::Damaged(count) => (t.count("home-damaged", *count as u64), "/log", "home-see-log"),
+        Trouble::Skipped(count) => (t.count("home-skipped", *count as u64), "/log", "home-see-log"),
         Trouble::Clock => (t.get("home-clock"), "/home", "home-again"),
         Trouble::UpdateNotKept => (t.get("home-not-kept"), "/system", "home-see-system"),
     };

@@ -18,7 +18,7 @@ const GLANCED: usize = 64 * 1024;
 /// Characters of a name, an address or a subject in a list.
 const LINE: usize = 400;
 /// Characters of a list's preview.
-const PREVIEW: usize = 140;
+const PREVIEW: usize = 90;
 
 /// What lists show of a message, the texts it is found by, and those it went to.
 #[derive(Default)]
@@ -97,6 +97,7 @@ fn texts(structure: &Structure, body: String, has_attachments: bool) -> Vec<(Fie
         |field| move |person: &Person| (field, format!("{} {}", person.name, person.address));
     let mut texts: Vec<(Field, String)> = structure.from.iter().map(person(Field::From)).collect();
     texts.extend(structure.to.iter().chain(&structure.cc).map(person(Field::To)));
+    texts.extend(recipient(&structure.received).map(|address| (Field::To, address.to_string())));
     texts.push((Field::Subject, structure.subject.clone()));
     texts.extend(
         structure.attachments().iter().map(|(_, part)| (Field::File, part.file_name.clone())),
@@ -106,6 +107,13 @@ fn texts(structure: &Structure, body: String, has_attachments: bool) -> Vec<(Fie
     }
     texts.push((Field::Body, body));
     texts
+}
+
+/// The recipient that a trace field names (`for <ann+shop@example.org>`): who gave out sub-addresses finds what came to
+/// one of them, also when To says something else.
+fn recipient(received: &str) -> Option<&str> {
+    let (address, _) = received.split_once(" for <")?.1.split_once('>')?;
+    Some(address)
 }
 
 #[cfg(test)]
@@ -134,6 +142,13 @@ mod tests {
                 && terms.contains(&(Field::Subject, "offer"))
                 && terms.contains(&(Field::Body, "hello"))
         );
+        // To says nothing of the address that was given out.
+        let structure = Structure {
+            received: "from a by b with ESMTPS id 1 for <ann+shop@b.example>; x".into(),
+            ..Structure::default()
+        };
+        let terms = Spoken::of(&summarise(&structure, String::new()).1);
+        assert!(terms.terms().contains(&(Field::To, "shop")));
         let long = Structure {
             subject: "x".repeat(100_000),
             from: vec![Person { name: "n".repeat(100_000), address: "a".repeat(100_000) }],
