@@ -17,6 +17,9 @@ CPUACCT = "/sys/fs/cgroup/cpuacct"
 
 
 class Server:
+    # For searching.
+    has_index = False
+
     def __init__(self, volume, folder):
         self.volume, self.folder = volume, os.path.join(folder, self.name + ".d")
         os.makedirs(self.folder, exist_ok=True)
@@ -98,6 +101,7 @@ class Server:
 
 class Pillarbox(Server):
     name = "pillarbox"
+    has_index = True
     smtp, pop3, pop3s = 3025, 3110, 3995
     password = PASSWORD_WORD
 
