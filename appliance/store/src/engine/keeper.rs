@@ -10,7 +10,7 @@ use super::checkpoint::{self, Anchor};
 use super::early;
 use super::journal::read::next_content;
 use super::journal::record::{Position, SEGMENT_HEAD};
-use super::room::{self, Room};
+use super::room::{self, Disk, Room};
 use super::shared::Shared;
 use super::work::Work;
 use crate::content::{Location, count};
@@ -24,13 +24,15 @@ pub(crate) const FOLD_OCTETS: usize = 2 << 20;
 /// Octets of journal that a start after a power cut has to read at most, about.
 const REPLAY_OCTETS: u64 = 32 << 20;
 /// Longest time that rows stay in memory alone.
-const FOLD_INTERVAL: Duration = Duration::from_secs(600);
+const FOLD_INTERVAL: Duration = Duration::from_secs(3600);
 /// After a fold that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// Segments that stay spare; more give their room back.
 const SPARE_SEGMENTS: usize = 8;
-/// A segment of which messages use no more than this many hundredths is emptied; when room is short, one that is
-/// fuller, too.
+/// A segment of which messages use no more than this many hundredths is emptied: on a disk at least half of which is
+/// free, on a fuller one, and when there is no room for mail.
+/// What is moved is written again, so as long as there is room the card is worth more.
+const ROOMY_SHARE: u64 = 25;
 const COMPACTION_SHARE: u64 = 50;
 const PRESSED_SHARE: u64 = 90;
 /// Octets of content moved at a time, and at most once a second: mail that comes meanwhile hardly notices.
@@ -119,14 +121,10 @@ impl Keeper {
             .skip(most)
             .try_for_each(|&number| self.shared.segments.remove_spare(number))?;
         if self.compaction.is_none() {
-            let share = if is_pressed { PRESSED_SHARE } else { COMPACTION_SHARE };
+            let share = share(is_pressed, Disk::of(&self.shared.blobs));
             let most = self.shared.segment_octets() / 100 * share;
-            let emptiest = live
-                .iter()
-                .filter(|(segment, octets)| **segment < folded.segment && **octets <= most)
-                .min_by_key(|(_, octets)| **octets);
-            self.compaction =
-                emptiest.map(|(&segment, _)| Compaction { segment, offset: SEGMENT_HEAD });
+            self.compaction = to_empty(&live, folded.segment, most)
+                .map(|segment| Compaction { segment, offset: SEGMENT_HEAD });
         }
         match self.compaction.take() {
             Some(compaction) => self.compaction = self.compact(compaction)?,
@@ -279,6 +277,25 @@ impl Keeper {
             at += SYNC_OCTETS;
         }
     }
+}
+
+/// How full a segment may be that is emptied, in hundredths.
+fn share(is_pressed: bool, disk: Option<Disk>) -> u64 {
+    match disk {
+        _ if is_pressed => PRESSED_SHARE,
+        Some(disk) if disk.free >= disk.all / 2 => ROOMY_SHARE,
+        _ => COMPACTION_SHARE,
+    }
+}
+
+/// The segment to empty next: the emptiest before `end`, if it has no more than `most` octets.
+/// One that has none was emptied already, and goes with the next checkpoint.
+fn to_empty(live: &BTreeMap<u64, u64>, end: u64, most: u64) -> Option<u64> {
+    let emptiest = live
+        .range(..end)
+        .filter(|(_, octets)| (1..=most).contains(*octets))
+        .min_by_key(|(_, octets)| **octets);
+    emptiest.map(|(&segment, _)| segment)
 }
 
 #[cfg(test)]

@@ -160,3 +160,21 @@ fn segments_that_are_mostly_empty_are_emptied_and_used_again_while_mail_is_read(
     assert_eq!(count(&world), 90);
     assert_eq!(world.store.damaged(), []);
 }
+
+#[test]
+fn each_segment_is_emptied_once_and_the_emptiest_first() {
+    let live = BTreeMap::from([(1, 0), (2, 40), (3, 10), (4, 90), (5, 5)]);
+    assert_eq!(to_empty(&live, 5, 50), Some(3), "what was emptied, and what is in use, is left");
+    assert_eq!(to_empty(&live, 6, 50), Some(5));
+    assert_eq!(to_empty(&live, 5, 9), None);
+    assert_eq!(to_empty(&BTreeMap::from([(1, 0)]), 5, 50), None);
+}
+
+#[test]
+fn the_fuller_the_disk_the_more_is_moved() {
+    let disk = |free| Some(Disk { free, all: 100, ..Disk::default() });
+    assert_eq!(share(false, disk(50)), ROOMY_SHARE);
+    assert_eq!(share(false, disk(49)), COMPACTION_SHARE);
+    assert_eq!(share(false, None), COMPACTION_SHARE);
+    assert_eq!(share(true, disk(90)), PRESSED_SHARE);
+}
