@@ -46,7 +46,7 @@ install_product() { # ROOT PROGRAMS SYSTEM
   echo '/dev/disk/by-partlabel/raucenv 0x0 0x4000' > "$root/etc/fw_env.config"
   # Without its data the box still starts, so that screen and rescue page can say what is wrong.
   cat > "$root/etc/fstab" <<'E'
-PARTLABEL=data /data ext4 defaults,noatime,nosuid,nodev,commit=30,nofail,x-systemd.device-timeout=120 0 2
+PARTLABEL=data /data ext4 defaults,noatime,lazytime,nosuid,nodev,commit=30,nofail,x-systemd.device-timeout=120 0 2
 tmpfs          /var  tmpfs mode=755,size=32M,nosuid,nodev 0 0
 tmpfs          /tmp  tmpfs mode=1777,size=64M,nosuid,nodev 0 0
 E
