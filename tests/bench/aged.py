@@ -26,6 +26,8 @@ BACKLOG = fewer(50_000, part=50)
 QUIET = 5 if QUICK else 40
 # Of a row at one message a minute; with --hour the whole hour.
 MINUTES = 60 if "--hour" in sys.argv else 2 if QUICK else 10
+# A folder for aged stores, for other runs.
+STORES = sys.argv[sys.argv.index("--stores") + 1] if "--stores" in sys.argv else ""
 STEADY = fewer(600, part=20)
 NONE = float("nan")
 
@@ -36,8 +38,11 @@ class Aged:
     def ages(self):
         """Every server on its aged store; made once in a run, and kept."""
         for server in self.servers:
-            if not server.volume.has("aged"):
+            if not server.volume.has("aged", STORES):
                 self.age(server)
+            elif not server.pids():
+                # Its settings are of this run.
+                server.restart_empty()
             server.restart_on("aged")
 
     def age(self, server):
@@ -55,7 +60,7 @@ class Aged:
             server.start()
         self.settle(server)
         server.end()
-        server.volume.keep("aged")
+        server.volume.keep("aged", STORES)
 
     def fill(self, server, messages, seed):
         """English text at full speed; gives its octets."""

@@ -59,13 +59,19 @@ class Volume:
         facts = os.statvfs(self.path)
         return (facts.f_blocks - facts.f_bfree) * facts.f_frsize
 
-    def has(self, name):
+    def has(self, name, folder=""):
+        """Whether a state was kept under a name, in an earlier run into a folder."""
+        if folder and name not in self.kept and os.path.exists(self.lasting(name, folder)):
+            self.kept[name] = self.lasting(name, folder)
         return name in self.kept
 
-    def keep(self, name):
-        """Keeps the state of the volume under a name. Nobody may have files open on it."""
+    def lasting(self, name, folder):
+        return os.path.join(folder, f"{os.path.basename(self.image)}.{name}")
+
+    def keep(self, name, folder=""):
+        """Keeps the state of the volume under a name, in a folder for later runs, too. Nobody may have files open on it."""
         self.unmount()
-        self.kept[name] = f"{self.image}.{name}"
+        self.kept[name] = self.lasting(name, folder) if folder else f"{self.image}.{name}"
         call("cp", "--sparse=always", self.image, self.kept[name])
         self.mount(self.image, fresh=False)
 
@@ -86,4 +92,6 @@ class Volume:
         self.throttle((0, 0))
         self.unmount()
         for image in (self.image, *self.kept.values()):
-            os.remove(image)
+            # What lasts is not beside the volume's own image.
+            if image.startswith(self.image):
+                os.remove(image)
