@@ -20,6 +20,7 @@ pub mod lines;
 mod markup;
 pub mod names;
 pub mod pictures;
+pub mod received;
 mod repair;
 pub mod return_path;
 pub mod structure;

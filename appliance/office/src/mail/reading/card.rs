@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use pillarbox_message::choice::Form;
+use pillarbox_message::received;
 use pillarbox_message::structure::{Person, Structure, Walker};
 use pillarbox_store::{Card, Content, Field, Store};
 
@@ -97,7 +98,9 @@ fn texts(structure: &Structure, body: String, has_attachments: bool) -> Vec<(Fie
         |field| move |person: &Person| (field, format!("{} {}", person.name, person.address));
     let mut texts: Vec<(Field, String)> = structure.from.iter().map(person(Field::From)).collect();
     texts.extend(structure.to.iter().chain(&structure.cc).map(person(Field::To)));
-    texts.extend(recipient(&structure.received).map(|address| (Field::To, address.to_string())));
+    // Who gave out sub-addresses finds what came to one of them, also when To says something else.
+    let recipient = received::recipient(&structure.received);
+    texts.extend(recipient.map(|address| (Field::To, address.to_string())));
     texts.push((Field::Subject, structure.subject.clone()));
     texts.extend(
         structure.attachments().iter().map(|(_, part)| (Field::File, part.file_name.clone())),
@@ -107,13 +110,6 @@ fn texts(structure: &Structure, body: String, has_attachments: bool) -> Vec<(Fie
     }
     texts.push((Field::Body, body));
     texts
-}
-
-/// The recipient that a trace field names (`for <ann+shop@example.org>`): who gave out sub-addresses finds what came to
-/// one of them, also when To says something else.
-fn recipient(received: &str) -> Option<&str> {
-    let (address, _) = received.split_once(" for <")?.1.split_once('>')?;
-    Some(address)
 }
 
 #[cfg(test)]

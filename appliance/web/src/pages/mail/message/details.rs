@@ -1,5 +1,6 @@
 //! How a message came here, in plain words: the rows that its page opens on request.
 
+use pillarbox_message::received;
 use pillarbox_message::structure::{Person as Correspondent, Structure};
 use pillarbox_platform::clock;
 use pillarbox_store::LedgerRecord;
@@ -53,7 +54,7 @@ pub fn details(
 
 /// From which server it came, for whom that server spoke, and where the ledger has it.
 fn add_arrival(rows: &mut Rows, structure: &Structure, arrival: &LedgerRecord) {
-    let protocol = protocol(&structure.received);
+    let protocol = received::protocol(&structure.received);
     let how = if protocol.starts_with("ESMTPS") || protocol.starts_with("UTF8SMTPS") {
         "detail-encrypted"
     } else {
@@ -70,14 +71,6 @@ fn add_arrival(rows: &mut Rows, structure: &Structure, arrival: &LedgerRecord) {
         rows.add("detail-envelope", arrival.sender.clone());
     }
     rows.add("detail-code", arrival.code.to_string());
-}
-
-/// The protocol that a Received field names after `with` (RFC 5321 §4.4), or an empty text.
-fn protocol(received: &str) -> &str {
-    received
-        .split_once(" with ")
-        .and_then(|(_, rest)| rest.split([' ', ';']).next())
-        .unwrap_or_default()
 }
 
 /// People as the page lists them.
