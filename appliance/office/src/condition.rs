@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pillarbox_platform::clock;
 use pillarbox_platform::config::Live;
-use pillarbox_store::{Disk, Result, Space, Store, off_thread};
+use pillarbox_store::{Disk, MessageId, Space, Store, off_thread};
 
 use crate::mail::readers::Readers;
 use crate::update;
@@ -129,23 +129,18 @@ impl Condition {
             has_space: self.has_space(),
             is_short_of_files: Disk::of(&settings.data).unwrap_or_default().is_short_of_files(),
             damaged: self.store.damaged().len() + self.store.recovered().damaged.len(),
-            skipped: self.skipped().unwrap_or_default(),
+            skipped: self.skipped(),
             clock_is_trusted: clock::is_trusted(),
             update_was_not_kept: update::not_kept(&settings.updates).is_some(),
         })
     }
 
-    /// Messages that are not opened any more and still exist.
-    fn skipped(&self) -> Result<usize> {
-        let known = self.readers.marks.skipped();
-        if known.is_empty() {
-            return Ok(0);
-        }
-        self.store.read(|r| {
-            known.into_iter().try_fold(0, |count, message| {
-                Ok(count + usize::from(r.content(message)?.is_some()))
-            })
-        })
+    /// Messages that are not opened any more and still exist, as far as that can be read.
+    fn skipped(&self) -> usize {
+        let exists = |&message: &MessageId| {
+            self.store.read(|r| r.content(message)).map_or(true, |found| found.is_some())
+        };
+        self.readers.marks.skipped().iter().filter(|message| exists(message)).count()
     }
 
     /// Looks at the disk anew, and logs once that it became full or unwritable and once that it is well again.

@@ -89,7 +89,6 @@ pub fn line(t: Texts, record: &LedgerRecord) -> Line {
 
 /// What the page shows of the store.
 struct Known {
-    /// Messages that are not read, as they stopped the server once.
     /// Recipients in the queue, and those of them that are tried by themselves.
     queued: u64,
     scheduled: u64,
