@@ -19,7 +19,7 @@ def call(*words):
 class Volume:
     def __init__(self, name, folder, size="3G"):
         self.image = f"/dev/shm/pillarbox-bench-{name}.img"
-        self.kept = {}
+        self.kept, self.passing = {}, [self.image]
         self.path = os.path.join(folder, name)
         os.makedirs(self.path, exist_ok=True)
         call("truncate", "-s", size, self.image)
@@ -72,6 +72,8 @@ class Volume:
         """Keeps the state of the volume under a name, in a folder for later runs, too. Nobody may have files open on it."""
         self.unmount()
         self.kept[name] = self.lasting(name, folder) if folder else f"{self.image}.{name}"
+        if not folder:
+            self.passing.append(self.kept[name])
         call("cp", "--sparse=always", self.image, self.kept[name])
         self.mount(self.image, fresh=False)
 
@@ -91,7 +93,5 @@ class Volume:
     def remove(self):
         self.throttle((0, 0))
         self.unmount()
-        for image in (self.image, *self.kept.values()):
-            # What lasts is not beside the volume's own image.
-            if image.startswith(self.image):
-                os.remove(image)
+        for image in self.passing:
+            os.remove(image)
