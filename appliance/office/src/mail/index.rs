@@ -25,7 +25,7 @@ use super::spoken::Spoken;
 use gentle::Gentle;
 
 /// Messages of one batch, and the octets of memory its words take.
-const BATCH: usize = 512;
+const BATCH: usize = 256;
 const OCTETS: usize = 3 << 20;
 /// So many new messages of an account are worth a file.
 const WORTH: usize = 128;
