@@ -75,12 +75,16 @@ class FullDisk(unittest.TestCase):
             taken, code = self.burst(size)
             self.assertEqual(code, 452)
             self.assertGreater(self.disk.free(), 60 << 20, "the reserve of 64 MiB is for more than a second")
-        self.disk.fill()
-        self.box.kill()
-        self.box.serve()
-        self.box.wait()
-        self.assertFalse(health(self.box)["ok"])
-        self.assertIn("no-space", health(self.box)["troubles"])
+        # A write may be cut short by the end of the disk, which is no fault of the card.
+        for left in (0, 2, 4, 5, 6, 9):
+            with self.subTest(pages=left):
+                self.box.kill()
+                self.disk.fill()
+                self.disk.leave(left * 4096)
+                self.box.serve()
+                self.box.wait()
+                self.assertFalse(health(self.box)["ok"])
+                self.assertEqual(health(self.box)["troubles"], ["no-space"])
         before = self.count()
         self.assertGreater(before, 20)
         session = self.box.pop3s(self.login)

@@ -11,12 +11,16 @@ use tokio::sync::Notify;
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
 
+use super::room::Disk;
+
 /// Damaged messages remembered; with more of them the card is the news, not they.
 const MOST_DAMAGED: usize = 1000;
 /// Contents that are remembered as whole, and for how long: a program fetches a message soon after asking for it, and
 /// several people fetch the same one.
 const MOST_WHOLE: usize = 64;
 const WHOLE_FOR: Duration = Duration::from_secs(600);
+/// Octets that LMDB gives the system in one write (64 pages), and some for what runs beside it.
+const LONGEST_WRITE: u64 = 1 << 20;
 
 /// What is known of the card.
 pub(crate) struct Medium {
@@ -55,6 +59,20 @@ impl Medium {
 
     pub(crate) fn is_writable(&self) -> bool {
         self.unwritable().is_none()
+    }
+
+    /// The cause as it is.
+    /// LMDB reports a write that a full disk cut short as an error of the device: when the last octets were just taken,
+    /// and the file system is otherwise well, it was the room that was missing.
+    pub(crate) fn true_cause(&self, error: Error) -> Error {
+        match error {
+            Error::Unwritable { .. }
+                if !is_read_only(&self.folder) && Disk::of(&self.folder).is_some_and(is_used_up) =>
+            {
+                Error::Full
+            }
+            error => error,
+        }
     }
 
     /// Remembers what came of a commit.
@@ -108,6 +126,11 @@ impl Medium {
 pub(crate) const READ_ONLY: &str =
     "the card can only be read: it has gone bad, or is write-protected";
 
+/// Whether so little is left that one write of LMDB may not fit.
+fn is_used_up(disk: Disk) -> bool {
+    disk.free < LONGEST_WRITE
+}
+
 /// Whether the file system lets nothing be written, as Linux makes one that shows errors.
 /// Writes nothing to find out.
 pub(crate) fn is_read_only(folder: &Path) -> bool {
@@ -158,6 +181,17 @@ mod tests {
         ))));
         assert!(medium.unwritable().is_some_and(|why| why.contains("opened anew")));
         medium.spent.notified().await;
+    }
+
+    #[test]
+    fn an_error_of_the_device_is_one_while_the_disk_has_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let medium = Medium::new(dir.path());
+        let error = medium.true_cause(Error::Unwritable { why: "x".into() });
+        assert!(matches!(error, Error::Unwritable { .. }));
+        let free = |free| Disk { free, all: 1 << 30, ..Disk::default() };
+        assert!([0, 4096, 256 << 10].map(free).into_iter().all(is_used_up));
+        assert!(!is_used_up(free(2 << 20)));
     }
 
     #[test]

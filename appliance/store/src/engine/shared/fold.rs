@@ -21,7 +21,10 @@ impl Shared {
         };
         let commit = match rows.is_empty() {
             true => None,
-            false => Some(self.write_rows(&rows, end)?),
+            false => {
+                let written = self.write_rows(&rows, end);
+                Some(written.map_err(|error| self.medium.true_cause(error))?)
+            }
         };
         let mut published = self.published();
         if let Some(commit) = commit {
