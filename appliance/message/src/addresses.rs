@@ -2,7 +2,7 @@
 //! and paste them.
 //! What is no address is refused by its own words, never made into another one.
 
-use pillarbox_proto::address::Address;
+use pillarbox_vocabulary::Address;
 
 use crate::structure::Person;
 

@@ -1,6 +1,6 @@
 //! Contacts as other programs keep them: vCard 3.0 and 4.0 in (RFC 2426, RFC 6350), 3.0 out, which all of them read.
 
-use pillarbox_proto::address::Address;
+use pillarbox_vocabulary::Address;
 
 use crate::transfer::{Decoder, Encoding};
 

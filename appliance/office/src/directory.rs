@@ -1,8 +1,8 @@
 //! The people of the box: how one is added, and which passwords are good enough.
 //! Pages, set-up file and command line add people and set passwords by these functions only.
 
-use pillarbox_proto::address::Address;
 use pillarbox_store::{AddAccount, MailboxPolicy, Store};
+use pillarbox_vocabulary::Address;
 
 use crate::auth::hash;
 

@@ -221,10 +221,10 @@ fn named(content: &[u8]) -> (Vec<String>, Vec<ShortCode>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pillarbox_proto::address::Address;
     use pillarbox_store::{
         Access, AddAccount, AddDomain, MailboxPolicy, Options, SetAlias, SetSetting,
     };
+    use pillarbox_vocabulary::Address;
 
     /// A store with a domain, and who gets mail in it.
     struct World {

@@ -1,6 +1,8 @@
 //! Words that crates share which know nothing else of each other.
-//! Values only: no I/O, no clock, nothing of mail's protocols.
+//! Values only: no I/O, no clock, no command or reply of a protocol.
 
+pub mod address;
 pub mod block;
 
+pub use address::{Address, AddressError, Domain};
 pub use block::AddressBlock;

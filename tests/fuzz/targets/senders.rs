@@ -5,7 +5,7 @@
 mod mailbox;
 
 use libfuzzer_sys::fuzz_target;
-use pillarbox_proto::address::Domain;
+use pillarbox_vocabulary::Domain;
 
 fuzz_target!(|data: &[u8]| {
     let value = String::from_utf8_lossy(data);

@@ -5,8 +5,8 @@ use pillarbox_outbound::dkim;
 use pillarbox_platform::clock;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::tls;
-use pillarbox_proto::address::Domain as DomainName;
 use pillarbox_store::{AddDomain, AddressTarget, RemoveAlias, RemoveDomain, SetAlias};
+use pillarbox_vocabulary::Domain as DomainName;
 use serde_json::json;
 
 use super::tools::{Output, Place, canonical, change, say, say_json};

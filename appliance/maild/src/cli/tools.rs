@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use pillarbox_platform::config::{Config, DEFAULT_PATH};
-use pillarbox_proto::address::Address;
 use pillarbox_store::{Access, Change, Store};
+use pillarbox_vocabulary::Address;
 
 use crate::server::store_options;
 

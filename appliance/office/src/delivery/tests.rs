@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use pillarbox_outbound::Source;
-use pillarbox_proto::address::Address;
 use pillarbox_store::{Access, Content, FolderId, INLINE_OCTETS, Options};
+use pillarbox_vocabulary::Address;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 

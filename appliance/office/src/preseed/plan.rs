@@ -2,10 +2,10 @@
 
 use pillarbox_outbound::ROUTE_PURPOSE;
 use pillarbox_platform::secrets::Secrets;
-use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{
     AddAccount, AddDomain, AnyChange, Detail, Route, RouteTls, SetAlias, SetRoute, SetSetting,
 };
+use pillarbox_vocabulary::{Address, Domain};
 
 use super::file::{Alias, Certificate, Line, Person, Setup, SetupRoute};
 use crate::directory::{self, Password, USUAL_POLICY};

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use pillarbox_message::structure::Structure;
 use pillarbox_outbound::Source;
-use pillarbox_proto::address::Address;
 use pillarbox_store::{
     AccountId, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Service, SetTimed,
     Timed, off_thread,
 };
+use pillarbox_vocabulary::Address;
 
 use super::send::{self, Sender};
 use crate::code;

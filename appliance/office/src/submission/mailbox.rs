@@ -2,7 +2,7 @@
 //! what we sign must not look like somebody else's.
 
 use mail_parser::{HeaderName, MessageParser};
-use pillarbox_proto::address::Address;
+use pillarbox_vocabulary::Address;
 
 /// Why such a field is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +226,7 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pillarbox_proto::address::Domain;
+    use pillarbox_vocabulary::Domain;
 
     use super::*;
 

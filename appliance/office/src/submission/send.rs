@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use pillarbox_proto::address::Address;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{Body, ForwardPath, MailCommand, Recipient, ReversePath, trace};
 use pillarbox_store::{AccountId, Delivered, DeviceId, Error, ShortCode};
+use pillarbox_vocabulary::Address;
 
 use crate::auth::Identity;
 use crate::code;

@@ -1,6 +1,6 @@
 //! Command lines (RFC 5321 §4.1.1): verbs, paths and the words after them.
 
-use crate::address::{Address, AddressError, Domain};
+use pillarbox_vocabulary::{Address, AddressError, Domain};
 
 /// A command's verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

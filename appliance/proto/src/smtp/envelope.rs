@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::address::Address;
+use pillarbox_vocabulary::Address;
 
 /// Where notices about a message go (RFC 5321 §4.1.1.2).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_outbound::{Finding, Topic};
-use pillarbox_proto::address::Address;
+use pillarbox_vocabulary::Address;
 use serde::Deserialize;
 
 use crate::frame::{Frame, page};

@@ -7,8 +7,8 @@ use axum::extract::Query;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
-use pillarbox_proto::address::Domain;
 use pillarbox_store::{AddDomain, AnyChange, Error, RemoveDomain};
+use pillarbox_vocabulary::Domain;
 use serde::Deserialize;
 
 use crate::frame::{Frame, page, trouble};

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::encode::encoded_words;
 use pillarbox_outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
 use pillarbox_platform::clock;
-use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{Detail, Error, RemoveRoute, Route, RouteTls, SetRoute, off_thread};
+use pillarbox_vocabulary::{Address, Domain};
 use serde::Deserialize;
 
 use super::doctor::{Step, step};

@@ -5,8 +5,8 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pillarbox_message::encode::encoded_words;
-use pillarbox_proto::address::Address;
 use pillarbox_store::Fate;
+use pillarbox_vocabulary::Address;
 use serde::Deserialize;
 
 use super::doctor::piece;

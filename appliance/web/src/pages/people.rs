@@ -4,10 +4,10 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_platform::clock;
-use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{
     AddressTarget, AnyChange, Error, FolderId, RemoveAlias, SetAlias, off_thread,
 };
+use pillarbox_vocabulary::{Address, Domain};
 use serde::Deserialize;
 
 use super::welcome::{self, Invitation};

@@ -11,8 +11,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_host::net;
 use pillarbox_platform::clock;
-use pillarbox_proto::address::{Address, Domain};
 use pillarbox_store::{AddDomain, Error, off_thread};
+use pillarbox_vocabulary::{Address, Domain};
 use serde::Deserialize;
 
 use crate::frame::{Frame, in_link, office_address, page, redirect_with, trouble};

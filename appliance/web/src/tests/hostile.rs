@@ -240,7 +240,7 @@ async fn a_sender_that_others_would_read_otherwise_is_refused_for_good_with_the_
             from: BOB.into(),
             peer: "192.168.1.5".parse().unwrap(),
         };
-        let to = vec![pillarbox_proto::address::Address::parse("cy@a.test").unwrap()];
+        let to = vec![pillarbox_vocabulary::Address::parse("cy@a.test").unwrap()];
         match submit(
             &world.office.submission,
             sender,

@@ -1,11 +1,11 @@
 //! The session's own words.
 //! Each says what is wrong and, where there is something to do, what.
 
-use crate::address::AddressError;
 use crate::reply::{Enhanced, Reply};
 use crate::smtp::command::PathError;
 use crate::smtp::config::Config;
 use crate::smtp::params::ParamError;
+use pillarbox_vocabulary::AddressError;
 
 /// The greeting (RFC 5321 §4.2): the host name first.
 pub fn greeting(config: &Config) -> Reply {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::structure::Structure;
 use pillarbox_platform::clock;
-use pillarbox_proto::address::Address;
 use pillarbox_store::{
     AccountId, Content, Error, Flags, FolderId, MAIL_ORDER, MailOrder, MailWhat, Service,
 };
+use pillarbox_vocabulary::Address;
 use serde::Deserialize;
 
 use super::files::taken_apart;

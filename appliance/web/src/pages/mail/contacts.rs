@@ -8,8 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::vcard;
 use pillarbox_message::words;
-use pillarbox_proto::address::Address;
 use pillarbox_store::{Contact, Error, PutContacts};
+use pillarbox_vocabulary::Address;
 use serde::Deserialize;
 
 use super::{failed, frame, unread};

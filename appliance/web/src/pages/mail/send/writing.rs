@@ -13,11 +13,11 @@ use pillarbox_office::submission::Submission;
 use pillarbox_office::submission::send::{self, Sender};
 use pillarbox_office::{Office, code};
 use pillarbox_platform::clock;
-use pillarbox_proto::address::Address;
 use pillarbox_store::{
     AccountId, Delivery, Detail, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement,
     SetTimed, Spool, Timed, domain_of, off_thread,
 };
+use pillarbox_vocabulary::Address;
 
 use super::stop::Stop;
 use crate::pages::mail::correspondents::senders;
