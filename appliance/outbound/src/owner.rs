@@ -5,7 +5,7 @@ use pillarbox_message::head;
 use pillarbox_platform::clock;
 use pillarbox_store::{
     AccountId, Delivery, Detail, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement, Result,
-    ShortCode, Store, off_thread,
+    ShortCode, Store, fresh_code, off_thread,
 };
 use pillarbox_texts::in_all;
 
@@ -56,7 +56,7 @@ pub async fn tell_owner(outbound: &Outbound, message: Message<'_>) -> Result<()>
     let store = outbound.store.clone();
     let delivery = off_thread(move || {
         let Some((id, account)) = store.read(|r| r.accounts())?.into_iter().next() else { return Ok(None) };
-        let code = ShortCode::fresh(at);
+        let code = fresh_code(at);
         let header = format!(
             "From: Pillarbox <postmaster@{hostname}>\r\nTo: <{}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{code}@{hostname}>\r\n\
              Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
@@ -130,7 +130,7 @@ pub async fn tell_delivered(
         },
     );
     let delivery =
-        delivery(&outbound.store, vec![account], arrived.sender, &text, ShortCode::fresh(at), at);
+        delivery(&outbound.store, vec![account], arrived.sender, &text, fresh_code(at), at);
     let told = match delivery {
         Ok(delivery) => outbound
             .store

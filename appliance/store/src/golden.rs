@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use pillarbox_vocabulary::ShortCode;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
@@ -17,7 +18,7 @@ use crate::ids::{
 };
 use crate::index::{Card, Places};
 use crate::ledger::detail::{Detail, RemoteReply, Status};
-use crate::ledger::{Fate, LedgerRecord, Service, ShortCode, TermKey};
+use crate::ledger::{Fate, LedgerRecord, Service, TermKey};
 use crate::mailbox::{
     Entry, Flags, FolderName, FolderState, Judgement, MailKey, SpecialUse, Timed, UidSet, View,
 };

@@ -1,63 +1,24 @@
 //! Numbers and keys that several ideas share.
 
+pub use pillarbox_vocabulary::{AccountId, DeviceId, FolderId, LedgerId, MessageId};
+
 use crate::engine::codec::{Cursor, FixedKey, integer_key};
 
-integer_key!(
-    /// One person's or one shared mailbox.
-    /// Never reused.
-    AccountId, u32, u32
-);
+integer_key!(AccountId, u32, u32);
+integer_key!(FolderId, u32, u32);
+integer_key!(LedgerId, u64, u64);
+integer_key!(MessageId, u64, u64);
+integer_key!(DeviceId, u16, u16);
 
-integer_key!(
-    /// A folder within an account.
-    /// The well-known ones are constants.
-    FolderId, u32, u32
-);
+/// Name of a content file: random, 16 hex digits on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobId(pub u64);
+integer_key!(BlobId, u64, u64);
 
-integer_key!(
-    /// Place of a record in the ledger, counted from 1 in order of commit.
-    LedgerId, u64, u64
-);
-
-integer_key!(
-    /// Name of a content file: random, 16 hex digits on disk.
-    BlobId, u64, u64
-);
-
-integer_key!(
-    /// A message: the [`LedgerId`] of the record that tells of its acceptance.
-    /// Never reused.
-    MessageId, u64, u64
-);
-
-integer_key!(
-    /// A POP3 view within an account: 0 is the account's own password, each device password has its own.
-    /// Never reused.
-    DeviceId, u16, u16
-);
-
-integer_key!(
-    /// A destination queue: everything for one domain.
-    DestinationId, u64, u64
-);
-
-impl FolderId {
-    /// Where mail arrives (RFC 9051 §5.1).
-    pub const INBOX: FolderId = FolderId(1);
-    /// Copies of what was sent (RFC 6154 `\Sent`).
-    pub const SENT: FolderId = FolderId(2);
-    /// Unfinished messages (RFC 6154 `\Drafts`).
-    pub const DRAFTS: FolderId = FolderId(3);
-    /// Deleted, kept for a while (RFC 6154 `\Trash`).
-    pub const TRASH: FolderId = FolderId(4);
-    /// Suspected spam (RFC 6154 `\Junk`).
-    pub const JUNK: FolderId = FolderId(5);
-}
-
-impl DeviceId {
-    /// The account's own password.
-    pub const MAIN: DeviceId = DeviceId(0);
-}
+/// A destination queue: everything for one domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationId(pub u64);
+integer_key!(DestinationId, u64, u64);
 
 /// One folder of one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,6 +8,7 @@ pub(crate) mod write;
 use std::net::IpAddr;
 
 use heed::types::Unit;
+use pillarbox_vocabulary::ShortCode;
 
 use crate::engine::codec::{
     Cursor, FixedKey, Key, Record, put_bytes, put_strings, put_varint, stable_hash,
@@ -93,54 +94,10 @@ impl Fate {
     }
 }
 
-/// A code of 32 bits that stands in replies and in `Received` fields, printed as seven letters and digits that can be
-/// read over the telephone (Crockford base 32: no I, L, O, U).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ShortCode(pub u32);
-
-impl ShortCode {
-    /// A new code by chance; of `at`, in seconds since 1970, where the system gives no random numbers.
-    /// Codes need not be secret.
-    pub fn fresh(at: u64) -> ShortCode {
-        ShortCode(getrandom::u32().unwrap_or(at as u32))
-    }
-}
-
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
-impl std::fmt::Display for ShortCode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for shift in (0..7).rev() {
-            let digit = (self.0 as u64 >> (5 * shift)) & 31;
-            write!(f, "{}", ALPHABET[digit as usize] as char)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::str::FromStr for ShortCode {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut value = 0u64;
-        let mut digits = 0;
-        for letter in text.bytes().filter(|&b| b != b'-') {
-            let letter = match letter.to_ascii_uppercase() {
-                b'O' => b'0',
-                b'I' | b'L' => b'1',
-                other => other,
-            };
-            let digit = ALPHABET.iter().position(|&a| a == letter).ok_or(())?;
-            value = value << 5 | digit as u64;
-            digits += 1;
-            if digits > 7 {
-                return Err(());
-            }
-        }
-        match (digits, u32::try_from(value)) {
-            (7, Ok(code)) => Ok(ShortCode(code)),
-            _ => Err(()),
-        }
-    }
+/// A new code by chance; of `at`, in seconds since 1970, where the system gives no random numbers.
+/// Codes need not be secret.
+pub fn fresh_code(at: u64) -> ShortCode {
+    ShortCode(getrandom::u32().unwrap_or(at as u32))
 }
 
 /// Which part of the box an order came through.

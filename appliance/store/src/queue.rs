@@ -5,11 +5,11 @@ pub(crate) mod read;
 pub(crate) mod settle;
 
 use heed::types::{Str, Unit};
+use pillarbox_vocabulary::ShortCode;
 
 use crate::engine::codec::{Cursor, Key, Record, compound_key, put_bytes, put_varint, stable_hash};
 use crate::engine::table::{Keyed, Raw, Table, tables};
 use crate::ids::{AccountId, DayKey, DestinationId, MessageId};
-use crate::ledger::ShortCode;
 use crate::ledger::detail::Detail;
 
 tables! {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pillarbox_store::{
     AccountId, Content, Delivery, Detail, LedgerRecord, MessageId, Outgoing, Resolution, Result,
-    Settlement, ShortCode, Store, SubAddresses, Traits, Transcript, Verdict, off_thread,
+    Settlement, Store, SubAddresses, Traits, Transcript, Verdict, fresh_code, off_thread,
 };
 
 use super::{Ended, FAULT_PAUSE, Group, Queued, Worker};
@@ -179,7 +179,7 @@ fn notice(
         && !outgoing.traits.contains(Traits::RETURN_HEADERS)
         && content.octets <= dsn::RETURN_OCTETS as u64;
     let original = beginning(store, content)?;
-    let code = ShortCode::fresh(at);
+    let code = fresh_code(at);
     let facts = Facts {
         hostname,
         sender: &outgoing.sender,

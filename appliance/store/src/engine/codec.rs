@@ -198,13 +198,9 @@ pub fn stable_hash(parts: &[&[u8]]) -> u64 {
     })
 }
 
-/// Declares numbers that are keys.
+/// Makes keys of numbers with a type of their own.
 macro_rules! integer_key {
-    ($(#[$doc:meta])* $name:ident, $int:ty, $read:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub $int);
-
+    ($name:ident, $int:ty, $read:ident) => {
         impl $crate::engine::codec::FixedKey for $name {
             const WIDTH: usize = size_of::<$int>();
             fn write(&self, out: &mut Vec<u8>) {

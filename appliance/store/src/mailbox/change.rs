@@ -1,5 +1,6 @@
 //! What a person does with messages: flags, moves, judgements, deletions, drafts that go out later.
 
+use pillarbox_vocabulary::ShortCode;
 use roaring::RoaringBitmap;
 
 use crate::engine::change::Change;
@@ -7,7 +8,7 @@ use crate::engine::notices::Happened;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, FolderId, FolderKey, MessageId, PlaceKey};
-use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, Service, ShortCode};
+use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, Service};
 use crate::mailbox::{Flags, Judgement, JudgementKey, MailKey, Timed};
 
 const DOING: &str = "changing a mailbox";

@@ -1,5 +1,6 @@
 //! The end of a POP3 session: what the device deleted leaves its view, and the policy decides the rest.
 
+use pillarbox_vocabulary::ShortCode;
 use roaring::RoaringBitmap;
 
 use crate::directory::MailboxPolicy;
@@ -8,7 +9,7 @@ use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DayKey, DeviceId, DeviceKey, FolderId, FolderKey};
 use crate::ledger::detail::Detail;
-use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, Service, ShortCode};
+use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, Service};
 use crate::mailbox::{MailKey, View};
 
 /// What a device did in one session (RFC 1939 §6, the UPDATE state).

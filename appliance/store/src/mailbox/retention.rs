@@ -1,11 +1,13 @@
 //! Mail that goes by itself: what devices deleted, what lay in Trash long enough, what removed accounts left.
 
+use pillarbox_vocabulary::ShortCode;
+
 use crate::directory::{MailboxPolicy, PURGE};
 use crate::engine::work::{Work, random};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DayKey, FolderId, FolderKey, MessageId};
 use crate::ledger::detail::Detail;
-use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord, ShortCode};
+use crate::ledger::{Fate, LIST_LIMIT, LedgerRecord};
 use crate::mailbox::ExpungedKey;
 
 const DOING: &str = "housekeeping";
