@@ -20,7 +20,7 @@ const CIRCLE: usize = 5;
 const KNOWN_BY: usize = 30;
 /// What everything may know: the words of the field that crates share.
 const VOCABULARY: &[&str] =
-    &["AccountId", "FolderId", "MessageId", "Reader", "Store", "Error", "Result"];
+    &["AccountId", "FolderId", "MessageId", "Timestamp", "Reader", "Store", "Error", "Result"];
 /// A file's module, and what it names of this workspace.
 struct Room {
     module: Module,

@@ -12,6 +12,8 @@ use crate::server::notify;
 use pillarbox_office::Office;
 use pillarbox_office::submission::later;
 use pillarbox_office::{acme, auth, mail, statistics, status_file};
+use pillarbox_platform::config::seconds;
+use pillarbox_vocabulary::Timestamp;
 
 const DAY: u64 = 86_400;
 /// How often the watchdog hears of the server, and the disk is looked at.
@@ -133,7 +135,7 @@ async fn keep_house(office: &Office) {
     let kept = &settings.retention;
     // A clock that is ahead would empty the trash and forget the ledger.
     // At the beginning of time nothing is old.
-    let at = if clock::may_expire() { clock::now() } else { 0 };
+    let at = if clock::may_expire() { clock::now() } else { Timestamp(0) };
     let retention = Retention {
         at,
         trash_for: kept.trash_days * DAY,
@@ -152,7 +154,7 @@ async fn keep_house(office: &Office) {
 
 /// Forgets browsers that were not seen for too long.
 async fn end_sessions(office: &Office) {
-    let latest = clock::now().saturating_sub(office.settings.get().web.session_hours * 3600);
+    let latest = clock::now().minus(seconds(office.settings.get().web.session_hours * 3600));
     let old = office.store.read_off_thread(move |r| {
         Ok(r.sessions()?
             .into_iter()

@@ -4,6 +4,7 @@
 //!
 //!     TMPDIR=/var/tmp cargo run --release -p pillarbox-office --example index-cost
 
+use pillarbox_vocabulary::Timestamp;
 use std::fs;
 use std::path::Path;
 
@@ -103,7 +104,7 @@ fn size(folder: &Path) -> Outcome<u64> {
 /// A store with some accounts and nothing in them.
 fn store(folder: &Path) -> Outcome<(Store, Vec<AccountId>)> {
     let store = Store::open(folder, Access::Server, &Options::default())?;
-    store.change(AddDomain { name: "example.org".into(), at: 1 }).wait()?;
+    store.change(AddDomain { name: "example.org".into(), at: Timestamp(1) }).wait()?;
     let mut accounts = Vec::new();
     for n in 0..ACCOUNTS {
         let address = format!("p{n}@example.org");
@@ -112,7 +113,7 @@ fn store(folder: &Path) -> Outcome<(Store, Vec<AccountId>)> {
             name: String::new(),
             hash: "x".into(),
             policy: MailboxPolicy::Keep,
-            at: 1,
+            at: Timestamp(1),
         };
         store.change(add).wait()?;
         accounts.push(store.read(|r| r.account(&address))?.ok_or("no account")?.0);
@@ -124,7 +125,7 @@ fn deliver(store: &Store, account: AccountId, text: &str) -> Outcome<Pending<Del
     let mut spool = store.spool();
     spool.append(text.as_bytes())?;
     let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
-    let record = LedgerRecord::new(1, Fate::Delivered, ShortCode(9));
+    let record = LedgerRecord::new(Timestamp(1), Fate::Delivered, ShortCode(9));
     Ok(store.deliver(Delivery::local(spool.finish()?, 0, vec![placement], record)))
 }
 

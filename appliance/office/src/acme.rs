@@ -23,14 +23,15 @@ use tokio::sync::Notify;
 use crate::error::{Error, Result};
 use crate::settings;
 use client::Client;
+use pillarbox_vocabulary::Timestamp;
 /// Octets of an authority's reason that are kept.
 const REASON_OCTETS: usize = 1024;
 /// How long an authority may look at proofs, and make the certificate.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Seconds before the end at which a new certificate is ordered; for short-lived ones a third of their life.
-const AHEAD: u64 = 30 * 86_400;
+const AHEAD: Duration = Duration::from_secs(30 * 86_400);
 /// Seconds between two tries that the box makes by itself.
-const AGAIN: u64 = 12 * 3600;
+const AGAIN: Duration = Duration::from_secs(12 * 3600);
 /// Names besides the host's that go into the certificate.
 const NAMES: usize = 50;
 
@@ -72,7 +73,7 @@ pub struct Acme {
     /// One order at a time.
     busy: tokio::sync::Mutex<()>,
     records_are_there: Notify,
-    last_try: Mutex<u64>,
+    last_try: Mutex<Timestamp>,
 }
 
 impl Acme {
@@ -153,7 +154,7 @@ pub async fn renew(acme: &Arc<Acme>) {
     let hostname = acme.settings.get().hostname();
     if is_wanted
         && clock::is_trusted()
-        && last + AGAIN <= now
+        && last.plus(AGAIN) <= now
         && is_due(&acme.certificates.facts(), &hostname, now)
     {
         start(acme, &[Method::Http, Method::Tls]);
@@ -161,9 +162,9 @@ pub async fn renew(acme: &Arc<Acme>) {
 }
 
 /// Whether another certificate is needed.
-fn is_due(facts: &tls::Facts, hostname: &str, now: u64) -> bool {
-    let ahead = AHEAD.min(facts.ends.saturating_sub(facts.starts) / 3);
-    facts.is_self_signed || !facts.names(hostname) || now + ahead >= facts.ends
+fn is_due(facts: &tls::Facts, hostname: &str, now: Timestamp) -> bool {
+    let ahead = AHEAD.min(facts.ends.since(facts.starts) / 3);
+    facts.is_self_signed || !facts.names(hostname) || now.plus(ahead) >= facts.ends
 }
 
 /// Gets a certificate, by the first method that the authority accepts.
@@ -300,23 +301,23 @@ mod tests {
         let facts = |starts, ends| tls::Facts {
             names: vec!["mail.example".into()],
             issuer: "CA".into(),
-            starts: starts * DAY,
-            ends: ends * DAY,
+            starts: Timestamp(starts * DAY),
+            ends: Timestamp(ends * DAY),
             is_self_signed: false,
             fingerprint: String::new(),
         };
-        assert!(!is_due(&facts(0, 90), "mail.example", 59 * DAY));
-        assert!(is_due(&facts(0, 90), "mail.example", 60 * DAY));
-        assert!(is_due(&facts(0, 90), "new.example", DAY));
+        assert!(!is_due(&facts(0, 90), "mail.example", Timestamp(59 * DAY)));
+        assert!(is_due(&facts(0, 90), "mail.example", Timestamp(60 * DAY)));
+        assert!(is_due(&facts(0, 90), "new.example", Timestamp(DAY)));
         // Six days of life: two days ahead.
         assert!(
-            !is_due(&facts(0, 6), "mail.example", 3 * DAY)
-                && is_due(&facts(0, 6), "mail.example", 4 * DAY)
+            !is_due(&facts(0, 6), "mail.example", Timestamp(3 * DAY))
+                && is_due(&facts(0, 6), "mail.example", Timestamp(4 * DAY))
         );
         assert!(is_due(
             &tls::Facts { is_self_signed: true, ..facts(0, 9000) },
             "mail.example",
-            DAY
+            Timestamp(DAY)
         ));
     }
 }

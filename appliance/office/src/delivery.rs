@@ -20,6 +20,7 @@ use pillarbox_store::{
     ShortCode, Spool, Spooled, Store, off_thread,
 };
 
+use pillarbox_vocabulary::Timestamp;
 use tap::Tap;
 use verdict::{Decide, Evidence, Refused, decide};
 
@@ -63,7 +64,7 @@ pub struct Incoming<'a> {
     agent: &'a DeliveryAgent,
     intake: Intake,
     tap: Tap,
-    arrived: u64,
+    arrived: Timestamp,
     charge: Charge<'a>,
 }
 

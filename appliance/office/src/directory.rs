@@ -2,7 +2,7 @@
 //! Pages, set-up file and command line add people and set passwords by these functions only.
 
 use pillarbox_store::{AddAccount, MailboxPolicy, Store};
-use pillarbox_vocabulary::Address;
+use pillarbox_vocabulary::{Address, Timestamp};
 
 use crate::auth::hash;
 
@@ -104,7 +104,7 @@ pub fn person(
     name: &str,
     password: &Prepared,
     policy: MailboxPolicy,
-    at: u64,
+    at: Timestamp,
 ) -> AddAccount {
     AddAccount {
         address: address.canonical(),

@@ -3,14 +3,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use pillarbox_store::{AccountId, Service, SignIn};
+use pillarbox_vocabulary::Timestamp;
 
 /// Events remembered of everybody together.
 const EVENTS: usize = 400;
-/// Seconds before the same device from the same place is written down again: a program that polls must not wear a card
+/// Time before the same device from the same place is written down again: a program that polls must not wear a card
 /// out.
-const AGAIN: u64 = 86_400;
+const AGAIN: Duration = Duration::from_secs(86_400);
 /// Places remembered for that.
 const PLACES: usize = 2000;
 
@@ -37,8 +39,7 @@ pub enum What {
 pub struct Event {
     /// Counts up; a page asks for what came after the last one it has.
     pub number: u64,
-    /// Seconds since 1970.
-    pub at: u64,
+    pub at: Timestamp,
     pub peer: IpAddr,
     /// As in `[listen]`.
     pub service: &'static str,
@@ -54,7 +55,7 @@ pub struct Event {
 pub struct History {
     next: u64,
     events: VecDeque<Event>,
-    written: HashMap<(AccountId, String, IpAddr), u64>,
+    written: HashMap<(AccountId, String, IpAddr), Timestamp>,
 }
 
 /// Characters of a user name that are kept.
@@ -64,7 +65,7 @@ impl History {
     /// Notes something that happened.
     pub fn note(
         &mut self,
-        at: u64,
+        at: Timestamp,
         peer: IpAddr,
         service: &'static str,
         what: What,
@@ -105,15 +106,20 @@ impl History {
 
     /// Whether a sign-in is to be written to the store: new places at once, known ones once a day, what failed always
     /// (those who try are slowed down by the throttle).
-    pub fn is_worth_keeping(&mut self, account: AccountId, sign_in: &SignIn, at: u64) -> bool {
+    pub fn is_worth_keeping(
+        &mut self,
+        account: AccountId,
+        sign_in: &SignIn,
+        at: Timestamp,
+    ) -> bool {
         if !sign_in.is_accepted || sign_in.service == Service::Web {
             return true;
         }
         if self.written.len() >= PLACES {
-            self.written.retain(|_, then| *then + AGAIN > at);
+            self.written.retain(|_, then| then.plus(AGAIN) > at);
         }
         let key = (account, sign_in.device.clone(), sign_in.peer);
-        let is_new = self.written.get(&key).is_none_or(|then| then + AGAIN <= at);
+        let is_new = self.written.get(&key).is_none_or(|then| then.plus(AGAIN) <= at);
         if is_new && self.written.len() < PLACES {
             self.written.insert(key, at);
         }
@@ -132,18 +138,18 @@ mod tests {
     #[test]
     fn a_person_sees_their_own_programs_and_machine_only() {
         let mut history = History::default();
-        history.note(1, ip(5), "pop3s", What::Connected, "", "");
-        history.note(2, ip(5), "pop3s", What::ShortName, "ann", "");
-        history.note(3, ip(9), "pop3s", What::WrongPassword, "Ann@example.org", "");
-        history.note(4, ip(5), "pop3s", What::SignedIn, "bob@example.org", "PC");
-        history.note(5, ip(9), "pop3s", What::Connected, "", "");
+        history.note(Timestamp(1), ip(5), "pop3s", What::Connected, "", "");
+        history.note(Timestamp(2), ip(5), "pop3s", What::ShortName, "ann", "");
+        history.note(Timestamp(3), ip(9), "pop3s", What::WrongPassword, "Ann@example.org", "");
+        history.note(Timestamp(4), ip(5), "pop3s", What::SignedIn, "bob@example.org", "PC");
+        history.note(Timestamp(5), ip(9), "pop3s", What::Connected, "", "");
         let seen = |after| {
-            history.of("ann@example.org", ip(5), after).iter().map(|e| e.at).collect::<Vec<_>>()
+            history.of("ann@example.org", ip(5), after).iter().map(|e| e.at.0).collect::<Vec<_>>()
         };
         assert_eq!(seen(0), [1, 2, 3]);
         assert_eq!(seen(2), [3]);
         let mut full = History::default();
-        (0..1000).for_each(|at| full.note(at, ip(1), "smtp", What::Connected, "", ""));
+        (0..1000).for_each(|at| full.note(Timestamp(at), ip(1), "smtp", What::Connected, "", ""));
         assert_eq!((full.events.len(), full.next), (EVENTS, 1000));
     }
 
@@ -152,12 +158,14 @@ mod tests {
         let mut history = History::default();
         let sign_in =
             |peer| SignIn { peer, service: Service::Pop3, device: "PC".into(), is_accepted: true };
-        let mut keep = |peer, at| history.is_worth_keeping(AccountId(1), &sign_in(peer), at);
+        let again = AGAIN.as_secs();
+        let mut keep =
+            |peer, at| history.is_worth_keeping(AccountId(1), &sign_in(peer), Timestamp(at));
         assert_eq!(
-            [keep(ip(1), 0), keep(ip(1), 60), keep(ip(2), 60), keep(ip(1), AGAIN)],
+            [keep(ip(1), 0), keep(ip(1), 60), keep(ip(2), 60), keep(ip(1), again)],
             [true, false, true, true]
         );
         let failed = SignIn { is_accepted: false, ..sign_in(ip(1)) };
-        assert!(history.is_worth_keeping(AccountId(1), &failed, AGAIN + 1));
+        assert!(history.is_worth_keeping(AccountId(1), &failed, Timestamp(again + 1)));
     }
 }

@@ -11,6 +11,7 @@ use pillarbox_platform::clock;
 use pillarbox_platform::config::Config;
 use pillarbox_platform::tls::Certificates;
 use pillarbox_store::Reader;
+use pillarbox_vocabulary::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::settings;
@@ -106,7 +107,7 @@ pub fn records(
     reader: &Reader,
     domain: &str,
     facts: &Facts,
-    now: u64,
+    now: Timestamp,
 ) -> pillarbox_store::Result<Vec<DnsRecord>> {
     let mut records = Vec::new();
     records.extend(address_of_the_box(domain, facts));
@@ -259,9 +260,9 @@ mod tests {
         use pillarbox_store::{Access, AddDomain, Options, Store};
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
-        store.change(AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
+        store.change(AddDomain { name: "box.example".into(), at: Timestamp(1) }).wait().unwrap();
         let zone = |facts: Facts| {
-            zone_lines(&store.read(|r| records(r, "box.example", &facts, 1)).unwrap())
+            zone_lines(&store.read(|r| records(r, "box.example", &facts, Timestamp(1))).unwrap())
         };
         let plain = zone(Facts { hostname: "mail.box.example".into(), ..Facts::default() });
         assert!(

@@ -224,7 +224,7 @@ mod tests {
     use pillarbox_store::{
         Access, AddAccount, AddDomain, MailboxPolicy, Options, SetAlias, SetSetting,
     };
-    use pillarbox_vocabulary::Address;
+    use pillarbox_vocabulary::{Address, Timestamp};
 
     /// A store with a domain, and who gets mail in it.
     struct World {
@@ -242,7 +242,7 @@ mod tests {
         /// Ann, who is the owner, Bob, and one with a plus sign in the address.
         fn with_people() -> World {
             let world = World::empty();
-            let domain = AddDomain { name: "example.test".into(), at: 1 };
+            let domain = AddDomain { name: "example.test".into(), at: Timestamp(1) };
             world.store.change(domain).wait().unwrap();
             for name in ["ann", "bob", "c+d"] {
                 let add = AddAccount {
@@ -250,7 +250,7 @@ mod tests {
                     name: name.into(),
                     hash: "x".into(),
                     policy: MailboxPolicy::Keep,
-                    at: 1,
+                    at: Timestamp(1),
                 };
                 world.store.change(add).wait().unwrap();
             }

@@ -11,6 +11,7 @@ use pillarbox_platform::tasks::Tasks;
 use pillarbox_store::{
     Fate, Hour, LedgerId, MessageId, PutHour, QueueKey, Reader, Result, Store, off_thread,
 };
+use pillarbox_vocabulary::Timestamp;
 
 /// Records read at a time.
 const PIECE: usize = 2000;
@@ -55,7 +56,7 @@ pub async fn count(statistics: &Arc<Statistics>) {
             let disk = used(&statistics.settings.get().data);
             let known = statistics.lock().last().copied();
             let rows;
-            (rows, rest) = statistics.store.read(|r| gather(r, known, now / 3600, disk))?;
+            (rows, rest) = statistics.store.read(|r| gather(r, known, now.hour(), disk))?;
             keep(&statistics.store, &rows, now)?;
             *statistics.lock() = rows;
         }
@@ -67,7 +68,7 @@ pub async fn count(statistics: &Arc<Statistics>) {
 }
 
 /// Writes the hours that are over, and the current one now and then.
-fn keep(store: &Store, rows: &[(u64, Hour)], now: u64) -> Result<()> {
+fn keep(store: &Store, rows: &[(u64, Hour)], now: Timestamp) -> Result<()> {
     for &(hour, record) in rows {
         let known = store
             .read(|r| r.hours(hour))?
@@ -76,7 +77,7 @@ fn keep(store: &Store, rows: &[(u64, Hour)], now: u64) -> Result<()> {
             .map(|(_, known)| known);
         let is_new = known
             .is_none_or(|known| known.ledger != record.ledger || known.queued != record.queued);
-        if known.is_none() || is_new && (hour < now / 3600 || now % WRITE < 40) {
+        if known.is_none() || is_new && (hour < now.hour() || now.0 % WRITE < 40) {
             store.change(PutHour { hour, record }).wait()?;
         }
     }
@@ -122,7 +123,7 @@ fn gather(
     let records = reader.ledger_after(place, PIECE)?;
     for (id, record) in &records {
         place = *id;
-        let at = (record.at / 3600).min(hour);
+        let at = record.at.hour().min(hour);
         if at + FIRST < hour {
             // Older than any picture shows.
             continue;
@@ -158,10 +159,10 @@ fn oldest(reader: &Reader) -> Result<u64> {
     let first = reader.queue(QueueKey { message: MessageId(0), recipient: 0 }, OLDEST)?;
     let since = first
         .iter()
-        .filter(|(_, waiting)| waiting.since > 0)
+        .filter(|(_, waiting)| waiting.since > Timestamp(0))
         .map(|(_, waiting)| waiting.since)
         .min();
-    Ok(since.map_or(0, |since| clock::now().saturating_sub(since)))
+    Ok(since.map_or(0, |since| clock::now().since(since).as_secs()))
 }
 
 /// Octets used on the partition of a folder.
@@ -178,8 +179,9 @@ mod tests {
     fn each_record_counts_once_in_its_hour() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
-        let note =
-            |hour: u64, fate| store.note(LedgerRecord::new(hour * 3600 + 5, fate, ShortCode(1)));
+        let note = |hour: u64, fate| {
+            store.note(LedgerRecord::new(Timestamp(hour * 3600 + 5), fate, ShortCode(1)))
+        };
         let rows = |hour| store.read(|r| gather(r, None, hour, 7)).unwrap().0;
         let keep = |rows: &[(u64, Hour)]| {
             rows.iter().for_each(|&(hour, record)| {

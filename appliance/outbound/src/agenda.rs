@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_platform::config::seconds;
 use pillarbox_store::{Order, QueueOrder, Result, Service, Store, off_thread};
+use pillarbox_vocabulary::Timestamp;
 
 use super::sender::{BATCH, Outbound};
 use super::{schedule, work};
@@ -45,12 +47,13 @@ pub async fn run(outbound: Arc<Outbound>) {
 /// One destination queue at a time, and nothing to do in any usual second.
 pub(crate) async fn mend_far_future(outbound: &Outbound) -> Result<()> {
     let now = outbound.now().at;
-    let latest = now + 2 * schedule::longest_pause(&outbound.config().outbound.retry);
+    let pause = schedule::longest_pause(&outbound.config().outbound.retry);
+    let latest = now.plus(seconds(2 * pause));
     let store = outbound.store.clone();
     let late = move |store: &Store| {
         store.read(|r| match r.agenda_span()? {
             Some((_, last, queue)) if last > latest => {
-                r.destination(queue, u64::MAX - 1, BATCH, |_| false)
+                r.destination(queue, Timestamp::MAX, BATCH, |_| false)
             }
             _ => Ok(Vec::new()),
         })

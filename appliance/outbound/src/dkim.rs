@@ -14,6 +14,7 @@ use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{
     AddFirstKey, AnyChange, KeyKind, PutKey, Reader, RemoveKey, SigningKey, Store,
 };
+use pillarbox_vocabulary::Timestamp;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
 
 use crate::error::{Error, Result};
@@ -32,7 +33,7 @@ const RSA_BITS: usize = 2048;
 /// How long keys are remembered ready for use.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// How long a retired key's record must stay published: messages signed with it may be under way.
-pub const PUBLISHED_FOR: u64 = 30 * 86_400;
+pub const PUBLISHED_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// What fails when a stored key can't be used.
 const READING: &str = "reading a signing key";
 /// What sealed keys are for.
@@ -149,7 +150,7 @@ pub fn opens(secrets: &Secrets, key: &SigningKey) -> bool {
 /// Makes what a domain lacks: a key of each kind.
 /// Takes seconds on a small board.
 /// Returns whether any was made.
-pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<bool> {
+pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: Timestamp) -> Result<bool> {
     let stored = store.read(|r| r.signing_keys(domain))?;
     let mut made = false;
     for kind in [KeyKind::Rsa, KeyKind::Ed25519] {
@@ -167,7 +168,7 @@ pub fn ensure_keys(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> 
 }
 
 /// Makes new keys; the old ones sign no more, and their records stay published for a while.
-pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Result<()> {
+pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: Timestamp) -> Result<()> {
     let stored = store.read(|r| r.signing_keys(domain))?;
     for kind in [KeyKind::Rsa, KeyKind::Ed25519] {
         let (selector, key) = make_key(secrets, kind, now)?;
@@ -178,9 +179,9 @@ pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Resul
             None => AnyChange::of(PutKey {
                 domain: domain.into(),
                 selector,
-                key: SigningKey { retired: Some(now.max(1)), ..key },
+                key: SigningKey { retired: Some(now.max(Timestamp(1))), ..key },
             }),
-            Some(at) if at + PUBLISHED_FOR < now => {
+            Some(at) if at.plus(PUBLISHED_FOR) < now => {
                 AnyChange::of(RemoveKey { domain: domain.into(), selector })
             }
             Some(_) => continue,
@@ -191,7 +192,7 @@ pub fn rotate(store: &Store, secrets: &Secrets, domain: &str, now: u64) -> Resul
 }
 
 /// A new key and its selector.
-fn make_key(secrets: &Secrets, kind: KeyKind, now: u64) -> Result<(String, SigningKey)> {
+fn make_key(secrets: &Secrets, kind: KeyKind, now: Timestamp) -> Result<(String, SigningKey)> {
     let (pair, letter) = match kind {
         KeyKind::Rsa => (DkimKeyPair::generate_rsa(RSA_BITS), 'r'),
         KeyKind::Ed25519 => (DkimKeyPair::generate_ed25519(), 'e'),
@@ -235,12 +236,12 @@ fn der_length(length: usize, out: &mut Vec<u8>) {
 pub fn published(
     reader: &Reader,
     domain: &str,
-    now: u64,
+    now: Timestamp,
 ) -> pillarbox_store::Result<Vec<(String, String, bool)>> {
     let keys = reader
         .signing_keys(domain)?
         .into_iter()
-        .filter(|(_, key)| key.retired.is_none_or(|at| at + PUBLISHED_FOR >= now));
+        .filter(|(_, key)| key.retired.is_none_or(|at| at.plus(PUBLISHED_FOR) >= now));
     let value = |(selector, key): (String, SigningKey)| {
         let kind = match key.kind {
             KeyKind::Rsa => "rsa",
@@ -265,8 +266,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
         let secrets = Arc::new(Secrets::open(dir.path()).unwrap());
-        store.change(AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
-        ensure_keys(&store, &secrets, "box.example", 1_790_000_000).unwrap();
+        store.change(AddDomain { name: "box.example".into(), at: Timestamp(1) }).wait().unwrap();
+        ensure_keys(&store, &secrets, "box.example", Timestamp(1_790_000_000)).unwrap();
         let keys = Signer::new(secrets).keys(&store, "box.example").unwrap();
         (dir, keys)
     }
@@ -354,11 +355,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
         let secrets = Arc::new(Secrets::open(dir.path()).unwrap());
-        store.change(AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
+        store.change(AddDomain { name: "box.example".into(), at: Timestamp(1) }).wait().unwrap();
         let signer = Signer::new(secrets.clone());
         assert!(signer.keys(&store, "box.example").unwrap().is_empty());
-        assert!(ensure_keys(&store, &secrets, "box.example", 1_790_000_000).unwrap());
-        assert!(!ensure_keys(&store, &secrets, "box.example", 1_790_000_000).unwrap());
+        assert!(ensure_keys(&store, &secrets, "box.example", Timestamp(1_790_000_000)).unwrap());
+        assert!(!ensure_keys(&store, &secrets, "box.example", Timestamp(1_790_000_000)).unwrap());
         signer.forget();
         let keys = signer.keys(&store, "box.example").unwrap();
         let message = b"From: ann@box.example\r\nSubject: x\r\n\r\nbody\r\n";
@@ -376,9 +377,9 @@ mod tests {
                 && fields.ends_with("\r\n")
         );
         let dkim = |now| store.read(|r| published(r, "box.example", now)).unwrap().len();
-        assert_eq!(dkim(1_790_000_000), 2);
-        rotate(&store, &secrets, "box.example", 1_790_100_000).unwrap();
-        assert_eq!(dkim(1_790_100_000), 4);
-        assert_eq!(dkim(1_790_100_000 + PUBLISHED_FOR + 1), 2);
+        assert_eq!(dkim(Timestamp(1_790_000_000)), 2);
+        rotate(&store, &secrets, "box.example", Timestamp(1_790_100_000)).unwrap();
+        assert_eq!(dkim(Timestamp(1_790_100_000)), 4);
+        assert_eq!(dkim(Timestamp(1_790_100_001).plus(PUBLISHED_FOR)), 2);
     }
 }

@@ -5,6 +5,7 @@ use pillarbox_message::encode::{encoded_words, fold, quoted_printable};
 use pillarbox_platform::clock;
 use pillarbox_store::{Detail, Status};
 use pillarbox_texts::{Language, in_all};
+use pillarbox_vocabulary::Timestamp;
 
 use super::failure;
 use super::schedule::Dsn;
@@ -24,9 +25,9 @@ pub struct About {
     pub orcpt: String,
     /// As the ledger keeps it.
     pub detail: Detail,
-    /// Until when it is tried, seconds since 1970; for delays.
-    pub until: u64,
-    pub attempted_at: u64,
+    /// Until when it is tried; for delays.
+    pub until: Timestamp,
+    pub attempted_at: Timestamp,
 }
 
 /// The original as far as it comes back: a header, or all of it.
@@ -43,11 +44,11 @@ pub struct Facts<'a> {
     pub sender: &'a str,
     pub subject: &'a str,
     pub code: &'a str,
-    pub arrived: u64,
+    pub arrived: Timestamp,
     pub envid: &'a str,
     pub about: &'a [About],
     pub returned: Returned,
-    pub now: u64,
+    pub now: Timestamp,
     /// Random, for the Message-ID and the boundary.
     pub unique: u64,
 }
@@ -237,11 +238,11 @@ mod tests {
             sender: "ann@box.example",
             subject,
             code: "1K3Q9XM",
-            arrived: 1_790_000_000,
+            arrived: Timestamp(1_790_000_000),
             envid: "QQ1",
             about,
             returned: Returned::Header(b"Subject: x\r\nMessage-ID: <1@box.example>\r\n".to_vec()),
-            now: 1_790_000_900,
+            now: Timestamp(1_790_000_900),
             unique: 7,
         }
     }
@@ -251,8 +252,8 @@ mod tests {
             address: address.into(),
             orcpt: String::new(),
             detail,
-            until: 1_790_400_000,
-            attempted_at: 1_790_000_800,
+            until: Timestamp(1_790_400_000),
+            attempted_at: Timestamp(1_790_000_800),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which hosts take a domain's mail, in which order, and what TLS must prove to them.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use pillarbox_host::net;
 use pillarbox_platform::clock;
@@ -18,7 +19,7 @@ use super::tls::Security;
 /// Most addresses of a host.
 const ADDRESSES: usize = 6;
 /// How long a domain whose policy could not be fetched is left alone, in seconds.
-const STS_PAUSE: u64 = 300;
+const STS_PAUSE: Duration = Duration::from_secs(300);
 
 /// The addresses to try, in order.
 pub fn addresses(v4: Vec<IpAddr>, v6: Vec<IpAddr>, ipv6: Ipv6) -> Vec<IpAddr> {
@@ -194,7 +195,7 @@ impl Outbound {
             }
             Err(why) => {
                 tracing::info!(domain, %why, at = clock::iso(now), "no TLS policy, although one is announced");
-                self.pause_sts(domain, now + STS_PAUSE);
+                self.pause_sts(domain, now.plus(STS_PAUSE));
                 remembered.and_then(|p| Policy::parse(&p.text))
             }
         }

@@ -8,6 +8,7 @@ use pillarbox_store::{
     ShortCode, Store, fresh_code, off_thread,
 };
 use pillarbox_texts::in_all;
+use pillarbox_vocabulary::Timestamp;
 
 use super::dsn::{self, About, Facts, Returned};
 use super::schedule::Dsn;
@@ -77,7 +78,7 @@ pub async fn tell_owner(outbound: &Outbound, message: Message<'_>) -> Result<()>
 
 /// Tells the owner once a day that an account has reached its limit.
 pub async fn tell_of_limit(outbound: &Outbound, account: AccountId, address: &str, limit: u32) {
-    let today = outbound.now().at / 86_400;
+    let today = outbound.now().at.day();
     if outbound.state().limits_told.insert(account, today) == Some(today) {
         return;
     }
@@ -152,7 +153,7 @@ pub fn delivery(
     to: &str,
     content: &[u8],
     code: ShortCode,
-    at: u64,
+    at: Timestamp,
 ) -> Result<Delivery> {
     const RETURN_PATH: &[u8] = b"Return-Path: <>\r\n";
     let mut spool = store.spool();

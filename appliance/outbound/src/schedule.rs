@@ -1,7 +1,10 @@
 //! What becomes of a recipient after an attempt: decided here, purely, from what is known.
 
-use pillarbox_platform::config;
+use std::time::Duration;
+
+use pillarbox_platform::config::{self, seconds};
 use pillarbox_store::{Detail, Fate, Hold, QueueState, Verdict, Waiting};
+use pillarbox_vocabulary::Timestamp;
 
 /// A message is not given up before it was really tried this often, however old the clock makes it.
 const FEWEST_ATTEMPTS: u32 = 3;
@@ -67,8 +70,7 @@ pub struct Step {
 /// What the clock says, and whether to believe it.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Seconds since 1970.
-    pub at: u64,
+    pub at: Timestamp,
     /// A board without a clock of its own starts anywhere; until its time is set nothing grows old.
     pub is_trusted: bool,
 }
@@ -133,19 +135,19 @@ fn deferred(
 ) -> Step {
     let attempts = waiting.attempts.saturating_add(1);
     let since = match (waiting.since, now.is_trusted) {
-        (0, true) => now.at,
+        (Timestamp(0), true) => now.at,
         // A time from the future is of a clock that was wrong.
         (since, true) => since.min(now.at),
         (since, false) => since,
     };
-    let age = if now.is_trusted { now.at.saturating_sub(since) } else { 0 };
-    if age >= plan.lifetime && attempts >= FEWEST_ATTEMPTS {
+    let age = if now.is_trusted { now.at.since(since) } else { Duration::ZERO };
+    if age >= seconds(plan.lifetime) && attempts >= FEWEST_ATTEMPTS {
         return failed(waiting, Fate::Expired, reason);
     }
-    let tell = age >= plan.warn_after && !waiting.is_delay_told;
+    let tell = age >= seconds(plan.warn_after) && !waiting.is_delay_told;
     let verdict = Verdict::Keep(Waiting {
         state: QueueState::Scheduled,
-        due: now.at.saturating_add(pause(&plan.retry, attempts, spread)),
+        due: now.at.plus(seconds(pause(&plan.retry, attempts, spread))),
         since,
         attempts,
         is_delay_told: waiting.is_delay_told || tell,
@@ -175,7 +177,7 @@ mod tests {
     use super::*;
     use pillarbox_store::{Notices, RemoteReply};
 
-    const TRUSTED: Now = Now { at: 1_000_000_000, is_trusted: true };
+    const TRUSTED: Now = Now { at: Timestamp(1_000_000_000), is_trusted: true };
 
     fn waiting() -> Waiting {
         Waiting {
@@ -188,7 +190,7 @@ mod tests {
             since: TRUSTED.at,
             attempts: 0,
             is_delay_told: false,
-            last_at: 0,
+            last_at: Timestamp(0),
             last: Detail::None,
             transcript: None,
         }
@@ -222,12 +224,12 @@ mod tests {
                 break step;
             }
             current = kept(step);
-            pauses.push(current.due - now.at);
+            pauses.push(current.due.since(now.at).as_secs());
             now.at = current.due;
         };
         assert_eq!(pauses[..8], [60, 180, 600, 1800, 3600, 7200, 14_400, 14_400]);
         assert_eq!((last.fate, notices), (Fate::Expired, vec![Dsn::Delayed, Dsn::Failed]));
-        let age = now.at - TRUSTED.at;
+        let age = now.at.since(TRUSTED.at).as_secs();
         assert!((5 * 86_400..5 * 86_400 + 14_400).contains(&age), "{age}");
     }
 
@@ -264,9 +266,9 @@ mod tests {
     #[test]
     fn nothing_grows_old_while_the_clock_is_not_trusted() {
         // Accepted by a board that believed in 1970.
-        let mut current = Waiting { since: 0, due: 5, ..waiting() };
+        let mut current = Waiting { since: Timestamp(0), due: Timestamp(5), ..waiting() };
         for at in [5, 70, 400, 2000, 50 * 365 * 86_400] {
-            current = kept(defer(&current, Now { at, is_trusted: false }));
+            current = kept(defer(&current, Now { at: Timestamp(at), is_trusted: false }));
         }
         // The clock is set: the life time begins now.
         let step = defer(&current, TRUSTED);
@@ -274,10 +276,11 @@ mod tests {
         current = kept(step);
         assert_eq!(current.since, TRUSTED.at);
         // A clock that is set back does not make it wait longer than once.
-        let back = Now { at: TRUSTED.at - 900_000, ..TRUSTED };
+        let back = Now { at: TRUSTED.at.minus(seconds(900_000)), ..TRUSTED };
         assert_eq!(kept(defer(&current, back)).since, back.at);
         // One that jumps ahead does not end it before it was tried a few times.
-        let fresh = kept(defer(&waiting(), Now { at: TRUSTED.at + 900 * 86_400, ..TRUSTED }));
+        let fresh =
+            kept(defer(&waiting(), Now { at: TRUSTED.at.plus(seconds(900 * 86_400)), ..TRUSTED }));
         assert_eq!(fresh.attempts, 1);
     }
 
@@ -297,7 +300,11 @@ mod tests {
         assert_eq!(dsn(&ask(Notices::SUCCESS), relayed(false)), Some(Dsn::Relayed));
         assert_eq!(dsn(&ask(Notices::SUCCESS), relayed(true)), None);
         assert_eq!(dsn(&ask(Notices::FAILURE), Outcome::GivenUp), Some(Dsn::Failed));
-        let old = Waiting { since: TRUSTED.at - 5 * 3600, attempts: 5, ..ask(Notices::FAILURE) };
+        let old = Waiting {
+            since: TRUSTED.at.minus(seconds(5 * 3600)),
+            attempts: 5,
+            ..ask(Notices::FAILURE)
+        };
         assert_eq!(defer(&old, TRUSTED).dsn, None);
         assert_eq!(
             defer(&Waiting { notices: Notices::default(), ..old }, TRUSTED).dsn,

@@ -14,6 +14,7 @@ use pillarbox_store::{
     AccountId, Hold, MessageId, Order, QueueKey, QueueOrder, QueueState, Reader, Result, Route,
     Service, Store, Waiting, off_thread,
 };
+use pillarbox_vocabulary::Timestamp;
 use tokio::sync::Notify;
 
 use super::dkim::Signer;
@@ -65,9 +66,9 @@ pub(crate) struct State {
     /// Workers by destination.
     pub(crate) active: HashMap<String, usize>,
     /// Domains whose TLS policy could not be fetched, and until when they are left alone.
-    pub(crate) sts_pauses: HashMap<String, u64>,
+    pub(crate) sts_pauses: HashMap<String, Timestamp>,
     /// When the owner last got a message that an account reached its limit, in days since 1970.
-    pub(crate) limits_told: HashMap<AccountId, u64>,
+    pub(crate) limits_told: HashMap<AccountId, u32>,
 }
 
 /// Where a destination queue's mail goes.
@@ -149,11 +150,11 @@ impl Outbound {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    pub(crate) fn sts_pauses(&self, domain: &str, now: u64) -> bool {
+    pub(crate) fn sts_pauses(&self, domain: &str, now: Timestamp) -> bool {
         self.state().sts_pauses.get(domain).is_some_and(|&until| until > now)
     }
 
-    pub(crate) fn pause_sts(&self, domain: &str, until: u64) {
+    pub(crate) fn pause_sts(&self, domain: &str, until: Timestamp) {
         let pauses = &mut self.state().sts_pauses;
         if pauses.len() > 1000 {
             pauses.clear();
@@ -259,7 +260,7 @@ pub(crate) fn next_hop(routes: &[(String, Route)], domain: &str) -> NextHop {
 
 /// Lets go what waits for a provider's password; returns how many recipients.
 /// Blocks.
-pub fn release_after_login(store: &Store, at: u64) -> Result<usize> {
+pub fn release_after_login(store: &Store, at: Timestamp) -> Result<usize> {
     let (mut from, mut released) = (QueueKey { message: MessageId(0), recipient: 0 }, 0);
     loop {
         let rows = store.read(|r| r.queue(from, RELEASED))?;

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use pillarbox_proto::reply::clip;
 use pillarbox_store::StsPolicy;
+use pillarbox_vocabulary::Timestamp;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -99,8 +100,8 @@ fn is_policy(parts: &http::response::Parts) -> Result<(), PolicyFault> {
 }
 
 /// What is remembered of a fetched policy.
-pub fn remembered(id: String, text: String, policy: &Policy, now: u64) -> StsPolicy {
-    StsPolicy { id, text, expires: now.saturating_add(policy.max_age) }
+pub fn remembered(id: String, text: String, policy: &Policy, now: Timestamp) -> StsPolicy {
+    StsPolicy { id, text, expires: now.plus(Duration::from_secs(policy.max_age)) }
 }
 
 #[cfg(test)]

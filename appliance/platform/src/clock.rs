@@ -4,27 +4,28 @@ use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
+use pillarbox_vocabulary::Timestamp;
 
 use crate::error::{Error, Result};
 
-/// Seconds since 1970 by the box's clock; 0 when it is before that.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+/// What time it is by the box's clock; 0 when it is before 1970.
+pub fn now() -> Timestamp {
+    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
 }
 
 /// A time as RFC 5322 §3.3 writes it, in UTC: `Mon, 23 Nov 2026 21:58:00 +0000`.
-pub fn rfc5322(at: u64) -> String {
-    timestamp(at).strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+pub fn rfc5322(at: Timestamp) -> String {
+    in_utc(at).strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
 /// A time for people and scripts: `2026-11-23T21:58:00Z`.
-pub fn iso(at: u64) -> String {
-    timestamp(at).to_string()
+pub fn iso(at: Timestamp) -> String {
+    in_utc(at).to_string()
 }
 
 /// A day as `20261123`, in UTC.
-pub fn day(at: u64) -> String {
-    timestamp(at).strftime("%Y%m%d").to_string()
+pub fn day(at: Timestamp) -> String {
+    in_utc(at).strftime("%Y%m%d").to_string()
 }
 
 /// A time zone: the box's, or one that was asked for by name.
@@ -78,8 +79,8 @@ impl Zone {
 }
 
 /// Day, month, year, hour and minute in a zone.
-pub fn local(at: u64, zone: Zone) -> [i16; 5] {
-    let there = timestamp(at).to_zoned(zone.zone());
+pub fn local(at: Timestamp, zone: Zone) -> [i16; 5] {
+    let there = in_utc(at).to_zoned(zone.zone());
     [
         i16::from(there.day()),
         i16::from(there.month()),
@@ -90,8 +91,8 @@ pub fn local(at: u64, zone: Zone) -> [i16; 5] {
 }
 
 /// How far a zone's clocks are from UTC, as people write it.
-pub fn offset(at: u64, zone: Zone) -> String {
-    let minutes = timestamp(at).to_zoned(zone.zone()).offset().seconds() / 60;
+pub fn offset(at: Timestamp, zone: Zone) -> String {
+    let minutes = in_utc(at).to_zoned(zone.zone()).offset().seconds() / 60;
     match minutes {
         0 => "UTC".into(),
         _ => format!(
@@ -103,20 +104,21 @@ pub fn offset(at: u64, zone: Zone) -> String {
     }
 }
 
-/// First and last second, since 1970, of a day (`2026-11-23`) or of a time (`2026-11-23T21:58:00Z`), in UTC.
-pub fn parse(text: &str) -> Result<(u64, u64)> {
-    let seconds = |text: &str| {
-        text.parse::<jiff::Timestamp>().ok().and_then(|t| u64::try_from(t.as_second()).ok())
-    };
+/// From the first to the last second of a day.
+const REST_OF_DAY: Duration = Duration::from_secs(86_399);
+
+/// First and last second of a day (`2026-11-23`) or of a time (`2026-11-23T21:58:00Z`), in UTC.
+pub fn parse(text: &str) -> Result<(Timestamp, Timestamp)> {
+    let seconds = |text: &str| text.parse::<jiff::Timestamp>().ok().and_then(of_jiff);
     match text.len() {
-        10 => seconds(&format!("{text}T00:00:00Z")).map(|start| (start, start + 86_399)),
+        10 => seconds(&format!("{text}T00:00:00Z")).map(|start| (start, start.plus(REST_OF_DAY))),
         _ => seconds(text).map(|at| (at, at)),
     }
     .ok_or_else(|| Error::NotATime { text: text.to_string() })
 }
 
-/// The day this release was made, seconds since 1970: no true time is earlier.
-const RELEASED: u64 = 1_795_000_000;
+/// The day this release was made: no true time is earlier.
+const RELEASED: Timestamp = Timestamp(1_795_000_000);
 /// systemd-timesyncd makes the folder when it runs, and the file once the time is set.
 const TIMESYNC: &str = "/run/systemd/timesync";
 
@@ -139,14 +141,14 @@ const SETTLING: Duration = Duration::from_secs(86_400);
 /// A pure memory: both clocks are handed in.
 #[derive(Debug, Default)]
 pub struct Steadiness {
-    seen: Option<(u64, Instant)>,
+    seen: Option<(Timestamp, Instant)>,
     doubted: Option<Instant>,
 }
 
 impl Steadiness {
     /// At a start: when something was last known to happen.
-    pub fn begin(&mut self, newest: Option<u64>, wall: u64, running: Instant) {
-        if newest.is_some_and(|newest| newest.abs_diff(wall) > AWAY) {
+    pub fn begin(&mut self, newest: Option<Timestamp>, wall: Timestamp, running: Instant) {
+        if newest.is_some_and(|newest| newest.0.abs_diff(wall.0) > AWAY) {
             self.doubted = Some(running);
         }
         self.seen = Some((wall, running));
@@ -154,10 +156,10 @@ impl Steadiness {
 
     /// Now and then: what both clocks say.
     /// True when the clock has just jumped.
-    pub fn look(&mut self, wall: u64, running: Instant) -> bool {
+    pub fn look(&mut self, wall: Timestamp, running: Instant) -> bool {
         let jumped = self.seen.is_some_and(|(before, then)| {
-            let expected = before.saturating_add(running.saturating_duration_since(then).as_secs());
-            expected.abs_diff(wall) > JUMP
+            let expected = before.plus(running.saturating_duration_since(then));
+            expected.0.abs_diff(wall.0) > JUMP
         });
         if jumped {
             self.doubted = Some(running);
@@ -175,7 +177,7 @@ impl Steadiness {
 static STEADINESS: Mutex<Steadiness> = Mutex::new(Steadiness { seen: None, doubted: None });
 
 /// Begins to watch the clock; `newest`: when something was last known to happen.
-pub fn begin(newest: Option<u64>) {
+pub fn begin(newest: Option<Timestamp>) {
     steadiness().begin(newest, now(), Instant::now());
 }
 
@@ -196,16 +198,21 @@ fn steadiness() -> std::sync::MutexGuard<'static, Steadiness> {
     STEADINESS.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// A local time as browsers' forms write it (`2026-11-23T21:58`), in a zone: seconds since 1970; `None` for what is no
-/// time, or one before 1970.
-pub fn parse_local(text: &str, zone: Zone) -> Option<u64> {
+/// A local time as browsers' forms write it (`2026-11-23T21:58`), in a zone; `None` for what is no time, or
+/// one before 1970.
+pub fn parse_local(text: &str, zone: Zone) -> Option<Timestamp> {
     let civil: jiff::civil::DateTime = text.parse().ok()?;
     let there = civil.to_zoned(zone.zone()).ok()?;
-    u64::try_from(there.timestamp().as_second()).ok()
+    of_jiff(there.timestamp())
 }
 
-fn timestamp(at: u64) -> jiff::Timestamp {
-    i64::try_from(at)
+/// `None` for what is before 1970.
+fn of_jiff(at: jiff::Timestamp) -> Option<Timestamp> {
+    u64::try_from(at.as_second()).ok().map(Timestamp)
+}
+
+fn in_utc(at: Timestamp) -> jiff::Timestamp {
+    i64::try_from(at.0)
         .ok()
         .and_then(|s| jiff::Timestamp::from_second(s).ok())
         .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
@@ -223,28 +230,34 @@ mod tests {
         // The clock is right, 40 and 5,000 days ahead, or behind, from the start or in the middle.
         for wrong in [40 * 86_400, 5000 * 86_400, -40 * 86_400i64] {
             let mut clock = Steadiness::default();
-            clock.begin(Some(NOW), NOW.saturating_add_signed(wrong), start);
+            clock.begin(Some(Timestamp(NOW)), Timestamp(NOW.saturating_add_signed(wrong)), start);
             assert!(!clock.is_settled(at(40)), "{wrong}");
             let mut clock = Steadiness::default();
-            clock.begin(Some(NOW - 60), NOW, start);
-            assert!(clock.is_settled(start) && !clock.look(NOW + 1, at(1)));
+            clock.begin(Some(Timestamp(NOW - 60)), Timestamp(NOW), start);
+            assert!(clock.is_settled(start) && !clock.look(Timestamp(NOW + 1), at(1)));
             assert!(
-                clock.look((NOW + 2).saturating_add_signed(wrong), at(2))
+                clock.look(Timestamp((NOW + 2).saturating_add_signed(wrong)), at(2))
                     && !clock.is_settled(at(3))
             );
-            assert!(clock.look(NOW + 40, at(40)), "set right again");
+            assert!(clock.look(Timestamp(NOW + 40), at(40)), "set right again");
             assert!(!clock.is_settled(at(86_000)) && clock.is_settled(at(40 + 86_400)));
         }
         let mut clock = Steadiness::default();
-        clock.begin(None, NOW, start);
-        assert!((1..100).all(|hour| !clock.look(NOW + hour * 3650, at(hour * 3600))));
+        clock.begin(None, Timestamp(NOW), start);
+        assert!((1..100).all(|hour| !clock.look(Timestamp(NOW + hour * 3650), at(hour * 3600))));
         assert!(clock.is_settled(at(100 * 3600)), "a clock that runs a little fast is only that");
     }
 
     #[test]
     fn days_and_times_are_read() {
-        assert_eq!(super::parse("2026-09-21"), Ok((1_789_948_800, 1_790_035_199)));
-        assert_eq!(super::parse("2026-09-21T14:13:20Z"), Ok((1_790_000_000, 1_790_000_000)));
+        assert_eq!(
+            super::parse("2026-09-21"),
+            Ok((Timestamp(1_789_948_800), Timestamp(1_790_035_199)))
+        );
+        assert_eq!(
+            super::parse("2026-09-21T14:13:20Z"),
+            Ok((Timestamp(1_790_000_000), Timestamp(1_790_000_000)))
+        );
         assert!(super::parse("yesterday").is_err());
     }
 
@@ -252,16 +265,16 @@ mod tests {
     fn zones_are_known_by_name() {
         let zone = super::Zone::named("America/New_York").unwrap();
         assert_eq!(super::Zone::named("America/New_York"), Some(zone));
-        assert_eq!(super::local(1_790_000_000, zone), [21, 9, 2026, 10, 13]);
-        assert_eq!(super::parse_local("2026-09-21T10:13", zone), Some(1_789_999_980));
+        assert_eq!(super::local(Timestamp(1_790_000_000), zone), [21, 9, 2026, 10, 13]);
+        assert_eq!(super::parse_local("2026-09-21T10:13", zone), Some(Timestamp(1_789_999_980)));
         assert!(super::Zone::named("../etc/passwd").is_none() && super::Zone::named("").is_none());
         assert!(super::Zone::names().contains(&"Europe/Berlin".to_string()));
     }
 
     #[test]
     fn dates_are_written_as_the_standards_ask() {
-        assert_eq!(super::rfc5322(1_790_000_000), "Mon, 21 Sep 2026 14:13:20 +0000");
-        assert_eq!(super::iso(0), "1970-01-01T00:00:00Z");
-        assert_eq!(super::rfc5322(u64::MAX), "Thu, 01 Jan 1970 00:00:00 +0000");
+        assert_eq!(super::rfc5322(Timestamp(1_790_000_000)), "Mon, 21 Sep 2026 14:13:20 +0000");
+        assert_eq!(super::iso(Timestamp(0)), "1970-01-01T00:00:00Z");
+        assert_eq!(super::rfc5322(Timestamp::MAX), "Thu, 01 Jan 1970 00:00:00 +0000");
     }
 }

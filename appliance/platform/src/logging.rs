@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Mutex;
 
+use pillarbox_vocabulary::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
@@ -24,8 +25,7 @@ const LENGTH: usize = 400;
 /// A line that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Seconds since 1970.
-    pub at: u64,
+    pub at: Timestamp,
     /// `ERROR`, `WARN` or `INFO`.
     pub level: &'static str,
     /// The message, then its fields; at most 400 octets.

@@ -223,6 +223,8 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use pillarbox_vocabulary::Timestamp;
+
     use super::*;
 
     #[test]
@@ -265,7 +267,7 @@ mod tests {
         };
         let own = server(Some(issued.clone()));
         assert_eq!(in_use(&set, Some(&issued)).as_ref(), Some(&own));
-        assert!(!own.is_believed("mail.box.example", 1));
+        assert!(!own.is_believed("mail.box.example", Timestamp(1)));
         let issuer = rcgen::Issuer::new(
             rcgen::CertificateParams::default(),
             rcgen::KeyPair::generate().unwrap(),
@@ -281,9 +283,9 @@ mod tests {
         let found = in_use(&set, Some(&issued)).unwrap();
         assert_eq!(found, server(Some(issued.clone())));
         assert!(
-            found.is_believed("mail.box.example", 1)
-                && !found.is_believed("other.example", 1)
-                && !found.is_believed("mail.box.example", u64::MAX)
+            found.is_believed("mail.box.example", Timestamp(1))
+                && !found.is_believed("other.example", Timestamp(1))
+                && !found.is_believed("mail.box.example", Timestamp::MAX)
         );
         // Where the settings name the files, nothing that was issued counts.
         let (chain, key) = issue("set.example");
@@ -291,7 +293,7 @@ mod tests {
         write_private(&path("key.pem"), &key).unwrap();
         let found = in_use(&set, None).unwrap();
         assert_eq!(found, server(None));
-        assert!(found.is_believed("set.example", 1));
+        assert!(found.is_believed("set.example", Timestamp(1)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod read;
 pub(crate) mod write;
 
 use heed::types::Bytes;
+use pillarbox_vocabulary::Timestamp;
 
 use crate::engine::codec::{Cursor, Record, put_bytes, put_varint};
 use crate::engine::table::{Named, tables};
@@ -31,8 +32,8 @@ pub struct Contact {
     pub note: String,
     /// Letters written to it.
     pub written: u64,
-    /// The last of them, seconds since 1970.
-    pub last: u64,
+    /// The last of them.
+    pub last: Timestamp,
     /// Made or edited by the person, not only collected from what was sent.
     pub is_kept: bool,
 }
@@ -44,7 +45,7 @@ impl Record for Contact {
             put_bytes(out, &text.as_bytes()[..text.floor_char_boundary(CONTACT_TEXT)]);
         }
         put_varint(out, self.written);
-        put_varint(out, self.last);
+        put_varint(out, self.last.0);
         out.push(u8::from(self.is_kept));
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
@@ -52,7 +53,7 @@ impl Record for Contact {
             name: octets.string()?,
             note: octets.string()?,
             written: octets.varint()?,
-            last: octets.varint()?,
+            last: Timestamp(octets.varint()?),
             is_kept: octets.u8()? != 0,
         })
     }

@@ -6,6 +6,8 @@ pub(crate) mod spool;
 pub(crate) mod stream;
 pub(crate) mod write;
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::codec::{Cursor, FixedKey, Record, Value};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::table::{Raw, tables};
@@ -81,8 +83,8 @@ pub enum Location {
 /// The head row of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentHead {
-    /// When the box took responsibility, seconds since 1970.
-    pub received_at: u64,
+    /// When the box took responsibility.
+    pub received_at: Timestamp,
     /// Whole size with CRLF line ends.
     pub octets: u64,
     /// CRC-32 of the whole content, so that a bad card is noticed and not served.
@@ -96,7 +98,7 @@ impl Record for ContentHead {
     /// Version 1 knew no place in the journal.
     const VERSION: u8 = 2;
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.received_at.to_be_bytes());
+        self.received_at.write(out);
         out.extend_from_slice(&self.octets.to_be_bytes());
         out.extend_from_slice(&self.crc32.to_be_bytes());
         out.extend_from_slice(&self.delivery_octets.to_be_bytes());
@@ -120,7 +122,7 @@ impl Record for ContentHead {
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         Some(ContentHead {
-            received_at: octets.u64()?,
+            received_at: Timestamp::read(octets)?,
             octets: octets.u64()?,
             crc32: octets.u32()?,
             delivery_octets: octets.u16()?,

@@ -3,6 +3,8 @@
 pub(crate) mod read;
 pub(crate) mod write;
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::codec::{Cursor, FixedKey, Record, put_bytes, put_strings};
 use crate::engine::table::{ByText, Keyed, tables};
 use crate::ids::{AccountId, DeviceKey};
@@ -58,8 +60,7 @@ pub struct Account {
     pub address: String,
     /// The person's name; may be empty.
     pub name: String,
-    /// Seconds since 1970.
-    pub created: u64,
+    pub created: Timestamp,
     pub policy: MailboxPolicy,
     /// The next device number to give out; numbers are never reused.
     pub next_device: u16,
@@ -72,7 +73,7 @@ impl Record for Account {
     fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.address.as_bytes());
         put_bytes(out, self.name.as_bytes());
-        out.extend_from_slice(&self.created.to_be_bytes());
+        self.created.write(out);
         let (kind, days) = match self.policy {
             MailboxPolicy::Keep => (0, 0),
             MailboxPolicy::TrashAfter { days } => (1, days),
@@ -88,7 +89,7 @@ impl Record for Account {
             address: octets.string()?,
             // Older releases took whatever was typed in.
             name: clean_name(&octets.string()?),
-            created: octets.u64()?,
+            created: Timestamp::read(octets)?,
             policy: match (octets.u8()?, octets.u16()?) {
                 (0, _) => MailboxPolicy::Keep,
                 (1, days) => MailboxPolicy::TrashAfter { days },
@@ -109,8 +110,7 @@ pub struct Credential {
     pub label: String,
     /// A PHC string (`$argon2id$…`) or `sha256:` with 64 hex digits for a random device password.
     pub hash: String,
-    /// Seconds since 1970.
-    pub created: u64,
+    pub created: Timestamp,
 }
 
 impl std::fmt::Debug for Credential {
@@ -124,27 +124,30 @@ impl Record for Credential {
     fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.label.as_bytes());
         put_bytes(out, self.hash.as_bytes());
-        out.extend_from_slice(&self.created.to_be_bytes());
+        self.created.write(out);
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(Credential { label: octets.string()?, hash: octets.string()?, created: octets.u64()? })
+        Some(Credential {
+            label: octets.string()?,
+            hash: octets.string()?,
+            created: Timestamp::read(octets)?,
+        })
     }
 }
 
 /// A domain the box accepts mail for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainRecord {
-    /// Seconds since 1970.
-    pub created: u64,
+    pub created: Timestamp,
 }
 
 impl Record for DomainRecord {
     const VERSION: u8 = 1;
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.created.to_be_bytes());
+        self.created.write(out);
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(DomainRecord { created: octets.u64()? })
+        Some(DomainRecord { created: Timestamp::read(octets)? })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use pillarbox_vocabulary::ShortCode;
+use pillarbox_vocabulary::{ShortCode, Timestamp};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
@@ -53,24 +53,24 @@ fn rows_of_the_directory() {
     let account = Account {
         address: "a@b".into(),
         name: "A".into(),
-        created: 7,
+        created: Timestamp(7),
         policy: MailboxPolicy::TrashAfter { days: 30 },
         next_device: 1,
         next_folder: 16,
     };
     golden(account, "01 03614062 0141 0000000000000007 01 001e 0001 00000010");
     golden(
-        Credential { label: "x".into(), hash: "$h".into(), created: 1 },
+        Credential { label: "x".into(), hash: "$h".into(), created: Timestamp(1) },
         "01 0178 022468 0000000000000001",
     );
-    golden(DomainRecord { created: 2 }, "01 0000000000000002");
+    golden(DomainRecord { created: Timestamp(2) }, "01 0000000000000002");
     golden(AddressTarget::Account(AccountId(9)), "01 00 00000009");
     golden(AddressTarget::Alias(vec!["c@d".into()]), "01 01 01 03634064");
     let session = WebSession {
         account: AccountId(9),
         form_token: "f".into(),
-        created: 1,
-        seen: 2,
+        created: Timestamp(1),
+        seen: Timestamp(2),
         agent: "a".into(),
     };
     golden(session, "01 00000009 0166 0000000000000001 0000000000000002 0161");
@@ -79,7 +79,10 @@ fn rows_of_the_directory() {
 #[test]
 fn rows_of_the_owner() {
     golden(Setting("x".into()), "01 0178");
-    golden(OneTimeLink { account: AccountId(9), expires: 5 }, "01 00000009 0000000000000005");
+    golden(
+        OneTimeLink { account: AccountId(9), expires: Timestamp(5) },
+        "01 00000009 0000000000000005",
+    );
     golden(
         SecondFactor { sealed: vec![7], recovery: vec!["r".into()], last_step: 3 },
         "01 0107 01 0172 0000000000000003",
@@ -113,16 +116,21 @@ fn rows_for_lists_and_searching() {
         recipients: 2,
         subject: "s".into(),
         preview: "p".into(),
-        date: 7,
+        date: Timestamp(7),
         attachments: 1,
         conversation: 9,
     };
     golden(card, "01 0141 0161 0162 0173 0170 02 07 01 0000000000000009");
-    golden(Timed { due: 7, uid: 5 }, "01 0000000000000007 00000005");
-    let contact =
-        Contact { name: "A".into(), note: "n".into(), written: 3, last: 7, is_kept: true };
+    golden(Timed { due: Timestamp(7), uid: 5 }, "01 0000000000000007 00000005");
+    let contact = Contact {
+        name: "A".into(),
+        note: "n".into(),
+        written: 3,
+        last: Timestamp(7),
+        is_kept: true,
+    };
     golden(contact, "01 0141 016e 03 07 01");
-    golden(Judgement { is_junk: true, at: 7 }, "01 01 07");
+    golden(Judgement { is_junk: true, at: Timestamp(7) }, "01 01 07");
     golden(Places(vec![(FolderId(1), 5), (FolderId(4), 300)]), "01 01 05 04 ac02");
 }
 
@@ -132,7 +140,7 @@ fn rows_of_mailboxes() {
         message: MessageId(1),
         unique_id: 2,
         octets: 3,
-        saved_at: 4,
+        saved_at: Timestamp(4),
         flags: Flags::SEEN,
         modseq: 5,
         keywords: 300,
@@ -171,8 +179,13 @@ fn rows_of_mailboxes() {
 #[test]
 fn rows_of_content_and_ledger() {
     let inline = Location::Inline { parts: 2, tail: b"xy".to_vec() };
-    let head =
-        ContentHead { received_at: 1, octets: 2, crc32: 3, delivery_octets: 4, location: inline };
+    let head = ContentHead {
+        received_at: Timestamp(1),
+        octets: 2,
+        crc32: 3,
+        delivery_octets: 4,
+        location: inline,
+    };
     golden(head.clone(), "02 0000000000000001 0000000000000002 00000003 0004 00 0002 7879");
     let file = |prefix: &[u8]| ContentHead {
         location: Location::File { blob: BlobId(255), prefix: prefix.to_vec() },
@@ -201,7 +214,7 @@ fn rows_of_content_and_ledger() {
         service: Some(Service::Web),
         messages: vec![5, 300],
         message_id: "m".into(),
-        ..LedgerRecord::new(1, Fate::Delivered, ShortCode(2))
+        ..LedgerRecord::new(Timestamp(1), Fate::Delivered, ShortCode(2))
     };
     golden(
         record.clone(),
@@ -222,7 +235,7 @@ fn rows_of_content_and_ledger() {
     let deleted = "02 0000000000000001 09 00000002 00 00 00 00 07 7765626d61696c 00 00";
     let expected = LedgerRecord {
         service: Some(Service::Web),
-        ..LedgerRecord::new(1, Fate::Deleted, ShortCode(2))
+        ..LedgerRecord::new(Timestamp(1), Fate::Deleted, ShortCode(2))
     };
     assert_eq!(LedgerRecord::decode(&octets_of(deleted)).unwrap(), expected);
 }
@@ -247,7 +260,8 @@ fn details_in_records() {
         (Detail::Draft, "0c"),
         (Detail::Trash, "0d"),
     ] {
-        let record = LedgerRecord { detail, ..LedgerRecord::new(1, Fate::Queued, ShortCode(2)) };
+        let record =
+            LedgerRecord { detail, ..LedgerRecord::new(Timestamp(1), Fate::Queued, ShortCode(2)) };
         golden(record, &format!("03 0000000000000001 03 00000002 00 00 00 00 {hex} 00 00 00"));
     }
 }
@@ -258,7 +272,7 @@ fn rows_of_the_queue() {
         account: Some(AccountId(3)),
         code: ShortCode(2),
         sender: "a@b".into(),
-        arrived: 1,
+        arrived: Timestamp(1),
         traits: Traits::EIGHT_BIT.with(Traits::REQUIRE_TLS),
         envid: "e".into(),
         subject: "S".into(),
@@ -272,11 +286,11 @@ fn rows_of_the_queue() {
         notices: Notices::ASKED.with(Notices::DELAY),
         orcpt: String::new(),
         state: QueueState::Held(Hold::Login),
-        due: 5,
-        since: 6,
+        due: Timestamp(5),
+        since: Timestamp(6),
         attempts: 300,
         is_delay_told: true,
-        last_at: 7,
+        last_at: Timestamp(7),
         last: Detail::text("L"),
         transcript: Some(0),
     };
@@ -284,7 +298,7 @@ fn rows_of_the_queue() {
     golden(waiting.clone(), hex);
     let old = "01 03634064 0164 0c 00 03 0000000000000005 0000000000000006 ac02 01 0000000000000007 014c 01";
     assert_eq!(Waiting::decode(&octets_of(old)).unwrap(), waiting);
-    golden(Transcript { at: 1, text: "T".into() }, "01 0000000000000001 0154");
+    golden(Transcript { at: Timestamp(1), text: "T".into() }, "01 0000000000000001 0154");
     let route = Route {
         host: "h".into(),
         port: 465,
@@ -292,7 +306,7 @@ fn rows_of_the_queue() {
         user: "u".into(),
         sealed: vec![9],
         fault: Detail::None,
-        told_at: 1,
+        told_at: Timestamp(1),
     };
     golden(route.clone(), "02 0168 01d1 00 0175 0109 00 0000000000000001");
     assert_eq!(
@@ -308,12 +322,12 @@ fn rows_of_the_queue() {
         kind: KeyKind::Ed25519,
         sealed: vec![8],
         public: "p".into(),
-        created: 1,
-        retired: Some(2),
+        created: Timestamp(1),
+        retired: Some(Timestamp(2)),
     };
     golden(key, "01 01 0108 0170 0000000000000001 0000000000000002");
     golden(
-        StsPolicy { id: "i".into(), text: "t".into(), expires: 3 },
+        StsPolicy { id: "i".into(), text: "t".into(), expires: Timestamp(3) },
         "01 0169 0174 0000000000000003",
     );
 }
@@ -346,9 +360,9 @@ proptest! {
         let folder = |t: (u32, u32, u32, u64, u64, u16)| FolderKey { account: AccountId(t.0), folder: FolderId(t.1) };
         sorts_and_returns(folder(a), folder(b));
         let entry = |t: (u32, u32, u32, u64, u64, u16)| QueueKey { message: MessageId(t.3), recipient: t.0 };
-        let destination = |t: (u32, u32, u32, u64, u64, u16)| DestinationKey { destination: DestinationId(u64::from(t.5)), due: t.4, entry: entry(t) };
+        let destination = |t: (u32, u32, u32, u64, u64, u16)| DestinationKey { destination: DestinationId(u64::from(t.5)), due: Timestamp(t.4), entry: entry(t) };
         sorts_and_returns(destination(a), destination(b));
-        let agenda = |t: (u32, u32, u32, u64, u64, u16)| AgendaKey { due: t.3, destination: DestinationId(t.4) };
+        let agenda = |t: (u32, u32, u32, u64, u64, u16)| AgendaKey { due: Timestamp(t.3), destination: DestinationId(t.4) };
         sorts_and_returns(agenda(a), agenda(b));
         let report = |t: (u32, u32, u32, u64, u64, u16)| ReportKey { sent: MessageId(t.3), report: MessageId(t.4) };
         sorts_and_returns(report(a), report(b));

@@ -17,6 +17,7 @@ pub(crate) mod upkeep;
 pub(crate) mod write;
 
 use heed::types::{Bytes, DecodeIgnore};
+use pillarbox_vocabulary::Timestamp;
 
 use crate::engine::codec::{Cursor, Record, put_bytes, put_varint};
 use crate::engine::snapshot::Snapshot;
@@ -106,8 +107,8 @@ pub struct Card {
     pub subject: String,
     /// The beginning of the text.
     pub preview: String,
-    /// The Date field, seconds since 1970; 0 when there is none.
-    pub date: u64,
+    /// The Date field; 0 when there is none.
+    pub date: Timestamp,
     pub attachments: u32,
     /// Messages of one conversation share it.
     pub conversation: u64,
@@ -120,7 +121,7 @@ impl Record for Card {
             put_bytes(out, &text.as_bytes()[..text.floor_char_boundary(CARD_TEXT)]);
         }
         put_varint(out, u64::from(self.recipients));
-        put_varint(out, self.date);
+        put_varint(out, self.date.0);
         put_varint(out, u64::from(self.attachments));
         out.extend_from_slice(&self.conversation.to_be_bytes());
     }
@@ -132,7 +133,7 @@ impl Record for Card {
             subject: octets.string()?,
             preview: octets.string()?,
             recipients: u32::try_from(octets.varint()?).ok()?,
-            date: octets.varint()?,
+            date: Timestamp(octets.varint()?),
             attachments: u32::try_from(octets.varint()?).ok()?,
             conversation: octets.u64()?,
         })

@@ -8,7 +8,7 @@ pub(crate) mod write;
 use std::net::IpAddr;
 
 use heed::types::Unit;
-use pillarbox_vocabulary::ShortCode;
+use pillarbox_vocabulary::{ShortCode, Timestamp};
 
 use crate::engine::codec::{
     Cursor, FixedKey, Key, Record, put_bytes, put_strings, put_varint, stable_hash,
@@ -94,10 +94,10 @@ impl Fate {
     }
 }
 
-/// A new code by chance; of `at`, in seconds since 1970, where the system gives no random numbers.
+/// A new code by chance; of `at` where the system gives no random numbers.
 /// Codes need not be secret.
-pub fn fresh_code(at: u64) -> ShortCode {
-    ShortCode(getrandom::u32().unwrap_or(at as u32))
+pub fn fresh_code(at: Timestamp) -> ShortCode {
+    ShortCode(getrandom::u32().unwrap_or(at.0 as u32))
 }
 
 /// Which part of the box an order came through.
@@ -189,8 +189,8 @@ pub const LIST_LIMIT: usize = 256;
 /// One line of the story of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerRecord {
-    /// Seconds since 1970 by the box's clock.
-    pub at: u64,
+    /// By the box's clock.
+    pub at: Timestamp,
     pub fate: Fate,
     pub code: ShortCode,
     pub peer: Option<IpAddr>,
@@ -210,7 +210,7 @@ pub struct LedgerRecord {
 
 impl LedgerRecord {
     /// A record with nothing but time, fate and code.
-    pub fn new(at: u64, fate: Fate, code: ShortCode) -> Self {
+    pub fn new(at: Timestamp, fate: Fate, code: ShortCode) -> Self {
         LedgerRecord {
             at,
             fate,
@@ -275,7 +275,7 @@ impl Record for LedgerRecord {
     /// Version 1 had no `message_id`; version 2 had a text for detail and service.
     const VERSION: u8 = 3;
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.at.to_be_bytes());
+        self.at.write(out);
         out.push(self.fate as u8);
         out.extend_from_slice(&self.code.0.to_be_bytes());
         match self.peer {
@@ -305,7 +305,7 @@ impl Record for LedgerRecord {
     }
 
     fn read(version: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        let at = octets.u64()?;
+        let at = Timestamp::read(octets)?;
         let fate = octets.u8()?;
         let fate = Fate::ALL.into_iter().find(|f| *f as u8 == fate)?;
         let code = ShortCode(octets.u32()?);

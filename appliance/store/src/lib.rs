@@ -64,7 +64,9 @@ pub use mailbox::maildrop::{Maildrop, MaildropEntry};
 pub use mailbox::{Entry, Flags, FolderState, Judgement, Timed};
 pub use maintenance::{Maintained, Retention};
 pub use off_thread::off_thread;
-pub use pillarbox_vocabulary::{AccountId, DeviceId, FolderId, LedgerId, MessageId, ShortCode};
+pub use pillarbox_vocabulary::{
+    AccountId, DeviceId, FolderId, LedgerId, MessageId, ShortCode, Timestamp,
+};
 pub use queue::entries::Relay;
 pub use queue::settle::{Order, QueueOrder, Settlement, Verdict};
 pub use queue::{Hold, Notices, Outgoing, QueueKey, QueueState, Traits, Transcript, Waiting};

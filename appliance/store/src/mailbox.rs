@@ -9,6 +9,7 @@ pub(crate) mod maildrop;
 pub(crate) mod read;
 pub(crate) mod retention;
 
+use pillarbox_vocabulary::Timestamp;
 use roaring::RoaringBitmap;
 
 use crate::engine::codec::{Cursor, FixedKey, Record, compound_key, put_bytes, put_varint};
@@ -111,8 +112,8 @@ pub struct Entry {
     pub unique_id: u64,
     /// Size with CRLF line ends, as POP3 and IMAP report it.
     pub octets: u32,
-    /// When it was put into this folder, seconds since 1970.
-    pub saved_at: u64,
+    /// When it was put into this folder.
+    pub saved_at: Timestamp,
     pub flags: Flags,
     /// The folder's modification sequence at the last change (RFC 7162).
     pub modseq: u64,
@@ -127,7 +128,7 @@ impl Record for Entry {
         self.message.write(out);
         out.extend_from_slice(&self.unique_id.to_be_bytes());
         out.extend_from_slice(&self.octets.to_be_bytes());
-        out.extend_from_slice(&self.saved_at.to_be_bytes());
+        self.saved_at.write(out);
         out.extend_from_slice(&self.flags.0.to_be_bytes());
         out.extend_from_slice(&self.modseq.to_be_bytes());
         put_varint(out, self.keywords);
@@ -137,7 +138,7 @@ impl Record for Entry {
             message: MessageId::read(octets)?,
             unique_id: octets.u64()?,
             octets: octets.u32()?,
-            saved_at: octets.u64()?,
+            saved_at: Timestamp::read(octets)?,
             flags: Flags(octets.u16()?),
             modseq: octets.u64()?,
             keywords: if version >= 2 { octets.varint()? } else { 0 },
@@ -275,8 +276,8 @@ compound_key! {
 /// A draft that goes out by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timed {
-    /// When, in seconds since 1970.
-    pub due: u64,
+    /// When it goes out.
+    pub due: Timestamp,
     /// Where it is.
     pub uid: u32,
 }
@@ -284,11 +285,11 @@ pub struct Timed {
 impl Record for Timed {
     const VERSION: u8 = 1;
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.due.to_be_bytes());
+        self.due.write(out);
         out.extend_from_slice(&self.uid.to_be_bytes());
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(Timed { due: octets.u64()?, uid: octets.u32()? })
+        Some(Timed { due: Timestamp::read(octets)?, uid: octets.u32()? })
     }
 }
 
@@ -315,18 +316,17 @@ impl FixedKey for JudgementKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
     pub is_junk: bool,
-    /// Seconds since 1970.
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 impl Record for Judgement {
     const VERSION: u8 = 1;
     fn write(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.is_junk));
-        put_varint(out, self.at);
+        put_varint(out, self.at.0);
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(Judgement { is_junk: octets.u8()? != 0, at: octets.varint()? })
+        Some(Judgement { is_junk: octets.u8()? != 0, at: Timestamp(octets.varint()?) })
     }
 }
 

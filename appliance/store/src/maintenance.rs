@@ -1,5 +1,7 @@
 //! Housekeeping in small steps, each a commit of bounded size: retention, purges, the ledger's filters and its end.
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::Result;
@@ -8,8 +10,8 @@ use crate::error::Result;
 /// Times in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// Now, seconds since 1970.
-    pub at: u64,
+    /// The time by the box's clock.
+    pub at: Timestamp,
     /// How long Trash keeps a message.
     pub trash_for: u64,
     /// How long the ledger keeps a record.

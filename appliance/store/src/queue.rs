@@ -5,9 +5,11 @@ pub(crate) mod read;
 pub(crate) mod settle;
 
 use heed::types::{Str, Unit};
-use pillarbox_vocabulary::ShortCode;
+use pillarbox_vocabulary::{ShortCode, Timestamp};
 
-use crate::engine::codec::{Cursor, Key, Record, compound_key, put_bytes, put_varint, stable_hash};
+use crate::engine::codec::{
+    Cursor, FixedKey, Key, Record, compound_key, put_bytes, put_varint, stable_hash,
+};
 use crate::engine::table::{Keyed, Raw, Table, tables};
 use crate::ids::{AccountId, DayKey, DestinationId, MessageId};
 use crate::ledger::detail::Detail;
@@ -59,12 +61,12 @@ impl std::str::FromStr for QueueKey {
 
 compound_key!(
     /// A scheduled recipient in its destination queue, by time.
-    DestinationKey { destination: DestinationId, due: u64, entry: QueueKey, }
+    DestinationKey { destination: DestinationId, due: Timestamp, entry: QueueKey, }
 );
 
 compound_key!(
     /// A destination queue by the time of its first recipient.
-    AgendaKey { due: u64, destination: DestinationId, }
+    AgendaKey { due: Timestamp, destination: DestinationId, }
 );
 
 compound_key!(
@@ -111,8 +113,8 @@ pub struct Outgoing {
     pub code: ShortCode,
     /// Reverse-path; empty for the null path.
     pub sender: String,
-    /// When it was accepted, seconds since 1970 by the clock of then.
-    pub arrived: u64,
+    /// When it was accepted, by the clock of then.
+    pub arrived: Timestamp,
     pub traits: Traits,
     /// Envelope identifier of the sender (RFC 3461 §4.4); may be empty.
     pub envid: String,
@@ -129,7 +131,7 @@ impl Record for Outgoing {
         out.extend_from_slice(&self.account.map_or(0, |a| a.0).to_be_bytes());
         out.extend_from_slice(&self.code.0.to_be_bytes());
         put_bytes(out, self.sender.as_bytes());
-        out.extend_from_slice(&self.arrived.to_be_bytes());
+        self.arrived.write(out);
         out.extend_from_slice(&self.traits.0.to_be_bytes());
         put_bytes(out, self.envid.as_bytes());
         put_bytes(out, self.subject.as_bytes());
@@ -141,7 +143,7 @@ impl Record for Outgoing {
             account: Some(octets.u32()?).filter(|&a| a != 0).map(AccountId),
             code: ShortCode(octets.u32()?),
             sender: octets.string()?,
-            arrived: octets.u64()?,
+            arrived: Timestamp::read(octets)?,
             traits: Traits(octets.u16()?),
             envid: octets.string()?,
             subject: octets.string()?,
@@ -211,15 +213,15 @@ pub struct Waiting {
     /// `type;address` (RFC 3461 §4.2); may be empty.
     pub orcpt: String,
     pub state: QueueState,
-    /// When it is tried next, seconds since 1970.
-    pub due: u64,
-    /// From when its life time counts, seconds since 1970; 0 until the clock can be trusted.
-    pub since: u64,
+    /// When it is tried next.
+    pub due: Timestamp,
+    /// From when its life time counts; 0 until the clock can be trusted.
+    pub since: Timestamp,
     pub attempts: u32,
     /// The sender knows that it takes longer.
     pub is_delay_told: bool,
     /// When it was last tried, and what came of it.
-    pub last_at: u64,
+    pub last_at: Timestamp,
     pub last: Detail,
     /// The recipient of the same message under which the conversation of the last attempt is kept.
     pub transcript: Option<u32>,
@@ -244,11 +246,11 @@ impl Record for Waiting {
             QueueState::Held(hold) => hold as u8,
             QueueState::GivenUp => 255,
         });
-        out.extend_from_slice(&self.due.to_be_bytes());
-        out.extend_from_slice(&self.since.to_be_bytes());
+        self.due.write(out);
+        self.since.write(out);
         put_varint(out, u64::from(self.attempts));
         out.push(u8::from(self.is_delay_told));
-        out.extend_from_slice(&self.last_at.to_be_bytes());
+        self.last_at.write(out);
         self.last.write(out);
         put_varint(out, self.transcript.map_or(0, |t| u64::from(t) + 1));
     }
@@ -266,11 +268,11 @@ impl Record for Waiting {
                 255 => QueueState::GivenUp,
                 _ => return None,
             },
-            due: octets.u64()?,
-            since: octets.u64()?,
+            due: Timestamp::read(octets)?,
+            since: Timestamp::read(octets)?,
             attempts: u32::try_from(octets.varint()?).ok()?,
             is_delay_told: octets.u8()? != 0,
-            last_at: octets.u64()?,
+            last_at: Timestamp::read(octets)?,
             last: if version < 2 {
                 Detail::of_attempt(octets.string()?)
             } else {
@@ -287,8 +289,7 @@ impl Record for Waiting {
 /// The conversation of an attempt, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transcript {
-    /// Seconds since 1970.
-    pub at: u64,
+    pub at: Timestamp,
     pub text: String,
 }
 
@@ -298,10 +299,10 @@ pub const TRANSCRIPT_LIMIT: usize = 3000;
 impl Record for Transcript {
     const VERSION: u8 = 1;
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.at.to_be_bytes());
+        self.at.write(out);
         put_bytes(out, &self.text.as_bytes()[..self.text.floor_char_boundary(TRANSCRIPT_LIMIT)]);
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(Transcript { at: octets.u64()?, text: octets.string()? })
+        Some(Transcript { at: Timestamp::read(octets)?, text: octets.string()? })
     }
 }

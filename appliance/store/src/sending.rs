@@ -3,7 +3,9 @@
 pub(crate) mod read;
 pub(crate) mod write;
 
-use crate::engine::codec::{Cursor, Record, put_bytes};
+use pillarbox_vocabulary::Timestamp;
+
+use crate::engine::codec::{Cursor, FixedKey, Record, put_bytes};
 use crate::engine::table::{ByText, tables};
 use crate::ledger::detail::Detail;
 
@@ -40,8 +42,8 @@ pub struct Route {
     pub sealed: Vec<u8>,
     /// Why nothing is sent this way for now; `None` when all is well.
     pub fault: Detail,
-    /// When the fault was last reported to the owner, seconds since 1970.
-    pub told_at: u64,
+    /// When the fault was last reported to the owner.
+    pub told_at: Timestamp,
 }
 
 impl std::fmt::Debug for Route {
@@ -66,7 +68,7 @@ impl Record for Route {
         put_bytes(out, self.user.as_bytes());
         put_bytes(out, &self.sealed);
         self.fault.write(out);
-        out.extend_from_slice(&self.told_at.to_be_bytes());
+        self.told_at.write(out);
     }
     fn read(version: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         Some(Route {
@@ -84,7 +86,7 @@ impl Record for Route {
             } else {
                 Detail::read(octets)?
             },
-            told_at: octets.u64()?,
+            told_at: Timestamp::read(octets)?,
         })
     }
 }
@@ -104,10 +106,9 @@ pub struct SigningKey {
     pub sealed: Vec<u8>,
     /// The public key as it is in the DNS record: base64 without line ends.
     pub public: String,
-    /// Seconds since 1970.
-    pub created: u64,
-    /// Since when it signs no more, seconds since 1970; its record stays published for a while.
-    pub retired: Option<u64>,
+    pub created: Timestamp,
+    /// Since when it signs no more; its record stays published for a while.
+    pub retired: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -128,8 +129,8 @@ impl Record for SigningKey {
         });
         put_bytes(out, &self.sealed);
         put_bytes(out, self.public.as_bytes());
-        out.extend_from_slice(&self.created.to_be_bytes());
-        out.extend_from_slice(&self.retired.unwrap_or(0).to_be_bytes());
+        self.created.write(out);
+        self.retired.unwrap_or_default().write(out);
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         Some(SigningKey {
@@ -140,8 +141,8 @@ impl Record for SigningKey {
             },
             sealed: octets.bytes()?.to_vec(),
             public: octets.string()?,
-            created: octets.u64()?,
-            retired: Some(octets.u64()?).filter(|&at| at != 0),
+            created: Timestamp::read(octets)?,
+            retired: Some(Timestamp::read(octets)?).filter(|&at| at != Timestamp(0)),
         })
     }
 }
@@ -152,8 +153,8 @@ pub struct StsPolicy {
     /// The `id` of the TXT record it came with.
     pub id: String,
     pub text: String,
-    /// Until when it counts, seconds since 1970.
-    pub expires: u64,
+    /// Until when it counts.
+    pub expires: Timestamp,
 }
 
 impl Record for StsPolicy {
@@ -161,10 +162,14 @@ impl Record for StsPolicy {
     fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.id.as_bytes());
         put_bytes(out, self.text.as_bytes());
-        out.extend_from_slice(&self.expires.to_be_bytes());
+        self.expires.write(out);
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(StsPolicy { id: octets.string()?, text: octets.string()?, expires: octets.u64()? })
+        Some(StsPolicy {
+            id: octets.string()?,
+            text: octets.string()?,
+            expires: Timestamp::read(octets)?,
+        })
     }
 }
 

@@ -5,6 +5,8 @@ pub(crate) mod write;
 
 use std::net::IpAddr;
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::codec::{Cursor, FixedKey, Record, put_bytes, put_strings};
 use crate::engine::table::{ByText, Keyed, tables};
 use crate::ids::AccountId;
@@ -29,9 +31,8 @@ pub struct WebSession {
     pub account: AccountId,
     /// Must come back with every form.
     pub form_token: String,
-    /// Seconds since 1970.
-    pub created: u64,
-    pub seen: u64,
+    pub created: Timestamp,
+    pub seen: Timestamp,
     /// What the browser called itself, shortened.
     pub agent: String,
 }
@@ -50,16 +51,16 @@ impl Record for WebSession {
     fn write(&self, out: &mut Vec<u8>) {
         self.account.write(out);
         put_bytes(out, self.form_token.as_bytes());
-        out.extend_from_slice(&self.created.to_be_bytes());
-        out.extend_from_slice(&self.seen.to_be_bytes());
+        self.created.write(out);
+        self.seen.write(out);
         put_bytes(out, self.agent.as_bytes());
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
         Some(WebSession {
             account: AccountId::read(octets)?,
             form_token: octets.string()?,
-            created: octets.u64()?,
-            seen: octets.u64()?,
+            created: Timestamp::read(octets)?,
+            seen: Timestamp::read(octets)?,
             agent: octets.string()?,
         })
     }
@@ -69,18 +70,17 @@ impl Record for WebSession {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OneTimeLink {
     pub account: AccountId,
-    /// Seconds since 1970.
-    pub expires: u64,
+    pub expires: Timestamp,
 }
 
 impl Record for OneTimeLink {
     const VERSION: u8 = 1;
     fn write(&self, out: &mut Vec<u8>) {
         self.account.write(out);
-        out.extend_from_slice(&self.expires.to_be_bytes());
+        self.expires.write(out);
     }
     fn read(_: u8, octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(OneTimeLink { account: AccountId::read(octets)?, expires: octets.u64()? })
+        Some(OneTimeLink { account: AccountId::read(octets)?, expires: Timestamp::read(octets)? })
     }
 }
 
@@ -123,8 +123,7 @@ impl Record for SecondFactor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SignInKey {
     pub account: AccountId,
-    /// Seconds since 1970.
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 impl FixedKey for SignInKey {
@@ -134,7 +133,7 @@ impl FixedKey for SignInKey {
         self.at.write(out);
     }
     fn read(octets: &mut Cursor<'_>) -> Option<Self> {
-        Some(SignInKey { account: AccountId::read(octets)?, at: octets.u64()? })
+        Some(SignInKey { account: AccountId::read(octets)?, at: Timestamp::read(octets)? })
     }
 }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // tests may
 
+use pillarbox_vocabulary::Timestamp;
 use std::path::Path;
 use std::process::Command;
 
@@ -114,7 +115,7 @@ fn a_store_of_format_3_opens_and_keeps_everything() {
     let mut spool = store.spool();
     spool.append(b"new").unwrap();
     let placement = Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() };
-    let record = LedgerRecord::new(3000, Fate::Delivered, ShortCode(1));
+    let record = LedgerRecord::new(Timestamp(3000), Fate::Delivered, ShortCode(1));
     let delivered = store
         .deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record))
         .wait()
@@ -129,7 +130,7 @@ fn a_store_of_format_3_opens_and_keeps_everything() {
             uids: vec![708],
             what: delete,
             service: Service::Web,
-            at: 3001,
+            at: Timestamp(3001),
         })
         .wait()
         .unwrap();

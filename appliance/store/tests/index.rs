@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // tests may
 
+use pillarbox_vocabulary::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -14,13 +15,13 @@ fn open(dir: &Path) -> Store {
 
 fn with_ann(dir: &Path) -> (Store, AccountId) {
     let store = open(dir);
-    store.change(AddDomain { name: "example.org".into(), at: 1 }).wait().unwrap();
+    store.change(AddDomain { name: "example.org".into(), at: Timestamp(1) }).wait().unwrap();
     let account = AddAccount {
         address: "ann@example.org".into(),
         name: String::new(),
         hash: "x".into(),
         policy: MailboxPolicy::Keep,
-        at: 1,
+        at: Timestamp(1),
     };
     store.change(account).wait().unwrap();
     let ann = store.read(|r| r.account("ann@example.org")).unwrap().unwrap().0;
@@ -31,7 +32,7 @@ fn deliver(store: &Store, account: AccountId, text: &str) -> MessageId {
     let mut spool = store.spool();
     spool.append(text.as_bytes()).unwrap();
     let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
-    let record = LedgerRecord::new(1, Fate::Delivered, ShortCode(9));
+    let record = LedgerRecord::new(Timestamp(1), Fate::Delivered, ShortCode(9));
     store
         .deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record))
         .wait()
@@ -159,7 +160,7 @@ proptest! {
             let uid = |at: prop::sample::Index| Some(entries(FolderId::INBOX)).filter(|all| !all.is_empty()).map(|all| all[at.index(all.len())].0);
             let order = |uid: Option<u32>, what| {
                 if let Some(uid) = uid {
-                    store.change(MailOrder { account: ann, folder: FolderId::INBOX, uids: vec![uid], what, at: 5, service: Service::Web }).wait().unwrap();
+                    store.change(MailOrder { account: ann, folder: FolderId::INBOX, uids: vec![uid], what, at: Timestamp(5), service: Service::Web }).wait().unwrap();
                 }
             };
             match step {
@@ -312,7 +313,7 @@ fn two_who_index_at_the_same_time_do_not_mix() {
         folder: FolderId::INBOX,
         uids: vec![1],
         what: MailWhat::Delete { code: ShortCode(3) },
-        at: 5,
+        at: Timestamp(5),
         service: Service::Web,
     };
     store.change(all).wait().unwrap();
@@ -327,7 +328,12 @@ fn two_who_index_at_the_same_time_do_not_mix() {
     assert_eq!(files(dir.path()).len(), 1);
     store.change(RemoveAccount { address: "ann@example.org".into() }).wait().unwrap();
     while store
-        .change(Retention { at: 5, trash_for: 1, ledger_for: 1 << 30, ledger_octets: 1 << 40 })
+        .change(Retention {
+            at: Timestamp(5),
+            trash_for: 1,
+            ledger_for: 1 << 30,
+            ledger_octets: 1 << 40,
+        })
         .wait()
         .unwrap()
         == Maintained::More
@@ -360,7 +366,7 @@ fn what_a_list_shows_moves_and_goes_with_its_message() {
                 folder,
                 uids: vec![1],
                 what,
-                at: 5,
+                at: Timestamp(5),
                 service: Service::Web,
             })
             .wait()

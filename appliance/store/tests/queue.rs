@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // tests may
 
+use pillarbox_vocabulary::Timestamp;
 use std::collections::{BTreeMap, HashSet};
 
 use pillarbox_store::*;
@@ -12,13 +13,13 @@ fn open(dir: &std::path::Path) -> Store {
 }
 
 fn account(store: &Store) -> AccountId {
-    store.change(AddDomain { name: "box.example".into(), at: 1 }).wait().unwrap();
+    store.change(AddDomain { name: "box.example".into(), at: Timestamp(1) }).wait().unwrap();
     let add = AddAccount {
         address: "ann@box.example".into(),
         name: String::new(),
         hash: "x".into(),
         policy: MailboxPolicy::Keep,
-        at: 1,
+        at: Timestamp(1),
     };
     store.change(add).wait().unwrap()
 }
@@ -30,11 +31,11 @@ fn waiting(address: &str, due: u64) -> Waiting {
         notices: Notices::default(),
         orcpt: String::new(),
         state: QueueState::Scheduled,
-        due,
-        since: due,
+        due: Timestamp(due),
+        since: Timestamp(due),
         attempts: 0,
         is_delay_told: false,
-        last_at: 0,
+        last_at: Timestamp(0),
         last: Detail::None,
         transcript: None,
     }
@@ -45,7 +46,7 @@ fn relay(account: Option<AccountId>, recipients: Vec<Waiting>) -> Relay {
         account,
         code: ShortCode(7),
         sender: "ann@box.example".into(),
-        arrived: 100,
+        arrived: Timestamp(100),
         traits: Traits::default(),
         envid: String::new(),
         subject: "S".into(),
@@ -58,7 +59,7 @@ fn relay(account: Option<AccountId>, recipients: Vec<Waiting>) -> Relay {
 fn submit(store: &Store, placements: Vec<Placement>, relay: Relay) -> Delivered {
     let mut spool = store.spool();
     spool.append(b"Subject: S\r\n\r\nx\r\n").unwrap();
-    let record = LedgerRecord::new(100, Fate::Queued, ShortCode(7));
+    let record = LedgerRecord::new(Timestamp(100), Fate::Queued, ShortCode(7));
     let delivery = Delivery {
         relay: Some(relay),
         ..Delivery::local(spool.finish().unwrap(), 0, placements, record)
@@ -69,7 +70,7 @@ fn submit(store: &Store, placements: Vec<Placement>, relay: Relay) -> Delivered 
 fn settlement(message: MessageId, verdicts: Vec<(u32, Verdict)>) -> Settlement {
     Settlement {
         message,
-        at: 200,
+        at: Timestamp(200),
         verdicts,
         records: Vec::new(),
         notices: Vec::new(),
@@ -86,10 +87,15 @@ fn a_message_lives_until_its_last_recipient_and_its_sent_copy_are_gone() {
         submit(&store, Vec::new(), relay(Some(ann), vec![waiting("b@x", 5), waiting("c@y", 6)]))
             .message;
     assert_eq!(
-        store.read(|r| r.agenda(9, 9)).unwrap().iter().map(|l| l.1.as_str()).collect::<Vec<_>>(),
+        store
+            .read(|r| r.agenda(Timestamp(9), 9))
+            .unwrap()
+            .iter()
+            .map(|l| l.1.as_str())
+            .collect::<Vec<_>>(),
         ["x", "y"]
     );
-    assert_eq!(store.read(|r| r.agenda(5, 9)).unwrap().len(), 1);
+    assert_eq!(store.read(|r| r.agenda(Timestamp(5), 9)).unwrap().len(), 1);
     store.settle(settlement(message, vec![(0, Verdict::Gone)])).wait().unwrap();
     assert!(store.read(|r| r.content(message)).unwrap().is_some());
     store.settle(settlement(message, vec![(1, Verdict::Gone)])).wait().unwrap();
@@ -110,17 +116,18 @@ fn the_owners_order_outlives_an_attempt_that_was_under_way() {
     account(&store);
     let message = submit(&store, Vec::new(), relay(None, vec![waiting("b@x", 5)])).message;
     let key = QueueKey { message, recipient: 0 };
-    let order = |order| QueueOrder { order, entries: vec![key], at: 50, service: Service::Web };
+    let order =
+        |order| QueueOrder { order, entries: vec![key], at: Timestamp(50), service: Service::Web };
     assert_eq!(store.change(order(Order::Hold(Hold::Owner))).wait().unwrap(), 1);
     store
         .settle(settlement(message, vec![(0, Verdict::Keep(waiting("b@x", 900)))]))
         .wait()
         .unwrap();
     let now = store.read(|r| r.waiting(key)).unwrap().unwrap();
-    assert_eq!((now.state, now.due), (QueueState::Held(Hold::Owner), 900));
-    assert!(store.read(|r| r.agenda(u64::MAX, 9)).unwrap().is_empty());
+    assert_eq!((now.state, now.due), (QueueState::Held(Hold::Owner), Timestamp(900)));
+    assert!(store.read(|r| r.agenda(Timestamp::MAX, 9)).unwrap().is_empty());
     store.change(order(Order::Release)).wait().unwrap();
-    assert_eq!(store.read(|r| r.agenda(50, 9)).unwrap().len(), 1);
+    assert_eq!(store.read(|r| r.agenda(Timestamp(50), 9)).unwrap().len(), 1);
     store.change(order(Order::Remove)).wait().unwrap();
     assert_eq!(store.change(order(Order::Retry)).wait().unwrap(), 0);
     assert!(store.read(|r| r.content(message)).unwrap().is_none());
@@ -141,7 +148,7 @@ fn what_is_beyond_the_daily_limit_is_held_and_the_next_day_counts_anew() {
     let ann = account(&store);
     let send = |count: usize, day: u64| {
         let mut relay = relay(Some(ann), vec![waiting("b@x", 5); count]);
-        (relay.daily_limit, relay.outgoing.arrived) = (5, day * 86_400);
+        (relay.daily_limit, relay.outgoing.arrived) = (5, Timestamp(day * 86_400));
         submit(&store, Vec::new(), relay).is_held
     };
     assert!(!send(5, 10) && send(1, 10) && !send(5, 11) && send(1, 11));
@@ -158,10 +165,10 @@ fn notices_are_linked_to_what_they_are_about_and_settled_with_it() {
     let mut spool = store.spool();
     spool.append(b"Subject: failed\r\n\r\n").unwrap();
     let inbox = Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() };
-    let record = LedgerRecord::new(200, Fate::Delivered, ShortCode(8));
+    let record = LedgerRecord::new(Timestamp(200), Fate::Delivered, ShortCode(8));
     let mut notice = Delivery::local(spool.finish().unwrap(), 0, vec![inbox], record);
     notice.report_on = Some(message);
-    let bounced = LedgerRecord::new(200, Fate::Bounced, ShortCode(7));
+    let bounced = LedgerRecord::new(Timestamp(200), Fate::Bounced, ShortCode(7));
     let settled = Settlement {
         records: vec![bounced],
         notices: vec![notice],
@@ -190,11 +197,11 @@ proptest! {
             }
             let message = messages[which as usize % messages.len()];
             let key = QueueKey { message, recipient };
-            let order = |order| QueueOrder { order, entries: vec![key], at: due, service: Service::Web };
+            let order = |order| QueueOrder { order, entries: vec![key], at: Timestamp(due), service: Service::Web };
             match kind {
                 1 => store.settle(settlement(message, vec![(recipient, Verdict::Gone)])).wait().unwrap(),
                 2 => if let Some(old) = store.read(|r| r.waiting(key)).unwrap() {
-                    store.settle(settlement(message, vec![(recipient, Verdict::Keep(Waiting { due, ..old }))])).wait().unwrap();
+                    store.settle(settlement(message, vec![(recipient, Verdict::Keep(Waiting { due: Timestamp(due), ..old }))])).wait().unwrap();
                 },
                 3 => drop(store.change(order(Order::Hold(Hold::Login))).wait().unwrap()),
                 4 => drop(store.change(order(Order::Release)).wait().unwrap()),
@@ -203,18 +210,18 @@ proptest! {
             }
         }
         let all = store.read(|r| r.queue(QueueKey { message: MessageId(0), recipient: 0 }, 10_000)).unwrap();
-        let mut heads: BTreeMap<DestinationId, u64> = BTreeMap::new();
+        let mut heads: BTreeMap<DestinationId, Timestamp> = BTreeMap::new();
         let mut scheduled = HashSet::new();
         for (key, waiting) in all.iter().filter(|(_, w)| !matches!(w.state, QueueState::Held(_))) {
-            let head = heads.entry(waiting.destination()).or_insert(u64::MAX);
+            let head = heads.entry(waiting.destination()).or_insert(Timestamp::MAX);
             *head = waiting.due.min(*head);
             scheduled.insert(*key);
         }
-        let agenda = store.read(|r| r.agenda(u64::MAX, 100)).unwrap();
+        let agenda = store.read(|r| r.agenda(Timestamp::MAX, 100)).unwrap();
         prop_assert_eq!(agenda.iter().map(|l| (l.0, l.2)).collect::<BTreeMap<_, _>>(), heads);
         let mut found = HashSet::new();
         for (destination, domain, _) in &agenda {
-            for (key, waiting) in store.read(|r| r.destination(*destination, u64::MAX - 1, 100, |_| false)).unwrap() {
+            for (key, waiting) in store.read(|r| r.destination(*destination, Timestamp(u64::MAX - 1), 100, |_| false)).unwrap() {
                 prop_assert_eq!(&waiting.domain, domain);
                 found.insert(key);
             }

@@ -5,8 +5,10 @@ pub mod address;
 pub mod block;
 pub mod code;
 pub mod ids;
+pub mod time;
 
 pub use address::{Address, AddressError, Domain};
 pub use block::AddressBlock;
 pub use code::ShortCode;
 pub use ids::{AccountId, DeviceId, FolderId, LedgerId, MessageId};
+pub use time::Timestamp;

@@ -1,6 +1,7 @@
 //! Who is asking: the cookie, the session behind it, the role.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
@@ -19,6 +20,7 @@ use super::text::Texts;
 use pillarbox_office::Office;
 use pillarbox_office::mail::preferences::Preferences;
 use pillarbox_office::settings::Progress;
+use pillarbox_platform::config::seconds;
 
 const COOKIE: &str = "pillarbox";
 const LANGUAGE: &str = "language";
@@ -173,7 +175,7 @@ async fn visitor(
     headers: &HeaderMap,
 ) -> Option<(Visitor, Preferences)> {
     let key = key(&token(headers)?);
-    let (now, life) = (clock::now(), office.settings.get().web.session_hours * 3600);
+    let (now, life) = (clock::now(), seconds(office.settings.get().web.session_hours * 3600));
     let (wanted, volatile) =
         (key.clone(), memory.volatile_sessions.find(&key, office.store.unwritable().is_none()));
     let found = office.store.read_off_thread(move |r| {
@@ -185,13 +187,13 @@ async fn visitor(
         Ok(account.map(|account| (session, account, is_owner, progress, preferences)))
     });
     let (session, account, is_owner, progress, preferences) = found.await.ok().flatten()?;
-    if session.seen.saturating_add(life) < now {
+    if session.seen.plus(life) < now {
         // A session that is not removed now is removed when it is met next.
         let _ = office.store.change(RemoveSession { key }).done().await;
         return None;
     }
     // Once a minute is enough to know who is there.
-    if session.seen + 60 < now {
+    if session.seen.plus(Duration::from_secs(60)) < now {
         let _ = office.store.change(SeeSession { key: key.clone(), at: now }).done().await;
     }
     let visitor = Visitor {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use pillarbox_platform::clock::{self, Zone};
 use pillarbox_texts::Language;
+use pillarbox_vocabulary::Timestamp;
 
 /// The texts of one language, and the zone of its times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Texts {
     }
 
     /// A time in the reader's zone, as people write it: today's by the clock alone, others with their day.
-    pub fn moment(&self, at: u64, now: u64) -> String {
+    pub fn moment(&self, at: Timestamp, now: Timestamp) -> String {
         let ([day, month, year, hour, minute], [today, this_month, this_year, ..]) =
             (clock::local(at, self.zone), clock::local(now, self.zone));
         let time = format!("{hour:02}:{minute:02}");
@@ -74,7 +75,7 @@ impl Texts {
     }
 
     /// A time for what is kept and sent: it stays true on other days and in other zones.
-    pub fn date(&self, at: u64) -> String {
+    pub fn date(&self, at: Timestamp) -> String {
         let [day, month, year, hour, minute] = clock::local(at, self.zone);
         self.day(
             "date-full",
@@ -111,7 +112,7 @@ mod tests {
             ("en", "America/St_Johns", "26 Nov 2026, 04:30 (UTC-03:30)"),
             ("de", "Africa/Abidjan", "26. Nov. 2026, 08:00 (UTC)"),
         ] {
-            assert_eq!(Texts::choose(language).in_zone(zone(place)).date(at), text);
+            assert_eq!(Texts::choose(language).in_zone(zone(place)).date(Timestamp(at)), text);
         }
     }
 
@@ -128,7 +129,9 @@ mod tests {
             ("de", 31_536_000, "26. Nov. 2026, 08:00"),
         ] {
             assert_eq!(
-                Texts::choose(language).in_zone(Zone::named("UTC").unwrap()).moment(at, at + later),
+                Texts::choose(language)
+                    .in_zone(Zone::named("UTC").unwrap())
+                    .moment(Timestamp(at), Timestamp(at + later)),
                 text
             );
         }

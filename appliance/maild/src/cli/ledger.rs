@@ -1,8 +1,11 @@
 //! `pillarbox ledger find`: what happened to my mail?
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use pillarbox_platform::clock;
 use pillarbox_store::{Detail, LedgerId, LedgerRecord, MessageId, Reader, ShortCode, term, words};
+use pillarbox_vocabulary::Timestamp;
 use serde_json::json;
 
 use super::tools::{Output, Place, say, say_json};
@@ -46,6 +49,18 @@ pub struct Find {
     output: Output,
 }
 
+impl Find {
+    /// The first and the last second that records are of.
+    fn times(&self) -> Result<(Timestamp, Timestamp), String> {
+        let since = self.since.as_deref().map(clock::parse).transpose()?;
+        let until = self.until.as_deref().map(clock::parse).transpose()?;
+        let days = self.days.map(|days| Duration::from_secs(days.saturating_mul(86_400)));
+        let first_day = days.map(|days| clock::now().minus(days)).unwrap_or_default();
+        let since = since.map_or(first_day, |(start, _)| start.max(first_day));
+        Ok((since, until.map_or(Timestamp::MAX, |(_, end)| end)))
+    }
+}
+
 pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
     let mut terms = Vec::new();
     if let Some(code) = &find.code {
@@ -63,16 +78,7 @@ pub fn run(place: &Place, Ledger::Find(find): Ledger) -> Result<(), String> {
     if let Some(id) = &find.message_id {
         terms.push(term("message-id", id.trim().trim_start_matches('<').trim_end_matches('>')));
     }
-    let days = find.days.map_or(0, |days| clock::now().saturating_sub(days.saturating_mul(86_400)));
-    let since = find
-        .since
-        .as_deref()
-        .map_or(Ok(0), |text| clock::parse(text).map(|(start, _)| start))?
-        .max(days);
-    let until = find
-        .until
-        .as_deref()
-        .map_or(Ok(u64::MAX), |text| clock::parse(text).map(|(_, end)| end))?;
+    let (since, until) = find.times()?;
     let message = find.queue.as_deref().map(|text| {
         let number = text.split('.').next().unwrap_or_default();
         number.parse::<u64>().map_err(|_| format!("{text:?} is no number of the queue"))

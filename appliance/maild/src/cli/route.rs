@@ -5,6 +5,7 @@ use pillarbox_outbound::{ROUTE_PURPOSE, release_after_login};
 use pillarbox_platform::clock;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Detail, RemoveRoute, Route as StoredRoute, RouteTls, SetRoute};
+use pillarbox_vocabulary::Timestamp;
 use serde_json::json;
 
 use super::address::domain_name;
@@ -82,7 +83,7 @@ pub fn run(place: &Place, command: Route) -> Result<(), String> {
                 user: user.unwrap_or_default(),
                 sealed: secrets.seal(ROUTE_PURPOSE, password.as_bytes())?,
                 fault: Detail::None,
-                told_at: 0,
+                told_at: Timestamp(0),
             };
             let domain = name(domain)?;
             change(&store, SetRoute { domain: domain.clone(), route })?;

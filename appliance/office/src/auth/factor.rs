@@ -2,6 +2,7 @@
 
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::SecondFactor;
+use pillarbox_vocabulary::Timestamp;
 use totp_rs::{Algorithm, TOTP};
 
 use super::hash;
@@ -45,10 +46,10 @@ pub fn url(secret: &[u8], address: &str) -> String {
 }
 
 /// The step a code belongs to, if it is right around `now` and later than `after`.
-pub fn step_of(secret: &[u8], code: &str, after: u64, now: u64) -> Option<u64> {
+pub fn step_of(secret: &[u8], code: &str, after: u64, now: Timestamp) -> Option<u64> {
     let totp = totp(secret).ok()?;
     let code: String = code.chars().filter(char::is_ascii_digit).collect();
-    let step = now / STEP;
+    let step = now.0 / STEP;
     (step.saturating_sub(SKEW)..=step + SKEW)
         .find(|&step| step > after && hash::equal(&totp.generate(step * STEP), &code))
 }
@@ -72,7 +73,7 @@ pub fn check(
     secrets: &Secrets,
     factor: &SecondFactor,
     code: &str,
-    now: u64,
+    now: Timestamp,
 ) -> Result<Option<SecondFactor>> {
     let secret = secrets.open_sealed(PURPOSE, &factor.sealed)?;
     if let Some(step) = step_of(&secret, code, factor.last_step, now) {
@@ -94,12 +95,12 @@ mod tests {
     fn codes_follow_the_standard_and_count_once() {
         // RFC 6238 appendix B, cut to six digits.
         let secret = b"12345678901234567890";
-        assert_eq!(step_of(secret, "287082", 0, 59), Some(1));
-        assert_eq!(step_of(secret, "287 082", 0, 89), Some(1), "a step late");
-        assert_eq!(step_of(secret, "287082", 0, 120), None);
-        assert_eq!(step_of(secret, "287082", 1, 59), None, "used already");
-        assert_eq!(step_of(secret, "081804", 0, 1_111_111_109), Some(37_037_036));
-        assert_eq!(step_of(secret, "", 0, 59), None);
+        assert_eq!(step_of(secret, "287082", 0, Timestamp(59)), Some(1));
+        assert_eq!(step_of(secret, "287 082", 0, Timestamp(89)), Some(1), "a step late");
+        assert_eq!(step_of(secret, "287082", 0, Timestamp(120)), None);
+        assert_eq!(step_of(secret, "287082", 1, Timestamp(59)), None, "used already");
+        assert_eq!(step_of(secret, "081804", 0, Timestamp(1_111_111_109)), Some(37_037_036));
+        assert_eq!(step_of(secret, "", 0, Timestamp(59)), None);
     }
 
     #[test]
@@ -108,9 +109,10 @@ mod tests {
         let secrets = Secrets::open(dir.path()).unwrap();
         let (factor, codes) = make(&secrets, &generate().unwrap(), 1).unwrap();
         assert_eq!(codes.len(), RECOVERY_CODES);
-        let left = check(&secrets, &factor, &codes[3].to_uppercase(), 0).unwrap().unwrap();
+        let left =
+            check(&secrets, &factor, &codes[3].to_uppercase(), Timestamp(0)).unwrap().unwrap();
         assert_eq!(left.recovery.len(), RECOVERY_CODES - 1);
-        assert_eq!(check(&secrets, &left, &codes[3], 0).unwrap(), None);
+        assert_eq!(check(&secrets, &left, &codes[3], Timestamp(0)).unwrap(), None);
         assert!(
             url(b"12345678901234567890", "a@b.c")
                 .contains("Pillarbox:a%40b%2Ec?secret=GEZDGNBVGY3TQOJQ")

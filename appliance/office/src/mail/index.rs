@@ -23,15 +23,16 @@ use super::readers::{Budget, Readers, Unread};
 use super::reading::{self, Summary};
 use super::spoken::Spoken;
 use gentle::Gentle;
+use pillarbox_vocabulary::Timestamp;
 
 /// Messages of one batch, and the octets of memory its words take.
 const BATCH: usize = 256;
 const OCTETS: usize = 3 << 20;
 /// So many new messages of an account are worth a file.
 const WORTH: usize = 128;
-/// Seconds that a single new message waits at most.
+/// How long a single new message waits at most.
 /// Small files cost more than what is in them: a file system writes about 40 KB for a new one.
-const PATIENCE: u64 = 12 * 3600;
+const PATIENCE: Duration = Duration::from_secs(12 * 3600);
 /// New messages that a search looks at by itself.
 pub const FRESH: usize = 2000;
 /// Octets of room that a batch needs at most.
@@ -42,12 +43,12 @@ const CARDS: usize = 64;
 const TIME: Duration = Duration::from_secs(30);
 
 /// Whether an account's new messages are worth a file: how many there are, and when the oldest was stored.
-fn is_worth(count: usize, oldest: Option<u64>, now: u64) -> bool {
-    count >= WORTH || oldest.is_some_and(|at| at + PATIENCE <= now)
+fn is_worth(count: usize, oldest: Option<Timestamp>, now: Timestamp) -> bool {
+    count >= WORTH || oldest.is_some_and(|at| at.plus(PATIENCE) <= now)
 }
 
 /// When the oldest of these messages was stored.
-fn oldest(waiting: &[Unindexed]) -> Option<u64> {
+fn oldest(waiting: &[Unindexed]) -> Option<Timestamp> {
     waiting.iter().flat_map(|folder| &folder.entries).map(|(_, entry)| entry.saved_at).min()
 }
 
@@ -316,7 +317,7 @@ mod tests {
         let mut spool = store.spool();
         spool.append(content).unwrap();
         let placement = Placement { account, folder: FolderId::INBOX, flags: Flags::default() };
-        let record = LedgerRecord::new(1, Fate::Delivered, ShortCode(9));
+        let record = LedgerRecord::new(Timestamp(1), Fate::Delivered, ShortCode(9));
         store
             .deliver(Delivery::local(spool.finish().unwrap(), 0, vec![placement], record))
             .wait()

@@ -175,7 +175,7 @@ fn token(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use pillarbox_store::{Entry, MessageId, Truth};
+    use pillarbox_store::{Entry, MessageId, Timestamp, Truth};
 
     use super::super::spoken::Spoken;
     use super::*;
@@ -207,7 +207,7 @@ mod tests {
             message: MessageId(1),
             unique_id: 1,
             octets: 3 << 20,
-            saved_at: 1_789_948_800,
+            saved_at: Timestamp(1_789_948_800),
             flags: Flags::FLAGGED,
             modseq: 1,
             keywords: 0,

@@ -278,6 +278,8 @@ fn work(queue: &Queue) {
 
 #[cfg(test)]
 mod tests {
+    use pillarbox_vocabulary::Timestamp;
+
     use super::*;
 
     const ANN: AccountId = AccountId(1);
@@ -286,15 +288,16 @@ mod tests {
     #[test]
     fn cards_are_remembered_within_bounds() {
         let cards = Cards::default();
-        (0..CARDS as u64 + 1)
-            .for_each(|n| cards.keep(MessageId(n), &Card { date: n, ..Card::default() }));
+        (0..CARDS as u64 + 1).for_each(|n| {
+            cards.keep(MessageId(n), &Card { date: Timestamp(n), ..Card::default() })
+        });
         assert_eq!(
             (
                 cards.get(MessageId(0)),
                 cards.get(MessageId(7)).map(|card| card.date),
                 cards.lock().len()
             ),
-            (None, Some(7), CARDS)
+            (None, Some(Timestamp(7)), CARDS)
         );
     }
 

@@ -5,7 +5,7 @@ use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{
     AddAccount, AddDomain, AnyChange, Detail, Route, RouteTls, SetAlias, SetRoute, SetSetting,
 };
-use pillarbox_vocabulary::{Address, Domain};
+use pillarbox_vocabulary::{Address, Domain, Timestamp};
 
 use super::file::{Alias, Certificate, Line, Person, Setup, SetupRoute};
 use crate::directory::{self, Password, USUAL_POLICY};
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::settings;
 
 /// The changes that a file asks for, in the order in which they are to be made; or its first mistake.
-pub fn plan(secrets: &Secrets, setup: &Setup, at: u64) -> Result<Vec<AnyChange>> {
+pub fn plan(secrets: &Secrets, setup: &Setup, at: Timestamp) -> Result<Vec<AnyChange>> {
     let mut changes = Vec::new();
     if let Some(hostname) = &setup.hostname {
         let (key, value) = (settings::HOSTNAME.into(), Some(domain(hostname)?));
@@ -43,7 +43,7 @@ pub fn plan(secrets: &Secrets, setup: &Setup, at: u64) -> Result<Vec<AnyChange>>
     Ok(changes)
 }
 
-fn person(person: &Person, at: u64) -> Result<AddAccount> {
+fn person(person: &Person, at: Timestamp) -> Result<AddAccount> {
     let wrong = |why: String| Error::SetupPerson { address: person.address.clone(), why };
     let password = match (&person.password[..], &person.password_hash[..]) {
         ("", "") => return Err(wrong("needs password or password_hash".into())),
@@ -73,7 +73,7 @@ fn route(secrets: &Secrets, route: &SetupRoute) -> Result<SetRoute> {
         user: route.user.clone(),
         sealed: secrets.seal(ROUTE_PURPOSE, route.password.as_bytes())?,
         fault: Detail::None,
-        told_at: 0,
+        told_at: Timestamp(0),
     };
     let name = if route.domain.is_empty() { String::new() } else { domain(&route.domain)? };
     Ok(SetRoute { domain: name, route: stored })

@@ -12,7 +12,7 @@ use pillarbox_store::{
     AccountId, Content, Error, Flags, FolderId, MailOrder, MailWhat, MessageId, Service, SetTimed,
     Timed, off_thread,
 };
-use pillarbox_vocabulary::Address;
+use pillarbox_vocabulary::{Address, Timestamp};
 
 use super::send::{self, Sender};
 use crate::code;
@@ -26,9 +26,9 @@ const MESSAGES: usize = 20;
 /// How long a message may be read for its recipients.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends what is due at `now`, in seconds since 1970.
+/// Sends what is due at `now`.
 /// Housekeeping calls this every second.
-pub async fn run(agent: &SubmissionAgent, condition: &Condition, now: u64) {
+pub async fn run(agent: &SubmissionAgent, condition: &Condition, now: Timestamp) {
     if !condition.has_space() {
         // They wait on stable storage until there is room again.
         return;
@@ -49,7 +49,7 @@ async fn send(
     account: AccountId,
     message: MessageId,
     timed: Timed,
-    now: u64,
+    now: Timestamp,
 ) -> Result<(), Error> {
     let read = agent.store.read_off_thread(move |r| {
         let entry =

@@ -10,6 +10,7 @@ use pillarbox_store::{
     AccountId, Checksum, Delivered, Detail, Error, Hold, Notices, Outgoing, QueueState, Relay,
     ShortCode, Store, Traits, Waiting, domain_of,
 };
+use pillarbox_vocabulary::Timestamp;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -290,10 +291,10 @@ fn waiting(recipient: &Recipient, now: pillarbox_outbound::Now) -> Option<Waitin
         orcpt: recipient.orcpt.clone().unwrap_or_default(),
         state: QueueState::Scheduled,
         due: now.at,
-        since: if now.is_trusted { now.at } else { 0 },
+        since: if now.is_trusted { now.at } else { Timestamp(0) },
         attempts: 0,
         is_delay_told: false,
-        last_at: 0,
+        last_at: Timestamp(0),
         last: Detail::None,
         transcript: None,
     })

@@ -1,6 +1,7 @@
 //! What becomes of mail for servers that behave, misbehave and are not there.
 
-use pillarbox_store::{Fate, QueueKey};
+use pillarbox_platform::config::seconds;
+use pillarbox_store::{Fate, QueueKey, Timestamp};
 
 use super::peer::{Fault, Peer, Script};
 use super::world::{START, World, host};
@@ -73,7 +74,7 @@ async fn later_is_tried_later_and_then_delivered_once() {
         (queue[0].attempts, queue[0].last.to_string().as_str()),
         (1, "mx1.test said: 451 4.7.1 greylisted")
     );
-    assert!(queue[0].due >= START + 60);
+    assert!(queue[0].due >= START.plus(seconds(60)));
     world.work_on(2).await;
     assert_eq!((peer.taken().len(), world.queue().len()), (1, 0));
     assert_eq!(world.fates(message), [Fate::Queued, Fate::Queued, Fate::Queued, Fate::Relayed]);
@@ -173,7 +174,7 @@ async fn a_board_that_wakes_in_1970_gives_nothing_up() {
     let world = World::new().await;
     let busy = Script { mail: "451 4.3.0 later", ..Script::default() };
     let peer = world.server("a.test", 1, 10, vec![busy.clone(), busy, Script::default()]).await;
-    world.set_clock(100, false);
+    world.set_clock(Timestamp(100), false);
     world.submit(&["bob@a.test"]).await;
     world.work().await;
     // The time is set: fifty years pass at once.
@@ -184,7 +185,7 @@ async fn a_board_that_wakes_in_1970_gives_nothing_up() {
     assert_eq!(peer.taken().len(), 1);
     // And a clock that is set back must not leave mail waiting for the old future.
     world.submit(&["bob@a.test"]).await;
-    world.set_clock(START - 30 * 86_400, true);
+    world.set_clock(START.minus(seconds(30 * 86_400)), true);
     assert_eq!(world.work().await, 0);
     crate::agenda::mend_far_future(&world.outbound).await.unwrap();
     world.work().await;
@@ -243,7 +244,7 @@ async fn what_is_not_due_costs_nothing() {
     let world = World::new().await;
     world.submit(&["bob@first.test"]).await;
     let fill = |world: &World, count: usize| {
-        let due = world.at() + 86_400;
+        let due = world.at().plus(seconds(86_400));
         let per_message = 1000;
         for message in 0..count / per_message {
             let recipients: Vec<String> = (0..per_message)

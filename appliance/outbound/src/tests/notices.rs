@@ -1,8 +1,9 @@
 //! What the sender hears, and what the owner.
 
+use pillarbox_platform::config::seconds;
 use pillarbox_store::{
     Detail, Fate, Hold, Notices, Order, QueueKey, QueueOrder, QueueState, Route, RouteTls, Service,
-    Traits,
+    Timestamp, Traits,
 };
 
 use super::peer::{Peer, Script};
@@ -23,7 +24,10 @@ async fn the_sender_hears_of_a_delay_once_and_of_the_end() {
     assert!(inbox[1].contains("Action: failed") && inbox[1].contains("Status: 5.3.1"));
     let story = world.fates(message);
     assert_eq!((story[0], story.last().copied()), (Fate::Queued, Some(Fate::Expired)));
-    assert!(world.at() >= START + 5 * 86_400 && world.at() < START + 6 * 86_400);
+    assert!(
+        world.at() >= START.plus(seconds(5 * 86_400))
+            && world.at() < START.plus(seconds(6 * 86_400))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +72,7 @@ fn route(world: &World, tls: RouteTls, port: u16) -> Route {
         user: "me".into(),
         sealed,
         fault: Detail::None,
-        told_at: 0,
+        told_at: Timestamp(0),
     }
 }
 

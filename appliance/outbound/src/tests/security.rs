@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pillarbox_store::{Notices, Traits};
+use pillarbox_store::{Notices, Timestamp, Traits};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -298,7 +298,7 @@ async fn a_providers_certificate_must_be_right() {
         user: "me".into(),
         sealed,
         fault: pillarbox_store::Detail::None,
-        told_at: 0,
+        told_at: Timestamp(0),
     };
     world
         .store

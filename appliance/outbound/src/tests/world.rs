@@ -11,14 +11,14 @@ use pillarbox_platform::tasks::{Ending, tasks};
 use pillarbox_store::{
     Access, AccountId, AddAccount, AddDomain, Delivery, Detail, Fate, Flags, FolderId,
     LedgerRecord, MailboxPolicy, MessageId, Notices, Outgoing, Placement, QueueKey, QueueState,
-    Relay, ShortCode, Store, Traits, Waiting,
+    Relay, ShortCode, Store, Timestamp, Traits, Waiting,
 };
 
 use super::peer::{Peer, Script};
 use super::zone::Zone;
 use crate::{ClientTls, Handles, Now, Outbound, work};
 
-pub const START: u64 = 1_800_000_000;
+pub const START: Timestamp = Timestamp(1_800_000_000);
 pub const ANN: &str = "ann@box.test";
 
 pub struct World {
@@ -66,7 +66,7 @@ impl World {
         }
         (config.outbound.remote_port, config.outbound.connect) = (free, 2);
         change(&mut config);
-        World::open(zone, dir, config, Arc::new(AtomicU64::new(START)), person)
+        World::open(zone, dir, config, Arc::new(AtomicU64::new(START.0)), person)
     }
 
     /// A box that is unclaimed yet and has no name; one domain is there.
@@ -82,7 +82,7 @@ impl World {
             AccountId(0)
         };
         let zone = std::mem::replace(&mut world.zone, Zone::plain());
-        World::open(zone, world.dir.clone(), config, Arc::new(AtomicU64::new(START)), domain_only)
+        World::open(zone, world.dir.clone(), config, Arc::new(AtomicU64::new(START.0)), domain_only)
     }
 
     fn open(
@@ -107,7 +107,7 @@ impl World {
         let trusted = Arc::new(AtomicBool::new(true));
         let (time, trust) = (clock.clone(), trusted.clone());
         outbound.time = Box::new(move || Now {
-            at: time.load(Ordering::SeqCst),
+            at: Timestamp(time.load(Ordering::SeqCst)),
             is_trusted: trust.load(Ordering::SeqCst),
         });
         let outbound = Arc::new(outbound);
@@ -151,16 +151,16 @@ impl World {
         Peer::listen(host(number), self.port, scripts).await
     }
 
-    pub fn at(&self) -> u64 {
-        self.clock.load(Ordering::SeqCst)
+    pub fn at(&self) -> Timestamp {
+        Timestamp(self.clock.load(Ordering::SeqCst))
     }
 
     pub fn wait(&self, seconds: u64) {
         self.clock.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    pub fn set_clock(&self, at: u64, is_trusted: bool) {
-        self.clock.store(at, Ordering::SeqCst);
+    pub fn set_clock(&self, at: Timestamp, is_trusted: bool) {
+        self.clock.store(at.0, Ordering::SeqCst);
         self.trusted.store(is_trusted, Ordering::SeqCst);
     }
 
@@ -183,7 +183,7 @@ impl World {
         content: &str,
     ) -> MessageId {
         let now = self.outbound.now();
-        let since = if now.is_trusted { now.at } else { 0 };
+        let since = if now.is_trusted { now.at } else { Timestamp(0) };
         let recipients = to.iter().map(|address| waiting(address, notices, now.at, since));
         let outgoing = self.outgoing(now.at, traits);
         let relay = Relay { outgoing, recipients: recipients.collect(), daily_limit: 100_000 };
@@ -205,7 +205,7 @@ impl World {
 
     /// Queues a message for many, due at a time of its own.
     /// Blocks.
-    pub fn enqueue_at(&self, to: &[String], due: u64) {
+    pub fn enqueue_at(&self, to: &[String], due: Timestamp) {
         let recipients = to.iter().map(|address| waiting(address, Notices::default(), due, due));
         let relay = Relay {
             outgoing: self.outgoing(due, Traits::default()),
@@ -222,7 +222,7 @@ impl World {
         self.store.deliver(delivery).wait().unwrap();
     }
 
-    fn outgoing(&self, arrived: u64, traits: Traits) -> Outgoing {
+    fn outgoing(&self, arrived: Timestamp, traits: Traits) -> Outgoing {
         Outgoing {
             account: Some(self.ann),
             code: ShortCode(7),
@@ -253,7 +253,7 @@ impl World {
     pub async fn work_on(&self, times: usize) {
         for _ in 0..times {
             let Some((due, ..)) = self.store.read(|r| r.agenda_span()).unwrap() else { return };
-            self.clock.fetch_max(due, Ordering::SeqCst);
+            self.clock.fetch_max(due.0, Ordering::SeqCst);
             self.work().await;
         }
     }
@@ -304,7 +304,7 @@ impl World {
     }
 }
 
-fn waiting(address: &str, notices: Notices, due: u64, since: u64) -> Waiting {
+fn waiting(address: &str, notices: Notices, due: Timestamp, since: Timestamp) -> Waiting {
     Waiting {
         address: address.to_string(),
         domain: address.rsplit_once('@').unwrap().1.into(),
@@ -315,7 +315,7 @@ fn waiting(address: &str, notices: Notices, due: u64, since: u64) -> Waiting {
         since,
         attempts: 0,
         is_delay_told: false,
-        last_at: 0,
+        last_at: Timestamp(0),
         last: Detail::None,
         transcript: None,
     }

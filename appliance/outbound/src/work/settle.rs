@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use pillarbox_platform::config::seconds;
 use pillarbox_store::{
     AccountId, Content, Delivery, Detail, LedgerRecord, MessageId, Outgoing, Resolution, Result,
     Settlement, Store, SubAddresses, Traits, Transcript, Verdict, fresh_code, off_thread,
 };
+use pillarbox_vocabulary::Timestamp;
 
 use super::{Ended, FAULT_PAUSE, Group, Queued, Worker};
 use crate::dsn::{self, About, Facts, Returned};
@@ -84,7 +86,7 @@ impl Worker<'_> {
                     address: waiting.address.clone(),
                     orcpt: waiting.orcpt,
                     detail: step.detail.clone(),
-                    until: waiting.since.max(1).saturating_add(limits.lifetime),
+                    until: waiting.since.max(Timestamp(1)).plus(seconds(limits.lifetime)),
                     attempted_at: now.at,
                 };
                 owed.entry(dsn as u8).or_insert_with(|| (dsn, Vec::new())).1.push(about);
@@ -141,7 +143,7 @@ impl Worker<'_> {
         queued: &Queued,
         message: MessageId,
         owed: Owed,
-        at: u64,
+        at: Timestamp,
     ) -> Result<Vec<Delivery>> {
         let outgoing = &queued.outgoing;
         let mut notices = Vec::new();
@@ -168,7 +170,7 @@ fn notice(
     queued: &Queued,
     dsn: Dsn,
     about: &[About],
-    at: u64,
+    at: Timestamp,
 ) -> Result<Option<Delivery>> {
     let Queued { outgoing, content } = queued;
     let accounts = readers(store, &outgoing.sender)?;

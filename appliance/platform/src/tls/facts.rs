@@ -1,5 +1,6 @@
 //! What a certificate says: its names, its issuer, its time.
 
+use pillarbox_vocabulary::Timestamp;
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -13,10 +14,8 @@ pub struct Facts {
     pub names: Vec<String>,
     /// Organisation of the issuer, else its common name; empty where there is neither.
     pub issuer: String,
-    /// Seconds since 1970.
-    pub starts: u64,
-    /// Seconds since 1970.
-    pub ends: u64,
+    pub starts: Timestamp,
+    pub ends: Timestamp,
     /// Issued by the name it is for.
     pub is_self_signed: bool,
     /// SHA-256 over the certificate, in hex with colons: what a browser shows.
@@ -35,7 +34,7 @@ impl Facts {
     }
 
     /// Whether other servers believe it, for this name at this time.
-    pub fn is_believed(&self, host: &str, now: u64) -> bool {
+    pub fn is_believed(&self, host: &str, now: Timestamp) -> bool {
         !self.is_self_signed && self.ends > now && self.names(host)
     }
 }
@@ -53,7 +52,8 @@ pub(super) fn facts(der: &CertificateDer) -> Result<Facts> {
         GeneralName::DNSName(name) => Some(name.to_string()),
         _ => None,
     };
-    let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+    let moment =
+        |time: x509_parser::time::ASN1Time| Timestamp(u64::try_from(time.timestamp()).unwrap_or(0));
     let issuer = certificate.issuer();
     let organisation =
         issuer.iter_organization().chain(issuer.iter_common_name()).find_map(|o| o.as_str().ok());
@@ -65,8 +65,8 @@ pub(super) fn facts(der: &CertificateDer) -> Result<Facts> {
     Ok(Facts {
         names: names.map(|names| names.iter().filter_map(name).collect()).unwrap_or_default(),
         issuer: organisation.unwrap_or_default().to_string(),
-        starts: seconds(certificate.validity().not_before),
-        ends: seconds(certificate.validity().not_after),
+        starts: moment(certificate.validity().not_before),
+        ends: moment(certificate.validity().not_after),
         is_self_signed: certificate.issuer() == certificate.subject(),
         fingerprint,
     })

@@ -2,6 +2,8 @@
 
 use std::ops::Bound;
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::contacts::{CONTACTS, Contact, can_be_address, contact_key};
 use crate::engine::change::Change;
 use crate::engine::work::Work;
@@ -29,7 +31,7 @@ impl Change for PutContacts {
 pub struct NoteWritten {
     pub account: AccountId,
     pub people: Vec<(String, String)>,
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 impl Change for NoteWritten {
@@ -87,7 +89,7 @@ impl Work<'_, '_> {
         &mut self,
         account: AccountId,
         people: &[(String, String)],
-        at: u64,
+        at: Timestamp,
     ) -> Result<()> {
         let mut count = self.contact_count(account)?;
         for (name, address) in people {

@@ -1,5 +1,7 @@
 //! What messages contain.
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::content::{ContentHead, ContentKey, INLINE_OCTETS, Location, PREFIX_OCTETS, stream};
 use crate::engine::journal::SEGMENT_OCTETS;
 use crate::engine::reader::Reader;
@@ -12,8 +14,7 @@ use crate::ids::MessageId;
 pub struct Content {
     pub message: MessageId,
     pub octets: u64,
-    /// Seconds since 1970.
-    pub received_at: u64,
+    pub received_at: Timestamp,
     pub(crate) head: ContentHead,
 }
 

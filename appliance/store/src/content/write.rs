@@ -1,5 +1,7 @@
 //! Writing content, counting who shares it, letting it go.
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::content::spool::{Place, Spooled};
 use crate::content::{ContentHead, ContentKey, Location, count};
 use crate::engine::codec::Record;
@@ -11,12 +13,12 @@ use crate::mailbox::JudgementKey;
 use crate::queue::ReportKey;
 
 impl Work<'_, '_> {
-    /// Writes the content of a message; `received_at` in seconds since 1970.
+    /// Writes the content of a message.
     pub(crate) fn put_content(
         &mut self,
         message: MessageId,
         content: &Spooled,
-        received_at: u64,
+        received_at: Timestamp,
         delivery_octets: u16,
     ) -> Result<()> {
         let doing = "writing a message";

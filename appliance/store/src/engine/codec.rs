@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use heed::{BoxedError, BytesDecode, BytesEncode};
+use pillarbox_vocabulary::Timestamp;
 
 /// A key of fixed width whose encoding sorts as the key does.
 pub trait FixedKey: Copy + 'static {
@@ -35,6 +36,16 @@ impl FixedKey for u64 {
     }
     fn read(octets: &mut Cursor<'_>) -> Option<Self> {
         octets.u64()
+    }
+}
+
+impl FixedKey for Timestamp {
+    const WIDTH: usize = 8;
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+    fn read(octets: &mut Cursor<'_>) -> Option<Self> {
+        octets.u64().map(Timestamp)
     }
 }
 

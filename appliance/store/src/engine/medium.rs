@@ -67,7 +67,8 @@ impl Medium {
     pub(crate) fn true_cause(&self, error: Error) -> Error {
         match error {
             Error::Unwritable { .. }
-                if !is_read_only(&self.folder) && Disk::of(&self.folder).is_some_and(is_used_up) =>
+                if !is_read_only(&self.folder)
+                    && Disk::of(&self.folder).is_some_and(is_used_up) =>
             {
                 Error::Full
             }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pillarbox_vocabulary::Timestamp;
 use roaring::RoaringBitmap;
 
 use crate::ids::FolderId;
@@ -48,10 +49,10 @@ pub struct Term {
 /// What is known of an entry of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
-    /// Stored later than this; seconds since 1970.
-    After(u64),
+    /// Stored later than this.
+    After(Timestamp),
     /// Stored before this.
-    Before(u64),
+    Before(Timestamp),
     In(FolderId),
     Has(Flags),
     /// More octets than this.

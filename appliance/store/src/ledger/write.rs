@@ -1,5 +1,9 @@
 //! Writing the ledger, its index and its end.
 
+use std::time::Duration;
+
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
@@ -137,7 +141,7 @@ impl Work<'_, '_> {
 
     /// Removes the oldest block when it is too old or the ledger too large; the newest block always stays, as the next
     /// message id is counted from it.
-    pub(crate) fn trim_ledger(&mut self, at: u64, seconds: u64, octets: u64) -> Result<bool> {
+    pub(crate) fn trim_ledger(&mut self, at: Timestamp, seconds: u64, octets: u64) -> Result<bool> {
         let first = self.tables.ledger.ledger.first(self.txn).map_err(Error::lmdb(DOING))?;
         let last = self.tables.ledger.ledger.last(self.txn).map_err(Error::lmdb(DOING))?;
         let (Some((first, _)), Some((last, _))) = (first, last) else { return Ok(false) };
@@ -148,7 +152,7 @@ impl Work<'_, '_> {
         let records = self.block(block)?;
         let pages = self.tables.ledger.ledger.leaf_pages(self.txn).map_err(Error::lmdb(DOING))?;
         let too_large = pages * crate::engine::files::PAGE > octets;
-        let too_old = records.iter().all(|(_, r)| r.at.saturating_add(seconds) < at);
+        let too_old = records.iter().all(|(_, r)| r.at.plus(Duration::from_secs(seconds)) < at);
         if !too_large && !too_old {
             return Ok(false);
         }
@@ -179,7 +183,7 @@ mod tests {
             let sender = format!("sender{number}@example.net");
             LedgerRecord {
                 sender,
-                ..LedgerRecord::new(u64::from(number), Fate::Refused, ShortCode(number))
+                ..LedgerRecord::new(Timestamp(u64::from(number)), Fate::Refused, ShortCode(number))
             }
         };
         let records: Vec<LedgerRecord> = (1..=2000).map(record).collect();
@@ -207,7 +211,7 @@ mod tests {
         assert_eq!(find(700), (vec![700], 2000));
         let house =
             |at| Retention { at, trash_for: u64::MAX, ledger_for: 1000, ledger_octets: 1 << 30 };
-        while store.change(house(1)).wait().unwrap() == Maintained::More {}
+        while store.change(house(Timestamp(1))).wait().unwrap() == Maintained::More {}
         assert!(
             store
                 .read(|r| r
@@ -227,7 +231,7 @@ mod tests {
         }
         assert_eq!(find(3000).0, [0; 0]);
         // The oldest blocks go with their filters.
-        while store.change(house(1600)).wait().unwrap() == Maintained::More {}
+        while store.change(house(Timestamp(1600))).wait().unwrap() == Maintained::More {}
         assert_eq!(find(255).0, [0; 0]);
         assert_eq!(find(700).0, [700]);
         let filters = store

@@ -1,6 +1,6 @@
 //! What a person does with messages: flags, moves, judgements, deletions, drafts that go out later.
 
-use pillarbox_vocabulary::ShortCode;
+use pillarbox_vocabulary::{ShortCode, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::engine::change::Change;
@@ -23,8 +23,7 @@ pub struct MailOrder {
     pub what: MailWhat,
     /// Which way it came: recorded with deletions.
     pub service: Service,
-    /// Seconds since 1970.
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 #[derive(Clone, Debug)]

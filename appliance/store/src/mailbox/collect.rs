@@ -1,6 +1,6 @@
 //! The end of a POP3 session: what the device deleted leaves its view, and the policy decides the rest.
 
-use pillarbox_vocabulary::ShortCode;
+use pillarbox_vocabulary::{ShortCode, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::directory::MailboxPolicy;
@@ -24,8 +24,7 @@ pub struct Collection {
     /// How the device is called in the ledger.
     pub device_label: String,
     pub code: ShortCode,
-    /// Seconds since 1970.
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 /// How far it got: deleting much takes several commits.
@@ -85,7 +84,7 @@ impl Work<'_, '_> {
         };
         self.hide(account, collection.device, &(&now - &gone))?;
         if let MailboxPolicy::TrashAfter { .. } = found.policy {
-            self.note_day(account, (collection.at / 86_400) as u32, &now)?;
+            self.note_day(account, collection.at.day(), &now)?;
         }
         let removed: Vec<u64> =
             self.take_entries(folder, &gone)?.iter().map(|e| e.message.0).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pillarbox_vocabulary::Timestamp;
 use roaring::RoaringBitmap;
 
 use crate::content::Location;
@@ -195,7 +196,7 @@ impl Work<'_, '_> {
         from: FolderKey,
         to: FolderId,
         uids: &RoaringBitmap,
-        at: u64,
+        at: Timestamp,
     ) -> Result<usize> {
         let target = FolderKey { account: from.account, folder: to };
         self.state(target)?;

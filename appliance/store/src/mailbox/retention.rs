@@ -1,6 +1,6 @@
 //! Mail that goes by itself: what devices deleted, what lay in Trash long enough, what removed accounts left.
 
-use pillarbox_vocabulary::ShortCode;
+use pillarbox_vocabulary::{ShortCode, Timestamp};
 
 use crate::directory::{MailboxPolicy, PURGE};
 use crate::engine::work::{Work, random};
@@ -95,8 +95,8 @@ impl Work<'_, '_> {
     }
 
     /// Moves to Trash what devices deleted long enough ago.
-    pub(crate) fn trash_collected(&mut self, at: u64) -> Result<bool> {
-        let today = (at / 86_400) as u32;
+    pub(crate) fn trash_collected(&mut self, at: Timestamp) -> Result<bool> {
+        let today = at.day();
         for (account, record) in self.accounts()? {
             let MailboxPolicy::TrashAfter { days } = record.policy else { continue };
             let Some(last) = today.checked_sub(u32::from(days)) else { continue };
@@ -125,8 +125,8 @@ impl Work<'_, '_> {
     }
 
     /// Deletes for good what has been in Trash long enough, and says so in the ledger.
-    pub(crate) fn empty_trash(&mut self, at: u64, seconds: u64) -> Result<bool> {
-        let Some(before) = at.checked_sub(seconds) else { return Ok(false) };
+    pub(crate) fn empty_trash(&mut self, at: Timestamp, seconds: u64) -> Result<bool> {
+        let Some(before) = at.0.checked_sub(seconds).map(Timestamp) else { return Ok(false) };
         for (account, record) in self.accounts()? {
             let folder = FolderKey { account, folder: FolderId::TRASH };
             let uids = self.oldest(folder, STEP_ENTRIES, |entry| entry.saved_at < before)?;

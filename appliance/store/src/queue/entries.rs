@@ -1,13 +1,13 @@
 //! What all writes of the queue are made of: a recipient with its place in destination queue and agenda.
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, DayKey, DestinationId, MessageId};
 use crate::queue::{AgendaKey, DestinationKey, Hold, Outgoing, QueueKey, QueueState, Waiting};
 
 const DOING: &str = "writing the queue";
-
-const DAY: u64 = 86_400;
 
 /// The part of a message that goes out.
 #[derive(Clone, Debug)]
@@ -47,8 +47,8 @@ impl Work<'_, '_> {
     }
 
     /// Adds to the recipients of a day and gives their number.
-    fn count_usage(&mut self, account: AccountId, at: u64, more: u32) -> Result<u32> {
-        let key = DayKey { account, day: (at / DAY) as u32 };
+    fn count_usage(&mut self, account: AccountId, at: Timestamp, more: u32) -> Result<u32> {
+        let key = DayKey { account, day: at.day() };
         let old = self.tables.queue.usage.get(self.txn, &key).map_err(Error::lmdb(DOING))?;
         let old = old.and_then(|v| v.try_into().ok()).map_or(0, u32::from_be_bytes);
         let count = old.saturating_add(more);
@@ -132,10 +132,10 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    fn destination_head(&self, destination: DestinationId) -> Result<Option<u64>> {
+    fn destination_head(&self, destination: DestinationId) -> Result<Option<Timestamp>> {
         let first = DestinationKey {
             destination,
-            due: 0,
+            due: Timestamp(0),
             entry: QueueKey { message: MessageId(0), recipient: 0 },
         };
         let row = self

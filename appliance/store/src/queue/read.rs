@@ -1,5 +1,9 @@
 //! Reading the queue.
 
+use std::time::Duration;
+
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::reader::Reader;
 use crate::error::{Error, Result};
 use crate::ids::{DestinationId, MessageId};
@@ -8,9 +12,13 @@ use crate::queue::{AgendaKey, DestinationKey, Outgoing, QueueKey, ReportKey, Tra
 impl Reader<'_> {
     /// Destination queues that are due at `now`, earliest first, at most `limit`: id, domain, time.
     /// What is not due costs nothing.
-    pub fn agenda(&self, now: u64, limit: usize) -> Result<Vec<(DestinationId, String, u64)>> {
+    pub fn agenda(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(DestinationId, String, Timestamp)>> {
         let doing = "reading the queue's agenda";
-        let range = AgendaKey { due: 0, destination: DestinationId(0) }..=AgendaKey {
+        let range = AgendaKey { due: Timestamp(0), destination: DestinationId(0) }..=AgendaKey {
             due: now,
             destination: DestinationId(u64::MAX),
         };
@@ -23,7 +31,7 @@ impl Reader<'_> {
     }
 
     /// When the first and the last destination queue are due; `None` when nothing is scheduled.
-    pub fn agenda_span(&self) -> Result<Option<(u64, u64, DestinationId)>> {
+    pub fn agenda_span(&self) -> Result<Option<(Timestamp, Timestamp, DestinationId)>> {
         let doing = "reading the queue's agenda";
         let first = self.shared.tables.queue.agenda.first(&self.txn).map_err(Error::lmdb(doing))?;
         let last = self.shared.tables.queue.agenda.last(&self.txn).map_err(Error::lmdb(doing))?;
@@ -35,7 +43,7 @@ impl Reader<'_> {
     pub fn destination(
         &self,
         destination: DestinationId,
-        now: u64,
+        now: Timestamp,
         limit: usize,
         skip: impl Fn(QueueKey) -> bool,
     ) -> Result<Vec<(QueueKey, Waiting)>> {
@@ -45,13 +53,13 @@ impl Reader<'_> {
             due,
             entry: QueueKey { message: MessageId(message), recipient: 0 },
         };
-        let end = key(now.saturating_add(1), 0);
+        let end = key(now.plus(Duration::from_secs(1)), 0);
         let rows = self
             .shared
             .tables
             .queue
             .lanes
-            .range(&self.txn, &(key(0, 0)..end))
+            .range(&self.txn, &(key(Timestamp(0), 0)..end))
             .map_err(Error::lmdb(doing))?;
         let mut found = Vec::new();
         for row in rows {

@@ -1,5 +1,7 @@
 //! What attempts came to, and what the owner orders.
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
@@ -24,7 +26,7 @@ pub enum Verdict {
 /// The outcome of an attempt for some recipients of one message: one transaction with everything that follows.
 pub struct Settlement {
     pub message: MessageId,
-    pub at: u64,
+    pub at: Timestamp,
     pub verdicts: Vec<(u32, Verdict)>,
     /// Their fates.
     pub records: Vec<LedgerRecord>,
@@ -54,7 +56,7 @@ pub struct QueueOrder {
     pub order: Order,
     /// At most a few hundred.
     pub entries: Vec<QueueKey>,
-    pub at: u64,
+    pub at: Timestamp,
     /// What it came through.
     pub service: Service,
 }

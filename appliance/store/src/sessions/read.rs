@@ -1,5 +1,7 @@
 //! Reading sessions, links, second factors and sign-ins.
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::reader::Reader;
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
@@ -41,9 +43,10 @@ impl Reader<'_> {
     }
 
     /// The last sign-ins of an account, newest first, with their times.
-    pub fn sign_ins(&self, account: AccountId, limit: usize) -> Result<Vec<(u64, SignIn)>> {
+    pub fn sign_ins(&self, account: AccountId, limit: usize) -> Result<Vec<(Timestamp, SignIn)>> {
         let doing = "reading sign-ins";
-        let range = SignInKey { account, at: 0 }..=SignInKey { account, at: u64::MAX };
+        let range =
+            SignInKey { account, at: Timestamp(0) }..=SignInKey { account, at: Timestamp::MAX };
         let rows = self
             .shared
             .tables

@@ -1,5 +1,7 @@
 //! Signing in and out, links for new passwords, second factors.
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::{Error, Result};
@@ -32,7 +34,7 @@ impl Change for BeginSession {
 #[derive(Clone, Debug)]
 pub struct SeeSession {
     pub key: String,
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 impl Change for SeeSession {
@@ -80,7 +82,7 @@ impl Change for PutLink {
 pub struct UseLink {
     pub key: String,
     pub hash: String,
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 impl Change for UseLink {
@@ -123,7 +125,7 @@ impl Change for ReplaceFactor {
 #[derive(Clone, Debug)]
 pub struct NoteSignIn {
     pub account: AccountId,
-    pub at: u64,
+    pub at: Timestamp,
     pub sign_in: SignIn,
 }
 
@@ -152,7 +154,7 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    fn see_session(&mut self, key: &str, at: u64) -> Result<()> {
+    fn see_session(&mut self, key: &str, at: Timestamp) -> Result<()> {
         if let Some(session) =
             self.tables.sessions.sessions.get(self.txn, key).map_err(Error::lmdb(DOING))?
         {
@@ -182,7 +184,7 @@ impl Work<'_, '_> {
     }
 
     /// A new password by a link: the link, and all others of the account, are used up with it.
-    fn use_link(&mut self, key: &str, hash: &str, at: u64) -> Result<AccountId> {
+    fn use_link(&mut self, key: &str, hash: &str, at: Timestamp) -> Result<AccountId> {
         let gone =
             || Error::NotFound { what: "link", name: "it was used already, or is too old".into() };
         let link = self.tables.sessions.links.get(self.txn, key).map_err(Error::lmdb(DOING))?;
@@ -234,7 +236,7 @@ impl Work<'_, '_> {
 
     fn note_sign_in(&mut self, key: SignInKey, sign_in: &SignIn) -> Result<()> {
         self.tables.sessions.sign_ins.put(self.txn, &key, sign_in).map_err(Error::lmdb(DOING))?;
-        let range = SignInKey { at: 0, ..key }..=SignInKey { at: u64::MAX, ..key };
+        let range = SignInKey { at: Timestamp(0), ..key }..=SignInKey { at: Timestamp::MAX, ..key };
         let rows =
             self.tables.sessions.sign_ins.range(self.txn, &range).map_err(Error::lmdb(DOING))?;
         let keys: Vec<SignInKey> = rows

@@ -1,6 +1,7 @@
 //! What goes in comes out again, octet for octet.
 
 use pillarbox_store::*;
+use pillarbox_vocabulary::Timestamp;
 use proptest::prelude::*;
 
 use super::{
@@ -106,7 +107,7 @@ proptest! {
         prop_assert_eq!(spooled.octets(), whole.len() as u64);
         prop_assert!(*spooled.checksum() == Checksum::of(front).followed_by(&Checksum::of(content)));
         let placement = Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() };
-        let record = LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77));
+        let record = LedgerRecord::new(Timestamp(NOW), Fate::Delivered, ShortCode(77));
         let delivery = Delivery::local(spooled, prefix.min(20) as u16, vec![placement], record);
         let message = store.deliver(delivery).wait().unwrap().message;
         let check = |store: &Store| {

@@ -1,5 +1,6 @@
 //! Content that is damaged or gone, or belongs to no message.
 
+use pillarbox_vocabulary::Timestamp;
 use std::path::Path;
 
 use pillarbox_store::*;
@@ -19,7 +20,7 @@ fn a_file_behind_a_prefix_that_changed_is_damaged() {
         spool.finish().unwrap(),
         0,
         vec![placement],
-        LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77)),
+        LedgerRecord::new(Timestamp(NOW), Fate::Delivered, ShortCode(77)),
     );
     let message = store.deliver(delivery).wait().unwrap().message;
     let content = store.read(|r| r.content(message)).unwrap().unwrap();

@@ -1,6 +1,7 @@
 //! Accounts, aliases and names.
 
 use pillarbox_store::*;
+use pillarbox_vocabulary::Timestamp;
 
 use super::{NOW, deliver, deliver_to, id, keep_house, read, with_people};
 
@@ -44,7 +45,7 @@ fn a_removed_account_takes_its_mail_along_and_its_number_is_not_reused() {
         name: String::new(),
         hash: "x".into(),
         policy: MailboxPolicy::Keep,
-        at: NOW,
+        at: Timestamp(NOW),
     };
     assert_eq!(store.change(again).wait().unwrap(), AccountId(bob.0 + 1));
 }
@@ -67,11 +68,11 @@ fn what_cannot_be_a_key_is_not_there_and_is_refused_by_name() {
             name: String::new(),
             hash: "x".into(),
             policy: MailboxPolicy::Keep,
-            at: NOW,
+            at: Timestamp(NOW),
         };
         for refused in [
             AnyChange::of(add),
-            AnyChange::of(AddDomain { name: text.into(), at: NOW }),
+            AnyChange::of(AddDomain { name: text.into(), at: Timestamp(NOW) }),
             AnyChange::of(SetAlias {
                 address: text.into(),
                 targets: vec!["ann@example.org".into()],
@@ -99,7 +100,7 @@ fn what_cannot_be_a_key_is_not_there_and_is_refused_by_name() {
         .change(NoteWritten {
             account: ann,
             people: vec![("x".into(), long), (String::new(), "cy@a.test".into())],
-            at: NOW,
+            at: Timestamp(NOW),
         })
         .wait()
         .unwrap();
@@ -110,7 +111,7 @@ fn what_cannot_be_a_key_is_not_there_and_is_refused_by_name() {
 fn names_are_kept_on_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), Access::Server, &Options::default()).unwrap();
-    store.change(AddDomain { name: "example.org".into(), at: NOW }).wait().unwrap();
+    store.change(AddDomain { name: "example.org".into(), at: Timestamp(NOW) }).wait().unwrap();
     let (address, hash) = ("ann@example.org".to_string(), "x".to_string());
     store
         .change(AddAccount {
@@ -118,7 +119,7 @@ fn names_are_kept_on_one_line() {
             name: "Ann\r\nBcc: x@y".into(),
             hash: hash.clone(),
             policy: MailboxPolicy::Keep,
-            at: NOW,
+            at: Timestamp(NOW),
         })
         .wait()
         .unwrap();
@@ -127,7 +128,12 @@ fn names_are_kept_on_one_line() {
     store.change(SetName { address: address.clone(), name: "Ann\n\tLee\0".into() }).wait().unwrap();
     assert_eq!(store.read(|r| r.account(&address)).unwrap().unwrap().1.name, "Ann Lee");
     store
-        .change(AddDevice { address: address.clone(), label: "Re\rception".into(), hash, at: NOW })
+        .change(AddDevice {
+            address: address.clone(),
+            label: "Re\rception".into(),
+            hash,
+            at: Timestamp(NOW),
+        })
         .wait()
         .unwrap();
     assert!(

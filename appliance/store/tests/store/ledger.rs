@@ -1,6 +1,7 @@
 //! The ledger, and the codes that people read in it.
 
 use pillarbox_store::*;
+use pillarbox_vocabulary::Timestamp;
 
 use super::{DAY, NOW, collect, id, keep_house, with_people};
 
@@ -9,7 +10,8 @@ fn the_ledger_is_found_by_every_term_indexed_or_not_and_trimmed_by_age() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_people(dir.path(), MailboxPolicy::Keep);
     for n in 0..2000u32 {
-        let mut record = LedgerRecord::new(NOW + u64::from(n), Fate::Refused, ShortCode(1000 + n));
+        let mut record =
+            LedgerRecord::new(Timestamp(NOW + u64::from(n)), Fate::Refused, ShortCode(1000 + n));
         record.sender = format!("sender{n}@example.net");
         record.subject = format!("Invoice {n}");
         store.note(record);

@@ -1,6 +1,7 @@
 //! Mailboxes as programs and people see them: numbers, devices, folders, flags.
 
 use pillarbox_store::*;
+use pillarbox_vocabulary::Timestamp;
 
 use super::{DAY, NOW, collect, deliver, id, keep_house, maildrop, read, with_people};
 
@@ -13,7 +14,7 @@ fn a_device_hides_only_from_itself_until_every_device_has_deleted() {
         address: "ann@example.org".into(),
         label: "Phone".into(),
         hash: "y".into(),
-        at: NOW,
+        at: Timestamp(NOW),
     };
     assert_eq!(store.change(device).wait().unwrap(), DeviceId(1));
     collect(&store, ann, 0, []);
@@ -72,7 +73,7 @@ fn thousands_of_messages_keep_numbers_sizes_and_unique_ids_straight() {
             spool.append(&vec![b'm'; n as usize % 700]).unwrap();
             let placements =
                 vec![Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() }];
-            let record = LedgerRecord::new(NOW, Fate::Delivered, ShortCode(n));
+            let record = LedgerRecord::new(Timestamp(NOW), Fate::Delivered, ShortCode(n));
             store.deliver(Delivery::local(spool.finish().unwrap(), 0, placements, record))
         })
         .collect();
@@ -144,7 +145,14 @@ fn folders_flags_moves_and_deletions_keep_their_counts_and_the_index_follows() {
     }
     let order = |folder, uids: Vec<u32>, what| {
         store
-            .change(MailOrder { account: ann, folder, uids, what, at: 5, service: Service::Web })
+            .change(MailOrder {
+                account: ann,
+                folder,
+                uids,
+                what,
+                at: Timestamp(5),
+                service: Service::Web,
+            })
             .wait()
     };
     let state = |folder| store.read(|r| r.folder(ann, folder)).unwrap().unwrap();

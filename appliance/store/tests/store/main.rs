@@ -10,6 +10,7 @@ mod mailbox;
 mod processes;
 mod room;
 
+use pillarbox_vocabulary::Timestamp;
 use std::path::Path;
 
 use pillarbox_store::*;
@@ -40,11 +41,17 @@ fn with_people(dir: &Path, policy: MailboxPolicy) -> Store {
 }
 
 fn people_in(store: Store, policy: MailboxPolicy) -> Store {
-    store.change(AddDomain { name: "example.org".into(), at: NOW }).wait().unwrap();
+    store.change(AddDomain { name: "example.org".into(), at: Timestamp(NOW) }).wait().unwrap();
     for who in ["ann", "bob"] {
         let address = format!("{who}@example.org");
         store
-            .change(AddAccount { address, name: String::new(), hash: "x".into(), policy, at: NOW })
+            .change(AddAccount {
+                address,
+                name: String::new(),
+                hash: "x".into(),
+                policy,
+                at: Timestamp(NOW),
+            })
             .wait()
             .unwrap();
     }
@@ -71,7 +78,7 @@ fn deliver_to(
     });
     let record = LedgerRecord {
         subject: "Quarterly figures".into(),
-        ..LedgerRecord::new(NOW, Fate::Delivered, ShortCode(77))
+        ..LedgerRecord::new(Timestamp(NOW), Fate::Delivered, ShortCode(77))
     };
     let delivery = Delivery::local(spool.finish()?, 0, placements.collect(), record);
     store.deliver(delivery).wait()
@@ -118,7 +125,7 @@ fn collect(store: &Store, account: AccountId, device: u16, numbers: impl IntoIte
             fetched: Vec::new(),
             device_label: "test".into(),
             code: ShortCode(5),
-            at: NOW,
+            at: Timestamp(NOW),
         };
         deleted = store.change(collection).wait().unwrap().remaining;
         if deleted.is_empty() {
@@ -128,7 +135,11 @@ fn collect(store: &Store, account: AccountId, device: u16, numbers: impl IntoIte
 }
 
 fn keep_house(store: &Store, at: u64) {
-    let retention =
-        Retention { at, trash_for: 30 * DAY, ledger_for: 365 * DAY, ledger_octets: 1 << 30 };
+    let retention = Retention {
+        at: Timestamp(at),
+        trash_for: 30 * DAY,
+        ledger_for: 365 * DAY,
+        ledger_octets: 1 << 30,
+    };
     while store.change(retention).wait().unwrap() == Maintained::More {}
 }

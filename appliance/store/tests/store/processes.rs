@@ -1,5 +1,6 @@
 //! Several processes with one store.
 
+use pillarbox_vocabulary::Timestamp;
 use std::path::Path;
 
 use pillarbox_store::*;
@@ -32,7 +33,7 @@ fn commits_are_reported_to_who_listens_also_those_of_another_process() {
             folder: FolderId::INBOX,
             uids: vec![1],
             what: flags,
-            at: NOW,
+            at: Timestamp(NOW),
             service: Service::Web,
         })
         .wait()

@@ -1,6 +1,7 @@
 //! What is refused when there is no room, and what is not.
 
 use pillarbox_store::*;
+use pillarbox_vocabulary::Timestamp;
 
 use super::{NOW, collect, deliver, deliver_to, id, maildrop, read, with_people};
 
@@ -42,7 +43,7 @@ fn a_burst_leaves_room_to_delete_what_it_brought() {
         spool.append(&vec![b'b'; 4000]).unwrap();
         let placement =
             Placement { account: ann, folder: FolderId::INBOX, flags: Flags::default() };
-        let record = LedgerRecord::new(NOW, Fate::Delivered, ShortCode(number as u32));
+        let record = LedgerRecord::new(Timestamp(NOW), Fate::Delivered, ShortCode(number as u32));
         Delivery::local(spool.finish().unwrap(), 0, vec![placement], record)
     };
     // All at once: nobody looks at the room between two of them.

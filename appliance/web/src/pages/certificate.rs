@@ -63,7 +63,7 @@ fn answer(visit: &Visit, mut frame: Frame) -> Response {
         frame.every = 2;
     }
     let shown = CertificatePage {
-        days: facts.ends.saturating_sub(clock::now()) / 86_400,
+        days: facts.ends.since(clock::now()).as_secs() / 86_400,
         facts,
         is_from_files: office.certificates.is_from_files(),
         is_public_name: is_public_name(&hostname),

@@ -1,6 +1,8 @@
 //! Does mail work?
 //! One look for the owner.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -15,6 +17,7 @@ use crate::text::Texts;
 use pillarbox_office::Office;
 use pillarbox_office::condition::Trouble;
 use pillarbox_office::statistics;
+use pillarbox_vocabulary::Timestamp;
 
 /// Ledger records looked at for the last mail in and out.
 const RECENT: usize = 500;
@@ -102,7 +105,7 @@ struct Known {
 
 pub async fn show(Owner(visit, _): Owner) -> Response {
     let (office, t, now) = (&visit.office, visit.texts, clock::now());
-    let hour = now / 3600;
+    let hour = now.hour();
     let own = office.clone();
     let known = match office.store.read_off_thread(move |r| read(&own, r, hour)).await {
         Ok(known) => known,
@@ -139,7 +142,7 @@ fn tiles(
     t: Texts,
     known: &Known,
     (free, size): (u64, u64),
-    now: u64,
+    now: Timestamp,
 ) -> Vec<Tile> {
     let last = |wanted: Fate| {
         let found = known.ledger.iter().find(|(_, record)| record.fate == wanted);
@@ -158,7 +161,7 @@ fn tiles(
     let (validity, issuer) = if certificate.is_self_signed {
         (t.get("home-own"), "home-self-signed")
     } else {
-        (t.count("home-days", certificate.ends.saturating_sub(now) / DAY), "home-issued")
+        (t.count("home-days", certificate.ends.since(now).as_secs() / DAY), "home-issued")
     };
     let queue = t.count("queue-count", known.queued).into_owned();
     vec![
@@ -174,7 +177,7 @@ fn tiles(
 }
 
 /// What needs the owner, the worst first.
-fn attention(office: &Office, t: Texts, known: &Known, now: u64) -> Vec<Item> {
+fn attention(office: &Office, t: Texts, known: &Known, now: Timestamp) -> Vec<Item> {
     let item =
         |text: String, to, action: &str| Item { text, to, action: t.get(action).into_owned() };
     let mut items: Vec<Item> =
@@ -188,8 +191,10 @@ fn attention(office: &Office, t: Texts, known: &Known, now: u64) -> Vec<Item> {
         items.push(item(t.count("home-held", held).into_owned(), "/queue", "home-see-queue"));
     }
     let certificate = office.certificates.facts();
-    if !certificate.is_self_signed && certificate.ends < now + CERTIFICATE * DAY {
-        let days = certificate.ends.saturating_sub(now) / DAY;
+    if !certificate.is_self_signed
+        && certificate.ends < now.plus(Duration::from_secs(CERTIFICATE * DAY))
+    {
+        let days = certificate.ends.since(now).as_secs() / DAY;
         let text = t.count("home-certificate-ends", days).into_owned();
         items.push(item(text, "/certificate", "home-see-certificate"));
     }

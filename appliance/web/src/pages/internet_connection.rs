@@ -8,7 +8,7 @@ use pillarbox_message::encode::encoded_words;
 use pillarbox_outbound::{ROUTE_PURPOSE, Trial, release_after_login, try_route};
 use pillarbox_platform::clock;
 use pillarbox_store::{Detail, Error, RemoveRoute, Route, RouteTls, SetRoute, off_thread};
-use pillarbox_vocabulary::{Address, Domain};
+use pillarbox_vocabulary::{Address, Domain, Timestamp};
 use serde::Deserialize;
 
 use super::doctor::{Step, step};
@@ -223,7 +223,7 @@ fn route(visit: &Visit, form: &Provider) -> Result<Route, &'static str> {
         user: form.user.trim().to_string(),
         sealed,
         fault: Detail::None,
-        told_at: 0,
+        told_at: Timestamp(0),
     })
 }
 

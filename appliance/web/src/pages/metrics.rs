@@ -22,7 +22,7 @@ pub async fn health(State(office): State<Arc<Office>>) -> Response {
     let troubles = office.condition.look();
     let is_well = queue.is_ok() && !troubles.iter().any(condition::Trouble::stops_mail);
     let (all, scheduled) = queue.unwrap_or_default();
-    let days = office.certificates.facts().ends.saturating_sub(clock::now()) / 86_400;
+    let days = office.certificates.facts().ends.since(clock::now()).as_secs() / 86_400;
     let body = json!({
         "ok": is_well,
         "troubles": troubles.iter().map(condition::Trouble::name).collect::<Vec<_>>(),
@@ -61,7 +61,7 @@ pub async fn show(
     State(office): State<Arc<Office>>,
     State(memory): State<Arc<Memory>>,
 ) -> Response {
-    let (hour, own) = (clock::now() / 3600, office.clone());
+    let (hour, own) = (clock::now().hour(), office.clone());
     let read = office
         .store
         .read_off_thread(move |r| {
@@ -95,7 +95,7 @@ pub async fn show(
     gauge("disk_used_bytes", "Octets used on the data partition.", row.disk);
     gauge("disk_has_space", "1 while mail can be taken.", u64::from(office.condition.has_space()));
     gauge("clock_trusted", "1 while the clock can be believed.", u64::from(clock::is_trusted()));
-    gauge("certificate_end_seconds", "End of the certificate, seconds since 1970.", certificate);
+    gauge("certificate_end_seconds", "End of the certificate, seconds since 1970.", certificate.0);
     gauge("memory_bytes", "The server's share of memory.", about::memory().unwrap_or(0));
     gauge(
         "policy_reports",

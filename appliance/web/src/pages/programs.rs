@@ -1,5 +1,7 @@
 //! Setting up mail programs, for people to read; what programs fetch is in `discovery`.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -19,6 +21,7 @@ use pillarbox_office::Office;
 use pillarbox_office::auth::hash;
 use pillarbox_office::directory;
 use pillarbox_office::history::{Event, What};
+use pillarbox_vocabulary::Timestamp;
 
 /// Characters of a device's name, and devices of an account.
 const NAME: usize = 60;
@@ -245,12 +248,12 @@ struct Seen {
     advice: String,
 }
 
-/// Seconds back that the coach looks.
-const COACH: u64 = 1800;
+/// How far back the coach looks.
+const COACH: Duration = Duration::from_secs(1800);
 /// Events it shows.
 const EVENTS: usize = 20;
 
-fn seen(t: Texts, event: &Event, now: u64) -> Seen {
+fn seen(t: Texts, event: &Event, now: Timestamp) -> Seen {
     let service = t.get(&format!("service-{}", event.service));
     let (is_well, key, advice) = match event.what {
         What::Connected => (true, "coach-connected", ""),
@@ -279,7 +282,7 @@ pub async fn coach(Person(visit, visitor): Person) -> Response {
         .iter()
         .rev()
         .filter(|event| {
-            event.at + COACH >= now && event.service != pillarbox_store::Service::Web.as_str()
+            event.at.plus(COACH) >= now && event.service != pillarbox_store::Service::Web.as_str()
         })
         .take(EVENTS);
     let mut frame = Frame::new(&visit, "/coach", "coach-title");

@@ -1,5 +1,7 @@
 //! One-time links: whoever opens one chooses a password, once.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::Form;
 use axum::extract::Path;
@@ -15,7 +17,7 @@ use crate::svg;
 use pillarbox_office::directory::Password;
 
 /// How long a link works.
-const LIFE: u64 = 7 * 86_400;
+const LIFE: Duration = Duration::from_secs(7 * 86_400);
 
 /// A link to be handed over: shown once.
 pub struct Invitation {
@@ -27,7 +29,7 @@ pub struct Invitation {
 /// Makes a link with which the account's owner chooses a password; older links end.
 pub async fn invite(visit: &Visit, account: AccountId) -> Result<Invitation, Error> {
     let token = session::random().map_err(|error| Error::Invalid { why: error.to_string() })?;
-    let link = OneTimeLink { account, expires: clock::now() + LIFE };
+    let link = OneTimeLink { account, expires: clock::now().plus(LIFE) };
     visit.office.store.change(PutLink { key: session::key(&token), link }).done().await?;
     let scheme = if visit.link.is_secure { "https" } else { "http" };
     let link = format!("{scheme}://{}/welcome/{token}", visit.host);

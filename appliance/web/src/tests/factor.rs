@@ -1,6 +1,6 @@
 //! Second factors: codes, recovery codes, half sign-ins.
 
-use pillarbox_store::{BeginSession, SeeSession, Service};
+use pillarbox_store::{BeginSession, SeeSession, Service, Timestamp};
 
 use super::*;
 
@@ -19,7 +19,7 @@ async fn offered(world: &World, bob: &str) -> (String, Vec<u8>) {
 /// Switches Bob's second factor on: his secret, the step that was used for that, and his recovery codes.
 async fn with_factor(world: &World, bob: &str) -> (Vec<u8>, u64, Vec<String>) {
     let (sealed, secret) = offered(world, bob).await;
-    let step = clock::now() / 30;
+    let step = clock::now().0 / 30;
     let page = post(
         world,
         "/security",
@@ -183,7 +183,7 @@ async fn a_second_factor_is_neither_switched_off_by_a_programs_password_nor_repl
         &world,
         "/security",
         &bob,
-        &format!("order=confirm&sealed={sealed}&code={}", code_of(&secret, clock::now() / 30)),
+        &format!("order=confirm&sealed={sealed}&code={}", code_of(&secret, clock::now().0 / 30)),
     )
     .await;
     assert_eq!((other.status, now()), (StatusCode::FORBIDDEN, Some(known)));
@@ -219,8 +219,13 @@ async fn no_sign_in_outlives_a_change_of_the_password() {
         answer.status
     );
     // One whose password was checked a moment before, and one that was only seen.
-    let session =
-        WebSession { account, form_token: "f".into(), created: 1, seen: 1, agent: String::new() };
+    let session = WebSession {
+        account,
+        form_token: "f".into(),
+        created: Timestamp(1),
+        seen: Timestamp(1),
+        agent: String::new(),
+    };
     let begin =
         store.change(BeginSession { key: "k".into(), session, credential: old }).done().await;
     assert!(matches!(begin, Err(Error::NotFound { .. })));

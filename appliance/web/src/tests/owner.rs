@@ -58,7 +58,9 @@ async fn pages_stay_quick_with_much_mail_and_a_long_queue() {
     let world = world().await;
     let recipients: Vec<String> = (0..1000).map(|n| format!("r{n}@d{}.test", n % 97)).collect();
     tokio::task::block_in_place(|| {
-        (0..10).for_each(|_| world.enqueue_at(&recipients, world.at() + 1000))
+        (0..10).for_each(|_| {
+            world.enqueue_at(&recipients, world.at().plus(std::time::Duration::from_secs(1000)))
+        })
     });
     let owner = cookie(&world, Role::Owner).await;
     for path in ["/home", "/queue", "/find?q=r5@d5.test"] {

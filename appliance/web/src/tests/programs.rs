@@ -1,6 +1,6 @@
 //! What mail programs and other servers ask the pages for: settings, profiles, policies.
 
-use pillarbox_store::AddDomain;
+use pillarbox_store::{AddDomain, Timestamp};
 
 use super::*;
 
@@ -90,7 +90,7 @@ fn at_host(host: &'static str, path: &str) -> Request<Body> {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_those_of_the_domain_and_had_without_tls() {
     let world = world().await;
-    let domain = AddDomain { name: "second.test".into(), at: 1 };
+    let domain = AddDomain { name: "second.test".into(), at: Timestamp(1) };
     world.office.store.change(domain).done().await.unwrap();
     let settings = at_host("autoconfig.second.test", "/mail/config-v1.1.xml");
     let answer = ask_from(&world, OUTSIDE, settings).await;

@@ -1,5 +1,7 @@
 //! People with their mailboxes, and the passwords of their devices.
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::directory::{Account, AddressTarget, Credential, MailboxPolicy, PURGE, clean_name};
 use crate::engine::change::Change;
 use crate::engine::work::{Work, random};
@@ -26,7 +28,7 @@ pub struct AddAccount {
     pub name: String,
     pub hash: String,
     pub policy: MailboxPolicy,
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 impl Change for AddAccount {
@@ -54,7 +56,7 @@ impl Change for RemoveAccount {
 pub struct SetPassword {
     pub address: String,
     pub hash: String,
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 impl Change for SetPassword {
@@ -103,7 +105,7 @@ pub struct AddDevice {
     pub address: String,
     pub label: String,
     pub hash: String,
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 impl Change for AddDevice {
@@ -159,7 +161,7 @@ impl Work<'_, '_> {
         name: &str,
         hash: &str,
         policy: MailboxPolicy,
-        at: u64,
+        at: Timestamp,
     ) -> Result<AccountId> {
         self.check_address(address)?;
         if self
@@ -256,7 +258,8 @@ impl Work<'_, '_> {
             message: MessageId(u64::MAX),
         };
         self.tables.mailbox.timed.delete_range(self.txn, &timed).map_err(Error::lmdb(DOING))?;
-        let range = SignInKey { account, at: 0 }..=SignInKey { account, at: u64::MAX };
+        let range =
+            SignInKey { account, at: Timestamp(0) }..=SignInKey { account, at: Timestamp::MAX };
         self.tables.sessions.sign_ins.delete_range(self.txn, &range).map_err(Error::lmdb(DOING))?;
         Ok(())
     }
@@ -267,7 +270,7 @@ impl Work<'_, '_> {
         device: DeviceId,
         label: &str,
         hash: &str,
-        at: u64,
+        at: Timestamp,
     ) -> Result<()> {
         let credential = Credential { label: clean_name(label), hash: hash.into(), created: at };
         let key = DeviceKey { account, device };
@@ -278,7 +281,13 @@ impl Work<'_, '_> {
             .map_err(Error::lmdb(DOING))
     }
 
-    fn add_device(&mut self, address: &str, label: &str, hash: &str, at: u64) -> Result<DeviceId> {
+    fn add_device(
+        &mut self,
+        address: &str,
+        label: &str,
+        hash: &str,
+        at: Timestamp,
+    ) -> Result<DeviceId> {
         let (id, account) = self.account(address)?;
         let device = DeviceId(account.next_device);
         let next_device = account.next_device.checked_add(1);

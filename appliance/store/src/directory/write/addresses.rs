@@ -1,5 +1,7 @@
 //! Domains that mail is taken for, and aliases in them.
 
+use pillarbox_vocabulary::Timestamp;
+
 use crate::directory::{AddressTarget, DomainRecord, domain_of};
 use crate::engine::change::Change;
 use crate::engine::table::fits;
@@ -9,11 +11,10 @@ use crate::error::{Error, Result};
 const DOING: &str = "changing the directory";
 
 /// Adds a domain that mail is taken for.
-/// `at`: seconds since 1970.
 #[derive(Clone, Debug)]
 pub struct AddDomain {
     pub name: String,
-    pub at: u64,
+    pub at: Timestamp,
 }
 
 impl Change for AddDomain {
@@ -64,7 +65,7 @@ impl Change for RemoveAlias {
 }
 
 impl Work<'_, '_> {
-    fn add_domain(&mut self, name: &str, at: u64) -> Result<()> {
+    fn add_domain(&mut self, name: &str, at: Timestamp) -> Result<()> {
         if self.tables.directory.domains.get(self.txn, name).map_err(Error::lmdb(DOING))?.is_some()
         {
             return Err(Error::Exists { what: "domain", name: name.into() });

@@ -1,5 +1,6 @@
 use super::*;
 use crate::*;
+use pillarbox_vocabulary::Timestamp;
 
 /// A small store with one account.
 struct World {
@@ -15,13 +16,13 @@ impl World {
         let options =
             Options { max_octets: Some(max_octets), reserve_octets: 0, ..Options::default() };
         let store = Store::open(dir.path(), Access::Server, &options).unwrap();
-        store.change(AddDomain { name: "x.test".into(), at: 1 }).wait().unwrap();
+        store.change(AddDomain { name: "x.test".into(), at: Timestamp(1) }).wait().unwrap();
         let person = AddAccount {
             address: "a@x.test".into(),
             name: String::new(),
             hash: String::new(),
             policy: MailboxPolicy::Keep,
-            at: 1,
+            at: Timestamp(1),
         };
         let account = store.change(person).wait().unwrap();
         World { store, account, options, dir }
@@ -39,7 +40,7 @@ impl World {
         spool.append(content).unwrap();
         let placement =
             Placement { account: self.account, folder: FolderId::INBOX, flags: Flags::default() };
-        let record = LedgerRecord::new(at, Fate::Delivered, ShortCode(7));
+        let record = LedgerRecord::new(Timestamp(at), Fate::Delivered, ShortCode(7));
         let delivery = Delivery::local(spool.finish().unwrap(), 0, vec![placement], record);
         self.store.deliver(delivery).wait().unwrap().message
     }
@@ -51,7 +52,7 @@ impl World {
             uids,
             what: MailWhat::Delete { code: ShortCode(1) },
             service: Service::Web,
-            at: 2,
+            at: Timestamp(2),
         };
         self.store.change(order).wait().unwrap();
     }
@@ -124,7 +125,7 @@ fn what_is_read_in_pieces_stays_where_it_is_while_its_segment_is_emptied() {
     let (before, names) = (folds(), std::cell::Cell::new(0));
     world.keep(|| {
         names.set(names.get() + 1);
-        let domain = AddDomain { name: format!("x{}.test", names.get() + 1), at: 1 };
+        let domain = AddDomain { name: format!("x{}.test", names.get() + 1), at: Timestamp(1) };
         world.store.change(domain).wait().unwrap();
         folds() > before + 2
     });

@@ -20,6 +20,7 @@ use crate::session::{Person, Visit, Visitor};
 use crate::text::Texts;
 use pillarbox_office::mail::readers::{Budget, Unread};
 use pillarbox_office::mail::reading::{self, Piece, SHOWN};
+use pillarbox_vocabulary::Timestamp;
 
 /// In place of a part's number: all of the message.
 pub const WHOLE: &str = "message";
@@ -111,7 +112,7 @@ async fn answer(
     let read = visit.office.readers.message(account, content.message, move |budget| {
         let mut structure = reading::structure(&store, &content, budget)?;
         if structure.date == 0 {
-            structure.date = entry.saved_at;
+            structure.date = entry.saved_at.0;
         }
         let text = reading::plain(&store, &content, &structure, SHOWN, budget)?;
         let html = if goes_on(how) {
@@ -155,7 +156,7 @@ fn sign(visit: &Visit, visitor: &Visitor, draft: &mut Draft) {
 /// What is written above a quoted or forwarded message.
 fn phrases(t: Texts, structure: &Structure) -> Phrases {
     let names = structure.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let at = t.date(structure.date);
+    let at = t.date(Timestamp(structure.date));
     Phrases {
         intro: t.with_two("compose-wrote", ("who", &names), ("at", &at)),
         forwarded: t.get("compose-forwarded").into_owned(),

@@ -7,6 +7,7 @@ use pillarbox_store::{
     AccountId, Detail, Error, Fate, FolderId, LedgerId, LedgerRecord, MessageId, QueueKey,
     QueueState, Reader, Resolution, Waiting,
 };
+use pillarbox_vocabulary::Timestamp;
 
 use crate::text::Texts;
 
@@ -118,7 +119,7 @@ fn is_sender(
     }
 }
 
-fn state(t: Texts, waiting: &Waiting, now: u64) -> String {
+fn state(t: Texts, waiting: &Waiting, now: Timestamp) -> String {
     match waiting.state {
         QueueState::Scheduled => {
             let domain = waiting.address.rsplit('@').next().unwrap_or_default();

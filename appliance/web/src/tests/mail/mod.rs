@@ -8,6 +8,8 @@ mod reading;
 mod sending;
 mod settings;
 
+use std::time::Duration;
+
 use super::*;
 
 /// Brings the index up to date.
@@ -21,7 +23,7 @@ fn index(world: &World) {
 
 /// Sends what is due in so many seconds.
 async fn send_due(world: &World, seconds: u64) {
-    let (office, at) = (&world.office, clock::now() + seconds);
+    let (office, at) = (&world.office, clock::now().plus(Duration::from_secs(seconds)));
     pillarbox_office::submission::later::run(&office.submission, &office.condition, at).await;
 }
 

@@ -3,6 +3,7 @@
 use pillarbox_message::structure::Person as Correspondent;
 use pillarbox_message::words::marked;
 use pillarbox_store::{Card, Flags, FolderId, Found};
+use pillarbox_vocabulary::Timestamp;
 
 use crate::text::Texts;
 
@@ -30,8 +31,7 @@ pub struct Row {
 /// What the rows of a page have in common.
 pub struct Look<'a, Place> {
     pub t: Texts,
-    /// Seconds since 1970.
-    pub now: u64,
+    pub now: Timestamp,
     /// Messages of one conversation share a row.
     pub joins_conversations: bool,
     /// The list names recipients: all of it was written by the person.

@@ -14,6 +14,7 @@ use pillarbox_office::mail::readers::{Budget, Unread};
 use pillarbox_office::mail::reading::{self, Attached, Piece, SHOWN};
 use pillarbox_platform::clock;
 use pillarbox_store::{AccountId, Content, Error, FolderId, FolderState, MessageId, Reader, Store};
+use pillarbox_vocabulary::Timestamp;
 
 use super::details::people;
 use crate::pages::mail::body::fragments;
@@ -192,7 +193,11 @@ fn attached(t: Texts, found: Attached) -> Message {
     Message {
         from: people(&structure.from),
         to: people(&structure.to),
-        at: if structure.date > 0 { t.moment(structure.date, clock::now()) } else { String::new() },
+        at: if structure.date > 0 {
+            t.moment(Timestamp(structure.date), clock::now())
+        } else {
+            String::new()
+        },
         subject: subject(t, structure),
         files: structure
             .attachments()

@@ -4,6 +4,7 @@ use pillarbox_message::received;
 use pillarbox_message::structure::{Person as Correspondent, Structure};
 use pillarbox_platform::clock;
 use pillarbox_store::LedgerRecord;
+use pillarbox_vocabulary::Timestamp;
 
 use crate::pages::mail::fate::Story;
 use crate::text::Texts;
@@ -24,16 +25,15 @@ impl Rows {
 }
 
 /// What the header and the ledger say of a message's way, for people: names and values.
-/// `saved_at` is in seconds since 1970.
 pub fn details(
     t: Texts,
     structure: &Structure,
     story: &Story,
-    saved_at: u64,
+    saved_at: Timestamp,
 ) -> Vec<(String, String)> {
     let (now, mut rows) = (clock::now(), Rows { t, rows: Vec::new() });
     if structure.date > 0 {
-        rows.add("detail-written", t.moment(structure.date, now));
+        rows.add("detail-written", t.moment(Timestamp(structure.date), now));
     }
     rows.add("detail-arrived", t.moment(saved_at, now));
     if let Some(arrival) = &story.arrival {

@@ -24,6 +24,7 @@ use crate::session::{Person, Visit};
 use crate::text::Texts;
 use content::{File, Message, Shown, subject};
 use details::{details, people};
+use pillarbox_vocabulary::Timestamp;
 
 pub use document::document;
 
@@ -138,7 +139,7 @@ fn message_page(
     let subject = subject(t, &structure);
     let sender = structure.from.first().map(|from| from.address.to_lowercase()).unwrap_or_default();
     let unsubscribe = unsubscribe(&structure.list_unsubscribe);
-    let written = if structure.date > 0 { structure.date } else { entry.saved_at };
+    let written = if structure.date > 0 { Timestamp(structure.date) } else { entry.saved_at };
     MessagePage {
         frame: message_frame(visit, &subject, asked.list),
         folders: shown(t, &read.folders, folder),
@@ -186,6 +187,8 @@ fn message_frame(visit: &Visit, subject: &str, list: Leaving) -> Frame {
 }
 
 fn card(t: Texts, event: calendar::Event) -> Card {
-    let at = |moment: Option<u64>| moment.map_or_else(String::new, |at| t.moment(at, clock::now()));
+    let at = |moment: Option<u64>| {
+        moment.map_or_else(String::new, |at| t.moment(Timestamp(at), clock::now()))
+    };
     Card { starts: at(event.starts), ends: at(event.ends), event }
 }

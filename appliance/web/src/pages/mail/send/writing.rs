@@ -1,6 +1,7 @@
 //! A message that is written while it comes in: its header and text, its files, its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::multipart::Field;
 use pillarbox_message::addresses::{NotAnAddress, recipients};
@@ -13,19 +14,20 @@ use pillarbox_office::submission::Submission;
 use pillarbox_office::submission::send::{self, Sender};
 use pillarbox_office::{Office, code};
 use pillarbox_platform::clock;
+use pillarbox_platform::config::seconds;
 use pillarbox_store::{
     AccountId, Delivery, Detail, Error, Fate, Flags, FolderId, LedgerRecord, MessageId, Placement,
     SetTimed, Spool, Timed, domain_of, off_thread,
 };
-use pillarbox_vocabulary::Address;
+use pillarbox_vocabulary::{Address, Timestamp};
 
 use super::stop::Stop;
 use crate::pages::mail::correspondents::senders;
 use crate::pages::mail::sender;
 use crate::session::{Visit, Visitor};
 
-/// How far ahead a message can be sent, in seconds.
-const LATEST: u64 = 366 * 86_400;
+/// How far ahead a message can be sent.
+const LATEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// Recipients, those in copy, those in hidden copy.
 type Lists = [Vec<Correspondent>; 3];
@@ -53,10 +55,10 @@ enum Sink<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
     Now,
-    /// Seconds from when all of it is here: the moment to call it back.
-    After(u64),
-    /// Seconds since 1970, as it was chosen.
-    At(u64),
+    /// So long after all of it is here: the moment to call it back.
+    After(Duration),
+    /// As it was chosen.
+    At(Timestamp),
 }
 
 impl<'a> Writing<'a> {
@@ -140,7 +142,7 @@ impl<'a> Writing<'a> {
         let due = match self.when {
             When::Now if draft.order == Order::Autosave => return Ok(format!("3.{uid}")),
             When::Now => return Ok("/mail/3".into()),
-            When::After(seconds) => clock::now() + seconds,
+            When::After(pause) => clock::now().plus(pause),
             When::At(at) => at,
         };
         let account = self.visitor.account;
@@ -157,10 +159,10 @@ fn when(visit: &Visit, draft: &Draft) -> Result<When, Stop> {
         return Ok(When::Now);
     }
     if draft.later.is_empty() {
-        return Ok(if undo > 0 { When::After(undo) } else { When::Now });
+        return Ok(if undo > 0 { When::After(seconds(undo)) } else { When::Now });
     }
     let chosen = clock::parse_local(&draft.later, visit.texts.zone())
-        .filter(|&at| at > now && at < now + LATEST);
+        .filter(|&at| at > now && at < now.plus(LATEST));
     chosen
         .map(When::At)
         .ok_or_else(|| Stop::Say(visit.texts.get("compose-wrong-time").into_owned()))
