@@ -16,6 +16,7 @@ use std::sync::Arc;
 use header::with_encoding;
 use part::{Body, Part};
 
+use crate::field::{self, Letters};
 use crate::lines;
 
 /// Longest header block of a part, in octets; beyond it the part's encoding is left alone.
@@ -112,12 +113,14 @@ impl Downgrade {
     }
 
     fn header(&self, header: &[u8], out: &mut Vec<u8>) {
-        if self.needs.long.is_none() {
-            return self.plain(header, out);
+        let letters = match self.needs.bits {
+            Bits::Seven => Letters::Ascii,
+            Bits::Eight => Letters::Any,
+        };
+        match self.needs.long.is_some() || letters == Letters::Ascii {
+            true => self.plain(&field::fit_all(header, letters), out),
+            false => self.plain(header, out),
         }
-        let mut folded = Vec::with_capacity(header.len() + 64);
-        header.split_inclusive(|&b| b == b'\n').for_each(|line| lines::fold(line, &mut folded));
-        self.plain(&folded, out);
     }
 
     /// Takes a piece of content and appends what is ready to `out`.

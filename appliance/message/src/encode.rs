@@ -3,6 +3,10 @@
 use pillarbox_proto::smtp::encode_base64;
 
 use crate::eight_bit;
+use crate::repair::with_whole_words;
+
+/// Octets of an ASCII word that is not encoded.
+const WORD: usize = 900;
 
 /// Breaks long ASCII text at spaces for a header field (RFC 5322 §2.2.3): lines of at most 74 characters where words
 /// allow it, the first one shorter by 24 for the field's name.
@@ -22,11 +26,11 @@ pub fn fold(text: &str) -> String {
     out
 }
 
-/// Text for a header field: folded if it is ASCII, else encoded words (RFC 2047 §4.1) of at most 75 characters, a line
-/// each.
+/// Text for a header field: folded if it is ASCII with words that fit into a line, else encoded words (RFC 2047 §4.1)
+/// of at most 75 characters, a line each.
 /// As for `fold`, ASCII text must be one line.
 pub fn encoded_words(text: &str) -> String {
-    if text.is_ascii() {
+    if text.is_ascii() && text.split(' ').all(|word| word.len() <= WORD) {
         return fold(text);
     }
     let (mut words, mut piece) = (Vec::new(), String::new());
@@ -40,6 +44,11 @@ pub fn encoded_words(text: &str) -> String {
     words.push(piece);
     let encode = |word: &String| format!("=?utf-8?B?{}?=", encode_base64(word.as_bytes()));
     words.iter().map(encode).collect::<Vec<_>>().join("\r\n ")
+}
+
+/// A field's text with its encoded words read (RFC 2047), as our pages show it.
+pub fn decoded(text: &str) -> String {
+    with_whole_words(text, str::to_string)
 }
 
 /// Text for a body (RFC 2045 §6.7): lines of at most 76 characters that end in CRLF.

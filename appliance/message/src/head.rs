@@ -2,6 +2,38 @@
 
 use mail_parser::{HeaderName, Message, MessageParser};
 
+use crate::repair;
+
+/// The fields of a header with their further lines (RFC 5322 §2.2.3), line ends included.
+/// What is no field stays in one piece with the lines that continue it.
+pub fn fields(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    repair::fields(header)
+}
+
+/// The name of a field (RFC 5322 §2.2), without blanks that old programs put in front of its colon (§4.5).
+/// `None`: it is no field.
+pub fn name(field: &[u8]) -> Option<&str> {
+    let colon = field.iter().position(|&b| b == b':')?;
+    let name = field[..colon].trim_ascii_end();
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    std::str::from_utf8(name).ok().filter(|_| is_name)
+}
+
+/// Whether a line is what mailbox files have between messages (RFC 4155).
+pub fn is_separator(line: &[u8]) -> bool {
+    line.starts_with(b"From ") || line.starts_with(b">From ")
+}
+
+/// Whether a message begins with a header, an empty one included.
+/// What begins with a blank would continue the field that is put in front of it, and text without any field would be
+/// taken for a part of the header.
+pub fn has_header(front: &[u8]) -> bool {
+    let end = memchr::memmem::find(front, b"\r\n\r\n").map_or(front.len(), |at| at + 2);
+    let is_continued = matches!(front.first(), Some(b' ' | b'\t'));
+    let is_empty = front.is_empty() || front.starts_with(b"\r\n");
+    is_empty || !is_continued && fields(&front[..end]).any(|field| name(field).is_some())
+}
+
 /// Facts for the ledger.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -26,10 +58,24 @@ pub fn facts(head: &[u8]) -> Facts {
 
 #[cfg(test)]
 mod tests {
-    use super::facts;
+    use super::*;
 
     fn subject(head: &[u8]) -> String {
         facts(head).subject
+    }
+
+    #[test]
+    fn a_message_begins_with_a_header_or_is_all_text() {
+        let headers = [
+            "Subject: x", "X-y:", "From : a", "\r\nbody", "", "From ann Mon\r\nFrom: x", "x\r\ny:",
+            "X: y\r\n\r\nbody",
+        ];
+        assert!(headers.iter().all(|front| has_header(front.as_bytes())));
+        let none = [
+            " x: y", "\tx\r\nFrom: y", "hello", "hello\r\n\r\nFrom: x", "a b: c", ": x", "\r",
+            "gr\u{fc}n: x", "\0: x",
+        ];
+        assert!(!none.iter().any(|front| has_header(front.as_bytes())));
     }
 
     #[test]

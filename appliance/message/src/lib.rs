@@ -13,6 +13,7 @@ pub mod eight_bit;
 pub mod encode;
 mod entity;
 pub mod extract;
+pub mod field;
 pub mod flowed;
 pub mod head;
 pub mod html;

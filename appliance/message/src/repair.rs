@@ -44,7 +44,7 @@ fn is_named(field: &[u8], name: &str) -> bool {
 }
 
 /// The fields with their further lines (RFC 5322 §2.2.3), line ends included.
-fn fields(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn fields(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = header;
     std::iter::from_fn(move || {
         let goes_on = |at: &usize| !matches!(rest.get(at + 1), Some(b' ' | b'\t'));
@@ -64,7 +64,7 @@ fn encoded(text: &str) -> String {
 
 /// Text whose neighbouring encoded words are one.
 /// A letter, or what shifts between sets, may be split between two: RFC 2047 §5 forbids it, and large senders do it.
-fn with_whole_words(text: &str, write: fn(&str) -> String) -> String {
+pub(crate) fn with_whole_words(text: &str, write: fn(&str) -> String) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find("=?") {
         out.push_str(&rest[..at]);
@@ -158,7 +158,7 @@ fn with_quoted_names(field: &str) -> Cow<'_, str> {
 }
 
 /// A field in pieces between its semicolons, those within quotes left out of account.
-fn parameters(field: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn parameters(field: &str) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     field.split(move |c: char| {
         let is_end = c == ';' && !is_quoted;

@@ -167,8 +167,12 @@ impl<'a> Incoming<'a> {
             relay.outgoing.traits = relay.outgoing.traits.with(self.tap.traits());
         }
         let date = clock::rfc5322(self.arrived);
-        let (prefix, delivery_octets) =
+        let (mut prefix, delivery_octets) =
             trace_fields(envelope.sender, &trace::Received { date, ..envelope.received });
+        if !head::has_header(self.tap.front()) {
+            // All of it is text: it must not become a part of our fields.
+            prefix.extend_from_slice(b"\r\n");
+        }
         let expected = Checksum::of(&prefix).followed_by(self.tap.sum());
         spool.put_in_front(prefix)?;
         let content = match spool.blocks(0) {

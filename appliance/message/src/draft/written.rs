@@ -10,6 +10,8 @@ use crate::structure::Person as Correspondent;
 
 /// Octets that make a line of base64 (RFC 2045 §6.8).
 const LINE: usize = 57;
+/// Octets of a name that is not encoded.
+const PLAIN_NAME: usize = 500;
 /// Identifiers of a conversation that go along (RFC 5322 §3.6.4).
 const REFERENCES: usize = 20;
 
@@ -50,7 +52,8 @@ pub fn header(
 
 /// A person as a field has it (RFC 5322 §3.4).
 fn person(person: &Correspondent) -> String {
-    match (person.name.is_empty(), person.name.is_ascii()) {
+    let is_plain = person.name.is_ascii() && person.name.len() <= PLAIN_NAME;
+    match (person.name.is_empty(), is_plain) {
         (true, _) => person.address.clone(),
         (false, true) => format!("{} <{}>", quoted(&person.name), person.address),
         (false, false) => format!("{} <{}>", encoded_words(&person.name), person.address),

@@ -1,6 +1,8 @@
 //! Who may send as whom, and what is mended in the header of a submitted message (RFC 6409 §6, §8).
 
 use mail_parser::{HeaderName, MessageParser};
+use pillarbox_message::field::{self, Letters};
+use pillarbox_message::head;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::ReversePath;
 use pillarbox_store::{AccountId, Reader, Resolution, SubAddresses};
@@ -108,14 +110,26 @@ pub struct Additions<'a> {
     pub message_id: &'a str,
 }
 
+/// Why a header is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// What is wrong with From or Sender.
+    Sender(Fault),
+    /// A field that may be there once is there again (RFC 5322 §3.6): programs show one or the other.
+    Doubled(&'static str),
+    /// A line among the fields that is none (RFC 5322 §2.2); its beginning.
+    NoField(String),
+    /// A field with a word that no line of mail may hold (RFC 5322 §2.1.1); its name.
+    LongWord(String),
+}
+
 /// A header fit to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
     pub header: Vec<u8>,
     /// Addresses in From and Sender.
     pub senders: Vec<String>,
-    /// What is wrong with one of these fields.
-    pub fault: Option<Fault>,
+    pub flaw: Option<Flaw>,
     pub message_id: String,
     pub subject: String,
     /// It says of itself that a program made it (RFC 3834 §5).
@@ -124,112 +138,157 @@ pub struct Prepared {
     pub is_tls_optional: bool,
 }
 
-/// Mends a submitted header (RFC 6409 §8): takes blind copies out, adds what is missing.
-pub fn prepare(header: &[u8], additions: &Additions) -> Prepared {
-    let (mut fields, empty_line) = Fields::read(header);
+/// Mends a submitted header (RFC 6409 §8): takes blind copies out, adds what is missing, writes long lines and, unless
+/// they are allowed, letters beyond ASCII as every server carries them.
+/// Without any field in it the whole is text: the header is put in front.
+pub fn prepare(header: &[u8], letters: Letters, additions: &Additions) -> Prepared {
+    let (mut fields, rest) = Fields::read(header, letters);
     fields.complete(additions);
-    let Fields { mut kept, senders: sender_fields, is_automatic, is_tls_optional, .. } = fields;
-    let (mut senders, mut fault) = (Vec::new(), None);
-    for field in &sender_fields {
+    let (mut senders, mut flaw) = (Vec::new(), fields.flaw);
+    for field in &fields.senders {
         match addresses(field) {
             Ok(found) => senders.extend(found),
-            Err(wrong) => fault = fault.or(Some(wrong)),
+            Err(wrong) => flaw = flaw.or(Some(Flaw::Sender(wrong))),
         }
     }
+    let mut kept = fields.kept.concat();
     let (message_id, subject) = message_id_and_subject(&kept);
-    kept.extend_from_slice(empty_line);
-    Prepared { header: kept, senders, fault, message_id, subject, is_automatic, is_tls_optional }
+    kept.extend_from_slice(rest);
+    Prepared {
+        header: kept,
+        senders,
+        flaw,
+        message_id,
+        subject,
+        is_automatic: fields.is_automatic,
+        is_tls_optional: fields.is_tls_optional,
+    }
 }
 
-/// The fields of a header, as its lines are read one after the other.
+/// Fields that a message has once at most, and that are shown or signed.
+const ONCE: [&str; 8] =
+    ["From", "Sender", "Reply-To", "Subject", "Date", "Message-ID", "In-Reply-To", "References"];
+/// Characters of a line that a reply repeats.
+const REPEATED: usize = 40;
+
+/// The fields of a header, as they are read one after the other.
 #[derive(Default)]
 struct Fields {
-    /// All that is sent.
-    kept: Vec<u8>,
-    /// From and Sender fields, each by itself: of two of a kind a parser would show one.
+    /// All that is sent, a field each.
+    kept: Vec<Vec<u8>>,
+    /// From and Sender fields, each by itself.
     senders: Vec<Vec<u8>>,
-    has_from: bool,
-    has_date: bool,
-    has_id: bool,
+    /// Which of the fields of `ONCE` are there.
+    once: [bool; ONCE.len()],
+    /// Places of To and Cc in what is kept: of each kind one goes out.
+    lists: [Option<usize>; 2],
     is_automatic: bool,
     is_tls_optional: bool,
-    /// Whether the field of the last line is not sent.
-    is_dropped: bool,
-    /// Whether it names senders.
-    is_sender: bool,
+    flaw: Option<Flaw>,
+    /// There is no header: what came is the text.
+    text_follows: bool,
 }
 
 impl Fields {
-    /// Reads a header up to its empty line, and gives that, too.
-    fn read(header: &[u8]) -> (Fields, &[u8]) {
-        let kept = Vec::with_capacity(header.len() + 200);
-        let mut fields = Fields { kept, ..Fields::default() };
-        let mut empty_line: &[u8] = b"";
-        for line in header.split_inclusive(|&b| b == b'\n') {
-            if line == b"\r\n" {
-                empty_line = line;
-                break;
-            }
-            fields.line(line);
+    /// Reads a header up to its empty line, and gives that, too; or all of it if it has no field.
+    fn read(header: &[u8], letters: Letters) -> (Fields, &[u8]) {
+        let mut fields = Fields::default();
+        let (block, empty_line) = match header.strip_suffix(b"\r\n\r\n") {
+            Some(_) => header.split_at(header.len() - 2),
+            None if header == b"\r\n" => header.split_at(0),
+            None => (header, &b""[..]),
+        };
+        if !block.is_empty() && !head::fields(block).any(|field| head::name(field).is_some()) {
+            fields.text_follows = true;
+            return (fields, header);
         }
-        if !fields.kept.is_empty() && !fields.kept.ends_with(b"\r\n") {
-            fields.kept.extend_from_slice(b"\r\n");
+        for (number, field) in head::fields(block).enumerate() {
+            match head::name(field) {
+                Some(name) => fields.field(name, field, letters),
+                // What mailbox files put in front of a message.
+                None if number == 0 && head::is_separator(field) => {}
+                None => fields.note(Flaw::NoField(beginning(field))),
+            }
         }
         (fields, empty_line)
     }
 
-    fn line(&mut self, line: &[u8]) {
-        let is_continued = matches!(line.first(), Some(b' ' | b'\t'));
-        let colon = line.iter().position(|&b| b == b':').unwrap_or(0);
-        if !is_continued {
-            self.field(&line[..colon], &line[colon..]);
-        }
-        match self.senders.last_mut().filter(|_| self.is_sender) {
-            Some(field) if is_continued => field.extend_from_slice(line),
-            Some(field) => field.extend_from_slice(&line[colon..]),
-            None => {}
-        }
-        if !self.is_dropped {
-            self.kept.extend_from_slice(line);
-        }
+    fn note(&mut self, flaw: Flaw) {
+        self.flaw.get_or_insert(flaw);
     }
 
-    /// A field begins; `value` is its first line from the colon on.
-    fn field(&mut self, name: &[u8], value: &[u8]) {
-        let name = name.trim_ascii_end().to_ascii_lowercase();
-        let value = value.trim_ascii().to_ascii_lowercase();
-        let is_no = value == b": no" || value == b":no";
-        self.is_sender = matches!(&name[..], b"from" | b"sender");
-        if self.is_sender {
-            self.senders.push(b"From".to_vec());
+    fn field(&mut self, name: &str, field: &[u8], letters: Letters) {
+        let name = name.to_ascii_lowercase();
+        let (_, value) = field.split_at(field.iter().position(|&b| b == b':').unwrap_or(0));
+        let is_no = value[1..].trim_ascii().eq_ignore_ascii_case(b"no");
+        if let Some(at) = ONCE.iter().position(|once| once.eq_ignore_ascii_case(&name))
+            && std::mem::replace(&mut self.once[at], true)
+        {
+            self.note(Flaw::Doubled(ONCE[at]));
         }
-        self.is_dropped = matches!(&name[..], b"bcc" | b"resent-bcc" | b"return-path");
-        match &name[..] {
-            b"from" => self.has_from = true,
-            b"date" => self.has_date = true,
-            b"message-id" => self.has_id = true,
-            b"auto-submitted" => self.is_automatic = !is_no,
-            b"tls-required" => self.is_tls_optional = is_no,
+        match name.as_str() {
+            "bcc" | "resent-bcc" | "return-path" => return,
+            "from" | "sender" => self.senders.push(field.to_vec()),
+            "auto-submitted" => self.is_automatic = !is_no,
+            "tls-required" => self.is_tls_optional = is_no,
             _ => {}
         }
+        let mut field = field::fit(field, letters).into_owned();
+        if !field.ends_with(b"\r\n") {
+            field.extend_from_slice(b"\r\n");
+        }
+        if field::has_long_line(&field) {
+            self.note(Flaw::LongWord(beginning(name.as_bytes())));
+        }
+        // RFC 5322 §3.6 has one of each; servers refuse more, and devices write one for each recipient.
+        let list = ["to", "cc"].iter().position(|list| *list == name);
+        if let Some(list) = list {
+            match self.lists[list] {
+                Some(first) => return append(&mut self.kept[first], &field),
+                None => self.lists[list] = Some(self.kept.len()),
+            }
+        }
+        self.kept.push(field);
+    }
+
+    fn has(&self, name: &str) -> bool {
+        ONCE.iter().position(|once| *once == name).is_some_and(|at| self.once[at])
     }
 
     /// Adds the fields that are missing.
     fn complete(&mut self, additions: &Additions) {
         let id = format!("<{}>", additions.message_id);
-        for (is_there, name, value) in [
-            (self.has_from, "From", additions.from),
-            (self.has_date, "Date", additions.date),
-            (self.has_id, "Message-ID", &id),
-        ] {
-            if !is_there {
-                self.kept.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        for (name, value) in
+            [("From", additions.from), ("Date", additions.date), ("Message-ID", &id)]
+        {
+            if !self.has(name) {
+                let field = format!("{name}: {value}\r\n").into_bytes();
+                if name == "From" {
+                    self.senders.push(field.clone());
+                }
+                self.kept.push(field);
             }
         }
-        if !self.has_from {
-            self.senders.push(format!("From: {}\r\n", additions.from).into_bytes());
+        if self.text_follows {
+            self.kept.push(b"\r\n".to_vec());
         }
     }
+}
+
+/// Appends the people of a further field to a first one.
+fn append(first: &mut Vec<u8>, further: &[u8]) {
+    let colon = further.iter().position(|&b| b == b':').unwrap_or(0);
+    let people = further[colon..].strip_prefix(b":").unwrap_or_default().trim_ascii();
+    if !people.is_empty() {
+        first.truncate(first.trim_ascii_end().len());
+        [&b",\r\n "[..], people, b"\r\n"].iter().for_each(|piece| first.extend_from_slice(piece));
+    }
+}
+
+/// The beginning of a line for a reply: printable ASCII, and little of it.
+fn beginning(line: &[u8]) -> String {
+    let line = line.trim_ascii_end().iter().take(REPEATED);
+    line.map(|&b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '?' }).collect()
 }
 
 /// Both in plain text, empty where there is none.
@@ -253,17 +312,29 @@ fn addresses(field: &[u8]) -> std::result::Result<Vec<String>, Fault> {
     mailbox::addresses(text.split_once(':').map_or("", |(_, value)| value))
 }
 
-/// The reply to a From or Sender field that is not taken.
-pub fn faulty_sender(fault: Fault, login: &str, code: &str) -> Reply {
-    let (enhanced, text) = match fault {
-        Fault::NoAddress => (
+/// The reply to a header that is not sent.
+pub fn flawed(flaw: &Flaw, login: &str, code: &str) -> Reply {
+    let (enhanced, text) = match flaw {
+        Flaw::Sender(Fault::NoAddress) => (
             Enhanced(5, 1, 7),
             format!("From or Sender of the message holds no usable address; set a sender's address in your program or device, such as {login}"),
         ),
-        Fault::Unclear => (Enhanced(5, 1, 7), "From or Sender of the message can be read in more than one way; write the sender as Name <address>".to_string()),
-        Fault::Disguise => (
+        Flaw::Sender(Fault::Unclear) => (Enhanced(5, 1, 7), "From or Sender of the message can be read in more than one way; write the sender as Name <address>".to_string()),
+        Flaw::Sender(Fault::Disguise) => (
             Enhanced(5, 7, 1),
             "The sender's name in From or Sender reads as an address, which would mislead those who see the name alone; use another name".to_string(),
+        ),
+        Flaw::Doubled(name) => (
+            Enhanced(5, 6, 0),
+            format!("The message has more than one {name} field; mail has one, and programs would not agree which one counts"),
+        ),
+        Flaw::NoField(line) => (
+            Enhanced(5, 6, 0),
+            format!("The header of the message has a line that is no field: \"{line}\"; a field is written as Name: value, and an empty line stands between header and text"),
+        ),
+        Flaw::LongWord(name) => (
+            Enhanced(5, 6, 0),
+            format!("The field {name} of the message has a word longer than a line of mail may be (998 characters)"),
         ),
     };
     Reply::new(550, enhanced, format!("{text} ({code})"))
@@ -307,7 +378,7 @@ mod tests {
     #[test]
     fn blind_copies_go_and_what_lacks_is_added() {
         let header = b"To: b@x\r\nBCC: secret@x,\r\n hidden@x\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n";
-        let prepared = prepare(header, &ADDITIONS);
+        let prepared = prepare(header, Letters::Any, &ADDITIONS);
         let text = String::from_utf8(prepared.header).unwrap();
         assert_eq!(
             text,
@@ -323,7 +394,7 @@ mod tests {
     #[test]
     fn what_is_whole_stays_octet_for_octet() {
         let header = b"Date: D\r\nFROM: Ann <a@x>, b@y\r\nSender: c@z\r\nMessage-id: <m@x>\r\nX: \xe9\r\n\r\n";
-        let prepared = prepare(header, &ADDITIONS);
+        let prepared = prepare(header, Letters::Any, &ADDITIONS);
         assert_eq!(prepared.header, header);
         assert_eq!(prepared.senders, ["a@x", "b@y", "c@z"]);
         assert_eq!(prepared.message_id, "m@x");
@@ -331,7 +402,7 @@ mod tests {
 
     #[test]
     fn special_wishes_are_seen_and_rubbish_does_no_harm() {
-        let of = |header: &str| prepare(header.as_bytes(), &ADDITIONS);
+        let of = |header: &str| prepare(header.as_bytes(), Letters::Any, &ADDITIONS);
         assert!(of("Auto-Submitted: auto-replied\r\n\r\n").is_automatic);
         assert!(!of("Auto-Submitted: no\r\n\r\n").is_automatic);
         assert!(of("TLS-Required: No\r\n\r\n").is_tls_optional);
@@ -343,5 +414,55 @@ mod tests {
         }
         // A second From does not slip past.
         assert_eq!(of("From: a@x\r\nFrom: evil@y\r\n\r\n").senders.len(), 2);
+    }
+
+    #[test]
+    fn a_header_that_others_read_differently_is_not_sent() {
+        let flaw = |header: &str| prepare(header.as_bytes(), Letters::Ascii, &ADDITIONS).flaw;
+        for name in ONCE {
+            let value = if matches!(name, "From" | "Sender") { "ann@x" } else { "<1@x>" };
+            let twice =
+                format!("{name}: {value}\r\nX: y\r\n{}: {value}\r\n\r\n", name.to_uppercase());
+            assert_eq!(flaw(&twice), Some(Flaw::Doubled(name)));
+        }
+        let no_field = |line: &str| Some(Flaw::NoField(line.into()));
+        for (header, is) in [
+            (" folded\r\nFrom: ann@x\r\n\r\n", no_field(" folded")),
+            ("garbage\r\nFrom: ann@x\r\n\r\n", no_field("garbage")),
+            ("From: ann@x\r\ngar bage: x\r\n\r\n", no_field("gar bage: x")),
+            ("From: ann@x\r\n: x\r\n\r\n", no_field(": x")),
+            ("Fr\u{f6}m: ann@x\r\nTo: x\r\n\r\n", no_field("Fr??m: ann@x")),
+            ("From ann Mon Jan 1\r\nFrom: ann@x\r\n\r\n", None),
+            ("From : ann@x\r\nTo:x\r\n\r\n", None),
+            ("X:\r\n\r\n", None),
+        ] {
+            assert_eq!(flaw(header), is, "{header}");
+        }
+        let long = format!("From: ann@x\r\nMessage-ID: <{}@x>\r\n\r\n", "y".repeat(1000));
+        assert_eq!(flaw(&long), Some(Flaw::LongWord("message-id".into())));
+        let reply = flawed(&Flaw::NoField("x\u{7}".into()), "ann@x", "ABC");
+        assert_eq!((reply.code, reply.enhanced), (550, Some(Enhanced(5, 6, 0))));
+    }
+
+    #[test]
+    fn text_without_a_header_gets_one_and_lists_are_one() {
+        let of = |header: &str| {
+            String::from_utf8(prepare(header.as_bytes(), Letters::Ascii, &ADDITIONS).header)
+                .unwrap()
+        };
+        let ours = "From: ann@box.example\r\nDate: DATE\r\nMessage-ID: <ID@box.example>\r\n";
+        for text in ["hello", "hello\r\n\r\n", " hello\r\nthere\r\n\r\n"] {
+            assert_eq!(of(text), format!("{ours}\r\n{text}"));
+        }
+        assert_eq!((of(""), of("\r\n")), (ours.to_string(), format!("{ours}\r\n")));
+        let header = "To: a@x\r\nCC: c@x\r\nto : b@x,\r\n d@x\r\nCc:e@x\r\nTo: \r\n\r\n";
+        assert_eq!(
+            of(header),
+            format!("To: a@x,\r\n b@x,\r\n d@x\r\nCC: c@x,\r\n e@x\r\n{ours}\r\n")
+        );
+        let raw = "To: J\u{f6}rg <j@x>\r\nSubject: \u{fc}\r\n\r\n";
+        assert!(of(raw).is_ascii());
+        let wide = prepare(raw.as_bytes(), Letters::Any, &ADDITIONS).header;
+        assert!(wide.starts_with(&raw.as_bytes()[..raw.len() - 2]));
     }
 }

@@ -1,7 +1,7 @@
 //! The mailboxes in a From or Sender field (RFC 5322 §3.4), read so strictly that nobody reads others in it than we do:
 //! what we sign must not look like somebody else's.
 
-use mail_parser::{HeaderName, MessageParser};
+use pillarbox_message::encode::decoded;
 use pillarbox_vocabulary::Address;
 
 /// Why such a field is refused.
@@ -186,7 +186,7 @@ impl Mailbox {
     /// A name that is not quoted has no `@` at all (RFC 5322 §3.2.3): what has one is an address to whoever reads
     /// leniently.
     fn check_names(&self) -> Result<(), Fault> {
-        match self.unquoted.contains('@') || holds_address(&decoded(&self.unquoted)) {
+        match self.unquoted.contains('@') || is_disguise(&self.unquoted) {
             true => Err(Fault::Disguise),
             false => self.check_beside(),
         }
@@ -196,32 +196,36 @@ impl Mailbox {
     /// within quotes.
     /// A name in plain quotes may hold an address: pages of ours show the real one beside it.
     fn check_beside(&self) -> Result<(), Fault> {
-        let is_disguise = holds_address(&decoded(&self.comments))
-            || self.quoted.contains("=?") && holds_address(&decoded(&self.quoted));
-        if is_disguise { Err(Fault::Disguise) } else { Ok(()) }
+        let misleads =
+            is_disguise(&self.comments) || self.quoted.contains("=?") && is_disguise(&self.quoted);
+        if misleads { Err(Fault::Disguise) } else { Ok(()) }
     }
 }
 
 /// Whether people read an address in a text, also with the wide and the small form of its sign.
+/// Between blanks it is one if it has the dot of a domain: "Ann @ work" has none.
 fn holds_address(text: &str) -> bool {
     let signs = ['@', '\u{ff20}', '\u{fe6b}'];
     let is_part = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace() && !signs.contains(&c));
     text.match_indices(signs).any(|(at, sign)| {
-        is_part(text[..at].chars().next_back()) && is_part(text[at + sign.len()..].chars().next())
+        let (before, behind) = (&text[..at], &text[at + sign.len()..]);
+        let word = behind.split_whitespace().next().unwrap_or_default();
+        let has_dot = word.char_indices().any(|(at, c)| {
+            matches!(c, '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}')
+                && at > 0
+                && word[at + c.len_utf8()..].starts_with(char::is_alphanumeric)
+        });
+        let is_apart = has_dot && !before.trim().is_empty();
+        is_apart || is_part(before.chars().next_back()) && is_part(behind.chars().next())
     })
 }
 
-/// A text with its encoded words read (RFC 2047).
-fn decoded(text: &str) -> String {
-    if !text.contains("=?") {
-        return text.to_string();
-    }
-    let field = format!("Subject: {}\r\n\r\n", text.replace(['\r', '\n'], " "));
-    let parser = MessageParser::new().header_text(HeaderName::Subject).default_header_ignore();
-    let parsed = parser.parse_headers(field.as_bytes());
-    parsed
-        .and_then(|message| message.subject().map(str::to_string))
-        .unwrap_or_else(|| text.to_string())
+/// Whether a name misleads: it reads as an address once its encoded words are read as pages read them, or has some left
+/// that others may read further.
+fn is_disguise(text: &str) -> bool {
+    let text = decoded(&text.replace(['\r', '\n'], " "));
+    let is_left = text.split_once("=?").is_some_and(|(_, behind)| behind.contains("?="));
+    is_left || holds_address(&text)
 }
 
 #[cfg(test)]
@@ -275,6 +279,17 @@ mod tests {
             ("\"=?utf-8?q?ann=40x.test?=\" <bob@y.test>", Disguise),
             ("ann\u{ff20}x.test <bob@y.test>", Disguise),
             ("=?utf-8?q?ann=EF=BC=A0x.test?= <bob@y.test>", Disguise),
+            ("=?hz-gb-2312?q?ann=40x.test?= <bob@y.test>", Disguise),
+            ("=?utf-8?q?ann=40\tx.test?= <bob@y.test>", Disguise),
+            ("=?utf-8?b?YW5u*QHgudGVzdA==?= <bob@y.test>", Disguise),
+            ("=?utf-8?q?ann =40x.test?= <bob@y.test>", Disguise),
+            ("=?utf-8?q?ann=C2=A0=40=C2=A0x.test?= <bob@y.test>", Disguise),
+            ("=?utf-8?q?ann=E2=80=8A=40x.test?= <bob@y.test>", Disguise),
+            ("=?utf-8?q?ann=40=E2=80=8Bx=E3=80=82test?= <bob@y.test>", Disguise),
+            ("ann=?utf-8?q?=40x.test?= <bob@y.test>", Disguise),
+            ("=?utf-8?q?=3D=3Futf-8=3Fq=3Fann=3D40x.test=3F=3D?= <bob@y.test>", Disguise),
+            ("=?x-none?x?ann=40x.test?= <bob@y.test>", Disguise),
+            ("\"ann =?utf-8?q?=40_x.test?=\" <bob@y.test>", Disguise),
             ("bob@y.test (ann@x.test)", Disguise),
             ("Bob <bob@y.test> (=?utf-8?q?ann=40x.test?=)", Disguise),
             ("ann@x.test: bob@y.test;", Disguise),

@@ -1,5 +1,6 @@
 //! One submitted message: header mended and checked, content spooled, copy kept, the rest queued, one commit.
 
+use pillarbox_message::field::Letters;
 use pillarbox_outbound::Outbound;
 use pillarbox_platform::budget::Party;
 use pillarbox_platform::clock;
@@ -132,9 +133,10 @@ impl<'a> Submission<'a> {
             date: &clock::rfc5322(clock::now()),
             message_id: &format!("{unique:016x}.{code}@{}", domain_of(&from)),
         };
-        let prepared = header::prepare(header, &additions);
-        if let Some(fault) = prepared.fault {
-            return Err(Refusal::Said(header::faulty_sender(fault, &identity.address, &code)));
+        let letters = if self.facts.mail.smtputf8 { Letters::Any } else { Letters::Ascii };
+        let prepared = header::prepare(header, letters, &additions);
+        if let Some(flaw) = &prepared.flaw {
+            return Err(Refusal::Said(header::flawed(flaw, &identity.address, &code)));
         }
         let senders = prepared.senders.clone();
         let foreign = self
