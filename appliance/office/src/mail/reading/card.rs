@@ -20,7 +20,7 @@ const GLANCED: usize = 64 * 1024;
 /// Characters of a name, an address or a subject in a list.
 const LINE: usize = 400;
 /// Characters of a list's preview.
-const PREVIEW: usize = 90;
+const PREVIEW: usize = 72;
 
 /// What lists show of a message, the texts it is found by, and those it went to.
 #[derive(Default)]
