@@ -28,6 +28,10 @@ BOMB = "".join(f"<p><font color={n}>" for n in range(2600))
 DEEP = "<div>" * 100_000 + "deep"
 LONG = "<div>" * 60_000 + "letter"
 CARD = "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:x\r\nNOTE:" + "n" * 80_000 + "\r\n" + "".join(f"EMAIL:a{n}@example.net\r\n" for n in range(3500)) + "END:VCARD\r\n"
+# A hundred people with a long note and fifty addresses each: small as a file, large when each address has its note.
+CARDS = "".join(
+    "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:x\r\nNOTE:" + "\U0001f600" * 990 + "\r\nNOTE:" + "\U0001f600" * 1009 + "\r\n"
+    + "".join(f"EMAIL:a{who}x{n}@example.net\r\n" for n in range(50)) + "END:VCARD\r\n" for who in range(100))
 
 
 def html(body, subject):
@@ -158,11 +162,11 @@ class Hostile:
         status = browser.ask(urllib.request.Request(browser.base + "/compose", data=data + f"--{boundary}--\r\n".encode(), headers=headers))[0]
         self.heard[f"letter: {status}"] += 1  # 400 with the letter as plain text, as it is too deep
 
-    def card(self, browser):
+    def card(self, browser, cards):
         boundary = uuid.uuid4().hex
         part = '--{}\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
         data = part.format(boundary, "token", "", token(browser.get("/mail/contacts")[2]))
-        data += part.format(boundary, "file", '; filename="c.vcf"', CARD) + f"--{boundary}--\r\n"
+        data += part.format(boundary, "file", '; filename="c.vcf"', cards) + f"--{boundary}--\r\n"
         headers = {"Origin": browser.base, "Content-Type": f"multipart/form-data; boundary={boundary}"}
         status = browser.ask(urllib.request.Request(browser.base + "/mail/contacts/file", data=data.encode(), headers=headers))[0]
         self.heard[f"card: {status}"] += 1
@@ -238,8 +242,9 @@ def main():
                 go(hostile.read, ann, "/mail/1")
             for uid in range(1, 14):
                 go(hostile.read, ann, f"/mail/1/{uid}")
-            for _ in range(3):
-                go(hostile.card, bob)
+            for number in range(12):
+                go(hostile.card, (bob, ann)[number % 2], CARD if number % 4 == 3 else CARDS)
+                go(hostile.read, (bob, ann)[number % 2], "/mail/contacts?q=zzz")
             concurrent.futures.wait(tasks, timeout=120)
         while time.monotonic() < began + SECONDS:
             time.sleep(0.2)

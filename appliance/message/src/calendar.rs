@@ -1,6 +1,7 @@
 //! Invitations (RFC 5545): the first event of a calendar part, for a card.
 
 use jiff::tz::TimeZone;
+use pillarbox_vocabulary::text::one_line;
 
 /// Octets of a calendar part that are read.
 pub const OCTETS: usize = 64 * 1024;
@@ -62,7 +63,7 @@ fn plain(value: &str) -> String {
         .replace("\\,", ",")
         .replace("\\;", ";")
         .replace("\\\\", "\\");
-    text.chars().filter(|c| !c.is_control()).take(TEXT).collect()
+    one_line(&text).chars().take(TEXT).collect()
 }
 
 fn organizer(value: &str) -> String {

@@ -1,6 +1,7 @@
 //! What the header of a message tells.
 
 use mail_parser::{HeaderName, Message, MessageParser};
+use pillarbox_vocabulary::text::one_line;
 
 use crate::repair;
 
@@ -37,7 +38,7 @@ pub fn has_header(front: &[u8]) -> bool {
 /// Facts for the ledger.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Decoded (RFC 2047).
+    /// Decoded (RFC 2047), on one line, without unseen marks.
     pub subject: String,
     /// Without angle brackets.
     pub message_id: String,
@@ -50,7 +51,7 @@ pub fn facts(head: &[u8]) -> Facts {
         .header_id(HeaderName::MessageId)
         .default_header_ignore();
     let facts = |message: Message| Facts {
-        subject: message.subject().unwrap_or_default().to_string(),
+        subject: one_line(message.subject().unwrap_or_default()),
         message_id: message.message_id().unwrap_or_default().to_string(),
     };
     parser.parse_headers(head).map(facts).unwrap_or_default()

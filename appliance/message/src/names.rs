@@ -1,16 +1,15 @@
 //! Names of files, as senders and browsers give them: never a path, never more than a name.
 
+use pillarbox_vocabulary::text::one_line;
+
 /// Characters of a name that are kept.
 const LENGTH: usize = 150;
 
 /// The last part of what may be a path, without anything that steers a terminal or a header.
 pub fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let is_plain = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    last.chars().filter(is_plain).take(LENGTH).collect()
+    let seen: String = last.chars().filter(|c| !c.is_control()).collect();
+    one_line(&seen).chars().take(LENGTH).collect()
 }
 
 /// The name a message is saved under: systems know one by its ending.

@@ -1,14 +1,18 @@
 //! Contacts as other programs keep them: vCard 3.0 and 4.0 in (RFC 2426, RFC 6350), 3.0 out, which all of them read.
 
+use std::sync::Arc;
+
 use pillarbox_vocabulary::Address;
+use pillarbox_vocabulary::text::one_line;
 
 use crate::transfer::{Decoder, Encoding};
 
 /// Contacts of one file.
 const CARDS: usize = 5_000;
-/// Addresses of one card, and characters of its note: each address becomes a contact with a note of its own.
+/// Addresses of one card; each becomes a contact, and all of them share the note.
 const ADDRESSES: usize = 50;
-const NOTE: usize = 2_000;
+/// Octets of a note: as many as are kept.
+const NOTE: usize = 1_000;
 /// Octets of a name or an address as they are written, before they are read.
 const VALUE: usize = 4_000;
 /// Properties that go into the note.
@@ -19,8 +23,8 @@ const NOTED: [&str; 4] = ["TEL", "ORG", "TITLE", "NOTE"];
 pub struct Contact {
     /// One line, at most 200 characters when it was read; may be empty.
     pub name: String,
-    /// Telephone, organisation, title and notes, one below the other; at most 2,000 characters when it was read.
-    pub note: String,
+    /// Telephone, organisation, title and notes, one below the other; at most 1,000 octets when it was read.
+    pub note: Arc<str>,
 }
 
 /// Reads a file of cards: each address with its contact.
@@ -92,10 +96,10 @@ impl Card {
             }
             name if NOTED.contains(&name) => {
                 let text = split(value).join(" ").trim().trim_start_matches("tel:").to_string();
-                let left = NOTE.saturating_sub(self.note.chars().count());
-                if !text.is_empty() && left > 0 {
+                if !text.is_empty() && self.note.len() < NOTE {
                     let end = if self.note.is_empty() { "" } else { "\n" };
-                    self.note.extend(end.chars().chain(text.chars()).take(left));
+                    self.note.extend([end, &text]);
+                    self.note.truncate(self.note.floor_char_boundary(NOTE));
                 }
             }
             _ => {}
@@ -103,25 +107,21 @@ impl Card {
     }
 
     fn into_contacts(self) -> impl Iterator<Item = (String, Contact)> {
-        let contact = Contact { name: clean(&self.name), note: self.note };
+        let contact = Contact { name: clean(&self.name), note: self.note.into() };
         self.addresses.into_iter().map(move |address| (address, contact.clone()))
     }
 }
 
 /// A note as it is kept.
 pub fn note(text: &str) -> String {
-    text.replace("\r\n", "\n").trim().chars().take(NOTE).collect()
+    let text = text.replace("\r\n", "\n");
+    let text = text.trim();
+    text[..text.floor_char_boundary(NOTE)].to_string()
 }
 
 /// A name on one line.
 pub fn clean(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>()
-        .trim()
-        .chars()
-        .take(200)
-        .collect()
+    one_line(name).trim().chars().take(200).collect()
 }
 
 /// Components of a value, at unescaped semicolons.
@@ -203,6 +203,8 @@ fn folded(line: &str, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -211,9 +213,7 @@ mod tests {
             BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;J=C3=B6rg;;;\r\nEMAIL:j@x.example\r\nEND:VCARD\r\nBEGIN:VCARD\r\nFN:Nobody\r\nEND:VCARD\r\n";
         let (found, skipped) = parse(text);
         assert_eq!(skipped, 1);
-        let row = |at: usize| {
-            (found[at].0.as_str(), found[at].1.name.as_str(), found[at].1.note.as_str())
-        };
+        let row = |at: usize| (found[at].0.as_str(), found[at].1.name.as_str(), &*found[at].1.note);
         assert_eq!(row(0), ("ann@example.org", "Ann Example, PhD", "+49 123\nBox Ltd"));
         assert_eq!((row(1).0, row(2)), ("ann@home.example", ("j@x.example", "Jörg Müller", "")));
     }
@@ -243,13 +243,18 @@ mod tests {
                 "TEL:1\n".repeat(20_000)
             ),
             "BEGIN:VCARD\nEMAIL:a@b.example\nEND:VCARD\n".repeat(20_000),
+            format!("BEGIN:VCARD\n{note}{}END:VCARD\n", "EMAIL:a@b.example\n".repeat(ADDRESSES))
+                .repeat(8),
         ];
         for text in hostile {
             let (found, _) = parse(&text);
-            let octets: usize = found
+            let names: usize =
+                found.iter().map(|(address, contact)| address.len() + contact.name.len()).sum();
+            let notes: HashMap<*const str, usize> = found
                 .iter()
-                .map(|(address, contact)| address.len() + contact.name.len() + contact.note.len())
-                .sum();
+                .map(|(_, contact)| (Arc::as_ptr(&contact.note), contact.note.len()))
+                .collect();
+            let octets = names + notes.values().sum::<usize>();
             assert!(
                 found.len() <= CARDS && octets <= 200_000,
                 "{} contacts of {octets} octets",

@@ -167,12 +167,8 @@ impl<'a> Incoming<'a> {
             relay.outgoing.traits = relay.outgoing.traits.with(self.tap.traits());
         }
         let date = clock::rfc5322(self.arrived);
-        let (mut prefix, delivery_octets) =
-            trace_fields(envelope.sender, &trace::Received { date, ..envelope.received });
-        if !head::has_header(self.tap.front()) {
-            // All of it is text: it must not become a part of our fields.
-            prefix.extend_from_slice(b"\r\n");
-        }
+        let received = trace::Received { date, ..envelope.received };
+        let (prefix, delivery_octets) = trace_fields(envelope.sender, &received, self.tap.front());
         let expected = Checksum::of(&prefix).followed_by(self.tap.sum());
         spool.put_in_front(prefix)?;
         let content = match spool.blocks(0) {
@@ -209,11 +205,13 @@ impl<'a> Incoming<'a> {
 
 /// What goes in front of a message: Return-Path (RFC 5321 §4.4), then Received.
 /// Also the octets of the first, which belongs to final delivery and not to a relayed copy.
-/// `sender`: the reverse-path, empty when it is null.
-fn trace_fields(sender: &str, received: &trace::Received) -> (Vec<u8>, u16) {
+/// `sender`: the reverse-path, empty when it is null; `front`: the first octets of the message.
+fn trace_fields(sender: &str, received: &trace::Received, front: &[u8]) -> (Vec<u8>, u16) {
     let return_path = format!("Return-Path: <{sender}>\r\n");
     let octets = return_path.len() as u16;
-    ((return_path + &trace::received(received)).into_bytes(), octets)
+    // Where all of the message is text it must not become a part of our fields.
+    let end = if head::has_header(front) { "" } else { "\r\n" };
+    ((return_path + &trace::received(received) + end).into_bytes(), octets)
 }
 
 /// Why a message is not taken.

@@ -4,6 +4,7 @@ pub(crate) mod read;
 pub(crate) mod write;
 
 use pillarbox_vocabulary::Timestamp;
+use pillarbox_vocabulary::text::one_line;
 
 use crate::engine::codec::{Cursor, FixedKey, Record, put_bytes, put_strings};
 use crate::engine::table::{ByText, Keyed, tables};
@@ -32,11 +33,7 @@ const NAME_CHARS: usize = 200;
 /// A name that people gave (of a person, a device, a folder), fit for header fields, lists and terminals: on one line,
 /// without control characters and marks that turn the writing direction, blanks in runs as one.
 pub fn clean_name(name: &str) -> String {
-    let is_mark = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    // U+2028 and U+2029 end lines, too.
-    let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let text: String =
-        name.chars().filter(|c| !is_mark(*c)).map(|c| if is_break(c) { ' ' } else { c }).collect();
+    let text = one_line(name);
     let text: String =
         text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     text.trim().chars().take(NAME_CHARS).collect()

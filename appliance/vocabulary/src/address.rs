@@ -1,5 +1,6 @@
 //! Mail addresses (RFC 5321 §4.1.2 and §4.1.3, RFC 6531 §3.3): parsed once, valid ever after.
 
+use crate::text::is_unseen;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -139,9 +140,9 @@ fn is_atext(c: char) -> bool {
 /// Whether a character outside ASCII may stand in an address: no control, space or unseen direction mark, which could
 /// make one address look like another.
 fn is_visible(c: char) -> bool {
-    let unseen = matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{feff}' | '\u{fff0}'..='\u{fffd}' | '\u{e0000}'..='\u{e0fff}');
-    !c.is_control() && !c.is_whitespace() && !unseen
+    let is_mark =
+        matches!(c, '\u{2028}'..='\u{202f}' | '\u{fffc}' | '\u{fffd}' | '\u{e0000}'..='\u{e0fff}');
+    !c.is_control() && !c.is_whitespace() && !is_unseen(c) && !is_mark
 }
 
 /// A domain name in lower case, or an address literal `[192.0.2.1]`, `[IPv6:2001:db8::1]` (RFC 5321 §4.1.3).

@@ -5,6 +5,7 @@ pub mod address;
 pub mod block;
 pub mod code;
 pub mod ids;
+pub mod text;
 pub mod time;
 
 pub use address::{Address, AddressError, Domain};

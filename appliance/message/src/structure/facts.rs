@@ -1,6 +1,7 @@
 //! What a header says: people, subject, identifiers.
 
 use mail_parser::{Addr, Address, HeaderValue, MessageParser, MimeHeaders};
+use pillarbox_vocabulary::text::{is_unseen, one_line};
 
 use super::{Person, Structure};
 use crate::repair::repaired;
@@ -26,7 +27,7 @@ pub(super) fn facts(message: &mail_parser::Message) -> Structure {
         to: people(message.to()),
         cc: people(message.cc()),
         bcc: people(message.bcc()),
-        subject: message.subject().unwrap_or_default().to_string(),
+        subject: one_line(message.subject().unwrap_or_default()),
         date: message.date().map_or(0, |date| u64::try_from(date.to_timestamp()).unwrap_or(0)),
         message_id: message.message_id().unwrap_or_default().to_string(),
         references,
@@ -88,7 +89,7 @@ fn ids(value: &HeaderValue) -> Vec<String> {
 fn people(addresses: Option<&Address>) -> Vec<Person> {
     // A blank around the `@` is syntax (RFC 5322 §4.4); any other one stays, or a stranger's address could come of it.
     let person = |one: &Addr| Person {
-        name: one.name.as_deref().unwrap_or_default().chars().filter(|c| !c.is_control()).collect(),
+        name: one_line(one.name.as_deref().unwrap_or_default()),
         address: one
             .address
             .as_deref()
@@ -98,7 +99,7 @@ fn people(addresses: Option<&Address>) -> Vec<Person> {
             .join(" ")
             .replace(" @", "@")
             .replace("@ ", "@")
-            .replace(|c: char| c.is_control(), ""),
+            .replace(|c: char| c.is_control() || is_unseen(c), ""),
     };
     addresses.map(|list| list.iter().take(RECIPIENTS).map(person).collect()).unwrap_or_default()
 }

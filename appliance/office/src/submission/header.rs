@@ -1,6 +1,5 @@
 //! Who may send as whom, and what is mended in the header of a submitted message (RFC 6409 §6, §8).
 
-use mail_parser::{HeaderName, MessageParser};
 use pillarbox_message::field::{self, Letters};
 use pillarbox_message::head;
 use pillarbox_proto::reply::{Enhanced, Reply};
@@ -152,7 +151,7 @@ pub fn prepare(header: &[u8], letters: Letters, additions: &Additions) -> Prepar
         }
     }
     let mut kept = fields.kept.concat();
-    let (message_id, subject) = message_id_and_subject(&kept);
+    let head::Facts { subject, message_id } = head::facts(&[&kept[..], b"\r\n"].concat());
     kept.extend_from_slice(rest);
     Prepared {
         header: kept,
@@ -289,21 +288,6 @@ fn append(first: &mut Vec<u8>, further: &[u8]) {
 fn beginning(line: &[u8]) -> String {
     let line = line.trim_ascii_end().iter().take(REPEATED);
     line.map(|&b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '?' }).collect()
-}
-
-/// Both in plain text, empty where there is none.
-fn message_id_and_subject(header: &[u8]) -> (String, String) {
-    let parser = MessageParser::new()
-        .header_text(HeaderName::Subject)
-        .header_id(HeaderName::MessageId)
-        .default_header_ignore();
-    let parsed = parser.parse_headers(&[header, b"\r\n"].concat()).map(|message| {
-        (
-            message.message_id().unwrap_or_default().to_string(),
-            message.subject().unwrap_or_default().to_string(),
-        )
-    });
-    parsed.unwrap_or_default()
 }
 
 /// The addresses in one From or Sender field.

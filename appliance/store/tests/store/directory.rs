@@ -95,7 +95,7 @@ fn what_cannot_be_a_key_is_not_there_and_is_refused_by_name() {
         }
     }
     // What was refused changed nothing, and nothing else in the commit was harmed.
-    assert!(store.read(|r| r.contacts(ann)).unwrap().is_empty());
+    assert!(store.read(|r| r.contacts_after(ann, "", 10)).unwrap().is_empty());
     store
         .change(NoteWritten {
             account: ann,
@@ -104,7 +104,7 @@ fn what_cannot_be_a_key_is_not_there_and_is_refused_by_name() {
         })
         .wait()
         .unwrap();
-    assert_eq!(store.read(|r| r.contacts(ann)).unwrap().len(), 1);
+    assert_eq!(store.read(|r| r.contacts_after(ann, "", 10)).unwrap().len(), 1);
 }
 
 #[test]

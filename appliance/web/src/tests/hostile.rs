@@ -228,6 +228,34 @@ async fn a_name_that_looks_like_an_address_does_not_hide_the_real_one_in_lists()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn marks_that_are_not_seen_are_on_no_page() {
+    let world = world().await;
+    let bob = cookie(&world, Role::Worker).await;
+    let marks = "\u{202e}tset.proc@ssob \u{2066}x\u{200b}y";
+    tokio::task::block_in_place(|| {
+        deliver(
+            &world,
+            BOB,
+            &format!(
+                "From: \"{marks}\" <x@evil.test>\r\nTo: {marks} <bob@box.test>\r\nSubject: {marks}\r\n\
+                 Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{marks}\r\n--b\r\n\
+                 Content-Type: text/calendar\r\n\r\nBEGIN:VEVENT\r\nSUMMARY:{marks}\r\nEND:VEVENT\r\n\
+                 --b\r\nContent-Disposition: attachment; filename=\"{marks}.pdf\"\r\n\r\nx\r\n--b--\r\n"
+            ),
+        )
+    });
+    let mut found = 0;
+    for path in ["/mail/1", "/mail/1?q=tset", "/mail/1/4", "/compose?answers=1.4&how=all"] {
+        let page = ask(&world, request(Method::GET, path, &bob, "")).await.body;
+        // The text itself stays as it came, in a box of its own.
+        let shown = page.split("<pre").next().unwrap().split("<textarea").next().unwrap();
+        assert!(!shown.contains(pillarbox_vocabulary::text::is_unseen), "{path}: {shown}");
+        found += shown.matches("tset.proc@ssob").count();
+    }
+    assert!(found >= 6, "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sender_that_others_would_read_otherwise_is_refused_for_good_with_the_reason() {
     use pillarbox_office::submission::Refusal;
     use pillarbox_office::submission::send::{Sender, submit};

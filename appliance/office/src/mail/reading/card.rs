@@ -7,6 +7,7 @@ use pillarbox_message::received;
 use pillarbox_message::structure::{Person, Structure, Walker};
 use pillarbox_store::{Card, Content, Field, Store};
 use pillarbox_vocabulary::Timestamp;
+use pillarbox_vocabulary::text::one_line;
 
 use super::body::{body_of, joined, plain};
 use super::pieces::{Result, Taken, pieces, structure};
@@ -86,7 +87,7 @@ fn card(structure: &Structure, body: &str, attachments: u32) -> Card {
         to: clip(&to.unwrap_or_default()),
         recipients: (structure.to.len() + structure.cc.len()) as u32,
         subject: clip(&structure.subject),
-        preview: preview.trim_end().to_string(),
+        preview: one_line(preview.trim_end()),
         date: Timestamp(structure.date),
         attachments,
         conversation: if root.is_empty() { 0 } else { pillarbox_store::term("conversation", root) },

@@ -97,6 +97,17 @@ where
         self.0.iter(view)
     }
 
+    /// The rows between two keys, in order.
+    pub fn range<'a, 't, R: RangeBounds<<K as BytesEncode<'a>>::EItem>>(
+        &self,
+        view: &'t Snapshot,
+        range: &'a R,
+    ) -> heed::Result<
+        impl Iterator<Item = heed::Result<(<K as BytesDecode<'t>>::DItem, V)>> + use<'a, 't, K, V, R>,
+    > {
+        self.0.range(view, range)
+    }
+
     /// The rows whose keys begin with this, in order.
     pub fn prefix_iter<'a, 't>(
         &self,

@@ -1,21 +1,26 @@
 //! People somebody writes to: collected from what was sent, edited here, taken in and out as vCards.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::time::Duration;
 
 use askama::Template;
+use axum::body::Body;
 use axum::extract::Query;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_message::vcard;
 use pillarbox_message::words;
-use pillarbox_store::{Contact, Error, PutContacts};
+use pillarbox_office::mail::readers::{Budget, Unread};
+use pillarbox_store::{AccountId, CONTACTS, Contact, Error, PutContacts, Reader};
 use pillarbox_vocabulary::Address;
 use serde::Deserialize;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{failed, frame, unread};
 use crate::frame::{Frame, page, stale};
 use crate::session::{Person, Visit, Visitor};
 use crate::signed::{Signed, SignedFiles};
+use crate::stream;
 
 /// Contacts on a page; the search narrows them.
 const SHOWN: usize = 300;
@@ -23,6 +28,9 @@ const SHOWN: usize = 300;
 pub const FILE: usize = 4 << 20;
 /// Contacts of one change.
 const AT_ONCE: usize = 500;
+/// Files that are taken in at the same time, of all people together, and how long one waits for its turn.
+static IMPORTS: Semaphore = Semaphore::const_new(2);
+const TURN: Duration = Duration::from_secs(20);
 
 #[derive(Template)]
 #[template(path = "mail-contacts.html")]
@@ -58,17 +66,18 @@ async fn answer(
 ) -> Response {
     frame.here = "/mail/contacts";
     let account = visitor.account;
-    let rows = match visit.office.store.read_off_thread(move |r| r.contacts(account)).await {
-        Ok(rows) => rows,
-        Err(error) => return failed(visit, &error),
+    let (store, q, wanted) = (visit.office.store.clone(), asked.q.clone(), asked.edit);
+    let find = move |_: &Budget| {
+        let found = store.read(|r| {
+            let edited = r.contact(account, &wanted)?.map(|contact| (wanted, contact));
+            Ok((edited, shown(r, account, &q)?))
+        });
+        Ok(found?)
     };
-    let edited = rows.iter().find(|(address, _)| *address == asked.edit).cloned();
-    let q = asked.q.clone();
-    let (rows, more) =
-        match visit.office.readers.run(visitor.account, move |_| Ok(shown(rows, &q))).await {
-            Ok(found) => found,
-            Err(why) => return unread(visit, &why),
-        };
+    let (edited, (rows, more)) = match visit.office.readers.run(account, find).await {
+        Ok(found) => found,
+        Err(why) => return unread(visit, &why),
+    };
     let is_known = edited.is_some();
     let (address, contact) = edited.unwrap_or_default();
     page(status, &ContactsPage { frame, q: asked.q, rows, more, address, contact, is_known })
@@ -77,22 +86,28 @@ async fn answer(
 type Row = (String, Contact);
 
 /// The contacts that a search finds, by name, as many as a page has, and how many there are besides.
-fn shown(mut rows: Vec<Row>, q: &str) -> (Vec<Row>, u64) {
+/// Only names and addresses are held of all of them.
+fn shown(reader: &Reader, account: AccountId, q: &str) -> Result<(Vec<Row>, u64), Error> {
     let wanted: Vec<String> = words::words(q).collect();
-    rows.retain(|(address, contact)| {
-        let text = if wanted.is_empty() {
-            String::new()
-        } else {
-            words::fold(&format!("{} {address} {}", contact.name, contact.note))
+    let mut found = Vec::new();
+    reader.each_contact(account, |address, contact| {
+        let text = match wanted.is_empty() {
+            true => String::new(),
+            false => words::fold(&format!("{} {address} {}", contact.name, contact.note)),
         };
-        wanted.iter().all(|word| text.contains(word))
-    });
-    rows.sort_by_cached_key(|(address, contact)| {
-        words::fold(if contact.name.is_empty() { address } else { &contact.name })
-    });
-    let more = rows.len().saturating_sub(SHOWN) as u64;
-    rows.truncate(SHOWN);
-    (rows, more)
+        if wanted.iter().all(|word| text.contains(word)) {
+            let name = if contact.name.is_empty() { address } else { &contact.name };
+            found.push((words::fold(name), address.to_string()));
+        }
+    })?;
+    found.sort();
+    let more = found.len().saturating_sub(SHOWN) as u64;
+    let row = |(_, address): (String, String)| {
+        let contact = reader.contact(account, &address)?;
+        Ok(contact.map(|contact| (address, contact)))
+    };
+    let rows = found.into_iter().take(SHOWN).filter_map(|one| row(one).transpose());
+    Ok((rows.collect::<Result<_, Error>>()?, more))
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -130,12 +145,9 @@ pub async fn change(Signed(Person(visit, visitor), form): Signed<Person, Edited>
     };
     let address = address.canonical();
     let (was, wanted) = (form.was.clone(), address.clone());
-    let known = visit.office.store.read_off_thread(move |r| {
-        let all = r.contacts(account)?;
-        let named = |name: &str| {
-            all.iter().find(|(known, _)| known == name).map(|(_, contact)| contact.clone())
-        };
-        Ok(named(&was).or_else(|| named(&wanted)).unwrap_or_default())
+    let known = visit.office.store.read_off_thread(move |r| match r.contact(account, &was)? {
+        Some(known) => Ok(known),
+        None => Ok(r.contact(account, &wanted)?.unwrap_or_default()),
     });
     let known = match known.await {
         Ok(known) => known,
@@ -154,82 +166,113 @@ pub async fn change(Signed(Person(visit, visitor), form): Signed<Person, Edited>
     keep(&visit, &visitor, changes).await
 }
 
+/// Stores some contacts; those of one change are stored or refused together.
 async fn keep(
     visit: &Visit,
     visitor: &Visitor,
     contacts: Vec<(String, Option<Contact>)>,
 ) -> Response {
-    for some in contacts.chunks(AT_ONCE) {
-        let change = PutContacts { account: visitor.account, contacts: some.to_vec() };
-        match visit.office.store.change(change).done().await {
-            Ok(_) => {}
-            Err(Error::Invalid { .. }) => {
-                let frame =
-                    frame(visit, "contacts-title").trouble(visit.texts.get("contacts-too-many"));
-                return answer(visit, visitor, Asked::default(), StatusCode::CONFLICT, frame).await;
-            }
-            Err(error) => return failed(visit, &error),
-        }
+    let change = PutContacts { account: visitor.account, contacts };
+    match visit.office.store.change(change).done().await {
+        Ok(_) => Redirect::to("/mail/contacts").into_response(),
+        Err(Error::Invalid { .. }) => too_many(visit, visitor).await,
+        Err(error) => failed(visit, &error),
     }
-    Redirect::to("/mail/contacts").into_response()
 }
 
-/// All contacts as one file.
+async fn too_many(visit: &Visit, visitor: &Visitor) -> Response {
+    let frame = frame(visit, "contacts-title").trouble(visit.texts.get("contacts-too-many"));
+    answer(visit, visitor, Asked::default(), StatusCode::CONFLICT, frame).await
+}
+
+/// All contacts as one file, some at a time.
 pub async fn file(Person(visit, visitor): Person) -> Response {
-    let account = visitor.account;
-    match visit.office.store.read_off_thread(move |r| r.contacts(account)).await {
-        Ok(contacts) => {
-            let headers = [
-                (header::CONTENT_TYPE, "text/vcard; charset=utf-8"),
-                (header::CONTENT_DISPOSITION, "attachment; filename=\"contacts.vcf\""),
-            ];
-            let cards: Vec<(String, vcard::Contact)> = contacts
-                .into_iter()
-                .map(|(address, contact)| {
-                    (address, vcard::Contact { name: contact.name, note: contact.note })
-                })
-                .collect();
-            (headers, vcard::write(&cards)).into_response()
+    let (store, account) = (visit.office.store.clone(), visitor.account);
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut after = String::new();
+        loop {
+            let behind = after.clone();
+            let read = store.read_off_thread(move |r| r.contacts_after(account, &behind, AT_ONCE));
+            let cards = match read.await {
+                Ok(cards) => cards,
+                Err(error) => {
+                    tracing::warn!(%error, "contacts can't be read");
+                    let _ = sender.send(Err(error.into())).await;
+                    return;
+                }
+            };
+            let Some((last, _)) = cards.last() else { return };
+            after.clone_from(last);
+            let card = |(address, contact): (String, Contact)| {
+                let note = contact.note.into();
+                (address, vcard::Contact { name: contact.name, note })
+            };
+            let text = vcard::write(&cards.into_iter().map(card).collect::<Vec<_>>());
+            // A browser that has gone is no failure.
+            if sender.send(Ok(text.into())).await.is_err() {
+                return;
+            }
         }
-        Err(error) => failed(&visit, &error),
-    }
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/vcard; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"contacts.vcf\""),
+    ];
+    (headers, Body::new(stream::Octets::new(receiver))).into_response()
 }
 
 /// Takes a file of cards in: known contacts get what is new, nothing is removed.
 pub async fn import(SignedFiles(Person(visit, visitor), form): SignedFiles<Person>) -> Response {
     let Some(mut form) = form else { return stale(&visit) };
+    // Before any of the file is taken in: that is what needs the memory.
+    let Ok(Ok(_turn)) = tokio::time::timeout(TURN, IMPORTS.acquire()).await else {
+        return unread(&visit, &Unread::Busy);
+    };
     let mut text = String::new();
     while let Ok(Some(field)) = form.next_field().await {
         if field.name() == Some("file") {
-            text = String::from_utf8_lossy(&field.bytes().await.unwrap_or_default()).into_owned();
+            text = lossy(field.bytes().await.unwrap_or_default().into());
         }
     }
     let account = visitor.account;
-    let known: HashMap<String, Contact> =
-        match visit.office.store.read_off_thread(move |r| r.contacts(account)).await {
-            Ok(known) => known.into_iter().collect(),
-            Err(error) => return failed(&visit, &error),
-        };
-    let parsed = visit.office.readers.run(visitor.account, move |_| Ok(vcard::parse(&text))).await;
+    let parsed = visit.office.readers.run(account, move |_| Ok(vcard::parse(&text))).await;
     let (found, skipped) = match parsed {
         Ok(parsed) => parsed,
         Err(why) => return unread(&visit, &why),
     };
+    let addresses: HashSet<String> = found.iter().map(|(address, _)| address.clone()).collect();
     let count = found.len();
-    let merged = found.into_iter().map(|(address, new)| {
-        let old = known.get(&address).cloned().unwrap_or_default();
-        let pick = |new: String, old: &str| if new.is_empty() { old.to_string() } else { new };
-        let contact = Contact {
-            name: pick(new.name, &old.name),
-            note: pick(new.note, &old.note),
-            is_kept: true,
-            ..old
-        };
-        (address, Some(contact))
+    let has_room = visit.office.store.read_off_thread(move |r| {
+        let mut all = 0;
+        r.each_contact(account, |_, _| all += 1)?;
+        for address in &addresses {
+            all += usize::from(r.contact(account, address)?.is_none());
+        }
+        Ok(all <= CONTACTS)
     });
-    let refused = keep(&visit, &visitor, merged.collect()).await;
-    if !refused.status().is_redirection() {
-        return refused;
+    match has_room.await {
+        Ok(true) => {}
+        Ok(false) => return too_many(&visit, &visitor).await,
+        Err(error) => return failed(&visit, &error),
+    }
+    for some in found.chunks(AT_ONCE) {
+        let some = some.to_vec();
+        let merged = visit.office.store.read_off_thread(move |r| {
+            some.into_iter()
+                .map(|(address, new)| {
+                    let old = r.contact(account, &address)?.unwrap_or_default();
+                    Ok((address, Some(merged(new, old))))
+                })
+                .collect::<Result<Vec<_>, Error>>()
+        });
+        let refused = match merged.await {
+            Ok(merged) => keep(&visit, &visitor, merged).await,
+            Err(error) => failed(&visit, &error),
+        };
+        if !refused.status().is_redirection() {
+            return refused;
+        }
     }
     let said = visit.texts.with_two(
         "contacts-imported",
@@ -240,4 +283,17 @@ pub async fn import(SignedFiles(Person(visit, visitor), form): SignedFiles<Perso
     let frame =
         if count == 0 { frame.trouble(visit.texts.get("contacts-none")) } else { frame.done(said) };
     answer(&visit, &visitor, Asked::default(), StatusCode::OK, frame).await
+}
+
+/// Octets as text, without a copy if they are text.
+fn lossy(octets: Vec<u8>) -> String {
+    String::from_utf8(octets)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// What a file says of somebody, and what was known where it says nothing.
+fn merged(new: vcard::Contact, old: Contact) -> Contact {
+    let pick = |new: &str, old: String| if new.is_empty() { old } else { new.to_string() };
+    let (name, note) = (pick(&new.name, old.name), pick(&new.note, old.note));
+    Contact { name, note, written: old.written, last: old.last, is_kept: true }
 }

@@ -66,14 +66,15 @@ pub async fn own_addresses(office: &Arc<Office>, account: AccountId, own: &str) 
 /// Those a person knows, most written to first, and those they heard from lately.
 pub async fn contacts(office: &Arc<Office>, account: AccountId) -> Vec<String> {
     let read = office.store.read_off_thread(move |r| {
-        let mut known = r.contacts(account)?;
-        known.sort_by_key(|(_, contact)| Reverse((contact.written, contact.last)));
+        let mut known = Vec::new();
+        r.each_contact(account, |address, contact| {
+            let person = Correspondent { name: contact.name, address: address.to_string() };
+            known.push((Reverse((contact.written, contact.last)), person));
+        })?;
+        known.sort_by_key(|(order, _)| *order);
+        let mut people: Vec<Correspondent> = known.into_iter().map(|(_, person)| person).collect();
         let mut addresses: HashSet<String> =
-            known.iter().map(|(address, _)| address.clone()).collect();
-        let mut people: Vec<Correspondent> = known
-            .into_iter()
-            .map(|(address, contact)| Correspondent { name: contact.name, address })
-            .collect();
+            people.iter().map(|person| person.address.clone()).collect();
         for (_, entry) in r.entries_before(account, FolderId::INBOX, u32::MAX - 1, HEARD)? {
             let Some(card) = r.card(account, entry.message)? else { continue };
             if card.from.contains('@') && addresses.insert(card.from.to_lowercase()) {
