@@ -1,19 +1,21 @@
 //! The server: opens everything, listens, and stops cleanly.
 
+use nix::unistd::AccessFlags;
 use pillarbox_outbound::{ClientTls, Handles, Outbound};
+use pillarbox_platform::Error;
 use pillarbox_platform::clock;
 use pillarbox_platform::config::{Config, Live, seconds};
 use pillarbox_platform::connections::{self, TooMany};
-use pillarbox_platform::dns::Dns;
+use pillarbox_platform::dns::{self, Dns};
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_platform::service::Service;
 use pillarbox_platform::sockets;
 use pillarbox_platform::stream::{Ended, Patience, Stream, TlsFault};
 use pillarbox_platform::tasks::{Ending, tasks};
-use pillarbox_platform::tls::Certificates;
+use pillarbox_platform::tls::{self, Certificates};
 use pillarbox_store::{Access, Recovered, Store};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -57,6 +59,8 @@ impl Server {
         config_path: Option<PathBuf>,
     ) -> Result<Server, pillarbox_office::Error> {
         raise_file_limit();
+        config.judge()?;
+        examine(&config)?;
         let store = Store::open(&config.data, Access::Server, &store_options(&config))?;
         tell_recovery(store.recovered());
         let (certificate, key) = config.tls_files();
@@ -175,6 +179,36 @@ impl Front {
             site,
             office,
         }
+    }
+}
+
+/// Whether what the settings name can be used: the data folder, files, addresses.
+/// The start looks at it first, and `pillarbox check` does, so that both say the same; nothing is written.
+/// Needs a tokio runtime.
+pub fn examine(config: &Config) -> Result<(), pillarbox_office::Error> {
+    examine_data(&config.data).map_err(Error::of_setting("data"))?;
+    tls::examine(&config.tls.certificate, &config.tls.key)?;
+    dns::examine(config)?;
+    ClientTls::new(&config.outbound.roots)?;
+    sockets::examine(config)?;
+    Ok(())
+}
+
+/// The data folder is one, or can be made: the first of its parents that exists is a folder to write into.
+fn examine_data(data: &Path) -> Result<(), Error> {
+    let fail = |why: &str| Error::file("", data)(why);
+    if let Ok(there) = data.metadata() {
+        return there.is_dir().then_some(()).ok_or_else(|| fail("that is no folder"));
+    }
+    let absolute = std::path::absolute(data).map_err(Error::file("", data))?;
+    let parent = absolute.ancestors().skip(1).find_map(|path| Some((path, path.metadata().ok()?)));
+    match parent {
+        Some((parent, there)) if !there.is_dir() => {
+            Err(fail(&format!("can't be made: {} is no folder", parent.display())))
+        }
+        Some((parent, _)) => nix::unistd::access(parent, AccessFlags::W_OK)
+            .map_err(|why| fail(&format!("can't be made in {}: {}", parent.display(), why.desc()))),
+        None => Err(fail("can't be made")),
     }
 }
 

@@ -52,8 +52,12 @@ impl ClientTls {
                 path: further_roots.to_path_buf(),
                 why: e.to_string(),
             };
+            let known = roots.len();
             for certificate in CertificateDer::pem_file_iter(further_roots).map_err(|e| fail(&e))? {
                 roots.add(certificate.map_err(|e| fail(&e))?).map_err(|e| fail(&e))?;
+            }
+            if roots.len() == known {
+                return Err(fail(&"no certificate in it"));
             }
         }
         let verified = builder(&provider)?.with_root_certificates(roots).with_no_client_auth();

@@ -1,6 +1,8 @@
 //! `pillarbox.toml`: what belongs to the machine.
 //! Settings that the owner makes are in the store.
 
+mod bounds;
+mod judge;
 mod live;
 mod sections;
 
@@ -10,6 +12,8 @@ use std::time::Duration;
 use pillarbox_host::net;
 
 use crate::error::{Error, Result};
+pub use bounds::{Bound, Unit, Zero, bounds};
+pub use judge::{is_host_name, listen_key};
 pub use live::{Derived, Live};
 pub use sections::{
     Acme, Config, Dns, DnsServer, Ipv6, Limits, Line, Listen, Log, Login, Outbound, Retention,
@@ -32,71 +36,11 @@ impl Config {
             return Err(Error::EmptySettings { path: path.to_path_buf() });
         }
         let config: Config = toml::from_str(&text).map_err(Error::file("", path))?;
-        config.check().map_err(|wrong| Error::InSettings {
+        config.judge().map_err(|wrong| Error::InSettings {
             path: path.to_path_buf(),
             wrong: Box::new(wrong),
         })?;
         Ok(config)
-    }
-
-    /// Values that parse but can't work.
-    fn check(&self) -> Result<()> {
-        let at_least = |setting: &'static str, value: u64, least: u64| match value < least {
-            true => Err(Error::SettingTooSmall { setting, value, least }),
-            false => Ok(()),
-        };
-        at_least("limits.message_octets", self.limits.message_octets, 64 * 1024)?;
-        at_least("limits.recipients", self.limits.recipients as u64, 100)?;
-        at_least("limits.command_line", self.limits.command_line as u64, 512)?;
-        if self.limits.octets_in_flight > 0 {
-            at_least("limits.octets_in_flight", self.limits.octets_in_flight as u64, 1 << 20)?;
-        }
-        at_least("limits.connections", self.limits.connections as u64, 1)?;
-        at_least("limits.connections_per_address", self.limits.connections_per_address as u64, 1)?;
-        at_least("limits.password_checks", self.limits.password_checks as u64, 1)?;
-        at_least("timeouts.smtp_command", self.timeouts.smtp_command, 1)?;
-        at_least("timeouts.pop3_idle", self.timeouts.pop3_idle, 1)?;
-        at_least("store.batch_messages", self.store.batch_messages as u64, 1)?;
-        at_least("dns.deadline", self.dns.deadline, 1)?;
-        at_least("outbound.connections", self.outbound.connections as u64, 1)?;
-        at_least(
-            "outbound.connections_per_destination",
-            self.outbound.connections_per_destination as u64,
-            1,
-        )?;
-        at_least(
-            "outbound.messages_per_connection",
-            self.outbound.messages_per_connection as u64,
-            1,
-        )?;
-        at_least(
-            "outbound.recipients_per_message",
-            self.outbound.recipients_per_message as u64,
-            1,
-        )?;
-        if self.outbound.retry.is_empty() || self.outbound.retry.contains(&0) {
-            return Err(Error::Setting {
-                setting: "outbound.retry".into(),
-                why: "needs at least one interval, and none may be 0",
-            });
-        }
-        self.check_test_network(self.listen.smtp.iter().any(|address| address.port() == 25))?;
-        if self.limits.message_octets > u64::from(u32::MAX) / 2 {
-            return Err(Error::Setting {
-                setting: "limits.message_octets".into(),
-                why: "must be below 2 GiB",
-            });
-        }
-        Ok(())
-    }
-
-    /// Other ports than the world's are for test networks; a box that takes the world's mail must not have them.
-    pub fn check_test_network(&self, takes_public_mail: bool) -> Result<()> {
-        let is_test = self.outbound.remote_port != 25 || self.outbound.https_port != 443;
-        match is_test && takes_public_mail {
-            true => Err(Error::TestNetwork),
-            false => Ok(()),
-        }
     }
 
     /// The name the box gives itself.
@@ -107,10 +51,9 @@ impl Config {
         // A name for other servers has a dot; of a machine without a domain, the one that it is found by in the office.
         let machine = net::machine_name();
         match net::local_name() {
-            _ if machine.contains('.') => machine,
+            _ if machine.contains('.') && is_host_name(&machine) => machine,
             Some(name) => format!("{name}.local"),
-            None if machine.is_empty() => "pillarbox.local".into(),
-            None => format!("{machine}.local"),
+            None => "pillarbox.local".into(),
         }
     }
 
@@ -164,12 +107,12 @@ mod tests {
             limits: Limits { message_octets: 5, ..Limits::default() },
             ..Config::default()
         };
-        assert!(config.check().unwrap_err().to_string().contains("limits.message_octets"));
+        assert!(config.judge().unwrap_err().to_string().contains("limits.message_octets"));
         let mut config = Config::default();
         config.outbound.remote_port = 2525;
-        assert!(config.check().unwrap_err().to_string().contains("test networks"));
+        assert!(config.judge().unwrap_err().to_string().contains("test networks"));
         config.listen.smtp = vec!["127.0.0.1:2525".parse().unwrap()];
-        config.check().unwrap();
+        config.judge().unwrap();
     }
 
     #[test]

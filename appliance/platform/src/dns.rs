@@ -19,6 +19,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::domain::Label;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use pillarbox_vocabulary::Domain;
 
 use crate::config::{Config, seconds};
 use crate::error::Error;
@@ -236,6 +237,17 @@ impl Dns {
             Signing::Unsigned => Ok((unproven?, false)),
         }
     }
+}
+
+/// Whether the file with keys that the settings name can be used.
+pub fn examine(config: &Config) -> Result<(), Error> {
+    servers::private_anchors(config).map(drop)
+}
+
+/// A domain in the form that is registered, in ASCII and lower case, without a dot at the end (RFC 5891 §4.4).
+/// `None` for what has no such form.
+pub fn registered(domain: &Domain) -> Option<String> {
+    Some(host_text(&name_of(domain.as_str())?))
 }
 
 /// A name as the DNS has it.

@@ -20,9 +20,18 @@ pub enum Error {
     /// A setting that can't work, as `section.key` or with its value.
     #[error("{setting}: {why}")]
     Setting { setting: String, why: &'static str },
-    /// The same, with the least value that can.
-    #[error("{setting} = {value}: must be at least {least}")]
-    SettingTooSmall { setting: &'static str, value: u64, least: u64 },
+    /// A number of the settings outside of its bounds.
+    #[error("{setting} = {value}: must be {bounds}")]
+    OutOfBounds { setting: &'static str, value: u64, bounds: String },
+    /// A list of the settings that is too long.
+    #[error("{setting}: {count} entries are too many; at most {most} are taken")]
+    TooManyEntries { setting: &'static str, count: usize, most: usize },
+    /// A file, a folder or an address that the settings name and that can't be used.
+    #[error("{setting}: {wrong}")]
+    Unusable { setting: &'static str, wrong: Box<Error> },
+    /// Two services, or one twice, want the same port.
+    #[error("{first} and {second} both have {address}: give each its own port")]
+    PortTwice { first: &'static str, second: &'static str, address: SocketAddr },
     /// Ports of a test network on a box that takes the world's mail.
     #[error(
         "outbound.remote_port and outbound.https_port are for test networks, and listen.smtp has port 25: leave them at 25 and 443, or listen on another port"
@@ -33,7 +42,9 @@ pub enum Error {
     #[error("{text:?} is no day or time; write it like 2026-11-23 or 2026-11-23T21:58:00Z")]
     NotATime { text: String },
     /// No service has an address.
-    #[error("nothing to listen on: every list in [listen] is empty")]
+    #[error(
+        "nothing to listen on: every list in [listen] is empty, and systemd has handed over no socket"
+    )]
     NothingToListenOn,
     /// An address can't be listened on; the hint says what to do, or is empty.
     #[error("listening on {address} for {service}: {why}{hint}")]
@@ -77,6 +88,11 @@ impl Error {
     pub fn file<E: fmt::Display>(doing: &'static str, path: &Path) -> impl Fn(E) -> Error {
         let path = path.to_path_buf();
         move |why| Error::File { doing, path: path.clone(), why: why.to_string() }
+    }
+
+    /// Attaches the setting that names what can't be used.
+    pub fn of_setting(setting: &'static str) -> impl Fn(Error) -> Error {
+        move |wrong| Error::Unusable { setting, wrong: Box::new(wrong) }
     }
 
     /// Attaches what was done.

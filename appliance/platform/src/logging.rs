@@ -39,13 +39,20 @@ pub fn recent() -> Vec<Line> {
     RECENT.lock().unwrap_or_else(|e| e.into_inner()).iter().cloned().collect()
 }
 
+/// The level that a text such as `info` names.
+pub fn level(text: &str) -> Result<LevelFilter> {
+    let named = ["error", "warn", "info", "debug", "trace", "off"];
+    let known = named.iter().any(|name| name.eq_ignore_ascii_case(text));
+    text.parse().ok().filter(|_| known).ok_or_else(|| Error::Setting {
+        setting: format!("log.level = {text:?}"),
+        why: "use error, warn, info, debug or trace",
+    })
+}
+
 /// Starts logging at a level such as `info`.
 /// Fails for an unknown level, and when it was started before.
 pub fn start(level: &str) -> Result<()> {
-    let level: LevelFilter = level.parse().map_err(|_| Error::Setting {
-        setting: format!("log.level = {level:?}"),
-        why: "use error, warn, info, debug or trace",
-    })?;
+    let level = self::level(level)?;
     let under_systemd =
         std::env::var_os("JOURNAL_STREAM").is_some() || std::env::var_os("INVOCATION_ID").is_some();
     let journal = match under_systemd && std::path::Path::new(JOURNAL).exists() {

@@ -44,6 +44,17 @@ pub fn in_use(set: &Path, issued: Option<&Path>) -> Option<Facts> {
     facts(&CertificateDer::pem_file_iter(path).ok()?.next()?.ok()?).ok()
 }
 
+/// Whether the files that the settings name can be used; nothing is looked at where they name none.
+pub fn examine(certificate: &Path, key: &Path) -> Result<()> {
+    if certificate.as_os_str().is_empty() {
+        return Ok(());
+    }
+    load(certificate, key).map(drop).map_err(|wrong| match &wrong {
+        Error::File { path, .. } if path != certificate => Error::of_setting("tls.key")(wrong),
+        _ => Error::of_setting("tls.certificate")(wrong),
+    })
+}
+
 /// When the files were last changed.
 type Stamp = Vec<Option<SystemTime>>;
 

@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub const LOCAL_OCTETS: usize = 64;
 /// Longest domain in octets (RFC 5321 §4.5.3.1.2).
 pub const DOMAIN_OCTETS: usize = 255;
+/// Longest name that the DNS can hold, in octets without the dot at its end (RFC 1035 §2.3.4).
+pub const HOST_OCTETS: usize = 253;
 /// Longest label of a domain in octets (RFC 1035 §2.3.4).
 pub const LABEL_OCTETS: usize = 63;
 
@@ -170,6 +172,16 @@ impl Domain {
         &self.0
     }
 
+    /// Whether this is a name that a host may give itself (RFC 5321 §2.3.5 and §4.1.2): ASCII letters, digits and
+    /// hyphens, and no number at its end, which would be read as an IPv4 address (RFC 1123 §2.1).
+    pub fn is_host_name(&self) -> bool {
+        let is_number = |label: &str| label.bytes().all(|octet| octet.is_ascii_digit());
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        self.0.len() <= HOST_OCTETS
+            && self.0.chars().all(fits)
+            && !self.0.rsplit('.').next().is_some_and(is_number)
+    }
+
     /// Whether this is an address literal.
     pub fn is_literal(&self) -> bool {
         self.0.starts_with('[')
@@ -270,6 +282,29 @@ mod tests {
         for (text, error) in table {
             assert_eq!(Address::parse(text), Err(error), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_host_gives_itself_only_names_that_every_peer_reads() {
+        for (text, is_host_name) in [
+            ("mail.example.org", true),
+            ("box", true),
+            ("3com.example", true),
+            ("xn--mil-ula.test", true),
+            ("mäil.test", false),
+            ("my_host.example", false),
+            ("192.0.2.1", false),
+            ("mail.1", false),
+            ("[192.0.2.1]", false),
+            ("[IPv6:2001:db8::1]", false),
+        ] {
+            assert_eq!(Domain::parse(text).unwrap().is_host_name(), is_host_name, "{text}");
+        }
+        let long = |last| {
+            let name = format!("{}{}", "abcdefg.".repeat(31), "a".repeat(last));
+            Domain::parse(&name).unwrap().is_host_name()
+        };
+        assert!(long(5) && !long(6));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use pillarbox_outbound::dkim;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{Access, FolderId, MessageId, QueueKey, Reader, Store};
 
+use super::serve::runtime;
 use super::tools::{Place, say};
-use crate::server::store_options;
+use crate::server::{examine, store_options};
 
 #[derive(Args)]
 pub struct Check {
@@ -26,6 +27,8 @@ const STEP: usize = 1000;
 
 pub fn run(place: &Place, check: &Check) -> Result<ExitCode, String> {
     let config = place.config()?;
+    // Looking at addresses needs what the sockets will need.
+    runtime()?.block_on(async { examine(&config) })?;
     match place.file() {
         Some(file) => say(&format!("settings  {}: fine", file.display()))?,
         None => say("settings  none, defaults are used")?,
@@ -214,4 +217,86 @@ fn message_check(
         return Ok(());
     }
     store.verify(reader, &content).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::server::Server;
+
+    /// What `check` says, and what `serve` says instead of starting, each with its settings from the same file.
+    fn said(file: &Path) -> (Result<(), String>, Result<(), String>) {
+        let place = Place { file: Some(file.to_path_buf()), data: None };
+        let check = Check { full: false, rebuild_index: false };
+        let checked = run(&place, &check).map(drop);
+        let served = place.config().and_then(|config| {
+            let opening = async move { Server::open(config, None).map(drop).map_err(String::from) };
+            runtime()?.block_on(opening)
+        });
+        (checked, served)
+    }
+
+    #[test]
+    fn what_a_start_refuses_the_check_refuses_in_the_same_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let names = ["box.example".to_string()];
+        for pair in ["one", "two"] {
+            let (cert, key) = (path(pair).join("cert.pem"), path(pair).join("key.pem"));
+            pillarbox_platform::tls::Certificates::open(cert, key, None, &names).unwrap();
+        }
+        std::fs::write(path("file"), "no certificate, no key\n").unwrap();
+        let here = dir.path().display();
+        let good = format!("data = \"{here}/data\"\n");
+        let silent: String = pillarbox_platform::service::Service::ALL
+            .iter()
+            .map(|service| format!("{} = []\n", service.name()))
+            .collect();
+        let listen = |smtp: &str, pop3: &str| {
+            let rest = silent.replace("smtp = []\n", "").replace("pop3 = []\n", "");
+            format!("{good}[listen]\n{rest}smtp = [{smtp}]\npop3 = [{pop3}]\n")
+        };
+        let usual = listen("\"127.0.0.1:0\"", "");
+        let tls = |certificate: &str, key: &str| {
+            format!(
+                "{usual}[tls]\ncertificate = \"{here}/{certificate}\"\nkey = \"{here}/{key}\"\n"
+            )
+        };
+        let table = [
+            (format!("{usual}[log]\nlevel = \"loud\"\n"), "log.level"),
+            (format!("{usual}[tls]\ncertificate = \"{here}/one/cert.pem\"\n"), "tls.key"),
+            (tls("gone", "one/key.pem"), "tls.certificate"),
+            (tls("one/cert.pem", "gone"), "tls.key"),
+            (tls("file", "one/key.pem"), "tls.certificate"),
+            (tls("one/cert.pem", "file"), "tls.key"),
+            (tls("one/cert.pem", "two/key.pem"), "tls.certificate"),
+            (format!("hostname = \"mäil.test\"\n{usual}"), "hostname"),
+            ("data = \"\"\n".to_string(), "data"),
+            (format!("data = \"{here}/file\"\n"), "data"),
+            (format!("data = \"{here}/file/data\"\n"), "data"),
+            (listen("\"127.0.0.1:45999\"", "\"127.0.0.1:45999\""), "listen.pop3"),
+            (listen("\"127.0.0.1:45999\", \"127.0.0.1:45999\"", ""), "listen.smtp"),
+            (listen("\"192.0.2.77:45999\"", ""), "192.0.2.77:45999"),
+            (listen("", ""), "[listen]"),
+            (format!("{usual}[outbound]\nroots = \"{here}/gone\"\n"), "outbound.roots"),
+            (format!("{usual}[outbound]\nroots = \"{here}/file\"\n"), "outbound.roots"),
+            (format!("{usual}[dns]\ntrust_anchor = \"{here}/gone\"\n"), "dns.trust_anchor"),
+            (format!("{usual}[dns]\ntrust_anchor = \"{here}/file\"\n"), "dns.trust_anchor"),
+            (format!("{usual}[timeouts]\nsend = 9223372036854775807\n"), "timeouts.send"),
+        ];
+        for (text, key) in table {
+            std::fs::write(path("settings.toml"), &text).unwrap();
+            let (checked, served) = said(&path("settings.toml"));
+            let why = checked.expect_err(&text);
+            assert!(why.contains(key), "{text}: {why}");
+            assert_eq!(served, Err(why), "{text}");
+        }
+        assert!(!path("data").exists(), "nothing is written before everything was looked at");
+        for text in [usual.clone(), tls("one/cert.pem", "one/key.pem")] {
+            std::fs::write(path("settings.toml"), &text).unwrap();
+            assert_eq!(said(&path("settings.toml")), (Ok(()), Ok(())), "{text}");
+        }
+    }
 }

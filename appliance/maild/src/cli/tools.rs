@@ -38,6 +38,7 @@ impl Place {
         if let Some(data) = &self.data {
             config.data = data.clone();
         }
+        config.judge()?;
         Ok(config)
     }
 

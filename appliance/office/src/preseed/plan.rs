@@ -10,14 +10,15 @@ use pillarbox_vocabulary::{Address, Domain, Timestamp};
 use super::file::{Alias, Certificate, Line, Person, Setup, SetupRoute};
 use crate::directory::{self, Password, USUAL_POLICY};
 use crate::error::{Error, Result};
-use crate::settings;
+use crate::{naming, settings};
 
 /// The changes that a file asks for, in the order in which they are to be made; or its first mistake.
 pub fn plan(secrets: &Secrets, setup: &Setup, at: Timestamp) -> Result<Vec<AnyChange>> {
     let mut changes = Vec::new();
     if let Some(hostname) = &setup.hostname {
-        let (key, value) = (settings::HOSTNAME.into(), Some(domain(hostname)?));
-        changes.push(AnyChange::of(SetSetting { key, value }));
+        let name = naming::host_name(hostname);
+        let value = Some(name.ok_or_else(|| Error::NotADomain { text: hostname.clone() })?);
+        changes.push(AnyChange::of(SetSetting { key: settings::HOSTNAME.into(), value }));
     }
     for name in &setup.domains {
         changes.push(AnyChange::of(AddDomain { name: domain(name)?, at }));

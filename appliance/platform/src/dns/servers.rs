@@ -93,10 +93,8 @@ impl NameServers {
         options.edns0 = edns == Edns::Used;
         options.ndots = 0;
         if proof == Proof::Checked
-            && let Some(text) = anchor_file(config)?
+            && let Some(anchors) = private_anchors(config)?
         {
-            let path = &config.dns.trust_anchor;
-            let anchors: TrustAnchors = text.parse().map_err(Error::file("", path))?;
             builder = builder.with_trust_anchor(Arc::new(anchors));
         }
         // Names are asked for without TLS.
@@ -122,10 +120,27 @@ pub fn anchors(config: &Config) -> Result<Vec<Name>> {
     Ok(zones.filter_map(super::name_of).collect())
 }
 
+/// The keys of the settings' file; `None` where it is not used.
+pub fn private_anchors(config: &Config) -> Result<Option<TrustAnchors>> {
+    let Some(text) = anchor_file(config)? else { return Ok(None) };
+    let path = &config.dns.trust_anchor;
+    if text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with(';')) {
+        return Err(of_setting()(Error::file("", path)("no DNSKEY record in it")));
+    }
+    text.parse().map(Some).map_err(Error::file("", path)).map_err(of_setting())
+}
+
+fn of_setting() -> impl Fn(Error) -> Error {
+    Error::of_setting("dns.trust_anchor")
+}
+
 fn anchor_file(config: &Config) -> Result<Option<String>> {
     let path = &config.dns.trust_anchor;
     match config.dns.dnssec && !path.as_os_str().is_empty() {
-        true => std::fs::read_to_string(path).map(Some).map_err(Error::file("", path)),
+        true => {
+            let text = std::fs::read_to_string(path).map_err(Error::file("", path));
+            text.map(Some).map_err(of_setting())
+        }
         false => Ok(None),
     }
 }

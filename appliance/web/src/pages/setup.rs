@@ -233,11 +233,8 @@ pub struct Rename {
 }
 
 pub async fn rename(Signed(Owner(visit, visitor), form): Signed<Owner, Rename>) -> Response {
-    let name = Domain::parse(form.name.trim())
-        .ok()
-        .filter(|name| !name.is_literal())
-        .map(|name| name.to_string());
-    let Some(name) = name.filter(|name| name.contains('.')) else {
+    let name = naming::host_name(&form.name).filter(|name| name.contains('.'));
+    let Some(name) = name else {
         let frame =
             Frame::new(&visit, "/name", "name-title").trouble(visit.texts.get("name-wrong"));
         return name_page(&visit, StatusCode::BAD_REQUEST, frame, Some(form.name)).await;
