@@ -14,7 +14,7 @@ import urllib.request
 
 from box import PATIENCE, Box
 from disks import Card, Memory
-from test_web import Browser
+from test_web import Browser, token, write
 
 POST = b"From: a@example.net\r\nSubject: %d\r\n\r\n" + b"x" * 60 + b"\r\n"
 
@@ -139,6 +139,28 @@ class ReadOnlyCard(unittest.TestCase):
         link = re.search(r"/mail/1/[0-9]+", listed)[0]
         self.assertEqual(browser.get(link)[0], 200, "an unread message is read")
 
+    def writes(self):
+        """What can't be written is said with the same words by every page, and no letter is lost."""
+        said = "card takes nothing any more"
+        browser, _ = signed_in(self.box)
+        for order in ("anyway", "draft", "autosave"):
+            for files in ((), (("a.txt", b"x"),), (("b.bin", bytes(600_000)),)):
+                letter = {"to": self.box.bob[0], "subject": "My subject", "body": "My words", "order": order}
+                status, _, page = write(browser, files, **letter)
+                self.assertEqual(status, 503, page)
+                for text in (said, "My words", "My subject", self.box.bob[0]):
+                    self.assertIn(text, page)
+        for path, form in (
+            ("/programs/password", {"old": self.box.ann[1], "new": "another long password"}),
+            ("/programs/device", {"name": "phone"}),
+            ("/people", {"address": "new"}),
+            ("/domains", {"order": "add", "domain": "new.test"}),
+            ("/name", {"name": "mail.new.test"}),
+            ("/mail/settings", {"signature": "x"}),
+        ):
+            status, _, page = browser.post(path, token=token(browser.get("/security")[2]), **form)
+            self.assertEqual((status, said in page), (503, True), f"{path}: {page}")
+
     def test_what_is_there_can_be_read_and_everything_says_that_nothing_can_be_written(self):
         self.assertTrue(health(self.box)["ok"])
         self.card.break_down()
@@ -148,12 +170,14 @@ class ReadOnlyCard(unittest.TestCase):
             self.box.send(self.box.ann[0], POST % 4)
         self.assertEqual(refused.exception.smtp_code, 451)
         self.reads()
+        self.writes()
         # A start on such a card serves what can be read, too.
         self.box.kill()
         self.box.serve()
         self.box.wait()
         self.assertIn("unwritable", health(self.box)["troubles"])
         self.reads()
+        self.writes()
 
 
 class DamagedMessage(unittest.TestCase):

@@ -214,6 +214,12 @@ impl Store {
         self.inner.shared.medium.unwritable()
     }
 
+    /// From now on every write fails with this; `None`: no longer.
+    #[cfg(feature = "world")]
+    pub fn break_writes(&self, fault: Option<fn() -> Error>) {
+        *self.inner.shared.medium.fault.lock().unwrap_or_else(|e| e.into_inner()) = fault;
+    }
+
     /// Begins to listen: what changes is reported after the commit that made it durable; commits of other processes
     /// within about a second, as [`Notice::Anywhere`].
     pub fn notices(&self) -> Listener {

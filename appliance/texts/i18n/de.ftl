@@ -619,6 +619,7 @@ compose-wrong-address = „{ $address }“ ist keine E-Mail-Adresse. Schreiben S
 compose-nobody = An wen? Tragen Sie eine Adresse ein.
 compose-too-large = Das ist zu groß zum Senden.
 compose-full = Die Platte der Box ist voll; nichts wurde gesendet. Sagen Sie es dem Besitzer.
+compose-unwritable = Die Karte der Box nimmt nichts mehr an; nichts wurde gesendet oder gespeichert. Kopieren Sie Ihren Text, damit Sie ihn behalten, und sagen Sie es dem Besitzer der Box.
 compose-broken = Die Dateien kamen nicht durch; nichts wurde gesendet. Versuchen Sie es noch einmal.
 compose-asks-for-file = Sie erwähnen eine Datei, aber es ist keine angehängt.
 compose-send-anyway = Trotzdem senden

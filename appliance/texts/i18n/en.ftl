@@ -619,6 +619,7 @@ compose-wrong-address = “{ $address }” is not an e-mail address. Write it li
 compose-nobody = To whom? Fill in an address.
 compose-too-large = That is too large to be sent.
 compose-full = The disk of the box is full; nothing was sent. Tell its owner.
+compose-unwritable = The box's card takes nothing any more; nothing was sent or saved. Copy your text so that you keep it, and tell the owner of the box.
 compose-broken = The files did not come through; nothing was sent. Try again.
 compose-asks-for-file = You mention a file, but none is attached.
 compose-send-anyway = Send anyway

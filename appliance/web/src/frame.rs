@@ -6,6 +6,7 @@ use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use pillarbox_host::net;
+use pillarbox_store::Error;
 use pillarbox_texts::Language;
 
 use crate::assets;
@@ -201,9 +202,83 @@ pub fn said(visit: &Visit, text: String) -> Response {
 }
 
 /// The world failed: the person reads that and what to do, the log has the reason.
-pub fn trouble(visit: &Visit, error: &dyn std::fmt::Display) -> Response {
+/// This is the one place that knows what pages say of a card that takes nothing more, whatever was asked for.
+pub fn trouble(visit: &Visit, error: &dyn Cause) -> Response {
     tracing::error!(%error, "a page could not be made");
-    notice(visit, StatusCode::INTERNAL_SERVER_ERROR, "trouble-title", "trouble")
+    let (status, title, text) = match hindrance(visit, error) {
+        Some(Hindrance::Unwritable) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "mail-unwritable-title", "mail-unwritable")
+        }
+        Some(Hindrance::Full) => (StatusCode::SERVICE_UNAVAILABLE, "mail-full-title", "mail-full"),
+        None => (StatusCode::INTERNAL_SERVER_ERROR, "trouble-title", "trouble"),
+    };
+    notice(visit, status, title, text)
+}
+
+/// What keeps the box from writing until somebody does something about its card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// The card takes nothing more.
+    Unwritable,
+    /// The card is full.
+    Full,
+}
+
+/// Whether the card is why something failed.
+pub fn hindrance(visit: &Visit, error: &dyn Cause) -> Option<Hindrance> {
+    match error.of_store() {
+        Some(Error::Unwritable { .. } | Error::Spent) => Some(Hindrance::Unwritable),
+        Some(Error::Full) => Some(Hindrance::Full),
+        Some(_) => None,
+        // A file beside the store has only the system's words, which differ; the card is the same.
+        None => visit.office.store.unwritable().map(|_| Hindrance::Unwritable),
+    }
+}
+
+/// Why a page could not be made.
+pub trait Cause: std::fmt::Display {
+    /// What the store said, where it was the store.
+    fn of_store(&self) -> Option<&Error>;
+}
+
+impl Cause for Error {
+    fn of_store(&self) -> Option<&Error> {
+        Some(self)
+    }
+}
+
+impl Cause for pillarbox_office::Error {
+    fn of_store(&self) -> Option<&Error> {
+        match self {
+            pillarbox_office::Error::Store(error) => Some(error),
+            pillarbox_office::Error::Outbound(error) => error.of_store(),
+            _ => None,
+        }
+    }
+}
+
+impl Cause for pillarbox_outbound::Error {
+    fn of_store(&self) -> Option<&Error> {
+        match self {
+            pillarbox_outbound::Error::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Cause for pillarbox_platform::Error {
+    fn of_store(&self) -> Option<&Error> {
+        None
+    }
+}
+
+impl Cause for crate::error::Error {
+    fn of_store(&self) -> Option<&Error> {
+        match self {
+            crate::error::Error::Store(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// The form is from another session, or none.

@@ -35,6 +35,9 @@ pub(crate) struct Medium {
     unwritable: Mutex<Option<String>>,
     /// Rings once when the store must be opened anew.
     pub spent: Notify,
+    /// What a test lets each write fail with.
+    #[cfg(feature = "world")]
+    pub fault: Mutex<Option<fn() -> Error>>,
 }
 
 impl Medium {
@@ -47,6 +50,20 @@ impl Medium {
             whole: Mutex::default(),
             unwritable: Mutex::new(is_read_only.then(|| READ_ONLY.to_string())),
             spent: Notify::new(),
+            #[cfg(feature = "world")]
+            fault: Mutex::default(),
+        }
+    }
+
+    /// Refuses a write on a card that could not be written when the store was opened.
+    pub(crate) fn refuse(&self) -> Result<()> {
+        #[cfg(feature = "world")]
+        if let Some(fault) = *self.fault.lock().unwrap_or_else(|e| e.into_inner()) {
+            return Err(fault());
+        }
+        match self.is_read_only {
+            true => Err(Error::Unwritable { why: READ_ONLY.into() }),
+            false => Ok(()),
         }
     }
 

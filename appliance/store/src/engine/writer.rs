@@ -275,9 +275,7 @@ impl Shared {
         &self,
         apply: impl FnOnce(&mut Work) -> Result<()>,
     ) -> Result<(Option<u64>, After)> {
-        if self.medium.is_read_only {
-            return Err(Error::Unwritable { why: super::medium::READ_ONLY.into() });
-        }
+        self.medium.refuse()?;
         self.wait_for_room()?;
         let mut log = self.log();
         log.lock()?;

@@ -15,7 +15,7 @@ use pillarbox_store::{Disk, off_thread};
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::frame::{Frame, page, stale};
+use crate::frame::{Frame, hindrance, page, stale, trouble};
 use crate::session::{Owner, Visit};
 use crate::signed::{Signed, SignedFiles};
 use pillarbox_office::update::{self, NotKept};
@@ -207,6 +207,7 @@ pub async fn update(SignedFiles(Owner(visit, _), form): SignedFiles<Owner>) -> R
             answer(&visit, StatusCode::OK, frame(&visit).done(visit.texts.get("system-updated")))
                 .await
         }
+        Err(why @ Error::File { .. }) if hindrance(&visit, &why).is_some() => trouble(&visit, &why),
         Err(why) => {
             tracing::warn!(%why, "an update was not installed");
             let said =

@@ -20,7 +20,7 @@ const VARIANTS: [&str; 11] = [
 ];
 
 /// Forms that change something, one for each row of the table that takes any from somebody who is signed in.
-const FORMS: [(&str, &str); 25] = [
+pub(super) const FORMS: [(&str, &str); 25] = [
     ("/mail/settings", "signature=x"),
     ("/mail/act", "id=1.1&order=delete"),
     ("/mail/message", "id=1.1&order=pictures"),

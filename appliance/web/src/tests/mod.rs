@@ -1,5 +1,6 @@
 //! The pages as browsers ask for them: what all these tests share.
 
+mod card;
 mod factor;
 mod gates;
 mod hostile;

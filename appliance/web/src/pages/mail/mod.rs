@@ -141,17 +141,13 @@ fn unread(visit: &Visit, why: &Unread) -> axum::response::Response {
 
 /// What the store could not do, as far as there is a word for it that helps.
 fn failed(visit: &Visit, error: &Error) -> axum::response::Response {
-    use axum::http::StatusCode;
-    let (status, title, text) = match error {
-        Error::Damaged { .. } => (StatusCode::GONE, "mail-damaged-title", "mail-damaged"),
-        Error::Unwritable { .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, "mail-unwritable-title", "mail-unwritable")
+    match error {
+        Error::Damaged { .. } => {
+            tracing::error!(%error, "a page could not be made");
+            notice(visit, axum::http::StatusCode::GONE, "mail-damaged-title", "mail-damaged")
         }
-        Error::Full => (StatusCode::INSUFFICIENT_STORAGE, "mail-full-title", "mail-full"),
-        error => return trouble(visit, error),
-    };
-    tracing::error!(%error, "a page could not be made");
-    notice(visit, status, title, text)
+        error => trouble(visit, error),
+    }
 }
 
 /// Who writes, for the submission.

@@ -16,8 +16,8 @@ use pillarbox_office::submission::Refusal;
 use pillarbox_store::Error;
 
 use super::compose::answer_page;
-use super::{failed, frame};
-use crate::frame::stale;
+use super::frame;
+use crate::frame::{Hindrance, hindrance, stale};
 use crate::session::{Person, Visit, Visitor};
 use crate::signed::SignedFiles;
 use after::after;
@@ -112,27 +112,41 @@ async fn take_text(
 async fn stopped(visit: &Visit, visitor: &Visitor, draft: Draft, why: Stop) -> Response {
     let text = |key: &str| visit.texts.get(key).into_owned();
     let asks_for_file = matches!(why, Stop::AsksForFile);
-    let message = match why {
-        Stop::Say(text) => text,
-        Stop::AsksForFile => String::new(),
-        Stop::TooFormatted => text("compose-too-formatted"),
-        Stop::Broken => text("compose-broken"),
+    let (status, message) = match why {
+        Stop::Say(text) => (StatusCode::BAD_REQUEST, text),
+        Stop::AsksForFile => (StatusCode::BAD_REQUEST, String::new()),
+        Stop::TooFormatted => (StatusCode::BAD_REQUEST, text("compose-too-formatted")),
+        Stop::Broken => (StatusCode::BAD_REQUEST, text("compose-broken")),
         Stop::Stale => return stale(visit),
-        Stop::Unread(Unread::Withheld) => text("mail-withheld"),
-        Stop::Unread(Unread::Busy | Unread::GivenUp) => text("mail-busy"),
-        Stop::Unread(Unread::Store(error)) => return failed(visit, &error),
-        Stop::Refused(Refusal::Said(reply)) => reply.lines.join(" "),
-        Stop::Refused(Refusal::Trouble(error)) | Stop::Store(error) => match error {
-            Error::Full => text("compose-full"),
-            Error::Invalid { .. } => text("compose-too-large"),
-            error => return failed(visit, &error),
-        },
+        Stop::Unread(Unread::Withheld) => (StatusCode::BAD_REQUEST, text("mail-withheld")),
+        Stop::Unread(Unread::Busy | Unread::GivenUp) => {
+            (StatusCode::BAD_REQUEST, text("mail-busy"))
+        }
+        Stop::Refused(Refusal::Said(reply)) => (StatusCode::BAD_REQUEST, reply.lines.join(" ")),
+        Stop::Unread(Unread::Store(error))
+        | Stop::Refused(Refusal::Trouble(error))
+        | Stop::Store(error) => {
+            let (status, key) = unkept(visit, &error);
+            (status, text(key))
+        }
     };
     let frame = frame(visit, "compose-title");
     let frame = if message.is_empty() { frame } else { frame.trouble(message) };
     let draft = harmless(visit, visitor, draft).await;
-    let status = StatusCode::BAD_REQUEST;
     answer_page(visit, visitor, status, frame, draft, Vec::new(), asks_for_file).await
+}
+
+/// What is said of a message that the store did not take; what was typed is in the page again, whatever the cause.
+fn unkept(visit: &Visit, error: &Error) -> (StatusCode, &'static str) {
+    let said = match (hindrance(visit, error), error) {
+        (Some(Hindrance::Unwritable), _) => (StatusCode::SERVICE_UNAVAILABLE, "compose-unwritable"),
+        (Some(Hindrance::Full), _) => (StatusCode::SERVICE_UNAVAILABLE, "compose-full"),
+        (None, Error::Invalid { .. }) => (StatusCode::BAD_REQUEST, "compose-too-large"),
+        (None, Error::Damaged { .. }) => (StatusCode::GONE, "mail-damaged"),
+        (None, _) => (StatusCode::INTERNAL_SERVER_ERROR, "trouble"),
+    };
+    tracing::error!(%error, "a message was not taken");
+    said
 }
 
 /// What goes into the page again is as harmless as what goes out.
