@@ -37,6 +37,28 @@ pub enum Returned {
     Message(Vec<u8>),
 }
 
+impl Returned {
+    fn content(&self) -> &[u8] {
+        match self {
+            Returned::Header(content) | Returned::Message(content) => content,
+        }
+    }
+
+    /// What it is labelled as.
+    /// A header with octets beyond ASCII has types of its own (RFC 6533 §4, RFC 6532 §3.7); what the body holds is the
+    /// transfer encoding's matter.
+    fn media(&self) -> &'static str {
+        let content = self.content();
+        let end = memchr::memmem::find(content, b"\r\n\r\n").unwrap_or(content.len());
+        match (self, content[..end].is_ascii()) {
+            (Returned::Header(_), true) => "text/rfc822-headers",
+            (Returned::Header(_), false) => "message/global-headers",
+            (Returned::Message(_), true) => "message/rfc822",
+            (Returned::Message(_), false) => "message/global",
+        }
+    }
+}
+
 /// Everything a notice says.
 pub struct Facts<'a> {
     pub hostname: &'a str,
@@ -100,6 +122,10 @@ pub fn build(dsn: Dsn, facts: &Facts) -> Vec<u8> {
     line("Auto-Submitted: auto-replied");
     line("Content-Type: multipart/report; report-type=delivery-status;");
     line(&format!("\tboundary=\"{boundary}\""));
+    // RFC 2045 §6.4: a multipart says so when a part of it has octets beyond ASCII.
+    if is_wide || !facts.returned.content().is_ascii() {
+        line("Content-Transfer-Encoding: 8bit");
+    }
     line("");
     line(&format!("--{boundary}"));
     line("Content-Type: text/plain; charset=utf-8");
@@ -117,11 +143,8 @@ pub fn build(dsn: Dsn, facts: &Facts) -> Vec<u8> {
     line("");
     line(&status_fields(dsn, facts));
     line(&format!("--{boundary}"));
-    let (kind, content) = match &facts.returned {
-        Returned::Header(header) => ("text/rfc822-headers", header),
-        Returned::Message(message) => ("message/rfc822", message),
-    };
-    line(&format!("Content-Type: {kind}"));
+    line(&format!("Content-Type: {}", facts.returned.media()));
+    let content = facts.returned.content();
     if !content.is_ascii() {
         line("Content-Transfer-Encoding: 8bit");
     }
@@ -231,6 +254,7 @@ mod tests {
     use super::*;
     use mail_parser::MimeHeaders;
     use pillarbox_store::RemoteReply;
+    use proptest::prelude::*;
 
     fn facts<'a>(about: &'a [About], subject: &'a str) -> Facts<'a> {
         Facts {
@@ -327,6 +351,64 @@ mod tests {
             whole.contains("message/global-delivery-status")
                 && whole.contains("Final-Recipient: utf-8; grüße@bücher.example")
         );
+    }
+
+    /// The fields of the part with the original, and what is in it.
+    fn last_part(whole: &[u8]) -> (String, &[u8]) {
+        let boundary = b"--pillarbox-0000000000000007\r\n";
+        let at = memchr::memmem::rfind(whole, boundary).unwrap() + boundary.len();
+        let end = memchr::memmem::find(&whole[at..], b"\r\n\r\n").unwrap();
+        let content = &whole[at + end + 4..];
+        (String::from_utf8(whole[at..at + end].to_vec()).unwrap(), content)
+    }
+
+    fn octets() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            "[ -~]{0,60}".prop_map(String::into_bytes),
+            "[ -~]{0,20}[ü-ÿ☃-♿]{0,3}[ -~]{0,20}".prop_map(String::into_bytes),
+            prop::collection::vec(
+                any::<u8>().prop_filter("a line", |b| !b"\r\n".contains(b)),
+                0..60
+            ),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn an_original_is_labelled_by_the_octets_of_its_header(
+            fields in prop::collection::vec(octets(), 1..5),
+            body in prop::option::of(prop::collection::vec(octets(), 0..5)),
+        ) {
+            let mut content: Vec<u8> =
+                fields.iter().flat_map(|text| [b"X: ", &text[..], b"\r\n"].concat()).collect();
+            let header = content.clone();
+            let returned = match body {
+                Some(lines) => {
+                    content.extend_from_slice(b"\r\n");
+                    lines.iter().for_each(|text| content.extend([&text[..], b"\r\n"].concat()));
+                    Returned::Message(content.clone())
+                }
+                None => Returned::Header(content.clone()),
+            };
+            let media = match (&returned, header.is_ascii()) {
+                (Returned::Header(_), true) => "text/rfc822-headers",
+                (Returned::Header(_), false) => "message/global-headers",
+                (Returned::Message(_), true) => "message/rfc822",
+                (Returned::Message(_), false) => "message/global",
+            };
+            let list = [about("bob@example.net", said(550, (5, 1, 1), "No such user"))];
+            let whole = build(Dsn::Failed, &Facts { returned, ..facts(&list, "x") });
+            let (fields, kept) = last_part(&whole);
+            let wide = "Content-Transfer-Encoding: 8bit";
+            let is_labelled = |field: &str| fields.split("\r\n").any(|line| line == field);
+            prop_assert!(is_labelled(&format!("Content-Type: {media}")), "{media}: {fields}");
+            prop_assert_eq!(is_labelled(wide), !content.is_ascii());
+            prop_assert!(kept.starts_with(&content));
+            let top = whole[..memchr::memmem::find(&whole, b"\r\n\r\n").unwrap()].to_vec();
+            let top = String::from_utf8(top).unwrap();
+            prop_assert!(top.is_ascii());
+            prop_assert_eq!(top.contains(wide), !whole.is_ascii());
+        }
     }
 
     #[test]

@@ -219,10 +219,16 @@ fn beginning(store: &Store, content: &Content) -> Result<Vec<u8>> {
     Ok(original)
 }
 
-/// The header of a message, with the end of its last line.
+/// The header of a message, with the end of its last line; of one that is too long the lines that fit.
 fn header(mut message: Vec<u8>) -> Vec<u8> {
     let end = memchr::memmem::find(&message, b"\r\n\r\n").map_or(message.len(), |at| at + 2);
     message.truncate(end.min(dsn::HEADER_OCTETS));
+    // No line, and no letter, comes back cut through.
+    if message.len() < end
+        && let Some(last) = memchr::memmem::rfind(&message, b"\r\n")
+    {
+        message.truncate(last + 2);
+    }
     message
 }
 
