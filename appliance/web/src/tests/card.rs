@@ -6,8 +6,10 @@ use pillarbox_store::Error;
 use super::gates::FORMS;
 use super::*;
 
+type Fault = fn() -> Error;
+
 /// What writes fail with, and what people read then, in English and German.
-const FAULTS: [(fn() -> Error, [&str; 2]); 3] = [
+const FAULTS: [(Fault, [&str; 2]); 3] = [
     (|| Error::Unwritable { why: "a test".into() }, UNWRITABLE),
     (|| Error::Spent, UNWRITABLE),
     (|| Error::Full, ["disk is full", "Speicher der Box ist voll"]),
@@ -95,7 +97,7 @@ async fn a_letter_that_is_not_taken_stays_in_its_form() {
     let world = world().await;
     let bob = Browser::of(&world, Role::Worker).await;
     let token = token_in(&bob.page("/compose").await);
-    let faults: [(fn() -> Error, StatusCode, &str); 4] = [
+    let faults: [(Fault, StatusCode, &str); 4] = [
         (
             || Error::Unwritable { why: "a test".into() },
             StatusCode::SERVICE_UNAVAILABLE,
