@@ -10,8 +10,8 @@ use crate::ids::AccountId;
 const DOING: &str = "reading contacts";
 
 impl Reader<'_> {
-    /// Gives a person's contacts by address, one after the other: of 5,000 with their notes there is never more than one
-    /// in memory.
+    /// Gives a person's contacts by address, one after the other: of 5,000 with their notes there is never more than
+    /// one in memory.
     pub fn each_contact(
         &self,
         account: AccountId,
