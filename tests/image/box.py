@@ -135,6 +135,13 @@ class Box:
         with self.qemu() as order:
             order("device_add", driver="usb-net", netdev="n0", id="network")
 
+    def plug_in_the_network_again(self):
+        """Out, long enough for the other side to see it, and in."""
+        with self.qemu() as order:
+            order("device_del", id="network")
+        time.sleep(20)
+        self.plug_in_the_network()
+
     @contextlib.contextmanager
     def button(self):
         """Holds the reset button for as long as the block runs."""

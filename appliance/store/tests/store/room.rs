@@ -14,14 +14,18 @@ fn a_full_store_refuses_and_loses_nothing() {
     let ann = id(&store, "ann");
     let content = vec![b'f'; 50_000];
     let mut accepted = Vec::new();
-    let refused = loop {
-        match deliver_to(&store, &content, &[(ann, FolderId::INBOX)]) {
-            Ok(delivered) => accepted.push(delivered.message),
-            Err(error) => break error,
+    // A refusal lets the keeper tidy up, which may make room for one more.
+    let is_full = (0..200).any(|_| match deliver_to(&store, &content, &[(ann, FolderId::INBOX)]) {
+        Ok(delivered) => {
+            accepted.push(delivered.message);
+            false
         }
-    };
-    assert!(matches!(refused, Error::Full), "{refused}");
-    assert_eq!(store.space(50_000), Space::Short);
+        Err(refused) => {
+            assert!(matches!(refused, Error::Full), "{refused}");
+            store.space(50_000) == Space::Short
+        }
+    });
+    assert!(is_full);
     assert!(accepted.len() > 10);
     assert!(accepted.iter().all(|m| read(&store, *m).as_ref() == Some(&content)));
     // Deleting makes room again, also inside the file.
