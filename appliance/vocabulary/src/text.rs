@@ -12,21 +12,23 @@ pub fn is_unseen(c: char) -> bool {
 }
 
 /// The text on one line, without characters that are not seen: what ends lines or controls terminals is a blank, and a
-/// joiner (U+200C, U+200D) stays only between letters or pictures outside of ASCII, which need it.
+/// joiner (U+200C, U+200D) stays only behind a letter or picture outside of ASCII, whose form it changes.
 pub fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut joiner = None;
     for c in text.chars().filter(|&c| !is_unseen(c)) {
-        let is_joiner = matches!(c, '\u{200c}' | '\u{200d}');
-        if is_joiner {
-            joiner = Some(c).filter(|_| out.chars().next_back().is_some_and(|c| !c.is_ascii()));
+        let joins =
+            || out.chars().next_back().is_some_and(|last| !last.is_ascii() && !is_joiner(last));
+        if is_joiner(c) && !joins() {
             continue;
         }
-        out.extend(joiner.take().filter(|_| !c.is_ascii()));
         let is_break = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         out.push(if is_break { ' ' } else { c });
     }
     out
+}
+
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
 }
 
 #[cfg(test)]
@@ -37,7 +39,8 @@ mod tests {
     fn marks_go_and_writing_stays() {
         for text in [
             "Müller, Jörg", "שלום עולם", "مرحبا بالعالم", "می\u{200c}خواهم", "क्\u{200d}ष",
-            "👩\u{200d}👩\u{200d}👧 x", "葛\u{e0100}城", "a\u{a0}b \u{fffd}", "",
+            "👩\u{200d}👩\u{200d}👧 x", "അവന്\u{200d} ക്\u{200d}", "ശ്രീ\u{200c}x", "葛\u{e0100}城",
+            "a\u{a0}b \u{fffd}", "",
         ] {
             assert_eq!(one_line(text), text);
         }
@@ -45,7 +48,7 @@ mod tests {
             ("\u{202e}tset.proc@ssob", "tset.proc@ssob"),
             ("a\u{2066}b\u{2069}\u{200f}c", "abc"),
             ("bo\u{200b}ss@co\u{ad}rp\u{feff}", "boss@corp"),
-            ("a\u{200d}b\u{200c}ü\u{200d}", "abü"),
+            ("\u{200d}a\u{200d}b\u{200c}ü\u{200d}\u{200d}", "abü\u{200d}"),
             ("a\r\nb\u{2028}c\0", "a  b c "),
             ("a\u{e0041}b", "ab"),
         ] {

@@ -4,6 +4,7 @@ use pillarbox_message::structure::Person as Correspondent;
 use pillarbox_message::words::marked;
 use pillarbox_store::{Card, Flags, FolderId, Found};
 use pillarbox_vocabulary::Timestamp;
+use pillarbox_vocabulary::text::one_line;
 
 use crate::text::Texts;
 
@@ -64,6 +65,14 @@ impl<Place: Fn(FolderId) -> String> Look<'_, Place> {
     }
 
     fn row(&self, Found { folder, uid, entry }: Found, card: Card) -> Row {
+        // What releases before kept may have marks that are not seen.
+        let card = Card {
+            from_name: one_line(&card.from_name),
+            to: one_line(&card.to),
+            subject: one_line(&card.subject),
+            preview: one_line(&card.preview),
+            ..card
+        };
         let from = Correspondent { name: card.from_name, address: card.from }.short();
         Row {
             id: format!("{}.{uid}", folder.0),
