@@ -167,6 +167,7 @@ pub fn write(contacts: &[(String, Contact)]) -> String {
     };
     let mut out = String::new();
     for (address, contact) in contacts {
+        let written = Address::of_key(address).map_or_else(|| address.clone(), |a| a.to_string());
         let name = if contact.name.is_empty() { address } else { &contact.name };
         let (given, family) =
             name.rsplit_once(' ').map_or((name.as_str(), ""), |(given, family)| (given, family));
@@ -175,7 +176,7 @@ pub fn write(contacts: &[(String, Contact)]) -> String {
             "VERSION:3.0".to_string(),
             format!("FN:{}", escaped(name)),
             format!("N:{};{};;;", escaped(family), escaped(given)),
-            format!("EMAIL;TYPE=INTERNET:{}", escaped(address)),
+            format!("EMAIL;TYPE=INTERNET:{}", escaped(&written)),
         ];
         if !contact.note.is_empty() {
             lines.push(format!("NOTE:{}", escaped(&contact.note)));
@@ -224,7 +225,12 @@ mod tests {
             Contact { name: "Zoë; \\ Long ".repeat(12).trim().into(), note: "a,b\nc".into() };
         let text = write(&[("z@x.example".into(), contact.clone())]);
         assert!(text.lines().all(|line| line.len() <= 75));
-        assert_eq!(parse(&text).0, [("z@x.example".to_string(), contact)]);
+        assert_eq!(parse(&text).0, [("z@x.example".to_string(), contact.clone())]);
+        // An address whose key has no quotes any more.
+        for address in ["a b@x.example", "a:\"b\\@c@x.example", "\"@x.example"] {
+            let text = write(&[(address.into(), contact.clone())]);
+            assert_eq!(parse(&text).0, [(address.to_string(), contact.clone())], "{text}");
+        }
     }
 
     #[test]

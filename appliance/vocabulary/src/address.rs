@@ -80,6 +80,13 @@ impl Address {
         self.local.is_ascii() && self.domain.0.is_ascii()
     }
 
+    /// The address of a look-up key; `None` when it is none.
+    pub fn of_key(key: &str) -> Option<Address> {
+        let (local, domain) = key.rsplit_once('@')?;
+        let escaped = local.replace('\\', "\\\\").replace('"', "\\\"");
+        Address::parse(key).or_else(|_| Address::parse(&format!("\"{escaped}\"@{domain}"))).ok()
+    }
+
     /// The look-up key: local part and domain in lower case, unquoted.
     /// The domain begins after the last `@`.
     ///
