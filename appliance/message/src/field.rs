@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use crate::charset;
 use crate::encode::{decoded, encoded_words};
+use crate::head;
 use crate::lines;
 use crate::names::percent_encoded;
 use crate::repair::{fields, parameters};
@@ -17,6 +18,8 @@ use crate::repair::{fields, parameters};
 const WORD: usize = 900;
 /// Columns after which a list goes on in the next line.
 const COLUMNS: usize = 70;
+/// Octets of the name of a parameter.
+const KEY: usize = 40;
 /// Octets of a piece of an extended parameter.
 const PIECE: usize = 60;
 
@@ -88,23 +91,27 @@ pub fn fit(field: &[u8], letters: Letters) -> Cow<'_, [u8]> {
     if !is_wide && !has_long_line(field) {
         return Cow::Borrowed(field);
     }
-    let text = match std::str::from_utf8(field) {
-        Ok(text) => Cow::Borrowed(text),
+    let Some(name) = head::name(field) else { return Cow::Owned(folded(field)) };
+    // From the colon on: a mark of byte order counts at the beginning of a text only.
+    let (front, value) = field.split_at(field.iter().position(|&b| b == b':').unwrap_or(0));
+    let value = match std::str::from_utf8(value) {
+        Ok(value) => Cow::Borrowed(value),
         Err(_) if !is_wide => return Cow::Owned(folded(field)),
-        Err(_) => Cow::Owned(charset::decode(field, "")),
+        Err(_) => Cow::Owned(charset::decode(value, "")),
     };
-    let Some((name, value)) = text.split_once(':') else { return Cow::Owned(folded(field)) };
+    let value = value.strip_prefix(':').unwrap_or_default();
     let needs = |text: &str| {
         is_wide && !text.is_ascii() || text.split_ascii_whitespace().any(|word| word.len() > WORD)
     };
-    let end = if value.ends_with("\r\n") { "\r\n" } else { "" };
+    let end = if value.ends_with('\n') { "\r\n" } else { "" };
     let value = match Kind::of(name) {
         Kind::Text => words(value, needs),
-        Kind::People => People::new(value, name.len() + 1).write(needs),
+        Kind::People => People::new(value, front.len() + 1).write(needs),
         Kind::Parameters => with_extended(value, needs),
-        Kind::Other => return Cow::Owned(folded(text.as_bytes())),
+        Kind::Other => return Cow::Owned(folded(field)),
     };
-    Cow::Owned(folded(format!("{name}:{}{end}", value.trim_end()).as_bytes()))
+    let value = format!(":{}{end}", value.trim_ascii_end());
+    Cow::Owned(folded(&[front, value.as_bytes()].concat()))
 }
 
 /// Whether a line of this text is longer than mail may have.
@@ -259,10 +266,18 @@ fn unquoted(text: &str) -> String {
     out
 }
 
+/// The name of a parameter stands in front of each piece of its value: a short one, as all that have a meaning are.
+fn is_key(key: &str) -> bool {
+    (1..=KEY).contains(&key.len())
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_*".contains(&b))
+}
+
 /// A value whose parameters are extended ones where they have to be; each has a line of its own then.
 fn with_extended(value: &str, needs: impl Fn(&str) -> bool) -> String {
     let written = parameters(value).enumerate().map(|(number, parameter)| {
-        let pair = parameter.split_once('=').filter(|_| number > 0 && needs(parameter));
+        let pair = parameter
+            .split_once('=')
+            .filter(|(key, _)| number > 0 && needs(parameter) && is_key(key.trim()));
         let Some((key, value)) = pair else { return parameter.trim_end().to_string() };
         let key = key.trim().trim_end_matches('*');
         let value = value.trim();
