@@ -1,6 +1,5 @@
 """A card in an (emulated) Raspberry Pi 3, from where the board's firmware hands over: U-Boot as it is made for Raspberry Pis, the
 card's own controller, the hybrid partition table, the board's description. No emulator runs the firmware itself."""
-import contextlib
 import os
 import unittest
 
@@ -9,15 +8,6 @@ from office import FOLDER, IMAGES, SETUP, live, send, shell, subjects, tell
 
 
 class Raspberry(unittest.TestCase):
-    def banner(self, box):
-        """The emulated controller may lose a transfer when the machine is busy, and the adapter stays silent for good though Linux knows
-        it: seen with a loop on each core, for forty minutes. It is plugged in anew then, as somebody would do."""
-        for _ in range(3):
-            with contextlib.suppress(TimeoutError):
-                return box.banner(800)
-            box.plug_in_the_network_again()
-        return box.banner(800)
-
     def test_a_card_starts_a_raspberry_pi_3(self):
         box = Box(IMAGES, os.path.join(FOLDER, "card"), [("pillarbox-setup.toml", SETUP)], machine="raspi3b")
         self.addCleanup(box.stop)
@@ -27,7 +17,8 @@ class Raspberry(unittest.TestCase):
         # U-Boot puts the controller away after it said that; the kernel's first message comes from Linux alone.
         box.says(r"\[ *\d+\.\d+\] ", 300)
         box.plug_in_the_network()
-        tell("Raspberry Pi 3, power-on to the SMTP banner, seconds", round(self.banner(box), 1))
+        # Four emulated cores, beside two other boxes: with other work on a machine of two it took more than ten minutes.
+        tell("Raspberry Pi 3, power-on to the SMTP banner, seconds", round(box.banner(2400), 1))
         send(box, "on a Raspberry Pi")
         self.assertEqual(subjects(box), ["on a Raspberry Pi"])
         self.assertIn("Raspberry Pi 3", shell(box, "tr -d '\\0' < /proc/device-tree/model")[1])
