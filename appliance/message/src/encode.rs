@@ -5,8 +5,8 @@ use pillarbox_proto::smtp::encode_base64;
 use crate::eight_bit;
 use crate::repair::with_whole_words;
 
-/// Octets of an ASCII word that is not encoded.
-const WORD: usize = 900;
+/// Octets of an ASCII word that stays as it is where it may be encoded; more does not fit well behind a field's name.
+pub(crate) const WORD: usize = 900;
 
 /// Breaks long ASCII text at spaces for a header field (RFC 5322 §2.2.3): lines of at most 74 characters where words
 /// allow it, the first one shorter by 24 for the field's name.

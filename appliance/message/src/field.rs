@@ -8,20 +8,16 @@
 use std::borrow::Cow;
 
 use crate::charset;
-use crate::encode::{decoded, encoded_words};
+use crate::encode::{WORD, decoded, encoded_words};
 use crate::head;
 use crate::lines;
-use crate::names::percent_encoded;
+use crate::names::extended_parameter;
 use crate::repair::{fields, parameters};
 
-/// Octets of a word that stays as it is where it may be encoded; more than that does not fit well behind a name.
-const WORD: usize = 900;
 /// Columns after which a list goes on in the next line.
 const COLUMNS: usize = 70;
 /// Octets of the name of a parameter.
 const KEY: usize = 40;
-/// Octets of a piece of an extended parameter.
-const PIECE: usize = 60;
 
 /// Letters that a field may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,12 +279,7 @@ fn with_extended(value: &str, needs: impl Fn(&str) -> bool) -> String {
         let value = value.trim();
         let value =
             if value.starts_with('"') { unquoted(value) } else { value.replace(['\r', '\n'], "") };
-        let encoded = percent_encoded(&decoded(&value));
-        let pieces = encoded.as_bytes().chunks(PIECE).enumerate().map(|(at, piece)| {
-            let charset = if at == 0 { "utf-8''" } else { "" };
-            format!("\r\n {key}*{at}*={charset}{}", String::from_utf8_lossy(piece))
-        });
-        pieces.collect::<Vec<_>>().join(";")
+        format!("\r\n {}", extended_parameter(key, &decoded(&value)))
     });
     written.collect::<Vec<_>>().join(";")
 }

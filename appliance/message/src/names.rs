@@ -35,6 +35,19 @@ pub(crate) fn percent_encoded(name: &str) -> String {
     name.bytes().map(octet).collect()
 }
 
+/// Octets of a piece of an extended parameter, percent-encoded.
+const PIECE: usize = 60;
+
+/// A parameter in pieces on lines of their own (RFC 2231 §3 and §4), so that no line grows long.
+pub(crate) fn extended_parameter(key: &str, value: &str) -> String {
+    let encoded = percent_encoded(value);
+    let pieces = encoded.as_bytes().chunks(PIECE).enumerate().map(|(at, piece)| {
+        let charset = if at == 0 { "utf-8''" } else { "" };
+        format!("{key}*{at}*={charset}{}", String::from_utf8_lossy(piece))
+    });
+    pieces.collect::<Vec<_>>().join(";\r\n ")
+}
+
 /// A `Content-Disposition` (RFC 6266 §4): plain for old programs, whole for new ones.
 pub fn disposition(name: &str, kind: &str) -> String {
     let name = file_name(name);

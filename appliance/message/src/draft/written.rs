@@ -116,20 +116,9 @@ pub fn part_header(boundary: &str, kind: &str, name: &str) -> String {
 
 fn file_parameter(name: &str) -> String {
     let name = names::file_name(name);
-    let encoded = names::percent_encoded(&name);
     match name.is_ascii() {
         true => format!("filename=\"{}\"", name.replace(['"', '\\'], "_")),
-        // RFC 2231 §3: in pieces, so that no line grows long.
-        false => encoded
-            .as_bytes()
-            .chunks(60)
-            .enumerate()
-            .map(|(at, piece)| {
-                let charset = if at == 0 { "utf-8''" } else { "" };
-                format!("filename*{at}*={charset}{}", String::from_utf8_lossy(piece))
-            })
-            .collect::<Vec<_>>()
-            .join(";\r\n "),
+        false => names::extended_parameter("filename", &name),
     }
 }
 
