@@ -1,5 +1,7 @@
 //! Who may send as whom, and what is mended in the header of a submitted message (RFC 6409 §6, §8).
 
+use std::borrow::Cow;
+
 use pillarbox_message::field::{self, Letters};
 use pillarbox_message::head;
 use pillarbox_proto::reply::{Enhanced, Reply};
@@ -9,9 +11,6 @@ use pillarbox_store::{AccountId, Reader, Resolution, SubAddresses};
 use super::mailbox::{self, Fault};
 
 type Result<T> = pillarbox_store::Result<T>;
-
-/// Longest header of a submitted message, in octets.
-pub const HEADER_OCTETS: usize = 256 * 1024;
 
 /// Whether an address may be used by an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,47 +55,6 @@ pub fn foreign_sender(place: &str, address: &str, login: &str, code: &str) -> Re
         "You are logged in as {login}, which may not send as <{address}> ({place}); choose one of your own addresses as sender ({code})"
     );
     Reply::new(550, Enhanced(5, 7, 1), text)
-}
-
-/// Gathers the header of a message on its way in.
-#[derive(Default)]
-pub struct Gathering {
-    header: Vec<u8>,
-}
-
-/// What gathering came to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Gathered {
-    More,
-    /// The header with its empty line, and what follows it.
-    Header(Vec<u8>, Vec<u8>),
-    TooLong,
-}
-
-impl Gathering {
-    pub fn push(&mut self, octets: &[u8]) -> Gathered {
-        let from = self.header.len().saturating_sub(3);
-        self.header.extend_from_slice(octets);
-        let end = match self.header.starts_with(b"\r\n") {
-            true => Some(2),
-            false => {
-                memchr::memmem::find(&self.header[from..], b"\r\n\r\n").map(|at| from + at + 4)
-            }
-        };
-        match end {
-            Some(end) => {
-                let rest = self.header.split_off(end);
-                Gathered::Header(std::mem::take(&mut self.header), rest)
-            }
-            None if self.header.len() > HEADER_OCTETS => Gathered::TooLong,
-            None => Gathered::More,
-        }
-    }
-
-    /// The content ended: all of it is header.
-    pub fn finish(self) -> Vec<u8> {
-        self.header
-    }
 }
 
 /// What is put into a header that lacks it.
@@ -232,12 +190,14 @@ impl Fields {
             "tls-required" => self.is_tls_optional = is_no,
             _ => {}
         }
-        let mut field = field::fit(field, letters).into_owned();
+        let field = field::fit(field, letters);
+        // One that stayed as it came has no long line.
+        if matches!(field, Cow::Owned(_)) && field::has_long_line(&field) {
+            self.note(Flaw::LongWord(beginning(name.as_bytes())));
+        }
+        let mut field = field.into_owned();
         if !field.ends_with(b"\r\n") {
             field.extend_from_slice(b"\r\n");
-        }
-        if field::has_long_line(&field) {
-            self.note(Flaw::LongWord(beginning(name.as_bytes())));
         }
         // RFC 5322 §3.6 has one of each; servers refuse more, and devices write one for each recipient.
         let list = ["to", "cc"].iter().position(|list| *list == name);
@@ -330,34 +290,6 @@ mod tests {
 
     const ADDITIONS: Additions =
         Additions { from: "ann@box.example", date: "DATE", message_id: "ID@box.example" };
-
-    #[test]
-    fn a_header_is_gathered_however_it_is_cut() {
-        let content = b"From: a\r\nTo: b\r\n\r\nbody\r\n\r\nmore";
-        for piece in 1..=content.len() {
-            let mut gathering = Gathering::default();
-            let mut body = Vec::new();
-            let mut header = None;
-            for chunk in content.chunks(piece) {
-                match (&header, chunk) {
-                    (Some(_), chunk) => body.extend_from_slice(chunk),
-                    (None, chunk) => {
-                        if let Gathered::Header(whole, rest) = gathering.push(chunk) {
-                            header = Some(whole);
-                            body = rest;
-                        }
-                    }
-                }
-            }
-            assert_eq!(header.unwrap(), b"From: a\r\nTo: b\r\n\r\n");
-            assert_eq!(body, b"body\r\n\r\nmore");
-        }
-        assert_eq!(
-            Gathering::default().push(b"\r\nbody"),
-            Gathered::Header(b"\r\n".to_vec(), b"body".to_vec())
-        );
-        assert_eq!(Gathering::default().push(&vec![b'x'; HEADER_OCTETS + 1]), Gathered::TooLong);
-    }
 
     #[test]
     fn blind_copies_go_and_what_lacks_is_added() {

@@ -15,7 +15,8 @@ use pillarbox_vocabulary::Timestamp;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::header::{self, Additions, Gathered, Gathering, Prepared};
+use super::gathering::{Gathered, Gathering, HEADER_OCTETS};
+use super::header::{self, Additions, Prepared};
 use crate::auth::Identity;
 use crate::delivery::{DeliveryAgent, Envelope, Incoming, Refusal};
 
@@ -85,8 +86,7 @@ impl<'a> Submission<'a> {
                 Gathered::TooLong => {
                     let text = format!(
                         "The header of the message is longer than {} octets ({})",
-                        header::HEADER_OCTETS,
-                        self.facts.code
+                        HEADER_OCTETS, self.facts.code
                     );
                     Err(Refusal::Said(Reply::new(552, Enhanced(5, 3, 4), text)))
                 }

@@ -1,6 +1,7 @@
 //! The MSA role (RFC 6409): what a person sends, from a mail program or from webmail.
 //! [`Submission`] is the one way.
 
+mod gathering;
 mod header;
 pub mod later;
 mod mailbox;
