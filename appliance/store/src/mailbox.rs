@@ -9,6 +9,8 @@ pub(crate) mod maildrop;
 pub(crate) mod read;
 pub(crate) mod retention;
 
+use std::ops::RangeInclusive;
+
 use pillarbox_vocabulary::Timestamp;
 use roaring::RoaringBitmap;
 
@@ -335,17 +337,19 @@ impl Tables<'static> {
         self.mail.get(txn, &key).map_err(Error::lmdb("reading a mailbox entry"))
     }
 
-    /// A folder's entries from a UID on, in order.
+    /// A folder's entries with these UIDs, in order.
     pub(crate) fn entries<'t>(
         &self,
         txn: &'t Snapshot,
         folder: FolderKey,
-        from: u32,
+        uids: RangeInclusive<u32>,
     ) -> Result<impl Iterator<Item = Result<(u32, Entry)>> + use<'t>> {
         let doing = "reading a mailbox";
         let key = |uid| MailKey::new(folder.account, folder.folder, uid);
+        // The last number is no message's: MailKey::STATE.
+        let end = uids.end().saturating_add(1);
         let rows =
-            self.mail.range(txn, &(key(from)..key(MailKey::STATE))).map_err(Error::lmdb(doing))?;
+            self.mail.range(txn, &(key(*uids.start())..key(end))).map_err(Error::lmdb(doing))?;
         Ok(rows
             .map(move |row| row.map(|(key, entry)| (key.uid, entry)).map_err(Error::lmdb(doing))))
     }
@@ -364,7 +368,7 @@ impl Tables<'static> {
         state: &FolderState,
     ) -> Result<UidSet> {
         let mut live = self.live_set(txn, folder)?;
-        for row in self.entries(txn, folder, state.live_below)? {
+        for row in self.entries(txn, folder, state.live_below..=u32::MAX)? {
             live.0.insert(row?.0);
         }
         Ok(live)

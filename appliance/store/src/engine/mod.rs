@@ -15,6 +15,7 @@ pub(crate) mod keeper;
 pub(crate) mod layers;
 pub(crate) mod limits;
 pub(crate) mod medium;
+pub(crate) mod merge;
 pub(crate) mod migration;
 pub(crate) mod notices;
 pub(crate) mod options;

@@ -1,14 +1,14 @@
 //! One consistent view of all rows: a snapshot of LMDB below, the layers of newer rows above, and in a transaction its
 //! own writes on top.
 
-use std::cmp::Ordering;
 use std::ops::Bound;
 
 use heed::types::Bytes;
-use heed::{Database, RoTxn, WithoutTls};
+use heed::{Database, RoRange, RoRevRange, RoTxn, WithoutTls};
 
 use super::idle::Lent;
-use super::layers::{Layer, LayerRows, NUMBER_OCTETS, Row, RowKey, Span, Writes, row_key};
+use super::layers::{Layer, NUMBER_OCTETS, Row, RowKey, Span, Writes, row_key};
+use super::merge::Merge;
 
 /// A view; readers never change it.
 pub(crate) struct Snapshot<'e> {
@@ -50,23 +50,18 @@ impl<'e> Snapshot<'e> {
         is_backward: bool,
     ) -> heed::Result<Rows<'t>> {
         let span = Span::of(table, from, to);
-        let mut sources: Vec<Source<'t>> = Vec::with_capacity(4);
-        if !self.writes.is_empty() {
-            sources.push(Source::layer(span.clone().of_writes(&self.writes), is_backward));
-        }
-        for layer in self.layers.iter().filter(|layer| !layer.is_empty()) {
-            sources.push(Source::layer(layer.range(span.clone()), is_backward));
-        }
+        let writes = match self.writes.is_empty() {
+            true => None,
+            false => Some(span.clone().of_writes(&self.writes)),
+        };
+        let layers = self.layers.iter().filter(|layer| !layer.is_empty());
+        let newer = writes.into_iter().chain(layers.map(|layer| layer.range(span.clone())));
         let bounds = (from, to);
-        let own =
-            |row: heed::Result<(&'t [u8], &'t [u8])>| row.map(|(key, value)| (key, Some(value)));
-        sources.push(match is_backward {
-            true => Source::new(base.rev_range(&self.base, &bounds)?.map(own)),
-            false => Source::new(base.range(&self.base, &bounds)?.map(own)),
-        });
-        // Most ranges are in one place: then there is nothing to merge.
-        sources.retain(|source| source.next.is_some());
-        Ok(Rows { sources, is_backward })
+        let base = match is_backward {
+            true => BaseRows::Backward(base.rev_range(&self.base, &bounds)?),
+            false => BaseRows::Forward(base.range(&self.base, &bounds)?),
+        };
+        Ok(Merge::new(newer, base, is_backward))
     }
 
     /// How many rows a table has: those of LMDB, and what the layers add or take away.
@@ -108,83 +103,22 @@ impl<'e> Snapshot<'e> {
     }
 }
 
-/// A key and what its row holds, or that it was deleted.
-type Found<'t> = heed::Result<(&'t [u8], Option<&'t [u8]>)>;
-
-/// One layer's rows on their way to the merge.
-struct Source<'t> {
-    rows: Box<dyn Iterator<Item = Found<'t>> + 't>,
-    next: Option<Found<'t>>,
-}
-
-impl<'t> Source<'t> {
-    fn new(mut rows: impl Iterator<Item = Found<'t>> + 't) -> Source<'t> {
-        let next = rows.next();
-        Source { rows: Box::new(rows), next }
-    }
-
-    fn layer(rows: LayerRows<'t>, is_backward: bool) -> Source<'t> {
-        let own = |(key, row): (&'t [u8], Option<&'t [u8]>)| Ok((&key[NUMBER_OCTETS..], row));
-        if is_backward { Source::new(rows.rev().map(own)) } else { Source::new(rows.map(own)) }
-    }
-
-    fn advance(&mut self) -> Option<Found<'t>> {
-        std::mem::replace(&mut self.next, self.rows.next())
-    }
-}
-
 /// Rows of a table as all layers together have them.
-pub(crate) struct Rows<'t> {
-    /// Newest first.
-    sources: Vec<Source<'t>>,
-    is_backward: bool,
+pub(crate) type Rows<'t> = Merge<'t, BaseRows<'t>>;
+
+/// LMDB's rows.
+pub(crate) enum BaseRows<'t> {
+    Forward(RoRange<'t, Bytes, Bytes>),
+    Backward(RoRevRange<'t, Bytes, Bytes>),
 }
 
-impl<'t> Iterator for Rows<'t> {
+impl<'t> Iterator for BaseRows<'t> {
     type Item = heed::Result<(&'t [u8], &'t [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let [only] = &mut self.sources[..] {
-            return loop {
-                match only.advance()? {
-                    Ok((key, Some(value))) => break Some(Ok((key, value))),
-                    Ok((_, None)) => {}
-                    Err(error) => break Some(Err(error)),
-                }
-            };
-        }
-        loop {
-            let mut first: Option<(usize, &[u8])> = None;
-            for (place, source) in self.sources.iter().enumerate() {
-                let key = match &source.next {
-                    None => continue,
-                    Some(Err(_)) => {
-                        return self.sources[place]
-                            .advance()
-                            .map(|row| row.map(|(key, _)| (key, &[][..])));
-                    }
-                    Some(Ok((key, _))) => *key,
-                };
-                let order = first.map_or(Ordering::Less, |(_, known)| key.cmp(known));
-                let order =
-                    if self.is_backward && first.is_some() { order.reverse() } else { order };
-                // Of two rows with one key the newer one counts: it came first.
-                if order == Ordering::Less {
-                    first = Some((place, key));
-                }
-            }
-            let (place, key) = first?;
-            let row = self.sources[place].advance()?;
-            for source in &mut self.sources[place + 1..] {
-                if matches!(&source.next, Some(Ok((other, _))) if *other == key) {
-                    source.advance();
-                }
-            }
-            match row {
-                Err(error) => return Some(Err(error)),
-                Ok((key, Some(value))) => return Some(Ok((key, value))),
-                Ok((_, None)) => {}
-            }
+        match self {
+            BaseRows::Forward(rows) => rows.next(),
+            BaseRows::Backward(rows) => rows.next(),
         }
     }
 }

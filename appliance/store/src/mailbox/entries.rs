@@ -260,7 +260,7 @@ impl Work<'_, '_> {
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<RoaringBitmap> {
         let mut uids = RoaringBitmap::new();
-        for row in self.tables.mailbox.entries(self.txn, folder, 0)?.take(limit) {
+        for row in self.tables.mailbox.entries(self.txn, folder, 0..=u32::MAX)?.take(limit) {
             let (uid, entry) = row?;
             if !wanted(&entry) {
                 break;

@@ -70,10 +70,13 @@ impl Reader<'_> {
         limit: u32,
     ) -> Result<Vec<MaildropEntry>> {
         let Some(first) = maildrop.uid(from) else { return Ok(Vec::new()) };
+        // Not further than needed: rows that wait in memory are most often the folder's last.
+        let last = maildrop.uid(from.saturating_add(limit.saturating_sub(1)));
         let mut wanted = maildrop.uids.iter();
         wanted.advance_to(first);
         let folder = FolderKey { account: maildrop.account, folder: FolderId::INBOX };
-        let mut rows = self.shared.tables.mailbox.entries(&self.txn, folder, first)?;
+        let uids = first..=last.unwrap_or(u32::MAX);
+        let mut rows = self.shared.tables.mailbox.entries(&self.txn, folder, uids)?;
         let mut found = rows.next().transpose()?;
         let mut list = Vec::with_capacity(limit.min(maildrop.messages()) as usize);
         for uid in wanted.take(limit as usize) {

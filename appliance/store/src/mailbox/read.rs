@@ -22,7 +22,7 @@ impl Reader<'_> {
         self.shared
             .tables
             .mailbox
-            .entries(&self.txn, FolderKey { account, folder }, from)?
+            .entries(&self.txn, FolderKey { account, folder }, from..=u32::MAX)?
             .take(limit)
             .collect()
     }
