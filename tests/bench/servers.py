@@ -26,6 +26,8 @@ class Server:
         os.chmod(folder, 0o755)
         self.cgroup = f"{CPUACCT}/pillarbox-bench-{self.name}"
         os.makedirs(self.cgroup, exist_ok=True)
+        # A run that was broken off may have left some there.
+        Server.end(self)
 
     def launch(self, *words):
         def enter():
@@ -83,7 +85,6 @@ class Server:
                 shutil.rmtree(os.path.join(self.volume.path, item))
         self.prepare()
         return self.start()
-
 
     def restart_on(self, name):
         """Starts on a state of the volume that was kept."""
