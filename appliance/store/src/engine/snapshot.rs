@@ -50,10 +50,7 @@ impl<'e> Snapshot<'e> {
         is_backward: bool,
     ) -> heed::Result<Rows<'t>> {
         let span = Span::of(table, from, to);
-        let writes = match self.writes.is_empty() {
-            true => None,
-            false => Some(span.clone().of_writes(&self.writes)),
-        };
+        let writes = (!self.writes.is_empty()).then(|| span.clone().of_writes(&self.writes));
         let layers = self.layers.iter().filter(|layer| !layer.is_empty());
         let newer = writes.into_iter().chain(layers.map(|layer| layer.range(span.clone())));
         let bounds = (from, to);
