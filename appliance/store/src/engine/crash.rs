@@ -386,3 +386,37 @@ fn a_smaller_limit_reads_what_a_larger_one_wrote() {
     let (shared, _anchor) = open_server(dir.path());
     assert_eq!(rows(&shared), model);
 }
+
+#[test]
+fn a_spare_segment_is_taken_where_the_one_in_use_would_grow() {
+    let dir = folder();
+    let (shared, anchor) = open_server(dir.path());
+    let mut model = Model::new();
+    let mut random = random();
+    let mut change_until = |shared: &Shared, model: &mut Model, segment, most| {
+        for _ in 0..most {
+            change(shared, model, &mut random).unwrap();
+            if shared.log().end().0.segment == segment {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(!change_until(&shared, &mut model, 2, 200), "there is none");
+    let spare = |number: u64, octets: u64| {
+        let path = dir.path().join(format!("journal/spare-{number:016x}"));
+        fs::File::create(path).unwrap().set_len(octets).unwrap();
+    };
+    spare(0, shared.segment_octets() / 4);
+    assert!(!change_until(&shared, &mut model, 2, 200), "that is too short to be worth it");
+    spare(0, shared.segment_octets());
+    assert!(change_until(&shared, &mut model, 2, 500));
+    assert!(shared.segments.file_octets(1) < shared.segment_octets() / 2);
+    spare(1, shared.segment_octets());
+    assert!(!change_until(&shared, &mut model, 3, 200), "the blocks of this one are there");
+    assert_eq!(rows(&shared), model);
+    drop((shared, anchor));
+    // Not closed in order: all of it is in the journal alone.
+    let (shared, _anchor) = open_server(dir.path());
+    assert_eq!((rows(&shared), shared.recovered.damaged.len()), (model, 0));
+}

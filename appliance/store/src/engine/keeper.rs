@@ -122,7 +122,7 @@ impl Keeper {
             .try_for_each(|&number| self.shared.segments.remove_spare(number))?;
         if self.compaction.is_none() {
             let share = share(is_pressed, Disk::of(&self.shared.blobs));
-            let most = self.shared.segment_octets() / 100 * share;
+            let most = |segment| self.shared.segments.file_octets(segment) / 100 * share;
             self.compaction = to_empty(&live, folded.segment, most)
                 .map(|segment| Compaction { segment, offset: SEGMENT_HEAD });
         }
@@ -288,12 +288,12 @@ fn share(is_pressed: bool, disk: Option<Disk>) -> u64 {
     }
 }
 
-/// The segment to empty next: the emptiest before `end`, if it has no more than `most` octets.
+/// The segment to empty next: the emptiest before `end` of those that have no more than `most` octets.
 /// One that has none was emptied already, and goes with the next checkpoint.
-fn to_empty(live: &BTreeMap<u64, u64>, end: u64, most: u64) -> Option<u64> {
+fn to_empty(live: &BTreeMap<u64, u64>, end: u64, most: impl Fn(u64) -> u64) -> Option<u64> {
     let emptiest = live
         .range(..end)
-        .filter(|(_, octets)| (1..=most).contains(*octets))
+        .filter(|&(&segment, octets)| (1..=most(segment)).contains(octets))
         .min_by_key(|(_, octets)| **octets);
     emptiest.map(|(&segment, _)| segment)
 }

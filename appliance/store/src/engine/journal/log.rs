@@ -45,6 +45,8 @@ pub(crate) struct Log {
     file: Option<File>,
     /// Octets of its file that are there.
     length: u64,
+    /// The offset from which it is worth to look for a spare segment again.
+    look_from: u64,
     /// Where the next commit begins.
     at: Position,
     /// The number of the next commit; all before it are on stable storage.
@@ -77,6 +79,7 @@ impl Log {
             segments,
             file: None,
             length: 0,
+            look_from: 0,
             at,
             next,
             draft: Draft::default(),
@@ -264,7 +267,8 @@ impl Log {
         self.draft.at = Some(Position { segment: at.segment, offset: end });
     }
 
-    /// Where a record of a length goes; begins a segment when it does not fit into this one.
+    /// Where a record of a length goes; begins a segment when it does not fit into this one, or would make its file
+    /// longer while a spare one has the blocks.
     fn room_for(&mut self, length: u64) -> Result<Position> {
         let octets = self.segments.octets;
         if next_offset(SEGMENT_HEAD, length) > octets {
@@ -273,7 +277,9 @@ impl Log {
             });
         }
         let at = self.draft.at.unwrap_or(self.at);
-        if self.file.is_some() && !self.is_doubtful && next_offset(at.offset, length) <= octets {
+        let end = next_offset(at.offset, length);
+        let fits = self.file.is_some() && !self.is_doubtful && end <= octets;
+        if fits && !(end > self.length && self.has_better(at, length)) {
             return Ok(at);
         }
         // A commit whose flush failed does not count: the log ends where it began.
@@ -281,6 +287,7 @@ impl Log {
         let segment = at.segment + 1;
         let file = self.segments.begin(SegmentHead { segment, commit: self.next, before })?;
         self.length = file.metadata().map_or(0, |facts| facts.len());
+        self.look_from = 0;
         self.is_doubtful = false;
         let begun = Position { segment, offset: SEGMENT_HEAD };
         let had_draft = self.draft.at.is_some();
@@ -291,6 +298,17 @@ impl Log {
         self.at = begun;
         self.draft.at = Some(begun);
         Ok(begun)
+    }
+
+    /// Whether a commit that begins with a record of a length is better off in a spare segment than behind the end of
+    /// this one's file.
+    /// Only an optimisation: a folder that can't be listed shows itself elsewhere.
+    fn has_better(&mut self, at: Position, length: u64) -> bool {
+        if self.draft.at.is_some() || length > AHEAD_WORTHWHILE || at.offset < self.look_from {
+            return false;
+        }
+        self.look_from = at.offset + AHEAD_OCTETS;
+        self.segments.next_spare_octets().is_some_and(|spare| spare >= self.segments.octets / 2)
     }
 }
 

@@ -102,6 +102,17 @@ impl Segments {
         Ok(file)
     }
 
+    /// Octets whose blocks are there in the spare segment that comes next; `None` when there is none.
+    pub fn next_spare_octets(&self) -> Option<u64> {
+        let (_, spare) = self.list().ok()?;
+        fs::metadata(self.spare(*spare.first()?)).ok().map(|facts| facts.len())
+    }
+
+    /// Octets of a segment's file.
+    pub fn file_octets(&self, segment: u64) -> u64 {
+        fs::metadata(self.path(segment)).map_or(0, |facts| facts.len())
+    }
+
     pub fn sync_folder(&self) -> Result<()> {
         File::open(&self.folder)
             .and_then(|folder| folder.sync_all())

@@ -165,10 +165,16 @@ fn segments_that_are_mostly_empty_are_emptied_and_used_again_while_mail_is_read(
 #[test]
 fn each_segment_is_emptied_once_and_the_emptiest_first() {
     let live = BTreeMap::from([(1, 0), (2, 40), (3, 10), (4, 90), (5, 5)]);
-    assert_eq!(to_empty(&live, 5, 50), Some(3), "what was emptied, and what is in use, is left");
-    assert_eq!(to_empty(&live, 6, 50), Some(5));
-    assert_eq!(to_empty(&live, 5, 9), None);
-    assert_eq!(to_empty(&BTreeMap::from([(1, 0)]), 5, 50), None);
+    assert_eq!(
+        to_empty(&live, 5, |_| 50),
+        Some(3),
+        "what was emptied, and what is in use, is left"
+    );
+    assert_eq!(to_empty(&live, 6, |_| 50), Some(5));
+    assert_eq!(to_empty(&live, 5, |_| 9), None);
+    let short = |segment| if segment == 3 { 20 } else { 50 };
+    assert_eq!(to_empty(&live, 6, short), Some(5), "a short file is not emptier than a long one");
+    assert_eq!(to_empty(&BTreeMap::from([(1, 0)]), 5, |_| 50), None);
 }
 
 #[test]
