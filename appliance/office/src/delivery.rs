@@ -26,6 +26,8 @@ use verdict::{Decide, Evidence, Refused, decide};
 
 /// Content is handed to the disk in pieces of this size once it is large.
 const PIECE: usize = 128 * 1024;
+/// The same while memory is scarce.
+const SMALL_PIECE: usize = 16 * 1024;
 /// How much of the front of a message is looked at for its subject.
 const HEAD: usize = 16 * 1024;
 /// The same for notices, which name the message they are about further down.
@@ -112,17 +114,33 @@ impl<'a> Incoming<'a> {
     }
 
     /// Appends content.
+    ///
+    /// Only the first piece waits for memory, when the message holds none: messages that hold a part and wait for more
+    /// might all wait for each other.
     pub async fn append(&mut self, octets: &[u8]) -> Result<()> {
+        self.charge.hold(self.least()).await.map_err(|_| Error::Busy)?;
         self.tap.see(octets);
-        self.charge.hold(self.memory() + octets.len()).await.map_err(|_| Error::Busy)?;
-        self.intake.write(octets).await?;
+        if self.charge.try_hold(self.memory() + octets.len()) {
+            self.intake.write(octets).await?;
+        } else {
+            // What is held beyond the least goes to the disk, then the rest in small pieces.
+            for piece in octets.chunks(SMALL_PIECE) {
+                self.intake.spill().await?;
+                self.intake.write(piece).await?;
+            }
+        }
         // Once a piece went to the disk its memory is free again.
-        self.charge.shrink(self.memory());
+        self.charge.shrink(self.memory().max(self.least()));
         Ok(())
     }
 
     fn memory(&self) -> usize {
         TRACE + self.tap.memory() + self.intake.memory()
+    }
+
+    /// Memory with which a message comes in whatever its size.
+    fn least(&self) -> usize {
+        TRACE + self.tap.most_memory() + SMALL_PIECE
     }
 
     /// The front part of the message as it was sent.
@@ -268,6 +286,17 @@ impl Intake {
         }
         self.gathered.extend_from_slice(octets);
         if self.gathered.len() >= PIECE { self.flush().await } else { Ok(()) }
+    }
+
+    /// Moves everything to the disk.
+    async fn spill(&mut self) -> Result<()> {
+        let mut spool = self.spool.take().ok_or(Error::Closed)?;
+        let spilled = off_thread(move || {
+            spool.spill()?;
+            Ok(spool)
+        });
+        self.spool = Some(spilled.await?);
+        self.flush().await
     }
 
     async fn flush(&mut self) -> Result<()> {

@@ -135,24 +135,31 @@ impl Charge<'_> {
     /// Sees to it that so many octets are charged; [`Busy`] when they are not to be had within twenty seconds.
     /// What was charged before stays so.
     pub async fn hold(&mut self, octets: usize) -> Result<(), Busy> {
-        let wanted = octets.div_ceil(STEP) * STEP;
-        let Some(more) = wanted.checked_sub(self.octets).filter(|more| *more > 0) else {
-            return Ok(());
-        };
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             // Asked for before looking, so that what is freed in between is not missed.
             let freed = self.budget.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            if self.budget.lock().take(self.budget.limits, self.network, self.party, more) {
-                self.octets = wanted;
+            if self.try_hold(octets) {
                 return Ok(());
             }
             if tokio::time::timeout_at(until, freed).await.is_err() {
                 return Err(Busy);
             }
         }
+    }
+
+    /// The same where it is to be had at once; false: it is not, and what was charged before stays so.
+    pub fn try_hold(&mut self, octets: usize) -> bool {
+        let wanted = octets.div_ceil(STEP) * STEP;
+        let more = wanted.saturating_sub(self.octets);
+        let is_taken = more == 0
+            || self.budget.lock().take(self.budget.limits, self.network, self.party, more);
+        if is_taken {
+            self.octets = self.octets.max(wanted);
+        }
+        is_taken
     }
 
     /// Gives back what is beyond so many octets.

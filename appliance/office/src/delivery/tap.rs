@@ -43,6 +43,11 @@ impl Tap {
         self.front.capacity()
     }
 
+    /// Octets of memory that it may come to hold.
+    pub fn most_memory(&self) -> usize {
+        self.limit.next_power_of_two()
+    }
+
     /// Of all that was seen, to be compared with what the store has.
     pub fn sum(&self) -> &Checksum {
         &self.sum

@@ -240,3 +240,37 @@ async fn a_verdict_chooses_the_folder_or_refuses_before_anything_is_stored() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_share_too_little_memory_do_not_wait_for_each_other() {
+    let world = World::new().await;
+    let signer = world.office.outbound.signer.clone();
+    // Each holds a part of it, and none has enough.
+    let agent: &'static DeliveryAgent =
+        Box::leak(Box::new(DeliveryAgent::new(world.store.clone(), signer, 4 << 20)));
+    let all_begun = Arc::new(tokio::sync::Barrier::new(16));
+    let mut coming = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (content, account, all_begun) = (content(300_000), world.ann, all_begun.clone());
+        coming.spawn(async move {
+            let sender = ReversePath::Address(Address::parse("bob@elsewhere.test").unwrap());
+            let begun = Incoming::begin(agent, &sender, (PEER, Party::Stranger)).await;
+            let mut incoming = begun.unwrap();
+            let (first, rest) = content.split_at(10_000);
+            incoming.append(first).await.unwrap();
+            all_begun.wait().await;
+            for piece in rest.chunks(10_000) {
+                incoming.append(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            incoming.deliver(envelope("", &[account])).await.unwrap().message
+        });
+    }
+    let begun = std::time::Instant::now();
+    let messages = coming.join_all().await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "they waited until one gave up");
+    for message in messages {
+        let found = world.store.read(|r| r.content(message)).unwrap().unwrap();
+        assert!(stored(&world.store, &found).ends_with(&content(300_000)));
+    }
+}

@@ -145,11 +145,7 @@ impl Spool {
     /// Blocks when [`Spool::blocks`] says so.
     pub fn append(&mut self, octets: &[u8]) -> Result<()> {
         if self.file.is_none() && self.blocks(octets.len()) {
-            let mut part = Part::create(&self.folder)?;
-            part.file.write_all(&self.memory).map_err(Error::io("writing", &part.path))?;
-            self.written.add(&std::mem::take(&mut self.memory));
-            self.share.clear();
-            self.file = Some(part);
+            self.spill()?;
         }
         match &mut self.file {
             Some(part) => {
@@ -160,6 +156,21 @@ impl Spool {
             None => self.memory.extend_from_slice(octets),
         }
         self.octets += octets.len() as u64;
+        Ok(())
+    }
+
+    /// Moves what is in memory into a file, where more will go from now on: others need the memory.
+    /// Blocks.
+    pub fn spill(&mut self) -> Result<()> {
+        if self.file.is_some() {
+            return Ok(());
+        }
+        room::check(&self.folder, self.memory.len() as u64, self.reserve)?;
+        let mut part = Part::create(&self.folder)?;
+        part.file.write_all(&self.memory).map_err(Error::io("writing", &part.path))?;
+        self.written.add(&std::mem::take(&mut self.memory));
+        self.share.clear();
+        self.file = Some(part);
         Ok(())
     }
 
