@@ -8,6 +8,7 @@ pub mod verdict;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pillarbox_message::head;
 use pillarbox_outbound::dkim::Signer;
@@ -28,6 +29,8 @@ use verdict::{Decide, Evidence, Refused, decide};
 const PIECE: usize = 128 * 1024;
 /// The same while memory is scarce.
 const SMALL_PIECE: usize = 16 * 1024;
+/// How long a message that has begun waits for memory: others are about to be done, as a rule.
+const SHORT: Duration = Duration::from_millis(500);
 /// How much of the front of a message is looked at for its subject.
 const HEAD: usize = 16 * 1024;
 /// The same for notices, which name the message they are about further down.
@@ -115,12 +118,12 @@ impl<'a> Incoming<'a> {
 
     /// Appends content.
     ///
-    /// Only the first piece waits for memory, when the message holds none: messages that hold a part and wait for more
-    /// might all wait for each other.
+    /// Only the first piece waits long for memory, when the message holds none: messages that hold a part and wait for
+    /// more might all wait for each other.
     pub async fn append(&mut self, octets: &[u8]) -> Result<()> {
         self.charge.hold(self.least()).await.map_err(|_| Error::Busy)?;
         self.tap.see(octets);
-        if self.charge.try_hold(self.memory() + octets.len()) {
+        if self.charge.hold_within(self.memory() + octets.len(), SHORT).await.is_ok() {
             self.intake.write(octets).await?;
         } else {
             // What is held beyond the least goes to the disk, then the rest in small pieces.

@@ -135,7 +135,12 @@ impl Charge<'_> {
     /// Sees to it that so many octets are charged; [`Busy`] when they are not to be had within twenty seconds.
     /// What was charged before stays so.
     pub async fn hold(&mut self, octets: usize) -> Result<(), Busy> {
-        let until = tokio::time::Instant::now() + PATIENCE;
+        self.hold_within(octets, PATIENCE).await
+    }
+
+    /// The same within another time.
+    pub async fn hold_within(&mut self, octets: usize, patience: Duration) -> Result<(), Busy> {
+        let until = tokio::time::Instant::now() + patience;
         loop {
             // Asked for before looking, so that what is freed in between is not missed.
             let freed = self.budget.freed.notified();
@@ -150,8 +155,8 @@ impl Charge<'_> {
         }
     }
 
-    /// The same where it is to be had at once; false: it is not, and what was charged before stays so.
-    pub fn try_hold(&mut self, octets: usize) -> bool {
+    /// Whether it is to be had at once; if not, what was charged before stays so.
+    fn try_hold(&mut self, octets: usize) -> bool {
         let wanted = octets.div_ceil(STEP) * STEP;
         let more = wanted.saturating_sub(self.octets);
         let is_taken = more == 0

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // tests may
 
-use std::time::Duration;
-
 use pillarbox_outbound::Source;
 use pillarbox_store::{Access, Content, FolderId, INLINE_OCTETS, Options};
 use pillarbox_vocabulary::Address;
