@@ -212,6 +212,12 @@ impl Browser {
         Ok(self.client.execute(script, Vec::new()).await?)
     }
 
+    /// Whether the page needs more room than a screen has: a phone's browser shows it smaller then.
+    pub async fn is_wider_than(&self, width: u32) -> Result<bool> {
+        let is = format!("return document.documentElement.scrollWidth > {width}");
+        Ok(self.script(&is).await? == true)
+    }
+
     /// The whole page as a picture.
     /// A page that is just coming has no width yet.
     pub async fn picture(&self, folder: &Path, name: &str) -> Result<()> {
