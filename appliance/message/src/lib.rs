@@ -5,6 +5,7 @@
 //! Every input is taken for hostile: no panic, and bounds in time and memory for each.
 
 pub mod addresses;
+pub mod blanks;
 pub mod calendar;
 pub mod charset;
 pub mod choice;
@@ -20,10 +21,10 @@ pub mod html;
 pub mod lines;
 mod markup;
 pub mod names;
+pub mod own_fields;
 pub mod pictures;
 pub mod received;
 mod repair;
-pub mod return_path;
 pub mod structure;
 #[cfg(test)]
 mod tests;

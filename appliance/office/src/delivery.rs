@@ -1,29 +1,37 @@
-//! Final delivery (MDA, RFC 5598 §4.2.4): content passes a tap into the spool; at its end a verdict decides where it
-//! goes, trace fields are put in front, and one durable write takes it in.
+//! Final delivery (MDA, RFC 5598 §4.2.4): content passes a tap into the spool; at its end evidence is gathered, a
+//! verdict decides where it goes, trace fields are put in front, and one durable write takes it in.
 
+mod placement;
 pub mod tap;
 #[cfg(test)]
 mod tests;
-pub mod verdict;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_filter::authentication::{self, Authentication, Client};
+use pillarbox_filter::files::{self, Finding};
+use pillarbox_filter::verdict::{Decide, Evidence, Policy, Verdict, decide};
+use pillarbox_filter::{dkim, results};
+use pillarbox_host::net;
 use pillarbox_message::head;
 use pillarbox_outbound::dkim::Signer;
 use pillarbox_platform::budget::{Budget, Charge, Party};
 use pillarbox_platform::clock;
+use pillarbox_platform::dns::Dns;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
-    AccountId, Checksum, Delivered, Delivery, Error, Fate, LedgerRecord, MessageId, Relay, Result,
-    ShortCode, Spool, Spooled, Store, off_thread,
+    AccountId, Checksum, Delivered, Delivery, Detail, Error, Fate, LedgerRecord, MessageId, Relay,
+    Result, ShortCode, Spool, Spooled, Store, off_thread,
 };
 
+use crate::filtering;
 use pillarbox_vocabulary::Timestamp;
+use placement::{Refused, placements};
 use tap::Tap;
-use verdict::{Decide, Evidence, Refused, decide};
+use tokio::sync::Semaphore;
 
 /// Content is handed to the disk in pieces of this size once it is large.
 const PIECE: usize = 128 * 1024;
@@ -35,22 +43,28 @@ const SHORT: Duration = Duration::from_millis(500);
 const HEAD: usize = 16 * 1024;
 /// The same for notices, which name the message they are about further down.
 const NOTICE_HEAD: usize = 64 * 1024;
-/// Memory that is set aside for the trace fields.
-const TRACE: usize = 1024;
+/// Messages whose files are looked into at one time: it takes a core while it lasts.
+const LOOKS: usize = 2;
+/// Memory that is set aside for the trace fields: of those with what was found, a longer one is left out.
+const TRACE: usize = 8 * 1024;
 
 /// Puts mail into mailboxes and queue.
 pub struct DeliveryAgent {
     store: Store,
     signer: Arc<Signer>,
+    dns: Arc<Dns>,
     /// Memory for message content that comes in.
     budget: Budget,
+    /// Turns to look into what messages carry.
+    looking: Arc<Semaphore>,
     decide: Decide,
 }
 
 impl DeliveryAgent {
     /// `octets`: of content that may be in memory at one time.
-    pub fn new(store: Store, signer: Arc<Signer>, octets: usize) -> DeliveryAgent {
-        DeliveryAgent { store, signer, budget: Budget::new(octets), decide }
+    pub fn new(store: Store, signer: Arc<Signer>, dns: Arc<Dns>, octets: usize) -> DeliveryAgent {
+        let looking = Arc::new(Semaphore::new(LOOKS));
+        DeliveryAgent { store, signer, dns, budget: Budget::new(octets), looking, decide }
     }
 
     /// The same with another decision on where messages go.
@@ -106,7 +120,12 @@ impl<'a> Incoming<'a> {
     ) -> Result<Incoming<'a>> {
         let mut charge = agent.budget.charge(peer, party);
         charge.hold(TRACE).await.map_err(|_| Error::Busy)?;
-        let tap = Tap::new(if *reverse_path == ReversePath::Null { NOTICE_HEAD } else { HEAD });
+        // Of an address that means another machine everywhere nothing can be asked.
+        let is_asked = party == Party::Stranger && !net::is_private(peer);
+        let tap = Tap::new(
+            if *reverse_path == ReversePath::Null { NOTICE_HEAD } else { HEAD },
+            is_asked.then(dkim::Reading::default),
+        );
         Ok(Incoming {
             agent,
             intake: Intake::new(agent.store.spool()),
@@ -151,6 +170,63 @@ impl<'a> Incoming<'a> {
         self.tap.front()
     }
 
+    /// Looks into the files that the message carries.
+    async fn look_into(&self, mut spool: Spool) -> Result<(Spool, Vec<Finding>)> {
+        let survey =
+            |spool: &Spool| files::survey(&|take: &mut dyn FnMut(&[u8])| spool.replay(take));
+        let (spool, wanted) = match spool.blocks(0) {
+            true => off_thread(move || survey(&spool).map(|wanted| (spool, wanted))).await?,
+            false => {
+                let wanted = survey(&spool)?;
+                (spool, wanted)
+            }
+        };
+        if wanted.is_empty() {
+            return Ok((spool, Vec::new()));
+        }
+        let _turn = self.agent.looking.acquire().await.map_err(|_| Error::Closed)?;
+        off_thread(move || {
+            let found = files::inspect(wanted, &|take: &mut dyn FnMut(&[u8])| spool.replay(take))?;
+            Ok((spool, found))
+        })
+        .await
+    }
+
+    /// Gathers the evidence, within a time, and decides.
+    async fn judge(
+        &mut self,
+        envelope: &Envelope<'_>,
+        files: &[Finding],
+    ) -> Result<(Option<Authentication>, Verdict)> {
+        let (agent, signed) = (self.agent, self.tap.take_signed());
+        let policy = match signed.is_some() || !files.is_empty() {
+            true => agent.store.read_off_thread(filtering::policy).await?,
+            false => Policy::default(),
+        };
+        let found = match signed {
+            Some(signed) => {
+                let client = Client {
+                    address: envelope.peer,
+                    hello: envelope.received.hello.clone(),
+                    sender: envelope.sender.to_string(),
+                };
+                let found =
+                    authentication::examine(&agent.dns, &client, signed, self.arrived).await;
+                tracing::debug!(id = %envelope.code, ?found, "who sent it");
+                Some(found)
+            }
+            None => None,
+        };
+        let evidence = Evidence {
+            sender: envelope.sender,
+            front: self.tap.front(),
+            authentication: found.as_ref(),
+            files,
+        };
+        let verdict = (agent.decide)(&evidence, &policy);
+        Ok((found, verdict))
+    }
+
     /// Puts the message into folders and queue: when this returns well, it is on stable storage.
     ///
     /// # Errors
@@ -159,23 +235,22 @@ impl<'a> Incoming<'a> {
         mut self,
         envelope: Envelope<'_>,
     ) -> std::result::Result<Delivered, Refusal> {
-        let evidence = Evidence {
-            peer: envelope.peer,
-            sender: envelope.sender,
-            sent_by: envelope.sent_by,
-            front: self.tap.front(),
-        };
-        let verdict = (self.agent.decide)(&evidence);
-        let placements =
-            verdict.placements(&envelope.accounts, envelope.sent_by).map_err(|Refused(why)| {
+        let mut spool = self.intake.complete().await?;
+        let mut files = Vec::new();
+        if envelope.sent_by.is_none() {
+            (spool, files) = self.look_into(spool).await?;
+        }
+        let (found, verdict) = self.judge(&envelope, &files).await?;
+        let placements = placements(&verdict, &envelope.accounts, envelope.sent_by).map_err(
+            |Refused(why)| {
                 // RFC 3463 §3.8: delivery not authorized, message refused.
                 Refusal::Said(Reply::new(
                     550,
                     Enhanced(5, 7, 1),
                     format!("{why} ({})", envelope.code),
                 ))
-            })?;
-        let mut spool = self.intake.complete().await?;
+            },
+        )?;
         let mut relay = envelope.relay;
         if let Some(relay) = &mut relay {
             let (store, signer, domain) =
@@ -189,7 +264,9 @@ impl<'a> Incoming<'a> {
         }
         let date = clock::rfc5322(self.arrived);
         let received = trace::Received { date, ..envelope.received };
-        let (prefix, delivery_octets) = trace_fields(envelope.sender, &received, self.tap.front());
+        let said = said(&received.hostname, envelope.peer, found.as_ref(), &verdict);
+        let (prefix, delivery_octets) =
+            trace_fields(envelope.sender, &said, &received, self.tap.front());
         let expected = Checksum::of(&prefix).followed_by(self.tap.sum());
         spool.put_in_front(prefix)?;
         let content = match spool.blocks(0) {
@@ -198,7 +275,9 @@ impl<'a> Incoming<'a> {
         };
         compare(&expected, &content)?;
         let facts = head::facts(self.tap.front());
+        let summary = verdict.summary();
         let mut record = LedgerRecord {
+            detail: if summary.is_empty() { Detail::None } else { Detail::text(summary) },
             peer: Some(envelope.peer),
             sender: envelope.sender.to_string(),
             recipients: envelope.recipients,
@@ -224,11 +303,24 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// What goes in front of a message: Return-Path (RFC 5321 §4.4), then Received.
-/// Also the octets of the first, which belongs to final delivery and not to a relayed copy.
-/// `sender`: the reverse-path, empty when it is null; `front`: the first octets of the message.
-fn trace_fields(sender: &str, received: &trace::Received, front: &[u8]) -> (Vec<u8>, u16) {
-    let return_path = format!("Return-Path: <{sender}>\r\n");
+/// What was found and concluded, as fields; a field that is too long is left out.
+fn said(hostname: &str, peer: IpAddr, found: Option<&Authentication>, verdict: &Verdict) -> String {
+    let results = found.map(|found| results::field(hostname, peer, found));
+    let fields = results.into_iter().chain(verdict.field());
+    fields.filter(|field| field.len() < TRACE / 3).collect()
+}
+
+/// What goes in front of a message: Return-Path (RFC 5321 §4.4), what was found, then Received.
+/// Also the octets of what belongs to final delivery and not to a relayed copy: all but the last.
+/// `sender`: the reverse-path, empty when it is null; `said`: fields with their line ends; `front`: the first octets of
+/// the message.
+fn trace_fields(
+    sender: &str,
+    said: &str,
+    received: &trace::Received,
+    front: &[u8],
+) -> (Vec<u8>, u16) {
+    let return_path = format!("Return-Path: <{sender}>\r\n{said}");
     let octets = return_path.len() as u16;
     // Where all of the message is text it must not become a part of our fields.
     let end = if head::has_header(front) { "" } else { "\r\n" };

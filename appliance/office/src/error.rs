@@ -44,6 +44,11 @@ pub enum Error {
     /// A file for the set-up wants a provider and names none.
     #[error("line = \"provider\" needs a [[route]] without domain")]
     NoProvider,
+    /// A file for the set-up says of harmful files what there is not.
+    #[error(
+        "{text} is nothing that can be done with files: programs, macros, pages, closed or endless, and refuse, junk or warn"
+    )]
+    NotAHandling { text: String },
     #[error("{text:?} is no domain name")]
     NotADomain { text: String },
     #[error("{text:?} is no mail address: {why}")]

@@ -9,8 +9,7 @@ use std::net::IpAddr;
 use pillarbox_host::net::{self, is_private};
 use pillarbox_outbound::Outbound;
 use pillarbox_platform::config::Config;
-use pillarbox_platform::dns::Dns;
-use pillarbox_platform::dns::DnsError;
+use pillarbox_platform::dns::{Dns, DnsError, backwards, reverse_name};
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,27 +121,6 @@ pub fn looks_residential(name: &str, address: IpAddr) -> bool {
         IpAddr::V6(_) => false,
     };
     has_word || has_address
-}
-
-/// The parts of an address backwards, as reverse names and lists have them (RFC 1035 §3.5, RFC 3596 §2.5, RFC 5782 §2).
-pub fn backwards(address: IpAddr) -> String {
-    let parts: Vec<String> = match address.to_canonical() {
-        IpAddr::V4(v4) => v4.octets().iter().rev().map(ToString::to_string).collect(),
-        IpAddr::V6(v6) => v6
-            .octets()
-            .iter()
-            .rev()
-            .flat_map(|o| [o & 15, o >> 4])
-            .map(|nibble| format!("{nibble:x}"))
-            .collect(),
-    };
-    parts.join(".")
-}
-
-/// The name under which an address's own name is kept.
-pub fn reverse_name(address: IpAddr) -> String {
-    let zone = if address.to_canonical().is_ipv4() { "in-addr.arpa" } else { "ip6.arpa" };
-    format!("{}.{zone}", backwards(address))
 }
 
 /// A public address that a server names in what it says: `250-mx at your service, [203.0.113.9]`.
@@ -290,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_from_what_servers_say_and_written_backwards() {
+    fn addresses_are_read_from_what_servers_say() {
         let lines = |text: &str| vec!["> EHLO box".to_string(), format!("< {text}")];
         let not = ip("198.51.100.1");
         assert_eq!(
@@ -302,11 +280,6 @@ mod tests {
             Some(ip("2001:db8::5"))
         );
         assert_eq!(address_in(&lines("250-mx.example [192.168.1.4] and 198.51.100.1"), not), None);
-        assert_eq!(reverse_name(ip("203.0.113.9")), "9.113.0.203.in-addr.arpa");
-        assert!(
-            reverse_name(ip("2001:db8::5")).starts_with("5.0.0.0.")
-                && reverse_name(ip("2001:db8::5")).ends_with("8.b.d.0.1.0.0.2.ip6.arpa")
-        );
         assert_eq!(meaning(ip("127.0.0.11")), Listing::DialUp);
         assert_eq!(meaning(ip("127.0.0.4")), Listing::Listed);
         assert_eq!(meaning(ip("127.255.255.254")), Listing::Silent);

@@ -16,6 +16,7 @@ pub mod condition;
 pub mod delivery;
 pub mod directory;
 mod error;
+pub mod filtering;
 pub mod history;
 pub mod internet_connection;
 pub mod loopback;
@@ -73,8 +74,12 @@ impl Office {
         let (config, store, tasks) = (settings.get(), handles.store.clone(), handles.tasks.clone());
         let connections = Arc::new(Connections::default());
         let octets = config.limits.in_flight().content;
-        let delivery =
-            Arc::new(delivery::DeliveryAgent::new(store.clone(), outbound.signer.clone(), octets));
+        let delivery = Arc::new(delivery::DeliveryAgent::new(
+            store.clone(),
+            outbound.signer.clone(),
+            handles.dns.clone(),
+            octets,
+        ));
         let submission = submission::SubmissionAgent {
             settings: settings.clone(),
             store: store.clone(),

@@ -141,6 +141,8 @@ mod tests {
         domains = ["example.org"]
         line = "provider"
         certificate = "authority"
+        forwarders = ["uni.test"]
+        files = { macros = "refuse" }
         [[person]]
         address = "ann@example.org"
         name = "Ann"
@@ -182,6 +184,8 @@ mod tests {
             (again.hostname.as_deref(), again.aliases.len(), again.routes[0].port),
             (Some("mail.example.org"), 1, 465)
         );
+        assert_eq!((&again.forwarders[0][..], &again.files["macros"][..]), ("uni.test", "refuse"));
+        assert!(apply(&store, &secrets, &parse("files = { macros = 'eat' }").unwrap()).is_err());
     }
 
     #[test]

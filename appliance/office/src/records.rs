@@ -1,7 +1,6 @@
 //! What the world should know of a domain of ours, and what it knows.
 
 mod check;
-mod spf;
 mod texts;
 
 use std::net::IpAddr;

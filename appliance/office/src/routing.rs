@@ -92,13 +92,13 @@ pub fn note_refusal(
     code: ShortCode,
     peer: IpAddr,
     sender: &str,
-    recipient: Option<&str>,
+    recipients: Vec<String>,
     reply: &Reply,
 ) {
     store.note(LedgerRecord {
         peer: Some(peer),
         sender: sender.to_string(),
-        recipients: recipient.iter().map(|r| r.to_string()).collect(),
+        recipients,
         detail: Detail::Answer { code: reply.code, text: reply.lines.join(" ") },
         ..LedgerRecord::new(clock::now(), Fate::Refused, code)
     });

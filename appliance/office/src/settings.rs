@@ -13,6 +13,11 @@ pub const CERTIFICATE: &str = "certificate";
 /// The public address the last look at the line found.
 pub const PUBLIC_ADDRESS: &str = "public-address";
 
+/// What is done with messages that carry something harmful, where it is not the usual: `macros=refuse`, with spaces.
+pub const FILES: &str = "harmful-files";
+/// Domains that forward mail of others to the box and are trusted with it, with spaces.
+pub const FORWARDERS: &str = "forwarders";
+
 /// The steps of the set-up after the owner's account, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {

@@ -1,7 +1,5 @@
 //! Signing what leaves (RFC 6376, RFC 8463): keys per domain, made here, sealed at rest; rotation by selector.
 
-mod blanks;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,6 +8,7 @@ use mail_auth::common::crypto::{Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::generate::DkimKeyPair;
 use mail_auth::dkim::{Canonicalization, DkimSigner, Done};
+use pillarbox_message::blanks::Blanks;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{
     AddFirstKey, AnyChange, KeyKind, PutKey, Reader, RemoveKey, SigningKey, Store,
@@ -58,7 +57,7 @@ impl Keys {
     ) -> Result<Vec<u8>> {
         let mut rsa: Vec<_> = self.rsa.iter().map(|key| key.sign_streaming()).collect();
         let mut ed25519: Vec<_> = self.ed25519.iter().map(|key| key.sign_streaming()).collect();
-        let mut blanks = blanks::Blanks::default();
+        let mut blanks = Blanks::default();
         feed(&mut |piece| {
             let piece = blanks.push(piece);
             rsa.iter_mut().for_each(|stream| stream.write(piece));

@@ -6,6 +6,7 @@
 mod bare;
 pub mod datagram;
 mod plain;
+mod reverse;
 mod servers;
 mod signed;
 mod values;
@@ -25,6 +26,7 @@ use crate::config::{Config, seconds};
 use crate::error::Error;
 
 use plain::Plain;
+pub use reverse::{backwards, reverse_name};
 use servers::{Edns, NameServers, Proof};
 use signed::{Signing, signing};
 pub use values::{Answer, DnsError, Tlsa};

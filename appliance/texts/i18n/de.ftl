@@ -672,6 +672,7 @@ detail-encrypted = unterwegs verschlüsselt
 detail-not-encrypted = unterwegs nicht verschlüsselt
 detail-envelope = Im Auftrag gesendet von
 detail-code = Code in den Aufzeichnungen der Box
+detail-found = Herausgefunden
 detail-reply = Antworten gehen an
 detail-list = Mailingliste
 detail-program = Geschrieben mit
@@ -917,3 +918,70 @@ owner-limit =
     das Passwort: Ändern Sie es mit `pillarbox account password`, und entfernen Sie mit
     `pillarbox queue remove`, was wartet.
     .title = Tagesgrenze erreicht
+
+## Spam und gefälschte Absender
+nav-spam = Spam
+spam-title = Spam und gefälschte Absender
+spam-what = Was die Box tut
+spam-checks = Bei jeder Nachricht aus dem Internet stellt die Box fest, ob der Server, von dem sie kommt, für den Absender senden darf und ob eine Signatur belegt, wer sie geschrieben hat.
+spam-refused = Ist eine Nachricht nicht von dem Absender, den sie nennt, und bittet dessen Domain alle, solche Nachrichten abzuweisen, dann weist die Box sie ab. Der andere Server erfährt den Grund, ein ehrlicher Absender also auch.
+spam-junk = Hat die Box gute Gründe, einer Nachricht zu misstrauen, kommt sie in den Ordner „Spam“ ihres Empfängers. Dort steht bei der Nachricht, warum.
+spam-unknown = Spricht nichts gegen eine Nachricht oder ließ sich nichts feststellen, kommt sie in den Posteingang.
+spam-nothing-lost = Keine Nachricht wird je weggeworfen. Was abgewiesen wurde und was unter „Spam“ liegt, finden Sie hier:
+spam-files = Dateien, die Schaden anrichten
+spam-files-how = Die Box sieht nach, was eine Datei wirklich ist, nicht nur, wie sie heißt, auch in Archiven und angehängten Nachrichten. Wählen Sie, was mit einer Nachricht geschieht, die so eine Datei mitbringt.
+spam-group-programs = Programme
+spam-group-programs-what = Programme, Skripte, Verknüpfungen, Datenträgerabbilder, Installationspakete, Notizbücher mit Dateien darin. Ehrliche Leute senden sie kaum, Diebe schon.
+spam-group-macros = Dokumente mit Makros
+spam-group-macros-what = Word, Excel und Ähnliches mit einem Programm darin. Manche Büros brauchen sie täglich.
+spam-group-pages = Seiten mit Skripten oder Formularen
+spam-group-pages-what = Angehängte Webseiten und Bilder, die etwas ausführen oder nach Passwörtern fragen.
+spam-group-closed = Archive, in die man nicht hineinsehen kann
+spam-group-closed-what = Archive und Dokumente mit Passwort und Archivarten, die die Box nicht auspackt (7z, RAR). Steuerberater und Anwälte senden sie.
+spam-group-endless = Archive ohne Ende
+spam-group-endless-what = Mehr darin, als die Box durchsehen kann, oder beschädigt.
+spam-handling-refuse = Nachricht abweisen
+spam-handling-junk = Unter Spam ablegen
+spam-handling-warn = Mit Warnung zustellen
+spam-forwarders = Wer Ihnen Post weiterleiten darf
+spam-forwarders-how = Manche lassen sich ihre Post von einem anderen Anbieter, einer Hochschule oder einem Verein an diese Box weiterleiten. Auf diesem Weg verliert eine Nachricht ihre Belege. Nennen Sie hier deren Domains; was nachweislich von dort kommt, wird nicht danach beurteilt, wer es geschrieben hat.
+spam-forwarders-list = Domains, eine je Zeile
+spam-forwarders-hint = Zum Beispiel uni-stadt.de. Für die meisten Büros ist eine leere Liste richtig.
+spam-keep = Speichern
+spam-wrong-domain = „{ $word }“ ist keine Domain. Schreiben Sie sie so: uni-stadt.de
+spam-wrong-many = { $count ->
+    [one] In die Liste passt höchstens eine Domain.
+   *[other] In die Liste passen höchstens { $count } Domains.
+}
+
+## Warum eine Nachricht dort liegt, wo sie liegt
+verdict-title = Warum liegt das unter Spam?
+verdict-author-proven = { $domain } bestätigt, diese Nachricht gesendet zu haben.
+verdict-author-refused = Sie gibt { $domain } als Absender an, aber nichts belegt das, und { $domain } bittet alle, solche Nachrichten abzuweisen.
+verdict-author-suspected = Sie gibt { $domain } als Absender an, aber nichts belegt das, und { $domain } bittet alle, solchen Nachrichten zu misstrauen.
+verdict-author-not-proven = Sie gibt { $domain } als Absender an, aber nichts belegt das.
+verdict-sender-denied = { $domain } sagt, dass der Server, von dem sie kam, nicht in seinem Namen senden darf.
+verdict-sender-doubted = { $domain } zählt den Server, von dem sie kam, nicht zu den eigenen.
+verdict-no-author = Sie sagt nicht, wer sie geschrieben hat.
+verdict-no-name = Der Server, von dem sie kam, hat keinen ordentlichen Namen im Internet.
+verdict-mailing-list = Sie kam über eine Mailingliste von { $domain }.
+verdict-forwarder = Sie wurde von { $domain } weitergeleitet; dieser Domain wird hier vertraut.
+verdict-file-test-virus = „{ $file }“ ist die Testdatei für Virenscanner.
+verdict-file-program = „{ $file }“ ist ein Programm.
+verdict-file-script = „{ $file }“ ist ein Skript, das beim Öffnen läuft.
+verdict-file-shortcut = „{ $file }“ ist eine Verknüpfung, die ein Programm starten kann.
+verdict-file-disk-image = „{ $file }“ ist ein Datenträgerabbild.
+verdict-file-installer = „{ $file }“ installiert ein Programm.
+verdict-file-notebook = „{ $file }“ ist ein Notizbuch, das Dateien verbergen kann.
+verdict-file-macros = „{ $file }“ enthält Makros, also ein Programm im Dokument.
+verdict-file-active-page = „{ $file }“ ist eine Seite oder ein Bild, das etwas ausführt oder Eingaben verlangt.
+verdict-file-locked = „{ $file }“ öffnet sich nur mit Passwort; hineinsehen konnte niemand.
+verdict-file-closed = „{ $file }“ ist ein Archiv, in das die Box nicht hineinsieht.
+verdict-file-endless = „{ $file }“ enthält mehr, als die Box durchsieht, oder ist beschädigt.
+verdict-warning = Mit Vorsicht öffnen
+verdict-warning-how = Fragen Sie am Telefon nach, wenn Sie das nicht erwartet haben. Eine Nummer aus der Nachricht selbst beweist nichts.
+verdict-decides = gibt den Ausschlag
+verdict-against = spricht gegen sie
+verdict-explains = erklärt es
+verdict-for = spricht für sie
+verdict-what-now = Wenn Sie diese Nachricht haben möchten, drücken Sie „Kein Spam“. Sonst lassen Sie sie hier.

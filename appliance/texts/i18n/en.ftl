@@ -672,6 +672,7 @@ detail-encrypted = encrypted on the way
 detail-not-encrypted = not encrypted on the way
 detail-envelope = Sent on behalf by
 detail-code = Code in this box's records
+detail-found = Found out
 detail-reply = Answers go to
 detail-list = Mailing list
 detail-program = Written with
@@ -916,3 +917,70 @@ owner-limit =
     If this is wanted, release it with `pillarbox queue release`. If not, somebody may know the password:
     change it with `pillarbox account password`, and remove what waits with `pillarbox queue remove`.
     .title = daily limit reached
+
+## Spam and forged senders
+nav-spam = Spam
+spam-title = Spam and forged senders
+spam-what = What the box does
+spam-checks = Of every message from the internet the box finds out whether the server it came from may send for the sender, and whether a signature proves who wrote it.
+spam-refused = If it is not from the sender it names, and that sender’s domain asks everyone to refuse such mail, the box refuses it. The other server is told why, so an honest sender learns of it.
+spam-junk = If the box has good reasons to doubt a message, it goes to the Junk folder of its reader. The message says there why.
+spam-unknown = If nothing speaks against a message, or the box could not find out, it goes to the inbox.
+spam-nothing-lost = No message is ever thrown away. What was refused, and what went to Junk, is found here:
+spam-files = Files that do harm
+spam-files-how = The box looks at what a file really is, not only at its name, also inside archives and attached messages. Choose what happens to a message that carries such a file.
+spam-group-programs = Programs
+spam-group-programs-what = Programs, scripts, shortcuts, disk images, installers, notebooks with files in them. Honest people hardly ever send them; thieves do.
+spam-group-macros = Documents with macros
+spam-group-macros-what = Word, Excel and the like with a program inside. Some offices need them every day.
+spam-group-pages = Pages with scripts or forms
+spam-group-pages-what = Attached web pages and pictures that run something or ask for passwords.
+spam-group-closed = Archives that can’t be looked into
+spam-group-closed-what = Archives and documents with a password, and kinds of archives the box does not unpack (7z, RAR). Accountants and lawyers send them.
+spam-group-endless = Archives without end
+spam-group-endless-what = More inside than the box can look through, or broken.
+spam-handling-refuse = Refuse the message
+spam-handling-junk = Put it into Junk
+spam-handling-warn = Deliver it with a warning
+spam-forwarders = Who may forward mail to you
+spam-forwarders-how = Some people have their mail sent on to this box by another provider, a university or a club. On that way a message loses its proofs. Name their domains here, and mail that provably comes from them is not judged by who wrote it.
+spam-forwarders-list = Domains, one on each line
+spam-forwarders-hint = For example uni-stadt.de. An empty list is right for most offices.
+spam-keep = Keep
+spam-wrong-domain = “{ $word }” is not a domain. Write it like this: uni-stadt.de
+spam-wrong-many = { $count ->
+    [one] The list holds one domain at most.
+   *[other] The list holds { $count } domains at most.
+}
+
+## Why a message is where it is
+verdict-title = Why is this in Junk?
+verdict-author-proven = { $domain } confirms that it sent this message.
+verdict-author-refused = It says it is from { $domain }, but nothing proves that, and { $domain } asks everyone to refuse such mail.
+verdict-author-suspected = It says it is from { $domain }, but nothing proves that, and { $domain } asks everyone to be suspicious of such mail.
+verdict-author-not-proven = It says it is from { $domain }, but nothing proves that.
+verdict-sender-denied = { $domain } says that the server it came from must not send in its name.
+verdict-sender-doubted = { $domain } does not count the server it came from among its own.
+verdict-no-author = It does not say who wrote it.
+verdict-no-name = The server it came from has no proper name on the internet.
+verdict-mailing-list = It came through a mailing list of { $domain }.
+verdict-forwarder = It was forwarded by { $domain }, which is trusted here.
+verdict-file-test-virus = “{ $file }” is the test file for virus scanners.
+verdict-file-program = “{ $file }” is a program.
+verdict-file-script = “{ $file }” is a script that runs when it is opened.
+verdict-file-shortcut = “{ $file }” is a shortcut that can start a program.
+verdict-file-disk-image = “{ $file }” is a disk image.
+verdict-file-installer = “{ $file }” installs a program.
+verdict-file-notebook = “{ $file }” is a notebook that can hide files.
+verdict-file-macros = “{ $file }” has macros: a program within a document.
+verdict-file-active-page = “{ $file }” is a page or picture that runs something or asks for what you type.
+verdict-file-locked = “{ $file }” opens with a password only, so nobody could look into it.
+verdict-file-closed = “{ $file }” is an archive that the box does not look into.
+verdict-file-endless = “{ $file }” has more in it than the box looks through, or is broken.
+verdict-warning = Open this with care
+verdict-warning-how = Ask the sender by phone if you did not expect it. A number in the message itself proves nothing.
+verdict-decides = decides
+verdict-against = speaks against it
+verdict-explains = explains it
+verdict-for = speaks for it
+verdict-what-now = If you want this message, press “Not junk”. Otherwise leave it here.

@@ -28,7 +28,8 @@ use axum::{Extension, Router};
 use pages::mail::{act, compose, contacts, files, folders, list, message, send, settings};
 use pages::{
     about, certificate, discovery, doctor, domains, find, home, internet_connection, login,
-    loopback, metrics, network, people, person, programs, queue, security, setup, system, welcome,
+    loopback, metrics, network, people, person, programs, queue, security, setup, spam, system,
+    welcome,
 };
 use routes::{Group, Reach, Role, Route, Routes};
 
@@ -113,6 +114,7 @@ fn table(message: usize) -> Vec<Route> {
             .get(doctor::show)
             .post(doctor::examine)
             .menu(Group::Mail, "nav-doctor"),
+        at("/spam", Owner, Office).get(spam::show).post(spam::change).menu(Group::Mail, "nav-spam"),
         at("/mail", Person, Remote).get(list::start).menu(Group::Webmail, "nav-webmail"),
         at("/mail/act", Person, Remote).post(act::act),
         at("/mail/message", Person, Remote).post(act::message),

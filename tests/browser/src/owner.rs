@@ -12,11 +12,11 @@ use crate::product::Product;
 const PASSWORD: &str = "a sentence to keep";
 
 /// The owner's and everybody's pages.
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 24] = [
     "/mail/1", "/mail/settings", "/mail/contacts", "/home", "/people", "/people/bob@example.test",
     "/domains", "/line", "/certificate", "/name", "/round", "/log", "/network", "/system",
-    "/about", "/queue", "/find", "/doctor", "/programs", "/programs/card", "/coach", "/security",
-    "/nothing",
+    "/about", "/queue", "/find", "/doctor", "/spam", "/programs", "/programs/card", "/coach",
+    "/security", "/nothing",
 ];
 
 fn check(is: bool, what: &str) -> Result<()> {
@@ -181,10 +181,10 @@ pub async fn every_page_fits_a_phone_and_a_desk(driver: &Driver, pictures: &Path
             browser.open(&product.url(page)).await?;
             let name = page.trim_matches('/').replace(['/', '@', '.'], "-");
             browser.picture(pictures, &format!("{name}-{}", kind.width)).await?;
-            let is_too_wide = browser
-                .script("return document.documentElement.scrollWidth > window.innerWidth")
-                .await?;
-            check(is_too_wide == false, &format!("{page} is wider than {} px", kind.width))?;
+            check(
+                !browser.is_wider_than(kind.width).await?,
+                &format!("{page} is wider than {} px", kind.width),
+            )?;
             let unnamed = browser
                 .script("return [...document.querySelectorAll('input:not([type=hidden]),select,textarea')].filter(e => !e.labels?.length && !e.ariaLabel).map(e => e.name).join()")
                 .await?;
@@ -253,10 +253,10 @@ pub async fn pages_speak_german(driver: &Driver, pictures: &Path) -> Result<()> 
             browser.script("return document.documentElement.lang").await? == "de",
             "the page says that it is German",
         )?;
-        let is_too_wide = browser
-            .script("return document.documentElement.scrollWidth > window.innerWidth")
-            .await?;
-        check(is_too_wide == false, &format!("{page} in German is wider than a phone"))?;
+        check(
+            !browser.is_wider_than(PHONE.width).await?,
+            &format!("{page} in German is wider than a phone"),
+        )?;
         browser.picture(pictures, &format!("{}-german", page.trim_matches('/'))).await?;
     }
     browser.close().await

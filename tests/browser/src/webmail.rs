@@ -67,19 +67,13 @@ pub async fn mail_is_read_answered_and_found(driver: &Driver, pictures: &Path) -
     for kind in [DESKTOP, PHONE] {
         let browser = inside(driver, kind, &product, 0).await?;
         browser.picture(pictures, &format!("mail-list-{}", kind.width)).await?;
-        let is_too_wide = browser
-            .script("return document.documentElement.scrollWidth > window.innerWidth")
-            .await?;
-        check(is_too_wide == false, "the list fits")?;
+        check(!browser.is_wider_than(kind.width).await?, "the list fits")?;
         browser.open(&product.url("/mail/1?q=offer+from:cy")).await?;
         browser.sees("Offer").await?;
         browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
         browser.sees("Pictures from other servers are not shown").await?;
         browser.picture(pictures, &format!("mail-message-{}", kind.width)).await?;
-        let is_too_wide = browser
-            .script("return document.documentElement.scrollWidth > window.innerWidth")
-            .await?;
-        check(is_too_wide == false, "the message fits")?;
+        check(!browser.is_wider_than(kind.width).await?, "the message fits")?;
         browser.client.find(Locator::Css("iframe.body")).await?.enter_frame().await?;
         browser.sees("Dear Ann").await?;
         browser.client.enter_parent_frame().await?;
@@ -88,6 +82,61 @@ pub async fn mail_is_read_answered_and_found(driver: &Driver, pictures: &Path) -
         let body = browser.value("textarea").await?;
         check(body.contains("> Dear Ann, here it is"), &format!("the answer quotes: {body}"))?;
         browser.picture(pictures, &format!("mail-compose-{}", kind.width)).await?;
+        browser.close().await?;
+    }
+    Ok(())
+}
+
+pub async fn what_is_dangerous_is_told_and_what_is_in_junk_says_why(
+    driver: &Driver,
+    pictures: &Path,
+) -> Result<()> {
+    let product = Product::demo()?;
+    let with = |subject: &str, name: &str, content: &str| {
+        let kind = "multipart/mixed; boundary=b";
+        let body = format!(
+            "--b\r\n\r\nPlease look at this.\r\n--b\r\nContent-Type: application/octet-stream; \
+             name=\"{name}\"\r\nContent-Disposition: attachment; filename=\"{name}\"\r\n\r\n{content}\r\n--b--"
+        );
+        letter(subject, kind, &body).replace("; charset=utf-8", "")
+    };
+    let page = "<html><form action=\"https://x.example\"><input name=password></form></html>";
+    bring(&product, "ann@example.test", &with("Statement", "statement.html", page)).await?;
+    bring(&product, "ann@example.test", &with("Costs", "costs.xlsm", "x")).await?;
+    let program = bring(&product, "ann@example.test", &with("Game", "game.exe", "x")).await;
+    check(
+        program.is_err_and(|why| why.to_string().contains("\"game.exe\" is a program")),
+        "a program is refused with the reason",
+    )?;
+    for (kind, language) in [(DESKTOP, "en"), (PHONE, "de")] {
+        let browser = inside(driver, kind, &product, 0).await?;
+        browser.open(&product.url("/mail/1?q=costs")).await?;
+        if language == "de" {
+            browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
+            browser.open(&product.url("/mail/1?q=costs")).await?;
+        }
+        browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
+        browser.sees(if language == "en" { "has macros" } else { "enth\u{e4}lt Makros" }).await?;
+        browser.picture(pictures, &format!("mail-warning-{}", kind.width)).await?;
+        browser.open(&product.url("/mail/5")).await?;
+        browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
+        let why =
+            if language == "en" { "Why is this in Junk?" } else { "Warum liegt das unter Spam?" };
+        browser.sees(why).await?;
+        browser.sees("statement.html").await?;
+        browser.picture(pictures, &format!("mail-junk-{}", kind.width)).await?;
+        check(!browser.is_wider_than(kind.width).await?, "the page fits")?;
+        browser.open(&product.url("/spam")).await?;
+        browser.picture(pictures, &format!("spam-{}", kind.width)).await?;
+        check(!browser.is_wider_than(kind.width).await?, "the page of spam fits")?;
+        if language == "de" {
+            browser.open(&product.url("/mail/5")).await?;
+            browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
+            browser.click("Kein Spam").await?;
+            browser.sees("Tasten und Suche").await?;
+            browser.open(&product.url("/mail/1?q=statement")).await?;
+            browser.sees("Statement").await?;
+        }
         browser.close().await?;
     }
     Ok(())

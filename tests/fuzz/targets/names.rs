@@ -7,7 +7,7 @@
 mod exchangers;
 #[path = "../../../appliance/outbound/src/policy.rs"]
 mod policy;
-#[path = "../../../appliance/office/src/records/spf/record.rs"]
+#[path = "../../../appliance/filter/src/spf/record.rs"]
 mod spf;
 #[path = "../../../appliance/office/src/records/texts.rs"]
 mod texts;
@@ -63,7 +63,7 @@ fn spf_record(text: &str) {
     for (address, other) in [("203.0.113.9", "2001:db8::9"), ("2001:db8::9", "203.0.113.9")] {
         let (address, other): (IpAddr, IpAddr) =
             (address.parse().expect("an address"), other.parse().expect("an address"));
-        let sender = Sender { address, origin: "box.test", helo: OWN };
+        let sender = Sender { address, local: "ann", origin: "box.test", helo: OWN, name: "mx.box.test" };
         for term in &terms {
             let spec = match term {
                 Term::Redirect(spec)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use pillarbox_host::net::is_near;
-use pillarbox_message::return_path::ReturnPaths;
+use pillarbox_message::own_fields::OwnFields;
 use pillarbox_platform::budget::{Pace, Party};
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{
@@ -55,8 +55,8 @@ pub struct Transaction<'a> {
     taking: Taking<'a>,
     /// Of the message under way.
     pace: Pace,
-    /// Takes those off that came along.
-    return_paths: ReturnPaths,
+    /// Takes fields off that only this box may write.
+    own_fields: OwnFields,
 }
 
 /// The message that comes in.
@@ -83,7 +83,7 @@ impl<'a> Transaction<'a> {
             remote: Vec::new(),
             taking: Taking::Nothing,
             pace: Pace { begun: now, heard: now, octets: 0 },
-            return_paths: ReturnPaths::default(),
+            own_fields: OwnFields::default(),
         }
     }
 
@@ -92,7 +92,7 @@ impl<'a> Transaction<'a> {
         self.pace.octets += octets.len() as u64;
         match &mut self.taking {
             Taking::Transfer(incoming) => {
-                if let Err(error) = incoming.append(self.return_paths.push(octets)).await {
+                if let Err(error) = incoming.append(self.own_fields.push(octets)).await {
                     self.taking = Taking::Failed(error);
                 }
             }
@@ -148,7 +148,11 @@ impl<'a> Transaction<'a> {
             return Answer::Refuse(replies::cannot_store(self.code));
         }
         if !self.edge.condition.has_space() {
-            return self.refuse(&path_text(&mail.reverse_path), None, replies::no_space(self.code));
+            return self.refuse(
+                &path_text(&mail.reverse_path),
+                Vec::new(),
+                replies::no_space(self.code),
+            );
         }
         let Some(identity) = self.identity.clone() else { return Answer::Accept };
         let path = mail.reverse_path.clone();
@@ -168,7 +172,7 @@ impl<'a> Transaction<'a> {
                     &identity.address,
                     &self.code.to_string(),
                 );
-                self.refuse(&sender, None, reply)
+                self.refuse(&sender, Vec::new(), reply)
             }
             Err(error) => Answer::Refuse(self.trouble(&error)),
         }
@@ -210,7 +214,7 @@ impl<'a> Transaction<'a> {
             .mail
             .as_ref()
             .map_or_else(String::new, |m| path_text(&m.reverse_path));
-        self.refuse(&sender, Some(&address), reply)
+        self.refuse(&sender, vec![address], reply)
     }
 
     /// How the message comes; without the date.
@@ -260,7 +264,7 @@ impl<'a> Transaction<'a> {
             }
             None => {
                 let path = mail.reverse_path.clone();
-                self.return_paths = ReturnPaths::default();
+                self.own_fields = OwnFields::new(&session.config().hostname);
                 Incoming::begin(&self.edge.submission.delivery, &path, (self.peer, self.party()))
                     .await
                     .map(|i| Taking::Transfer(Box::new(i)))
@@ -283,9 +287,15 @@ impl<'a> Transaction<'a> {
             .mail
             .as_ref()
             .map_or_else(String::new, |m| path_text(&m.reverse_path));
+        let recipients: Vec<String> =
+            self.local.iter().chain(&self.remote).map(|r| r.path.to_string()).collect();
         let outcome = match std::mem::replace(&mut self.taking, Taking::Nothing) {
             Taking::Submission(submission) => submission.end().await,
-            Taking::Transfer(incoming) => self.transfer(session, *incoming, &sender).await,
+            Taking::Transfer(mut incoming) => match incoming.append(self.own_fields.finish()).await
+            {
+                Ok(()) => self.transfer(session, *incoming, &sender).await,
+                Err(error) => Err(Refusal::Trouble(error)),
+            },
             Taking::Failed(error) => Err(Refusal::Trouble(error)),
             Taking::Nothing => Err(Refusal::Trouble(Error::Closed)),
         };
@@ -301,10 +311,10 @@ impl<'a> Transaction<'a> {
                 };
                 Answer::AcceptAs(Reply::new(250, Enhanced(2, 0, 0), text))
             }
-            Err(Refusal::Said(reply)) => self.refuse(&sender, None, reply),
+            Err(Refusal::Said(reply)) => self.refuse(&sender, recipients, reply),
             Err(Refusal::Trouble(error)) => {
                 let reply = self.trouble(&error);
-                self.refuse(&sender, None, reply)
+                self.refuse(&sender, recipients, reply)
             }
         }
     }
@@ -371,9 +381,9 @@ impl<'a> Transaction<'a> {
     }
 
     /// A refusal that the ledger remembers.
-    fn refuse(&self, sender: &str, recipient: Option<&str>, reply: Reply) -> Answer {
+    fn refuse(&self, sender: &str, recipients: Vec<String>, reply: Reply) -> Answer {
         routing::note_refusal(
-            &self.edge.submission.store, self.code, self.peer, sender, recipient, &reply,
+            &self.edge.submission.store, self.code, self.peer, sender, recipients, &reply,
         );
         Answer::Refuse(reply)
     }

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // tests may
 
+use pillarbox_filter::verdict::{Action, Verdict};
 use pillarbox_office::delivery::DeliveryAgent;
-use pillarbox_office::delivery::verdict::Verdict;
 use pillarbox_office::submission::SubmissionAgent;
 use pillarbox_office::world::World;
 use pillarbox_platform::stream::Patience;
@@ -36,14 +36,16 @@ const DIALOG: &[(&str, &str)] = &[
 async fn a_refusal_is_answered_in_the_conversation_and_junk_has_its_folder() {
     let world = World::new().await;
     let office = &world.office;
-    let delivery = DeliveryAgent::new(world.store.clone(), office.outbound.signer.clone(), 1 << 24)
-        .deciding(|evidence| match evidence.front.strip_prefix(b"Subject: ").unwrap_or_default() {
-            front if front.starts_with(b"worse") => {
-                Verdict::Refuse("This is not wanted here".into())
-            }
-            front if front.starts_with(b"junk") => Verdict::Junk,
-            _ => Verdict::Inbox,
-        });
+    let signer = office.outbound.signer.clone();
+    let agent = DeliveryAgent::new(world.store.clone(), signer, world.handles.dns.clone(), 1 << 24);
+    let delivery = agent.deciding(|evidence, _| {
+        let action = match evidence.front.strip_prefix(b"Subject: ").unwrap_or_default() {
+            front if front.starts_with(b"worse") => Action::Refuse,
+            front if front.starts_with(b"junk") => Action::Junk,
+            _ => Action::Inbox,
+        };
+        Verdict { action, reasons: Vec::new() }
+    });
     let submission = SubmissionAgent {
         settings: office.settings.clone(),
         store: world.store.clone(),

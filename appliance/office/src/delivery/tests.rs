@@ -8,11 +8,11 @@ use pillarbox_vocabulary::Address;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::verdict::Verdict;
 use super::*;
 use crate::mail::readers::Budget;
 use crate::mail::reading;
 use crate::world::World;
+use pillarbox_filter::verdict::{Action, Kind};
 
 /// Octets of which no two neighbouring stretches look alike.
 fn content(octets: usize) -> Vec<u8> {
@@ -120,10 +120,14 @@ fn envelope<'a>(sender: &'a str, accounts: &[AccountId]) -> Envelope<'a> {
     }
 }
 
-const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+/// Within the office: of such an address nothing can be asked.
+const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7));
+/// Somewhere on the internet.
+const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9));
 
 fn agent(world: &World) -> DeliveryAgent {
-    DeliveryAgent::new(world.store.clone(), world.office.outbound.signer.clone(), 64 << 20)
+    let signer = world.office.outbound.signer.clone();
+    DeliveryAgent::new(world.store.clone(), signer, world.handles.dns.clone(), 64 << 20)
 }
 
 /// What the store gives of a message, as POP3 gets it.
@@ -204,12 +208,13 @@ fn trace_fields_and_content_are_one_message_for_every_reader() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verdict_chooses_the_folder_or_refuses_before_anything_is_stored() {
     let world = World::new().await;
-    let agent = agent(&world).deciding(|evidence| match evidence.front {
-        b"Subject: junk\r\n\r\n" => Verdict::Junk,
-        front if front.starts_with(b"Subject: worse") => {
-            Verdict::Refuse("This is not wanted here".into())
-        }
-        _ => Verdict::Inbox,
+    let agent = agent(&world).deciding(|evidence, _| {
+        let action = match evidence.front {
+            b"Subject: junk\r\n\r\n" => Action::Junk,
+            front if front.starts_with(b"Subject: worse") => Action::Refuse,
+            _ => Action::Inbox,
+        };
+        Verdict { action, reasons: Vec::new() }
     });
     let deliver = async |content: &[u8]| {
         let mut incoming =
@@ -244,8 +249,12 @@ async fn messages_that_share_too_little_memory_do_not_wait_for_each_other() {
     let world = World::new().await;
     let signer = world.office.outbound.signer.clone();
     // Each holds a part of it, and none has enough.
-    let agent: &'static DeliveryAgent =
-        Box::leak(Box::new(DeliveryAgent::new(world.store.clone(), signer, 4 << 20)));
+    let agent: &'static DeliveryAgent = Box::leak(Box::new(DeliveryAgent::new(
+        world.store.clone(),
+        signer,
+        world.handles.dns.clone(),
+        4 << 20,
+    )));
     let all_begun = Arc::new(tokio::sync::Barrier::new(16));
     let mut coming = tokio::task::JoinSet::new();
     for _ in 0..16 {
@@ -271,4 +280,102 @@ async fn messages_that_share_too_little_memory_do_not_wait_for_each_other() {
         let found = world.store.read(|r| r.content(message)).unwrap().unwrap();
         assert!(stored(&world.store, &found).ends_with(&content(300_000)));
     }
+}
+
+/// Delivers a message of a stranger's for Ann; gives what is stored of it, with its verdict and folder.
+async fn from_stranger(
+    world: &World,
+    sender: &str,
+    message: &str,
+) -> std::result::Result<(String, Option<Verdict>, FolderId), Refusal> {
+    world.handles.dns.clear_cache();
+    let (agent, store) = (agent(world), &world.store);
+    let path = ReversePath::Address(Address::parse(sender).unwrap());
+    let mut incoming = Incoming::begin(&agent, &path, (STRANGER, Party::Stranger)).await.unwrap();
+    for piece in message.as_bytes().chunks(11) {
+        incoming.append(piece).await.unwrap();
+    }
+    let envelope = Envelope { peer: STRANGER, ..envelope(sender, &[world.ann]) };
+    let message = incoming.deliver(envelope).await?.message;
+    let content = store.read(|r| r.content(message)).unwrap().unwrap();
+    let budget = Budget::of(Duration::from_secs(60));
+    let verdict = reading::verdict(store, &content, &budget).unwrap();
+    let is_in = |folder: &FolderId| {
+        let entries = store.read(|r| r.entries(world.ann, *folder, 0, 100)).unwrap();
+        entries.iter().any(|(_, entry)| entry.message == message)
+    };
+    let folder = [FolderId::INBOX, FolderId::JUNK].into_iter().find(is_in).unwrap();
+    Ok((String::from_utf8(stored(store, &content)).unwrap(), verdict, folder))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_sender_proves_decides_and_is_told_with_the_message() {
+    let world = World::new().await;
+    let zone = &world.zone;
+    zone.txt("a.test", "v=spf1 ip4:203.0.113.9 -all");
+    zone.txt("_dmarc.a.test", "v=DMARC1; p=reject");
+    zone.txt("_dmarc.soft.test", "v=DMARC1; p=quarantine");
+    zone.pointer("9.113.0.203.in-addr.arpa", "mx.a.test");
+    zone.address("mx.a.test", STRANGER);
+    let by = |author: &str| format!("From: <x@{author}>\r\nSubject: Offer\r\n\r\nHello\r\n");
+    let kinds = |verdict: &Option<Verdict>| {
+        verdict.iter().flat_map(|v| &v.reasons).map(|reason| reason.kind).collect::<Vec<_>>()
+    };
+
+    let (whole, verdict, folder) = from_stranger(&world, "x@a.test", &by("a.test")).await.unwrap();
+    assert_eq!((kinds(&verdict), folder), (vec![Kind::Proven], FolderId::INBOX), "{whole}");
+    let order = [
+        "Return-Path: <x@a.test>\r\n", "Authentication-Results: mail.box.test;",
+        "Pillarbox-Verdict: inbox", "Received: from client.test", "From: ",
+    ];
+    let places = order.map(|field| whole.find(field).unwrap());
+    assert!(places.is_sorted(), "{whole}");
+    assert!(
+        whole.contains("spf=pass smtp.mailfrom=a.test")
+            && whole.contains("dmarc=pass (p=reject) header.from=a.test")
+    );
+
+    let (whole, verdict, folder) =
+        from_stranger(&world, "x@a.test", &by("soft.test")).await.unwrap();
+    assert_eq!((kinds(&verdict), folder), (vec![Kind::Suspected], FolderId::JUNK), "{whole}");
+    let records = world.store.read(|r| r.ledger_recent(1)).unwrap();
+    assert!(records[0].1.wording().contains("author-suspected +100 soft.test"), "{records:?}");
+
+    // Nobody else writes that in our name: it is read of what delivery put in front alone.
+    let forged = format!("Pillarbox-Verdict: junk; no-author +60\r\n{}", by("nobody.test"));
+    let (_, verdict, folder) = from_stranger(&world, "x@nobody.test", &forged).await.unwrap();
+    assert_eq!((verdict, folder), (None, FolderId::INBOX));
+
+    // A forged author is refused, with the reason and whom to ask.
+    let Err(Refusal::Said(reply)) = from_stranger(&world, "x@other.test", &by("a.test")).await
+    else {
+        panic!("it was taken")
+    };
+    let said = reply.lines.join(" ");
+    assert!(
+        reply.code == 550 && said.contains("says to be from a.test") && said.contains("DMARC"),
+        "{reply:?}"
+    );
+
+    // Unless it comes over somebody whom the owner trusts.
+    zone.txt("forwards.test", "v=spf1 ip4:203.0.113.9 -all");
+    tokio::task::block_in_place(|| {
+        let policy = Policy { forwarders: vec!["forwards.test".into()], ..Policy::default() };
+        crate::filtering::set(&world.store, &policy).unwrap();
+    });
+    let (_, verdict, folder) =
+        from_stranger(&world, "srs@forwards.test", &by("a.test")).await.unwrap();
+    assert_eq!((kinds(&verdict), folder), (vec![Kind::Forwarder], FolderId::INBOX));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_dns_holds_nothing_against_anybody() {
+    let world = World::new().await;
+    for name in ["a.test", "_dmarc.a.test", "9.113.0.203.in-addr.arpa"] {
+        world.zone.silence(name);
+    }
+    let message = "From: <x@a.test>\r\n\r\nHello\r\n";
+    let (whole, verdict, folder) = from_stranger(&world, "x@a.test", message).await.unwrap();
+    assert_eq!((verdict, folder), (None, FolderId::INBOX));
+    assert!(whole.contains("spf=temperror") && whole.contains("dmarc=temperror"), "{whole}");
 }

@@ -8,10 +8,12 @@ mod pieces;
 
 use std::collections::HashMap;
 
+use pillarbox_filter::verdict::Verdict;
 use pillarbox_message::extract::Extractor;
+use pillarbox_message::own_fields::VERDICT;
 use pillarbox_message::structure::Part;
 use pillarbox_message::winmail::{self, Winmail};
-use pillarbox_message::{calendar, charset, html};
+use pillarbox_message::{calendar, charset, head, html};
 use pillarbox_store::{Content, Store};
 
 use super::readers::Budget;
@@ -19,10 +21,19 @@ pub use attached::{Attached, attached, reached, subject};
 pub use body::{Piece, body, plain};
 pub use card::{Summary, glance, summary};
 pub use pieces::structure;
-use pieces::{Result, decoded, many};
+use pieces::{Result, decoded, front, many};
 
 /// Octets of a body that are shown.
 pub const SHOWN: usize = 1 << 20;
+
+/// What the box decided on a message when it came, and why; `None`: there was nothing to tell.
+pub fn verdict(store: &Store, content: &Content, budget: &Budget) -> Result<Option<Verdict>> {
+    let front = front(store, content, budget)?;
+    let mut fields = head::fields(&front);
+    let field = fields.find(|field| head::name(field) == Some(VERDICT));
+    let value = field.and_then(|field| std::str::from_utf8(&field[VERDICT.len() + 1..]).ok());
+    Ok(value.and_then(Verdict::parse))
+}
 
 /// The decoded octets of a part, at most `limit`.
 pub fn octets(

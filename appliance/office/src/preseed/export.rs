@@ -6,6 +6,7 @@ use pillarbox_store::{AddressTarget, DeviceId, Route, RouteTls, Store};
 
 use super::file::{Alias, Certificate, Line, Person, Setup, SetupRoute};
 use crate::error::Result;
+use crate::filtering;
 use crate::settings::{self, Progress, Step};
 
 /// What an export contains of passwords.
@@ -24,10 +25,12 @@ pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<
             accounts.iter().map(|(id, _)| r.credentials(*id)).collect::<Result<Vec<_>, _>>()?;
         let chosen =
             (r.setting(settings::HOSTNAME)?, r.setting(settings::CERTIFICATE)?, Progress::read(r)?);
-        Ok((accounts, credentials, r.domains()?, r.addresses()?, r.routes()?, chosen))
+        let policy = filtering::policy(r)?;
+        Ok((accounts, credentials, r.domains()?, r.addresses()?, r.routes()?, chosen, policy))
     });
-    let (accounts, credentials, domains, addresses, routes, (hostname, certificate, progress)) =
-        read?;
+    let (accounts, credentials, domains, addresses, routes, chosen, policy) = read?;
+    let (hostname, certificate, progress) = chosen;
+    let files = policy.files.iter().map(|(group, how)| (group.name().into(), how.name().into()));
     let people = accounts.into_iter().zip(credentials).map(|((_, account), credentials)| {
         let main = credentials
             .into_iter()
@@ -65,6 +68,8 @@ pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<
         line: is_done(Step::Line).then_some(line),
         certificate: is_done(Step::Certificate).then_some(certificate),
         finished: Some(progress.is_none()),
+        forwarders: policy.forwarders,
+        files: files.collect(),
         people: people.collect(),
         aliases: aliases.collect(),
         routes,

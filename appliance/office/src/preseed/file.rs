@@ -1,5 +1,7 @@
 //! What can be written in the file.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -26,6 +28,13 @@ pub struct Setup {
     /// True: the pages lead through no further steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished: Option<bool>,
+    /// Domains that forward mail of others to the box and are trusted with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forwarders: Vec<String>,
+    /// What is done with messages that carry something harmful: `programs`, `macros`, `pages`, `closed` or `endless`,
+    /// and `refuse`, `junk` or `warn`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// The first one is the owner.
     #[serde(rename = "person")]
     pub people: Vec<Person>,

@@ -1,5 +1,6 @@
 //! From the file to what is changed in the store: all of it is looked at before anything is changed.
 
+use pillarbox_filter::verdict::Policy;
 use pillarbox_outbound::ROUTE_PURPOSE;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_store::{
@@ -10,7 +11,7 @@ use pillarbox_vocabulary::{Address, Domain, Timestamp};
 use super::file::{Alias, Certificate, Line, Person, Setup, SetupRoute};
 use crate::directory::{self, Password, USUAL_POLICY};
 use crate::error::{Error, Result};
-use crate::{naming, settings};
+use crate::{filtering, naming, settings};
 
 /// The changes that a file asks for, in the order in which they are to be made; or its first mistake.
 pub fn plan(secrets: &Secrets, setup: &Setup, at: Timestamp) -> Result<Vec<AnyChange>> {
@@ -32,6 +33,9 @@ pub fn plan(secrets: &Secrets, setup: &Setup, at: Timestamp) -> Result<Vec<AnyCh
     for one in &setup.routes {
         changes.push(AnyChange::of(route(secrets, one)?));
     }
+    if !setup.forwarders.is_empty() || !setup.files.is_empty() {
+        changes.extend(filtering::changes(&spam(setup)?).map(AnyChange::of));
+    }
     if setup.line == Some(Line::Provider)
         && !setup.routes.iter().any(|route| route.domain.is_empty())
     {
@@ -42,6 +46,18 @@ pub fn plan(secrets: &Secrets, setup: &Setup, at: Timestamp) -> Result<Vec<AnyCh
         changes.push(AnyChange::of(SetSetting { key: settings::CERTIFICATE.into(), value }));
     }
     Ok(changes)
+}
+
+fn spam(setup: &Setup) -> Result<Policy> {
+    let files = setup.files.iter().map(|(group, how)| {
+        let wrong = || Error::NotAHandling { text: format!("{group} = {how:?}") };
+        filtering::handling(group, how).ok_or_else(wrong)
+    });
+    let forwarders = setup.forwarders.iter().map(|name| domain(name));
+    Ok(Policy {
+        forwarders: forwarders.collect::<Result<_>>()?,
+        files: files.collect::<Result<_>>()?,
+    })
 }
 
 fn person(person: &Person, at: Timestamp) -> Result<AddAccount> {

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use pillarbox_platform::dns::{Dns, DnsError};
 
-use super::spf::{self, Trouble, Verdict};
 use super::texts::{is_dmarc, is_same_key, is_tls_reports, without_spaces};
 use super::{DnsRecord, Facts, Sends};
+use pillarbox_filter::spf::{self, Trouble, Verdict};
 
 /// The state of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +119,8 @@ async fn senders(dns: &Dns, facts: &Facts, record: &DnsRecord) -> Check {
         let means_us = only.split(' ').any(|word| matches!(word, "mx" | "+mx" | "a" | "+a"));
         return if means_us { Check::Right } else { Check::Different(only.to_string()) };
     };
-    match spf::evaluate(dns, &record.name, address, &facts.hostname).await {
+    let client = spf::Client { address, helo: &facts.hostname, local: "postmaster" };
+    match spf::evaluate(dns, &record.name, &client).await {
         Ok(Verdict::Pass) => Check::Right,
         Ok(_) | Err(Trouble::Wrong) => Check::Different(only.to_string()),
         Err(Trouble::Unknown(why)) => Check::Unknown(why),

@@ -230,8 +230,11 @@ impl Zone {
         self.add(reverse, RData::PTR(hickory_proto::rr::rdata::PTR(name(host))));
     }
 
+    /// A text of any length; what is longer than 255 octets comes in several strings (RFC 6376 §3.6.2.2).
     pub fn txt(&self, owner: &str, text: &str) {
-        self.add(owner, RData::TXT(TXT::new(vec![text.to_string()])));
+        let parts = text.as_bytes().chunks(255).map(|part| String::from_utf8_lossy(part).into());
+        let parts = if text.is_empty() { vec![String::new()] } else { parts.collect() };
+        self.add(owner, RData::TXT(TXT::new(parts)));
     }
 
     /// DANE-EE, public key, SHA-256 (3 1 1).

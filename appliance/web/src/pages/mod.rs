@@ -21,6 +21,7 @@ mod providers;
 pub mod queue;
 pub mod security;
 pub mod setup;
+pub mod spam;
 pub mod system;
 pub mod welcome;
 

@@ -20,7 +20,7 @@ const VARIANTS: [&str; 11] = [
 ];
 
 /// Forms that change something, one for each row of the table that takes any from somebody who is signed in.
-pub(super) const FORMS: [(&str, &str); 25] = [
+pub(super) const FORMS: [(&str, &str); 26] = [
     ("/mail/settings", "signature=x"),
     ("/mail/act", "id=1.1&order=delete"),
     ("/mail/message", "id=1.1&order=pictures"),
@@ -42,6 +42,7 @@ pub(super) const FORMS: [(&str, &str); 25] = [
     ("/system/update", "x"),
     ("/queue", "number=1.0&order=remove"),
     ("/doctor", "address=x@a.test"),
+    ("/spam", "forwarders=uni.test"),
     ("/logout", ""),
     ("/security", "order=end-others"),
     ("/programs/device", "name=x"),

@@ -41,11 +41,30 @@ pub fn pieces(
     take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<()> {
     let mut skip = content.delivery_octets();
-    let mut give = |piece: &[u8]| {
+    delivered(store, content, budget, &mut |piece| {
         let skipped = skip.min(piece.len());
         skip -= skipped;
         take(&piece[skipped..])
-    };
+    })
+}
+
+/// What final delivery put in front of a message: nobody else could.
+pub fn front(store: &Store, content: &Content, budget: &Budget) -> Result<Vec<u8>> {
+    let (octets, mut front) = (content.delivery_octets(), Vec::new());
+    delivered(store, content, budget, &mut |piece| {
+        front.extend_from_slice(&piece[..piece.len().min(octets - front.len())]);
+        if front.len() == octets { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(front)
+}
+
+/// A message with what final delivery put in front, in pieces, until no more of it is wanted.
+fn delivered(
+    store: &Store,
+    content: &Content,
+    budget: &Budget,
+    give: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<()> {
     budget.check()?;
     let Some(mut file) = store.open_large(content)? else {
         let mut octets = Vec::new();

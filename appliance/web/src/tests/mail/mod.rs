@@ -7,6 +7,7 @@ mod page;
 mod reading;
 mod sending;
 mod settings;
+mod verdict;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use pillarbox_filter::verdict::Verdict;
 use pillarbox_message::calendar;
 use pillarbox_message::choice::Form;
 use pillarbox_message::html::{self, Remote};
@@ -36,6 +37,8 @@ pub struct Shown {
     pub attached: Vec<Message>,
     pub event: Option<calendar::Event>,
     pub story: Story,
+    /// What the box decided on it when it came.
+    pub verdict: Option<Verdict>,
     /// For the navigation.
     pub folders: Folders,
 }
@@ -130,7 +133,8 @@ fn taken_apart(
         }
         None => None,
     };
-    Ok(Shown { structure, body, files, attached, event, story, folders })
+    let verdict = reading::verdict(store, content, budget)?;
+    Ok(Shown { structure, body, files, attached, event, story, verdict, folders })
 }
 
 fn body(

@@ -1,11 +1,13 @@
 //! How a message came here, in plain words: the rows that its page opens on request.
 
+use pillarbox_filter::verdict::{Kind, Verdict};
 use pillarbox_message::received;
 use pillarbox_message::structure::{Person as Correspondent, Structure};
 use pillarbox_platform::clock;
 use pillarbox_store::LedgerRecord;
 use pillarbox_vocabulary::Timestamp;
 
+use super::verdict::sentence;
 use crate::pages::mail::fate::Story;
 use crate::text::Texts;
 
@@ -29,6 +31,7 @@ pub fn details(
     t: Texts,
     structure: &Structure,
     story: &Story,
+    verdict: Option<&Verdict>,
     saved_at: Timestamp,
 ) -> Vec<(String, String)> {
     let (now, mut rows) = (clock::now(), Rows { t, rows: Vec::new() });
@@ -38,6 +41,10 @@ pub fn details(
     rows.add("detail-arrived", t.moment(saved_at, now));
     if let Some(arrival) = &story.arrival {
         add_arrival(&mut rows, structure, arrival);
+    }
+    let reasons = verdict.iter().flat_map(|verdict| &verdict.reasons);
+    for reason in reasons.filter(|reason| !matches!(reason.kind, Kind::File(_))) {
+        rows.add("detail-found", sentence(t, reason));
     }
     rows.add("detail-reply", people(&structure.reply_to));
     rows.add("detail-list", structure.list_id.clone());

@@ -4,6 +4,7 @@
 mod content;
 mod details;
 mod document;
+mod verdict;
 
 use askama::Template;
 use axum::extract::{Path, Query};
@@ -54,6 +55,10 @@ struct MessagePage {
     is_junk: bool,
     is_trash: bool,
     story: Story,
+    /// Why it is in Junk, each reason with what it counts; empty: the box did not put it there.
+    reasons: Vec<(String, String)>,
+    /// What its files can do to whoever opens them.
+    warnings: Vec<String>,
     /// How it came here, in plain words: name and value.
     details: Vec<(String, String)>,
     receipt_to: String,
@@ -154,7 +159,9 @@ fn message_page(
         } else {
             structure.receipt_to.first().map(|to| to.address.clone()).unwrap_or_default()
         },
-        details: details(t, &structure, &read.story, entry.saved_at),
+        warnings: verdict::warnings(t, read.verdict.as_ref()),
+        reasons: verdict::reasons(t, read.verdict.as_ref(), folder),
+        details: details(t, &structure, &read.story, read.verdict.as_ref(), entry.saved_at),
         subject,
         structure,
         text: read.body.text,

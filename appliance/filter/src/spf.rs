@@ -5,9 +5,7 @@ pub mod record;
 use std::net::IpAddr;
 use std::pin::Pin;
 
-use crate::internet_connection;
-
-use pillarbox_platform::dns::{Dns, DnsError};
+use pillarbox_platform::dns::{Answer, Dns, DnsError, reverse_name};
 pub use record::Verdict;
 use record::{Mechanism, Prefixes, Sender, Term, is_record, parse};
 
@@ -27,31 +25,72 @@ pub enum Trouble {
     Unknown(String),
 }
 
-/// Evaluates a domain's record for one address; `helo` is the name that the sender says in EHLO.
-pub async fn evaluate(
-    dns: &Dns,
-    domain: &str,
-    address: IpAddr,
-    helo: &str,
-) -> Result<Verdict, Trouble> {
-    let address = address.to_canonical();
-    Evaluation { dns, sender: Sender { address, origin: domain, helo }, lookups: 0, voids: 0 }
+/// What a receiver concludes, or why it can't.
+pub type Outcome = Result<Verdict, Trouble>;
+
+/// Who sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    pub address: IpAddr,
+    /// The name said in EHLO.
+    pub helo: &'a str,
+    /// The local part of the reverse-path; `postmaster` where there is none (§4.3).
+    pub local: &'a str,
+}
+
+/// Evaluates a domain's record for a client.
+pub async fn evaluate(dns: &Dns, domain: &str, client: &Client<'_>) -> Outcome {
+    let Client { address, helo, local } = *client;
+    let sender =
+        Sender { address: address.to_canonical(), local, origin: domain, helo, name: "unknown" };
+    let name = None;
+    Evaluation { dns: Names(dns), sender, name, lookups: 0, voids: 0 }
         .domain(domain.to_string())
         .await
 }
 
+/// Questions to the DNS as small futures: records lead from one to the next, and what asks needs much of a stack.
+#[derive(Clone, Copy)]
+struct Names<'a>(&'a Dns);
+
+type Asking<'a, T> = Pin<Box<dyn Future<Output = Result<T, DnsError>> + Send + 'a>>;
+
+impl<'a> Names<'a> {
+    #[inline(never)]
+    fn txt(self, name: &'a str) -> Asking<'a, Answer<String>> {
+        Box::pin(self.0.txt(name))
+    }
+
+    #[inline(never)]
+    fn mx(self, name: &'a str) -> Asking<'a, Answer<(u16, String)>> {
+        Box::pin(self.0.mx(name))
+    }
+
+    #[inline(never)]
+    fn ptr(self, name: &'a str) -> Asking<'a, Answer<String>> {
+        Box::pin(self.0.ptr(name))
+    }
+
+    #[inline(never)]
+    fn addresses(self, name: &'a str) -> Asking<'a, (Answer<IpAddr>, Answer<IpAddr>)> {
+        Box::pin(self.0.addresses(name))
+    }
+}
+
 struct Evaluation<'a> {
-    dns: &'a Dns,
+    dns: Names<'a>,
     sender: Sender<'a>,
+    /// The name of the address, once it was asked for.
+    name: Option<String>,
     lookups: u32,
     voids: u32,
 }
 
-type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Verdict, Trouble>> + Send + 'a>>;
+type Evaluating<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 impl Evaluation<'_> {
     /// `check_host` (§4).
-    fn domain(&mut self, domain: String) -> Outcome<'_> {
+    fn domain(&mut self, domain: String) -> Evaluating<'_> {
         Box::pin(async move {
             let texts = match self.dns.txt(&domain).await {
                 Ok(answer) => answer.records,
@@ -81,7 +120,7 @@ impl Evaluation<'_> {
                 (None, _) => Ok(Verdict::Neutral),
                 (Some(target), None) => {
                     self.count()?;
-                    let target = self.expand(target, &domain)?;
+                    let target = self.expand(target, &domain).await?;
                     match self.domain(target).await? {
                         Verdict::None => Err(Trouble::Wrong),
                         verdict => Ok(verdict),
@@ -102,7 +141,7 @@ impl Evaluation<'_> {
         match mechanism {
             Mechanism::All | Mechanism::Ip(_) => Ok(false),
             Mechanism::Include(target) => {
-                let target = self.expand(target, domain)?;
+                let target = self.expand(target, domain).await?;
                 match self.domain(target).await? {
                     Verdict::Pass => Ok(true),
                     Verdict::None => Err(Trouble::Wrong),
@@ -110,19 +149,19 @@ impl Evaluation<'_> {
                 }
             }
             Mechanism::A(host, prefixes) => {
-                let host = self.expand(or_domain(host), domain)?;
+                let host = self.expand(or_domain(host), domain).await?;
                 self.is_covered(&host, *prefixes).await
             }
             Mechanism::Mx(host, prefixes) => {
-                let host = self.expand(or_domain(host), domain)?;
+                let host = self.expand(or_domain(host), domain).await?;
                 self.is_exchanger(&host, *prefixes).await
             }
             Mechanism::Ptr(host) => {
-                let host = self.expand(or_domain(host), domain)?;
+                let host = self.expand(or_domain(host), domain).await?;
                 self.is_named_below(&host.to_ascii_lowercase()).await
             }
             Mechanism::Exists(target) => {
-                let target = self.expand(target, domain)?;
+                let target = self.expand(target, domain).await?;
                 Ok(self.addresses(&target).await?.iter().any(IpAddr::is_ipv4))
             }
         }
@@ -151,7 +190,7 @@ impl Evaluation<'_> {
 
     /// Whether the sender's address has a name in a domain, which leads back to the address (§5.5).
     async fn is_named_below(&mut self, domain: &str) -> Result<bool, Trouble> {
-        let reverse = internet_connection::reverse_name(self.sender.address);
+        let reverse = reverse_name(self.sender.address);
         let names = self.dns.ptr(&reverse).await.map(|answer| answer.records);
         let names = self.or_void(names)?;
         let below = format!(".{domain}");
@@ -166,8 +205,33 @@ impl Evaluation<'_> {
     }
 
     /// A name with its macros filled in (§7).
-    fn expand(&self, spec: &str, domain: &str) -> Result<String, Trouble> {
-        self.sender.expand(spec, domain).ok_or(Trouble::Wrong)
+    async fn expand(&mut self, spec: &str, domain: &str) -> Result<String, Trouble> {
+        let wants_name = spec.contains("%{p") || spec.contains("%{P");
+        if wants_name && self.name.is_none() {
+            self.name = Some(self.name_for(domain).await);
+        }
+        let name = self.name.as_deref().unwrap_or(self.sender.name);
+        Sender { name, ..self.sender }.expand(spec, domain).ok_or(Trouble::Wrong)
+    }
+
+    /// A name of the address that leads back to it (§7.3): the domain's own, else one below it, else any.
+    async fn name_for(&self, domain: &str) -> String {
+        let reverse = reverse_name(self.sender.address);
+        let names = self.dns.ptr(&reverse).await.map(|answer| answer.records).unwrap_or_default();
+        let mut found = Vec::new();
+        for name in names.into_iter().take(HOSTS) {
+            let addresses = self.dns.addresses(&name).await;
+            let leads_back = |(v4, v6): (Answer<IpAddr>, Answer<IpAddr>)| {
+                v4.records.iter().chain(&v6.records).any(|one| *one == self.sender.address)
+            };
+            if addresses.is_ok_and(leads_back) {
+                found.push(name.trim_end_matches('.').to_ascii_lowercase());
+            }
+        }
+        let (domain, below) = (domain.to_ascii_lowercase(), format!(".{}", domain.to_lowercase()));
+        let best = found.iter().find(|name| **name == domain);
+        let best = best.or_else(|| found.iter().find(|name| name.ends_with(&below)));
+        best.or(found.first()).cloned().unwrap_or_else(|| self.sender.name.to_string())
     }
 
     /// Counts a term that asks the DNS.
@@ -206,7 +270,11 @@ fn or_domain(host: &Option<String>) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::World;
+    use pillarbox_outbound::tests::world::World;
+
+    fn client(address: &str) -> Client<'static> {
+        Client { address: address.parse().unwrap(), helo: "mx.box.test", local: "ann" }
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_record_says_of_this_address_what_a_receiver_makes_of_it() {
@@ -216,6 +284,7 @@ mod tests {
         zone.address("mx.box.test", "203.0.113.9".parse().unwrap());
         zone.address("elsewhere.test", "198.51.100.77".parse().unwrap());
         zone.address("203.0.113.9.ok.box.test", "127.0.0.2".parse().unwrap());
+        zone.address("ann.203.0.113.9.ok.box.test", "127.0.0.2".parse().unwrap());
         zone.pointer("9.113.0.203.in-addr.arpa", "mx.box.test");
         zone.txt("_spf.good.test", "v=spf1 ip4:203.0.113.0/28 -all");
         zone.txt("_spf.bad.test", "v=spf1 ip4:198.51.100.0/28 -all");
@@ -239,6 +308,7 @@ mod tests {
             ("v=spf1 redirect=_spf.bad.test ?all", Ok(Verdict::Neutral)),
             ("v=spf1 exists:%{i}.ok.%{d} -all", Ok(Verdict::Pass)),
             ("v=spf1 exists:%{ir}.ok.%{d2} -all", Ok(Verdict::Fail)),
+            ("v=spf1 exists:%{l}.%{i}.ok.%{d} -all", Ok(Verdict::Pass)),
             ("v=spf1 ptr:box.test -all", Ok(Verdict::Pass)),
             ("v=spf1 ptr:other.test -all", Ok(Verdict::Fail)),
             ("v=spf1 include:loop.test -all", Err(Trouble::Wrong)),
@@ -251,25 +321,18 @@ mod tests {
             zone.txt("box.test", record);
             dns.clear_cache();
             assert_eq!(
-                evaluate(dns, "box.test", "203.0.113.9".parse().unwrap(), "mx.box.test").await,
+                evaluate(dns, "box.test", &client("203.0.113.9")).await,
                 expected,
                 "{record}"
             );
         }
         zone.txt("box.test", "v=spf1 mx -all");
         dns.clear_cache();
-        let address = "203.0.113.9".parse().unwrap();
-        assert_eq!(
-            evaluate(dns, "box.test", address, "x").await,
-            Err(Trouble::Wrong),
-            "two records"
-        );
-        assert_eq!(evaluate(dns, "no-texts.test", address, "x").await, Ok(Verdict::None));
+        let client = client("203.0.113.9");
+        assert_eq!(evaluate(dns, "box.test", &client).await, Err(Trouble::Wrong), "two records");
+        assert_eq!(evaluate(dns, "no-texts.test", &client).await, Ok(Verdict::None));
         zone.silence("silent.test");
-        assert!(matches!(
-            evaluate(dns, "silent.test", address, "x").await,
-            Err(Trouble::Unknown(_))
-        ));
+        assert!(matches!(evaluate(dns, "silent.test", &client).await, Err(Trouble::Unknown(_))));
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -288,7 +351,7 @@ mod tests {
             }
             dns.clear_cache();
             let asked = world.zone.asked().len();
-            let _ = evaluate(dns, "box.test", "2001:db8::9".parse().unwrap(), "mx.box.test").await;
+            let _ = evaluate(dns, "box.test", &client("2001:db8::9")).await;
             assert!(world.zone.asked().len() - asked < 100, "{record}");
         }
     }

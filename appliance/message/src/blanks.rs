@@ -1,7 +1,7 @@
 //! Relaxed body canonicalization, its first half (RFC 6376 §3.4.4 a): blanks at the ends of lines go, runs of them
 //! become one space.
 //!
-//! The signing crate drops empty lines at the end of a body before it looks at blanks, so it keeps a last line that
+//! The crate that signs drops empty lines at the end of a body before it looks at blanks, so it keeps a last line that
 //! holds nothing else.
 //! The standard has it the other way round, and every verifier follows the standard.
 //! [`Blanks`] is in front of the crate, which then meets no blank where the order matters.
@@ -23,6 +23,22 @@ pub struct Blanks {
 }
 
 impl Blanks {
+    /// For a body without the header section in front of it.
+    pub fn in_body() -> Blanks {
+        Blanks { matched: BOUNDARY.len(), ..Blanks::default() }
+    }
+
+    /// What was held back to the end: a CR that began no line end, with blanks in front of it.
+    pub fn rest(&mut self) -> &[u8] {
+        let (has_blank, has_cr) =
+            (std::mem::take(&mut self.has_blank), std::mem::take(&mut self.has_cr));
+        match (has_cr, has_blank) {
+            (true, true) => b" \r",
+            (true, false) => b"\r",
+            (false, _) => b"",
+        }
+    }
+
     /// Takes a piece of a message and gives what may be hashed of it.
     /// The header section passes as it is: its fields have a canonicalization of their own.
     pub fn push(&mut self, piece: &[u8]) -> &[u8] {

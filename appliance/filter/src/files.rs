@@ -1,0 +1,159 @@
+//! What a message carries that does harm when it is opened: by its content as well as by its name, also within
+//! archives, `winmail.dat` and attached messages.
+//!
+//! Everything is read once for each message within a message, in pieces; what is unpacked, named and kept is bounded.
+
+pub mod danger;
+mod gzip;
+mod inspect;
+mod tar;
+#[cfg(test)]
+mod tests;
+mod zip;
+
+pub use danger::Danger;
+use inspect::{Context, File};
+use pillarbox_message::extract::Extractor;
+use pillarbox_message::structure::{Disposition, Part, Structure, Walker};
+use pillarbox_message::winmail;
+
+/// Findings that are kept for a message.
+const MOST_FINDINGS: usize = 20;
+/// Characters of a name.
+const NAME: usize = 120;
+/// Messages within messages that are looked into: each is one more reading of the whole.
+const MESSAGES: usize = 4;
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub danger: Danger,
+    /// The file's name, behind those of the archives it is in; at most 120 characters, whatever the sender wrote.
+    pub name: String,
+}
+
+/// Gives a message's octets in pieces, as often as it is asked.
+pub type Replay<'a, E> = dyn Fn(&mut dyn FnMut(&[u8])) -> Result<(), E> + 'a;
+
+/// Parts of a message that are to be looked into, each behind those it is in.
+pub struct Wanted(Vec<Vec<Part>>);
+
+impl Wanted {
+    /// There are none: it is text and nothing else.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Finds what is to be looked into.
+/// Quick: it only takes the message apart.
+///
+/// # Errors
+/// Those of `replay`.
+pub fn survey<E>(replay: &Replay<'_, E>) -> Result<Wanted, E> {
+    let mut walker = Walker::new();
+    replay(&mut |piece| walker.push(piece))?;
+    Ok(Wanted(wanted(&walker.finish(), &[])))
+}
+
+/// Looks for what does harm.
+/// Takes up to half a second of a fast core where much is packed.
+///
+/// # Errors
+/// Those of `replay`.
+pub fn inspect<E>(wanted: Wanted, replay: &Replay<'_, E>) -> Result<Vec<Finding>, E> {
+    let (mut context, Wanted(mut wanted)) = (Context::default(), wanted);
+    for _ in 0..MESSAGES {
+        if wanted.is_empty() {
+            break;
+        }
+        let mut readings: Vec<Reading> =
+            wanted.drain(..).map(|way| Reading::of(way, &mut context)).collect();
+        let mut out = Vec::new();
+        replay(&mut |piece| {
+            for reading in &mut readings {
+                reading.extractor.push(piece, &mut out);
+                reading.push(&out, &mut context);
+                out.clear();
+                if reading.extractor.is_over() {
+                    wanted.extend(reading.finish(&mut context));
+                }
+            }
+        })?;
+        for mut reading in readings {
+            wanted.extend(reading.finish(&mut context));
+        }
+    }
+    Ok(context.into_findings())
+}
+
+/// The parts of a message that are looked into, each behind those it is in.
+fn wanted(structure: &Structure, outer: &[Part]) -> Vec<Vec<Part>> {
+    let is_wanted = |part: &&Part| {
+        let is_body = part.kind == "text/plain" || part.kind == "text/html";
+        !is_body || !part.file_name.is_empty() || part.disposition == Disposition::Attachment
+    };
+    let parts = structure.parts.iter().filter(is_wanted);
+    parts.map(|part| [outer, std::slice::from_ref(part)].concat()).collect()
+}
+
+/// A part that is being read.
+struct Reading {
+    way: Vec<Part>,
+    extractor: Extractor,
+    /// Gone when the part is over.
+    sink: Option<Sink>,
+}
+
+enum Sink {
+    File(Box<File>),
+    /// A message in the message: its parts are looked into next.
+    Message(Box<Walker>),
+    /// What Outlook wraps.
+    Winmail(Box<winmail::Walker>),
+}
+
+impl Reading {
+    fn of(way: Vec<Part>, context: &mut Context) -> Reading {
+        let part = way.last().cloned().unwrap_or_default();
+        let sink = match &part.kind[..] {
+            "message/rfc822" | "message/global" => Sink::Message(Box::new(Walker::new())),
+            _ if winmail::is_wrapping(&part) => Sink::Winmail(Box::default()),
+            _ => Sink::File(Box::new(File::within(&part.file_name, context))),
+        };
+        Reading { extractor: Extractor::along(&way), way, sink: Some(sink) }
+    }
+
+    fn push(&mut self, octets: &[u8], context: &mut Context) {
+        match &mut self.sink {
+            Some(Sink::File(file)) => file.push(octets, context),
+            Some(Sink::Message(walker)) => walker.push(octets),
+            Some(Sink::Winmail(walker)) => walker.push(octets),
+            None => {}
+        }
+    }
+
+    /// Ends it, once; gives parts to be looked into next.
+    fn finish(&mut self, context: &mut Context) -> Vec<Vec<Part>> {
+        if self.sink.is_none() {
+            return Vec::new();
+        }
+        let mut rest = Vec::new();
+        self.extractor.finish(&mut rest);
+        self.push(&rest, context);
+        match self.sink.take() {
+            None => Vec::new(),
+            Some(Sink::File(mut file)) => {
+                file.finish(context);
+                Vec::new()
+            }
+            Some(Sink::Message(walker)) => wanted(&walker.finish(), &self.way),
+            Some(Sink::Winmail(walker)) => {
+                for file in walker.finish().files {
+                    context.name(&file.name);
+                }
+                Vec::new()
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Whole messages on their way through all proofs, with a name server of the test's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hickory_proto::rr::RecordType;
+use pillarbox_outbound::dkim::{Keys, Signer, ensure_keys, published, rotate};
+use pillarbox_outbound::tests::world::{START, World};
+use pillarbox_platform::secrets::Secrets;
+use pillarbox_vocabulary::Timestamp;
+
+use crate::authentication::{Authentication, Client, examine};
+use crate::dkim::{Outcome, Reading, Signed};
+use crate::dmarc::{self, Policy};
+use crate::{iprev, spf};
+
+const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9));
+const MESSAGE: &str = "From: Ann <ann@box.test>\r\nTo: bob@elsewhere.test\r\nSubject: Hello\r\n\r\nHello  Bob \r\n \t\r\n\r\n";
+
+/// A domain that signs, and publishes its keys.
+struct Signing {
+    world: World,
+    keys: Arc<Keys>,
+}
+
+impl Signing {
+    async fn new() -> Signing {
+        let world = World::new().await;
+        let secrets = Arc::new(Secrets::open(&world.config.data).unwrap());
+        let keys = tokio::task::block_in_place(|| {
+            ensure_keys(&world.store, &secrets, "box.test", START).unwrap();
+            Signer::new(secrets).keys(&world.store, "box.test").unwrap()
+        });
+        for (name, text, _) in world.store.read(|r| published(r, "box.test", START)).unwrap() {
+            world.zone.txt(&name, &text);
+        }
+        Signing { world, keys }
+    }
+
+    /// A message with signatures in front.
+    fn sign(&self, message: &str) -> String {
+        let feed = |write: &mut dyn FnMut(&[u8])| {
+            write(message.as_bytes());
+            Ok::<_, pillarbox_outbound::Error>(())
+        };
+        String::from_utf8(self.keys.sign(feed).unwrap()).unwrap() + message
+    }
+
+    async fn examine(&self, sender: &str, message: &str) -> Authentication {
+        self.world.handles.dns.clear_cache();
+        let client =
+            Client { address: ADDRESS, hello: "mx.box.test".into(), sender: sender.into() };
+        examine(&self.world.handles.dns, &client, read(message, 7), START).await
+    }
+}
+
+fn read(message: &str, piece: usize) -> Signed {
+    let mut reading = Reading::default();
+    message.as_bytes().chunks(piece).for_each(|piece| reading.push(piece));
+    reading.finish()
+}
+
+fn outcomes(found: &Authentication) -> Vec<Outcome> {
+    found.signatures.iter().map(|signature| signature.outcome).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_holds_for_what_was_signed_and_nothing_else() {
+    let signing = Signing::new().await;
+    let signed = signing.sign(MESSAGE);
+    let passes = [Outcome::Pass; 2];
+    let fails = [Outcome::Fail; 2];
+    for (what, message, expected) in [
+        ("as it was sent", signed.clone(), &passes[..]),
+        (
+            "with blanks where they do not count",
+            signed.replace("Hello  Bob ", "Hello \t Bob\t "),
+            &passes,
+        ),
+        ("with a field added that was not signed", format!("X-Way: long\r\n{signed}"), &passes),
+        ("with a field added that is not to be", format!("Subject: Other\r\n{signed}"), &fails),
+        ("with another author in front", format!("From: eve@evil.test\r\n{signed}"), &fails),
+        ("with another text", signed.replace("Hello  Bob", "Hello Eve"), &fails),
+        ("with another subject", signed.replace("Subject: Hello", "Subject: Hi"), &fails),
+        ("without a signature", MESSAGE.to_string(), &[]),
+        (
+            "with one that can't be read",
+            format!("DKIM-Signature: v=1; a=rsa-sha256; d\r\n{MESSAGE}"),
+            &[Outcome::Neutral],
+        ),
+    ] {
+        let found = signing.examine("ann@box.test", &message).await;
+        assert_eq!(outcomes(&found), expected, "{what}");
+        let proven = if expected == passes { dmarc::Outcome::Pass } else { dmarc::Outcome::Fail };
+        signing.world.zone.remove("_dmarc.box.test", RecordType::TXT);
+        signing.world.zone.txt("_dmarc.box.test", "v=DMARC1; p=reject");
+        let found = signing.examine("bounces@list.test", &message).await;
+        let ours = found.authors.iter().find(|author| author.domain == "box.test").unwrap();
+        assert_eq!((ours.outcome, ours.policy), (proven, Some(Policy::Reject)), "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_a_message_is_cut_changes_nothing() {
+    let signing = Signing::new().await;
+    let signed = signing.sign(MESSAGE);
+    let keys = crate::dkim::ask(&signing.world.handles.dns, read(&signed, 1000).keys()).await;
+    for piece in 1..=signed.len() {
+        let judged = read(&signed, piece).judge(&keys, START);
+        assert!(
+            judged.len() == 2 && judged.iter().all(|one| one.outcome == Outcome::Pass),
+            "pieces of {piece}: {judged:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_gone_or_silent_or_another_proves_nothing() {
+    let signing = Signing::new().await;
+    let signed = signing.sign(MESSAGE);
+    let names = read(&signed, 100).keys();
+    signing.world.zone.remove(&names[0], RecordType::TXT);
+    signing.world.zone.silence(&names[1]);
+    let found = signing.examine("ann@box.test", &signed).await;
+    assert_eq!(outcomes(&found), [Outcome::Permanent, Outcome::Temporary]);
+    // What can't be told now is not held against anybody.
+    signing.world.zone.txt("_dmarc.box.test", "v=DMARC1; p=reject");
+    let found = signing.examine("x@list.test", &signed).await;
+    assert_eq!(found.authors[0].outcome, dmarc::Outcome::Temporary);
+    for (text, expected) in [
+        ("v=DKIM1; k=rsa; p=", Outcome::Permanent),
+        ("v=DKIM1; k=other; p=AAAA", Outcome::Permanent),
+        ("nonsense", Outcome::Permanent),
+    ] {
+        signing.world.zone.remove(&names[0], RecordType::TXT);
+        signing.world.zone.txt(&names[0], text);
+        let found = signing.examine("ann@box.test", &signed).await;
+        assert_eq!(found.signatures[0].outcome, expected, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_keys_of_the_same_domain_do_not_hurt_what_was_signed_before() {
+    let signing = Signing::new().await;
+    let signed = signing.sign(MESSAGE);
+    let world = &signing.world;
+    let secrets = Secrets::open(&world.config.data).unwrap();
+    tokio::task::block_in_place(|| {
+        rotate(&world.store, &secrets, "box.test", Timestamp(START.0 + 60)).unwrap()
+    });
+    let found = signing.examine("ann@box.test", &signed).await;
+    assert_eq!(outcomes(&found), [Outcome::Pass; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_may_send_for_a_domain_and_has_a_name() {
+    let signing = Signing::new().await;
+    let zone = &signing.world.zone;
+    zone.txt("box.test", "v=spf1 ip4:203.0.113.9 -all");
+    zone.txt("mx.box.test", "v=spf1 a -all");
+    zone.address("mx.box.test", ADDRESS);
+    zone.pointer("9.113.0.203.in-addr.arpa", "mx.box.test");
+    zone.txt("other.test", "v=spf1 -all");
+    zone.txt("_dmarc.box.test", "v=DMARC1; p=quarantine");
+    let found = signing.examine("ann@box.test", MESSAGE).await;
+    assert_eq!(found.hello.as_ref().unwrap().outcome, Ok(spf::Verdict::Pass));
+    assert_eq!(found.sender.as_ref().unwrap().outcome, Ok(spf::Verdict::Pass));
+    assert_eq!(found.name, iprev::Outcome::Pass("mx.box.test".into()));
+    assert_eq!(found.authors[0].outcome, dmarc::Outcome::Pass);
+    // A reverse-path elsewhere proves nothing of the author.
+    let found = signing.examine("ann@other.test", MESSAGE).await;
+    assert_eq!(found.sender.as_ref().unwrap().outcome, Ok(spf::Verdict::Fail));
+    assert_eq!(
+        (found.authors[0].outcome, found.authors[0].policy),
+        (dmarc::Outcome::Fail, Some(Policy::Quarantine))
+    );
+    // A notice has no reverse-path: its server speaks for it, here from within the author's organization.
+    let found = signing.examine("", MESSAGE).await;
+    assert_eq!(found.sender, found.hello);
+    assert_eq!(found.authors[0].outcome, dmarc::Outcome::Pass);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_several_authors_is_judged() {
+    let signing = Signing::new().await;
+    let zone = &signing.world.zone;
+    zone.txt("box.test", "v=spf1 ip4:203.0.113.9 -all");
+    zone.txt("_dmarc.box.test", "v=DMARC1; p=reject");
+    zone.txt("_dmarc.bank.test", "v=DMARC1; p=reject; aspf=s");
+    let two = MESSAGE.replace("From: Ann", "From: \"The Bank\" <service@BANK.test>, Ann");
+    let found = signing.examine("ann@box.test", &two).await;
+    let judged: Vec<(&str, dmarc::Outcome)> =
+        found.authors.iter().map(|a| (&a.domain[..], a.outcome)).collect();
+    assert_eq!(judged, [("bank.test", dmarc::Outcome::Fail), ("box.test", dmarc::Outcome::Pass)]);
+    let twice = format!("From: service@bank.test\r\n{MESSAGE}");
+    assert_eq!(signing.examine("ann@box.test", &twice).await.authors.len(), 2);
+    let none = MESSAGE.replace("From: Ann <ann@box.test>\r\n", "");
+    assert_eq!(signing.examine("ann@box.test", &none).await.authors, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_without_end_takes_bounded_memory_and_proves_nothing() {
+    let mut reading = Reading::default();
+    for _ in 0..1000 {
+        reading.push(&[b'x'; 1000]);
+    }
+    assert!(reading.memory() <= 128 * 1024);
+    let signed = reading.finish();
+    assert!(!signed.is_whole() && signed.keys().is_empty() && signed.judge(&[], START).is_empty());
+}
+
+#[test]
+fn records_that_lead_from_one_to_the_next_need_no_more_stack_than_the_server_has() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(1)
+        .thread_stack_size(512 * 1024)
+        .build()
+        .unwrap();
+    let signing = runtime.block_on(Signing::new());
+    let zone = &signing.world.zone;
+    for number in 0..12 {
+        let (this, next) = (format!("c{number}.test"), format!("c{}.test", number + 1));
+        zone.txt(&this, &format!("v=spf1 include:{next} -all"));
+        zone.txt(&format!("_dmarc.{this}"), "v=DMARC1; p=reject");
+    }
+    let (dns, message) = (signing.world.handles.dns.clone(), signing.sign(MESSAGE));
+    let examined = async move {
+        let client =
+            Client { address: ADDRESS, hello: "c0.test".into(), sender: "x@c0.test".into() };
+        examine(&dns, &client, read(&message, 100), START).await
+    };
+    let found = runtime.block_on(async { tokio::spawn(examined).await.unwrap() });
+    assert_eq!(found.sender.unwrap().outcome, Err(spf::Trouble::Wrong), "too many questions");
+}

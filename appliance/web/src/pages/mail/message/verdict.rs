@@ -1,0 +1,36 @@
+//! What the box decided on a message when it came, in plain words.
+
+use pillarbox_filter::verdict::{Action, JUNK, Kind, Reason, Verdict};
+use pillarbox_store::FolderId;
+
+use crate::text::Texts;
+
+/// Why it is in Junk, each reason with what it counts; empty where the box did not put it there.
+pub fn reasons(t: Texts, verdict: Option<&Verdict>, folder: FolderId) -> Vec<(String, String)> {
+    let verdict = verdict.filter(|v| v.action == Action::Junk && folder == FolderId::JUNK);
+    let reasons = verdict.map_or(&[][..], |verdict| &verdict.reasons);
+    reasons.iter().map(|reason| (sentence(t, reason), weight(t, reason))).collect()
+}
+
+/// What its files can do to whoever opens them, wherever it is.
+pub fn warnings(t: Texts, verdict: Option<&Verdict>) -> Vec<String> {
+    let reasons = verdict.map_or(&[][..], |verdict| &verdict.reasons);
+    let of_files = reasons.iter().filter(|reason| matches!(reason.kind, Kind::File(_)));
+    of_files.map(|reason| sentence(t, reason)).collect()
+}
+
+/// A reason as a sentence.
+pub fn sentence(t: Texts, reason: &Reason) -> String {
+    let name = if matches!(reason.kind, Kind::File(_)) { "file" } else { "domain" };
+    t.with(&format!("verdict-{}", reason.kind.name()), name, &reason.about).into_owned()
+}
+
+fn weight(t: Texts, reason: &Reason) -> String {
+    let key = match reason.weight {
+        JUNK.. => "verdict-decides",
+        1.. => "verdict-against",
+        0 => "verdict-explains",
+        _ => "verdict-for",
+    };
+    t.get(key).into_owned()
+}

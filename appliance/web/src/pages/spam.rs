@@ -1,0 +1,80 @@
+//! What is done with spam and forged senders, and whom the owner trusts to forward mail.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_filter::verdict::{Group, Handling, Policy};
+use pillarbox_office::filtering::{self, MOST_FORWARDERS, Wrong};
+use pillarbox_store::off_thread;
+
+use crate::frame::{Frame, page, trouble};
+use crate::session::Owner;
+use crate::signed::{Fields, Signed};
+
+#[derive(Template)]
+#[template(path = "spam.html")]
+struct SpamPage {
+    frame: Frame,
+    /// One to a line, as kept or as typed.
+    forwarders: String,
+    switches: Vec<Switch>,
+}
+
+/// What is done with files of a group.
+struct Switch {
+    name: &'static str,
+    /// Name, and whether it is chosen.
+    choices: Vec<(&'static str, bool)>,
+}
+
+fn switches(policy: &Policy) -> Vec<Switch> {
+    let of = |group: Group| Switch {
+        name: group.name(),
+        choices: Handling::ALL.map(|one| (one.name(), policy.handling(group) == one)).to_vec(),
+    };
+    Group::ALL.into_iter().map(of).collect()
+}
+
+pub async fn show(Owner(visit, _): Owner) -> Response {
+    match visit.office.store.read_off_thread(filtering::policy).await {
+        Ok(policy) => {
+            let frame = Frame::new(&visit, "/spam", "spam-title");
+            let (forwarders, switches) = (policy.forwarders.join("\n"), switches(&policy));
+            page(StatusCode::OK, &SpamPage { frame, forwarders, switches })
+        }
+        Err(error) => trouble(&visit, &error),
+    }
+}
+
+pub async fn change(Signed(Owner(visit, visitor), typed): Signed<Owner, Fields>) -> Response {
+    let t = visit.texts;
+    let chosen = Group::ALL
+        .iter()
+        .filter_map(|group| filtering::handling(group.name(), typed.one(group.name())));
+    let files: BTreeMap<Group, Handling> = chosen.collect();
+    let domains = match filtering::forwarders(typed.one("forwarders")) {
+        Ok(domains) => domains,
+        Err(wrong) => {
+            let why = match wrong {
+                Wrong::NoDomain(word) => t.with("spam-wrong-domain", "word", &word).into_owned(),
+                Wrong::TooMany => t.count("spam-wrong-many", MOST_FORWARDERS as u64).into_owned(),
+            };
+            let frame = Frame::new(&visit, "/spam", "spam-title").trouble(why);
+            let switches = switches(&Policy { files, ..Policy::default() });
+            let forwarders = typed.one("forwarders").to_string();
+            let shown = SpamPage { frame, forwarders, switches };
+            return page(StatusCode::BAD_REQUEST, &shown);
+        }
+    };
+    let store = visit.office.store.clone();
+    let policy = Policy { forwarders: domains, files };
+    match off_thread(move || filtering::set(&store, &policy)).await {
+        Ok(()) => {
+            tracing::info!(account = visitor.address, "what is done with spam changed");
+            Redirect::to("/spam").into_response()
+        }
+        Err(error) => trouble(&visit, &error),
+    }
+}
