@@ -206,7 +206,7 @@ impl<'a> Incoming<'a> {
         let found = match signed {
             Some(signed) => {
                 let client = Client {
-                    address: envelope.peer,
+                    address: envelope.peer.to_canonical(),
                     hello: envelope.received.hello.clone(),
                     sender: envelope.sender.to_string(),
                 };
@@ -264,7 +264,8 @@ impl<'a> Incoming<'a> {
         }
         let date = clock::rfc5322(self.arrived);
         let received = trace::Received { date, ..envelope.received };
-        let said = said(&received.hostname, envelope.peer, found.as_ref(), &verdict);
+        let peer = envelope.peer.to_canonical();
+        let said = said(&received.hostname, peer, found.as_ref(), &verdict);
         let (prefix, delivery_octets) =
             trace_fields(envelope.sender, &said, &received, self.tap.front());
         let expected = Checksum::of(&prefix).followed_by(self.tap.sum());
