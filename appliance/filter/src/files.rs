@@ -14,6 +14,7 @@ mod zip;
 pub use danger::Danger;
 use inspect::{Context, File};
 use pillarbox_message::extract::Extractor;
+use pillarbox_message::head;
 use pillarbox_message::structure::{Disposition, Part, Structure, Walker};
 use pillarbox_message::winmail;
 
@@ -43,6 +44,21 @@ impl Wanted {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Whether a message is one text without a name, by its first octets: nothing in it is to be looked into.
+/// False also where the end of the header is not among them.
+pub fn is_plain_text(front: &[u8]) -> bool {
+    let Some(end) = memchr::memmem::find(front, b"\r\n\r\n") else { return false };
+    let mut fields = head::fields(&front[..end + 2]);
+    !fields.any(|field| {
+        let name = head::name(field).unwrap_or_default();
+        let value = field.get(name.len()..).unwrap_or_default().to_ascii_lowercase();
+        let has = |word: &[u8]| memchr::memmem::find(&value, word).is_some();
+        name.eq_ignore_ascii_case("content-disposition")
+            || name.eq_ignore_ascii_case("content-type")
+                && (has(b"multipart") || has(b"name") || !has(b"text/plain") && !has(b"text/html"))
+    })
 }
 
 /// Finds what is to be looked into.

@@ -237,7 +237,7 @@ impl<'a> Incoming<'a> {
     ) -> std::result::Result<Delivered, Refusal> {
         let mut spool = self.intake.complete().await?;
         let mut files = Vec::new();
-        if envelope.sent_by.is_none() {
+        if envelope.sent_by.is_none() && !files::is_plain_text(self.tap.front()) {
             (spool, files) = self.look_into(spool).await?;
         }
         let (found, verdict) = self.judge(&envelope, &files).await?;

@@ -185,6 +185,35 @@ fn archives_are_looked_into_and_what_is_in_them_too() {
 }
 
 #[test]
+fn plain_text_is_not_looked_into() {
+    for front in [
+        "Subject: x\r\n\r\nbody",
+        "Content-Type: TEXT/plain; charset=utf-8\r\n\r\n",
+        "X-Content-Type: image/png\r\n\r\n",
+    ] {
+        assert!(is_plain_text(front.as_bytes()), "{front}");
+        assert!(
+            survey::<Infallible>(&|take| {
+                take(front.as_bytes());
+                Ok(())
+            })
+            .unwrap()
+            .is_empty()
+        );
+    }
+    for front in [
+        "Content-Type: multipart/mixed; boundary=text/plain\r\n\r\n",
+        "content-type : application/zip\r\n\r\n",
+        "Content-Type: text/plain; name=a.exe\r\n\r\n",
+        "Content-Type: text/plain;\r\n\tname*0=a\r\n\r\n",
+        "Content-Disposition: attachment; filename=a.exe\r\n\r\n",
+        "Subject: no end",
+    ] {
+        assert!(!is_plain_text(front.as_bytes()), "{front}");
+    }
+}
+
+#[test]
 fn messages_within_messages_are_looked_into() {
     let inner = with_file("setup.exe", b"x");
     let mut message = b"Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\nContent-Type: message/rfc822\r\n\r\n".to_vec();

@@ -92,6 +92,7 @@ impl Walker {
     pub fn push(&mut self, piece: &[u8]) {
         let mut rest = piece;
         while !rest.is_empty() {
+            rest = self.pass_over(rest);
             let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let (now, later) = rest.split_at(end);
             if let Some(header) = &mut self.header {
@@ -110,6 +111,27 @@ impl Walker {
             }
             rest = later;
         }
+    }
+
+    /// Passes over lines of a body that can't be a boundary; gives what is behind them.
+    fn pass_over<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        if self.header.is_some() || self.candidate.is_some() || self.line_length > 0 {
+            return rest;
+        }
+        // Without an open multipart nothing is.
+        let next = match rest.starts_with(b"--") && !self.open.is_empty() {
+            true => return rest,
+            false if self.open.is_empty() => None,
+            false => memchr::memmem::find(rest, b"\n--"),
+        };
+        let Some(end) = next.or_else(|| memchr::memrchr(b'\n', rest)) else { return rest };
+        let (now, later) = rest.split_at(end + 1);
+        let before = now.len().checked_sub(2).map_or(self.last, |at| now[at]);
+        self.at += now.len() as u64;
+        self.last = b'\n';
+        self.line_end = if before == b'\r' { 2 } else { 1 };
+        (self.line_start, self.end_before) = (self.at, self.line_end);
+        later
     }
 
     /// What was found; the message ends here.
