@@ -209,6 +209,47 @@ async fn a_header_without_end_takes_bounded_memory_and_proves_nothing() {
     assert!(!signed.is_whole() && signed.keys().is_empty() && signed.judge(&[], START).is_empty());
 }
 
+/// RFC 8463 Appendix A: the message of RFC 6376 Appendix A with a signature of each kind, and their keys.
+const EXAMPLE: &str = "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;\r\n d=football.example.com; \
+    i=@football.example.com;\r\n q=dns/txt; s=brisbane; t=1528637909; h=from : to :\r\n subject : date : \
+    message-id : from : subject : date;\r\n bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;\r\n \
+    b=/gCrinpcQOoIfuHNQIbq4pgh9kyIK3AQUdt9OdqQehSwhEIug4D11Bus\r\n Fa3bT3FY5OsU7ZbnKELq+eXdp1Q1Dw==\r\n\
+    DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;\r\n d=football.example.com; \
+    i=@football.example.com;\r\n q=dns/txt; s=test; t=1528637909; h=from : to : subject :\r\n date : \
+    message-id : from : subject : date;\r\n bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;\r\n \
+    b=F45dVWDfMbQDGHJFlXUNB2HKfbCeLRyhDXgFpEL8GwpsRe0IeIixNTe3\r\n \
+    DhCVlUrSjV4BwcVcOF6+FF3Zo9Rpo1tFOeS9mPYQTnGdaSGsgeefOsk2Jz\r\n \
+    dA+L10TeYt9BgDfQNZtKdN1WO//KgIqXP7OdEFE4LjFYNcUxZQ4FADY+8=\r\n\
+    From: Joe SixPack <joe@football.example.com>\r\nTo: Suzie Q <suzie@shopping.example.net>\r\n\
+    Subject: Is dinner ready?\r\nDate: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\r\n\
+    Message-ID: <20030712040037.46341.5F8J@football.example.com>\r\n\r\n\
+    Hi.\r\n\r\nWe lost the game.  Are you hungry yet?\r\n\r\nJoe.\r\n";
+const EXAMPLE_KEYS: [&str; 2] = [
+    "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+    "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/\
+     J16JYi0Qvx/byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3Ip3G+2kryO\
+     TIKT+l/K4w3QIDAQAB",
+];
+
+#[test]
+fn the_examples_of_the_standards_hold() {
+    let judge = |message: &str| {
+        let signed = read(message, 5);
+        assert_eq!(
+            signed.keys(),
+            ["brisbane._domainkey.football.example.com", "test._domainkey.football.example.com"]
+        );
+        let keys: Vec<_> = EXAMPLE_KEYS.iter().map(|key| Ok(vec![key.to_string()])).collect();
+        signed.judge(&keys, START).into_iter().map(|one| one.outcome).collect::<Vec<_>>()
+    };
+    assert_eq!(judge(EXAMPLE), [Outcome::Pass; 2]);
+    assert_eq!(judge(&EXAMPLE.replace("hungry", "thirsty")), [Outcome::Fail; 2]);
+    assert_eq!(
+        judge(&EXAMPLE.replace("t=1528637909; h=from : to :\r\n", "t=1; h=from : to :\r\n")),
+        [Outcome::Fail, Outcome::Pass]
+    );
+}
+
 #[test]
 fn records_that_lead_from_one_to_the_next_need_no_more_stack_than_the_server_has() {
     let runtime = tokio::runtime::Builder::new_multi_thread()

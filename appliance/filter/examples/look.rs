@@ -1,0 +1,38 @@
+//! Looks into messages, and says what was found, how long it took, and the most memory it needed.
+//!
+//!     cargo run --release -p pillarbox-filter --example look -- MESSAGE...
+
+#![allow(clippy::unwrap_used)] // a tool for ourselves
+
+use std::time::Instant;
+
+use pillarbox_filter::files::{inspect, survey};
+
+fn main() {
+    for path in std::env::args().skip(1) {
+        let (message, before) = (std::fs::read(&path).unwrap(), peak());
+        let begun = Instant::now();
+        let replay = |take: &mut dyn FnMut(&[u8])| {
+            message.chunks(64 * 1024).for_each(take);
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let Ok(wanted) = survey(&replay);
+        let surveyed = begun.elapsed();
+        let Ok(found) = inspect(wanted, &replay);
+        println!(
+            "{path}: {} octets, {:.1} ms of them {:.1} for taking apart, {} KB more: {:?}",
+            message.len(),
+            begun.elapsed().as_secs_f64() * 1e3,
+            surveyed.as_secs_f64() * 1e3,
+            peak().saturating_sub(before),
+            found.iter().map(|one| (one.danger, &one.name[..])).collect::<Vec<_>>()
+        );
+    }
+}
+
+/// The most memory so far, in KB (proc_pid_status(5)).
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
