@@ -87,11 +87,11 @@ pub fn inspect<E>(wanted: Wanted, replay: &Replay<'_, E>) -> Result<Vec<Finding>
             wanted.drain(..).map(|way| Reading::of(way, &mut context)).collect();
         let mut out = Vec::new();
         replay(&mut |piece| {
-            for reading in &mut readings {
+            for reading in readings.iter_mut().filter(|reading| reading.sink.is_some()) {
                 reading.extractor.push(piece, &mut out);
                 reading.push(&out, &mut context);
                 out.clear();
-                if reading.extractor.is_over() {
+                if reading.extractor.is_over() || reading.is_plain() {
                     wanted.extend(reading.finish(&mut context));
                 }
             }
@@ -138,6 +138,11 @@ impl Reading {
             _ => Sink::File(Box::new(File::within(&part.file_name, context))),
         };
         Reading { extractor: Extractor::along(&way), way, sink: Some(sink) }
+    }
+
+    /// Whether nothing more of it is of interest.
+    fn is_plain(&self) -> bool {
+        matches!(&self.sink, Some(Sink::File(file)) if file.is_plain())
     }
 
     fn push(&mut self, octets: &[u8], context: &mut Context) {

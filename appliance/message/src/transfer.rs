@@ -23,6 +23,19 @@ impl Encoding {
     }
 }
 
+/// The value of each letter of base64 (RFC 4648 §4), and of what is none.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_VALUE; 256];
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut at = 0;
+    while at < letters.len() {
+        values[letters[at] as usize] = at as u8;
+        at += 1;
+    }
+    values
+};
+const NO_VALUE: u8 = 0x80;
+
 /// Decodes a body as it comes in; what is malformed is passed over.
 pub struct Decoder {
     encoding: Encoding,
@@ -42,7 +55,7 @@ impl Decoder {
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         match self.encoding {
             Encoding::Identity => out.extend_from_slice(piece),
-            Encoding::Base64 => piece.iter().for_each(|&octet| self.base64(octet, out)),
+            Encoding::Base64 => self.base64_piece(piece, out),
             Encoding::QuotedPrintable => piece.iter().for_each(|&octet| self.quoted(octet, out)),
         }
     }
@@ -52,18 +65,33 @@ impl Decoder {
         out.append(&mut self.held);
     }
 
+    /// Four letters at a time where all of them are some; what is between lines comes singly.
+    fn base64_piece(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
+        out.reserve(piece.len() / 4 * 3 + 3);
+        while let Some((&first, behind)) = piece.split_first() {
+            if self.count == 0
+                && let Some(four) = piece.first_chunk::<4>()
+            {
+                let [a, b, c, d] = four.map(|letter| VALUES[usize::from(letter)]);
+                if (a | b | c | d) < NO_VALUE {
+                    out.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+                    piece = &piece[4..];
+                    continue;
+                }
+            }
+            self.base64(first, out);
+            piece = behind;
+        }
+    }
+
     fn base64(&mut self, octet: u8, out: &mut Vec<u8>) {
-        let value = match octet {
-            b'A'..=b'Z' => octet - b'A',
-            b'a'..=b'z' => octet - b'a' + 26,
-            b'0'..=b'9' => octet - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => {
+        let value = match VALUES[usize::from(octet)] {
+            NO_VALUE if octet == b'=' => {
                 (self.bits, self.count) = (0, 0);
                 return;
             }
-            _ => return,
+            NO_VALUE => return,
+            value => value,
         };
         self.bits = self.bits << 6 | u32::from(value);
         self.count += 6;
@@ -121,6 +149,15 @@ mod tests {
             for encoding in [Encoding::Identity, Encoding::Base64, Encoding::QuotedPrintable] {
                 proptest::prop_assert_eq!(decode(encoding, &octets, size), decode(encoding, &octets, 1000));
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_was_encoded_comes_out_again(octets in proptest::collection::vec(proptest::num::u8::ANY, 0..300), line in 1usize..80, size in 1usize..40) {
+            let text = pillarbox_proto::smtp::encode_base64(&octets);
+            let lines = text.as_bytes().chunks(line).collect::<Vec<_>>().join(&b"\r\n"[..]);
+            proptest::prop_assert_eq!(decode(Encoding::Base64, &lines, size), octets);
         }
     }
 
