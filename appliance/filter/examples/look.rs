@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // a tool for ourselves
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use pillarbox_filter::files::{inspect, survey};
@@ -12,8 +13,8 @@ fn main() {
     for path in std::env::args().skip(1) {
         let (message, before) = (std::fs::read(&path).unwrap(), peak());
         let begun = Instant::now();
-        let replay = |take: &mut dyn FnMut(&[u8])| {
-            message.chunks(64 * 1024).for_each(take);
+        let replay = |take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>| {
+            let _ = message.chunks(64 * 1024).try_for_each(take);
             Ok::<_, std::convert::Infallible>(())
         };
         let Ok(wanted) = survey(&replay);

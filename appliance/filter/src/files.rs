@@ -11,6 +11,8 @@ mod tar;
 mod tests;
 mod zip;
 
+use std::ops::ControlFlow;
+
 pub use danger::Danger;
 use inspect::{Context, File};
 use pillarbox_message::extract::Extractor;
@@ -18,6 +20,9 @@ use pillarbox_message::head;
 use pillarbox_message::structure::{Disposition, Part, Structure, Walker};
 use pillarbox_message::winmail;
 
+/// Octets that are unpacked for one message, and at a glance.
+const UNPACKED: u64 = 64 << 20;
+const GLANCED: u64 = 256 << 10;
 /// Findings that are kept for a message.
 const MOST_FINDINGS: usize = 20;
 /// Characters of a name.
@@ -33,10 +38,11 @@ pub struct Finding {
     pub name: String,
 }
 
-/// Gives a message's octets in pieces, as often as it is asked.
-pub type Replay<'a, E> = dyn Fn(&mut dyn FnMut(&[u8])) -> Result<(), E> + 'a;
+/// Gives a message's octets in pieces, as often as it is asked and until no more of them are wanted.
+pub type Replay<'a, E> = dyn Fn(&mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), E> + 'a;
 
 /// Parts of a message that are to be looked into, each behind those it is in.
+#[derive(Clone)]
 pub struct Wanted(Vec<Vec<Part>>);
 
 impl Wanted {
@@ -68,17 +74,34 @@ pub fn is_plain_text(front: &[u8]) -> bool {
 /// Those of `replay`.
 pub fn survey<E>(replay: &Replay<'_, E>) -> Result<Wanted, E> {
     let mut walker = Walker::new();
-    replay(&mut |piece| walker.push(piece))?;
+    replay(&mut |piece| {
+        walker.push(piece);
+        ControlFlow::Continue(())
+    })?;
     Ok(Wanted(wanted(&walker.finish(), &[])))
 }
 
 /// Looks for what does harm.
-/// Takes up to half a second of a fast core where much is packed.
+/// Takes a tenth of a second of a fast core, or what a board needs for that, where much is packed.
 ///
 /// # Errors
 /// Those of `replay`.
 pub fn inspect<E>(wanted: Wanted, replay: &Replay<'_, E>) -> Result<Vec<Finding>, E> {
-    let (mut context, Wanted(mut wanted)) = (Context::default(), wanted);
+    look(wanted, replay, UNPACKED).map(Context::into_findings)
+}
+
+/// The same for messages of no more than some ten thousand octets, within a fraction of a millisecond.
+/// `None`: there is more in it than can be looked through in that time.
+///
+/// # Errors
+/// Those of `replay`.
+pub fn glance<E>(wanted: &Wanted, replay: &Replay<'_, E>) -> Result<Option<Vec<Finding>>, E> {
+    let context = look(wanted.clone(), replay, GLANCED)?;
+    Ok((!context.is_over()).then(|| context.into_findings()))
+}
+
+fn look<E>(wanted: Wanted, replay: &Replay<'_, E>, unpacked: u64) -> Result<Context, E> {
+    let (mut context, Wanted(mut wanted)) = (Context::of(unpacked), wanted);
     for _ in 0..MESSAGES {
         if wanted.is_empty() {
             break;
@@ -95,12 +118,16 @@ pub fn inspect<E>(wanted: Wanted, replay: &Replay<'_, E>) -> Result<Vec<Finding>
                     wanted.extend(reading.finish(&mut context));
                 }
             }
+            match readings.iter().any(|reading| reading.sink.is_some()) && !context.is_over() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
         })?;
         for mut reading in readings {
             wanted.extend(reading.finish(&mut context));
         }
     }
-    Ok(context.into_findings())
+    Ok(context)
 }
 
 /// The parts of a message that are looked into, each behind those it is in.

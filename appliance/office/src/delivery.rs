@@ -43,6 +43,8 @@ const SHORT: Duration = Duration::from_millis(500);
 const HEAD: usize = 16 * 1024;
 /// The same for notices, which name the message they are about further down.
 const NOTICE_HEAD: usize = 64 * 1024;
+/// Octets of a message that is looked into at once, without waiting for a turn.
+const GLANCED: u64 = 64 * 1024;
 /// Messages whose files are looked into at one time: it takes a core while it lasts.
 const LOOKS: usize = 2;
 /// Memory that is set aside for the trace fields: of those with what was found, a longer one is left out.
@@ -172,21 +174,16 @@ impl<'a> Incoming<'a> {
 
     /// Looks into the files that the message carries.
     async fn look_into(&self, mut spool: Spool) -> Result<(Spool, Vec<Finding>)> {
-        let survey =
-            |spool: &Spool| files::survey(&|take: &mut dyn FnMut(&[u8])| spool.replay(take));
-        let (spool, wanted) = match spool.blocks(0) {
-            true => off_thread(move || survey(&spool).map(|wanted| (spool, wanted))).await?,
-            false => {
-                let wanted = survey(&spool)?;
-                (spool, wanted)
+        if !spool.blocks(0) && spool.octets() <= GLANCED {
+            let wanted = files::survey(&|take| spool.replay_until(take))?;
+            if let Some(found) = files::glance(&wanted, &|take| spool.replay_until(take))? {
+                return Ok((spool, found));
             }
-        };
-        if wanted.is_empty() {
-            return Ok((spool, Vec::new()));
         }
         let _turn = self.agent.looking.acquire().await.map_err(|_| Error::Closed)?;
         off_thread(move || {
-            let found = files::inspect(wanted, &|take: &mut dyn FnMut(&[u8])| spool.replay(take))?;
+            let wanted = files::survey(&|take| spool.replay_until(take))?;
+            let found = files::inspect(wanted, &|take| spool.replay_until(take))?;
             Ok((spool, found))
         })
         .await

@@ -5,6 +5,7 @@
 mod files;
 
 use std::convert::Infallible;
+use std::ops::ControlFlow;
 
 use files::{Finding, inspect, survey};
 use libfuzzer_sys::fuzz_target;
@@ -20,8 +21,8 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn found(message: &[u8], size: usize) -> Vec<Finding> {
-    let replay = |take: &mut dyn FnMut(&[u8])| {
-        message.chunks(size).for_each(take);
+    let replay = |take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>| {
+        let _ = message.chunks(size).try_for_each(take);
         Ok::<_, Infallible>(())
     };
     let Ok(wanted) = survey(&replay);

@@ -10,8 +10,6 @@ use super::{Finding, MOST_FINDINGS, NAME};
 
 /// Archives within archives that are looked into.
 const DEPTH: u8 = 4;
-/// Octets that are unpacked for one message.
-const UNPACKED: u64 = 64 << 20;
 /// Files and names of files for one message.
 const FILES: u32 = 20_000;
 
@@ -31,18 +29,17 @@ struct Place {
     depth: u8,
 }
 
-impl Default for Context {
-    fn default() -> Context {
+impl Context {
+    /// For a message of which so many octets may be unpacked.
+    pub fn of(unpacked: u64) -> Context {
         Context {
             findings: Vec::new(),
-            unpacked_left: UNPACKED,
+            unpacked_left: unpacked,
             files_left: FILES,
             place: Place::default(),
         }
     }
-}
 
-impl Context {
     /// Whether no more is looked at: too much was in it.
     pub fn is_over(&self) -> bool {
         self.unpacked_left == 0 || self.files_left == 0

@@ -12,6 +12,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -193,18 +194,25 @@ impl Spool {
     /// such as a signature.
     /// Blocks when there is a file.
     pub fn replay(&self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.replay_until(&mut |piece| {
+            take(piece);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// The same, until no more of it is wanted.
+    pub fn replay_until(&self, take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<()> {
         let Some(part) = &self.file else {
-            take(&self.memory);
+            let _ = take(&self.memory);
             return Ok(());
         };
         let mut file = File::open(&part.path).map_err(Error::io("opening", &part.path))?;
         let mut piece = vec![0; 64 * 1024];
         loop {
             let count = file.read(&mut piece).map_err(Error::io("reading", &part.path))?;
-            if count == 0 {
+            if count == 0 || take(&piece[..count]).is_break() {
                 return Ok(());
             }
-            take(&piece[..count]);
         }
     }
 
