@@ -261,6 +261,7 @@ impl<'a> Incoming<'a> {
         }
         let date = clock::rfc5322(self.arrived);
         let received = trace::Received { date, ..envelope.received };
+        let summary = verdict.summary();
         let peer = envelope.peer.to_canonical();
         let said = said(&received.hostname, peer, found.as_ref(), &verdict);
         let (prefix, delivery_octets) =
@@ -272,25 +273,14 @@ impl<'a> Incoming<'a> {
             false => spool.finish()?,
         };
         compare(&expected, &content)?;
-        let facts = head::facts(self.tap.front());
-        let summary = verdict.summary();
-        let mut record = LedgerRecord {
+        let record = LedgerRecord {
             detail: if summary.is_empty() { Detail::None } else { Detail::text(summary) },
             peer: Some(envelope.peer),
             sender: envelope.sender.to_string(),
             recipients: envelope.recipients,
-            subject: facts.subject,
-            message_id: facts.message_id,
             ..LedgerRecord::new(self.arrived, Fate::Delivered, envelope.code)
         };
-        let mut further = Vec::new();
-        if let Some(relay) = &relay {
-            if !record.recipients.is_empty() {
-                further.push(record.clone());
-            }
-            record.fate = Fate::Queued;
-            record.recipients = relay.recipients.iter().map(|r| r.address.clone()).collect();
-        }
+        let (record, further) = records(record, self.tap.front(), relay.as_ref());
         let delivery = Delivery {
             relay,
             further,
@@ -299,6 +289,21 @@ impl<'a> Incoming<'a> {
         };
         Ok(self.agent.store.deliver(delivery).done().await?)
     }
+}
+
+/// The ledger's record of a message with what its header tells, and a further one where a part of it waits in the
+/// queue.
+fn records(
+    record: LedgerRecord,
+    front: &[u8],
+    relay: Option<&Relay>,
+) -> (LedgerRecord, Vec<LedgerRecord>) {
+    let head::Facts { subject, message_id } = head::facts(front);
+    let record = LedgerRecord { subject, message_id, ..record };
+    let Some(relay) = relay else { return (record, Vec::new()) };
+    let further = (!record.recipients.is_empty()).then(|| record.clone());
+    let recipients = relay.recipients.iter().map(|r| r.address.clone()).collect();
+    (LedgerRecord { fate: Fate::Queued, recipients, ..record }, further.into_iter().collect())
 }
 
 /// What was found and concluded, as fields; a field that is too long is left out.
