@@ -1,4 +1,4 @@
-//! A file packed by gzip (RFC 1952).
+//! A file packed by gzip (RFC 1952), in one member or several.
 
 use flate2::Decompress;
 
@@ -7,50 +7,88 @@ use super::zip::inflate;
 
 /// Octets in front of the packed ones that are read; a longer name is nobody's.
 const HEADER: usize = 1024;
+const MAGIC: &[u8] = b"\x1f\x8b\x08";
 const HAS_EXTRA: u8 = 4;
 const HAS_NAME: u8 = 8;
 const HAS_COMMENT: u8 = 16;
 const HAS_SUM: u8 = 2;
 
+/// Octets behind the packed ones: check sum and length.
+const TRAILER: usize = 8;
+
 /// Reads one.
 pub struct Gzip {
+    state: State,
     held: Vec<u8>,
-    packed: Option<(Decompress, Box<File>)>,
-    /// The name of what is within where the header has none: its own without the end.
+    decompress: Decompress,
+    /// What is within, of all its members.
+    file: Option<Box<File>>,
     name: String,
-    is_over: bool,
+}
+
+enum State {
+    Header,
+    Packed,
+    /// So many octets of the trailer are still to come.
+    Trailer(usize),
+    Over,
 }
 
 impl Gzip {
+    /// `name`: its own; what is within has the same without the end.
     pub fn new(name: &str) -> Gzip {
         let inner = name.strip_suffix(".tgz").map(|front| format!("{front}.tar"));
         let inner = inner.unwrap_or_else(|| name.strip_suffix(".gz").unwrap_or(name).to_string());
-        let name = inner.rsplit('/').next().unwrap_or_default().to_string();
-        Gzip { held: Vec::new(), packed: None, name, is_over: false }
+        let name = inner.rsplit('/').next().unwrap_or_default().trim_start().to_string();
+        let (state, decompress) = (State::Header, Decompress::new(false));
+        Gzip { state, held: Vec::new(), decompress, file: None, name }
     }
 
     /// The next piece, of any size.
     pub fn push(&mut self, piece: &[u8], context: &mut Context) {
-        if self.is_over {
-            return;
+        let mut held = std::mem::take(&mut self.held);
+        held.extend_from_slice(if held.is_empty() { &[] } else { piece });
+        let mut rest = if held.is_empty() { piece } else { &held[..] };
+        while !rest.is_empty() && !context.is_over() {
+            match &mut self.state {
+                State::Over => return,
+                State::Header => match header_end(rest) {
+                    Some(end) if rest.starts_with(MAGIC) => {
+                        self.state = State::Packed;
+                        self.decompress.reset(false);
+                        rest = &rest[end..];
+                    }
+                    None if rest.len() <= HEADER => {
+                        self.held = rest.to_vec();
+                        return;
+                    }
+                    _ => self.state = State::Over,
+                },
+                State::Packed => {
+                    let within = || Box::new(File::within(&self.name, context));
+                    let mut file = self.file.take().unwrap_or_else(within);
+                    let (used, is_over) = inflate(&mut self.decompress, &mut file, rest, context);
+                    self.file = Some(file);
+                    rest = &rest[used..];
+                    if is_over {
+                        self.state = State::Trailer(TRAILER);
+                    }
+                }
+                State::Trailer(left) => {
+                    let now = rest.len().min(*left);
+                    rest = &rest[now..];
+                    *left -= now;
+                    if *left == 0 {
+                        self.state = State::Header;
+                    }
+                }
+            }
         }
-        if let Some((decompress, file)) = &mut self.packed {
-            self.is_over = inflate(decompress, file, piece, context).1;
-            return;
-        }
-        self.held.extend_from_slice(piece);
-        let Some(end) = header_end(&self.held) else {
-            self.is_over = self.held.len() > HEADER;
-            return;
-        };
-        self.packed = Some((Decompress::new(false), Box::new(File::within(&self.name, context))));
-        let held = std::mem::take(&mut self.held);
-        self.push(&held[end..], context);
     }
 
     /// It is over.
     pub fn finish(&mut self, context: &mut Context) {
-        if let Some((_, file)) = &mut self.packed {
+        if let Some(mut file) = self.file.take() {
             file.finish(context);
         }
     }

@@ -183,6 +183,17 @@ fn archives_are_looked_into_and_what_is_in_them_too() {
     let packed = gzip(&tar("b.exe", &text));
     assert_eq!(in_file("a.tgz", &packed), one(Danger::Program, "a.tgz / a.tar / b.exe"));
     assert_eq!(in_file("a.txt.gz", &gzip(&text)), []);
+    // Members one behind the other are one file.
+    let whole = tar("b.exe", &text);
+    let (front, back) = whole.split_at(100);
+    let members = [gzip(front), gzip(back)].concat();
+    assert_eq!(in_file("a.tgz", &members), one(Danger::Program, "a.tgz / a.tar / b.exe"));
+    // Octets behind the packed ones hide nothing.
+    let mut long = zip(&[("a.pdf", PROGRAM, Packed)]);
+    let length = deflated(PROGRAM).len();
+    long.splice(35 + length..35 + length, [0; 20]);
+    long[18..22].copy_from_slice(&(length as u32 + 20).to_le_bytes());
+    assert_eq!(in_file("a.zip", &long), one(Danger::Program, "a.zip / a.pdf"));
     assert_eq!(in_file("a.rar", b"Rar!\x1a\x07\x01\0"), one(Danger::Closed, "a.rar"));
 }
 
@@ -271,7 +282,7 @@ proptest! {
         let text = b"<html><p>text".repeat(40);
         let mut content = match kind {
             0 => zip(&[("a.txt", &text, How::Packed), ("b.exe", &text, How::Streamed), ("c", &seed, How::Stored)]),
-            1 => gzip(&tar("x", &text)),
+            1 => [gzip(&tar("x", &text)), gzip(&text)].concat(),
             2 => tar("x.js", &text),
             3 => text,
             _ => [&b"PK\x03\x04"[..], &seed].concat(),

@@ -177,7 +177,9 @@ fn read<'a>(
         *left -= now.len() as u64;
         // What is behind the end of the packed octets belongs to the file as long as its length says so.
         if is_over && *left > 0 {
-            *reading = Reading::Skipped;
+            if let Reading::Deflated(mut both) = std::mem::replace(reading, Reading::Skipped) {
+                both.1.finish(context);
+            }
             return (behind, false);
         }
         return (behind, *left == 0);
