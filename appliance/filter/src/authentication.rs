@@ -48,6 +48,8 @@ pub struct Authentication {
     /// Domains of those who are named as authors.
     pub authors: Vec<dmarc::Judged>,
     pub name: iprev::Outcome,
+    /// False: the header is longer than what is kept of it, so there may be more authors and signatures.
+    pub is_whole: bool,
     /// How long it took to find out.
     pub took: Duration,
 }
@@ -59,7 +61,7 @@ pub async fn examine(
     signed: Signed,
     now: Timestamp,
 ) -> Authentication {
-    let begun = Instant::now();
+    let (begun, is_whole) = (Instant::now(), signed.is_whole());
     let asked = |question| {
         let (dns, client) = (dns.clone(), client.clone());
         apart(async move { sent(&dns, &client, question).await })
@@ -103,7 +105,7 @@ pub async fn examine(
     });
     let authors = judged.await.unwrap_or(unjudged);
     let name = name.unwrap_or(iprev::Outcome::Temporary);
-    Authentication { hello, sender, signatures, authors, name, took: begun.elapsed() }
+    Authentication { hello, sender, signatures, authors, name, is_whole, took: begun.elapsed() }
 }
 
 /// Answers a question as a task of its own, and within a time: what asks the DNS needs much of a stack.

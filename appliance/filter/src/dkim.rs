@@ -11,6 +11,7 @@ use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::verify::DomainKey;
 use mail_auth::dkim::Signature;
 use memchr::memmem;
+use pillarbox_message::structure::Walker;
 use pillarbox_platform::dns::{Dns, DnsError};
 use pillarbox_proto::smtp::encode_base64;
 use pillarbox_vocabulary::Timestamp;
@@ -167,9 +168,18 @@ impl Signed {
         self.is_whole
     }
 
-    /// The authors' addresses, in lower case, in the order of the header (RFC 5322 §3.6.2).
+    /// The authors' addresses in lower case (RFC 5322 §3.6.2): those that the proof reads, and those that people see.
     pub fn authors(&self) -> Vec<String> {
-        parsed(&self.header).map(|message| message.from).unwrap_or_default()
+        let mut authors = parsed(&self.header).map(|message| message.from).unwrap_or_default();
+        let mut walker = Walker::new();
+        walker.push(&self.header);
+        let shown = walker.finish().from.into_iter().map(|from| from.address.to_lowercase());
+        for address in shown.filter(|address| !address.is_empty()) {
+            if !authors.contains(&address) {
+                authors.push(address);
+            }
+        }
+        authors
     }
 
     /// The first octets of the message: its header, line ends included.

@@ -135,6 +135,7 @@ mod tests {
                 policy: Some(Policy::Reject),
             }],
             name: iprev::Outcome::Pass("mail.a.example".into()),
+            is_whole: true,
             took: Duration::ZERO,
         };
         let address = IpAddr::from([192, 0, 2, 1]);

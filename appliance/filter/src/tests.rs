@@ -196,6 +196,65 @@ async fn each_of_several_authors_is_judged() {
     assert_eq!(signing.examine("ann@box.test", &twice).await.authors.len(), 2);
     let none = MESSAGE.replace("From: Ann <ann@box.test>\r\n", "");
     assert_eq!(signing.examine("ann@box.test", &none).await.authors, []);
+    // However it is written: whom people see counts.
+    for from in [
+        "=?utf-8?q?The_Bank?= <service@bank.test>",
+        "Bank: service@bank.test;",
+        "\"a\" (b) <service@bank.test>",
+    ] {
+        let forged = MESSAGE.replace("Ann <ann@box.test>", from);
+        let found = signing.examine("ann@box.test", &forged).await;
+        let judged: Vec<_> = found.authors.iter().map(|a| (&a.domain[..], a.outcome)).collect();
+        assert_eq!(judged, [("bank.test", dmarc::Outcome::Fail)], "{from}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_found_and_aligned_as_the_standard_has_it() {
+    let signing = Signing::new().await;
+    let zone = &signing.world.zone;
+    for domain in ["org.test", "a.org.test", "other.test"] {
+        zone.txt(domain, "v=spf1 ip4:203.0.113.9 -all");
+    }
+    zone.txt("_dmarc.co.test", "v=DMARC1; p=reject; psd=y");
+    zone.txt("x.co.test", "v=spf1 ip4:203.0.113.9 -all");
+    zone.txt("y.co.test", "v=spf1 ip4:203.0.113.9 -all");
+    zone.txt("there.org.test", "something");
+    let (pass, fail, none) = (dmarc::Outcome::Pass, dmarc::Outcome::Fail, dmarc::Outcome::None);
+    let all = "v=DMARC1; p=reject; sp=quarantine; np=none";
+    let table = [
+        // The record of org.test, the reverse-path's domain, the author's, what follows.
+        ("v=DMARC1; p=reject", "org.test", "org.test", pass, Some(Policy::Reject)),
+        ("v=DMARC1; p=reject", "a.org.test", "ORG.test", pass, Some(Policy::Reject)),
+        ("v=DMARC1; p=reject", "org.test", "b.org.test", pass, Some(Policy::Reject)),
+        ("v=DMARC1; p=reject; aspf=s", "a.org.test", "org.test", fail, Some(Policy::Reject)),
+        ("v=DMARC1; p=reject", "other.test", "org.test", fail, Some(Policy::Reject)),
+        (all, "other.test", "org.test", fail, Some(Policy::Reject)),
+        (all, "other.test", "there.org.test", fail, Some(Policy::Quarantine)),
+        (all, "other.test", "nobody.org.test", fail, Some(Policy::None)),
+        ("v=DMARC1; p=quarantine; t=y", "other.test", "org.test", fail, Some(Policy::None)),
+        ("v=DMARC1; rua=mailto:a@org.test", "other.test", "org.test", fail, Some(Policy::None)),
+        ("p=reject", "other.test", "org.test", none, None),
+        // Below a public suffix each name is an organization of its own.
+        ("v=DMARC1; p=none", "x.co.test", "y.co.test", fail, Some(Policy::Reject)),
+        ("v=DMARC1; p=none", "y.co.test", "y.co.test", pass, Some(Policy::Reject)),
+    ];
+    for (record, sender, author, outcome, policy) in table {
+        zone.remove("_dmarc.org.test", RecordType::TXT);
+        zone.txt("_dmarc.org.test", record);
+        let message = MESSAGE.replace("ann@box.test", &format!("ann@{author}"));
+        let found = signing.examine(&format!("x@{sender}"), &message).await;
+        let judged = &found.authors[0];
+        assert_eq!(
+            (judged.outcome, judged.policy),
+            (outcome, policy),
+            "{record} {sender} {author}"
+        );
+    }
+    zone.txt("_dmarc.org.test", "v=DMARC1; p=reject");
+    let twice = MESSAGE.replace("ann@box.test", "ann@org.test");
+    let found = signing.examine("x@other.test", &twice).await;
+    assert_eq!(found.authors[0].outcome, none, "of two records none counts");
 }
 
 #[tokio::test(flavor = "multi_thread")]

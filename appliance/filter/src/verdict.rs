@@ -94,7 +94,9 @@ fn senders(front: &[u8], found: &Authentication, policy: &Policy) -> Vec<Reason>
     let list = list(front, found);
     reasons.extend(found.authors.iter().filter_map(author));
     reasons.extend(found.sender.as_ref().and_then(denied));
-    if found.authors.is_empty() {
+    if !found.is_whole {
+        reasons.push(Reason::of(Kind::LongHeader, ""));
+    } else if found.authors.is_empty() {
         reasons.push(Reason::of(Kind::NoAuthor, ""));
     }
     if found.name == iprev::Outcome::Fail {

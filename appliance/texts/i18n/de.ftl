@@ -963,6 +963,7 @@ verdict-author-not-proven = Sie gibt { $domain } als Absender an, aber nichts be
 verdict-sender-denied = { $domain } sagt, dass der Server, von dem sie kam, nicht in seinem Namen senden darf.
 verdict-sender-doubted = { $domain } zählt den Server, von dem sie kam, nicht zu den eigenen.
 verdict-no-author = Sie sagt nicht, wer sie geschrieben hat.
+verdict-long-header = Ihr Kopf ist länger als bei jeder ehrlichen Nachricht; ganz beurteilen ließ er sich nicht.
 verdict-no-name = Der Server, von dem sie kam, hat keinen ordentlichen Namen im Internet.
 verdict-mailing-list = Sie kam über eine Mailingliste von { $domain }.
 verdict-forwarder = Sie wurde von { $domain } weitergeleitet; dieser Domain wird hier vertraut.

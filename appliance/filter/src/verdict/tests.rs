@@ -20,6 +20,7 @@ fn nothing() -> Authentication {
         signatures: Vec::new(),
         authors: vec![judged(dmarc::Outcome::None, None)],
         name: iprev::Outcome::Pass("mx.a.test.".into()),
+        is_whole: true,
         took: Duration::ZERO,
     }
 }
@@ -137,6 +138,16 @@ fn what_is_known_decides() {
             PLAIN,
             Junk,
             &[Kind::NoAuthor, Kind::NoName],
+        ),
+        (
+            "a header without end",
+            |f| {
+                f.authors.clear();
+                f.is_whole = false;
+            },
+            PLAIN,
+            Junk,
+            &[Kind::LongHeader],
         ),
         (
             "over a mailing list that proves itself",
