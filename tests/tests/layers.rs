@@ -138,7 +138,7 @@ const PLATFORM: &[(&str, &[&str])] = &[
 const FILTER: &[(&str, &[&str])] = &[
     ("verdict.rs", &["tokio", "pillarbox_platform", "Instant", "SystemTime"]),
     ("verdict/reason.rs", &["tokio", "pillarbox_platform"]),
-    ("files.rs", &["tokio", "pillarbox_platform", "crate::"]),
+    ("files/mod.rs", &["tokio", "pillarbox_platform", "crate::"]),
     ("dkim/body.rs", &["crate::", "tokio"]),
     ("spf/record.rs", &["crate::", "tokio"]),
 ];
