@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hickory_proto::rr::RecordType;
 use pillarbox_outbound::dkim::{Keys, Signer, ensure_keys, published, rotate};
 use pillarbox_outbound::tests::world::{START, World};
+use pillarbox_outbound::tests::zone::Zone;
 use pillarbox_platform::secrets::Secrets;
 use pillarbox_vocabulary::Timestamp;
 
@@ -25,7 +26,8 @@ struct Signing {
 
 impl Signing {
     async fn new() -> Signing {
-        let world = World::new().await;
+        // Silence is waited for.
+        let world = World::with(Zone::plain(), |config| config.dns.deadline = 1).await;
         let secrets = Arc::new(Secrets::open(&world.config.data).unwrap());
         let keys = tokio::task::block_in_place(|| {
             ensure_keys(&world.store, &secrets, "box.test", START).unwrap();
