@@ -15,7 +15,7 @@ use crate::dmarc::{self, Policy as Asked};
 use crate::files::Finding;
 use crate::{dkim, iprev, spf};
 
-/// From this weight on a message belongs into Junk.
+/// From this weight on, of one reason or of all together, a message belongs into Junk.
 pub const JUNK: i32 = 100;
 /// Reasons that are written down, the weightiest.
 const TOLD: usize = 10;
@@ -77,11 +77,13 @@ pub fn decide(evidence: &Evidence<'_>, policy: &Policy) -> Verdict {
         Reason { weight, ..Reason::of(Kind::File(finding.danger), &finding.name) }
     }));
     let is_refused = reasons.iter().any(|reason| reason.weight >= REFUSE);
+    // What speaks for the author takes nothing of that back.
+    let is_doubted = reasons.iter().any(|reason| reason.weight >= JUNK);
     let weight: i32 = reasons.iter().map(|reason| reason.weight).sum();
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.weight.abs()));
     let action = match () {
         () if is_refused => Action::Refuse,
-        () if weight >= JUNK => Action::Junk,
+        () if is_doubted || weight >= JUNK => Action::Junk,
         () => Action::Inbox,
     };
     Verdict { action, reasons }

@@ -81,11 +81,23 @@ impl Context {
     }
 
     /// Takes note of something.
+    /// However much there is, each danger is told of: many small ones hide no large one.
     pub fn found(&mut self, danger: Danger, path: &str) {
         let name: String = path.chars().take(NAME).collect();
         let finding = Finding { danger, name };
-        if self.findings.len() < MOST_FINDINGS && !self.findings.contains(&finding) {
+        let is_known = self.findings.contains(&finding);
+        let is_new = || !self.findings.iter().any(|known| known.danger == danger);
+        if !is_known && self.findings.len() < MOST_FINDINGS {
             self.findings.push(finding);
+        } else if !is_known && is_new() {
+            // There are fewer dangers than findings, so one is there twice.
+            let danger_at = |at: usize| self.findings.get(at).map(|known| known.danger);
+            let twice = (0..self.findings.len())
+                .rev()
+                .find(|&at| (0..at).any(|other| danger_at(other) == danger_at(at)));
+            if let Some(at) = twice {
+                self.findings[at] = finding;
+            }
         }
     }
 

@@ -227,6 +227,17 @@ fn plain_text_is_not_looked_into() {
 }
 
 #[test]
+fn many_small_dangers_hide_no_large_one() {
+    let names: Vec<String> = (0..60).map(|n| format!("{n}.xlsm")).collect();
+    let mut files: Vec<(&str, &[u8], How)> =
+        names.iter().map(|name| (&name[..], &b"x"[..], How::Stored)).collect();
+    files.push(("last.exe", b"x", How::Stored));
+    let found = in_file("a.zip", &zip(&files));
+    assert_eq!(found.len(), MOST_FINDINGS);
+    assert!(found.contains(&(Danger::Program, "a.zip / last.exe".into())), "{found:?}");
+}
+
+#[test]
 fn messages_within_messages_are_looked_into() {
     let inner = with_file("setup.exe", b"x");
     let mut message = b"Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\nContent-Type: message/rfc822\r\n\r\n".to_vec();

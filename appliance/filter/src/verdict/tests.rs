@@ -82,6 +82,16 @@ fn what_is_known_decides() {
             &[Kind::Refused, Kind::Proven],
         ),
         (
+            "one of two authors is suspected",
+            |f| {
+                fails(f, Asked::Quarantine);
+                f.authors.push(judged(dmarc::Outcome::Pass, Some(Asked::Reject)));
+            },
+            PLAIN,
+            Junk,
+            &[Kind::Suspected, Kind::Proven],
+        ),
+        (
             "the DNS does not answer",
             |f| {
                 f.authors = vec![judged(dmarc::Outcome::Temporary, Some(Asked::Reject))];
@@ -238,6 +248,10 @@ fn what_a_message_carries_is_refused_doubted_or_told_as_the_owner_wants() {
         let evidence = Evidence { sender: "", front: PLAIN, authentication: None, files: &files };
         let verdict = decide(&evidence, policy);
         assert_eq!((verdict.action, verdict.reasons.len()), (action, 1), "{danger:?}");
+        let mut proven = nothing();
+        proven.authors = vec![judged(dmarc::Outcome::Pass, None)];
+        let evidence = Evidence { authentication: Some(&proven), ..evidence };
+        assert_eq!(decide(&evidence, policy).action, action, "{danger:?} of a proven author");
         assert_eq!(verdict.reasons[0].kind, Kind::File(danger));
     }
 }
