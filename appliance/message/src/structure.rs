@@ -6,7 +6,7 @@ mod walker;
 
 use crate::flowed::Flow;
 use crate::transfer::Encoding;
-pub use walker::Walker;
+pub use walker::{PARTS, Walker};
 
 /// How a part wants to be shown (RFC 2183 §2).
 /// One of an unknown kind is an attachment (§2.8).

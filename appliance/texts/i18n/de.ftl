@@ -979,6 +979,7 @@ verdict-file-active-page = „{ $file }“ ist eine Seite oder ein Bild, das etw
 verdict-file-locked = „{ $file }“ öffnet sich nur mit Passwort; hineinsehen konnte niemand.
 verdict-file-closed = „{ $file }“ ist ein Archiv, in das die Box nicht hineinsieht.
 verdict-file-endless = „{ $file }“ enthält mehr, als die Box durchsieht, oder ist beschädigt.
+verdict-whole-message = Diese Nachricht
 verdict-warning = Mit Vorsicht öffnen
 verdict-warning-how = Fragen Sie am Telefon nach, wenn Sie das nicht erwartet haben. Eine Nummer aus der Nachricht selbst beweist nichts.
 verdict-decides = gibt den Ausschlag

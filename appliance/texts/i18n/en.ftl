@@ -978,6 +978,7 @@ verdict-file-active-page = “{ $file }” is a page or picture that runs someth
 verdict-file-locked = “{ $file }” opens with a password only, so nobody could look into it.
 verdict-file-closed = “{ $file }” is an archive that the box does not look into.
 verdict-file-endless = “{ $file }” has more in it than the box looks through, or is broken.
+verdict-whole-message = This message
 verdict-warning = Open this with care
 verdict-warning-how = Ask the sender by phone if you did not expect it. A number in the message itself proves nothing.
 verdict-decides = decides

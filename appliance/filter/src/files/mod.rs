@@ -17,7 +17,7 @@ pub use danger::Danger;
 use inspect::{Context, File};
 use pillarbox_message::extract::Extractor;
 use pillarbox_message::head;
-use pillarbox_message::structure::{Disposition, Part, Structure, Walker};
+use pillarbox_message::structure::{Disposition, PARTS, Part, Structure, Walker};
 use pillarbox_message::winmail;
 
 /// Octets that are unpacked for one message, and at a glance.
@@ -28,7 +28,7 @@ const MOST_FINDINGS: usize = 20;
 /// Characters of a name.
 const NAME: usize = 120;
 /// Messages within messages that are looked into: each is one more reading of the whole.
-const MESSAGES: usize = 4;
+const MESSAGES: usize = 8;
 
 /// Something that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,14 +41,24 @@ pub struct Finding {
 /// Gives a message's octets in pieces, as often as it is asked and until no more of them are wanted.
 pub type Replay<'a, E> = dyn Fn(&mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), E> + 'a;
 
-/// Parts of a message that are to be looked into, each behind those it is in.
-#[derive(Clone)]
-pub struct Wanted(Vec<Vec<Part>>);
+/// Parts of a message that are to be looked into.
+#[derive(Clone, Default)]
+pub struct Wanted {
+    /// Each behind those it is in.
+    ways: Vec<Vec<Part>>,
+    /// There may be more.
+    is_cut: bool,
+}
 
 impl Wanted {
+    fn add(&mut self, other: Wanted) {
+        self.ways.extend(other.ways);
+        self.is_cut |= other.is_cut;
+    }
+
     /// There are none: it is text and nothing else.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ways.is_empty() && !self.is_cut
     }
 }
 
@@ -78,7 +88,7 @@ pub fn survey<E>(replay: &Replay<'_, E>) -> Result<Wanted, E> {
         walker.push(piece);
         ControlFlow::Continue(())
     })?;
-    Ok(Wanted(wanted(&walker.finish(), &[])))
+    Ok(wanted(&walker.finish(), &[]))
 }
 
 /// Looks for what does harm.
@@ -101,13 +111,13 @@ pub fn glance<E>(wanted: &Wanted, replay: &Replay<'_, E>) -> Result<Option<Vec<F
 }
 
 fn look<E>(wanted: Wanted, replay: &Replay<'_, E>, unpacked: u64) -> Result<Context, E> {
-    let (mut context, Wanted(mut wanted)) = (Context::of(unpacked), wanted);
+    let (mut context, mut wanted) = (Context::of(unpacked), wanted);
     for _ in 0..MESSAGES {
-        if wanted.is_empty() {
+        if wanted.ways.is_empty() {
             break;
         }
         let mut readings: Vec<Reading> =
-            wanted.drain(..).map(|way| Reading::of(way, &mut context)).collect();
+            wanted.ways.drain(..).map(|way| Reading::of(way, &mut context)).collect();
         let mut out = Vec::new();
         replay(&mut |piece| {
             for reading in readings.iter_mut().filter(|reading| reading.sink.is_some()) {
@@ -115,7 +125,7 @@ fn look<E>(wanted: Wanted, replay: &Replay<'_, E>, unpacked: u64) -> Result<Cont
                 reading.push(&out, &mut context);
                 out.clear();
                 if reading.extractor.is_over() || reading.is_plain() {
-                    wanted.extend(reading.finish(&mut context));
+                    wanted.add(reading.finish(&mut context));
                 }
             }
             match readings.iter().any(|reading| reading.sink.is_some()) && !context.is_over() {
@@ -124,20 +134,27 @@ fn look<E>(wanted: Wanted, replay: &Replay<'_, E>, unpacked: u64) -> Result<Cont
             }
         })?;
         for mut reading in readings {
-            wanted.extend(reading.finish(&mut context));
+            wanted.add(reading.finish(&mut context));
         }
+    }
+    // More messages within messages, or more parts, than are looked into.
+    if wanted.is_cut || !wanted.ways.is_empty() {
+        context.found(Danger::Endless, "");
     }
     Ok(context)
 }
 
-/// The parts of a message that are looked into, each behind those it is in.
-fn wanted(structure: &Structure, outer: &[Part]) -> Vec<Vec<Part>> {
+/// The parts of a message that are looked into, behind those it is in.
+fn wanted(structure: &Structure, outer: &[Part]) -> Wanted {
     let is_wanted = |part: &&Part| {
         let is_body = part.kind == "text/plain" || part.kind == "text/html";
         !is_body || !part.file_name.is_empty() || part.disposition == Disposition::Attachment
     };
     let parts = structure.parts.iter().filter(is_wanted);
-    parts.map(|part| [outer, std::slice::from_ref(part)].concat()).collect()
+    Wanted {
+        ways: parts.map(|part| [outer, std::slice::from_ref(part)].concat()).collect(),
+        is_cut: structure.parts.len() >= PARTS,
+    }
 }
 
 /// A part that is being read.
@@ -159,6 +176,10 @@ enum Sink {
 impl Reading {
     fn of(way: Vec<Part>, context: &mut Context) -> Reading {
         let part = way.last().cloned().unwrap_or_default();
+        // Deeper than multiparts are taken apart.
+        if part.kind.starts_with("multipart/") {
+            context.found(Danger::Endless, &part.file_name);
+        }
         let sink = match &part.kind[..] {
             "message/rfc822" | "message/global" => Sink::Message(Box::new(Walker::new())),
             _ if winmail::is_wrapping(&part) => Sink::Winmail(Box::default()),
@@ -182,25 +203,25 @@ impl Reading {
     }
 
     /// Ends it, once; gives parts to be looked into next.
-    fn finish(&mut self, context: &mut Context) -> Vec<Vec<Part>> {
+    fn finish(&mut self, context: &mut Context) -> Wanted {
         if self.sink.is_none() {
-            return Vec::new();
+            return Wanted::default();
         }
         let mut rest = Vec::new();
         self.extractor.finish(&mut rest);
         self.push(&rest, context);
         match self.sink.take() {
-            None => Vec::new(),
+            None => Wanted::default(),
             Some(Sink::File(mut file)) => {
                 file.finish(context);
-                Vec::new()
+                Wanted::default()
             }
             Some(Sink::Message(walker)) => wanted(&walker.finish(), &self.way),
             Some(Sink::Winmail(walker)) => {
                 for file in walker.finish().files {
                     context.name(&file.name);
                 }
-                Vec::new()
+                Wanted::default()
             }
         }
     }

@@ -227,6 +227,22 @@ fn plain_text_is_not_looked_into() {
 }
 
 #[test]
+fn what_is_beyond_the_bounds_is_said() {
+    let program = with_file("setup.exe", b"x");
+    let program = String::from_utf8(program).unwrap();
+    let within = |count: usize| "Content-Type: message/rfc822\r\n\r\n".repeat(count) + &program;
+    assert_eq!(found(within(7).as_bytes(), 1000), one(Danger::Program, "setup.exe"));
+    assert_eq!(found(within(8).as_bytes(), 1000), one(Danger::Endless, ""));
+    let deep: String = (0..25)
+        .map(|n| format!("Content-Type: multipart/mixed; boundary=x{n}\r\n\r\n--x{n}\r\n"))
+        .collect();
+    assert_eq!(found((deep + &program).as_bytes(), 1000), one(Danger::Endless, ""));
+    let parts = "--b\r\nContent-Type: image/png\r\n\r\nx\r\n".repeat(600);
+    let many = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{parts}--b--\r\n");
+    assert_eq!(found(many.as_bytes(), 1000), one(Danger::Endless, ""));
+}
+
+#[test]
 fn many_small_dangers_hide_no_large_one() {
     let names: Vec<String> = (0..60).map(|n| format!("{n}.xlsm")).collect();
     let mut files: Vec<(&str, &[u8], How)> =

@@ -15,7 +15,7 @@ const PART_HEADER: usize = 16 * 1024;
 pub(super) const NAME: usize = 500;
 pub(super) const KIND: usize = 80;
 /// Parts that are kept apart; whatever comes later belongs to the last one.
-pub(super) const PARTS: usize = 500;
+pub const PARTS: usize = 500;
 /// Multiparts within multiparts.
 const DEPTH: usize = 20;
 /// Octets of a line that can be a boundary.

@@ -36,11 +36,13 @@ fn refusal(verdict: &Verdict) -> String {
             "The message says to be from {0}, neither SPF nor DKIM proves it, and {0} asks to refuse such mail (DMARC)",
             ascii(&reason.about)
         )),
-        Kind::File(danger) if reason.weight >= REFUSE => Some(format!(
-            "The attachment \"{}\" {}, which is not taken here by mail",
-            ascii(&reason.about),
-            carried(danger)
-        )),
+        Kind::File(danger) if reason.weight >= REFUSE => {
+            let what = match reason.about.is_empty() {
+                true => "The message".to_string(),
+                false => format!("The attachment \"{}\"", ascii(&reason.about)),
+            };
+            Some(format!("{what} {}, which is not taken here by mail", carried(danger)))
+        }
         _ => None,
     });
     why.unwrap_or_else(|| "This is not wanted here".into())

@@ -21,8 +21,14 @@ pub fn warnings(t: Texts, verdict: Option<&Verdict>) -> Vec<String> {
 
 /// A reason as a sentence.
 pub fn sentence(t: Texts, reason: &Reason) -> String {
-    let name = if matches!(reason.kind, Kind::File(_)) { "file" } else { "domain" };
-    t.with(&format!("verdict-{}", reason.kind.name()), name, &reason.about).into_owned()
+    let key = format!("verdict-{}", reason.kind.name());
+    match reason.kind {
+        Kind::File(_) if reason.about.is_empty() => {
+            t.with(&key, "file", &t.get("verdict-whole-message")).into_owned()
+        }
+        Kind::File(_) => t.with(&key, "file", &reason.about).into_owned(),
+        _ => t.with(&key, "domain", &reason.about).into_owned(),
+    }
 }
 
 fn weight(t: Texts, reason: &Reason) -> String {
