@@ -56,6 +56,8 @@ pub struct Part {
     pub encoding: Encoding,
     /// As the sender named it; never a path to write to.
     pub file_name: String,
+    /// A second name, in the other field that can have one, where it is not the same: some programs go by that.
+    pub other_name: String,
     /// Without angle brackets; empty: none.
     pub content_id: String,
     /// How it wants to be shown.

@@ -176,6 +176,9 @@ enum Sink {
 impl Reading {
     fn of(way: Vec<Part>, context: &mut Context) -> Reading {
         let part = way.last().cloned().unwrap_or_default();
+        if !part.other_name.is_empty() {
+            context.name(&part.other_name);
+        }
         // Deeper than multiparts are taken apart.
         if part.kind.starts_with("multipart/") {
             context.found(Danger::Endless, &part.file_name);

@@ -320,3 +320,21 @@ proptest! {
         prop_assert_eq!(found(&message, piece), found(&message, message.len()));
     }
 }
+
+#[test]
+fn names_are_known_however_they_are_written() {
+    for fields in [
+        "Content-Type: application/octet-stream; name=\"=?utf-8?B?c2V0dXAuZXhl?=\"",
+        "Content-Disposition: attachment; filename=\"=?utf-8?Q?setup=2Eexe?=\"",
+        "Content-Disposition: attachment; filename*=utf-8''setup%2Eexe",
+        "Content-Disposition: attachment; filename*0=set; filename*1=\"up.exe\"",
+        "Content-Type: application/octet-stream; name=setup.exe\r\nContent-Disposition: attachment; filename=a.pdf",
+        "Content-Type: application/pdf; name=a.pdf\r\nContent-Disposition: attachment; filename=setup.exe",
+        "Content-Type: text/plain; name=setup.exe",
+        "Content-Type: text/html; name=\"setup.exe \"",
+    ] {
+        let message = format!("{fields}\r\n\r\nx\r\n");
+        let dangers: Vec<Danger> = found(message.as_bytes(), 7).into_iter().map(|f| f.0).collect();
+        assert_eq!(dangers, [Danger::Program], "{fields}");
+    }
+}

@@ -299,6 +299,8 @@ fn part_of(message: &Message, unsaid: &str) -> (Part, String) {
         value.unwrap_or_default().to_string()
     };
     let content_id = message.content_id().unwrap_or_default().trim_matches(['<', '>']);
+    let file_name = clip(message.attachment_name().unwrap_or_default(), NAME);
+    let other_name = clip(&attribute("name"), NAME);
     let disposition = message.content_disposition().map(|d| Disposition::parse(&d.c_type));
     let part = Part {
         kind,
@@ -307,7 +309,8 @@ fn part_of(message: &Message, unsaid: &str) -> (Part, String) {
         content_id: clip(content_id, NAME),
         flow: Flow::parse(&attribute("format"), &attribute("delsp")),
         disposition: disposition.unwrap_or_default(),
-        file_name: clip(message.attachment_name().unwrap_or_default(), NAME),
+        other_name: if other_name == file_name { String::new() } else { other_name },
+        file_name,
         ..Part::default()
     };
     (part, attribute("boundary"))
