@@ -47,6 +47,8 @@ pub struct Authentication {
     pub signatures: Vec<dkim::Judged>,
     /// Domains of those who are named as authors.
     pub authors: Vec<dmarc::Judged>,
+    /// Addresses of other domains that stand where people look for an author's name.
+    pub posing: Vec<String>,
     pub name: iprev::Outcome,
     /// False: the header is longer than what is kept of it, so there may be more authors and signatures.
     pub is_whole: bool,
@@ -85,9 +87,9 @@ pub async fn examine(
     // A signature takes a board a millisecond.
     let judging = tokio::task::spawn_blocking(move || {
         let authors = author_domains(&signed.authors());
-        (signed.judge(&keys, now), authors)
+        (signed.judge(&keys, now), authors, signed.posing())
     });
-    let (signatures, authors) = judging.await.unwrap_or_default();
+    let (signatures, authors, posing) = judging.await.unwrap_or_default();
     let identifiers = identifiers(sender.as_ref(), &signatures);
     let unknown = |domain: &String| dmarc::Judged {
         domain: domain.clone(),
@@ -105,7 +107,8 @@ pub async fn examine(
     });
     let authors = judged.await.unwrap_or(unjudged);
     let name = name.unwrap_or(iprev::Outcome::Temporary);
-    Authentication { hello, sender, signatures, authors, name, is_whole, took: begun.elapsed() }
+    let took = begun.elapsed();
+    Authentication { hello, sender, signatures, authors, posing, name, is_whole, took }
 }
 
 /// Answers a question as a task of its own, and within a time: what asks the DNS needs much of a stack.

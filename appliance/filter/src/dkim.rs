@@ -11,7 +11,7 @@ use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::verify::DomainKey;
 use mail_auth::dkim::Signature;
 use memchr::memmem;
-use pillarbox_message::structure::Walker;
+use pillarbox_message::structure::{Person, Walker};
 use pillarbox_platform::dns::{Dns, DnsError};
 use pillarbox_proto::smtp::encode_base64;
 use pillarbox_vocabulary::Timestamp;
@@ -171,15 +171,25 @@ impl Signed {
     /// The authors' addresses in lower case (RFC 5322 §3.6.2): those that the proof reads, and those that people see.
     pub fn authors(&self) -> Vec<String> {
         let mut authors = parsed(&self.header).map(|message| message.from).unwrap_or_default();
-        let mut walker = Walker::new();
-        walker.push(&self.header);
-        let shown = walker.finish().from.into_iter().map(|from| from.address.to_lowercase());
+        let shown = self.people().into_iter().map(|from| from.address.to_lowercase());
         for address in shown.filter(|address| !address.is_empty()) {
             if !authors.contains(&address) {
                 authors.push(address);
             }
         }
         authors
+    }
+
+    /// Addresses of other domains that stand where people look for an author's name.
+    pub fn posing(&self) -> Vec<String> {
+        self.people().iter().filter_map(|from| posing(&from.name, &from.address)).collect()
+    }
+
+    /// The authors as people see them.
+    fn people(&self) -> Vec<Person> {
+        let mut walker = Walker::new();
+        walker.push(&self.header);
+        walker.finish().from
     }
 
     /// The first octets of the message: its header, line ends included.
@@ -268,6 +278,19 @@ impl Signed {
             Ok(()) => Outcome::Pass,
         }
     }
+}
+
+/// An address within a name that is of another domain than the real one.
+fn posing(name: &str, address: &str) -> Option<String> {
+    let (_, domain) = address.rsplit_once('@')?;
+    let is_edge = |c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '@'));
+    // Signs that look like one count as one.
+    let name = name.replace(['\u{ff20}', '\u{fe6b}'], "@");
+    let mut words = name.split(is_edge).map(|word| word.trim_matches('.').to_lowercase());
+    words.find(|word| {
+        let (local, of) = word.rsplit_once('@').unwrap_or_default();
+        !local.is_empty() && of.contains('.') && !of.eq_ignore_ascii_case(domain)
+    })
 }
 
 /// Whether the signing identity is of the domain, or below it where the key allows that (RFC 6376 §3.5).

@@ -198,6 +198,17 @@ async fn each_of_several_authors_is_judged() {
     assert_eq!(signing.examine("ann@box.test", &twice).await.authors.len(), 2);
     let none = MESSAGE.replace("From: Ann <ann@box.test>\r\n", "");
     assert_eq!(signing.examine("ann@box.test", &none).await.authors, []);
+    for (from, posing) in [
+        ("\"boss@firm.test\" <x@evil.test>", Some("boss@firm.test")),
+        ("=?utf-8?q?Boss_=28boss=40firm.test=29?= <x@evil.test>", Some("boss@firm.test")),
+        ("=?utf-8?q?boss=EF=BC=A0firm.test?= <x@evil.test>", Some("boss@firm.test")),
+        ("\"ann@box.test\" <ann@BOX.test>", None),
+        ("Ann @ work <ann@box.test>", None),
+    ] {
+        let message = MESSAGE.replace("Ann <ann@box.test>", from);
+        let found = read(&message, 9).posing();
+        assert_eq!(found.first().map(String::as_str), posing, "{from}");
+    }
     // However it is written: whom people see counts.
     for from in [
         "=?utf-8?q?The_Bank?= <service@bank.test>",

@@ -96,6 +96,7 @@ fn senders(front: &[u8], found: &Authentication, policy: &Policy) -> Vec<Reason>
     let list = list(front, found);
     reasons.extend(found.authors.iter().filter_map(author));
     reasons.extend(found.sender.as_ref().and_then(denied));
+    reasons.extend(found.posing.first().map(|address| Reason::of(Kind::Posing, address)));
     if !found.is_whole {
         reasons.push(Reason::of(Kind::LongHeader, ""));
     } else if found.authors.is_empty() {

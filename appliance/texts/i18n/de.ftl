@@ -964,6 +964,7 @@ verdict-sender-denied = { $domain } sagt, dass der Server, von dem sie kam, nich
 verdict-sender-doubted = { $domain } zählt den Server, von dem sie kam, nicht zu den eigenen.
 verdict-no-author = Sie sagt nicht, wer sie geschrieben hat.
 verdict-long-header = Ihr Kopf ist länger als bei jeder ehrlichen Nachricht; ganz beurteilen ließ er sich nicht.
+verdict-posing = Wo der Name des Absenders stehen sollte, steht { $domain }, aber von dieser Adresse kam sie nicht.
 verdict-no-name = Der Server, von dem sie kam, hat keinen ordentlichen Namen im Internet.
 verdict-mailing-list = Sie kam über eine Mailingliste von { $domain }.
 verdict-forwarder = Sie wurde von { $domain } weitergeleitet; dieser Domain wird hier vertraut.

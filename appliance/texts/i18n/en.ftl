@@ -963,6 +963,7 @@ verdict-sender-denied = { $domain } says that the server it came from must not s
 verdict-sender-doubted = { $domain } does not count the server it came from among its own.
 verdict-no-author = It does not say who wrote it.
 verdict-long-header = Its header is longer than any honest message’s, so nobody could judge all of it.
+verdict-posing = Where the sender’s name should be, it says { $domain }, but that is not the address it was sent from.
 verdict-no-name = The server it came from has no proper name on the internet.
 verdict-mailing-list = It came through a mailing list of { $domain }.
 verdict-forwarder = It was forwarded by { $domain }, which is trusted here.

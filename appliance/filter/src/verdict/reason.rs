@@ -21,6 +21,8 @@ pub enum Kind {
     Doubted,
     /// There is no author.
     NoAuthor,
+    /// Where people look for the author's name stands an address of another domain.
+    Posing,
     /// The header is longer than honest ones are, so that its end was not judged.
     LongHeader,
     /// The address has no name that leads back to it.
@@ -35,7 +37,7 @@ pub enum Kind {
 
 /// Every kind: how it is written, and its weight; what speaks for a message weighs less than nothing.
 /// Those of files are set by what the owner wants done with them.
-const KINDS: [(Kind, &str, i32); 23] = [
+const KINDS: [(Kind, &str, i32); 24] = [
     (Kind::Proven, "author-proven", -30),
     (Kind::Refused, "author-refused", 150),
     (Kind::Suspected, "author-suspected", 100),
@@ -43,6 +45,7 @@ const KINDS: [(Kind, &str, i32); 23] = [
     (Kind::Denied, "sender-denied", 60),
     (Kind::Doubted, "sender-doubted", 20),
     (Kind::NoAuthor, "no-author", 60),
+    (Kind::Posing, "posing", 70),
     (Kind::LongHeader, "long-header", 100),
     (Kind::NoName, "no-name", 40),
     (Kind::List, "mailing-list", 0),

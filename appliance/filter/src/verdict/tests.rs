@@ -20,6 +20,7 @@ fn nothing() -> Authentication {
         signatures: Vec::new(),
         authors: vec![judged(dmarc::Outcome::None, None)],
         name: iprev::Outcome::Pass("mx.a.test.".into()),
+        posing: Vec::new(),
         is_whole: true,
         took: Duration::ZERO,
     }
@@ -148,6 +149,23 @@ fn what_is_known_decides() {
             PLAIN,
             Junk,
             &[Kind::NoAuthor, Kind::NoName],
+        ),
+        (
+            "an author whose name is another's address",
+            |f| f.posing = vec!["boss@firm.test".into()],
+            PLAIN,
+            Inbox,
+            &[Kind::Posing],
+        ),
+        (
+            "the same, from an address without a name",
+            |f| {
+                f.posing = vec!["boss@firm.test".into()];
+                f.name = iprev::Outcome::Fail;
+            },
+            PLAIN,
+            Junk,
+            &[Kind::Posing, Kind::NoName],
         ),
         (
             "a header without end",
