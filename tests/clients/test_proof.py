@@ -137,7 +137,7 @@ class Proof(unittest.TestCase):
         session = self.box.pop3s(self.box.ann)
         self.assertEqual(len(session.list()[1]), DEMO, "POP3 has the inbox")
         session.quit()
-        self.assertIn("into Junk: author-suspected +100 soft.test", self.ledger("x@a.test", 1))
+        self.assertIn("into Junk: it says to be from soft.test", self.ledger("x@a.test", 1))
 
 
 if __name__ == "__main__":

@@ -140,11 +140,11 @@ impl Verdict {
 
     /// For the ledger, in one line; empty where there is nothing to tell.
     pub fn summary(&self) -> String {
-        let reasons: Vec<String> = self.reasons.iter().take(TOLD).map(Reason::text).collect();
-        match (self.action, reasons.is_empty()) {
-            (Action::Inbox, _) | (_, true) => String::new(),
-            (Action::Junk, false) => format!("into Junk: {}", reasons.join(", ")),
-            (Action::Refuse, false) => format!("refused: {}", reasons.join(", ")),
+        let reasons = self.reasons.iter().take(TOLD).filter(|reason| reason.weight > 0);
+        let words: Vec<String> = reasons.map(Reason::words).collect();
+        match self.action == Action::Junk && !words.is_empty() {
+            true => format!("into Junk: {}", words.join("; ")),
+            false => String::new(),
         }
     }
 

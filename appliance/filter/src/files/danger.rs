@@ -47,6 +47,26 @@ impl Danger {
     ];
 }
 
+impl Danger {
+    /// What is said of such a file, behind its name.
+    pub fn words(self) -> &'static str {
+        match self {
+            Danger::TestVirus => "is the test file for virus scanners (EICAR)",
+            Danger::Program => "is a program",
+            Danger::Script => "is a script",
+            Danger::Shortcut => "is a shortcut to a program",
+            Danger::DiskImage => "is a disk image",
+            Danger::Installer => "is an installer",
+            Danger::Notebook => "is a notebook with files in it",
+            Danger::Macros => "has macros",
+            Danger::ActivePage => "is a page with a script or a form",
+            Danger::Locked => "opens with a password only",
+            Danger::Closed => "is an archive that is not looked into",
+            Danger::Endless => "has more in it than is looked through, or is broken",
+        }
+    }
+}
+
 /// What mail programs do not let through: the ends of names that Gmail and Outlook refuse, but for certificates and
 /// files without a meaning of their own (`cer`, `crt`, `der`, `tmp`).
 const NAMES: [(Danger, &str); 8] = [

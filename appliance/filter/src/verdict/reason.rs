@@ -104,6 +104,33 @@ impl Reason {
         Reason { kind, weight: kind.entry().2, about: one_line(about) }
     }
 
+    /// In plain words, for the ledger and for whoever runs the other server.
+    pub fn words(&self) -> String {
+        let about = &self.about;
+        match self.kind {
+            Kind::Proven => format!("{about} proves that it sent it"),
+            Kind::Refused => format!(
+                "it says to be from {about}, neither SPF nor DKIM proves it, and {about} asks to refuse such mail (DMARC)"
+            ),
+            Kind::Suspected => format!(
+                "it says to be from {about}, neither SPF nor DKIM proves it, and {about} asks to suspect such mail (DMARC)"
+            ),
+            Kind::NotProven => {
+                format!("it says to be from {about}, and neither SPF nor DKIM proves it")
+            }
+            Kind::Denied => format!("{about} says that this server must not send for it (SPF)"),
+            Kind::Doubted => format!("{about} does not count this server among its own (SPF)"),
+            Kind::NoAuthor => "it has no author".into(),
+            Kind::Posing => format!("the name of its author is {about}, which is not the address"),
+            Kind::LongHeader => "its header is longer than honest ones are".into(),
+            Kind::NoName => "the server's address has no name that leads back to it".into(),
+            Kind::List => format!("it came through a mailing list of {about}"),
+            Kind::Forwarder => format!("it came through {about}, which is trusted"),
+            Kind::File(danger) if about.is_empty() => format!("the message {}", danger.words()),
+            Kind::File(danger) => format!("the attachment \"{about}\" {}", danger.words()),
+        }
+    }
+
     /// As it is written: name, weight and what it is about, with spaces.
     pub fn text(&self) -> String {
         format!("{} {:+} {}", self.kind.name(), self.weight, written(&self.about)).trim_end().into()

@@ -1,6 +1,5 @@
 //! From a verdict to folders: the one place that makes placements of it.
 
-use pillarbox_filter::files::Danger;
 use pillarbox_filter::verdict::{Action, Kind, REFUSE, Verdict};
 use pillarbox_store::{AccountId, Flags, FolderId, Placement};
 
@@ -31,48 +30,26 @@ pub fn placements(
 
 /// What the other server is told, for whoever looks after it.
 fn refusal(verdict: &Verdict) -> String {
-    let why = verdict.reasons.iter().find_map(|reason| match reason.kind {
-        Kind::Refused => Some(format!(
-            "The message says to be from {0}, neither SPF nor DKIM proves it, and {0} asks to refuse such mail (DMARC)",
-            ascii(&reason.about)
-        )),
-        Kind::File(danger) if reason.weight >= REFUSE => {
-            let what = match reason.about.is_empty() {
-                true => "The message".to_string(),
-                false => format!("The attachment \"{}\"", ascii(&reason.about)),
-            };
-            Some(format!("{what} {}, which is not taken here by mail", carried(danger)))
-        }
-        _ => None,
+    let decides = verdict.reasons.iter().find(|reason| reason.weight >= REFUSE);
+    let why = decides.map(|reason| {
+        let words = ascii(&reason.words());
+        let behind =
+            if matches!(reason.kind, Kind::File(_)) { ", which is not taken here" } else { "" };
+        let (first, rest) = words.split_at(words.len().min(1));
+        format!("{}{rest}{behind}", first.to_uppercase())
     });
     why.unwrap_or_else(|| "This is not wanted here".into())
-}
-
-fn carried(danger: Danger) -> &'static str {
-    match danger {
-        Danger::TestVirus => "is the test file for virus scanners (EICAR)",
-        Danger::Program => "is a program",
-        Danger::Script => "is a script",
-        Danger::Shortcut => "is a shortcut to a program",
-        Danger::DiskImage => "is a disk image",
-        Danger::Installer => "is an installer",
-        Danger::Notebook => "is a notebook with files in it",
-        Danger::Macros => "has macros",
-        Danger::ActivePage => "is a page with a script or a form",
-        Danger::Locked => "opens with a password only",
-        Danger::Closed => "is an archive that is not looked into",
-        Danger::Endless => "has more in it than is looked through, or is broken",
-    }
 }
 
 /// What others wrote, as replies may have it (RFC 5321 §4.2).
 fn ascii(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-    text.chars().map(plain).take(100).collect()
+    text.chars().map(plain).take(400).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use pillarbox_filter::files::Danger;
     use pillarbox_filter::verdict::Reason;
 
     use super::*;

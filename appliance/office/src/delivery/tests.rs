@@ -339,7 +339,10 @@ async fn what_the_sender_proves_decides_and_is_told_with_the_message() {
         from_stranger(&world, "x@a.test", &by("soft.test")).await.unwrap();
     assert_eq!((kinds(&verdict), folder), (vec![Kind::Suspected], FolderId::JUNK), "{whole}");
     let records = world.store.read(|r| r.ledger_recent(1)).unwrap();
-    assert!(records[0].1.wording().contains("author-suspected +100 soft.test"), "{records:?}");
+    assert!(
+        records[0].1.wording().contains("into Junk: it says to be from soft.test"),
+        "{records:?}"
+    );
 
     // Nobody else writes that in our name: it is read of what delivery put in front alone.
     let forged = format!("Pillarbox-Verdict: junk; no-author +60\r\n{}", by("nobody.test"));
