@@ -158,10 +158,10 @@ pub async fn nothing_runs_and_nothing_gets_out(driver: &Driver, _: &Path) -> Res
             (count, says) => Err(format!("{what}: {count} connections, {says}").into()),
         }
     };
-    // The demo's own messages come first.
-    let first = 3;
+    // A picture with a script is doubted: all of them are in Junk.
+    let first = 1;
     for (at, payload) in payloads.iter().enumerate() {
-        let page = format!("/mail/1/{}", first + at);
+        let page = format!("/mail/5/{}", first + at);
         browser.open(&product.url(&page)).await?;
         looked(payload, browser.script("return window.pwned ?? null").await?)?;
         let shown =
@@ -171,8 +171,8 @@ pub async fn nothing_runs_and_nothing_gets_out(driver: &Driver, _: &Path) -> Res
         }
     }
     for page in [
-        "/mail/1", "/mail/1?q=cy", "/compose?answers=1.10&how=reply",
-        "/compose?answers=1.40&how=forward", "/mail/1/3?plain=1", "/home", "/find",
+        "/mail/5", "/mail/5?q=cy", "/compose?answers=5.10&how=reply",
+        "/compose?answers=5.40&how=forward", "/mail/5/3?plain=1", "/home", "/find",
     ] {
         browser.open(&product.url(page)).await?;
         looked(page, browser.script("return window.pwned ?? null").await?)?;
@@ -209,7 +209,7 @@ pub async fn nothing_runs_and_nothing_gets_out(driver: &Driver, _: &Path) -> Res
         .position(|vector| vector.contains("pixel.png"))
         .ok_or("no vector with a picture")?
         * 6;
-    browser.open(&product.url(&format!("/mail/1/{}?pictures=1", first + pixel))).await?;
+    browser.open(&product.url(&format!("/mail/5/{}?pictures=1", first + pixel))).await?;
     for _ in 0..50 {
         if seen.load(Ordering::SeqCst) > 0 {
             break;
