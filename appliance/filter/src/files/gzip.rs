@@ -3,7 +3,7 @@
 use flate2::Decompress;
 
 use super::inspect::{Context, File};
-use super::zip::inflate;
+use super::zip::{End, inflate};
 
 /// Octets in front of the packed ones that are read; a longer name is nobody's.
 const HEADER: usize = 1024;
@@ -67,12 +67,17 @@ impl Gzip {
                 State::Packed => {
                     let within = || Box::new(File::within(&self.name, context));
                     let mut file = self.file.take().unwrap_or_else(within);
-                    let (used, is_over) = inflate(&mut self.decompress, &mut file, rest, context);
+                    let (used, end) = inflate(&mut self.decompress, &mut file, rest, context);
+                    if end == End::Broken && !context.is_over() {
+                        context.broken(&file.path);
+                    }
                     self.file = Some(file);
                     rest = &rest[used..];
-                    if is_over {
-                        self.state = State::Trailer(TRAILER);
-                    }
+                    self.state = match end {
+                        End::None => State::Packed,
+                        End::Over => State::Trailer(TRAILER),
+                        End::Broken => State::Over,
+                    };
                 }
                 State::Trailer(left) => {
                     let now = rest.len().min(*left);

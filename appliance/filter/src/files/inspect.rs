@@ -170,9 +170,9 @@ impl File {
         if !matches!(self.way, Way::Unknown) {
             return self.read(piece, context);
         }
-        self.beginning.extend_from_slice(&piece[..piece.len().min(BEGINNING)]);
-        if self.beginning.len() >= BEGINNING {
-            let taken = piece.len().min(BEGINNING);
+        let taken = piece.len().min(BEGINNING - self.beginning.len());
+        self.beginning.extend_from_slice(&piece[..taken]);
+        if self.beginning.len() == BEGINNING {
             self.decide(context);
             self.read(&piece[taken..], context);
         }

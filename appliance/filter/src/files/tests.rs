@@ -294,7 +294,7 @@ fn what_has_no_end_is_given_up_and_said() {
     );
     // Broken ones.
     let broken =
-        [&zip(&[("a.txt", &b"text ".repeat(500), How::Packed)])[..60], &[0xff; 3000]].concat();
+        [&zip(&[("a.txt", &b"text ".repeat(500), How::Packed)])[..40], &[0xff; 3000]].concat();
     assert_eq!(found(&with_file("broken.zip", &broken), 60_000)[0].0, Danger::Endless);
 }
 
@@ -336,5 +336,18 @@ fn names_are_known_however_they_are_written() {
         let message = format!("{fields}\r\n\r\nx\r\n");
         let dangers: Vec<Danger> = found(message.as_bytes(), 7).into_iter().map(|f| f.0).collect();
         assert_eq!(dangers, [Danger::Program], "{fields}");
+    }
+}
+
+#[test]
+fn a_file_is_known_by_the_same_octets_however_it_comes() {
+    // What makes a page of it stands right at, and right behind, the end of what is looked at.
+    for before in 495..520 {
+        let content = ["<x>", &" ".repeat(before), "<html><script>"].concat();
+        in_file("x.dat", content.as_bytes());
+        for first in [300, 480, 511, 512, 513] {
+            let message = with_file("x.dat", content.as_bytes());
+            assert_eq!(found(&message, first), found(&message, message.len()), "{before} {first}");
+        }
     }
 }

@@ -28,6 +28,8 @@ enum State {
     Header,
     /// In a file: octets that are left of it, where that is known, and how they are read.
     Entry { left: Option<u64>, reading: Reading },
+    /// It is broken where nobody can tell what comes next.
+    Over,
 }
 
 enum Reading {
@@ -54,14 +56,19 @@ impl Zip {
         };
         while !rest.is_empty() && !context.is_over() {
             rest = match &mut self.state {
+                State::Over => return,
                 State::Header => match self.header(rest, context) {
                     Some(behind) => behind,
                     None => return,
                 },
                 State::Entry { left, reading } => {
-                    let (behind, is_over) = read(left, reading, rest, context);
-                    if is_over {
+                    let (behind, end) = read(left, reading, rest, context);
+                    let is_lost = end == End::Broken && left.is_none();
+                    if end != End::None {
                         self.close(context);
+                    }
+                    if is_lost {
+                        self.state = State::Over;
                     }
                     behind
                 }
@@ -153,47 +160,63 @@ fn entry(header: &[u8], name: &str, context: &mut Context) -> State {
     }
 }
 
+/// Whether packed octets, or a file, end here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    None,
+    Over,
+    /// They can't be unpacked, or may not be any further.
+    Broken,
+}
+
 /// Takes what a piece has of a file; gives what is behind it, and whether the file is over.
 fn read<'a>(
     left: &mut Option<u64>,
     reading: &mut Reading,
     piece: &'a [u8],
     context: &mut Context,
-) -> (&'a [u8], bool) {
+) -> (&'a [u8], End) {
     let most = left
         .map_or(piece.len(), |left| piece.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
     let (now, behind) = piece.split_at(most);
-    let (used, is_over) = match reading {
-        Reading::Skipped => (now.len(), false),
+    let (used, end) = match reading {
+        Reading::Skipped => (now.len(), End::None),
         Reading::Stored(file) => {
             file.push(now, context);
-            (now.len(), false)
+            (now.len(), End::None)
         }
         // Its length is known: what is of no interest need not be unpacked.
-        Reading::Deflated(both) if left.is_some() && both.1.is_plain() => (now.len(), false),
+        Reading::Deflated(both) if left.is_some() && both.1.is_plain() => (now.len(), End::None),
         Reading::Deflated(both) => inflate(&mut both.0, &mut both.1, now, context),
     };
+    if let (Reading::Deflated(both), End::Broken) = (&*reading, end)
+        && !context.is_over()
+        // What is of no interest is not unpacked to its end either.
+        && !(left.is_some() && both.1.is_plain())
+    {
+        context.broken(&both.1.path);
+    }
     if let Some(left) = left {
         *left -= now.len() as u64;
         // What is behind the end of the packed octets belongs to the file as long as its length says so.
-        if is_over && *left > 0 {
+        if end != End::None && *left > 0 {
             if let Reading::Deflated(mut both) = std::mem::replace(reading, Reading::Skipped) {
                 both.1.finish(context);
             }
-            return (behind, false);
+            return (behind, End::None);
         }
-        return (behind, *left == 0);
+        return (behind, if *left == 0 { End::Over } else { End::None });
     }
-    (if is_over { &piece[used..] } else { behind }, is_over)
+    (if end == End::Over { &piece[used..] } else { behind }, end)
 }
 
-/// Unpacks a piece; gives how much of it was used, and whether the file is over.
+/// Unpacks a piece; gives how much of it was used, and whether the packed octets are over.
 pub fn inflate(
     decompress: &mut Decompress,
     file: &mut File,
     piece: &[u8],
     context: &mut Context,
-) -> (usize, bool) {
+) -> (usize, End) {
     let (mut out, mut used) = (vec![0; OUT], 0);
     loop {
         let (before_in, before_out) = (decompress.total_in(), decompress.total_out());
@@ -202,16 +225,14 @@ pub fn inflate(
         let made = (decompress.total_out() - before_out) as usize;
         file.push(&out[..made], context);
         match status {
-            Ok(Status::StreamEnd) => return (used, true),
-            Err(_) => {
-                context.broken(&file.path);
-                return (piece.len(), true);
+            Ok(Status::StreamEnd) => return (used, End::Over),
+            Err(_) => return (piece.len(), End::Broken),
+            Ok(_) if context.is_over() || !context.unpack(made) => {
+                return (piece.len(), End::Broken);
             }
-            Ok(_) if context.is_over() || !context.unpack(made) => return (piece.len(), true),
-            Ok(_) if made == 0 && used == piece.len() => return (used, false),
+            Ok(_) if made == 0 && used == piece.len() => return (used, End::None),
             Ok(_) if made == 0 && decompress.total_in() == before_in => {
-                context.broken(&file.path);
-                return (piece.len(), true);
+                return (piece.len(), End::Broken);
             }
             Ok(_) => {}
         }
