@@ -53,7 +53,7 @@ impl Gzip {
             match &mut self.state {
                 State::Over => return,
                 State::Header => match header_end(rest) {
-                    Some(end) if rest.starts_with(MAGIC) => {
+                    Some(end) if end <= HEADER && rest.starts_with(MAGIC) => {
                         self.state = State::Packed;
                         self.decompress.reset(false);
                         rest = &rest[end..];
