@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mail_auth::common::to_a_label;
 use pillarbox_platform::dns::Dns;
 use pillarbox_vocabulary::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::dkim::{self, Signed};
+use crate::dkim::{self, Signed, registered};
 use crate::dmarc::{self, Identifier, Means, Walker};
 use crate::{iprev, spf};
 
@@ -70,6 +69,7 @@ pub async fn examine(
     };
     let address = client.address;
     let (names, looked_up) = (signed.keys(), dns.clone());
+    let count = names.len();
     let name = dns.clone();
     let (hello, sender, keys, name) = tokio::join!(
         asked(Question::Hello),
@@ -83,11 +83,11 @@ pub async fn examine(
     };
     let hello = hello.unwrap_or_else(|| late(Question::Hello));
     let sender = sender.unwrap_or_else(|| late(Question::Sender)).or_else(|| hello.clone());
-    let keys = keys.unwrap_or_else(|| dkim::unanswered(signed.keys().len()));
+    let keys = keys.unwrap_or_else(|| dkim::unanswered(count));
     // A signature takes a board a millisecond.
     let judging = tokio::task::spawn_blocking(move || {
-        let authors = author_domains(&signed.authors());
-        (signed.judge(&keys, now), authors, signed.posing())
+        let authors = signed.authors();
+        (signed.judge(&keys, now), author_domains(&authors.addresses), authors.posing)
     });
     let (signatures, authors, posing) = judging.await.unwrap_or_default();
     let identifiers = identifiers(sender.as_ref(), &signatures);
@@ -157,10 +157,6 @@ fn host(name: &str) -> Option<String> {
     let name = name.trim_end_matches('.');
     let is_name = name.contains('.') && !name.starts_with('[') && name.parse::<IpAddr>().is_err();
     is_name.then(|| registered(name))
-}
-
-fn registered(domain: &str) -> String {
-    to_a_label(domain).to_ascii_lowercase()
 }
 
 /// The different domains of authors.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use mail_auth::AuthenticatedMessage;
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::common::parse::TxtRecordParser;
+use mail_auth::common::to_a_label;
 use mail_auth::common::verify::DomainKey;
 use mail_auth::dkim::Signature;
 use memchr::memmem;
-use pillarbox_message::structure::{Person, Walker};
+use pillarbox_message::structure::{AT_SIGNS, Person, Walker};
 use pillarbox_platform::dns::{Dns, DnsError};
 use pillarbox_proto::smtp::encode_base64;
 use pillarbox_vocabulary::Timestamp;
@@ -155,6 +156,20 @@ fn parsed(header: &[u8]) -> Option<AuthenticatedMessage<'_>> {
 /// A key's text, or why there is none.
 pub type Key = Result<Vec<String>, DnsError>;
 
+/// Those who are named as authors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authors {
+    /// In lower case: those that the proof reads, and those that people see.
+    pub addresses: Vec<String>,
+    /// Addresses of other domains that stand where people look for an author's name.
+    pub posing: Vec<String>,
+}
+
+/// A domain in the form in which it is registered.
+pub fn registered(domain: &str) -> String {
+    to_a_label(domain).to_ascii_lowercase()
+}
+
 /// What is kept of a message for the proof of its signatures.
 pub struct Signed {
     header: Vec<u8>,
@@ -168,21 +183,18 @@ impl Signed {
         self.is_whole
     }
 
-    /// The authors' addresses in lower case (RFC 5322 §3.6.2): those that the proof reads, and those that people see.
-    pub fn authors(&self) -> Vec<String> {
-        let mut authors = parsed(&self.header).map(|message| message.from).unwrap_or_default();
-        let shown = self.people().into_iter().map(|from| from.address.to_lowercase());
+    /// Who is named as an author (RFC 5322 §3.6.2).
+    pub fn authors(&self) -> Authors {
+        let mut addresses = parsed(&self.header).map(|message| message.from).unwrap_or_default();
+        let people = self.people();
+        let shown = people.iter().map(|from| from.address.to_lowercase());
         for address in shown.filter(|address| !address.is_empty()) {
-            if !authors.contains(&address) {
-                authors.push(address);
+            if !addresses.contains(&address) {
+                addresses.push(address);
             }
         }
-        authors
-    }
-
-    /// Addresses of other domains that stand where people look for an author's name.
-    pub fn posing(&self) -> Vec<String> {
-        self.people().iter().filter_map(|from| posing(&from.name, &from.address)).collect()
+        let posing = people.iter().filter_map(|from| posing(&from.name, &from.address));
+        Authors { addresses, posing: posing.collect() }
     }
 
     /// The authors as people see them.
@@ -190,11 +202,6 @@ impl Signed {
         let mut walker = Walker::new();
         walker.push(&self.header);
         walker.finish().from
-    }
-
-    /// The first octets of the message: its header, line ends included.
-    pub fn header(&self) -> &[u8] {
-        &self.header
     }
 
     /// The names in the DNS whose texts are the keys, signature by signature.
@@ -220,7 +227,7 @@ impl Signed {
         let read = message.dkim_headers.iter().zip(keys).map(|(field, key)| {
             let signature = &field.header;
             Judged {
-                domain: mail_auth::common::to_a_label(&signature.d).to_ascii_lowercase(),
+                domain: registered(&signature.d),
                 selector: signature.s.clone(),
                 outcome: self.outcome(&message, (field.name, field.value), signature, key, now),
                 mark: mark(&signature.b),
@@ -285,7 +292,7 @@ fn posing(name: &str, address: &str) -> Option<String> {
     let (_, domain) = address.rsplit_once('@')?;
     let is_edge = |c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '@'));
     // Signs that look like one count as one.
-    let name = name.replace(['\u{ff20}', '\u{fe6b}'], "@");
+    let name = name.replace(AT_SIGNS, "@");
     let mut words = name.split(is_edge).map(|word| word.trim_matches('.').to_lowercase());
     words.find(|word| {
         let (local, of) = word.rsplit_once('@').unwrap_or_default();

@@ -27,10 +27,8 @@ pub async fn look(dns: &Dns, address: IpAddr) -> Outcome {
     };
     let mut outcome = Outcome::Fail;
     for name in names.into_iter().take(NAMES) {
-        match dns.addresses(&name).await {
-            Ok((v4, v6)) if v4.records.iter().chain(&v6.records).any(|found| *found == address) => {
-                return Outcome::Pass(name);
-            }
+        match dns.all_addresses(&name).await {
+            Ok(found) if found.contains(&address) => return Outcome::Pass(name),
             Err(DnsError::Temporary(_)) => outcome = Outcome::Temporary,
             _ => {}
         }

@@ -72,8 +72,8 @@ impl<'a> Names<'a> {
     }
 
     #[inline(never)]
-    fn addresses(self, name: &'a str) -> Asking<'a, (Answer<IpAddr>, Answer<IpAddr>)> {
-        Box::pin(self.0.addresses(name))
+    fn addresses(self, name: &'a str) -> Asking<'a, Vec<IpAddr>> {
+        Box::pin(self.0.all_addresses(name))
     }
 }
 
@@ -113,20 +113,16 @@ impl Evaluation<'_> {
                     return Ok(*verdict);
                 }
             }
-            let mut redirects = terms.iter().filter_map(|term| {
+            // There is one at most, else the record is none.
+            let redirect = terms.iter().find_map(|term| {
                 if let Term::Redirect(target) = term { Some(target) } else { None }
             });
-            match (redirects.next(), redirects.next()) {
-                (None, _) => Ok(Verdict::Neutral),
-                (Some(target), None) => {
-                    self.count()?;
-                    let target = self.expand(target, &domain).await?;
-                    match self.domain(target).await? {
-                        Verdict::None => Err(Trouble::Wrong),
-                        verdict => Ok(verdict),
-                    }
-                }
-                _ => Err(Trouble::Wrong),
+            let Some(target) = redirect else { return Ok(Verdict::Neutral) };
+            self.count()?;
+            let target = self.expand(target, &domain).await?;
+            match self.domain(target).await? {
+                Verdict::None => Err(Trouble::Wrong),
+                verdict => Ok(verdict),
             }
         })
     }
@@ -221,10 +217,7 @@ impl Evaluation<'_> {
         let mut found = Vec::new();
         for name in names.into_iter().take(HOSTS) {
             let addresses = self.dns.addresses(&name).await;
-            let leads_back = |(v4, v6): (Answer<IpAddr>, Answer<IpAddr>)| {
-                v4.records.iter().chain(&v6.records).any(|one| *one == self.sender.address)
-            };
-            if addresses.is_ok_and(leads_back) {
+            if addresses.is_ok_and(|found| found.contains(&self.sender.address)) {
                 found.push(name.trim_end_matches('.').to_ascii_lowercase());
             }
         }
@@ -241,11 +234,7 @@ impl Evaluation<'_> {
     }
 
     async fn addresses(&mut self, host: &str) -> Result<Vec<IpAddr>, Trouble> {
-        let answer = self
-            .dns
-            .addresses(host)
-            .await
-            .map(|(v4, v6)| v4.records.into_iter().chain(v6.records).collect());
+        let answer = self.dns.addresses(host).await;
         self.or_void(answer)
     }
 

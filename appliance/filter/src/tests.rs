@@ -206,7 +206,7 @@ async fn each_of_several_authors_is_judged() {
         ("Ann @ work <ann@box.test>", None),
     ] {
         let message = MESSAGE.replace("Ann <ann@box.test>", from);
-        let found = read(&message, 9).posing();
+        let found = read(&message, 9).authors().posing;
         assert_eq!(found.first().map(String::as_str), posing, "{from}");
     }
     // However it is written: whom people see counts.

@@ -8,6 +8,7 @@ pub use reason::{Kind, Reason};
 
 use std::collections::BTreeMap;
 
+use pillarbox_message::head;
 use pillarbox_message::own_fields::VERDICT;
 
 use crate::authentication::Authentication;
@@ -25,8 +26,6 @@ pub const REFUSE: i32 = 150;
 /// What is known of a message when all of it is there and nothing is stored yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
-    /// The envelope's sender; empty for notices (RFC 5321 §4.5.5).
-    pub sender: &'a str,
     /// The message's first octets as they were sent: most often the whole header.
     pub front: &'a [u8],
     /// What is proven of who sent it; `None`: it is from within, or of an address of which nothing can be asked.
@@ -208,10 +207,9 @@ fn forwarder(found: &Authentication, policy: &Policy) -> Option<String> {
 
 /// The domain of the mailing list that the message came through; `None`: it says of none, or the list proves nothing.
 fn list(front: &[u8], found: &Authentication) -> Option<String> {
-    let end = memchr::memmem::find(front, b"\r\n\r\n").map_or(front.len(), |at| at + 2);
-    let mut fields = pillarbox_message::head::fields(&front[..end]);
+    let mut fields = head::fields(head::section(front));
     let is_list = fields.any(|field| {
-        pillarbox_message::head::name(field).is_some_and(|name| {
+        head::name(field).is_some_and(|name| {
             name.eq_ignore_ascii_case("List-Id") || name.eq_ignore_ascii_case("List-Post")
         })
     });

@@ -25,14 +25,19 @@ pub fn is_separator(line: &[u8]) -> bool {
     line.starts_with(b"From ") || line.starts_with(b">From ")
 }
 
+/// The header section of a message, or of its front part, without the empty line that ends it.
+pub fn section(front: &[u8]) -> &[u8] {
+    let end = memchr::memmem::find(front, b"\r\n\r\n").map_or(front.len(), |at| at + 2);
+    &front[..end]
+}
+
 /// Whether a message begins with a header, an empty one included.
 /// What begins with a blank would continue the field that is put in front of it, and text without any field would be
 /// taken for a part of the header.
 pub fn has_header(front: &[u8]) -> bool {
-    let end = memchr::memmem::find(front, b"\r\n\r\n").map_or(front.len(), |at| at + 2);
     let is_continued = matches!(front.first(), Some(b' ' | b'\t'));
     let is_empty = front.is_empty() || front.starts_with(b"\r\n");
-    is_empty || !is_continued && fields(&front[..end]).any(|field| name(field).is_some())
+    is_empty || !is_continued && fields(section(front)).any(|field| name(field).is_some())
 }
 
 /// Facts for the ledger.

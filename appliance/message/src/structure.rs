@@ -101,9 +101,12 @@ impl Person {
     }
 }
 
-/// Whether a name contains what people read as the sign of an address, also in its wide and small forms.
+/// What people read as the sign of an address: itself, and its wide and small forms.
+pub const AT_SIGNS: [char; 3] = ['@', '\u{ff20}', '\u{fe6b}'];
+
+/// Whether a name contains what people read as the sign of an address.
 pub fn reads_as_address(name: &str) -> bool {
-    name.contains(['@', '\u{ff20}', '\u{fe6b}'])
+    name.contains(AT_SIGNS)
 }
 
 /// A message taken apart.

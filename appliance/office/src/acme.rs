@@ -246,16 +246,14 @@ async fn why(order: &mut Order) -> Option<String> {
 async fn names(acme: &Arc<Acme>) -> Result<Vec<String>> {
     let host = acme.settings.get().hostname();
     let dns = &acme.dns;
-    let addresses = async |name: &str| {
-        dns.addresses(name).await.map(|(v4, v6)| [v4.records, v6.records].concat())
-    };
-    let ours = addresses(&host).await.map_err(|_| Error::Unpublished { host: host.clone() })?;
+    let ours =
+        dns.all_addresses(&host).await.map_err(|_| Error::Unpublished { host: host.clone() })?;
     let mut names = vec![host];
     for domain in acme.store.read_off_thread(|r| r.domains()).await? {
         for prefix in ["mta-sts", "autoconfig", "autodiscover"] {
             let name = format!("{prefix}.{domain}");
-            let leads_here =
-                addresses(&name).await.is_ok_and(|found| found.iter().any(|a| ours.contains(a)));
+            let found = dns.all_addresses(&name).await;
+            let leads_here = found.is_ok_and(|found| found.iter().any(|a| ours.contains(a)));
             if leads_here && !names.contains(&name) && names.len() < NAMES {
                 names.push(name);
             }

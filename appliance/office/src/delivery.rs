@@ -214,12 +214,7 @@ impl<'a> Incoming<'a> {
             }
             None => None,
         };
-        let evidence = Evidence {
-            sender: envelope.sender,
-            front: self.tap.front(),
-            authentication: found.as_ref(),
-            files,
-        };
+        let evidence = Evidence { front: self.tap.front(), authentication: found.as_ref(), files };
         let verdict = (agent.decide)(&evidence, &policy);
         Ok((found, verdict))
     }
@@ -388,23 +383,25 @@ impl Intake {
 
     /// Moves everything to the disk.
     async fn spill(&mut self) -> Result<()> {
-        let mut spool = self.spool.take().ok_or(Error::Closed)?;
-        let spilled = off_thread(move || {
-            spool.spill()?;
-            Ok(spool)
-        });
-        self.spool = Some(spilled.await?);
-        self.flush().await
+        self.pass_on(Spool::spill).await
     }
 
     async fn flush(&mut self) -> Result<()> {
         if self.gathered.is_empty() {
             return Ok(());
         }
+        self.pass_on(|_| Ok(())).await
+    }
+
+    /// Hands what was gathered to the spool, off the async threads, after it was prepared for that.
+    async fn pass_on(&mut self, prepare: fn(&mut Spool) -> Result<()>) -> Result<()> {
         let (mut spool, gathered) =
             (self.spool.take().ok_or(Error::Closed)?, std::mem::take(&mut self.gathered));
         let (spool, mut gathered) = off_thread(move || {
-            spool.append(&gathered)?;
+            prepare(&mut spool)?;
+            if !gathered.is_empty() {
+                spool.append(&gathered)?;
+            }
             Ok((spool, gathered))
         })
         .await?;

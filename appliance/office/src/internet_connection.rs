@@ -182,10 +182,7 @@ pub async fn examine(settings: &Config, dns: &Dns, outbound: &Outbound) -> Facts
 async fn reverse(dns: &Dns, address: IpAddr, facts: &mut Facts) {
     let Ok(names) = dns.ptr(&reverse_name(address)).await else { return };
     for name in names.records.into_iter().take(5) {
-        let leads_back = match dns.addresses(&name).await {
-            Ok((v4, v6)) => v4.records.contains(&address) || v6.records.contains(&address),
-            Err(_) => false,
-        };
+        let leads_back = dns.all_addresses(&name).await.is_ok_and(|found| found.contains(&address));
         facts.name.get_or_insert(name);
         facts.is_confirmed |= leads_back;
     }

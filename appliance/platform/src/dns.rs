@@ -105,6 +105,12 @@ impl Dns {
         }
     }
 
+    /// All addresses of a host, of both kinds.
+    pub async fn all_addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        let (v4, v6) = self.addresses(host).await?;
+        Ok(v4.records.into_iter().chain(v6.records).collect())
+    }
+
     /// Text records, the pieces of each joined.
     pub async fn txt(&self, name: &str) -> Result<Answer<String>, DnsError> {
         let pick = |data: &RData| match data {

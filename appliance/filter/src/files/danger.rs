@@ -45,9 +45,7 @@ impl Danger {
         Danger::Closed,
         Danger::Endless,
     ];
-}
 
-impl Danger {
     /// What is said of such a file, behind its name.
     pub fn words(self) -> &'static str {
         match self {

@@ -49,8 +49,7 @@ impl Context {
     pub fn unpack(&mut self, octets: usize) -> bool {
         self.unpacked_left = self.unpacked_left.saturating_sub(octets as u64);
         if self.unpacked_left == 0 {
-            let place = self.place.path.clone();
-            self.found(Danger::Endless, &place);
+            self.found_here(Danger::Endless);
         }
         self.unpacked_left > 0
     }
@@ -64,20 +63,24 @@ impl Context {
         }
         // The program within a document of the newer kind.
         if name.rsplit('/').next() == Some("vbaProject.bin") {
-            let document = self.place.path.clone();
-            self.found(Danger::Macros, &document);
+            self.found_here(Danger::Macros);
         }
     }
 
     /// A file of the archive that is being read opens with a password only.
-    pub fn locked(&mut self, _name: &str) {
-        let place = self.place.path.clone();
-        self.found(Danger::Locked, &place);
+    pub fn locked(&mut self) {
+        self.found_here(Danger::Locked);
     }
 
     /// A file can't be unpacked.
     pub fn broken(&mut self, path: &str) {
         self.found(Danger::Endless, path);
+    }
+
+    /// Takes note of something in the archive that is being read, as a whole.
+    fn found_here(&mut self, danger: Danger) {
+        let path = self.place.path.clone();
+        self.found(danger, &path);
     }
 
     /// Takes note of something.
@@ -108,8 +111,7 @@ impl Context {
     fn count(&mut self) {
         self.files_left = self.files_left.saturating_sub(1);
         if self.files_left == 0 {
-            let place = self.place.path.clone();
-            self.found(Danger::Endless, &place);
+            self.found_here(Danger::Endless);
         }
     }
 

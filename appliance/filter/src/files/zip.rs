@@ -141,7 +141,7 @@ fn entry(header: &[u8], name: &str, context: &mut Context) -> State {
     let is_known = flags & LENGTH_BEHIND == 0 && compressed != u64::from(u32::MAX);
     let left = is_known.then_some(compressed);
     if flags & ENCRYPTED != 0 {
-        context.locked(name);
+        context.locked();
     }
     let reading = match (flags & ENCRYPTED, method, left) {
         (0, 0, Some(_)) => Reading::Stored(Box::new(File::within(name, context))),

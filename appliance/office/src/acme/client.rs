@@ -90,9 +90,8 @@ async fn connect(dns: &Dns, host: &str, port: u16) -> Result<TcpStream> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
         Err(_) => {
-            let found = dns.addresses(host).await;
-            let (v4, v6) = found.map_err(|e| asking(format!("{host} was not found: {e:?}")))?;
-            [v4.records, v6.records].concat()
+            let found = dns.all_addresses(host).await;
+            found.map_err(|e| asking(format!("{host} was not found: {e:?}")))?
         }
     };
     let mut last = format!("{host} has no address");

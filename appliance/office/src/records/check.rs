@@ -43,9 +43,9 @@ async fn found(dns: &Dns, kind: &str, name: &str) -> Result<Vec<String>, DnsErro
             .await
             .map(|a| a.records.into_iter().map(|(p, host)| format!("{p} {host}")).collect()),
         "SRV" => dns.srv(name).await.map(|a| a.records),
-        "A" | "AAAA" | "CNAME" => all_addresses(dns, name)
-            .await
-            .map(|found| found.iter().map(IpAddr::to_string).collect()),
+        "A" | "AAAA" | "CNAME" => {
+            dns.all_addresses(name).await.map(|found| found.iter().map(IpAddr::to_string).collect())
+        }
         _ => dns.txt(name).await.map(|a| a.records),
     }
 }
@@ -73,7 +73,7 @@ async fn exchangers(dns: &Dns, facts: &Facts, record: &DnsRecord) -> Check {
         // Another name of this box does as well.
         let leads_here = match facts.address {
             Some(address) => {
-                all_addresses(dns, host).await.is_ok_and(|found| found.contains(&address))
+                dns.all_addresses(host).await.is_ok_and(|found| found.contains(&address))
             }
             None => false,
         };
@@ -111,7 +111,7 @@ async fn senders(dns: &Dns, facts: &Facts, record: &DnsRecord) -> Check {
     let address = match facts.address {
         Some(address) => Some(address),
         None => {
-            all_addresses(dns, &facts.hostname).await.ok().and_then(|found| found.first().copied())
+            dns.all_addresses(&facts.hostname).await.ok().and_then(|found| found.first().copied())
         }
     };
     let Some(address) = address else {
@@ -172,17 +172,12 @@ pub fn compare(record: &DnsRecord, found: Result<Vec<String>, DnsError>) -> Chec
     if is_right { Check::Right } else { Check::Different(same.join(" · ")) }
 }
 
-async fn all_addresses(dns: &Dns, name: &str) -> Result<Vec<IpAddr>, DnsError> {
-    let (v4, v6) = dns.addresses(name).await?;
-    Ok(v4.records.into_iter().chain(v6.records).collect())
-}
-
 /// Whether a name leads to the same machine as the one it should be an alias of; how does not matter.
 async fn leads_to(dns: &Dns, record: &DnsRecord) -> Check {
     let target = record.value.trim_end_matches('.');
     let shown =
         |found: Vec<IpAddr>| found.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" · ");
-    match (all_addresses(dns, &record.name).await, all_addresses(dns, target).await) {
+    match (dns.all_addresses(&record.name).await, dns.all_addresses(target).await) {
         (Ok(found), Ok(wanted)) if found.iter().any(|address| wanted.contains(address)) => {
             Check::Right
         }
