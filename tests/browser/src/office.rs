@@ -23,10 +23,8 @@ async fn becomes(browser: &Browser, what: &str, script: &str) -> Result<()> {
     Err(format!("{what} did not happen: {script}").into())
 }
 
-async fn fits(browser: &Browser, what: &str) -> Result<()> {
-    let is_too_wide =
-        browser.script("return document.documentElement.scrollWidth > window.innerWidth").await?;
-    check(is_too_wide == false, &format!("{what} fits"))
+async fn fits(browser: &Browser, kind: Kind, what: &str) -> Result<()> {
+    check(!browser.is_wider_than(kind.width).await?, &format!("{what} fits"))
 }
 
 /// Files as they come by drop or paste.
@@ -62,7 +60,7 @@ pub async fn letters_are_formatted_and_take_files_by_drop_and_paste(
         browser.script(&files(1_000, "more.txt", DROP)).await?;
         browser.sees("The files are too large together").await?;
         browser.picture(pictures, &format!("mail-compose-files-{}", kind.width)).await?;
-        fits(&browser, "the letter").await?;
+        fits(&browser, kind, "the letter").await?;
         browser.script("document.querySelector('.compose').dataset.limit = 4000000; document.querySelector('.chosen li:last-child button').click()").await?;
         check(!browser.text().await?.contains("more.txt"), "it was taken away")?;
         // How far it is, step by step.
@@ -121,7 +119,7 @@ pub async fn contacts_are_collected_edited_and_travel(
         browser.sees("Contacts taken in: 1.").await?;
         browser.sees("Card Person").await?;
         browser.picture(pictures, &format!("mail-contacts-{}", kind.width)).await?;
-        fits(&browser, "the list of contacts").await?;
+        fits(&browser, kind, "the list of contacts").await?;
         browser.open(&product.url("/compose")).await?;
         becomes(&browser, "the completion", "return [...document.querySelectorAll('#contacts option')].some(o => o.value === 'Card Person <card@x.example>')")
             .await?;
@@ -176,7 +174,7 @@ pub async fn a_message_shows_its_parts_and_its_way(driver: &Driver, pictures: &P
             browser.sees(text).await?;
         }
         browser.picture(pictures, &format!("mail-message-full-{}", kind.width)).await?;
-        fits(&browser, "the message").await?;
+        fits(&browser, kind, "the message").await?;
         browser.script("window.print = () => { window.printed = true }; 0").await?;
         browser.click("Print").await?;
         becomes(&browser, "printing", "return window.printed === true").await?;
@@ -279,7 +277,7 @@ pub async fn a_letter_tells_what_became_of_it(driver: &Driver, pictures: &Path) 
         browser.open(&product.url("/mail/2/1")).await?;
         browser.sees("Could not be delivered").await?;
         browser.picture(pictures, &format!("mail-failed-{}", kind.width)).await?;
-        fits(&browser, "the card").await?;
+        fits(&browser, kind, "the card").await?;
     }
     browser.click("Correct the address").await?;
     browser.sees("Keep as a draft").await?;
@@ -312,7 +310,7 @@ pub async fn what_a_person_likes_follows_them(driver: &Driver, pictures: &Path) 
     for kind in [DESKTOP, PHONE] {
         browser.become_kind(Kind { language: "de", ..kind }).await?;
         browser.picture(pictures, &format!("mail-settings-de-{}", kind.width)).await?;
-        fits(&browser, "the settings").await?;
+        fits(&browser, kind, "the settings").await?;
     }
     let elsewhere = driver.browser(DESKTOP).await?;
     let (user, password) = product.people[0].clone();
