@@ -63,7 +63,8 @@ fn spf_record(text: &str) {
     for (address, other) in [("203.0.113.9", "2001:db8::9"), ("2001:db8::9", "203.0.113.9")] {
         let (address, other): (IpAddr, IpAddr) =
             (address.parse().expect("an address"), other.parse().expect("an address"));
-        let sender = Sender { address, local: "ann", origin: "box.test", helo: OWN, name: "mx.box.test" };
+        let sender =
+            Sender { address, local: "ann", origin: "box.test", helo: OWN, name: "mx.box.test" };
         for term in &terms {
             let spec = match term {
                 Term::Redirect(spec)
