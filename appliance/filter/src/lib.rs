@@ -5,6 +5,7 @@
 //! down for programs; [`files`] looks into what a message carries; [`verdict`] decides.
 
 pub mod authentication;
+pub mod content;
 pub mod dkim;
 pub mod dmarc;
 pub mod files;

@@ -12,6 +12,7 @@ use pillarbox_message::head;
 use pillarbox_message::own_fields::VERDICT;
 
 use crate::authentication::Authentication;
+use crate::content::{Opinion, Thought};
 use crate::dmarc::{self, Policy as Asked};
 use crate::files::Finding;
 use crate::{dkim, iprev, spf};
@@ -32,6 +33,8 @@ pub struct Evidence<'a> {
     pub authentication: Option<&'a Authentication>,
     /// What it carries that does harm when it is opened.
     pub files: &'a [Finding],
+    /// What was learned says of it; `None`: too little was learned.
+    pub content: Option<&'a Thought>,
 }
 
 /// What the owner wants.
@@ -75,6 +78,7 @@ pub fn decide(evidence: &Evidence<'_>, policy: &Policy) -> Verdict {
         let weight = policy.handling(Group::of(finding.danger)).weight();
         Reason { weight, ..Reason::of(Kind::File(finding.danger), &finding.name) }
     }));
+    reasons.extend(evidence.content.and_then(content));
     let is_refused = reasons.iter().any(|reason| reason.weight >= REFUSE);
     // What speaks for the author takes nothing of that back.
     let is_doubted = reasons.iter().any(|reason| reason.weight >= JUNK);
@@ -86,6 +90,17 @@ pub fn decide(evidence: &Evidence<'_>, policy: &Policy) -> Verdict {
         () => Action::Inbox,
     };
     Verdict { action, reasons }
+}
+
+/// What it says, compared with other messages.
+fn content(thought: &Thought) -> Option<Reason> {
+    let kind = match thought.opinion {
+        Opinion::Wanted => Kind::LikeWanted,
+        Opinion::Doubtful => Kind::LikeDoubtful,
+        Opinion::Unwanted => Kind::LikeUnwanted,
+        Opinion::Unsure => return None,
+    };
+    Some(Reason::of(kind, &thought.words.join(", ")))
 }
 
 /// What is known of those who sent it.

@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 use crate::server::notify;
 use pillarbox_office::Office;
 use pillarbox_office::submission::later;
-use pillarbox_office::{acme, auth, mail, statistics, status_file};
+use pillarbox_office::{acme, auth, learning, mail, statistics, status_file};
 use pillarbox_platform::config::seconds;
 use pillarbox_vocabulary::Timestamp;
 
@@ -20,6 +20,8 @@ const DAY: u64 = 86_400;
 const BEAT: Duration = Duration::from_secs(1);
 /// Between two rounds of housekeeping, and between two looks at the certificate files.
 const ROUND: Duration = Duration::from_secs(30);
+/// Between two looks whether somebody called a message wanted or unwanted.
+const LESSONS: Duration = Duration::from_secs(2);
 /// Between two looks whether the line passes DNSSEC's signatures on.
 const DNSSEC_LOOK: Duration = Duration::from_secs(3600);
 /// Pause between two steps of a round, so that mail goes first.
@@ -35,6 +37,7 @@ pub async fn run(office: Office) {
         every(BEAT, &office, look_at_disk),
         every(BEAT, &office, send_later),
         every(ROUND, &office, index),
+        every(LESSONS, &office, learn),
         pulse(&office),
         rounds(&office)
     );
@@ -68,6 +71,13 @@ async fn send_later(office: &Office) {
 async fn index(office: &Office) {
     if office.store.unwritable().is_none() {
         mail::index::run(&office.store, &office.readers, &office.handles.tasks).await;
+    }
+}
+
+/// Learns from what people call wanted and unwanted.
+async fn learn(office: &Office) {
+    if office.store.unwritable().is_none() {
+        learning::run(&office.learning, &office.handles.tasks).await;
     }
 }
 

@@ -19,7 +19,7 @@ pub mod flowed;
 pub mod head;
 pub mod html;
 pub mod lines;
-mod markup;
+pub mod markup;
 pub mod names;
 pub mod own_fields;
 pub mod pictures;

@@ -21,6 +21,15 @@ impl Encoding {
             _ => Encoding::Identity,
         }
     }
+
+    /// Its name in the header; that of all that needs no decoding is `binary`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Base64 => "base64",
+            Encoding::QuotedPrintable => "quoted-printable",
+            Encoding::Identity => "binary",
+        }
+    }
 }
 
 /// The value of each letter of base64 (RFC 4648 §4), and of what is none.

@@ -1,6 +1,7 @@
 //! Final delivery (MDA, RFC 5598 §4.2.4): content passes a tap into the spool; at its end evidence is gathered, a
 //! verdict decides where it goes, trace fields are put in front, and one durable write takes it in.
 
+mod looking;
 mod placement;
 pub mod tap;
 #[cfg(test)]
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_filter::authentication::{self, Authentication, Client};
-use pillarbox_filter::files::{self, Finding};
+use pillarbox_filter::files;
 use pillarbox_filter::verdict::{Decide, Evidence, Policy, Verdict, decide};
 use pillarbox_filter::{dkim, results};
 use pillarbox_host::net;
@@ -28,6 +29,8 @@ use pillarbox_store::{
 };
 
 use crate::filtering;
+use crate::learning::Learned;
+use looking::{Looking, Seen};
 use pillarbox_vocabulary::Timestamp;
 use placement::{Refused, placements};
 use tap::Tap;
@@ -59,14 +62,20 @@ pub struct DeliveryAgent {
     budget: Budget,
     /// Turns to look into what messages carry.
     looking: Arc<Semaphore>,
+    learned: Learned,
     decide: Decide,
 }
 
 impl DeliveryAgent {
     /// `octets`: of content that may be in memory at one time.
     pub fn new(store: Store, signer: Arc<Signer>, dns: Arc<Dns>, octets: usize) -> DeliveryAgent {
-        let looking = Arc::new(Semaphore::new(LOOKS));
-        DeliveryAgent { store, signer, dns, budget: Budget::new(octets), looking, decide }
+        let (looking, learned) = (Arc::new(Semaphore::new(LOOKS)), Learned::default());
+        DeliveryAgent { store, signer, dns, budget: Budget::new(octets), looking, learned, decide }
+    }
+
+    /// The same with what was learned of wanted and unwanted messages.
+    pub fn knowing(self, learned: Learned) -> DeliveryAgent {
+        DeliveryAgent { learned, ..self }
     }
 
     /// The same with another decision on where messages go.
@@ -172,31 +181,44 @@ impl<'a> Incoming<'a> {
         self.tap.front()
     }
 
-    /// Looks into the files that the message carries.
-    async fn look_into(&self, mut spool: Spool) -> Result<(Spool, Vec<Finding>)> {
-        if !spool.blocks(0) && spool.octets() <= GLANCED {
-            let wanted = files::survey(&|take| spool.replay_until(take))?;
-            if let Some(found) = files::glance(&wanted, &|take| spool.replay_until(take))? {
-                return Ok((spool, found));
-            }
+    /// Looks into the message: what it carries, and what it says.
+    async fn look_into(&self, mut spool: Spool, envelope: &Envelope<'_>) -> Result<(Spool, Seen)> {
+        let looking = self.looking(envelope);
+        if looking.is_idle() {
+            return Ok((spool, Seen::default()));
+        }
+        if !spool.blocks(0)
+            && spool.octets() <= GLANCED
+            && let Some(seen) = looking.glance(&spool)?
+        {
+            return Ok((spool, seen));
         }
         let _turn = self.agent.looking.acquire().await.map_err(|_| Error::Closed)?;
-        off_thread(move || {
-            let wanted = files::survey(&|take| spool.replay_until(take))?;
-            let found = files::inspect(wanted, &|take| spool.replay_until(take))?;
-            Ok((spool, found))
-        })
-        .await
+        off_thread(move || looking.look(&spool).map(|seen| (spool, seen))).await
+    }
+
+    /// What is to be looked for: nothing in what the box's own people send.
+    fn looking(&self, envelope: &Envelope<'_>) -> Looking {
+        if envelope.sent_by.is_some() {
+            return Looking::default();
+        }
+        let (model, front) = (self.agent.learned.model(), self.tap.front());
+        let mut before = Vec::new();
+        if model.is_some() {
+            before = trace_fields(envelope.sender, "", &envelope.received, front).0;
+            before.extend_from_slice(front);
+        }
+        Looking { has_files: !files::is_plain_text(front), model, front: before }
     }
 
     /// Gathers the evidence, within a time, and decides.
     async fn judge(
         &mut self,
         envelope: &Envelope<'_>,
-        files: &[Finding],
+        seen: &Seen,
     ) -> Result<(Option<Authentication>, Verdict)> {
         let (agent, signed) = (self.agent, self.tap.take_signed());
-        let policy = match signed.is_some() || !files.is_empty() {
+        let policy = match signed.is_some() || !seen.files.is_empty() {
             true => agent.store.read_off_thread(filtering::policy).await?,
             false => Policy::default(),
         };
@@ -214,7 +236,12 @@ impl<'a> Incoming<'a> {
             }
             None => None,
         };
-        let evidence = Evidence { front: self.tap.front(), authentication: found.as_ref(), files };
+        let evidence = Evidence {
+            front: self.tap.front(),
+            authentication: found.as_ref(),
+            files: &seen.files,
+            content: seen.thought.as_ref(),
+        };
         let verdict = (agent.decide)(&evidence, &policy);
         Ok((found, verdict))
     }
@@ -227,12 +254,9 @@ impl<'a> Incoming<'a> {
         mut self,
         envelope: Envelope<'_>,
     ) -> std::result::Result<Delivered, Refusal> {
-        let mut spool = self.intake.complete().await?;
-        let mut files = Vec::new();
-        if envelope.sent_by.is_none() && !files::is_plain_text(self.tap.front()) {
-            (spool, files) = self.look_into(spool).await?;
-        }
-        let (found, verdict) = self.judge(&envelope, &files).await?;
+        let spool = self.intake.complete().await?;
+        let (mut spool, seen) = self.look_into(spool, &envelope).await?;
+        let (found, verdict) = self.judge(&envelope, &seen).await?;
         let placements = placements(&verdict, &envelope.accounts, envelope.sent_by).map_err(
             |Refused(why)| {
                 // RFC 3463 §3.8: delivery not authorized, message refused.

@@ -19,6 +19,7 @@ mod error;
 pub mod filtering;
 pub mod history;
 pub mod internet_connection;
+pub mod learning;
 pub mod loopback;
 pub mod mail;
 pub mod naming;
@@ -61,6 +62,8 @@ pub struct Office {
     pub readers: Arc<mail::readers::Readers>,
     pub statistics: Arc<statistics::Statistics>,
     pub condition: Arc<condition::Condition>,
+    /// What was learned of wanted and unwanted messages.
+    pub learning: Arc<learning::Learning>,
 }
 
 impl Office {
@@ -74,19 +77,17 @@ impl Office {
         let (config, store, tasks) = (settings.get(), handles.store.clone(), handles.tasks.clone());
         let connections = Arc::new(Connections::default());
         let octets = config.limits.in_flight().content;
-        let delivery = Arc::new(delivery::DeliveryAgent::new(
-            store.clone(),
-            outbound.signer.clone(),
-            handles.dns.clone(),
-            octets,
-        ));
+        let readers = Arc::new(mail::readers::Readers::new(&config.data));
+        let learning = Arc::new(learning::Learning::new(store.clone(), readers.clone()));
+        let (signer, dns) = (outbound.signer.clone(), handles.dns.clone());
+        let delivery = delivery::DeliveryAgent::new(store.clone(), signer, dns, octets);
+        let delivery = Arc::new(delivery.knowing(learning.learned.clone()));
         let submission = submission::SubmissionAgent {
             settings: settings.clone(),
             store: store.clone(),
             delivery,
             outbound: outbound.clone(),
         };
-        let readers = Arc::new(mail::readers::Readers::new(&config.data));
         Office {
             sign_ins: Arc::new(auth::SignIns::new(store.clone(), &config, connections.clone())),
             submission: Arc::new(submission),
@@ -106,6 +107,7 @@ impl Office {
                 store.clone(),
                 readers,
             )),
+            learning,
             settings,
             store,
             certificates,

@@ -19,6 +19,7 @@ use crate::ids::{
 use crate::index::{Card, Places};
 use crate::ledger::detail::{Detail, RemoteReply, Status};
 use crate::ledger::{Fate, LedgerRecord, Service, TermKey};
+use crate::lessons::Lesson;
 use crate::mailbox::{
     Entry, Flags, FolderName, FolderState, Judgement, MailKey, SpecialUse, Timed, UidSet, View,
 };
@@ -131,6 +132,8 @@ fn rows_for_lists_and_searching() {
     };
     golden(contact, "01 0141 016e 03 07 01");
     golden(Judgement { is_junk: true, at: Timestamp(7) }, "01 01 07");
+    let lesson = Lesson { is_unwanted: true, is_said: true, features: vec![5, 6] };
+    golden(lesson, "01 03 02 0506");
     golden(Places(vec![(FolderId(1), 5), (FolderId(4), 300)]), "01 01 05 04 ac02");
 }
 
@@ -393,7 +396,7 @@ fn tables_are_called_what_a_store_of_today_calls_them() {
         names.iter().map(|name| crate::engine::table::number(name)).collect();
     assert_eq!(numbers.len(), names.len(), "two tables have one number in the journal");
     let known = "accounts addresses agenda blobs cards collected contacts content credentials domains expunged factors filters folders hours indexed journal judgements keys \
-        lanes ledger links live mail meta outgoing places policies postings queue recent reports routes segments sessions settings shares sign_ins states summaries terms timed \
+        lanes ledger lessons links live mail meta outgoing places policies postings queue recent reports routes segments sessions settings shares sign_ins states summaries terms timed \
         transcripts usage views";
     assert_eq!(names.join(" "), known);
 }

@@ -5,8 +5,8 @@ use heed::types::{Bytes, Str};
 use crate::engine::codec::Record;
 use crate::engine::table::{Table, tables};
 use crate::{
-    contacts, content, directory, index, ledger, mailbox, queue, sending, sessions, settings,
-    statistics,
+    contacts, content, directory, index, ledger, lessons, mailbox, queue, sending, sessions,
+    settings, statistics,
 };
 
 tables! {
@@ -25,6 +25,7 @@ tables! {
         sending: sending::Tables<'e>,
         index: index::Tables<'e>,
         contacts: contacts::Tables<'e>,
+        lessons: lessons::Tables<'e>,
     }
 }
 

@@ -77,18 +77,25 @@ pub fn is_plain_text(front: &[u8]) -> bool {
     })
 }
 
+impl Wanted {
+    /// What is to be looked into of a message that was taken apart.
+    pub fn of(structure: &Structure) -> Wanted {
+        wanted(structure, &[])
+    }
+}
+
 /// Finds what is to be looked into.
 /// Quick: it only takes the message apart.
 ///
 /// # Errors
 /// Those of `replay`.
 pub fn survey<E>(replay: &Replay<'_, E>) -> Result<Wanted, E> {
-    let mut walker = Walker::new();
+    let mut walker = Walker::of_parts();
     replay(&mut |piece| {
         walker.push(piece);
         ControlFlow::Continue(())
     })?;
-    Ok(wanted(&walker.finish(), &[]))
+    Ok(Wanted::of(&walker.finish()))
 }
 
 /// Looks for what does harm.
@@ -184,7 +191,7 @@ impl Reading {
             context.found(Danger::Endless, &part.file_name);
         }
         let sink = match &part.kind[..] {
-            "message/rfc822" | "message/global" => Sink::Message(Box::new(Walker::new())),
+            "message/rfc822" | "message/global" => Sink::Message(Box::new(Walker::of_parts())),
             _ if winmail::is_wrapping(&part) => Sink::Winmail(Box::default()),
             _ => Sink::File(Box::new(File::within(&part.file_name, context))),
         };

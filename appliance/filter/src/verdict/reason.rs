@@ -31,13 +31,19 @@ pub enum Kind {
     List,
     /// It came through a forwarder that the owner trusts.
     Forwarder,
+    /// It is as messages are that were wanted.
+    LikeWanted,
+    /// It is more like unwanted ones than the wanted ones are, but not by far.
+    LikeDoubtful,
+    /// It is as messages are that were unwanted.
+    LikeUnwanted,
     /// A file that does harm when it is opened.
     File(Danger),
 }
 
 /// Every kind: how it is written, and its weight; what speaks for a message weighs less than nothing.
 /// Those of files are set by what the owner wants done with them.
-const KINDS: [(Kind, &str, i32); 24] = [
+const KINDS: [(Kind, &str, i32); 27] = [
     (Kind::Proven, "author-proven", -30),
     (Kind::Refused, "author-refused", 150),
     (Kind::Suspected, "author-suspected", 100),
@@ -50,6 +56,9 @@ const KINDS: [(Kind, &str, i32); 24] = [
     (Kind::NoName, "no-name", 40),
     (Kind::List, "mailing-list", 0),
     (Kind::Forwarder, "forwarder", 0),
+    (Kind::LikeWanted, "like-wanted", -20),
+    (Kind::LikeDoubtful, "like-doubtful", 60),
+    (Kind::LikeUnwanted, "like-unwanted", 100),
     (Kind::File(Danger::TestVirus), "file-test-virus", 0),
     (Kind::File(Danger::Program), "file-program", 0),
     (Kind::File(Danger::Script), "file-script", 0),
@@ -126,6 +135,13 @@ impl Reason {
             Kind::NoName => "the server's address has no name that leads back to it".into(),
             Kind::List => format!("it came through a mailing list of {about}"),
             Kind::Forwarder => format!("it came through {about}, which is trusted"),
+            Kind::LikeWanted => "it is like messages that were wanted here".into(),
+            Kind::LikeDoubtful => {
+                format!("it is somewhat like messages that were called unwanted here ({about})")
+            }
+            Kind::LikeUnwanted => {
+                format!("it is like messages that were called unwanted here ({about})")
+            }
             Kind::File(danger) if about.is_empty() => format!("the message {}", danger.words()),
             Kind::File(danger) => format!("the attachment \"{about}\" {}", danger.words()),
         }

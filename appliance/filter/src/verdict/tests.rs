@@ -235,12 +235,12 @@ fn what_is_known_decides() {
     for (what, fact, front, action, kinds) in table {
         let mut found = nothing();
         fact(&mut found);
-        let evidence = Evidence { front, authentication: Some(&found), files: &[] };
+        let evidence = Evidence { front, authentication: Some(&found), files: &[], content: None };
         let verdict = decide(&evidence, &policy);
         let found: Vec<Kind> = verdict.reasons.iter().map(|reason| reason.kind).collect();
         assert_eq!((verdict.action, &found[..]), (*action, *kinds), "{what}: {verdict:?}");
     }
-    let within = Evidence { front: LIST, authentication: None, files: &[] };
+    let within = Evidence { front: LIST, authentication: None, files: &[], content: None };
     assert_eq!(decide(&within, &policy), Verdict::default());
 }
 
@@ -262,7 +262,8 @@ fn what_a_message_carries_is_refused_doubted_or_told_as_the_owner_wants() {
     ];
     for (policy, danger, action) in table {
         let files = [finding(danger)];
-        let evidence = Evidence { front: PLAIN, authentication: None, files: &files };
+        let evidence =
+            Evidence { front: PLAIN, authentication: None, files: &files, content: None };
         let verdict = decide(&evidence, policy);
         assert_eq!((verdict.action, verdict.reasons.len()), (action, 1), "{danger:?}");
         let mut proven = nothing();

@@ -113,6 +113,18 @@ fn headers_that_never_end_cost_little() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn parts_are_the_same_whether_the_rest_of_the_header_is_read_or_not(
+        message in "(From: |To: |Subject: |Date: |Received: |References: |Content-Type: |Content-Disposition: |Content-Transfer-Encoding: |X-Y: |multipart/mixed; |text/html|message/rfc822|boundary=b|name=|base64|attachment; |--b|--b--|[ab,;:@<>()\"\\\\=?]|=\\?utf-8\\?q\\?|\r\n|\n|\r|\t| |\r\n\r\n){0,60}",
+    ) {
+        let mut walker = Walker::of_parts();
+        walker.push(message.as_bytes());
+        let (alone, whole) = (walker.finish(), walk(&message, 1000));
+        proptest::prop_assert_eq!((alone.parts, alone.groups), (whole.parts, whole.groups));
+    }
+}
+
 #[test]
 fn what_is_strange_stays_within_bounds() {
     assert_eq!(walk("", 1).parts.len(), 1);

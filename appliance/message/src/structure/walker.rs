@@ -1,5 +1,7 @@
 //! The one pass over a message's octets.
 
+use std::sync::LazyLock;
+
 use mail_parser::{Message, MessageParser, MimeHeaders};
 
 use super::facts::{charset_of, clip, facts};
@@ -20,6 +22,11 @@ pub const PARTS: usize = 500;
 const DEPTH: usize = 20;
 /// Octets of a line that can be a boundary.
 const LINE: usize = 200;
+
+/// Reads all that a header says, and what it says of a part's body.
+static WHOLE: LazyLock<MessageParser> = LazyLock::new(MessageParser::new);
+static OF_PARTS: LazyLock<MessageParser> =
+    LazyLock::new(|| MessageParser::new().with_mime_headers().default_header_ignore());
 
 /// A multipart whose end has not come yet.
 #[derive(Default)]
@@ -70,6 +77,8 @@ pub struct Walker {
     candidate: Option<Vec<u8>>,
     part: Option<Part>,
     is_first: bool,
+    /// What the header says besides is not read.
+    has_no_facts: bool,
     /// The line that is coming in: its beginning, and where it starts.
     line: Vec<u8>,
     line_length: u64,
@@ -86,6 +95,11 @@ impl Walker {
     /// At the beginning of a message.
     pub fn new() -> Walker {
         Walker { header: Some(Vec::new()), is_first: true, ..Walker::default() }
+    }
+
+    /// The same for its parts alone: of what its header says besides nothing is read.
+    pub fn of_parts() -> Walker {
+        Walker { has_no_facts: true, ..Walker::new() }
     }
 
     /// Takes a piece of the message, of any size: the result is the same however it is cut.
@@ -222,14 +236,16 @@ impl Walker {
             if std::str::from_utf8(&header).is_err() { charset_of(&header) } else { String::new() };
         let fallback = if own.is_empty() { self.found.charset().to_string() } else { own };
         let mended = repaired(&header, &fallback);
-        let Some(message) = MessageParser::new().parse_headers(&mended) else {
+        if is_first && !self.has_no_facts {
+            // One parse for each: a field that is broken may take the next one with it.
+            self.found =
+                WHOLE.parse_headers(&mended).map(|whole| facts(&whole)).unwrap_or_default();
+            self.raw = std::str::from_utf8(&header).is_err().then(|| header.clone());
+        }
+        let Some(message) = OF_PARTS.parse_headers(&mended) else {
             self.begin(Part { kind: unsaid.into(), ..Part::default() });
             return;
         };
-        if is_first {
-            self.found = facts(&message);
-            self.raw = std::str::from_utf8(&header).is_err().then(|| header.clone());
-        }
         let (part, boundary) = part_of(&message, unsaid);
         if let Some(subtype) = part.kind.strip_prefix("multipart/")
             && self.open.len() < DEPTH

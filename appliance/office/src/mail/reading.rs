@@ -20,8 +20,8 @@ use super::readers::Budget;
 pub use attached::{Attached, attached, reached, subject};
 pub use body::{Piece, body, plain};
 pub use card::{Summary, glance, summary};
-pub use pieces::structure;
-use pieces::{Result, decoded, front, many};
+use pieces::{Result, decoded, many};
+pub use pieces::{front, pieces, structure};
 
 /// Octets of a body that are shown.
 pub const SHOWN: usize = 1 << 20;

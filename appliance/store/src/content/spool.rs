@@ -22,6 +22,9 @@ use crate::engine::room;
 use crate::error::{Error, Result};
 use crate::ids::BlobId;
 
+/// Octets that are read of a file at a time: several messages may be looked into at once.
+const PIECE: usize = 16 * 1024;
+
 /// Number and CRC-32 of octets in their order.
 /// Whoever passes content on keeps one, and whoever takes it another: where the two differ, octets were lost, changed
 /// or put into another order on the way.
@@ -207,7 +210,7 @@ impl Spool {
             return Ok(());
         };
         let mut file = File::open(&part.path).map_err(Error::io("opening", &part.path))?;
-        let mut piece = vec![0; 64 * 1024];
+        let mut piece = vec![0; PIECE];
         loop {
             let count = file.read(&mut piece).map_err(Error::io("reading", &part.path))?;
             if count == 0 || take(&piece[..count]).is_break() {

@@ -74,6 +74,16 @@ impl Change for MailOrder {
     }
 }
 
+/// What a move says of messages: whoever puts some into Junk by hand, or takes some out of it, judges them.
+fn meant(from: FolderId, to: FolderId) -> Option<bool> {
+    match (from, to) {
+        (_, FolderId::JUNK) => Some(true),
+        (FolderId::JUNK, FolderId::TRASH) => None,
+        (FolderId::JUNK, _) => Some(false),
+        _ => None,
+    }
+}
+
 impl Work<'_, '_> {
     fn mail_order(&mut self, order: &MailOrder) -> Result<u32> {
         let folder = FolderKey { account: order.account, folder: order.folder };
@@ -83,10 +93,19 @@ impl Work<'_, '_> {
         }
         let uids: RoaringBitmap = order.uids.iter().copied().collect();
         match order.what {
-            MailWhat::Flag { add, remove } => self.flag(folder, &uids, add, remove)?,
+            MailWhat::Flag { add, remove } => {
+                if add.contains(Flags::ANSWERED) && order.folder != FolderId::JUNK {
+                    // Whoever answers wanted it.
+                    self.judge(folder, &uids, Judgement { is_junk: false, at: order.at })?;
+                }
+                self.flag(folder, &uids, add, remove)?;
+            }
             MailWhat::Move { to } if to == order.folder => {}
             MailWhat::Move { to } => {
                 self.state(FolderKey { account: order.account, folder: to })?;
+                if let Some(is_junk) = meant(order.folder, to) {
+                    self.judge(folder, &uids, Judgement { is_junk, at: order.at })?;
+                }
                 self.move_entries(folder, to, &uids, order.at)?;
             }
             MailWhat::Judge { is_junk } => {

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use pillarbox_filter::content::FEWEST;
 use pillarbox_filter::verdict::{Group, Handling, Policy};
 use pillarbox_office::filtering::{self, MOST_FORWARDERS, Wrong};
+use pillarbox_office::learning::Counts;
 use pillarbox_store::off_thread;
 
 use crate::frame::{Frame, page, trouble};
 use crate::session::Owner;
 use crate::signed::{Fields, Signed};
+use crate::text::Texts;
 
 #[derive(Template)]
 #[template(path = "spam.html")]
@@ -20,6 +23,22 @@ struct SpamPage {
     /// One to a line, as kept or as typed.
     forwarders: String,
     switches: Vec<Switch>,
+    /// What was learned, in sentences.
+    learned: [String; 2],
+}
+
+/// What was learned from so far, and what is still missing.
+fn learned(t: Texts, counts: Counts) -> [String; 2] {
+    let (wanted, unwanted) = (counts.wanted.to_string(), counts.unwanted.to_string());
+    let so_far = match (counts.wanted, counts.unwanted) {
+        (0, 0) => t.get("spam-learned-nothing").into_owned(),
+        _ => t.with_two("spam-learned", ("wanted", &wanted), ("unwanted", &unwanted)),
+    };
+    let next = match counts.missing() {
+        0 => t.get("spam-learned-enough").into_owned(),
+        _ => t.with("spam-learned-missing", "count", &FEWEST.to_string()).into_owned(),
+    };
+    [so_far, next]
 }
 
 /// What is done with files of a group.
@@ -42,7 +61,8 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
         Ok(policy) => {
             let frame = Frame::new(&visit, "/spam", "spam-title");
             let (forwarders, switches) = (policy.forwarders.join("\n"), switches(&policy));
-            page(StatusCode::OK, &SpamPage { frame, forwarders, switches })
+            let learned = learned(visit.texts, visit.office.learning.counts());
+            page(StatusCode::OK, &SpamPage { frame, forwarders, switches, learned })
         }
         Err(error) => trouble(&visit, &error),
     }
@@ -64,7 +84,8 @@ pub async fn change(Signed(Owner(visit, visitor), typed): Signed<Owner, Fields>)
             let frame = Frame::new(&visit, "/spam", "spam-title").trouble(why);
             let switches = switches(&Policy { files, ..Policy::default() });
             let forwarders = typed.one("forwarders").to_string();
-            let shown = SpamPage { frame, forwarders, switches };
+            let learned = learned(t, visit.office.learning.counts());
+            let shown = SpamPage { frame, forwarders, switches, learned };
             return page(StatusCode::BAD_REQUEST, &shown);
         }
     };
