@@ -3,7 +3,7 @@
 //! Whoever marks a message as junk, takes one out of Junk or answers one teaches the box. What is learned is kept as
 //! numbers made of the message (`filter::content`), by message, and outlives it. Where more was called unwanted than
 //! wanted, messages that were read and kept count as wanted: few people ever say so.
-//! A model is made of all lessons, at the start and when there are new ones, beside mail and within a share of the time.
+//! A model is made of all lessons, at the start and when there are new ones, within a share of the time.
 
 mod lessons;
 #[cfg(test)]
