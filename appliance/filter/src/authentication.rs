@@ -44,6 +44,8 @@ pub struct Authentication {
     pub sender: Option<Spf>,
     /// In the order of the header.
     pub signatures: Vec<dkim::Judged>,
+    /// Of those who are named as authors, in small letters, and the reverse-path; an empty one is none.
+    pub addresses: Vec<String>,
     /// Domains of those who are named as authors.
     pub authors: Vec<dmarc::Judged>,
     /// Addresses of other domains that stand where people look for an author's name.
@@ -87,9 +89,10 @@ pub async fn examine(
     // A signature takes a board a millisecond.
     let judging = tokio::task::spawn_blocking(move || {
         let authors = signed.authors();
-        (signed.judge(&keys, now), author_domains(&authors.addresses), authors.posing)
+        let domains = author_domains(&authors.addresses);
+        (signed.judge(&keys, now), domains, authors.posing, authors.addresses)
     });
-    let (signatures, authors, posing) = judging.await.unwrap_or_default();
+    let (signatures, authors, posing, mut addresses) = judging.await.unwrap_or_default();
     let identifiers = identifiers(sender.as_ref(), &signatures);
     let unknown = |domain: &String| dmarc::Judged {
         domain: domain.clone(),
@@ -107,8 +110,9 @@ pub async fn examine(
     });
     let authors = judged.await.unwrap_or(unjudged);
     let name = name.unwrap_or(iprev::Outcome::Temporary);
+    addresses.push(client.sender.to_lowercase());
     let took = begun.elapsed();
-    Authentication { hello, sender, signatures, authors, posing, name, is_whole, took }
+    Authentication { hello, sender, signatures, addresses, authors, posing, name, is_whole, took }
 }
 
 /// Answers a question as a task of its own, and within a time: what asks the DNS needs much of a stack.

@@ -135,6 +135,7 @@ mod tests {
                 policy: Some(Policy::Reject),
             }],
             name: iprev::Outcome::Pass("mail.a.example".into()),
+            addresses: Vec::new(),
             posing: Vec::new(),
             is_whole: true,
             took: Duration::ZERO,

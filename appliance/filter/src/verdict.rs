@@ -40,8 +40,13 @@ pub struct Evidence<'a> {
 /// What the owner wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Domains that forward mail of others to the box, in small letters.
+    /// Domains that forward mail of others to the box, as they are registered.
     pub forwarders: Vec<String>,
+    /// Addresses and domains whose mail is wanted, as far as it proves that it is theirs;
+    /// domains as they are registered, all in small letters.
+    pub allowed: Vec<String>,
+    /// Addresses and domains whose mail is not taken.
+    pub banned: Vec<String>,
     /// What is done with files, where it is not the usual.
     pub files: BTreeMap<Group, Handling>,
 }
@@ -79,6 +84,9 @@ pub fn decide(evidence: &Evidence<'_>, policy: &Policy) -> Verdict {
         Reason { weight, ..Reason::of(Kind::File(finding.danger), &finding.name) }
     }));
     reasons.extend(evidence.content.and_then(content));
+    if let Some(found) = found {
+        listed(&mut reasons, found, policy);
+    }
     let is_refused = reasons.iter().any(|reason| reason.weight >= REFUSE);
     // What speaks for the author takes nothing of that back.
     let is_doubted = reasons.iter().any(|reason| reason.weight >= JUNK);
@@ -210,11 +218,37 @@ fn proven(found: &Authentication) -> impl Iterator<Item = &str> {
     way.chain(signed.map(|one| &one.domain[..])).chain(name)
 }
 
+/// What the owner's lists say of those who sent it.
+fn listed(reasons: &mut Vec<Reason>, found: &Authentication, policy: &Policy) {
+    let entry = |list: &[String], (local, domain): &(&str, String)| {
+        let address = format!("{local}@{domain}");
+        list.iter().find(|entry| **entry == address || is_of(domain, entry)).cloned()
+    };
+    let addresses = found.addresses.iter().filter_map(|address| address.rsplit_once('@'));
+    let addresses: Vec<(&str, String)> =
+        addresses.map(|(local, domain)| (local, dkim::registered(domain.trim()))).collect();
+    let refused = addresses.iter().find_map(|address| entry(&policy.banned, address));
+    let is_proven = |(_, domain): &&(&str, String)| {
+        proven(found).any(|name| is_of(domain, name) || is_of(name, domain))
+    };
+    let allowed = addresses.iter().filter(is_proven).find_map(|one| entry(&policy.allowed, one));
+    if let Some(entry) = refused {
+        reasons.push(Reason::of(Kind::Banned, &entry));
+    } else if let Some(entry) = allowed {
+        // Neither a forged author nor a dangerous file becomes harmless by it.
+        reasons.retain(|reason| !reason.kind.is_soft());
+        reasons.push(Reason::of(Kind::Allowed, &entry));
+    }
+}
+
+/// Whether a name is a domain's, or that of a host in it.
+fn is_of(name: &str, domain: &str) -> bool {
+    let front = name.strip_suffix(domain);
+    !domain.is_empty() && front.is_some_and(|front| front.is_empty() || front.ends_with('.'))
+}
+
 /// The owner's forwarder that the message came through.
 fn forwarder(found: &Authentication, policy: &Policy) -> Option<String> {
-    let is_of = |name: &str, domain: &str| {
-        name.strip_suffix(domain).is_some_and(|front| front.is_empty() || front.ends_with('.'))
-    };
     let trusted = policy.forwarders.iter();
     let mut trusted = trusted.filter(|domain| proven(found).any(|name| is_of(name, domain)));
     trusted.next().cloned()

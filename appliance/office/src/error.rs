@@ -49,6 +49,8 @@ pub enum Error {
         "{text} is nothing that can be done with files: programs, macros, pages, closed or endless, and refuse, junk or warn"
     )]
     NotAHandling { text: String },
+    #[error("{text:?} is no list of mail addresses and domains")]
+    NotSenders { text: String },
     #[error("{text:?} is no domain name")]
     NotADomain { text: String },
     #[error("{text:?} is no mail address: {why}")]

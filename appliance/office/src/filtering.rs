@@ -2,28 +2,38 @@
 
 use std::collections::BTreeMap;
 
+use pillarbox_filter::dkim::registered;
 use pillarbox_filter::verdict::{Group, Handling, Policy};
 use pillarbox_store::{Reader, Result, SetSetting, Store};
-use pillarbox_vocabulary::Domain;
+use pillarbox_vocabulary::{Address, Domain};
 
-use crate::settings::{FILES, FORWARDERS};
+use crate::settings::{ALLOWED, BANNED, FILES, FORWARDERS};
 
-/// Forwarders that can be named.
+/// Forwarders that can be named, and addresses or domains of each of the other lists.
 pub const MOST_FORWARDERS: usize = 100;
+pub const MOST_LISTED: usize = 500;
 
 /// Why a list is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
     /// A word of it is no domain.
     NoDomain(String),
-    TooMany,
+    /// A word of it is neither an address nor a domain.
+    NoSender(String),
+    /// It has more than so many.
+    TooMany(usize),
 }
 
 /// What the owner chose.
 pub fn policy(reader: &Reader) -> Result<Policy> {
-    let forwarders = reader.setting(FORWARDERS)?.unwrap_or_default();
+    let list = |key| -> Result<Vec<String>> {
+        let words = reader.setting(key)?.unwrap_or_default();
+        Ok(words.split_ascii_whitespace().map(str::to_string).collect())
+    };
     Ok(Policy {
-        forwarders: forwarders.split_ascii_whitespace().map(str::to_string).collect(),
+        forwarders: list(FORWARDERS)?,
+        allowed: list(ALLOWED)?,
+        banned: list(BANNED)?,
         files: files(&reader.setting(FILES)?.unwrap_or_default()),
     })
 }
@@ -35,11 +45,17 @@ fn files(text: &str) -> BTreeMap<Group, Handling> {
 }
 
 /// The changes that keep a policy.
-pub fn changes(policy: &Policy) -> [SetSetting; 2] {
+pub fn changes(policy: &Policy) -> [SetSetting; 4] {
     let files = policy.files.iter().filter(|(group, handling)| group.usual() != **handling);
     let files: Vec<String> =
         files.map(|(group, handling)| format!("{}={}", group.name(), handling.name())).collect();
-    [(FORWARDERS, policy.forwarders.join(" ")), (FILES, files.join(" "))].map(|(key, text)| {
+    let lists = [
+        (FORWARDERS, policy.forwarders.join(" ")),
+        (ALLOWED, policy.allowed.join(" ")),
+        (BANNED, policy.banned.join(" ")),
+        (FILES, files.join(" ")),
+    ];
+    lists.map(|(key, text)| {
         let value = (!text.is_empty()).then_some(text);
         SetSetting { key: key.into(), value }
     })
@@ -47,9 +63,8 @@ pub fn changes(policy: &Policy) -> [SetSetting; 2] {
 
 /// Keeps a policy; blocks.
 pub fn set(store: &Store, policy: &Policy) -> Result<()> {
-    let [forwarders, files] = changes(policy).map(|change| store.change(change));
-    forwarders.wait()?;
-    files.wait().map(drop)
+    let written = changes(policy).map(|change| store.change(change));
+    written.into_iter().try_for_each(|change| change.wait().map(drop))
 }
 
 /// What is done with files of a group, by their names in settings.
@@ -60,17 +75,45 @@ pub fn handling(group: &str, handling: &str) -> Option<(Group, Handling)> {
 
 /// Reads a list of domains as people write it: with commas, spaces or line ends, with or without an `@`.
 pub fn forwarders(text: &str) -> std::result::Result<Vec<String>, Wrong> {
+    list(text, MOST_FORWARDERS, |word| {
+        let domain = Domain::parse(word.trim_start_matches('@'));
+        domain
+            .map(|domain| registered(&domain.to_string()))
+            .map_err(|_| Wrong::NoDomain(word.to_string()))
+    })
+}
+
+/// The same of addresses and domains.
+pub fn senders(text: &str) -> std::result::Result<Vec<String>, Wrong> {
+    list(text, MOST_LISTED, |word| {
+        let word = word.trim_start_matches('@');
+        let found = match word.contains('@') {
+            true => Address::parse(word).ok().and_then(|address| {
+                let address = address.canonical().to_lowercase();
+                let (local, domain) = address.rsplit_once('@')?;
+                Some(format!("{local}@{}", registered(domain)))
+            }),
+            false => Domain::parse(word).ok().map(|domain| registered(&domain.to_string())),
+        };
+        found.ok_or_else(|| Wrong::NoSender(word.to_string()))
+    })
+}
+
+/// The words of a list, each once.
+fn list(
+    text: &str,
+    most: usize,
+    read: impl Fn(&str) -> std::result::Result<String, Wrong>,
+) -> std::result::Result<Vec<String>, Wrong> {
     let words = text.split([',', ';', ' ', '\t', '\r', '\n']).filter(|word| !word.is_empty());
-    let mut domains = Vec::new();
-    for word in words {
-        let domain = Domain::parse(word.trim_start_matches('@'))
-            .map_err(|_| Wrong::NoDomain(word.to_string()))?
-            .to_string();
-        if !domains.contains(&domain) {
-            domains.push(domain);
+    let mut found = Vec::new();
+    for word in words.map(read) {
+        let word = word?;
+        if !found.contains(&word) {
+            found.push(word);
         }
     }
-    if domains.len() > MOST_FORWARDERS { Err(Wrong::TooMany) } else { Ok(domains) }
+    if found.len() > most { Err(Wrong::TooMany(most)) } else { Ok(found) }
 }
 
 #[cfg(test)]
@@ -91,6 +134,8 @@ mod tests {
         let store = Store::open(dir.path(), pillarbox_store::Access::Server, &options).unwrap();
         let mut policy = Policy {
             forwarders: vec!["uni.test".into(), "verein.test".into()],
+            allowed: vec!["ann@a.test".into()],
+            banned: vec!["pest.test".into()],
             files: [(Group::Macros, Handling::Refuse)].into(),
         };
         set(&store, &policy).unwrap();
@@ -104,12 +149,22 @@ mod tests {
     #[test]
     fn a_list_of_domains_is_read_as_people_write_it() {
         assert_eq!(
-            forwarders(" @Uni.test, verein.test\r\nuni.test;"),
-            Ok(vec!["uni.test".to_string(), "verein.test".to_string()])
+            forwarders(" @Uni.test, M\u{fc}ller.test\r\nuni.test;"),
+            Ok(vec!["uni.test".to_string(), "xn--mller-kva.test".to_string()])
         );
         assert_eq!(forwarders(""), Ok(Vec::new()));
         assert_eq!(forwarders("ok.test no_domain!"), Err(Wrong::NoDomain("no_domain!".into())));
         let many: String = (0..=MOST_FORWARDERS).map(|n| format!("d{n}.test ")).collect();
-        assert_eq!(forwarders(&many), Err(Wrong::TooMany));
+        assert_eq!(forwarders(&many), Err(Wrong::TooMany(MOST_FORWARDERS)));
+    }
+
+    #[test]
+    fn a_list_of_senders_has_addresses_and_domains() {
+        assert_eq!(
+            senders("Ann@A.test @pest.test; pest.test\nM\u{fc}ller.test"),
+            Ok(["ann@a.test", "pest.test", "xn--mller-kva.test"].map(String::from).to_vec())
+        );
+        assert_eq!(senders("a@"), Err(Wrong::NoSender("a@".into())));
+        assert_eq!(senders("no_domain!"), Err(Wrong::NoSender("no_domain!".into())));
     }
 }

@@ -142,6 +142,8 @@ mod tests {
         line = "provider"
         certificate = "authority"
         forwarders = ["uni.test"]
+        allowed = ["friend.test"]
+        banned = ["pest@a.test"]
         files = { macros = "refuse" }
         [[person]]
         address = "ann@example.org"
@@ -185,6 +187,8 @@ mod tests {
             (Some("mail.example.org"), 1, 465)
         );
         assert_eq!((&again.forwarders[0][..], &again.files["macros"][..]), ("uni.test", "refuse"));
+        assert_eq!((&again.allowed[0][..], &again.banned[0][..]), ("friend.test", "pest@a.test"));
+        assert!(apply(&store, &secrets, &parse("banned = ['a@']").unwrap()).is_err());
         assert!(apply(&store, &secrets, &parse("files = { macros = 'eat' }").unwrap()).is_err());
     }
 

@@ -17,6 +17,9 @@ pub const PUBLIC_ADDRESS: &str = "public-address";
 pub const FILES: &str = "harmful-files";
 /// Domains that forward mail of others to the box and are trusted with it, with spaces.
 pub const FORWARDERS: &str = "forwarders";
+/// Senders whose mail is wanted, and those whose mail is not taken; words with blanks between them.
+pub const ALLOWED: &str = "allowed";
+pub const BANNED: &str = "banned";
 
 /// The steps of the set-up after the owner's account, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -142,6 +142,85 @@ pub async fn what_is_dangerous_is_told_and_what_is_in_junk_says_why(
     Ok(())
 }
 
+pub async fn the_box_learns_what_is_junk_and_takes_it_back(
+    driver: &Driver,
+    pictures: &Path,
+) -> Result<()> {
+    let product = Product::demo()?;
+    let prize = |number: usize| {
+        let text =
+            format!("You are a winner, number {number}. Click here to claim your prize money.");
+        letter(&format!("Prize {number}"), "text/plain", &text)
+    };
+    for number in 0..20 {
+        bring(&product, "ann@example.test", &prize(number)).await?;
+        let text = format!("Here is drawing {number} of the pump, as we agreed in the meeting.");
+        let pump = letter(&format!("Pump {number}"), "text/plain", &text);
+        bring(&product, "ann@example.test", &pump).await?;
+    }
+    let without = Kind { script: false, ..DESKTOP };
+    let browser = inside(driver, without, &product, 0).await?;
+    for (list, button) in
+        [("/mail/1?q=prize", "junk"), ("/mail/1?q=pump", "junk"), ("/mail/5?q=pump", "not-junk")]
+    {
+        browser.open(&product.url(list)).await?;
+        for row in browser.client.find_all(Locator::Css(".row-mail [name=id]")).await? {
+            row.click().await?;
+        }
+        browser.choose(&format!("button[value={button}]")).await?;
+        browser.sees("Moved.").await?;
+    }
+    browser.close().await?;
+    let browser = inside(driver, DESKTOP, &product, 0).await?;
+    browser.open(&product.url("/spam")).await?;
+    becomes_text(&browser, "It has learned from 20 wanted and 20 unwanted messages.").await?;
+    browser.sees("It judges by this.").await?;
+    browser.picture(pictures, "spam-learned-1280").await?;
+    bring(&product, "ann@example.test", &prize(99)).await?;
+    for (kind, language) in [(DESKTOP, "en"), (PHONE, "de")] {
+        let browser = inside(driver, kind, &product, 0).await?;
+        browser.open(&product.url("/mail/5?q=prize")).await?;
+        if language == "de" {
+            browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
+            browser.open(&product.url("/mail/5?q=prize")).await?;
+        }
+        browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
+        let why = if language == "en" {
+            "that were marked as junk here"
+        } else {
+            "als Spam markiert wurden"
+        };
+        browser.sees(why).await?;
+        browser.sees("prize").await?;
+        browser.picture(pictures, &format!("mail-learned-{}", kind.width)).await?;
+        check(!browser.is_wider_than(kind.width).await?, "the page fits")?;
+        if language == "de" {
+            browser.click("Kein Spam").await?;
+            browser.sees("Tasten und Suche").await?;
+        }
+        browser.close().await?;
+    }
+    browser.open(&product.url("/spam")).await?;
+    becomes_text(&browser, "It has learned from 21 wanted and 20 unwanted messages.").await?;
+    bring(&product, "ann@example.test", &prize(100)).await?;
+    browser.open(&product.url("/mail/1?q=prize")).await?;
+    browser.sees("Prize 100").await?;
+    browser.close().await
+}
+
+/// Waits until a page, opened again and again, says something.
+async fn becomes_text(browser: &Browser, wanted: &str) -> Result<()> {
+    let address = browser.client.current_url().await?.to_string();
+    for _ in 0..60 {
+        if browser.text().await?.contains(wanted) {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        browser.open(&address).await?;
+    }
+    Err(format!("the page does not say: {wanted}").into())
+}
+
 pub async fn two_people_write_to_each_other_and_see_it_at_once(
     driver: &Driver,
     pictures: &Path,

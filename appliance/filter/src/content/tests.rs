@@ -74,6 +74,18 @@ fn it_tells_what_is_like_unwanted_mail_and_names_the_words() {
 }
 
 #[test]
+fn once_somebody_wanted_one_the_next_like_it_is_not_unwanted() {
+    for each in [20, 60, 200] {
+        let mut lessons = lessons(each);
+        let next = Features::of(&read(&letter(999, Label::Unwanted), 4096));
+        assert_eq!(model(&lessons).unwrap().judge(&next), Opinion::Unwanted);
+        let features = Features::of(&read(&letter(998, Label::Unwanted), 4096));
+        lessons.push(Lesson { label: Label::Wanted, features });
+        assert_ne!(model(&lessons).unwrap().judge(&next), Opinion::Unwanted, "{each}");
+    }
+}
+
+#[test]
 fn the_same_lessons_make_the_same_model() {
     let lessons = lessons(25);
     let (one, other) = (model(&lessons).unwrap(), model(&lessons).unwrap());

@@ -31,6 +31,10 @@ pub enum Kind {
     List,
     /// It came through a forwarder that the owner trusts.
     Forwarder,
+    /// The owner wants mail of this address or domain, and it is proven to be from there.
+    Allowed,
+    /// The owner wants no mail of this address or domain.
+    Banned,
     /// It is as messages are that were wanted.
     LikeWanted,
     /// It is more like unwanted ones than the wanted ones are, but not by far.
@@ -43,7 +47,7 @@ pub enum Kind {
 
 /// Every kind: how it is written, and its weight; what speaks for a message weighs less than nothing.
 /// Those of files are set by what the owner wants done with them.
-const KINDS: [(Kind, &str, i32); 27] = [
+const KINDS: [(Kind, &str, i32); 29] = [
     (Kind::Proven, "author-proven", -30),
     (Kind::Refused, "author-refused", 150),
     (Kind::Suspected, "author-suspected", 100),
@@ -56,6 +60,8 @@ const KINDS: [(Kind, &str, i32); 27] = [
     (Kind::NoName, "no-name", 40),
     (Kind::List, "mailing-list", 0),
     (Kind::Forwarder, "forwarder", 0),
+    (Kind::Allowed, "allowed", 0),
+    (Kind::Banned, "banned", 150),
     (Kind::LikeWanted, "like-wanted", -20),
     (Kind::LikeDoubtful, "like-doubtful", 60),
     (Kind::LikeUnwanted, "like-unwanted", 100),
@@ -86,6 +92,19 @@ impl Kind {
     fn entry(self) -> (Kind, &'static str, i32) {
         // Every kind is there: a test looks.
         KINDS.into_iter().find(|(kind, ..)| *kind == self).unwrap_or((self, "", 0))
+    }
+
+    /// Whether it is a doubt that goes when the owner knows better: nothing that is forged or dangerous.
+    pub fn is_soft(self) -> bool {
+        matches!(
+            self,
+            Kind::Doubted
+                | Kind::Posing
+                | Kind::NoName
+                | Kind::LongHeader
+                | Kind::LikeDoubtful
+                | Kind::LikeUnwanted
+        )
     }
 
     /// Whether it is about proofs that get lost on a way over others.
@@ -135,6 +154,8 @@ impl Reason {
             Kind::NoName => "the server's address has no name that leads back to it".into(),
             Kind::List => format!("it came through a mailing list of {about}"),
             Kind::Forwarder => format!("it came through {about}, which is trusted"),
+            Kind::Allowed => format!("mail from {about} is always wanted here"),
+            Kind::Banned => format!("mail from {about} is not wanted here"),
             Kind::LikeWanted => "it is like messages that were wanted here".into(),
             Kind::LikeDoubtful => {
                 format!("it is somewhat like messages that were called unwanted here ({about})")

@@ -20,6 +20,7 @@ fn nothing() -> Authentication {
         signatures: Vec::new(),
         authors: vec![judged(dmarc::Outcome::None, None)],
         name: iprev::Outcome::Pass("mx.a.test.".into()),
+        addresses: Vec::new(),
         posing: Vec::new(),
         is_whole: true,
         took: Duration::ZERO,
@@ -53,7 +54,12 @@ const LIST: &[u8] = b"From: a@a.test\r\nlist-id: <l.list.test>\r\n\r\n";
 #[test]
 fn what_is_known_decides() {
     use Action::{Inbox, Junk, Refuse};
-    let policy = Policy { forwarders: vec!["uni.test".into()], ..Policy::default() };
+    let policy = Policy {
+        forwarders: vec!["uni.test".into()],
+        allowed: vec!["friend.test".into()],
+        banned: vec!["xn--mller-kva.test".into(), "bob@mixed.test".into()],
+        ..Policy::default()
+    };
     let table: &[Row<'_>] = &[
         ("nothing is known", |_| {}, PLAIN, Inbox, &[]),
         (
@@ -220,6 +226,47 @@ fn what_is_known_decides() {
             PLAIN,
             Inbox,
             &[Kind::Forwarder],
+        ),
+        (
+            "the owner wants it, and it is proven",
+            |f| {
+                f.authors = vec![judged(dmarc::Outcome::Pass, None)];
+                f.addresses = vec!["news@letters.friend.test".into(), "b@x.test".into()];
+                f.name = iprev::Outcome::Fail;
+                f.posing = vec!["boss@b.test".into()];
+                sent(f, "friend.test", spf::Verdict::Pass);
+            },
+            PLAIN,
+            Inbox,
+            &[Kind::Proven, Kind::Allowed],
+        ),
+        (
+            "it says to be from somebody the owner wants, and proves nothing",
+            |f| {
+                f.addresses = vec!["news@friend.test".into()];
+                f.posing = vec!["boss@b.test".into()];
+                f.name = iprev::Outcome::Fail;
+            },
+            PLAIN,
+            Junk,
+            &[Kind::Posing, Kind::NoName],
+        ),
+        (
+            "the owner wants none of it, whoever proves it",
+            |f| {
+                f.authors = vec![judged(dmarc::Outcome::Pass, None)];
+                f.addresses = vec!["sales@m\u{fc}ller.test".into()];
+            },
+            PLAIN,
+            Refuse,
+            &[Kind::Banned, Kind::Proven],
+        ),
+        (
+            "one address of a domain is refused, this is another",
+            |f| f.addresses = vec!["ann@mixed.test".into(), "xm.test".into()],
+            PLAIN,
+            Inbox,
+            &[],
         ),
         (
             "a forwarder whose name only ends alike",

@@ -15,7 +15,7 @@ pub fn run(place: &Place) -> Result<(), String> {
 /// The async threads: one per core, with small stacks; blocking work gets a bounded pool.
 pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_multi_thread()
-        .max_blocking_threads(16)
+        .max_blocking_threads(12)
         .thread_stack_size(512 * 1024)
         .enable_all()
         .build()

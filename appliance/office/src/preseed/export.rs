@@ -69,6 +69,8 @@ pub fn export(store: &Store, secrets: &Secrets, passwords: Passwords) -> Result<
         certificate: is_done(Step::Certificate).then_some(certificate),
         finished: Some(progress.is_none()),
         forwarders: policy.forwarders,
+        allowed: policy.allowed,
+        banned: policy.banned,
         files: files.collect(),
         people: people.collect(),
         aliases: aliases.collect(),

@@ -31,6 +31,11 @@ pub struct Setup {
     /// Domains that forward mail of others to the box and are trusted with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forwarders: Vec<String>,
+    /// Addresses and domains whose mail is always wanted, and those whose mail is never taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub banned: Vec<String>,
     /// What is done with messages that carry something harmful: `programs`, `macros`, `pages`, `closed` or `endless`,
     /// and `refuse`, `junk` or `warn`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -33,7 +33,8 @@ pub fn plan(secrets: &Secrets, setup: &Setup, at: Timestamp) -> Result<Vec<AnyCh
     for one in &setup.routes {
         changes.push(AnyChange::of(route(secrets, one)?));
     }
-    if !setup.forwarders.is_empty() || !setup.files.is_empty() {
+    let lists = [&setup.forwarders, &setup.allowed, &setup.banned];
+    if !setup.files.is_empty() || lists.iter().any(|list| !list.is_empty()) {
         changes.extend(filtering::changes(&spam(setup)?).map(AnyChange::of));
     }
     if setup.line == Some(Line::Provider)
@@ -56,8 +57,15 @@ fn spam(setup: &Setup) -> Result<Policy> {
     let forwarders = setup.forwarders.iter().map(|name| domain(name));
     Ok(Policy {
         forwarders: forwarders.collect::<Result<_>>()?,
+        allowed: senders(&setup.allowed)?,
+        banned: senders(&setup.banned)?,
         files: files.collect::<Result<_>>()?,
     })
+}
+
+fn senders(list: &[String]) -> Result<Vec<String>> {
+    let text = list.join(" ");
+    filtering::senders(&text).map_err(|_| Error::NotSenders { text })
 }
 
 fn person(person: &Person, at: Timestamp) -> Result<AddAccount> {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_filter::content::FEWEST;
 use pillarbox_filter::verdict::{Group, Handling, Policy};
-use pillarbox_office::filtering::{self, MOST_FORWARDERS, Wrong};
+use pillarbox_office::filtering::{self, Wrong};
 use pillarbox_office::learning::Counts;
 use pillarbox_store::off_thread;
 
@@ -16,12 +16,15 @@ use crate::session::Owner;
 use crate::signed::{Fields, Signed};
 use crate::text::Texts;
 
+/// The fields of the lists.
+const LISTS: [&str; 3] = ["allowed", "banned", "forwarders"];
+
 #[derive(Template)]
 #[template(path = "spam.html")]
 struct SpamPage {
     frame: Frame,
-    /// One to a line, as kept or as typed.
-    forwarders: String,
+    /// Names of lists, and what is in them: one to a line, as kept or as typed.
+    lists: Vec<(&'static str, String)>,
     switches: Vec<Switch>,
     /// What was learned, in sentences.
     learned: [String; 2],
@@ -60,12 +63,25 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
     match visit.office.store.read_off_thread(filtering::policy).await {
         Ok(policy) => {
             let frame = Frame::new(&visit, "/spam", "spam-title");
-            let (forwarders, switches) = (policy.forwarders.join("\n"), switches(&policy));
+            let kept = [&policy.allowed, &policy.banned, &policy.forwarders];
+            let lists = LISTS.into_iter().zip(kept.map(|list| list.join("\n"))).collect();
+            let switches = switches(&policy);
             let learned = learned(visit.texts, visit.office.learning.counts());
-            page(StatusCode::OK, &SpamPage { frame, forwarders, switches, learned })
+            page(StatusCode::OK, &SpamPage { frame, lists, switches, learned })
         }
         Err(error) => trouble(&visit, &error),
     }
+}
+
+/// What was typed.
+fn policy(typed: &Fields, files: BTreeMap<Group, Handling>) -> Result<Policy, Wrong> {
+    let [allowed, banned, forwarders] = LISTS.map(|list| typed.one(list));
+    Ok(Policy {
+        forwarders: filtering::forwarders(forwarders)?,
+        allowed: filtering::senders(allowed)?,
+        banned: filtering::senders(banned)?,
+        files,
+    })
 }
 
 pub async fn change(Signed(Owner(visit, visitor), typed): Signed<Owner, Fields>) -> Response {
@@ -74,23 +90,23 @@ pub async fn change(Signed(Owner(visit, visitor), typed): Signed<Owner, Fields>)
         .iter()
         .filter_map(|group| filtering::handling(group.name(), typed.one(group.name())));
     let files: BTreeMap<Group, Handling> = chosen.collect();
-    let domains = match filtering::forwarders(typed.one("forwarders")) {
-        Ok(domains) => domains,
+    let policy = match policy(&typed, files.clone()) {
+        Ok(policy) => policy,
         Err(wrong) => {
             let why = match wrong {
                 Wrong::NoDomain(word) => t.with("spam-wrong-domain", "word", &word).into_owned(),
-                Wrong::TooMany => t.count("spam-wrong-many", MOST_FORWARDERS as u64).into_owned(),
+                Wrong::NoSender(word) => t.with("spam-wrong-sender", "word", &word).into_owned(),
+                Wrong::TooMany(most) => t.count("spam-wrong-many", most as u64).into_owned(),
             };
             let frame = Frame::new(&visit, "/spam", "spam-title").trouble(why);
             let switches = switches(&Policy { files, ..Policy::default() });
-            let forwarders = typed.one("forwarders").to_string();
+            let lists = LISTS.map(|list| (list, typed.one(list).to_string())).to_vec();
             let learned = learned(t, visit.office.learning.counts());
-            let shown = SpamPage { frame, forwarders, switches, learned };
+            let shown = SpamPage { frame, lists, switches, learned };
             return page(StatusCode::BAD_REQUEST, &shown);
         }
     };
     let store = visit.office.store.clone();
-    let policy = Policy { forwarders: domains, files };
     match off_thread(move || filtering::set(&store, &policy)).await {
         Ok(()) => {
             tracing::info!(account = visitor.address, "what is done with spam changed");

@@ -86,6 +86,14 @@ async fn the_owner_chooses_what_is_done_and_mistakes_are_named() {
     let page = ann.page("/spam").await;
     assert!(page.contains("uni.test\nverein.test"), "{page}");
     assert!(page.contains("<option value=\"junk\" selected>Put it into Junk"), "{page}");
+    let lists = "allowed=Ann@A.test+b.test&banned=pest.test";
+    assert_eq!(ann.post("/spam", lists).await.location, "/spam");
+    let policy = world.store.read(pillarbox_office::filtering::policy).unwrap();
+    assert_eq!(policy.allowed, ["ann@a.test", "b.test"]);
+    assert_eq!(policy.banned, ["pest.test"]);
+    let wrong = ann.post("/spam", "banned=a@&allowed=c.test").await;
+    assert!(wrong.body.contains("a@\u{201d} is neither an address"), "{}", wrong.body);
+    assert!(wrong.body.contains("c.test"), "what was typed is still there");
     let wrong = ann.post("/spam", "forwarders=not+a+domain!").await;
     assert!(wrong.body.contains("domain!\u{201d} is not a domain"), "{}", wrong.body);
     assert!(wrong.body.contains("not a domain!"), "what was typed is still there");
