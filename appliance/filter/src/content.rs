@@ -28,6 +28,8 @@ const TEXT: usize = 48 * 1024;
 const TEXTS: usize = 6;
 /// Words that are told.
 const TOLD: usize = 5;
+/// Letters of such a word: shorter ones tell people nothing.
+const TELLING: usize = 4;
 
 /// What is looked at of a message.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +144,7 @@ impl Model {
         Features::told(content, &mut |id, word| {
             let says = self.says(id);
             let least = loudest.last().map_or(0.0, |(says, _)| *says);
-            let is_word = word.chars().any(char::is_alphabetic);
+            let is_word = word.chars().filter(|c| c.is_alphabetic()).count() >= TELLING;
             let is_louder = says > 0.0 && (says > least || loudest.len() < TOLD);
             if is_word && is_louder && !loudest.iter().any(|(_, known)| known == word) {
                 let at = loudest.partition_point(|(other, _)| *other >= says);

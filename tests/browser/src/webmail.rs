@@ -201,7 +201,8 @@ pub async fn the_box_learns_what_is_junk_and_takes_it_back(
         browser.close().await?;
     }
     browser.open(&product.url("/spam")).await?;
-    becomes_text(&browser, "It has learned from 21 wanted and 20 unwanted messages.").await?;
+    // She chose German meanwhile.
+    becomes_text(&browser, "aus 21 erw\u{fc}nschten und 20 unerw\u{fc}nschten").await?;
     bring(&product, "ann@example.test", &prize(100)).await?;
     browser.open(&product.url("/mail/1?q=prize")).await?;
     browser.sees("Prize 100").await?;
