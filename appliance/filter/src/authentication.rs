@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::dkim::{self, Signed, registered};
 use crate::dmarc::{self, Identifier, Means, Walker};
+use crate::listing::{Listing, Lists};
 use crate::{iprev, spf};
 
 /// How long one of the questions may take with all that it leads to: whoever sends waits for its answer.
@@ -51,6 +52,8 @@ pub struct Authentication {
     /// Addresses of other domains that stand where people look for an author's name.
     pub posing: Vec<String>,
     pub name: iprev::Outcome,
+    /// Lists of spammers that have the address.
+    pub listed: Vec<(String, Listing)>,
     /// False: the header is longer than what is kept of it, so there may be more authors and signatures.
     pub is_whole: bool,
     /// How long it took to find out.
@@ -59,7 +62,7 @@ pub struct Authentication {
 
 /// Finds out, in parallel and within a time.
 pub async fn examine(
-    dns: &Arc<Dns>,
+    (dns, lists): (&Arc<Dns>, &Arc<Lists>),
     client: &Client,
     signed: Signed,
     now: Timestamp,
@@ -72,12 +75,13 @@ pub async fn examine(
     let address = client.address;
     let (names, looked_up) = (signed.keys(), dns.clone());
     let count = names.len();
-    let name = dns.clone();
-    let (hello, sender, keys, name) = tokio::join!(
+    let (name, listing, lists) = (dns.clone(), dns.clone(), lists.clone());
+    let (hello, sender, keys, name, listed) = tokio::join!(
         asked(Question::Hello),
         asked(Question::Sender),
         apart(async move { dkim::ask(&looked_up, names).await }),
         apart(async move { iprev::look(&name, address).await }),
+        apart(async move { lists.look(&listing, address).await }),
     );
     let late = |question: Question| {
         let outcome = Err(spf::Trouble::Unknown("no answer in time".into()));
@@ -110,9 +114,21 @@ pub async fn examine(
     });
     let authors = judged.await.unwrap_or(unjudged);
     let name = name.unwrap_or(iprev::Outcome::Temporary);
+    let listed = listed.unwrap_or_default();
     addresses.push(client.sender.to_lowercase());
     let took = begun.elapsed();
-    Authentication { hello, sender, signatures, addresses, authors, posing, name, is_whole, took }
+    Authentication {
+        hello,
+        sender,
+        signatures,
+        addresses,
+        authors,
+        posing,
+        name,
+        listed,
+        is_whole,
+        took,
+    }
 }
 
 /// Answers a question as a task of its own, and within a time: what asks the DNS needs much of a stack.

@@ -1,8 +1,9 @@
 //! What is known of a message from outside, as far as it can be proven.
 //!
 //! Gathering asks the DNS, within a time; judging is pure.
-//! [`authentication`] puts together what [`spf`], [`dkim`], [`dmarc`] and [`iprev`] find, and [`results`] writes it
-//! down for programs; [`files`] looks into what a message carries; [`verdict`] decides.
+//! [`authentication`] puts together what [`spf`], [`dkim`], [`dmarc`], [`iprev`] and [`listing`] find, and [`results`]
+//! writes it down for programs; [`files`] looks into what a message carries, [`content`] into what it says; [`verdict`]
+//! decides.
 
 pub mod authentication;
 pub mod content;
@@ -10,6 +11,7 @@ pub mod dkim;
 pub mod dmarc;
 pub mod files;
 pub mod iprev;
+pub mod listing;
 pub mod results;
 pub mod spf;
 #[cfg(test)]

@@ -137,6 +137,7 @@ mod tests {
             name: iprev::Outcome::Pass("mail.a.example".into()),
             addresses: Vec::new(),
             posing: Vec::new(),
+            listed: Vec::new(),
             is_whole: true,
             took: Duration::ZERO,
         };

@@ -13,6 +13,7 @@ use pillarbox_vocabulary::Timestamp;
 use crate::authentication::{Authentication, Client, examine};
 use crate::dkim::{Outcome, Reading, Signed};
 use crate::dmarc::{self, Policy};
+use crate::listing::{Listing, Lists};
 use crate::{iprev, spf};
 
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 9));
@@ -22,6 +23,7 @@ const MESSAGE: &str = "From: Ann <ann@box.test>\r\nTo: bob@elsewhere.test\r\nSub
 struct Signing {
     world: World,
     keys: Arc<Keys>,
+    lists: Arc<Lists>,
 }
 
 impl Signing {
@@ -36,7 +38,9 @@ impl Signing {
         for (name, text, _) in world.store.read(|r| published(r, "box.test", START)).unwrap() {
             world.zone.txt(&name, &text);
         }
-        Signing { world, keys }
+        let names = ["good.test", "wild.test", "empty.test", "rude.test"];
+        let lists = Arc::new(Lists::new(names.map(String::from).to_vec()));
+        Signing { world, keys, lists }
     }
 
     /// A message with signatures in front.
@@ -52,7 +56,7 @@ impl Signing {
         self.world.handles.dns.clear_cache();
         let client =
             Client { address: ADDRESS, hello: "mx.box.test".into(), sender: sender.into() };
-        examine(&self.world.handles.dns, &client, read(message, 7), START).await
+        examine((&self.world.handles.dns, &self.lists), &client, read(message, 7), START).await
     }
 }
 
@@ -341,8 +345,38 @@ fn records_that_lead_from_one_to_the_next_need_no_more_stack_than_the_server_has
     let examined = async move {
         let client =
             Client { address: ADDRESS, hello: "c0.test".into(), sender: "x@c0.test".into() };
-        examine(&dns, &client, read(&message, 100), START).await
+        examine((&dns, &Arc::default()), &client, read(&message, 100), START).await
     };
     let found = runtime.block_on(async { tokio::spawn(examined).await.unwrap() });
     assert_eq!(found.sender.unwrap().outcome, Err(spf::Trouble::Wrong), "too many questions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_spammers_counts_once_it_has_shown_that_it_is_one() {
+    let signing = Signing::new().await;
+    let zone = &signing.world.zone;
+    let say = |name: &str, answer: &str| zone.address(name, answer.parse().unwrap());
+    assert_eq!(signing.examine("ann@box.test", MESSAGE).await.listed, []);
+    assert!(signing.lists.states().iter().all(|(_, state)| state.is_none()));
+    // One as it should be, one that answers all, one that knows nobody else, and one that does not serve us.
+    for name in ["9.113.0.203.good.test", "2.0.0.127.good.test"] {
+        say(name, "127.0.0.4");
+    }
+    for name in ["9.113.0.203.wild.test", "2.0.0.127.wild.test", "1.0.0.127.wild.test"] {
+        say(name, "127.0.0.2");
+    }
+    say("9.113.0.203.empty.test", "127.0.0.2");
+    say("9.113.0.203.rude.test", "127.255.255.254");
+    let found = signing.examine("ann@box.test", MESSAGE).await;
+    assert_eq!(found.listed, [("good.test".to_string(), Listing::Listed)]);
+    let believed: Vec<Option<bool>> =
+        signing.lists.states().into_iter().map(|(_, state)| state).collect();
+    assert_eq!(believed, [Some(true), Some(false), Some(false), None]);
+    // What was found out holds for a while.
+    zone.remove("2.0.0.127.good.test", RecordType::A);
+    say("9.113.0.203.good.test", "127.0.0.11");
+    zone.remove("9.113.0.203.good.test", RecordType::A);
+    say("9.113.0.203.good.test", "127.0.0.11");
+    let found = signing.examine("ann@box.test", MESSAGE).await;
+    assert_eq!(found.listed, [("good.test".to_string(), Listing::DialUp)]);
 }

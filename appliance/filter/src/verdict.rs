@@ -15,6 +15,7 @@ use crate::authentication::Authentication;
 use crate::content::{Opinion, Thought};
 use crate::dmarc::{self, Policy as Asked};
 use crate::files::Finding;
+use crate::listing::Listing;
 use crate::{dkim, iprev, spf};
 
 /// From this weight on, of one reason or of all together, a message belongs into Junk.
@@ -127,9 +128,14 @@ fn senders(front: &[u8], found: &Authentication, policy: &Policy) -> Vec<Reason>
     if found.name == iprev::Outcome::Fail {
         reasons.push(Reason::of(Kind::NoName, ""));
     }
+    reasons.extend(found.listed.iter().map(|(list, listing)| {
+        let kind = if *listing == Listing::DialUp { Kind::DialUp } else { Kind::Listed };
+        Reason::of(kind, list)
+    }));
     // On its way over others a message loses its proofs through no fault of its author's.
     if let Some(domain) = forwarder {
-        reasons.retain(|reason| !reason.kind.is_of_proof());
+        let is_of_way = |kind| matches!(kind, Kind::Listed | Kind::DialUp);
+        reasons.retain(|reason| !reason.kind.is_of_proof() && !is_of_way(reason.kind));
         reasons.push(Reason::of(Kind::Forwarder, &domain));
     } else if let Some(domain) = list.filter(|_| reasons.iter().any(|r| r.kind == Kind::Refused)) {
         reasons.iter_mut().filter(|reason| reason.kind == Kind::Refused).for_each(|reason| {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use pillarbox_filter::authentication::{self, Authentication, Client};
 use pillarbox_filter::files;
+use pillarbox_filter::listing::Lists;
 use pillarbox_filter::verdict::{Decide, Evidence, Policy, Verdict, decide};
 use pillarbox_filter::{dkim, results};
 use pillarbox_host::net;
@@ -63,6 +64,7 @@ pub struct DeliveryAgent {
     /// Turns to look into what messages carry.
     looking: Arc<Semaphore>,
     learned: Learned,
+    lists: Arc<Lists>,
     decide: Decide,
 }
 
@@ -70,7 +72,13 @@ impl DeliveryAgent {
     /// `octets`: of content that may be in memory at one time.
     pub fn new(store: Store, signer: Arc<Signer>, dns: Arc<Dns>, octets: usize) -> DeliveryAgent {
         let (looking, learned) = (Arc::new(Semaphore::new(LOOKS)), Learned::default());
-        DeliveryAgent { store, signer, dns, budget: Budget::new(octets), looking, learned, decide }
+        let (budget, lists) = (Budget::new(octets), Arc::default());
+        DeliveryAgent { store, signer, dns, budget, looking, learned, lists, decide }
+    }
+
+    /// The same with lists of spammers that are asked.
+    pub fn asking(self, lists: Arc<Lists>) -> DeliveryAgent {
+        DeliveryAgent { lists, ..self }
     }
 
     /// The same with what was learned of wanted and unwanted messages.
@@ -229,8 +237,8 @@ impl<'a> Incoming<'a> {
                     hello: envelope.received.hello.clone(),
                     sender: envelope.sender.to_string(),
                 };
-                let found =
-                    authentication::examine(&agent.dns, &client, signed, self.arrived).await;
+                let asked = (&agent.dns, &agent.lists);
+                let found = authentication::examine(asked, &client, signed, self.arrived).await;
                 tracing::debug!(id = %envelope.code, ?found, "who sent it");
                 Some(found)
             }

@@ -6,10 +6,11 @@
 
 use std::net::IpAddr;
 
+use pillarbox_filter::listing::{self, Listing};
 use pillarbox_host::net::{self, is_private};
 use pillarbox_outbound::Outbound;
 use pillarbox_platform::config::Config;
-use pillarbox_platform::dns::{Dns, DnsError, backwards, reverse_name};
+use pillarbox_platform::dns::{Dns, reverse_name};
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,26 +134,6 @@ pub fn address_in(lines: &[String], not: IpAddr) -> Option<IpAddr> {
     addresses.find(|address| !is_private(*address) && *address != not)
 }
 
-/// How a list's answer is meant (RFC 5782 §2.1): the last number says why.
-fn meaning(answer: IpAddr) -> Listing {
-    match answer {
-        IpAddr::V4(v4) => match v4.octets() {
-            [127, 0, 0, 10 | 11] => Listing::DialUp,
-            [127, 0, _, _] => Listing::Listed,
-            // Such as 127.255.255.254: the list does not answer this resolver.
-            _ => Listing::Silent,
-        },
-        IpAddr::V6(_) => Listing::Silent,
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listing {
-    Listed,
-    DialUp,
-    Silent,
-}
-
 /// Looks at the connection.
 /// Takes as long as the slowest of a few connections, at most about a minute.
 pub async fn examine(settings: &Config, dns: &Dns, outbound: &Outbound) -> Facts {
@@ -190,19 +171,11 @@ async fn reverse(dns: &Dns, address: IpAddr, facts: &mut Facts) {
 
 async fn lists(lists: &[String], dns: &Dns, address: IpAddr, facts: &mut Facts) {
     for list in lists {
-        let question = format!("{}.{list}", backwards(address));
-        match dns.addresses(&question).await {
-            Ok((v4, _)) => {
-                let meanings: Vec<Listing> = v4.records.into_iter().map(meaning).collect();
-                let place = match meanings.contains(&Listing::Listed) {
-                    true => &mut facts.listed,
-                    false if meanings.contains(&Listing::DialUp) => &mut facts.dial_up,
-                    false => &mut facts.silent,
-                };
-                place.push(list.clone());
-            }
-            Err(DnsError::NoSuchName | DnsError::NoData) => {}
-            Err(DnsError::Temporary(_)) => facts.silent.push(list.clone()),
+        match listing::ask(dns, list, address).await {
+            Listing::Listed => facts.listed.push(list.clone()),
+            Listing::DialUp => facts.dial_up.push(list.clone()),
+            Listing::Silent => facts.silent.push(list.clone()),
+            Listing::Unlisted => {}
         }
     }
 }
@@ -277,8 +250,5 @@ mod tests {
             Some(ip("2001:db8::5"))
         );
         assert_eq!(address_in(&lines("250-mx.example [192.168.1.4] and 198.51.100.1"), not), None);
-        assert_eq!(meaning(ip("127.0.0.11")), Listing::DialUp);
-        assert_eq!(meaning(ip("127.0.0.4")), Listing::Listed);
-        assert_eq!(meaning(ip("127.255.255.254")), Listing::Silent);
     }
 }

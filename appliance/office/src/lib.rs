@@ -38,6 +38,7 @@ pub mod world;
 use std::sync::Arc;
 
 pub use error::{Error, Result};
+use pillarbox_filter::listing::Lists;
 use pillarbox_outbound::{Handles, Outbound};
 use pillarbox_platform::config::Live;
 use pillarbox_platform::connections::Connections;
@@ -64,6 +65,8 @@ pub struct Office {
     pub condition: Arc<condition::Condition>,
     /// What was learned of wanted and unwanted messages.
     pub learning: Arc<learning::Learning>,
+    /// Lists of spammers that are asked.
+    pub lists: Arc<Lists>,
 }
 
 impl Office {
@@ -81,7 +84,9 @@ impl Office {
         let learning = Arc::new(learning::Learning::new(store.clone(), readers.clone()));
         let (signer, dns) = (outbound.signer.clone(), handles.dns.clone());
         let delivery = delivery::DeliveryAgent::new(store.clone(), signer, dns, octets);
-        let delivery = Arc::new(delivery.knowing(learning.learned.clone()));
+        let lists = Arc::new(Lists::new(config.line.lists.clone()));
+        let delivery = delivery.knowing(learning.learned.clone()).asking(lists.clone());
+        let delivery = Arc::new(delivery);
         let submission = submission::SubmissionAgent {
             settings: settings.clone(),
             store: store.clone(),
@@ -108,6 +113,7 @@ impl Office {
                 readers,
             )),
             learning,
+            lists,
             settings,
             store,
             certificates,

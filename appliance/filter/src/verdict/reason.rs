@@ -27,6 +27,10 @@ pub enum Kind {
     LongHeader,
     /// The address has no name that leads back to it.
     NoName,
+    /// The address is on a list of those that send spam.
+    Listed,
+    /// The address is on a list of households' connections.
+    DialUp,
     /// It came through a mailing list, which proved itself.
     List,
     /// It came through a forwarder that the owner trusts.
@@ -47,7 +51,7 @@ pub enum Kind {
 
 /// Every kind: how it is written, and its weight; what speaks for a message weighs less than nothing.
 /// Those of files are set by what the owner wants done with them.
-const KINDS: [(Kind, &str, i32); 29] = [
+const KINDS: [(Kind, &str, i32); 31] = [
     (Kind::Proven, "author-proven", -30),
     (Kind::Refused, "author-refused", 150),
     (Kind::Suspected, "author-suspected", 100),
@@ -58,6 +62,8 @@ const KINDS: [(Kind, &str, i32); 29] = [
     (Kind::Posing, "posing", 70),
     (Kind::LongHeader, "long-header", 100),
     (Kind::NoName, "no-name", 40),
+    (Kind::Listed, "listed", 80),
+    (Kind::DialUp, "listed-dial-up", 60),
     (Kind::List, "mailing-list", 0),
     (Kind::Forwarder, "forwarder", 0),
     (Kind::Allowed, "allowed", 0),
@@ -101,6 +107,8 @@ impl Kind {
             Kind::Doubted
                 | Kind::Posing
                 | Kind::NoName
+                | Kind::Listed
+                | Kind::DialUp
                 | Kind::LongHeader
                 | Kind::LikeDoubtful
                 | Kind::LikeUnwanted
@@ -152,6 +160,12 @@ impl Reason {
             Kind::Posing => format!("the name of its author is {about}, which is not the address"),
             Kind::LongHeader => "its header is longer than honest ones are".into(),
             Kind::NoName => "the server's address has no name that leads back to it".into(),
+            Kind::Listed => {
+                format!("the server's address is on {about}, a list of those that send spam")
+            }
+            Kind::DialUp => {
+                format!("the server's address is on {about}, a list of households' lines")
+            }
             Kind::List => format!("it came through a mailing list of {about}"),
             Kind::Forwarder => format!("it came through {about}, which is trusted"),
             Kind::Allowed => format!("mail from {about} is always wanted here"),

@@ -22,6 +22,7 @@ fn nothing() -> Authentication {
         name: iprev::Outcome::Pass("mx.a.test.".into()),
         addresses: Vec::new(),
         posing: Vec::new(),
+        listed: Vec::new(),
         is_whole: true,
         took: Duration::ZERO,
     }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pillarbox_filter::content::FEWEST;
 use pillarbox_filter::verdict::{Group, Handling, Policy};
+use pillarbox_office::Office;
 use pillarbox_office::filtering::{self, Wrong};
 use pillarbox_office::learning::Counts;
 use pillarbox_store::off_thread;
@@ -28,6 +29,30 @@ struct SpamPage {
     switches: Vec<Switch>,
     /// What was learned, in sentences.
     learned: [String; 2],
+    /// Public lists of spammers, and how each does.
+    public: Vec<(String, String)>,
+}
+
+impl SpamPage {
+    fn of(
+        office: &Office,
+        t: Texts,
+        frame: Frame,
+        lists: Vec<(&'static str, String)>,
+        policy: &Policy,
+    ) -> SpamPage {
+        let learned = learned(t, office.learning.counts());
+        let state = |(list, state)| {
+            let key = match state {
+                None => "spam-lists-fresh",
+                Some(true) => "spam-lists-good",
+                Some(false) => "spam-lists-bad",
+            };
+            (list, t.get(key).into_owned())
+        };
+        let public = office.lists.states().into_iter().map(state).collect();
+        SpamPage { frame, lists, switches: switches(policy), learned, public }
+    }
 }
 
 /// What was learned from so far, and what is still missing.
@@ -65,9 +90,7 @@ pub async fn show(Owner(visit, _): Owner) -> Response {
             let frame = Frame::new(&visit, "/spam", "spam-title");
             let kept = [&policy.allowed, &policy.banned, &policy.forwarders];
             let lists = LISTS.into_iter().zip(kept.map(|list| list.join("\n"))).collect();
-            let switches = switches(&policy);
-            let learned = learned(visit.texts, visit.office.learning.counts());
-            page(StatusCode::OK, &SpamPage { frame, lists, switches, learned })
+            page(StatusCode::OK, &SpamPage::of(&visit.office, visit.texts, frame, lists, &policy))
         }
         Err(error) => trouble(&visit, &error),
     }
@@ -99,11 +122,12 @@ pub async fn change(Signed(Owner(visit, visitor), typed): Signed<Owner, Fields>)
                 Wrong::TooMany(most) => t.count("spam-wrong-many", most as u64).into_owned(),
             };
             let frame = Frame::new(&visit, "/spam", "spam-title").trouble(why);
-            let switches = switches(&Policy { files, ..Policy::default() });
             let lists = LISTS.map(|list| (list, typed.one(list).to_string())).to_vec();
-            let learned = learned(t, visit.office.learning.counts());
-            let shown = SpamPage { frame, lists, switches, learned };
-            return page(StatusCode::BAD_REQUEST, &shown);
+            let policy = Policy { files, ..Policy::default() };
+            return page(
+                StatusCode::BAD_REQUEST,
+                &SpamPage::of(&visit.office, visit.texts, frame, lists, &policy),
+            );
         }
     };
     let store = visit.office.store.clone();
