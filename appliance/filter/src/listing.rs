@@ -28,8 +28,8 @@ pub enum Listing {
 }
 
 /// How an answer is meant (RFC 5782 §2.1): the last number says why.
-/// Only what lists document counts: another answer is that of a list which does not serve this resolver, or of somebody who
-/// answers every question.
+/// Only what lists document counts: another answer is that of a list which does not serve this resolver, or of somebody
+/// who answers every question.
 pub fn meaning(answer: IpAddr) -> Listing {
     match answer {
         IpAddr::V4(v4) => match v4.octets() {
