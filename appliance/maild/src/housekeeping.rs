@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 use crate::server::notify;
 use pillarbox_office::Office;
 use pillarbox_office::submission::later;
-use pillarbox_office::{acme, auth, learning, mail, statistics, status_file};
+use pillarbox_office::{acme, auth, digest, learning, mail, statistics, status_file};
 use pillarbox_platform::config::seconds;
 use pillarbox_vocabulary::Timestamp;
 
@@ -22,6 +22,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_secs(30);
 /// Between two looks whether somebody called a message wanted or unwanted.
 const LESSONS: Duration = Duration::from_secs(2);
+/// Between two looks whether somebody is to be told what went into Junk.
+const DIGESTS: Duration = Duration::from_secs(600);
 /// Between two looks whether the line passes DNSSEC's signatures on.
 const DNSSEC_LOOK: Duration = Duration::from_secs(3600);
 /// Pause between two steps of a round, so that mail goes first.
@@ -38,6 +40,7 @@ pub async fn run(office: Office) {
         every(BEAT, &office, send_later),
         every(ROUND, &office, index),
         every(LESSONS, &office, learn),
+        every(DIGESTS, &office, tell_of_junk),
         pulse(&office),
         rounds(&office)
     );
@@ -78,6 +81,13 @@ async fn index(office: &Office) {
 async fn learn(office: &Office) {
     if office.store.unwritable().is_none() {
         learning::run(&office.learning, &office.handles.tasks).await;
+    }
+}
+
+/// Tells people what went into Junk.
+async fn tell_of_junk(office: &Office) {
+    if office.store.unwritable().is_none() {
+        digest::run(&office.store, office.settings.get().hostname()).await;
     }
 }
 
@@ -149,6 +159,7 @@ async fn keep_house(office: &Office) {
     let retention = Retention {
         at,
         trash_for: kept.trash_days * DAY,
+        junk_for: kept.junk_days * DAY,
         ledger_for: kept.ledger_days * DAY,
         ledger_octets: ledger_octets(office),
     };

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use pillarbox_filter::dkim::registered;
-use pillarbox_filter::verdict::{Group, Handling, Policy};
+use pillarbox_filter::verdict::{Group, Handling, Kind, Policy, Reason};
 use pillarbox_store::{Reader, Result, SetSetting, Store};
+use pillarbox_texts::Language;
 use pillarbox_vocabulary::{Address, Domain};
 
 use crate::settings::{ALLOWED, BANNED, FILES, FORWARDERS};
@@ -65,6 +66,17 @@ pub fn changes(policy: &Policy) -> [SetSetting; 4] {
 pub fn set(store: &Store, policy: &Policy) -> Result<()> {
     let written = changes(policy).map(|change| store.change(change));
     written.into_iter().try_for_each(|change| change.wait().map(drop))
+}
+
+/// A reason of a verdict as a sentence.
+pub fn sentence(language: Language, reason: &Reason) -> String {
+    let key = format!("verdict-{}", reason.kind.name());
+    let about = match reason.kind {
+        Kind::File(_) if reason.about.is_empty() => language.get("verdict-whole-message"),
+        _ => reason.about.as_str().into(),
+    };
+    let name = if matches!(reason.kind, Kind::File(_)) { "file" } else { "domain" };
+    language.with(&key, &[(name, &about)]).into_owned()
 }
 
 /// What is done with files of a group, by their names in settings.

@@ -14,6 +14,7 @@ pub mod claim;
 pub mod code;
 pub mod condition;
 pub mod delivery;
+pub mod digest;
 pub mod directory;
 mod error;
 pub mod filtering;

@@ -33,9 +33,10 @@ mod work;
 
 pub use agenda::run;
 pub use doctor::{Finding, Findings, Topic, examine, findings};
+pub use dsn::SEPARATOR;
 pub use error::{Error, PolicyFault, Result};
 pub use failure::failure_class;
-pub use owner::{Arrived, tell_delivered, tell_of_limit};
+pub use owner::{Arrived, letter, tell_delivered, tell_of_limit};
 pub use schedule::Now;
 pub use sender::{Handles, Outbound, ROUTE_PURPOSE, release_after_login};
 pub use source::Source;

@@ -56,18 +56,10 @@ pub async fn tell_owner(outbound: &Outbound, message: Message<'_>) -> Result<()>
     let at = outbound.now().at;
     let store = outbound.store.clone();
     let delivery = off_thread(move || {
-        let Some((id, account)) = store.read(|r| r.accounts())?.into_iter().next() else { return Ok(None) };
-        let code = fresh_code(at);
-        let header = format!(
-            "From: Pillarbox <postmaster@{hostname}>\r\nTo: <{}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{code}@{hostname}>\r\n\
-             Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
-             Content-Transfer-Encoding: quoted-printable\r\n\r\n",
-            account.address,
-            encoded_words(&subject),
-            clock::rfc5322(at),
-        );
-        let whole = [header.as_bytes(), quoted_printable(&text).as_bytes()].concat();
-        delivery(&store, vec![id], &account.address, &whole, code, at).map(Some)
+        let Some((id, account)) = store.read(|r| r.accounts())?.into_iter().next() else {
+            return Ok(None);
+        };
+        letter(&store, &hostname, (id, &account.address), (&subject, &text), at).map(Some)
     })
     .await?;
     match delivery {
@@ -144,6 +136,29 @@ pub async fn tell_delivered(
     if let Err(error) = told {
         tracing::error!(%error, "a notice of success can't be written");
     }
+}
+
+/// A message of the box for one person's inbox: who it is for, with the address; subject and text.
+///
+/// # Errors
+/// Those of the store.
+pub fn letter(
+    store: &Store,
+    hostname: &str,
+    (account, address): (AccountId, &str),
+    (subject, text): (&str, &str),
+    at: Timestamp,
+) -> Result<Delivery> {
+    let code = fresh_code(at);
+    let header = format!(
+        "From: Pillarbox <postmaster@{hostname}>\r\nTo: <{address}>\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: <{code}@{hostname}>\r\n\
+         Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+         Content-Transfer-Encoding: quoted-printable\r\n\r\n",
+        encoded_words(subject),
+        clock::rfc5322(at),
+    );
+    let whole = [header.as_bytes(), quoted_printable(text).as_bytes()].concat();
+    delivery(store, vec![account], address, &whole, code, at)
 }
 
 /// A message of the box for some accounts' inboxes.

@@ -5,6 +5,7 @@ use pillarbox_vocabulary::Timestamp;
 use crate::engine::change::Change;
 use crate::engine::work::Work;
 use crate::error::Result;
+use crate::ids::FolderId;
 
 /// What is kept for how long.
 /// Times in seconds.
@@ -12,8 +13,9 @@ use crate::error::Result;
 pub struct Retention {
     /// The time by the box's clock.
     pub at: Timestamp,
-    /// How long Trash keeps a message.
+    /// How long Trash keeps a message, and Junk.
     pub trash_for: u64,
+    pub junk_for: u64,
     /// How long the ledger keeps a record.
     pub ledger_for: u64,
     /// Most octets the ledger may take.
@@ -48,7 +50,8 @@ impl Work<'_, '_> {
             || self.trim_ledger(retention.at, retention.ledger_for, retention.ledger_octets)?
             || self.remove_old_terms()?
             || self.trash_collected(retention.at)?
-            || self.empty_trash(retention.at, retention.trash_for)?;
+            || self.empty(FolderId::TRASH, retention.at, retention.trash_for)?
+            || self.empty(FolderId::JUNK, retention.at, retention.junk_for)?;
         Ok(if worked { Maintained::More } else { Maintained::Nothing })
     }
 }

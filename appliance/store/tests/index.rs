@@ -331,6 +331,7 @@ fn two_who_index_at_the_same_time_do_not_mix() {
         .change(Retention {
             at: Timestamp(5),
             trash_for: 1,
+            junk_for: 1,
             ledger_for: 1 << 30,
             ledger_octets: 1 << 40,
         })

@@ -919,6 +919,20 @@ owner-limit =
     `pillarbox queue remove`, was wartet.
     .title = Tagesgrenze erreicht
 
+## Was in den Spam-Ordner kam, für alle, die ihre Post mit einem Programm abholen
+digest =
+    Diese Nachrichten sahen nach Spam aus und liegen im Spam-Ordner, den Ihr Mailprogramm nicht zeigt.
+    Möchten Sie eine davon haben, öffnen Sie ihren Link, melden Sie sich an und drücken Sie „Kein Spam“: Sie kommt in den Posteingang, und ähnliche künftig auch.
+    Um die anderen brauchen Sie sich nicht zu kümmern. Nach einiger Zeit werden sie gelöscht.
+    .title = { $n ->
+        [one] Eine Nachricht liegt im Spam-Ordner
+       *[other] { $n } Nachrichten liegen im Spam-Ordner
+    }
+digest-more = { $n ->
+    [one] Eine weitere Nachricht liegt im Spam-Ordner.
+   *[other] { $n } weitere Nachrichten liegen im Spam-Ordner.
+}
+
 ## Spam und gefälschte Absender
 nav-spam = Spam
 spam-title = Spam und gefälschte Absender
@@ -927,7 +941,7 @@ spam-checks = Bei jeder Nachricht aus dem Internet stellt die Box fest, ob der S
 spam-refused = Ist eine Nachricht nicht von dem Absender, den sie nennt, und bittet dessen Domain alle, solche Nachrichten abzuweisen, dann weist die Box sie ab. Der andere Server erfährt den Grund, ein ehrlicher Absender also auch.
 spam-junk = Hat die Box gute Gründe, einer Nachricht zu misstrauen, kommt sie in den Ordner „Spam“ ihres Empfängers. Dort steht bei der Nachricht, warum.
 spam-unknown = Spricht nichts gegen eine Nachricht oder ließ sich nichts feststellen, kommt sie in den Posteingang.
-spam-nothing-lost = Keine Nachricht wird je weggeworfen. Was abgewiesen wurde und was unter „Spam“ liegt, finden Sie hier:
+spam-nothing-lost = Keine Nachricht verschwindet ungesehen. Der Spam-Ordner behält, was in ihm liegt, { $days } Tage lang, und wer seine Post mit einem Programm abholt, das diesen Ordner nicht zeigt, erfährt einmal am Tag, was hineinkam. Was abgelehnt wurde und was unter Spam liegt, finden Sie hier:
 spam-learning = Was die Box gelernt hat
 spam-learning-how = Sie lernt von den Leuten im Büro: aus „Spam“ und „Kein Spam“, aus dem, was sie in den Spam-Ordner oder aus ihm heraus verschieben, und aus dem, was sie beantworten. Wird mehr als Spam markiert denn als erwünscht, zählen auch Nachrichten als erwünscht, die jemand gelesen und behalten hat. Eine neue Nachricht, die den unerwünschten deutlich ähnelt, kommt in den Spam-Ordner und sagt dort, welche Wörter gegen sie sprachen.
 spam-learned-nothing = Sie hat noch aus keiner Nachricht gelernt.
@@ -972,9 +986,9 @@ spam-forwarders-hint = Zum Beispiel uni-stadt.de. Für die meisten Büros ist ei
 spam-keep = Speichern
 spam-wrong-domain = „{ $word }“ ist keine Domain. Schreiben Sie sie so: uni-stadt.de
 spam-wrong-sender = „{ $word }“ ist weder eine Adresse noch eine Domain. Schreiben Sie es so: info@werk-stadt.de oder werk-stadt.de
-spam-wrong-many = { $count ->
-    [one] In die Liste passt höchstens eine Domain.
-   *[other] In die Liste passen höchstens { $count } Domains.
+spam-wrong-many = { $n ->
+    [one] In die Liste passt höchstens ein Eintrag.
+   *[other] In die Liste passen höchstens { $n } Einträge.
 }
 
 ## Warum eine Nachricht dort liegt, wo sie liegt

@@ -918,6 +918,20 @@ owner-limit =
     change it with `pillarbox account password`, and remove what waits with `pillarbox queue remove`.
     .title = daily limit reached
 
+## What went into Junk, to those who fetch their mail with a program
+digest =
+    These messages looked like spam, so they are in the Junk folder, which your mail program does not show.
+    If you want one of them, open its link, sign in, and press “Not junk”: it comes to your inbox, and similar mail will too.
+    You need not do anything about the others. They are deleted after a while.
+    .title = { $n ->
+        [one] One message is in Junk
+       *[other] { $n } messages are in Junk
+    }
+digest-more = { $n ->
+    [one] One more message is in the Junk folder.
+   *[other] { $n } more messages are in the Junk folder.
+}
+
 ## Spam and forged senders
 nav-spam = Spam
 spam-title = Spam and forged senders
@@ -926,7 +940,7 @@ spam-checks = Of every message from the internet the box finds out whether the s
 spam-refused = If it is not from the sender it names, and that sender’s domain asks everyone to refuse such mail, the box refuses it. The other server is told why, so an honest sender learns of it.
 spam-junk = If the box has good reasons to doubt a message, it goes to the Junk folder of its reader. The message says there why.
 spam-unknown = If nothing speaks against a message, or the box could not find out, it goes to the inbox.
-spam-nothing-lost = No message is ever thrown away. What was refused, and what went to Junk, is found here:
+spam-nothing-lost = No message disappears unseen. Junk keeps what is in it for { $days } days, and whoever fetches mail with a program, which does not show that folder, is told once a day what came into it. What was refused, and what went to Junk, is found here:
 spam-learning = What the box has learned
 spam-learning-how = It learns from your people: from “Junk” and “Not junk”, from what they move into Junk or out of it, and from what they answer. Where more is marked as junk than as wanted, messages somebody has read and kept count as wanted. A new message that is clearly like the unwanted ones goes to Junk, and says which words spoke against it.
 spam-learned-nothing = It has not learned from any message yet.
@@ -971,9 +985,9 @@ spam-forwarders-hint = For example uni-stadt.de. An empty list is right for most
 spam-keep = Keep
 spam-wrong-domain = “{ $word }” is not a domain. Write it like this: uni-stadt.de
 spam-wrong-sender = “{ $word }” is neither an address nor a domain. Write it like this: info@werk-stadt.de or werk-stadt.de
-spam-wrong-many = { $count ->
-    [one] The list holds one domain at most.
-   *[other] The list holds { $count } domains at most.
+spam-wrong-many = { $n ->
+    [one] The list holds one entry at most.
+   *[other] The list holds { $n } entries at most.
 }
 
 ## Why a message is where it is

@@ -202,6 +202,7 @@ fn remove(store: &Store, address: &str) -> Result<(), String> {
     let forever = Retention {
         at: clock::now(),
         trash_for: u64::MAX,
+        junk_for: u64::MAX,
         ledger_for: u64::MAX / 2,
         ledger_octets: u64::MAX,
     };

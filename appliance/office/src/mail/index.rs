@@ -39,6 +39,8 @@ pub const FRESH: usize = 2000;
 const ROOM: u64 = 8 << 20;
 /// Messages whose cards go into one commit.
 const CARDS: usize = 64;
+/// What is noted when it is sent may be dated later by so much: on a slow board a second passes between the two.
+const BETWEEN: Duration = Duration::from_secs(120);
 /// How long a message may be read; of one that takes longer only the beginning counts.
 const TIME: Duration = Duration::from_secs(30);
 
@@ -233,7 +235,7 @@ impl Gathered {
                 .map(|person| (person.name, person.address.to_lowercase()))
                 .filter(|(_, address)| address.contains('@'))
                 .collect();
-            gentle.change(NoteWritten { account, people, at: card.date })?;
+            gentle.change(NoteWritten { account, people, at: card.date.minus(BETWEEN) })?;
         }
         self.words.add(message, Spoken::of(&texts).terms());
         self.cards.push((folder, uid, message, card));

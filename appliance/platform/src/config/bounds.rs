@@ -113,6 +113,7 @@ table! {
     login.remember Seconds Number 0, 30 * DAY;
     login.delay Seconds Number 0, DAY;
     retention.trash_days Days Number 0, 36_500;
+    retention.junk_days Days Number 1, 36_500;
     retention.ledger_days Days Number 0, 36_500;
     retention.ledger_octets Octets Unset 1, DISK;
 }

@@ -205,6 +205,7 @@ section!(
     /// How long things are kept.
     Retention {
         trash_days: u64 = 30,
+        junk_days: u64 = 30,
         ledger_days: u64 = 365,
         ledger_octets: u64 = 0,
     }

@@ -209,8 +209,13 @@ mod tests {
             (found.iter().map(|(_, record)| record.code.0).collect::<Vec<u32>>(), looked.get())
         };
         assert_eq!(find(700), (vec![700], 2000));
-        let house =
-            |at| Retention { at, trash_for: u64::MAX, ledger_for: 1000, ledger_octets: 1 << 30 };
+        let house = |at| Retention {
+            at,
+            trash_for: u64::MAX,
+            junk_for: u64::MAX,
+            ledger_for: 1000,
+            ledger_octets: 1 << 30,
+        };
         while store.change(house(Timestamp(1))).wait().unwrap() == Maintained::More {}
         assert!(
             store

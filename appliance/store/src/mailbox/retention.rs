@@ -124,11 +124,12 @@ impl Work<'_, '_> {
         Ok(false)
     }
 
-    /// Deletes for good what has been in Trash long enough, and says so in the ledger.
-    pub(crate) fn empty_trash(&mut self, at: Timestamp, seconds: u64) -> Result<bool> {
+    /// Deletes for good what has been in Trash, or in Junk, long enough, and says so in the ledger.
+    pub(crate) fn empty(&mut self, from: FolderId, at: Timestamp, seconds: u64) -> Result<bool> {
+        let detail = if from == FolderId::JUNK { Detail::text("Junk") } else { Detail::Trash };
         let Some(before) = at.0.checked_sub(seconds).map(Timestamp) else { return Ok(false) };
         for (account, record) in self.accounts()? {
-            let folder = FolderKey { account, folder: FolderId::TRASH };
+            let folder = FolderKey { account, folder: from };
             let uids = self.oldest(folder, STEP_ENTRIES, |entry| entry.saved_at < before)?;
             let (now, _) = self.deletable(folder, &uids)?;
             if now.is_empty() {
@@ -139,7 +140,7 @@ impl Work<'_, '_> {
             for messages in removed.chunks(LIST_LIMIT) {
                 self.record(&LedgerRecord {
                     recipients: vec![record.address.clone()],
-                    detail: Detail::Trash,
+                    detail: detail.clone(),
                     messages: messages.to_vec(),
                     ..LedgerRecord::new(at, Fate::Deleted, ShortCode(random()? as u32))
                 })?;

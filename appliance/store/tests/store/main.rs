@@ -138,6 +138,7 @@ fn keep_house(store: &Store, at: u64) {
     let retention = Retention {
         at: Timestamp(at),
         trash_for: 30 * DAY,
+        junk_for: 30 * DAY,
         ledger_for: 365 * DAY,
         ledger_octets: 1 << 30,
     };

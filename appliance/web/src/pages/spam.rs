@@ -31,6 +31,8 @@ struct SpamPage {
     learned: [String; 2],
     /// Public lists of spammers, and how each does.
     public: Vec<(String, String)>,
+    /// What becomes of what is in Junk.
+    kept: String,
 }
 
 impl SpamPage {
@@ -51,7 +53,9 @@ impl SpamPage {
             (list, t.get(key).into_owned())
         };
         let public = office.lists.states().into_iter().map(state).collect();
-        SpamPage { frame, lists, switches: switches(policy), learned, public }
+        let days = office.settings.get().retention.junk_days.to_string();
+        let kept = t.with("spam-nothing-lost", "days", &days).into_owned();
+        SpamPage { frame, lists, switches: switches(policy), learned, public, kept }
     }
 }
 

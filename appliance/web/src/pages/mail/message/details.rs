@@ -7,9 +7,9 @@ use pillarbox_platform::clock;
 use pillarbox_store::LedgerRecord;
 use pillarbox_vocabulary::Timestamp;
 
-use super::verdict::sentence;
 use crate::pages::mail::fate::Story;
 use crate::text::Texts;
+use pillarbox_office::filtering::sentence;
 
 /// The rows, each a name and a value.
 struct Rows {
@@ -44,7 +44,7 @@ pub fn details(
     }
     let reasons = verdict.iter().flat_map(|verdict| &verdict.reasons);
     for reason in reasons.filter(|reason| !matches!(reason.kind, Kind::File(_))) {
-        rows.add("detail-found", sentence(t, reason));
+        rows.add("detail-found", sentence(t.language(), reason));
     }
     rows.add("detail-reply", people(&structure.reply_to));
     rows.add("detail-list", structure.list_id.clone());

@@ -1,6 +1,7 @@
 //! What the box decided on a message when it came, in plain words.
 
 use pillarbox_filter::verdict::{Action, JUNK, Kind, Reason, Verdict};
+use pillarbox_office::filtering::sentence;
 use pillarbox_store::FolderId;
 
 use crate::text::Texts;
@@ -9,26 +10,14 @@ use crate::text::Texts;
 pub fn reasons(t: Texts, verdict: Option<&Verdict>, folder: FolderId) -> Vec<(String, String)> {
     let verdict = verdict.filter(|v| v.action == Action::Junk && folder == FolderId::JUNK);
     let reasons = verdict.map_or(&[][..], |verdict| &verdict.reasons);
-    reasons.iter().map(|reason| (sentence(t, reason), weight(t, reason))).collect()
+    reasons.iter().map(|reason| (sentence(t.language(), reason), weight(t, reason))).collect()
 }
 
 /// What its files can do to whoever opens them, wherever it is.
 pub fn warnings(t: Texts, verdict: Option<&Verdict>) -> Vec<String> {
     let reasons = verdict.map_or(&[][..], |verdict| &verdict.reasons);
     let of_files = reasons.iter().filter(|reason| matches!(reason.kind, Kind::File(_)));
-    of_files.map(|reason| sentence(t, reason)).collect()
-}
-
-/// A reason as a sentence.
-pub fn sentence(t: Texts, reason: &Reason) -> String {
-    let key = format!("verdict-{}", reason.kind.name());
-    match reason.kind {
-        Kind::File(_) if reason.about.is_empty() => {
-            t.with(&key, "file", &t.get("verdict-whole-message")).into_owned()
-        }
-        Kind::File(_) => t.with(&key, "file", &reason.about).into_owned(),
-        _ => t.with(&key, "domain", &reason.about).into_owned(),
-    }
+    of_files.map(|reason| sentence(t.language(), reason)).collect()
 }
 
 fn weight(t: Texts, reason: &Reason) -> String {
