@@ -18,6 +18,7 @@ pub mod field;
 pub mod flowed;
 pub mod head;
 pub mod html;
+pub mod iban;
 pub mod lines;
 pub mod markup;
 pub mod names;

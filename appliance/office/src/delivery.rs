@@ -238,7 +238,9 @@ impl<'a> Incoming<'a> {
                     sender: envelope.sender.to_string(),
                 };
                 let asked = (&agent.dns, &agent.lists);
-                let found = authentication::examine(asked, &client, signed, self.arrived).await;
+                // Apart from what waits for it: all its questions at once would take much of a thread's stack.
+                let examining = authentication::examine(asked, &client, signed, self.arrived);
+                let found = Box::pin(examining).await;
                 tracing::debug!(id = %envelope.code, ?found, "who sent it");
                 Some(found)
             }

@@ -75,6 +75,7 @@ async fn run(pictures: &Path, word: &str) -> Result<usize> {
         webmail::mail_is_read_answered_and_found,
         webmail::what_is_dangerous_is_told_and_what_is_in_junk_says_why,
         webmail::the_box_learns_what_is_junk_and_takes_it_back,
+        webmail::another_bank_account_is_marked_in_red,
         webmail::two_people_write_to_each_other_and_see_it_at_once,
         webmail::mail_works_without_scripts,
         webmail::mail_works_by_keys,

@@ -209,6 +209,39 @@ pub async fn the_box_learns_what_is_junk_and_takes_it_back(
     browser.close().await
 }
 
+pub async fn another_bank_account_is_marked_in_red(driver: &Driver, pictures: &Path) -> Result<()> {
+    let product = Product::demo()?;
+    let bill = |month: &str, account: &str| {
+        let text = format!("Please pay to IBAN {account}, as always.");
+        letter(&format!("Bill-{month}"), "text/plain", &text)
+    };
+    bring(&product, "ann@example.test", &bill("May", "DE89 3704 0044 0532 0130 00")).await?;
+    bring(&product, "ann@example.test", &bill("June", "DE89370400440532013000")).await?;
+    bring(&product, "ann@example.test", &bill("July", "GB82 WEST 1234 5698 7654 32")).await?;
+    let without = Kind { script: false, ..DESKTOP };
+    for (kind, language) in [(without, "en"), (DESKTOP, "en"), (PHONE, "de")] {
+        let browser = inside(driver, kind, &product, 0).await?;
+        if language == "de" {
+            browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
+        }
+        let words = ["Another bank account than before", "Eine andere Bankverbindung als bisher"];
+        let warning = if language == "en" { words[0] } else { words[1] };
+        browser.open(&product.url("/mail/1?q=june")).await?;
+        browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
+        browser.sees("as always").await?;
+        check(!browser.text().await?.contains(warning), "the same account is no change")?;
+        browser.open(&product.url("/mail/1?q=july")).await?;
+        browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
+        browser.sees(warning).await?;
+        browser.sees("GB82 WEST 1234 5698 7654 32").await?;
+        browser.sees("DE89 3704 0044 0532 0130 00").await?;
+        browser.picture(pictures, &format!("mail-payment-{}", kind.width)).await?;
+        check(!browser.is_wider_than(kind.width).await?, "the page fits")?;
+        browser.close().await?;
+    }
+    Ok(())
+}
+
 /// Waits until a page, opened again and again, says something.
 async fn becomes_text(browser: &Browser, wanted: &str) -> Result<()> {
     let address = browser.client.current_url().await?.to_string();

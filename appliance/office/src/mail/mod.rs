@@ -4,6 +4,7 @@
 pub mod index;
 pub mod marks;
 pub mod pace;
+pub mod payment;
 pub mod preferences;
 pub mod query;
 pub mod readers;

@@ -11,6 +11,7 @@ use pillarbox_message::names::{file_name, message_name};
 use pillarbox_message::structure::{Part, Structure};
 use pillarbox_message::transfer::Encoding;
 use pillarbox_message::winmail::{self, Winmail};
+use pillarbox_office::mail::payment::{self, Changed};
 use pillarbox_office::mail::readers::{Budget, Unread};
 use pillarbox_office::mail::reading::{self, Attached, Piece, SHOWN};
 use pillarbox_platform::clock;
@@ -39,6 +40,8 @@ pub struct Shown {
     pub story: Story,
     /// What the box decided on it when it came.
     pub verdict: Option<Verdict>,
+    /// It names another bank account than its author did before.
+    pub payment: Option<Changed>,
     /// For the navigation.
     pub folders: Folders,
 }
@@ -134,7 +137,10 @@ fn taken_apart(
         None => None,
     };
     let verdict = reading::verdict(store, content, budget)?;
-    Ok(Shown { structure, body, files, attached, event, story, verdict, folders })
+    let text = reading::plain(store, content, &structure, payment::TEXT, budget)?;
+    let author = structure.from.first().map(|from| from.address.clone()).unwrap_or_default();
+    let payment = payment::look(store, account, content.message, (&author, &text), budget)?;
+    Ok(Shown { structure, body, files, attached, event, story, verdict, payment, folders })
 }
 
 fn body(

@@ -59,6 +59,8 @@ struct MessagePage {
     reasons: Vec<(String, String)>,
     /// What its files can do to whoever opens them.
     warnings: Vec<String>,
+    /// Sentences on a bank account that is another one than before; none: it is not.
+    payment: Vec<String>,
     /// How it came here, in plain words: name and value.
     details: Vec<(String, String)>,
     receipt_to: String,
@@ -159,6 +161,7 @@ fn message_page(
         } else {
             structure.receipt_to.first().map(|to| to.address.clone()).unwrap_or_default()
         },
+        payment: verdict::payment(t, read.payment.as_ref()),
         warnings: verdict::warnings(t, read.verdict.as_ref()),
         reasons: verdict::reasons(t, read.verdict.as_ref(), folder),
         details: details(t, &structure, &read.story, read.verdict.as_ref(), entry.saved_at),

@@ -2,6 +2,7 @@
 
 use pillarbox_filter::verdict::{Action, JUNK, Kind, Reason, Verdict};
 use pillarbox_office::filtering::sentence;
+use pillarbox_office::mail::payment::Changed;
 use pillarbox_store::FolderId;
 
 use crate::text::Texts;
@@ -28,4 +29,20 @@ fn weight(t: Texts, reason: &Reason) -> String {
         _ => "verdict-for",
     };
     t.get(key).into_owned()
+}
+
+/// What is said of a bank account that is another one than before; nothing where none is.
+pub fn payment(t: Texts, changed: Option<&Changed>) -> Vec<String> {
+    let Some(Changed { now, before }) = changed else { return Vec::new() };
+    let list = |numbers: &[String]| {
+        numbers.iter().map(|number| grouped(number)).collect::<Vec<_>>().join(", ")
+    };
+    let now = t.with("payment-now", "now", &list(now)).into_owned();
+    vec![now, t.with("payment-before", "before", &list(before)).into_owned()]
+}
+
+/// An account number as people read it: in groups of four.
+fn grouped(number: &str) -> String {
+    let letters: Vec<char> = number.chars().collect();
+    letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join(" ")
 }
