@@ -170,6 +170,11 @@ mod tests {
     use crate::ledger::TermKey;
     use crate::*;
 
+    fn house(at: Timestamp) -> Retention {
+        let (trash_for, junk_for) = (u64::MAX, u64::MAX);
+        Retention { at, trash_for, junk_for, ledger_for: 1000, ledger_octets: 1 << 30 }
+    }
+
     #[test]
     fn records_are_found_by_their_filters_and_the_index_of_older_releases_goes() {
         let dir = tempfile::tempdir().unwrap();
@@ -209,13 +214,6 @@ mod tests {
             (found.iter().map(|(_, record)| record.code.0).collect::<Vec<u32>>(), looked.get())
         };
         assert_eq!(find(700), (vec![700], 2000));
-        let house = |at| Retention {
-            at,
-            trash_for: u64::MAX,
-            junk_for: u64::MAX,
-            ledger_for: 1000,
-            ledger_octets: 1 << 30,
-        };
         while store.change(house(Timestamp(1))).wait().unwrap() == Maintained::More {}
         assert!(
             store
