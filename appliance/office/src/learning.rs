@@ -19,7 +19,7 @@ use pillarbox_platform::tasks::Tasks;
 use pillarbox_store::{Error, Lesson, MessageId, PutLessons, Result, Space, Store, off_thread};
 use pillarbox_vocabulary::Timestamp;
 
-use crate::mail::marks::{Kind, Marks};
+use crate::mail::marks::Kind;
 use crate::mail::readers::{Budget, Readers};
 use crate::mail::reading;
 
@@ -150,13 +150,19 @@ impl Learning {
         is_over: &dyn Fn() -> bool,
     ) -> Result<()> {
         let marks = &self.readers.marks;
+        let messages = wanted.iter().map(|(message, ..)| *message);
+        let ids: Vec<MessageId> = messages.filter(|id| !marks.is_withheld(*id)).collect();
+        let _mark = (!ids.is_empty()).then(|| marks.set(Kind::Batch, &ids));
         let mut lessons = Vec::new();
         for (message, label, is_said) in wanted {
             if is_over() {
                 return Ok(());
             }
-            // What can't be read teaches nothing, and is not tried again before the next start.
-            let features = self.features(marks, message)?.unwrap_or_default();
+            // What can't be read teaches nothing, and is not tried again.
+            let features = match ids.contains(&message) {
+                true => self.features(message)?.unwrap_or_default(),
+                false => Features::default(),
+            };
             lessons.push((message, label, is_said, features.to_octets()));
         }
         let mut changes = Vec::new();
@@ -170,12 +176,8 @@ impl Learning {
     }
 
     /// What a message is like; `None`: it is gone, or can't be read.
-    fn features(&self, marks: &Marks, message: MessageId) -> Result<Option<Features>> {
-        if marks.is_withheld(message) {
-            return Ok(None);
-        }
+    fn features(&self, message: MessageId) -> Result<Option<Features>> {
         let Some(stored) = self.store.read(|r| r.content(message))? else { return Ok(None) };
-        let _mark = marks.set(Kind::Batch, &[message]);
         let budget = Budget::of(TIME);
         let read = || {
             let mut front = reading::front(&self.store, &stored, &budget)?;
