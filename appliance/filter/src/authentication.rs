@@ -45,8 +45,10 @@ pub struct Authentication {
     pub sender: Option<Spf>,
     /// In the order of the header.
     pub signatures: Vec<dkim::Judged>,
-    /// Of those who are named as authors, in small letters, and the reverse-path; an empty one is none.
+    /// Of those who are named as authors, in small letters.
     pub addresses: Vec<String>,
+    /// The reverse-path, in small letters; empty when it is null.
+    pub reverse_path: String,
     /// Domains of those who are named as authors.
     pub authors: Vec<dmarc::Judged>,
     /// Addresses of other domains that stand where people look for an author's name.
@@ -96,7 +98,7 @@ pub async fn examine(
         let domains = author_domains(&authors.addresses);
         (signed.judge(&keys, now), domains, authors.posing, authors.addresses)
     });
-    let (signatures, authors, posing, mut addresses) = judging.await.unwrap_or_default();
+    let (signatures, authors, posing, addresses) = judging.await.unwrap_or_default();
     let identifiers = identifiers(sender.as_ref(), &signatures);
     let unknown = |domain: &String| dmarc::Judged {
         domain: domain.clone(),
@@ -115,13 +117,14 @@ pub async fn examine(
     let authors = judged.await.unwrap_or(unjudged);
     let name = name.unwrap_or(iprev::Outcome::Temporary);
     let listed = listed.unwrap_or_default();
-    addresses.push(client.sender.to_lowercase());
+    let reverse_path = client.sender.to_lowercase();
     let took = begun.elapsed();
     Authentication {
         hello,
         sender,
         signatures,
         addresses,
+        reverse_path,
         authors,
         posing,
         name,

@@ -136,6 +136,7 @@ mod tests {
             }],
             name: iprev::Outcome::Pass("mail.a.example".into()),
             addresses: Vec::new(),
+            reverse_path: String::new(),
             posing: Vec::new(),
             listed: Vec::new(),
             is_whole: true,

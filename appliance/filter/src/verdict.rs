@@ -176,6 +176,14 @@ impl Verdict {
         }
     }
 
+    /// Whether those who have written to its author before get it all the same: it is doubted for nothing but soft
+    /// reasons, and its author is proven.
+    pub fn spares_known(&self) -> bool {
+        let has = |kind| self.reasons.iter().any(|reason| reason.kind == kind);
+        let mut against = self.reasons.iter().filter(|reason| reason.weight > 0);
+        self.action == Action::Junk && has(Kind::Proven) && against.all(|one| one.kind.is_soft())
+    }
+
     /// Reads what [`Verdict::field`] wrote, of the field's value; `None`: it is another text.
     pub fn parse(value: &str) -> Option<Verdict> {
         let mut parts = value.split(';').map(str::trim);
@@ -230,7 +238,8 @@ fn listed(reasons: &mut Vec<Reason>, found: &Authentication, policy: &Policy) {
         let address = format!("{local}@{domain}");
         list.iter().find(|entry| **entry == address || is_of(domain, entry)).cloned()
     };
-    let addresses = found.addresses.iter().filter_map(|address| address.rsplit_once('@'));
+    let addresses = found.addresses.iter().chain([&found.reverse_path]);
+    let addresses = addresses.filter_map(|address| address.rsplit_once('@'));
     let addresses: Vec<(&str, String)> =
         addresses.map(|(local, domain)| (local, dkim::registered(domain.trim()))).collect();
     let refused = addresses.iter().find_map(|address| entry(&policy.banned, address));

@@ -25,8 +25,8 @@ use pillarbox_platform::dns::Dns;
 use pillarbox_proto::reply::{Enhanced, Reply};
 use pillarbox_proto::smtp::{ReversePath, trace};
 use pillarbox_store::{
-    AccountId, Checksum, Delivered, Delivery, Detail, Error, Fate, LedgerRecord, MessageId, Relay,
-    Result, ShortCode, Spool, Spooled, Store, off_thread,
+    AccountId, Checksum, Delivered, Delivery, Detail, Error, Fate, LedgerRecord, MessageId, Reader,
+    Relay, Result, ShortCode, Spool, Spooled, Store, off_thread,
 };
 
 use crate::filtering;
@@ -256,6 +256,29 @@ impl<'a> Incoming<'a> {
         Ok((found, verdict))
     }
 
+    /// Those who have written to the author before, where the verdict spares them.
+    async fn knowing(
+        &self,
+        verdict: &Verdict,
+        accounts: &[AccountId],
+        found: Option<&Authentication>,
+    ) -> Result<Vec<AccountId>> {
+        let Some(found) = found.filter(|_| verdict.spares_known()) else { return Ok(Vec::new()) };
+        let (accounts, authors) = (accounts.to_vec(), found.addresses.clone());
+        let look = move |r: &Reader<'_>| {
+            let mut knowing = Vec::new();
+            for account in accounts {
+                for author in &authors {
+                    if r.contact(account, author)?.is_some_and(|contact| contact.written > 0) {
+                        knowing.push(account);
+                    }
+                }
+            }
+            Ok(knowing)
+        };
+        self.agent.store.read_off_thread(look).await
+    }
+
     /// Puts the message into folders and queue: when this returns well, it is on stable storage.
     ///
     /// # Errors
@@ -267,16 +290,14 @@ impl<'a> Incoming<'a> {
         let spool = self.intake.complete().await?;
         let (mut spool, seen) = self.look_into(spool, &envelope).await?;
         let (found, verdict) = self.judge(&envelope, &seen).await?;
-        let placements = placements(&verdict, &envelope.accounts, envelope.sent_by).map_err(
-            |Refused(why)| {
-                // RFC 3463 §3.8: delivery not authorized, message refused.
-                Refusal::Said(Reply::new(
-                    550,
-                    Enhanced(5, 7, 1),
-                    format!("{why} ({})", envelope.code),
-                ))
-            },
-        )?;
+        let knowing = self.knowing(&verdict, &envelope.accounts, found.as_ref()).await?;
+        let placements = placements(&verdict, &envelope.accounts, &knowing, envelope.sent_by);
+        // RFC 3463 §3.8: delivery not authorized, message refused.
+        let refusal = |Refused(why)| {
+            let text = format!("{why} ({})", envelope.code);
+            Refusal::Said(Reply::new(550, Enhanced(5, 7, 1), text))
+        };
+        let placements = placements.map_err(refusal)?;
         let mut relay = envelope.relay;
         if let Some(relay) = &mut relay {
             let (store, signer, domain) =

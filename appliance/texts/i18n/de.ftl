@@ -940,6 +940,7 @@ spam-what = Was die Box tut
 spam-checks = Bei jeder Nachricht aus dem Internet stellt die Box fest, ob der Server, von dem sie kommt, für den Absender senden darf und ob eine Signatur belegt, wer sie geschrieben hat.
 spam-refused = Ist eine Nachricht nicht von dem Absender, den sie nennt, und bittet dessen Domain alle, solche Nachrichten abzuweisen, dann weist die Box sie ab. Der andere Server erfährt den Grund, ein ehrlicher Absender also auch.
 spam-junk = Hat die Box gute Gründe, einer Nachricht zu misstrauen, kommt sie in den Ordner „Spam“ ihres Empfängers. Dort steht bei der Nachricht, warum.
+spam-known = Haben Sie jemandem schon einmal geschrieben und belegt dessen Nachricht, dass sie von dort ist, kommt sie in Ihren Posteingang, auch wenn sie zweifelhaft aussieht.
 spam-unknown = Spricht nichts gegen eine Nachricht oder ließ sich nichts feststellen, kommt sie in den Posteingang.
 spam-nothing-lost = Keine Nachricht verschwindet ungesehen. Der Spam-Ordner behält, was in ihm liegt, { $days } Tage lang, und wer seine Post mit einem Programm abholt, das diesen Ordner nicht zeigt, erfährt einmal am Tag, was hineinkam. Was abgelehnt wurde und was unter Spam liegt, finden Sie hier:
 spam-learning = Was die Box gelernt hat

@@ -939,6 +939,7 @@ spam-what = What the box does
 spam-checks = Of every message from the internet the box finds out whether the server it came from may send for the sender, and whether a signature proves who wrote it.
 spam-refused = If it is not from the sender it names, and that sender’s domain asks everyone to refuse such mail, the box refuses it. The other server is told why, so an honest sender learns of it.
 spam-junk = If the box has good reasons to doubt a message, it goes to the Junk folder of its reader. The message says there why.
+spam-known = If you have written to somebody before and their message proves that it is theirs, it comes to your inbox even if it looks doubtful.
 spam-unknown = If nothing speaks against a message, or the box could not find out, it goes to the inbox.
 spam-nothing-lost = No message disappears unseen. Junk keeps what is in it for { $days } days, and whoever fetches mail with a program, which does not show that folder, is told once a day what came into it. What was refused, and what went to Junk, is found here:
 spam-learning = What the box has learned

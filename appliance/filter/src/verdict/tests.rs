@@ -21,6 +21,7 @@ fn nothing() -> Authentication {
         authors: vec![judged(dmarc::Outcome::None, None)],
         name: iprev::Outcome::Pass("mx.a.test.".into()),
         addresses: Vec::new(),
+        reverse_path: String::new(),
         posing: Vec::new(),
         listed: Vec::new(),
         is_whole: true,
@@ -320,6 +321,28 @@ fn what_a_message_carries_is_refused_doubted_or_told_as_the_owner_wants() {
         assert_eq!(decide(&evidence, policy).action, action, "{danger:?} of a proven author");
         assert_eq!(verdict.reasons[0].kind, Kind::File(danger));
     }
+}
+
+#[test]
+fn whoever_wrote_to_a_proven_author_gets_what_is_doubted_softly() {
+    let verdict = |kinds: &[Kind]| Verdict {
+        action: Action::Junk,
+        reasons: kinds.iter().map(|kind| Reason::of(*kind, "x")).collect(),
+    };
+    for (kinds, spares) in [
+        (&[Kind::Proven, Kind::LikeUnwanted][..], true),
+        (&[Kind::Proven, Kind::Listed, Kind::Posing, Kind::NoName], true),
+        (&[Kind::LikeUnwanted], false),
+        (&[Kind::Proven, Kind::LikeUnwanted, Kind::Suspected], false),
+        (&[Kind::Proven, Kind::LikeUnwanted, Kind::Denied], false),
+    ] {
+        assert_eq!(verdict(kinds).spares_known(), spares, "{kinds:?}");
+    }
+    let carries = Reason { weight: 100, ..Reason::of(Kind::File(Danger::Macros), "x") };
+    let mut with_file = verdict(&[Kind::Proven, Kind::LikeUnwanted]);
+    with_file.reasons.push(carries);
+    assert!(!with_file.spares_known());
+    assert!(!Verdict { action: Action::Inbox, ..verdict(&[Kind::Proven]) }.spares_known());
 }
 
 #[test]

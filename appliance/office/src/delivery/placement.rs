@@ -7,13 +7,14 @@ use pillarbox_store::{AccountId, Flags, FolderId, Placement};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(pub String);
 
-/// Where copies go: of each account that receives it, and of the one that sent it, among what that sent.
+/// Where copies go: into the inboxes of those who know its author, where the verdict spares them; of each account that receives it, and of the one that sent it, among what that sent.
 ///
 /// # Errors
 /// The reason, when the message is refused.
 pub fn placements(
     verdict: &Verdict,
     accounts: &[AccountId],
+    knowing: &[AccountId],
     sent_by: Option<AccountId>,
 ) -> Result<Vec<Placement>, Refused> {
     let folder = match verdict.action {
@@ -21,8 +22,10 @@ pub fn placements(
         Action::Junk => FolderId::JUNK,
         Action::Refuse => return Err(Refused(refusal(verdict))),
     };
-    let received =
-        accounts.iter().map(|&account| Placement { account, folder, flags: Flags::default() });
+    let received = accounts.iter().map(|&account| {
+        let folder = if knowing.contains(&account) { FolderId::INBOX } else { folder };
+        Placement { account, folder, flags: Flags::default() }
+    });
     let sent =
         sent_by.map(|account| Placement { account, folder: FolderId::SENT, flags: Flags::SEEN });
     Ok(received.chain(sent).collect())
@@ -82,8 +85,11 @@ mod tests {
         ];
         for (action, sent_by, expected) in table {
             let verdict = Verdict { action, reasons: Vec::new() };
-            assert_eq!(placements(&verdict, &[ann, bob], sent_by), Ok(expected));
+            assert_eq!(placements(&verdict, &[ann, bob], &[], sent_by), Ok(expected));
         }
+        let verdict = Verdict { action: Action::Junk, reasons: Vec::new() };
+        let expected = vec![place(ann, FolderId::JUNK, none), place(bob, FolderId::INBOX, none)];
+        assert_eq!(placements(&verdict, &[ann, bob], &[bob], None), Ok(expected));
     }
 
     #[test]
@@ -93,13 +99,13 @@ mod tests {
             ..Reason::of(Kind::File(Danger::Program), "a.zip / \u{fc}.exe")
         };
         let carries = Verdict { action: Action::Refuse, reasons: vec![file] };
-        let Err(Refused(why)) = placements(&carries, &[AccountId(1)], None) else { panic!() };
+        let Err(Refused(why)) = placements(&carries, &[AccountId(1)], &[], None) else { panic!() };
         assert!(why.starts_with("The attachment \"a.zip / ?.exe\" is a program"), "{why}");
         let forged = Verdict {
             action: Action::Refuse,
             reasons: vec![Reason::of(Kind::NoName, ""), Reason::of(Kind::Refused, "bank.test")],
         };
-        let Err(Refused(why)) = placements(&forged, &[AccountId(1)], None) else { panic!() };
+        let Err(Refused(why)) = placements(&forged, &[AccountId(1)], &[], None) else { panic!() };
         assert!(why.contains("from bank.test") && why.ends_with("(DMARC)"), "{why}");
     }
 }

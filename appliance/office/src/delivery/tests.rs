@@ -372,6 +372,38 @@ async fn what_the_sender_proves_decides_and_is_told_with_the_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_wrote_to_a_proven_author_gets_the_answer_whatever_it_looks_like() {
+    let world = World::new().await;
+    let zone = &world.zone;
+    // The author is proven, the server has no name and is on two lists.
+    zone.txt("a.test", "v=spf1 ip4:203.0.113.9 -all");
+    zone.txt("_dmarc.a.test", "v=DMARC1; p=reject");
+    for list in ["one.test", "two.test"] {
+        for address in ["9.113.0.203", "2.0.0.127"] {
+            zone.address(&format!("{address}.{list}"), "127.0.0.2".parse().unwrap());
+        }
+    }
+    let lists = || Arc::new(Lists::new(vec!["one.test".into(), "two.test".into()]));
+    let message = "From: Xenia <X@a.test>\r\nSubject: Offer\r\n\r\nHello\r\n";
+    let folder = async |account| {
+        let agent = agent(&world).asking(lists());
+        let path = ReversePath::Address(Address::parse("x@a.test").unwrap());
+        let mut incoming =
+            Incoming::begin(&agent, &path, (STRANGER, Party::Stranger)).await.unwrap();
+        incoming.append(message.as_bytes()).await.unwrap();
+        let envelope = Envelope { peer: STRANGER, ..envelope("x@a.test", &[account]) };
+        let message = incoming.deliver(envelope).await.unwrap().message;
+        let entries = world.store.read(|r| r.entries(account, FolderId::JUNK, 0, 100)).unwrap();
+        entries.iter().any(|(_, entry)| entry.message == message)
+    };
+    assert!(folder(world.ann).await, "two lists are enough");
+    let people = vec![("Xenia".to_string(), "x@a.test".to_string())];
+    let note = pillarbox_store::NoteWritten { account: world.ann, people, at: Timestamp(1) };
+    world.store.change(note).done().await.unwrap();
+    assert!(!folder(world.ann).await, "she wrote to her");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_dns_holds_nothing_against_anybody() {
     let world = World::new().await;
     for name in ["a.test", "_dmarc.a.test", "9.113.0.203.in-addr.arpa"] {
