@@ -7,7 +7,8 @@ use pillarbox_store::{AccountId, Flags, FolderId, Placement};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(pub String);
 
-/// Where copies go: into the inboxes of those who know its author, where the verdict spares them; of each account that receives it, and of the one that sent it, among what that sent.
+/// Where copies go: of each account that receives it, and of the one that sent it, among what that sent.
+/// `knowing`: those that the verdict spares, because they know the author.
 ///
 /// # Errors
 /// The reason, when the message is refused.
