@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_filter::authentication::{self, Authentication, Client};
+use pillarbox_filter::content::Model;
 use pillarbox_filter::files;
 use pillarbox_filter::listing::Lists;
 use pillarbox_filter::verdict::{Decide, Evidence, Policy, Verdict, decide};
@@ -191,26 +192,26 @@ impl<'a> Incoming<'a> {
 
     /// Looks into the message: what it carries, and what it says.
     async fn look_into(&self, mut spool: Spool, envelope: &Envelope<'_>) -> Result<(Spool, Seen)> {
-        let looking = self.looking(envelope);
-        if looking.is_idle() {
+        let (model, front) = (self.agent.learned.model(), self.tap.front());
+        // Nothing is looked for in what the box's own people send.
+        if envelope.sent_by.is_some() || model.is_none() && files::is_plain_text(front) {
             return Ok((spool, Seen::default()));
         }
         if !spool.blocks(0)
             && spool.octets() <= GLANCED
-            && let Some(seen) = looking.glance(&spool)?
+            && let Some(seen) = self.looking(model, envelope).glance(&spool)?
         {
             return Ok((spool, seen));
         }
+        // What is looked for is made when it is its turn: those that wait hold nothing more.
         let _turn = self.agent.looking.acquire().await.map_err(|_| Error::Closed)?;
+        let looking = self.looking(self.agent.learned.model(), envelope);
         off_thread(move || looking.look(&spool).map(|seen| (spool, seen))).await
     }
 
-    /// What is to be looked for: nothing in what the box's own people send.
-    fn looking(&self, envelope: &Envelope<'_>) -> Looking {
-        if envelope.sent_by.is_some() {
-            return Looking::default();
-        }
-        let (model, front) = (self.agent.learned.model(), self.tap.front());
+    /// What is to be looked for.
+    fn looking(&self, model: Option<Arc<Model>>, envelope: &Envelope<'_>) -> Looking {
+        let front = self.tap.front();
         let mut before = Vec::new();
         if model.is_some() {
             before = trace_fields(envelope.sender, "", &envelope.received, front).0;

@@ -17,7 +17,6 @@ pub struct Seen {
 }
 
 /// What is looked for.
-#[derive(Clone, Default)]
 pub struct Looking {
     /// Whether there may be files in it.
     pub has_files: bool,
@@ -27,11 +26,6 @@ pub struct Looking {
 }
 
 impl Looking {
-    /// Whether there is nothing to look for.
-    pub fn is_idle(&self) -> bool {
-        !self.has_files && self.model.is_none()
-    }
-
     /// Looks into a message of no more than some ten thousand octets.
     /// `None`: there is more in it than can be looked through at once.
     pub fn glance(&self, spool: &Spool) -> Result<Option<Seen>> {
