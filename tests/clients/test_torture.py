@@ -39,9 +39,17 @@ class Torture(BoxTest):
             b"Subject: no body\r\n",
             HEAD + b"\r\n" * 1000,
             HEAD + b"bell \a and tab \t\r\n",
-            deep_mime(200),
+            deep_mime(18),
         ):
             self.assert_returns(content, mail_options=["BODY=8BITMIME"])
+
+    def test_what_is_deeper_than_anybody_looks_is_taken_and_lies_in_junk(self):
+        self.box.empty(self.login)
+        self.box.send(self.login[0], deep_mime(200))
+        self.assertEqual(self.box.mails(self.login), [], "POP3 has the inbox")
+        code, said = self.box.command("ledger", "find", "--address", self.login[0])
+        self.assertEqual(code, 0, said)
+        self.assertIn("into Junk: ", said)
 
     def test_nul_is_refused_and_nothing_of_it_is_stored(self):
         self.box.empty(self.login)
