@@ -113,6 +113,7 @@ pub async fn what_is_dangerous_is_told_and_what_is_in_junk_says_why(
         browser.open(&product.url("/mail/1?q=costs")).await?;
         if language == "de" {
             browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
+            browser.sees("Posteingang").await?;
             browser.open(&product.url("/mail/1?q=costs")).await?;
         }
         browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
@@ -182,6 +183,7 @@ pub async fn the_box_learns_what_is_junk_and_takes_it_back(
         browser.open(&product.url("/mail/5?q=prize")).await?;
         if language == "de" {
             browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
+            browser.sees("Posteingang").await?;
             browser.open(&product.url("/mail/5?q=prize")).await?;
         }
         browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
@@ -223,6 +225,8 @@ pub async fn another_bank_account_is_marked_in_red(driver: &Driver, pictures: &P
         let browser = inside(driver, kind, &product, 0).await?;
         if language == "de" {
             browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
+            // What is opened next must not be overtaken by the page that this leads to.
+            browser.sees("Posteingang").await?;
         }
         let words = ["Another bank account than before", "Eine andere Bankverbindung als bisher"];
         let warning = if language == "en" { words[0] } else { words[1] };
