@@ -16,6 +16,20 @@ USERS = 50
 CPUACCT = "/sys/fs/cgroup/cpuacct"
 
 
+def memory_of(pids):
+    """Proportional set size of processes, and the anonymous part of it, in MB."""
+    total, anonymous = 0, 0
+    for pid in pids:
+        try:
+            text = open(f"/proc/{pid}/smaps_rollup").read()
+        except OSError:
+            continue
+        total += int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
+        found = re.search(r"^Pss_Anon:\s+(\d+)", text, re.M)
+        anonymous += int(found[1]) if found else 0
+    return total / 1000, anonymous / 1000
+
+
 class Server:
     # For searching.
     has_index = False
@@ -42,17 +56,8 @@ class Server:
         return int(open(self.cgroup + "/cpuacct.usage").read()) / 1e9
 
     def memory(self):
-        """Proportional set size of all processes, and the anonymous part of it, in MB."""
-        total, anonymous = 0, 0
-        for pid in self.pids():
-            try:
-                text = open(f"/proc/{pid}/smaps_rollup").read()
-            except OSError:
-                continue
-            total += int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
-            found = re.search(r"^Pss_Anon:\s+(\d+)", text, re.M)
-            anonymous += int(found[1]) if found else 0
-        return total / 1000, anonymous / 1000
+        """As memory_of has it, of all processes."""
+        return memory_of(self.pids())
 
     def end(self):
         """Ends what is left of the server, by process id."""

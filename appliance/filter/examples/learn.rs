@@ -7,11 +7,14 @@
 
 #![allow(clippy::unwrap_used)] // a tool for ourselves
 
+mod memory;
+
 use std::convert::Infallible;
 use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use memory::peak;
 use pillarbox_filter::content::{Content, Features, Label, Lesson, Model, Opinion};
 
 fn main() {
@@ -32,13 +35,13 @@ fn main() {
             _ => others.push((line, features)),
         }
     }
-    let before = memory();
+    let before = peak();
     let begun = Instant::now();
     let Ok(model) = Model::of::<Infallible>(&|take| {
         lessons.iter().for_each(take);
         Ok(())
     });
-    let (learning, peak) = (begun.elapsed(), memory());
+    let (learning, after) = (begun.elapsed(), peak());
     let begun = Instant::now();
     let messages = lessons.len() + others.len();
     let judged: Vec<(String, Opinion, f32)> = others
@@ -58,7 +61,7 @@ fn main() {
         judging.as_secs_f64() * 1e3 / judged.len().max(1) as f64,
         learning.as_secs_f64(),
         lessons.len(),
-        peak.saturating_sub(before)
+        after.saturating_sub(before)
     );
 }
 
@@ -84,11 +87,4 @@ fn as_sent(file: &[u8]) -> Vec<u8> {
         out.extend_from_slice(b"\r\n");
     }
     out
-}
-
-/// The most memory so far, in KB (proc_pid_status(5)).
-fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -4,9 +4,12 @@
 
 #![allow(clippy::unwrap_used)] // a tool for ourselves
 
+mod memory;
+
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use memory::peak;
 use pillarbox_filter::files::{inspect, survey};
 
 fn main() {
@@ -29,11 +32,4 @@ fn main() {
             found.iter().map(|one| (one.danger, &one.name[..])).collect::<Vec<_>>()
         );
     }
-}
-
-/// The most memory so far, in KB (proc_pid_status(5)).
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -1,6 +1,7 @@
 //! Final delivery (MDA, RFC 5598 §4.2.4): content passes a tap into the spool; at its end evidence is gathered, a
 //! verdict decides where it goes, trace fields are put in front, and one durable write takes it in.
 
+mod intake;
 mod looking;
 mod placement;
 pub mod tap;
@@ -32,15 +33,14 @@ use pillarbox_store::{
 
 use crate::filtering;
 use crate::learning::Learned;
+use intake::Intake;
 use looking::{Looking, Seen};
 use pillarbox_vocabulary::Timestamp;
 use placement::{Refused, placements};
 use tap::Tap;
 use tokio::sync::Semaphore;
 
-/// Content is handed to the disk in pieces of this size once it is large.
-const PIECE: usize = 128 * 1024;
-/// The same while memory is scarce.
+/// Content is handed to the disk in pieces of this size while memory is scarce.
 const SMALL_PIECE: usize = 16 * 1024;
 /// How long a message that has begun waits for memory: others are about to be done, as a rule.
 const SHORT: Duration = Duration::from_millis(500);
@@ -405,72 +405,6 @@ fn compare(expected: &Checksum, content: &Spooled) -> Result<()> {
             what: "a message on its way into the store: what was written is not what came in"
                 .into(),
         }),
-    }
-}
-
-/// The way of content from an edge into a spool: at once while it is small, in pieces off the async threads once it is
-/// large.
-struct Intake {
-    /// Gone only while a piece is being written, and for good when that failed.
-    spool: Option<Spool>,
-    /// Content of a large message that is not in the spool yet.
-    gathered: Vec<u8>,
-}
-
-impl Intake {
-    fn new(spool: Spool) -> Intake {
-        Intake { spool: Some(spool), gathered: Vec::new() }
-    }
-
-    /// Octets in memory.
-    fn memory(&self) -> usize {
-        self.gathered.capacity() + self.spool.as_ref().map_or(0, Spool::memory)
-    }
-
-    async fn write(&mut self, octets: &[u8]) -> Result<()> {
-        let spool = self.spool.as_mut().ok_or(Error::Closed)?;
-        // What was gathered comes first: a later piece that would still fit into memory must not overtake it.
-        if self.gathered.is_empty() && !spool.blocks(octets.len()) {
-            return spool.append(octets);
-        }
-        self.gathered.extend_from_slice(octets);
-        if self.gathered.len() >= PIECE { self.flush().await } else { Ok(()) }
-    }
-
-    /// Moves everything to the disk.
-    async fn spill(&mut self) -> Result<()> {
-        self.pass_on(Spool::spill).await
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        if self.gathered.is_empty() {
-            return Ok(());
-        }
-        self.pass_on(|_| Ok(())).await
-    }
-
-    /// Hands what was gathered to the spool, off the async threads, after it was prepared for that.
-    async fn pass_on(&mut self, prepare: fn(&mut Spool) -> Result<()>) -> Result<()> {
-        let (mut spool, gathered) =
-            (self.spool.take().ok_or(Error::Closed)?, std::mem::take(&mut self.gathered));
-        let (spool, mut gathered) = off_thread(move || {
-            prepare(&mut spool)?;
-            if !gathered.is_empty() {
-                spool.append(&gathered)?;
-            }
-            Ok((spool, gathered))
-        })
-        .await?;
-        gathered.clear();
-        self.gathered = gathered;
-        self.spool = Some(spool);
-        Ok(())
-    }
-
-    /// The spool with all that was written.
-    async fn complete(&mut self) -> Result<Spool> {
-        self.flush().await?;
-        self.spool.take().ok_or(Error::Closed)
     }
 }
 

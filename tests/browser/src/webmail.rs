@@ -112,8 +112,7 @@ pub async fn what_is_dangerous_is_told_and_what_is_in_junk_says_why(
         let browser = inside(driver, kind, &product, 0).await?;
         browser.open(&product.url("/mail/1?q=costs")).await?;
         if language == "de" {
-            browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
-            browser.sees("Posteingang").await?;
+            choose_german(&browser).await?;
             browser.open(&product.url("/mail/1?q=costs")).await?;
         }
         browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
@@ -182,8 +181,7 @@ pub async fn the_box_learns_what_is_junk_and_takes_it_back(
         let browser = inside(driver, kind, &product, 0).await?;
         browser.open(&product.url("/mail/5?q=prize")).await?;
         if language == "de" {
-            browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
-            browser.sees("Posteingang").await?;
+            choose_german(&browser).await?;
             browser.open(&product.url("/mail/5?q=prize")).await?;
         }
         browser.client.find(Locator::Css(".row-mail a")).await?.click().await?;
@@ -224,9 +222,7 @@ pub async fn another_bank_account_is_marked_in_red(driver: &Driver, pictures: &P
     for (kind, language) in [(without, "en"), (DESKTOP, "en"), (PHONE, "de")] {
         let browser = inside(driver, kind, &product, 0).await?;
         if language == "de" {
-            browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
-            // What is opened next must not be overtaken by the page that this leads to.
-            browser.sees("Posteingang").await?;
+            choose_german(&browser).await?;
         }
         let words = ["Another bank account than before", "Eine andere Bankverbindung als bisher"];
         let warning = if language == "en" { words[0] } else { words[1] };
@@ -244,6 +240,12 @@ pub async fn another_bank_account_is_marked_in_red(driver: &Driver, pictures: &P
         browser.close().await?;
     }
     Ok(())
+}
+
+/// Changes the language on a page of mail, and waits for the page that this leads to: it must not overtake the next.
+async fn choose_german(browser: &Browser) -> Result<()> {
+    browser.client.find(Locator::Css("button[value=de]")).await?.click().await?;
+    browser.sees("Posteingang").await
 }
 
 /// Waits until a page, opened again and again, says something.

@@ -8,6 +8,7 @@ use pillarbox_vocabulary::Address;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use super::intake::PIECE;
 use super::*;
 use crate::mail::readers::Budget;
 use crate::mail::reading;
