@@ -72,6 +72,9 @@ impl Lists {
     pub async fn look(&self, dns: &Dns, address: IpAddr) -> Vec<(String, Listing)> {
         let mut found = Vec::new();
         for list in &self.names {
+            if self.known(list) == Some(false) {
+                continue;
+            }
             let listing = ask(dns, list, address).await;
             let is_against = matches!(listing, Listing::Listed | Listing::DialUp);
             if is_against && self.is_believed(dns, list).await {
@@ -84,10 +87,7 @@ impl Lists {
     /// Whether a list knows who is always on it, and who never is.
     /// One that fails is left alone for an hour.
     async fn is_believed(&self, dns: &Dns, list: &str) -> bool {
-        let known = self.lock().get(list).copied();
-        if let Some((is_believed, until)) = known
-            && until > Instant::now()
-        {
+        if let Some(is_believed) = self.known(list) {
             return is_believed;
         }
         let (always, never) = tokio::join!(ask(dns, list, ALWAYS), ask(dns, list, NEVER));
@@ -95,6 +95,12 @@ impl Lists {
         let until = Instant::now() + if is_believed { BELIEVED } else { DOUBTED };
         self.lock().insert(list.to_string(), (is_believed, until));
         is_believed
+    }
+
+    /// Whether a list is believed, as long as what is known of that holds.
+    fn known(&self, list: &str) -> Option<bool> {
+        let known = self.lock().get(list).copied();
+        known.filter(|(_, until)| *until > Instant::now()).map(|(is_believed, _)| is_believed)
     }
 
     /// All lists, each with whether it is believed; `None`: that was not asked yet.

@@ -134,8 +134,7 @@ fn senders(front: &[u8], found: &Authentication, policy: &Policy) -> Vec<Reason>
     }));
     // On its way over others a message loses its proofs through no fault of its author's.
     if let Some(domain) = forwarder {
-        let is_of_way = |kind| matches!(kind, Kind::Listed | Kind::DialUp);
-        reasons.retain(|reason| !reason.kind.is_of_proof() && !is_of_way(reason.kind));
+        reasons.retain(|reason| !reason.kind.is_of_way());
         reasons.push(Reason::of(Kind::Forwarder, &domain));
     } else if let Some(domain) = list.filter(|_| reasons.iter().any(|r| r.kind == Kind::Refused)) {
         reasons.iter_mut().filter(|reason| reason.kind == Kind::Refused).for_each(|reason| {

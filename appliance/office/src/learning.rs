@@ -73,7 +73,10 @@ pub struct Learning {
     pub learned: Learned,
     store: Store,
     readers: Arc<Readers>,
+    /// Held for a whole round, which takes as long as messages are read and a model is made.
     state: Mutex<State>,
+    /// For whoever asks meanwhile.
+    counts: Mutex<Counts>,
 }
 
 #[derive(Default)]
@@ -91,13 +94,13 @@ struct State {
 
 impl Learning {
     pub fn new(store: Store, readers: Arc<Readers>) -> Learning {
-        Learning { learned: Learned::default(), store, readers, state: Mutex::default() }
+        let (learned, state, counts) = (Learned::default(), Mutex::default(), Mutex::default());
+        Learning { learned, store, readers, state, counts }
     }
 
     /// What was learned from so far.
     pub fn counts(&self) -> Counts {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.known.as_ref().map(Known::counts).unwrap_or_default()
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Learns from what is new; blocks.
@@ -133,6 +136,9 @@ impl Learning {
             // The writes of this round are nobody else's; one that came between is seen the next time.
             state.seen = is_done.then_some(asked);
         }
+        if state.is_stale {
+            *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = known.counts();
+        }
         if state.is_stale && state.rests_until.is_none_or(|until| until <= Instant::now()) {
             let begun = Instant::now();
             self.learned.set(make(&self.store)?);
@@ -153,8 +159,8 @@ impl Learning {
         let messages = wanted.iter().map(|(message, ..)| *message);
         let ids: Vec<MessageId> = messages.filter(|id| !marks.is_withheld(*id)).collect();
         let _mark = (!ids.is_empty()).then(|| marks.set(Kind::Batch, &ids));
-        let mut lessons = Vec::new();
-        for (message, label, is_said) in wanted {
+        let mut changes = Vec::new();
+        for &(message, label, is_said) in &wanted {
             if is_over() {
                 return Ok(());
             }
@@ -163,13 +169,11 @@ impl Learning {
                 true => self.features(message)?.unwrap_or_default(),
                 false => Features::default(),
             };
-            lessons.push((message, label, is_said, features.to_octets()));
-        }
-        let mut changes = Vec::new();
-        for (message, label, is_said, features) in lessons {
-            known.note(message, label, is_said);
-            let is_unwanted = label == Label::Unwanted;
+            let (is_unwanted, features) = (label.is_unwanted(), features.to_octets());
             changes.push((message, Some(Lesson { is_unwanted, is_said, features })));
+        }
+        for (message, label, is_said) in wanted {
+            known.note(message, label, is_said);
         }
         changes.extend(known.surplus().into_iter().map(|message| (message, None)));
         if changes.is_empty() { Ok(()) } else { self.store.change(PutLessons(changes)).wait() }
@@ -206,7 +210,7 @@ fn make(store: &Store) -> Result<Option<Model>> {
     Model::of::<Error>(&|take| {
         store.read(|r| {
             r.each_lesson(|_, lesson| {
-                let label = if lesson.is_unwanted { Label::Unwanted } else { Label::Wanted };
+                let label = Label::of(lesson.is_unwanted);
                 let features = Features::from_octets(&lesson.features);
                 take(&content::Lesson { label, features });
             })

@@ -1,10 +1,8 @@
 //! Whether a message's author, way and links belong together.
 
-use pillarbox_message::head;
-use pillarbox_message::structure::Person;
+use pillarbox_message::structure::{Person, Structure};
 
-use super::Content;
-use super::tokens::{host, size, words};
+use super::tokens::{host, size};
 
 /// Hosts and links that are compared.
 const MOST: usize = 100;
@@ -20,28 +18,23 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Of a message, before its links are known.
-    pub fn of(content: &Content) -> Agreement {
-        let structure = &content.structure;
-        let (mut way, mut back) = (Vec::new(), String::new());
-        for field in head::fields(&content.header) {
-            let text = String::from_utf8_lossy(field);
-            match head::name(field).map(str::to_ascii_lowercase).as_deref() {
-                Some("return-path") => back = of(text.trim_end()),
-                Some("received") if way.len() < MOST => {
-                    let from = text.split_once(" by ").map_or(&text[..], |(from, _)| from);
-                    words(from, |word| {
-                        if word.contains('.') && !word.ends_with(|c: char| c.is_ascii_digit()) {
-                            way.push(host::registered(word).to_string());
-                        }
-                    });
-                }
-                _ => {}
-            }
+    /// Of a message, before its reverse-path, way and links are known.
+    pub fn of(structure: &Structure) -> Agreement {
+        let (author, reply) = (first(&structure.from), first(&structure.reply_to));
+        let said = [author, String::new(), reply, of(&structure.message_id)];
+        Agreement { said, way: Vec::new(), links: Vec::new() }
+    }
+
+    /// The reverse-path of the message; of several the last counts.
+    pub fn goes_back_to(&mut self, path: &str) {
+        self.said[1] = of(path.trim_end());
+    }
+
+    /// The message came over this host.
+    pub fn came_over(&mut self, name: &str) {
+        if self.way.len() < MOST && !name.ends_with(|c: char| c.is_ascii_digit()) {
+            self.way.push(host::registered(name).to_string());
         }
-        let said =
-            [first(&structure.from), back, first(&structure.reply_to), of(&structure.message_id)];
-        Agreement { said, way, links: Vec::new() }
     }
 
     /// The message has a link to this host.

@@ -53,7 +53,7 @@ impl Features {
 
     /// The same; `tell` hears the words of what it says, wherever they are.
     pub fn told(content: &Content, tell: &mut Tell<'_>) -> Features {
-        let agreement = Agreement::of(content);
+        let agreement = Agreement::of(&content.structure);
         let mut all =
             Collector { ids: Vec::with_capacity(4096), windows: Vec::new(), tell, agreement };
         all.header(content);
@@ -160,7 +160,10 @@ impl Collector<'_, '_> {
                     received += 1;
                     self.way(value);
                 }
-                "return-path" => self.words("back", value),
+                "return-path" => {
+                    self.words("back", value);
+                    self.agreement.goes_back_to(value);
+                }
                 "message-id" => self.fact("id-form", &form(value.trim())),
                 _ if SPOKEN.contains(&&lower[..]) => self.words(&lower, value),
                 _ => {}
@@ -188,6 +191,7 @@ impl Collector<'_, '_> {
                 nets.for_each(|(at, _)| self.fact("net", &word[..at]));
             } else if word.contains('.') {
                 self.host("way", word);
+                self.agreement.came_over(word);
             }
         });
     }

@@ -11,6 +11,14 @@ pub enum Label {
 
 impl Label {
     pub const ALL: [Label; 2] = [Label::Wanted, Label::Unwanted];
+
+    pub fn of(is_unwanted: bool) -> Label {
+        if is_unwanted { Label::Unwanted } else { Label::Wanted }
+    }
+
+    pub fn is_unwanted(self) -> bool {
+        self == Label::Unwanted
+    }
 }
 
 /// One message that was called wanted or unwanted.

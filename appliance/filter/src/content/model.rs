@@ -149,7 +149,7 @@ fn each<E>(
 }
 
 fn at(label: Label) -> usize {
-    usize::from(label == Label::Unwanted)
+    usize::from(label.is_unwanted())
 }
 
 fn weight_of(id: u32) -> usize {

@@ -115,11 +115,17 @@ impl Kind {
         )
     }
 
-    /// Whether it is about proofs that get lost on a way over others.
-    pub fn is_of_proof(self) -> bool {
+    /// Whether it is about the way: proofs that get lost on one over others, and the last server of it.
+    pub fn is_of_way(self) -> bool {
         matches!(
             self,
-            Kind::Refused | Kind::Suspected | Kind::NotProven | Kind::Denied | Kind::Doubted
+            Kind::Refused
+                | Kind::Suspected
+                | Kind::NotProven
+                | Kind::Denied
+                | Kind::Doubted
+                | Kind::Listed
+                | Kind::DialUp
         )
     }
 }

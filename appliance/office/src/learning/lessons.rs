@@ -23,8 +23,7 @@ impl Known {
         let mut known = Known::default();
         store.read(|r| {
             r.each_lesson(|message, lesson| {
-                let label = if lesson.is_unwanted { Label::Unwanted } else { Label::Wanted };
-                known.note(message, label, lesson.is_said);
+                known.note(message, Label::of(lesson.is_unwanted), lesson.is_said);
             })
         })?;
         Ok(known)
@@ -60,7 +59,7 @@ pub fn taught(store: &Store, known: &Known, most: usize) -> Result<Vec<(MessageI
     let mut said: BTreeMap<MessageId, (Timestamp, Label)> = BTreeMap::new();
     store.read(|r| {
         r.each_judgement(|message, _, judgement| {
-            let label = if judgement.is_junk { Label::Unwanted } else { Label::Wanted };
+            let label = Label::of(judgement.is_junk);
             let last = said.entry(message).or_insert((judgement.at, label));
             if judgement.at >= last.0 {
                 *last = (judgement.at, label);

@@ -1,5 +1,6 @@
 //! From the file to what is changed in the store: all of it is looked at before anything is changed.
 
+use pillarbox_filter::dkim::registered;
 use pillarbox_filter::verdict::Policy;
 use pillarbox_outbound::ROUTE_PURPOSE;
 use pillarbox_platform::secrets::Secrets;
@@ -54,7 +55,7 @@ fn spam(setup: &Setup) -> Result<Policy> {
         let wrong = || Error::NotAHandling { text: format!("{group} = {how:?}") };
         filtering::handling(group, how).ok_or_else(wrong)
     });
-    let forwarders = setup.forwarders.iter().map(|name| domain(name));
+    let forwarders = setup.forwarders.iter().map(|name| domain(name).map(|name| registered(&name)));
     Ok(Policy {
         forwarders: forwarders.collect::<Result<_>>()?,
         allowed: senders(&setup.allowed)?,

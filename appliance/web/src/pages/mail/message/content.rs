@@ -113,6 +113,10 @@ fn taken_apart(
 ) -> Result<Shown, Unread> {
     let structure = reading::structure(store, content, budget)?;
     let mut body = body(store, content, &structure, wants_plain, budget)?;
+    let text = match body.shows_html {
+        true => reading::plain(store, content, &structure, payment::TEXT, budget)?,
+        false => body.text[..body.text.floor_char_boundary(payment::TEXT)].to_string(),
+    };
     let mut files = Vec::new();
     for (number, part) in structure.attachments() {
         if winmail::is_wrapping(part) {
@@ -137,7 +141,6 @@ fn taken_apart(
         None => None,
     };
     let verdict = reading::verdict(store, content, budget)?;
-    let text = reading::plain(store, content, &structure, payment::TEXT, budget)?;
     let author = structure.from.first().map(|from| from.address.clone()).unwrap_or_default();
     let payment = payment::look(store, account, content.message, (&author, &text), budget)?;
     Ok(Shown { structure, body, files, attached, event, story, verdict, payment, folders })
